@@ -1,0 +1,65 @@
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { OptionError } from "../runtime/errors.js";
+import { nearest } from "../runtime/options.js";
+
+type OptionTypes = NonNullable<ParseArgsConfig["options"]>;
+
+/** An option in the order of the command line. */
+export interface OrderedOption {
+  readonly name: string;
+  readonly value: string | undefined;
+}
+
+export interface Arguments {
+  readonly positionals: string[];
+  /** Every option as it came: the order of pictures is the order of the flags. */
+  readonly ordered: OrderedOption[];
+  /** The last value of an option. */
+  value(name: string): string | undefined;
+  has(name: string): boolean;
+  /** A whole number above 0. */
+  count(name: string): number | undefined;
+}
+
+/** Parses a command's arguments. Throws OptionError for an unknown option, with the nearest one that exists. */
+export function parse(command: string, args: string[], options: OptionTypes): Arguments {
+  const where = `ocellus ${command}`;
+  const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true });
+  const positionals: string[] = [];
+  const ordered: OrderedOption[] = [];
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    const known = options[token.name];
+    if (!known) {
+      const near = nearest(token.name, Object.keys(options));
+      throw new OptionError({
+        where,
+        expected: "a known option",
+        got: token.rawName,
+        remedy: near ? `did you mean --${near}?` : `run \`ocellus ${command} --help\``,
+      });
+    }
+    if (known.type === "string" && (token.value === undefined || token.value === "")) {
+      throw new OptionError({ where, expected: `a value after --${token.name}`, got: "none", remedy: `run \`ocellus ${command} --help\`` });
+    }
+    if (known.type === "boolean" && token.value !== undefined) {
+      throw new OptionError({ where, expected: `--${token.name} alone`, got: `a value`, remedy: `leave out ${token.value}` });
+    }
+    ordered.push({ name: token.name, value: token.value });
+  }
+  const value = (name: string) => ordered.findLast((option) => option.name === name)?.value;
+  return {
+    positionals,
+    ordered,
+    value,
+    has: (name) => ordered.some((option) => option.name === name),
+    count(name) {
+      const text = value(name);
+      if (text === undefined) return undefined;
+      const number = Number(text);
+      if (Number.isInteger(number) && number > 0) return number;
+      throw new OptionError({ where: `${where}, --${name}`, expected: "a whole number above 0", got: text, remedy: "give for example 64" });
+    },
+  };
+}

@@ -1,0 +1,180 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { dirname, isAbsolute, join } from "node:path";
+import { writeSafetensors } from "../io/safetensors.js";
+import { LlavaOneVision } from "../models/llava-onevision/model.js";
+import type { ChatMessage } from "../models/llava-onevision/processor.js";
+import type { GenerateOptions } from "../models/session.js";
+import type { Tap } from "../models/taps.js";
+import { OptionError, SourceError } from "../runtime/errors.js";
+import { type Arguments, parse } from "./arguments.js";
+import { tinyCheckpoint } from "./embedded.js";
+import { ProgressLine } from "./progress-line.js";
+
+const HELP = `ocellus ask [options] ["question"]
+
+  --model DIR             checkpoint folder (the embedded tiny one if not given)
+  --image FILE            a picture, path or URL; may be given several times, in order
+  --messages FILE.json    a whole conversation: [{ "role", "content": [{ "type": "image", "image": PATH },
+                          { "type": "text", "text": … }] }], paths relative to that file
+  --image-mode MODE       auto (one picture in tiles, several as squares), anyres or pad
+  --template NAME         checkpoint (its own chat template) or onevision (the text form of training)
+  --orientation NAME      apply or ignore the EXIF orientation of pictures
+  --max-new-tokens N      most tokens of the answer (256)
+  --json                  one object on standard output: text, tokens, promptTokens, usage, timings (seconds), adapter, finishReason
+  --taps OUT.safetensors  write every named intermediate of the prompt's forward pass, f32
+  --debug                 stack traces
+
+The answer goes to standard output, progress and notes to standard error.
+`;
+
+const OPTIONS = {
+  model: { type: "string" },
+  image: { type: "string", multiple: true },
+  messages: { type: "string" },
+  "image-mode": { type: "string" },
+  template: { type: "string" },
+  orientation: { type: "string" },
+  "max-new-tokens": { type: "string" },
+  json: { type: "boolean" },
+  taps: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+/** Answers one question or conversation. */
+export async function ask(args: string[]): Promise<void> {
+  const given = parse("ask", args, OPTIONS);
+  if (given.has("help")) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const messages = await conversation(given);
+  const options = generateOptions(given);
+  const tapsFile = given.value("taps");
+  const json = given.has("json");
+  const abort = new AbortController();
+  process.once("SIGINT", () => abort.abort());
+  const line = new ProgressLine(process.stderr);
+  const model = await LlavaOneVision.load(given.value("model") ?? tinyCheckpoint(), {
+    signal: abort.signal,
+    onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
+  });
+  try {
+    line.clear();
+    const answer = model.createSession().generate(messages, {
+      ...options,
+      signal: abort.signal,
+      onProgress: (p) => (p.stage === "decode" ? line.clear() : line.count(p.stage, p.done, p.total)),
+      ...(tapsFile !== undefined && { onTaps: (taps: Tap[]) => writeTaps(tapsFile, taps) }),
+    });
+    for await (const piece of answer) {
+      line.clear();
+      if (!json) process.stdout.write(piece.text);
+    }
+    const { text, tokens, promptTokens, usage, timings, finishReason } = await answer.result;
+    const adapter = model.device.facts.name;
+    if (json) process.stdout.write(`${JSON.stringify({ text, tokens, promptTokens, usage, timings, adapter, finishReason })}\n`);
+    else process.stdout.write("\n");
+    if (finishReason === "length") process.stderr.write(`(ended at ${tokens.length} tokens; --max-new-tokens allows more)\n`);
+  } finally {
+    line.clear();
+    model.dispose();
+  }
+}
+
+function generateOptions(given: Arguments): GenerateOptions {
+  const options: GenerateOptions = {};
+  const maxNewTokens = given.count("max-new-tokens");
+  if (maxNewTokens !== undefined) options.maxNewTokens = maxNewTokens;
+  const imageMode = oneOf(given, "image-mode", ["auto", "anyres", "pad"] as const);
+  if (imageMode) options.imageMode = imageMode;
+  const template = oneOf(given, "template", ["checkpoint", "onevision"] as const);
+  if (template) options.template = template;
+  const orientation = oneOf(given, "orientation", ["apply", "ignore"] as const);
+  if (orientation) options.orientation = orientation;
+  return options;
+}
+
+function oneOf<T extends string>(given: Arguments, name: string, values: readonly T[]): T | undefined {
+  const text = given.value(name);
+  if (text === undefined) return undefined;
+  const value = values.find((v) => v === text);
+  if (value) return value;
+  throw new OptionError({
+    where: `ocellus ask, --${name}`,
+    expected: values.join(" or "),
+    got: text,
+    remedy: "run `ocellus ask --help`",
+  });
+}
+
+async function conversation(given: Arguments): Promise<ChatMessage[]> {
+  const file = given.value("messages");
+  const images = given.ordered.filter((option) => option.name === "image").map((option) => option.value!);
+  const question = given.positionals.join(" ");
+  if (file !== undefined) {
+    if (images.length > 0 || question !== "") {
+      throw new OptionError({
+        where: "ocellus ask",
+        expected: "either --messages or pictures and a question",
+        got: "both",
+        remedy: "put the pictures and the question into the messages file",
+      });
+    }
+    return readMessages(file);
+  }
+  if (question === "") {
+    throw new OptionError({
+      where: "ocellus ask",
+      expected: "a question",
+      got: "none",
+      remedy: 'run for example: ocellus ask --image photo.jpg "What is in this picture?"',
+    });
+  }
+  return [
+    {
+      role: "user",
+      content: [...images.map((image) => ({ type: "image" as const, image })), { type: "text" as const, text: question }],
+    },
+  ];
+}
+
+/** Messages from a file; relative paths of pictures count from the file's folder. */
+async function readMessages(file: string): Promise<ChatMessage[]> {
+  let messages: unknown;
+  try {
+    messages = JSON.parse(await readFile(file, "utf8"));
+  } catch (cause) {
+    throw new SourceError({
+      where: file,
+      expected: "a JSON file with messages",
+      got: cause instanceof Error ? cause.message : String(cause),
+      remedy: 'write [{ "role": "user", "content": [{ "type": "text", "text": "…" }] }]',
+      cause,
+    });
+  }
+  const resolve = (path: unknown): unknown =>
+    typeof path === "string" && !isAbsolute(path) && !/^(https?|data|file):/i.test(path) ? join(dirname(file), path) : path;
+  if (Array.isArray(messages)) {
+    for (const message of messages) {
+      if (!Array.isArray(message?.content)) continue;
+      for (const part of message.content) {
+        if (part?.image !== undefined) part.image = resolve(part.image);
+        if (Array.isArray(part?.frames)) part.frames = part.frames.map(resolve);
+      }
+    }
+  }
+  // The session checks roles and parts, and says what is wrong with them.
+  return messages as ChatMessage[];
+}
+
+async function writeTaps(file: string, taps: readonly Tap[]): Promise<void> {
+  const chunks = writeSafetensors(
+    taps.map(({ name, shape, data }) => ({
+      name,
+      dtype: "F32" as const,
+      shape: [...shape],
+      bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+    })),
+  );
+  await writeFile(file, chunks);
+}

@@ -1,0 +1,71 @@
+import { createRequire } from "node:module";
+import { argmax } from "../kernels/argmax.js";
+import { Device } from "../runtime/device.js";
+import { OcellusError } from "../runtime/errors.js";
+import { parse } from "./arguments.js";
+
+const HELP = `ocellus doctor
+
+Says which adapter is used and why, its limits and features, which optional packages are present, and what to do if
+something is missing. Exit code 1 if Ocellus cannot run.
+`;
+
+/** What each optional package is for. */
+const PACKAGES: readonly (readonly [name: string, use: string])[] = [
+  ["webgpu", "WebGPU in Node"],
+  ["sharp", "JPEG, WebP, GIF and AVIF in Node"],
+];
+
+/** Prints a report. */
+export async function doctor(args: string[]): Promise<void> {
+  const given = parse("doctor", args, { help: { type: "boolean", short: "h" } });
+  const out = process.stdout;
+  if (given.has("help")) {
+    out.write(HELP);
+    return;
+  }
+  out.write(`node      ${process.version} on ${process.platform} ${process.arch}\n`);
+  for (const [name, use] of PACKAGES) {
+    out.write(`package   ${name}: ${installed(name) ? "present" : `missing — \`npm install ${name}\``} (${use})\n`);
+  }
+  let device: Device;
+  try {
+    device = await Device.open();
+  } catch (error) {
+    if (!(error instanceof OcellusError)) throw error;
+    out.write(`adapter   none\n\n${error.message}\n`);
+    process.exitCode = 1;
+    return;
+  }
+  try {
+    const { facts, gpu } = device;
+    out.write(`adapter   ${facts.name}\n`);
+    for (const reason of facts.reasons) out.write(`          ${reason}\n`);
+    const mega = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
+    out.write(`limits    binding ${mega(facts.maxBindingBytes)}, buffer ${mega(facts.maxBufferBytes)}, `);
+    out.write(`workgroup ${gpu.limits.maxComputeInvocationsPerWorkgroup} invocations with `);
+    out.write(`${gpu.limits.maxComputeWorkgroupStorageSize / 1024} KiB\n`);
+    const subgroups = facts.subgroupMaxSize ? `of ${facts.subgroupMinSize} to ${facts.subgroupMaxSize}` : "no";
+    out.write(`features  subgroups ${subgroups}, f16 ${yes(facts.f16)}, timestamps ${yes(facts.timestamps)}\n`);
+    const best = device.scope(() => argmax(device.upload(Float32Array.of(1, 3, 2), [3], "x"), 3));
+    const [place] = await best.read("u32");
+    out.write(`check     ${place === 1 ? "a kernel ran and gave the right result" : `a kernel gave ${place}, wanted 1`}\n`);
+    if (place !== 1) process.exitCode = 1;
+    if (facts.onCPU) out.write("\nThis adapter runs on the CPU: right, but slow. A GPU with a Vulkan, Metal or Direct3D driver is used if there is one.\n");
+  } finally {
+    device.dispose();
+  }
+}
+
+function yes(value: boolean): string {
+  return value ? "yes" : "no";
+}
+
+function installed(name: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+import { OcellusError, OptionError } from "../runtime/errors.js";
+import { nearest } from "../runtime/options.js";
+import { ask } from "./ask.js";
+import { demo } from "./demo.js";
+import { doctor } from "./doctor.js";
+
+const HELP = `ocellus: LLaVA-OneVision on WebGPU
+
+  ocellus ask [options] ["question"]   answer a question about pictures
+  ocellus demo                         the embedded checkpoint on bundled pictures
+  ocellus doctor                       the adapter, its limits, and what is missing
+
+\`ocellus <command> --help\` lists a command's options. --debug prints stack traces.
+`;
+
+const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = { ask, demo, doctor };
+
+async function main(args: string[]): Promise<void> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    process.stdout.write(HELP);
+    return;
+  }
+  const command = COMMANDS[name];
+  if (!command) {
+    const near = nearest(name, Object.keys(COMMANDS));
+    throw new OptionError({
+      where: "ocellus",
+      expected: `a command (${Object.keys(COMMANDS).join(", ")})`,
+      got: name,
+      remedy: near ? `did you mean \`ocellus ${near}\`?` : "run `ocellus --help`",
+    });
+  }
+  await command(rest);
+}
+
+const args = process.argv.slice(2);
+const debug = args.includes("--debug");
+main(args.filter((arg) => arg !== "--debug")).then(
+  // The Dawn binding keeps the process alive while a device exists; everything is written by now.
+  () => process.stdout.write("", () => process.exit(process.exitCode ?? 0)),
+  (error: unknown) => {
+    const known = error instanceof OcellusError;
+    const text = error instanceof Error ? (debug || !known ? (error.stack ?? error.message) : error.message) : String(error);
+    process.stderr.write(`ocellus: ${text}\n`);
+    if (!known && !debug) process.stderr.write("This is a fault of Ocellus itself; please report it with the lines above.\n");
+    process.exit(1);
+  },
+);

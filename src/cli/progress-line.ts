@@ -1,0 +1,37 @@
+/** One line of progress that writes over itself; silent where the stream is not a terminal. */
+export class ProgressLine {
+  #shown = false;
+  #last = 0;
+  readonly #started = Date.now();
+
+  constructor(readonly stream: NodeJS.WriteStream) {}
+
+  bytes(what: string, done: number, total: number): void {
+    const seconds = (Date.now() - this.#started) / 1000;
+    const rate = done / Math.max(seconds, 0.001);
+    const left = rate > 0 ? Math.ceil((total - done) / rate) : 0;
+    this.#show(`${what} ${megabytes(done)} of ${megabytes(total)} MB, ${megabytes(rate)} MB/s, ${left} s left`, done === total);
+  }
+
+  count(what: string, done: number, total: number): void {
+    this.#show(`${what} ${done} of ${total}`, done === total);
+  }
+
+  clear(): void {
+    if (!this.#shown) return;
+    this.stream.write("\r\x1b[2K");
+    this.#shown = false;
+  }
+
+  #show(text: string, last: boolean): void {
+    const now = Date.now();
+    if (!this.stream.isTTY || (!last && now - this.#last < 100)) return;
+    this.#last = now;
+    this.#shown = true;
+    this.stream.write(`\r\x1b[2K${text}`);
+  }
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
+}

@@ -1,0 +1,59 @@
+/** Ocellus: LLaVA-OneVision on WebGPU, and the tensor library under it. */
+
+export type { CheckpointLocation } from "./io/checkpoint.js";
+export type { PictureInput, RawPixels } from "./io/picture-input.js";
+export type { LoadProgress } from "./io/weights.js";
+export { type AttentionShape, attention, type HeadColumns } from "./kernels/attention.js";
+export { argmax } from "./kernels/argmax.js";
+export type { Activation, Epilogue } from "./kernels/epilogue.js";
+export { matmul } from "./kernels/matmul.js";
+export { layerNorm, rmsNorm } from "./kernels/norm.js";
+export { packMatrix } from "./kernels/pack.js";
+export { PackedMatrix, type WeightType } from "./kernels/packed.js";
+export { rope } from "./kernels/rope.js";
+export { swiglu } from "./kernels/swiglu.js";
+export {
+  Answer,
+  type AnswerPiece,
+  type AnswerResult,
+  type AnswerTimings,
+  type AnswerUsage,
+} from "./models/answer.js";
+export type { LlavaOneVisionConfig, TextConfig, VisionConfig } from "./models/llava-onevision/config.js";
+export { LlavaOneVision, type LoadOptions } from "./models/llava-onevision/model.js";
+export type {
+  ChatMessage,
+  ImageContent,
+  ImageMode,
+  TextContent,
+  VideoContent,
+} from "./models/llava-onevision/processor.js";
+export { type AnswerProgress, type GenerateOptions, Session } from "./models/session.js";
+export type { Tap } from "./models/taps.js";
+export type { AdapterFacts, OpenOptions } from "./runtime/adapter.js";
+export { Arena } from "./runtime/arena.js";
+export { Device } from "./runtime/device.js";
+export type { DType } from "./runtime/dtype.js";
+export {
+  AbortedError,
+  CheckpointError,
+  ContextOverflowError,
+  DeviceLostError,
+  DisposedError,
+  type ErrorCode,
+  type Fault,
+  KernelError,
+  LimitError,
+  MediaError,
+  MissingFeatureError,
+  MissingPackageError,
+  NoAdapterError,
+  OcellusError,
+  OptionError,
+  PromptError,
+  ShapeError,
+  SourceError,
+} from "./runtime/errors.js";
+export { type Binding, type Constants, Kernel, type ParameterField } from "./runtime/kernel.js";
+export type { TimedPass } from "./runtime/profile.js";
+export { Tensor } from "./runtime/tensor.js";

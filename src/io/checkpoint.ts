@@ -1,0 +1,205 @@
+/** A checkpoint: a place with named files. Folder, base URL and list of files look the same from here on. */
+
+import { platform } from "#platform";
+import { CheckpointError, OcellusError, throwIfAborted } from "../runtime/errors.js";
+import { type JsonValue, parseJson } from "./json.js";
+import { type ByteSource, blobSource, fileSource, NotFoundError, type UrlOptions, urlSource } from "./source.js";
+import { openTensors, type TensorIndex } from "./tensor-index.js";
+
+export type { IndexedTensor, TensorIndex } from "./tensor-index.js";
+
+/** A File, or a Blob with a name; a folder chosen in a page gives `webkitRelativePath` too. */
+export type NamedBlob = Blob & { readonly name: string; readonly webkitRelativePath?: string };
+
+/** Folder path, http(s) or file URL, or the files themselves (`FileList`, array). */
+export type CheckpointLocation = string | URL | ArrayLike<NamedBlob>;
+
+/** `signal` stops the opening and every read of config files and headers. */
+export type CheckpointOptions = Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds">;
+
+/** Named files of one checkpoint. Names are relative, with "/" between folder and file. */
+export interface CheckpointFiles {
+  /** Path or URL, for messages. */
+  readonly name: string;
+  has(file: string): Promise<boolean>;
+  /** The file as UTF-8 text; undefined if it is absent. */
+  text(file: string): Promise<string | undefined>;
+  /** The file parsed; undefined if it is absent. Throws CheckpointError with line and column if it is broken. */
+  json(file: string): Promise<JsonValue | undefined>;
+  /** Opens the weights and checks all their headers; the index must be closed. */
+  tensors(): Promise<TensorIndex>;
+}
+
+/** Where the files come from. */
+export interface Place {
+  readonly name: string;
+  /** Names at the top; undefined where a place cannot list them (URLs). */
+  list(): Promise<string[] | undefined>;
+  has(file: string): Promise<boolean>;
+  /** Opens a file; undefined if it is absent. */
+  open(file: string): Promise<ByteSource | undefined>;
+}
+
+/**
+ * Opens a checkpoint; no file is read yet, except where finding out what is there needs it.
+ * @throws CheckpointError if there is no such folder or no files.
+ */
+export async function openCheckpoint(
+  location: CheckpointLocation,
+  options: CheckpointOptions = {},
+): Promise<CheckpointFiles> {
+  throwIfAborted(options.signal, "opening a checkpoint");
+  return new Checkpoint(await placeOf(location, options), options.signal);
+}
+
+/** The one switch between kinds of location. */
+async function placeOf(location: CheckpointLocation, options: CheckpointOptions): Promise<Place> {
+  if (typeof location !== "string" && !(location instanceof URL)) return blobPlace(location);
+  const text = String(location);
+  if (/^https?:\/\//i.test(text)) return urlPlace(text, options);
+  if (/^file:\/\//i.test(text)) return folderPlace(pathOfFileUrl(text));
+  return folderPlace(text);
+}
+
+class Checkpoint implements CheckpointFiles {
+  readonly name: string;
+
+  constructor(
+    private readonly place: Place,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    this.name = place.name;
+  }
+
+  async has(file: string): Promise<boolean> {
+    throwIfAborted(this.signal, this.name);
+    return this.place.has(file);
+  }
+
+  async text(file: string): Promise<string | undefined> {
+    throwIfAborted(this.signal, this.name);
+    const source = await this.place.open(file);
+    if (!source) return undefined;
+    try {
+      const bytes = await source.read(0, source.sizeBytes, this.signal);
+      return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    } catch (cause) {
+      if (cause instanceof OcellusError) throw cause;
+      const remedy = "download the file again";
+      throw new CheckpointError({ where: source.name, expected: "UTF-8 text", got: "other bytes", remedy, cause });
+    } finally {
+      await source.close();
+    }
+  }
+
+  async json(file: string): Promise<JsonValue | undefined> {
+    const text = await this.text(file);
+    return text === undefined ? undefined : parseJson(text, `${this.name}: ${file}`);
+  }
+
+  async tensors(): Promise<TensorIndex> {
+    throwIfAborted(this.signal, this.name);
+    const index = await this.json("model.safetensors.index.json");
+    return openTensors(this.place, index, this.signal);
+  }
+}
+
+async function folderPlace(path: string): Promise<Place> {
+  const root = path.replace(/[\\/]+$/, "") || "/";
+  let top: string[];
+  try {
+    top = await platform.listFolder(root);
+  } catch (cause) {
+    throw noFolder(path, cause);
+  }
+  const join = (file: string) => (root.endsWith("/") ? root + file : `${root}/${file}`);
+  const has = async (file: string): Promise<boolean> => {
+    const slash = file.lastIndexOf("/");
+    if (slash < 0) return top.includes(file);
+    const names = await platform.listFolder(join(file.slice(0, slash))).catch((): string[] => []);
+    return names.includes(file.slice(slash + 1));
+  };
+  return {
+    name: path,
+    list: async () => top,
+    has,
+    open: async (file) => ((await has(file)) ? fileSource(join(file)) : undefined),
+  };
+}
+
+function noFolder(path: string, cause: unknown): CheckpointError {
+  const looksLikeHub = /^[\w-][\w.-]*\/[\w.-]+$/.test(path);
+  return new CheckpointError({
+    where: path,
+    expected: platform.name === "browser" ? "a URL or a list of files" : "a folder",
+    got: looksLikeHub ? "no such folder; a hub id is not supported in this version" : reasonOf(cause),
+    remedy: looksLikeHub
+      ? "download the repository and give its folder, or give the URL its files lie under"
+      : "give the folder, URL or files that hold config.json and model.safetensors",
+    cause,
+  });
+}
+
+function reasonOf(cause: unknown): string {
+  if (cause instanceof OcellusError) return cause.fault.got;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** file:///C:/models is C:/models, file:///models is /models. */
+function pathOfFileUrl(url: string): string {
+  const path = decodeURIComponent(new URL(url).pathname);
+  return path.replace(/^\/(?=[A-Za-z]:\/)/, "");
+}
+
+function urlPlace(location: string, options: CheckpointOptions): Place {
+  const base = new URL(location);
+  if (!base.pathname.endsWith("/")) base.pathname += "/";
+  // What has() opened, for the open() that follows: one request less a file.
+  const found = new Map<string, ByteSource>();
+  const open = async (file: string): Promise<ByteSource | undefined> => {
+    const kept = found.get(file);
+    found.delete(file);
+    if (kept) return kept;
+    const url = new URL(base);
+    url.pathname += file.split("/").map(encodeURIComponent).join("/");
+    try {
+      return await urlSource(url, options);
+    } catch (cause) {
+      if (cause instanceof NotFoundError) return undefined;
+      throw cause;
+    }
+  };
+  return {
+    name: location,
+    list: async () => undefined,
+    has: async (file) => {
+      if (found.has(file)) return true;
+      const source = await open(file);
+      if (source) found.set(file, source);
+      return source !== undefined;
+    },
+    open,
+  };
+}
+
+function blobPlace(blobs: ArrayLike<NamedBlob>): Place {
+  const files = new Map<string, Blob>();
+  for (const blob of Array.from(blobs)) {
+    // A chosen folder's own name comes first in the relative path.
+    const name = blob.webkitRelativePath ? blob.webkitRelativePath.split("/").slice(1).join("/") : blob.name;
+    if (files.has(name)) {
+      const remedy = "give the files of one checkpoint";
+      throw new CheckpointError({ where: "list of files", expected: "every name once", got: `${name} twice`, remedy });
+    }
+    files.set(name, blob);
+  }
+  return {
+    name: "list of files",
+    list: async () => [...files.keys()],
+    has: async (file) => files.has(file),
+    open: async (file) => {
+      const blob = files.get(file);
+      return blob && blobSource(blob, file);
+    },
+  };
+}

@@ -1,0 +1,250 @@
+/** Reading a URL by HTTP range requests (RFC 9110, section 14). */
+
+import { AbortedError, OcellusError, SourceError, throwIfAborted } from "../runtime/errors.js";
+
+/** Nothing lies at this name: callers that can do without the file catch this and only this. */
+export class NotFoundError extends SourceError {}
+
+export interface UrlOptions {
+  headers?: Readonly<Record<string, string>>;
+  signal?: AbortSignal;
+  /** Stands in for the global `fetch`. */
+  fetch?: typeof fetch;
+  /** Largest file that is downloaded whole and kept where the server does not serve ranges. */
+  wholeLimitBytes?: number;
+  /** Wait before the first retry; it doubles each time. */
+  retryDelayMilliseconds?: number;
+}
+
+const WHOLE_LIMIT_BYTES = 64 * 1024 * 1024;
+/** The first request learns the size and brings this much; config files and most headers need no second one. */
+const HEAD_BYTES = 64 * 1024;
+/** Failures in a row, with no byte received between them, before a read is given up. */
+const ATTEMPTS = 4;
+
+export function truncated(where: string, expected: string, got: string, cause?: unknown): SourceError {
+  return new SourceError({ where, expected, got: `${got} (truncated)`, remedy: "get the file again", cause });
+}
+
+/** One URL: requests, retries, and what the answers must look like. */
+export class HttpRanges {
+  private etag: string | null = null;
+  private readonly fetch: typeof fetch;
+  private readonly retryDelay: number;
+
+  constructor(
+    readonly url: string,
+    private readonly options: UrlOptions,
+  ) {
+    this.fetch = options.fetch ?? ((input, init) => fetch(input, init));
+    this.retryDelay = options.retryDelayMilliseconds ?? 250;
+  }
+
+  /** Finds the size and the first bytes; all of them where the server has no ranges. */
+  async open(signal?: AbortSignal): Promise<{ sizeBytes: number; head: Uint8Array }> {
+    return this.retrying(signal, async () => {
+      const response = await this.request(0, HEAD_BYTES, signal);
+      const range = parseContentRange(response.headers.get("content-range"));
+      if (response.status === 416 && range?.total === 0) return { sizeBytes: 0, head: new Uint8Array() };
+      if (response.ok) this.refuseWebPage(response);
+      if (response.status === 200) {
+        const limit = this.options.wholeLimitBytes ?? WHOLE_LIMIT_BYTES;
+        const head = await this.whole(response, limit);
+        return { sizeBytes: head.length, head };
+      }
+      if (response.status !== 206) throw await this.refused(response);
+      this.etag = strongTag(response);
+      // Across origins Content-Range is hidden unless the server exposes it; Content-Length of the whole file is not.
+      const sizeBytes = range?.total ?? (await this.sizeByHeadRequest(response, signal));
+      if (range !== undefined && range.start !== 0) throw await this.refused(response);
+      const chunks: Uint8Array[] = [];
+      await this.body(response, Math.min(HEAD_BYTES, sizeBytes), (chunk) => chunks.push(chunk));
+      return { sizeBytes, head: join(chunks) };
+    });
+  }
+
+  async range(offset: number, length: number, sizeBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const bytes = new Uint8Array(length);
+    let received = 0;
+    await this.retrying(signal, async (progressed) => {
+      if (received === length) return;
+      const response = await this.request(offset + received, length - received, signal);
+      if (response.status !== 206) throw await this.refused(response);
+      const range = parseContentRange(response.headers.get("content-range"));
+      const tag = strongTag(response);
+      const moved = range !== undefined && range.start !== offset + received;
+      const changed = range?.total !== undefined && range.total !== sizeBytes;
+      if (moved || changed || (tag !== null && this.etag !== null && tag !== this.etag)) {
+        await response.body?.cancel();
+        const got = moved ? `byte ${range.start}` : "another version of the file";
+        const remedy = "open the file again; it changed while it was read, or a proxy answers wrongly";
+        throw new SourceError({
+          where: this.url,
+          expected: `byte ${offset + received} of the file opened`,
+          got,
+          remedy,
+        });
+      }
+      await this.body(response, length - received, (chunk) => {
+        bytes.set(chunk, received);
+        received += chunk.length;
+        progressed();
+      });
+    });
+    return bytes;
+  }
+
+  private async request(offset: number, length: number, signal?: AbortSignal): Promise<Response> {
+    const headers = { ...this.options.headers, Range: `bytes=${offset}-${offset + length - 1}` };
+    return this.fetch(this.url, { headers, ...(signal ? { signal } : {}) });
+  }
+
+  /** Hands on the body's chunks, which must come to exactly `length` bytes. */
+  private async body(response: Response, length: number, onChunk: (chunk: Uint8Array) => void): Promise<void> {
+    let received = 0;
+    for await (const chunk of chunksOf(response)) {
+      if (received + chunk.length > length) {
+        const got = "more bytes than asked for";
+        const remedy = "the server answers ranges wrongly; serve the file from another one";
+        throw new SourceError({ where: this.url, expected: `${length} bytes`, got, remedy });
+      }
+      received += chunk.length;
+      onChunk(chunk);
+    }
+    if (received < length) throw new BrokenTransfer(`${received} of ${length} bytes`);
+  }
+
+  private async whole(response: Response, limitBytes: number): Promise<Uint8Array> {
+    const stated = response.headers.get("content-length");
+    // A compressed answer states the length of what is sent, not of what is read.
+    const length = stated === null || response.headers.get("content-encoding") !== null ? undefined : Number(stated);
+    const chunks: Uint8Array[] = [];
+    let received = 0;
+    if ((length ?? 0) <= limitBytes) {
+      for await (const chunk of chunksOf(response)) {
+        chunks.push(chunk);
+        received += chunk.length;
+        if (received > limitBytes) break;
+      }
+    }
+    if ((length ?? received) > limitBytes || received > limitBytes) {
+      if (received === 0) await response.body?.cancel();
+      const got = `the whole file, ${length ?? `over ${limitBytes}`} bytes`;
+      const remedy = "use a server that answers range requests with status 206, or a local copy";
+      throw new SourceError({ where: this.url, expected: `ranges, or a file up to ${limitBytes} bytes`, got, remedy });
+    }
+    if (length !== undefined && received !== length) throw new BrokenTransfer(`${received} of ${length} bytes`);
+    return join(chunks);
+  }
+
+  private async sizeByHeadRequest(response: Response, signal?: AbortSignal): Promise<number> {
+    const headers = { ...this.options.headers };
+    const answer = await this.fetch(this.url, { method: "HEAD", headers, ...(signal ? { signal } : {}) });
+    const length = answer.headers.get("content-length");
+    if (answer.ok && length !== null && /^\d+$/.test(length)) return Number(length);
+    await response.body?.cancel();
+    const remedy = "let the server send Content-Range and expose it (Access-Control-Expose-Headers)";
+    throw new SourceError({ where: this.url, expected: "the size of the file", got: "no Content-Range", remedy });
+  }
+
+  /** The error for a status that is not the wanted one; BrokenTransfer where trying again may help. */
+  private async refused(response: Response): Promise<Error> {
+    await response.body?.cancel();
+    const got = `status ${response.status}`;
+    if (response.status === 408 || response.status === 429 || response.status >= 500) return new BrokenTransfer(got);
+    const fault = { where: this.url, expected: "status 206", got };
+    if (response.status === 404 || response.status === 410) {
+      return new NotFoundError({ ...fault, remedy: "check the address" });
+    }
+    const denied = response.status === 401 || response.status === 403;
+    const remedy = denied ? "give an authorization header, or check the address" : "check the address and the server";
+    return new SourceError({ ...fault, remedy });
+  }
+
+  /** Development servers and some hosts answer a missing file with their start page and status 200. */
+  private refuseWebPage(response: Response): void {
+    if (!/^text\/html\b/i.test(response.headers.get("content-type") ?? "")) return;
+    void response.body?.cancel();
+    const remedy = "check the address; it is a page, not the file";
+    throw new NotFoundError({ where: this.url, expected: "a file", got: "a web page (text/html)", remedy });
+  }
+
+  /** Runs `attempt` again after a broken transfer; progress sets the count of failures back. */
+  private async retrying<T>(signal: AbortSignal | undefined, attempt: (progressed: () => void) => Promise<T>) {
+    let failures = 0;
+    for (;;) {
+      throwIfAborted(signal, this.url);
+      try {
+        return await attempt(() => {
+          failures = 0;
+        });
+      } catch (cause) {
+        throwIfAborted(signal, this.url);
+        if (cause instanceof OcellusError) throw cause;
+        if (++failures >= ATTEMPTS) {
+          const reason = cause instanceof Error ? cause.message : String(cause);
+          if (cause instanceof BrokenTransfer && !reason.startsWith("status"))
+            throw truncated(this.url, "the range asked for", reason);
+          const remedy = "check the network and try again";
+          throw new SourceError({ where: this.url, expected: "an answer", got: reason, remedy, cause });
+        }
+        await sleep(this.retryDelay * 2 ** (failures - 1), signal, this.url);
+      }
+    }
+  }
+}
+
+/** A transfer that may go through when tried again. */
+class BrokenTransfer extends Error {}
+
+/** The chunks of a body. A reader and not `for await` over the stream, which not every browser has. */
+async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader();
+  if (!reader) return;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+function join(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(chunks.reduce((total, chunk) => total + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/** "bytes 0-99/1234" or "bytes *\/0"; total undefined where it is "*". */
+function parseContentRange(header: string | null): { start: number; total: number | undefined } | undefined {
+  const match = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/i.exec(header?.trim() ?? "");
+  if (!match) return undefined;
+  return { start: Number(match[1] ?? 0), total: match[2] === "*" ? undefined : Number(match[2]) };
+}
+
+/** Weak tags may differ between the machines of one host for the same bytes, so they prove nothing. */
+function strongTag(response: Response): string | null {
+  const tag = response.headers.get("etag");
+  return tag?.startsWith("W/") ? null : tag;
+}
+
+async function sleep(milliseconds: number, signal: AbortSignal | undefined, where: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(new AbortedError(where, signal?.reason));
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, milliseconds);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}

@@ -1,0 +1,101 @@
+import { AbortedError, MediaError, throwIfAborted } from "../runtime/errors.js";
+import { decodeImage, type Picture } from "./image.js";
+import { fileSource, urlSource } from "./source.js";
+
+/** A picture as a caller may give it: path or URL, Blob or File, the bytes of a file, or RGB(A) pixels. */
+export type PictureInput = string | URL | Blob | Uint8Array | ArrayBuffer | RawPixels;
+
+/** Pixels as an ImageData has them (4 bytes each, alpha dropped), or RGB8 (3 bytes each); row-major. */
+export interface RawPixels {
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface PictureOptions {
+  /** Whether to turn pictures by their EXIF orientation; "apply" if not given. */
+  orientation?: "apply" | "ignore" | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Longest picture file that is read: a guard against a path that is not a picture at all. */
+const MAX_FILE_BYTES = 512 * 1024 * 1024;
+
+/** Reads and decodes. `label` names the picture in messages. Throws MediaError, SourceError, AbortedError. */
+export async function readPicture(input: PictureInput, label: string, options: PictureOptions = {}): Promise<Picture> {
+  throwIfAborted(options.signal, label);
+  if (isRawPixels(input)) return fromPixels(input, label);
+  const name = typeof input === "string" && !input.startsWith("data:") ? input : input instanceof URL ? input.href : label;
+  const bytes = await readBytes(input, name, options.signal);
+  if (options.signal?.aborted) throw new AbortedError(name, options.signal.reason);
+  return decodeImage(bytes, { label: name, orientation: options.orientation ?? "apply" });
+}
+
+async function readBytes(input: Exclude<PictureInput, RawPixels>, name: string, signal?: AbortSignal): Promise<Uint8Array> {
+  if (input instanceof Uint8Array) return input;
+  if (input instanceof ArrayBuffer) return new Uint8Array(input);
+  if (input instanceof Blob) return new Uint8Array(await input.arrayBuffer());
+  const text = String(input);
+  if (text.startsWith("data:")) return bytesOfDataURL(text, name);
+  const source = /^(https?|blob):/i.test(text)
+    ? await urlSource(text, { ...(signal && { signal }) })
+    : /^file:/i.test(text)
+      ? await fileSource(decodeURIComponent(new URL(text).pathname))
+      : await fileSource(text);
+  try {
+    if (source.sizeBytes > MAX_FILE_BYTES) {
+      throw new MediaError({
+        where: name,
+        expected: `a picture file of at most ${MAX_FILE_BYTES} bytes`,
+        got: `${source.sizeBytes} bytes`,
+        remedy: "give a picture, or the pixels themselves",
+      });
+    }
+    return await source.read(0, source.sizeBytes, signal);
+  } finally {
+    await source.close();
+  }
+}
+
+async function bytesOfDataURL(text: string, name: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await (await fetch(text)).arrayBuffer());
+  } catch (cause) {
+    throw new MediaError({
+      where: name,
+      expected: "a data: URL",
+      got: `${text.slice(0, 40)}…, which does not parse`,
+      remedy: "encode the picture's bytes as data:image/png;base64,…",
+      cause,
+    });
+  }
+}
+
+function isRawPixels(input: unknown): input is RawPixels {
+  return typeof input === "object" && input !== null && "data" in input && "width" in input && "height" in input;
+}
+
+function fromPixels({ data, width, height }: RawPixels, label: string): Picture {
+  const pixels = width * height;
+  if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
+    throw new MediaError({
+      where: label,
+      expected: "a width and a height of at least one pixel",
+      got: `${width}×${height}`,
+      remedy: "give pixels as { data, width, height }",
+    });
+  }
+  if (data.length === pixels * 3) return { data: new Uint8Array(data), width, height, label };
+  if (data.length === pixels * 4) {
+    const rgb = new Uint8Array(pixels * 3);
+    for (let i = 0; i < pixels; i++) rgb.set(data.subarray(i * 4, i * 4 + 3), i * 3);
+    return { data: rgb, width, height, label };
+  }
+  throw new MediaError({
+    where: label,
+    expected: `${pixels * 3} bytes of RGB or ${pixels * 4} of RGBA for ${width}×${height}`,
+    got: `${data.length} bytes`,
+    remedy: "give 3 or 4 bytes a pixel",
+  });
+}
+

@@ -1,0 +1,282 @@
+/**
+ * PNG to RGB8, the same code in every runtime.
+ *
+ * Decoders differ in what they do with 16 bits, gamma, profiles and colour under alpha; the model's preprocessing is
+ * defined by Pillow's `convert("RGB")`, so these rules are written out here: alpha and tRNS are dropped and the colour
+ * under them kept, gamma and profiles are ignored, 16-bit colour takes the high byte, and 16-bit gray without alpha is
+ * clamped at 255. Source: PNG specification (ISO/IEC 15948), model specification 3.1.
+ */
+import { MediaError } from "../runtime/errors.js";
+import type { Pixels } from "./resize.js";
+
+const SIGNATURE_BYTES = 8;
+const NO_BYTES = new Uint8Array(0);
+
+/** One chunk: its four-letter type and its bytes. `complete` is false if the file ends inside the chunk. */
+export interface PngChunk {
+  type: string;
+  data: Uint8Array;
+  /** Offset of the chunk's length field in the file. */
+  offsetBytes: number;
+  complete: boolean;
+}
+
+/** Walks the chunks up to IEND or the end of the file; bytes after IEND are not looked at. */
+export function* pngChunks(bytes: Uint8Array): Generator<PngChunk> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = SIGNATURE_BYTES;
+  while (at + 8 <= bytes.length) {
+    const length = view.getUint32(at);
+    const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+    const complete = at + 12 + length <= bytes.length;
+    yield { type, data: bytes.subarray(at + 8, at + 8 + length), offsetBytes: at, complete };
+    if (!complete || type === "IEND") return;
+    at += 12 + length;
+  }
+}
+
+interface Header {
+  width: number;
+  height: number;
+  depth: number;
+  colorType: number;
+  /** Samples a pixel. */
+  channels: number;
+  interlaced: boolean;
+}
+
+/** Colour type to samples a pixel and the allowed bit depths. */
+const COLOR_TYPES: Record<number, { channels: number; depths: number[] }> = {
+  0: { channels: 1, depths: [1, 2, 4, 8, 16] },
+  2: { channels: 3, depths: [8, 16] },
+  3: { channels: 1, depths: [1, 2, 4, 8] },
+  4: { channels: 2, depths: [8, 16] },
+  6: { channels: 4, depths: [8, 16] },
+};
+
+/** Adam7: first column, first row, column step, row step. */
+const ADAM7 = [
+  [0, 0, 8, 8],
+  [4, 0, 8, 8],
+  [0, 4, 4, 8],
+  [2, 0, 4, 4],
+  [0, 2, 2, 4],
+  [1, 0, 2, 2],
+  [0, 1, 1, 2],
+] as const;
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
+  let c = n;
+  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
+  return c;
+});
+
+function crc32(bytes: Uint8Array, start: number, end: number): number {
+  let c = 0xffffffff;
+  for (let i = start; i < end; i++) c = CRC_TABLE[(c ^ bytes[i]!) & 0xff]! ^ (c >>> 8);
+  return (c ^ 0xffffffff) >>> 0;
+}
+
+function broken(where: string, expected: string, got: string, cause?: unknown): MediaError {
+  return new MediaError({ where, expected, got, remedy: "get an undamaged copy of the picture", cause });
+}
+
+function readHeader(data: Uint8Array, where: string): Header {
+  if (data.length !== 13) throw broken(where, "an IHDR of 13 bytes", `${data.length} bytes`);
+  const view = new DataView(data.buffer, data.byteOffset, 13);
+  const [depth, colorType, compression, filter, interlace] = data.subarray(8) as unknown as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const kind = COLOR_TYPES[colorType];
+  if (!kind?.depths.includes(depth) || compression !== 0 || filter !== 0 || interlace > 1) {
+    throw broken(
+      where,
+      "a PNG colour type, bit depth, compression, filter and interlace method",
+      `${colorType}, ${depth}, ${compression}, ${filter}, ${interlace}`,
+    );
+  }
+  const { channels } = kind;
+  return {
+    width: view.getUint32(0),
+    height: view.getUint32(4),
+    depth,
+    colorType,
+    channels,
+    interlaced: interlace === 1,
+  };
+}
+
+/** Inflates `compressed` until `sizeBytes` are there; what follows is not needed and not looked at. */
+async function inflate(compressed: Uint8Array<ArrayBuffer>, sizeBytes: number, where: string): Promise<Uint8Array> {
+  const out = new Uint8Array(sizeBytes);
+  const reader = new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+  let filled = 0;
+  try {
+    while (filled < sizeBytes) {
+      const { done, value } = await reader.read();
+      if (done) throw broken(where, `${sizeBytes} bytes of picture data`, `${filled} (the picture is cut off)`);
+      out.set(value.subarray(0, sizeBytes - filled), filled);
+      filled += value.length;
+    }
+  } catch (error) {
+    if (error instanceof MediaError) throw error;
+    throw broken(where, `${sizeBytes} bytes of picture data`, `a broken stream after ${filled} bytes`, error);
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+  return out;
+}
+
+/** Undoes the row filters in place. `raw` holds `rows` rows of 1 + `rowBytes` bytes from `start` on. */
+function unfilter(raw: Uint8Array, start: number, rows: number, rowBytes: number, step: number, where: string): void {
+  let above = -1;
+  let at = start;
+  for (let y = 0; y < rows; y++, at += rowBytes + 1) {
+    const filter = raw[at]!;
+    const row = at + 1;
+    const end = row + rowBytes;
+    switch (filter) {
+      case 0:
+        break;
+      case 1:
+        for (let i = row + step; i < end; i++) raw[i] = raw[i]! + raw[i - step]!;
+        break;
+      case 2:
+        if (above >= 0) for (let i = row, u = above; i < end; i++, u++) raw[i] = raw[i]! + raw[u]!;
+        break;
+      case 3:
+        for (let i = row; i < end; i++) {
+          const left = i - step >= row ? raw[i - step]! : 0;
+          const up = above >= 0 ? raw[above + i - row]! : 0;
+          raw[i] = raw[i]! + ((left + up) >> 1);
+        }
+        break;
+      case 4:
+        for (let i = row; i < end; i++) {
+          const inside = i - step >= row;
+          const a = inside ? raw[i - step]! : 0;
+          const b = above >= 0 ? raw[above + i - row]! : 0;
+          const c = inside && above >= 0 ? raw[above + i - row - step]! : 0;
+          const pa = Math.abs(b - c);
+          const pb = Math.abs(a - c);
+          const pc = Math.abs(a + b - 2 * c);
+          raw[i] = raw[i]! + (pa <= pb && pa <= pc ? a : pb <= pc ? b : c);
+        }
+        break;
+      default:
+        throw broken(where, "a row filter from 0 to 4", `${filter} in row ${y}`);
+    }
+    above = row;
+  }
+}
+
+/** Writes one unfiltered row as RGB, `step` bytes apart, from `out[at]` on. */
+function expandRow(
+  header: Header,
+  palette: Uint8Array,
+  row: Uint8Array,
+  count: number,
+  out: Uint8Array,
+  at: number,
+  step: number,
+): void {
+  const { depth, colorType, channels } = header;
+  if (colorType === 2 || colorType === 6) {
+    // High byte first: with 16 bits the high byte of each sample is the one that is kept.
+    const sample = depth >> 3;
+    const pixel = sample * channels;
+    for (let x = 0, i = 0, o = at; x < count; x++, i += pixel, o += step) {
+      out[o] = row[i]!;
+      out[o + 1] = row[i + sample]!;
+      out[o + 2] = row[i + 2 * sample]!;
+    }
+    return;
+  }
+  const indexed = colorType === 3;
+  const mask = (1 << depth) - 1;
+  const spread = 255 / mask;
+  for (let x = 0, o = at; x < count; x++, o += step) {
+    let value: number;
+    if (depth < 8) {
+      const bit = x * depth;
+      value = (row[bit >> 3]! >> (8 - depth - (bit & 7))) & mask;
+      if (!indexed) value *= spread;
+    } else if (depth === 8) value = row[x * channels]!;
+    else if (colorType === 4) value = row[x * 4]!;
+    // Pillow clamps 16-bit gray instead of scaling it, and the model's preprocessing is Pillow's.
+    else value = row[x * 2]! > 0 ? 255 : row[x * 2 + 1]!;
+    if (indexed) {
+      // An index past the end of the palette is black.
+      out[o] = palette[value * 3] ?? 0;
+      out[o + 1] = palette[value * 3 + 1] ?? 0;
+      out[o + 2] = palette[value * 3 + 2] ?? 0;
+    } else {
+      out[o] = value;
+      out[o + 1] = value;
+      out[o + 2] = value;
+    }
+  }
+}
+
+/** Checks the chunks and returns the header, the palette and the compressed picture. */
+function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint8Array<ArrayBuffer>] {
+  let header: Header | undefined;
+  let palette: Uint8Array = NO_BYTES;
+  const parts: Uint8Array[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const { type, data, offsetBytes, complete } of pngChunks(bytes)) {
+    if (!complete)
+      throw broken(where, `the whole ${type} chunk at byte ${offsetBytes}`, "the end of the file inside it");
+    const dataEnd = offsetBytes + 8 + data.length;
+    if (crc32(bytes, offsetBytes + 4, dataEnd) !== view.getUint32(dataEnd)) {
+      throw broken(where, `the ${type} chunk at byte ${offsetBytes} with its checksum`, "another checksum");
+    }
+    if (!header && type !== "IHDR") throw broken(where, "IHDR as the first chunk", type);
+    if (type === "IHDR") header ??= readHeader(data, where);
+    else if (type === "PLTE") palette = data;
+    else if (type === "IDAT") parts.push(data);
+  }
+  if (!header) throw broken(where, "an IHDR chunk", "none");
+  if (header.colorType === 3 && palette.length === 0) throw broken(where, "a palette", "no PLTE chunk");
+  const compressed = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    compressed.set(part, at);
+    at += part.length;
+  }
+  return [header, palette, compressed];
+}
+
+/**
+ * Decodes a PNG (the default picture of an animated one) to RGB8 as Pillow's `convert("RGB")` gives it, EXIF rotation
+ * not applied. Throws MediaError naming `where` for a wrong checksum, a cut file or a broken stream.
+ */
+export async function decodePng(bytes: Uint8Array, where: string): Promise<Pixels> {
+  const [header, palette, compressed] = readChunks(bytes, where);
+  const { width, height, depth, channels } = header;
+  if (width === 0 || height === 0) throw broken(where, "a picture of at least one pixel", `${width}×${height}`);
+  const bitsPerPixel = depth * channels;
+  const passes = (header.interlaced ? ADAM7 : ([[0, 0, 1, 1]] as const))
+    .map(([x0, y0, dx, dy]) => {
+      const columns = Math.max(0, Math.ceil((width - x0) / dx));
+      const rows = Math.max(0, Math.ceil((height - y0) / dy));
+      return { x0, y0, dx, dy, columns, rows, rowBytes: Math.ceil((columns * bitsPerPixel) / 8) };
+    })
+    .filter((pass) => pass.columns > 0 && pass.rows > 0);
+  const sizeBytes = passes.reduce((sum, pass) => sum + pass.rows * (pass.rowBytes + 1), 0);
+  const raw = await inflate(compressed, sizeBytes, where);
+  const data = new Uint8Array(width * height * 3);
+  let at = 0;
+  for (const { x0, y0, dx, dy, columns, rows, rowBytes } of passes) {
+    unfilter(raw, at, rows, rowBytes, Math.max(1, bitsPerPixel >> 3), where);
+    for (let y = 0; y < rows; y++, at += rowBytes + 1) {
+      const row = raw.subarray(at + 1, at + 1 + rowBytes);
+      expandRow(header, palette, row, columns, data, ((y0 + y * dy) * width + x0) * 3, dx * 3);
+    }
+  }
+  return { width, height, data };
+}

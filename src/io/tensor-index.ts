@@ -1,0 +1,202 @@
+/** The weights of a checkpoint: one safetensors file, or shards with an index that must agree with them. */
+
+import { CheckpointError, SourceError } from "../runtime/errors.js";
+import type { Place } from "./checkpoint.js";
+import { isJsonObject, type JsonValue, showJson } from "./json.js";
+import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.js";
+import type { ByteSource } from "./source.js";
+
+/** A tensor and the open file it lies in. */
+export interface IndexedTensor {
+  readonly entry: TensorEntry;
+  readonly source: ByteSource;
+}
+
+/** All tensors of a checkpoint by name. */
+export interface TensorIndex {
+  readonly entries: ReadonlyMap<string, IndexedTensor>;
+  /** Name to shape, as a config parser wants it. */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** Bytes of all tensors. */
+  readonly sizeBytes: number;
+  /**
+   * Reads part of a tensor; `offsetBytes` counts from its first byte.
+   * @throws SourceError outside the tensor or if the bytes cannot be had; AbortedError.
+   */
+  read(tensor: IndexedTensor, offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+
+/**
+ * Opens the weights of a place.
+ * @param indexJson the parsed index file, undefined if there is none. A single file wins over an index, as in transformers.
+ * @throws CheckpointError if there are no weights, a shard is missing, or index and shards disagree; SourceError; AbortedError.
+ */
+export async function openTensors(
+  place: Place,
+  indexJson: JsonValue | undefined,
+  signal?: AbortSignal,
+): Promise<TensorIndex> {
+  const opened: ByteSource[] = [];
+  const close = async () => {
+    await Promise.all(opened.map((source) => source.close()));
+  };
+  const open = async (file: string): Promise<SafetensorsFile | undefined> => {
+    const source = await place.open(file);
+    if (!source) return undefined;
+    opened.push(source);
+    return openSafetensors(source, signal);
+  };
+  try {
+    const single = await open(SINGLE);
+    if (single) return new Tensors([single], close);
+    if (indexJson === undefined) throw await noWeights(place);
+    return new Tensors(await openShards(place, indexJson, open), close);
+  } catch (cause) {
+    await close();
+    throw cause;
+  }
+}
+
+class Tensors implements TensorIndex {
+  readonly entries: ReadonlyMap<string, IndexedTensor>;
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  readonly sizeBytes: number;
+
+  constructor(
+    files: readonly SafetensorsFile[],
+    readonly close: () => Promise<void>,
+  ) {
+    const entries = new Map<string, IndexedTensor>();
+    for (const { source, entries: ofFile } of files) {
+      for (const entry of ofFile.values()) {
+        const other = entries.get(entry.name);
+        if (other) {
+          const got = `${other.source.name} and ${source.name}`;
+          throw disagree(`tensor ${entry.name}`, "one file that holds it", got);
+        }
+        entries.set(entry.name, { entry, source });
+      }
+    }
+    this.entries = entries;
+    this.shapes = new Map([...entries].map(([name, { entry }]) => [name, entry.shape]));
+    this.sizeBytes = [...entries.values()].reduce((total, { entry }) => total + entry.lengthBytes, 0);
+  }
+
+  async read(
+    { entry, source }: IndexedTensor,
+    offsetBytes: number,
+    lengthBytes: number,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    if (offsetBytes < 0 || lengthBytes < 0 || offsetBytes + lengthBytes > entry.lengthBytes) {
+      throw new SourceError({
+        where: `${source.name}: tensor ${entry.name}`,
+        expected: `a range within ${entry.lengthBytes} bytes`,
+        got: `bytes ${offsetBytes} to ${offsetBytes + lengthBytes}`,
+        remedy: "read within the tensor",
+      });
+    }
+    return source.read(entry.offsetBytes + offsetBytes, lengthBytes, signal);
+  }
+}
+
+async function openShards(
+  place: Place,
+  indexJson: JsonValue,
+  open: (file: string) => Promise<SafetensorsFile | undefined>,
+): Promise<SafetensorsFile[]> {
+  const shardOf = readWeightMap(indexJson, `${place.name}: ${INDEX}`);
+  const names = [...new Set(shardOf.values())].sort();
+  // All have to end before a failure is passed on: closing must find every source that was opened.
+  const outcomes = await Promise.allSettled(names.map((name) => open(name)));
+  const files: SafetensorsFile[] = [];
+  const absent: string[] = [];
+  for (const [i, outcome] of outcomes.entries()) {
+    if (outcome.status === "rejected") throw outcome.reason;
+    const file = outcome.value;
+    if (!file) {
+      absent.push(names[i]!);
+      continue;
+    }
+    files.push(file);
+    for (const name of file.entries.keys()) {
+      if (shardOf.get(name) === names[i]) continue;
+      const expected = shardOf.has(name) ? `it in ${shardOf.get(name)} only` : `an entry in ${INDEX}`;
+      throw disagree(`${file.source.name}: tensor ${name}`, expected, `it in ${names[i]}`);
+    }
+    for (const [name, shard] of shardOf) {
+      if (shard === names[i] && !file.entries.has(name)) {
+        throw disagree(`${file.source.name}: tensor ${name}`, `it here, as ${INDEX} says`, "no such tensor");
+      }
+    }
+  }
+  if (absent.length > 0) {
+    throw new CheckpointError({
+      where: place.name,
+      expected: `the ${names.length} files named in ${INDEX}`,
+      got: `${files.length}; missing: ${absent.join(", ")}`,
+      remedy: "download the missing files into the same place",
+    });
+  }
+  return files;
+}
+
+/** Tensor name to shard. `metadata.total_size` is not checked: several tools write it wrongly and the headers say it better. */
+function readWeightMap(index: JsonValue, where: string): Map<string, string> {
+  const map = isJsonObject(index) ? index.weight_map : undefined;
+  if (!isJsonObject(map)) {
+    const remedy = "download the file again";
+    throw new CheckpointError({ where: `${where}: weight_map`, expected: "an object", got: showJson(map), remedy });
+  }
+  const shardOf = new Map<string, string>();
+  for (const [name, shard] of Object.entries(map)) {
+    // A name that leads out of the checkpoint's folder must not be followed.
+    if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
+      const remedy = "use a checkpoint whose shards lie beside their index";
+      const got = showJson(shard);
+      throw new CheckpointError({
+        where: `${where}: weight_map.${name}`,
+        expected: "the name of a .safetensors file",
+        got,
+        remedy,
+      });
+    }
+    shardOf.set(name, shard);
+  }
+  return shardOf;
+}
+
+function disagree(where: string, expected: string, got: string): CheckpointError {
+  const remedy = "files of different checkpoints or versions are mixed; download all of them again";
+  return new CheckpointError({ where, expected, got, remedy });
+}
+
+/** Says what is there in place of the weights. */
+async function noWeights(place: Place): Promise<CheckpointError> {
+  const names = (await place.list()) ?? [];
+  const pickles = names.filter((name) => /\.(bin|pt|pth|ckpt)$/.test(name) && /model|consolidated/.test(name));
+  if ((await place.list()) === undefined) {
+    for (const name of ["pytorch_model.bin", "pytorch_model.bin.index.json"]) {
+      if (await place.has(name)) pickles.push(name);
+    }
+  }
+  const tensors = names.filter((name) => name.endsWith(".safetensors"));
+  const fault = { where: place.name, expected: `${SINGLE} or ${INDEX} with its shards` };
+  if (tensors.some((name) => /-of-\d+\.safetensors$/.test(name))) {
+    return new CheckpointError({ ...fault, got: "shards without their index", remedy: `add ${INDEX}` });
+  }
+  if (tensors.length > 0) {
+    const remedy = `give a whole model; if one of these files is it, rename it to ${SINGLE}`;
+    return new CheckpointError({ ...fault, got: tensors.slice(0, 5).join(", "), remedy });
+  }
+  if (pickles.length > 0) {
+    const remedy = "convert it to safetensors (transformers: save_pretrained with safe_serialization)";
+    return new CheckpointError({ ...fault, got: `${pickles[0]}, a pickle file`, remedy });
+  }
+  const got = names.length > 0 ? `neither, among ${names.length} files` : "no files";
+  return new CheckpointError({ ...fault, got, remedy: "download the whole checkpoint, or check the location" });
+}

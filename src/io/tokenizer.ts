@@ -1,0 +1,162 @@
+/** The checkpoint's own byte-level BPE (Qwen2's): text to token ids and back, exactly as the reference does it. */
+import { Tokenizer as BpeTokenizer } from "@huggingface/tokenizers";
+import { CheckpointError } from "../runtime/errors.js";
+import { type DecodeOptions, newTextDecoder, tokenBytes } from "./detokenizer.js";
+import { parseJson } from "./json.js";
+import { type AddedToken, checkTokenizerJson, mergeAddedTokens } from "./tokenizer-files.js";
+
+/** The parsed files of a checkpoint that make its tokenizer. */
+export interface TokenizerFiles {
+  /** `tokenizer.json`. */
+  tokenizer: unknown;
+  /** `tokenizer_config.json`: adds the tokens of its `added_tokens_decoder`. */
+  tokenizerConfig?: unknown;
+  /** `added_tokens.json`: adds tokens that neither of the others has. */
+  addedTokens?: unknown;
+}
+
+/**
+ * Byte-level BPE with added tokens. `clean_up_tokenization_spaces` is not applied: no checkpoint of the family asks for it,
+ * and text that is streamed could not be cleaned afterwards.
+ */
+export class Tokenizer {
+  /** One more than the highest id; the model's table may have more rows. */
+  readonly size: number;
+  readonly #bpe: BpeTokenizer;
+  readonly #idOf: ReadonlyMap<string, number>;
+  readonly #tokenOf: readonly (string | undefined)[];
+  readonly #special: ReadonlySet<number>;
+  /** Filled as ids are met: an answer uses a few hundred of 150,000 tokens. */
+  readonly #bytes: (Uint8Array | undefined)[] = [];
+
+  /** @throws CheckpointError naming the file when a field is missing, of the wrong type, or of another kind of tokenizer. */
+  constructor(files: TokenizerFiles) {
+    const json = checkTokenizerJson(files.tokenizer);
+    const added = mergeAddedTokens(json, files.tokenizerConfig, files.addedTokens);
+    this.#bpe = buildBpe(json.normalizer, json.preTokenizer, json.vocab, json.merges, json.ignoreMerges, added);
+
+    const idOf = new Map(Object.entries(json.vocab));
+    for (const token of added) idOf.set(token.content, token.id);
+    const tokenOf: (string | undefined)[] = [];
+    for (const [token, id] of idOf) tokenOf[id] = token;
+    this.#idOf = idOf;
+    this.#tokenOf = tokenOf;
+    this.#special = new Set(added.filter((token) => token.special).map((token) => token.id));
+    this.size = tokenOf.length;
+  }
+
+  /**
+   * A tokenizer from the files' text.
+   * @throws CheckpointError also when a file is not JSON.
+   */
+  static parse(files: { tokenizer: string; tokenizerConfig?: string; addedTokens?: string }): Tokenizer {
+    return new Tokenizer({
+      tokenizer: parseJson(files.tokenizer, "tokenizer.json"),
+      tokenizerConfig: files.tokenizerConfig && parseJson(files.tokenizerConfig, "tokenizer_config.json"),
+      addedTokens: files.addedTokens && parseJson(files.addedTokens, "added_tokens.json"),
+    });
+  }
+
+  /**
+   * The ids of a text. None is added before or after it; special tokens written in the text become their ids, wherever the
+   * text came from: the reference does the same, so text from strangers that must not end a turn has to be cleaned by the caller.
+   */
+  encode(text: string): number[] {
+    return this.#bpe.encode(text, { add_special_tokens: false }).ids;
+  }
+
+  /** The text of ids; ids without a token add nothing, bytes that are not UTF-8 become U+FFFD. */
+  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for (const id of ids) {
+      if (options.skipSpecialTokens && this.isSpecial(id)) continue;
+      const bytes = this.bytesOf(id);
+      pieces.push(bytes);
+      length += bytes.length;
+    }
+    const all = new Uint8Array(length);
+    let at = 0;
+    for (const bytes of pieces) {
+      all.set(bytes, at);
+      at += bytes.length;
+    }
+    return newTextDecoder().decode(all);
+  }
+
+  /** The id of a token as the vocabulary spells it (a space is `Ġ`), undefined when there is none. */
+  idOf(token: string): number | undefined {
+    return this.#idOf.get(token);
+  }
+
+  /** The token of an id as the vocabulary spells it, undefined when there is none. */
+  tokenOf(id: number): string | undefined {
+    return this.#tokenOf[id];
+  }
+
+  /** Whether the token is one that `skipSpecialTokens` leaves out. */
+  isSpecial(id: number): boolean {
+    return this.#special.has(id);
+  }
+
+  /** The bytes of a token; empty for an id without a token. */
+  bytesOf(id: number): Uint8Array {
+    let bytes = this.#bytes[id];
+    if (bytes === undefined) {
+      bytes = tokenBytes(this.#tokenOf[id] ?? "");
+      if (this.#tokenOf[id] !== undefined) this.#bytes[id] = bytes;
+    }
+    return bytes;
+  }
+}
+
+function buildBpe(
+  normalizer: unknown,
+  preTokenizer: unknown,
+  vocab: Record<string, number>,
+  merges: [string, string][],
+  ignoreMerges: boolean,
+  added: readonly AddedToken[],
+): BpeTokenizer {
+  try {
+    return new BpeTokenizer(
+      {
+        added_tokens: added,
+        normalizer,
+        pre_tokenizer: foldLongS(preTokenizer),
+        post_processor: null,
+        decoder: null,
+        model: { type: "BPE", vocab, merges, ignore_merges: ignoreMerges },
+      },
+      // An empty configuration: its flags (spaces, case) have no counterpart in the reference's tokenizer.json path.
+      {},
+    );
+  } catch (cause) {
+    throw new CheckpointError({
+      where: "tokenizer.json",
+      expected: "normalizer and pre_tokenizer of a Qwen2 tokenizer",
+      got: cause instanceof Error ? cause.message : String(cause),
+      remedy: "use the tokenizer files published with a LLaVA-OneVision checkpoint",
+      cause,
+    });
+  }
+}
+
+/**
+ * The split expression's `(?i:'s|…)` folds case by Unicode rules in the reference, so `'ſ` counts as `'s`; the library folds
+ * ASCII only. `s` is the only letter of such a group with a third form (the Kelvin sign is gone after NFC).
+ */
+function foldLongS(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(foldLongS);
+  if (typeof node !== "object" || node === null) return node;
+  return Object.fromEntries(
+    Object.entries(node).map(([key, value]) => {
+      if (key !== "Regex" || typeof value !== "string") return [key, foldLongS(value)];
+      const folded = value.replace(
+        /\(\?i:([^()[\]]*)\)/g,
+        (_, body: string) => `(?i:${body.replace(/\\.|[sS]/g, (c) => (c.length > 1 ? c : "[sSſ]"))})`,
+      );
+      return [key, folded];
+    }),
+  );
+}

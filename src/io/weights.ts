@@ -1,0 +1,215 @@
+import type { Device } from "../runtime/device.js";
+import { showShape, widenBF16, widenF16 } from "../runtime/dtype.js";
+import { CheckpointError, throwIfAborted } from "../runtime/errors.js";
+import type { Tensor } from "../runtime/tensor.js";
+import type { IndexedTensor, TensorIndex } from "./tensor-index.js";
+
+/** Element types of a checkpoint that the model can hold. */
+export type StoredType = "f32" | "f16" | "bf16";
+
+const STORED: Readonly<Record<string, StoredType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
+
+/** Takes rows `[rows, inner]` of a stored matrix that have just arrived on the adapter as `u32` words. */
+export type RowConsumer = (chunk: Tensor, type: StoredType, firstRow: number, rows: number) => void;
+
+/** How much of the checkpoint has been read. */
+export interface LoadProgress {
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+  /** The tensor being read. */
+  readonly tensor: string;
+}
+
+interface Request {
+  readonly name: string;
+  readonly stored: IndexedTensor;
+  readonly type: StoredType;
+  readonly shape: readonly number[];
+  readonly consume: RowConsumer | undefined;
+  readonly into: Tensor | undefined;
+  /** Element of `into` at which the tensor begins. */
+  readonly first: number;
+}
+
+/** Rows are read and uploaded in pieces of this size: the host never holds more of the checkpoint than a few of them. */
+const CHUNK_BYTES = 8 * 1024 * 1024;
+/** Uploaded bytes after which the host waits for the adapter, so that its staging memory stays bounded. */
+const WAIT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Reads a checkpoint in two steps. Layers ask for weights by name and shape in their constructors and get tensors at
+ * once; `load` then fills them, in file order. Missing, misshapen and unused tensors are reported together before any
+ * weight is read.
+ */
+export class WeightLoader {
+  readonly #requests: Request[] = [];
+  readonly #faults: string[] = [];
+  readonly #asked = new Set<string>();
+
+  constructor(
+    readonly device: Device,
+    readonly index: TensorIndex,
+  ) {}
+
+  root(): Weights {
+    return new Weights(this, "");
+  }
+
+  has(name: string): boolean {
+    return this.index.entries.has(name);
+  }
+
+  /** The stored type of a tensor, "f32" for one that is missing. */
+  typeOf(name: string): StoredType {
+    return STORED[this.index.entries.get(name)?.entry.dtype ?? ""] ?? "f32";
+  }
+
+  ask(name: string, shape: readonly number[], target: { consume?: RowConsumer; into?: Tensor; first?: number }): void {
+    this.#asked.add(name);
+    const stored = this.index.entries.get(name);
+    if (!stored) {
+      this.#faults.push(`tensor ${name} ${showShape(shape)} is missing`);
+      return;
+    }
+    const type = STORED[stored.entry.dtype];
+    if (!type) {
+      this.#faults.push(
+        `tensor ${name} in ${stored.source.name} has dtype ${stored.entry.dtype}, wanted F32, F16 or BF16`,
+      );
+      return;
+    }
+    if (showShape(stored.entry.shape) !== showShape(shape)) {
+      this.#faults.push(
+        `tensor ${name} in ${stored.source.name} has shape ${showShape(stored.entry.shape)}, wanted ${showShape(shape)}`,
+      );
+      return;
+    }
+    this.#requests.push({
+      name,
+      stored,
+      type,
+      shape,
+      consume: target.consume,
+      into: target.into,
+      first: target.first ?? 0,
+    });
+  }
+
+  /** Throws one CheckpointError with every fault of the names and shapes; `ignored` says which leftovers are known. */
+  check(where: string, ignored: (name: string) => boolean): void {
+    for (const [name, { source }] of this.index.entries) {
+      if (!this.#asked.has(name) && !ignored(name)) this.#faults.push(`tensor ${name} in ${source.name} is not used`);
+    }
+    if (this.#faults.length === 0) return;
+    const shown = this.#faults.slice(0, 6).join("; ");
+    const more = this.#faults.length > 6 ? `; and ${this.#faults.length - 6} more` : "";
+    throw new CheckpointError({
+      where,
+      expected: "the tensors that its config.json describes",
+      got: `${shown}${more}`,
+      remedy: "check that config.json and the safetensors files belong together",
+    });
+  }
+
+  /** Reads every requested tensor. Throws CheckpointError, SourceError, AbortedError. */
+  async load(options: {
+    signal?: AbortSignal | undefined;
+    onProgress?: ((p: LoadProgress) => void) | undefined;
+  }): Promise<void> {
+    const order = [...this.#requests].sort(
+      (a, b) =>
+        a.stored.source.name.localeCompare(b.stored.source.name) ||
+        a.stored.entry.offsetBytes - b.stored.entry.offsetBytes,
+    );
+    const totalBytes = order.reduce((sum, request) => sum + request.stored.entry.lengthBytes, 0);
+    let loadedBytes = 0;
+    let unsynced = 0;
+    for (const request of order) {
+      for await (const bytes of this.#fill(request, options.signal)) {
+        loadedBytes += bytes;
+        unsynced += bytes;
+        options.onProgress?.({ loadedBytes, totalBytes, tensor: request.name });
+        if (unsynced > WAIT_BYTES) {
+          await this.device.sync();
+          unsynced = 0;
+        }
+      }
+    }
+    await this.device.sync();
+  }
+
+  async *#fill(request: Request, signal: AbortSignal | undefined): AsyncGenerator<number> {
+    const { stored, type, shape, consume, into } = request;
+    if (into) {
+      const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal);
+      this.device.write(into, widen(bytes, type), request.first * 4);
+      yield bytes.length;
+      return;
+    }
+    const rows = shape[0]!;
+    const rowBytes = stored.entry.lengthBytes / rows;
+    // An even number of rows keeps 16-bit rows of odd length on whole words.
+    const step = Math.max(2, 2 * Math.floor(CHUNK_BYTES / rowBytes / 2));
+    for (let first = 0; first < rows; first += step) {
+      const count = Math.min(step, rows - first);
+      throwIfAborted(signal, `loading ${request.name}`);
+      const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal);
+      this.device.scope(() => {
+        const chunk = this.device.empty([Math.ceil(bytes.length / 4)], "u32", request.name);
+        this.device.write(chunk, bytes);
+        consume!(chunk, type, first, count);
+      });
+      yield bytes.length;
+    }
+  }
+}
+
+/** A place in the checkpoint's tree of names: `weights.at("self_attn").tensor("q_proj.bias", [896])`. */
+export class Weights {
+  constructor(
+    readonly loader: WeightLoader,
+    readonly prefix: string,
+  ) {}
+
+  get device(): Device {
+    return this.loader.device;
+  }
+
+  at(name: string): Weights {
+    return new Weights(this.loader, this.path(name));
+  }
+
+  path(name: string): string {
+    return this.prefix === "" ? name : `${this.prefix}.${name}`;
+  }
+
+  /** A small tensor, widened to f32. */
+  tensor(name: string, shape: readonly number[]): Tensor {
+    const path = this.path(name);
+    const into = this.device.empty(shape, "f32", path);
+    this.loader.ask(path, shape, { into });
+    return into;
+  }
+
+  /** A small tensor, widened to f32 into a longer one from element `first` on. */
+  part(name: string, shape: readonly number[], into: Tensor, first: number): void {
+    this.loader.ask(this.path(name), shape, { into, first });
+  }
+
+  /** A large tensor, handed over rows at a time while loading; the first dimension is the rows. */
+  stream(name: string, shape: readonly number[], consume: RowConsumer): void {
+    this.loader.ask(this.path(name), shape, { consume });
+  }
+
+  typeOf(name: string): StoredType {
+    return this.loader.typeOf(this.path(name));
+  }
+}
+
+function widen(bytes: Uint8Array, type: StoredType): Float32Array {
+  // A copy where the view is not aligned to its elements.
+  const at = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  if (type === "f32") return new Float32Array(at.buffer, at.byteOffset, at.length / 4);
+  const half = new Uint16Array(at.buffer, at.byteOffset, at.length / 2);
+  return type === "f16" ? widenF16(half) : widenBF16(half);
+}

@@ -1,0 +1,143 @@
+import { Kernel } from "../runtime/kernel.js";
+import type { Tensor } from "../runtime/tensor.js";
+import { ShapeError } from "../runtime/errors.js";
+import { attentionStepKernel } from "./attention-step.js";
+
+/** Where the heads of an operand lie: columns `first + head·headSize` of rows of the tensor's width. */
+export interface HeadColumns {
+  readonly tensor: Tensor;
+  /** First column of head 0; a multiple of 4. */
+  readonly first: number;
+}
+
+export interface AttentionShape {
+  /** Independent sequences, stacked by rows. */
+  readonly batches: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  /** A multiple of 4. */
+  readonly headSize: number;
+  /** Position of query 0 among the keys; key j is seen by query i if `j <= firstPosition + i`. */
+  readonly causalFrom?: number | undefined;
+}
+
+const PARAMS = `
+struct Params {
+  queries: u32, keys: u32, group: u32, causal: u32, firstPosition: u32,
+  qStride: u32, qFirst: u32, kStride: u32, kFirst: u32, vStride: u32, vFirst: u32, yStride: u32, scale: f32
+}
+@group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [batches * queries, qStride]
+@group(0) @binding(1) var<storage, read> k: array<vec4f>;        // [batches * keys, kStride]
+@group(0) @binding(2) var<storage, read> v: array<vec4f>;        // [batches * keys, vStride]
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [batches * queries, yStride]`;
+
+export const attentionKernel = new Kernel(
+  "attention",
+  `
+${PARAMS}
+
+// One lane a query. Eight keys at a time: their scores, then one step of the online softmax, then their values.
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let head = group.y;
+  let firstQuery = group.x * LANES;
+  let query = firstQuery + lane;
+  let qAt = (group.z * params.queries + min(query, params.queries - 1u)) * params.qStride + params.qFirst + head * QUADS;
+  let kvHead = head / params.group * QUADS;
+  let kAt = group.z * params.keys * params.kStride + params.kFirst + kvHead;
+  let vAt = group.z * params.keys * params.vStride + params.vFirst + kvHead;
+  var own: array<vec4f, QUADS>;
+  var acc: array<vec4f, QUADS>;
+  for (var c = 0u; c < QUADS; c++) { own[c] = q[qAt + c] * params.scale; }
+  var seen = params.keys;
+  var end = params.keys;
+  if (params.causal == 1u) {
+    seen = min(params.keys, params.firstPosition + query + 1u);
+    end = min(params.keys, params.firstPosition + firstQuery + LANES);
+  }
+  var largest = -1e30;
+  var sum = 0.0;
+  let last = params.keys - 1u;
+  for (var j = 0u; j < end; j += 8u) {
+    let a = vec4u(j, min(j + 1u, last), min(j + 2u, last), min(j + 3u, last));
+    let b = min(vec4u(j + 4u, j + 5u, j + 6u, j + 7u), vec4u(last));
+    let ka = a * params.kStride + kAt;
+    let kb = b * params.kStride + kAt;
+    var sa = vec4f();
+    var sb = vec4f();
+    for (var c = 0u; c < QUADS; c++) {
+      let e = own[c];
+      sa += vec4f(dot(e, k[ka.x + c]), dot(e, k[ka.y + c]), dot(e, k[ka.z + c]), dot(e, k[ka.w + c]));
+      sb += vec4f(dot(e, k[kb.x + c]), dot(e, k[kb.y + c]), dot(e, k[kb.z + c]), dot(e, k[kb.w + c]));
+    }
+    sa = select(sa, vec4f(-1e30), vec4u(j, j + 1u, j + 2u, j + 3u) >= vec4u(seen));
+    sb = select(sb, vec4f(-1e30), vec4u(j + 4u, j + 5u, j + 6u, j + 7u) >= vec4u(seen));
+    let m4 = max(sa, sb);
+    let m = max(largest, max(max(m4.x, m4.y), max(m4.z, m4.w)));
+    let decay = exp(largest - m);
+    let pa = exp(sa - m);
+    let pb = exp(sb - m);
+    largest = m;
+    sum = sum * decay + dot(pa, vec4f(1.0)) + dot(pb, vec4f(1.0));
+    let va = a * params.vStride + vAt;
+    let vb = b * params.vStride + vAt;
+    for (var c = 0u; c < QUADS; c++) {
+      acc[c] = acc[c] * decay
+        + pa.x * v[va.x + c] + pa.y * v[va.y + c] + pa.z * v[va.z + c] + pa.w * v[va.w + c]
+        + pb.x * v[vb.x + c] + pb.y * v[vb.y + c] + pb.z * v[vb.z + c] + pb.w * v[vb.w + c];
+    }
+  }
+  if (query >= params.queries) { return; }
+  let yAt = (group.z * params.queries + query) * params.yStride + head * QUADS;
+  for (var c = 0u; c < QUADS; c++) { y[yAt + c] = acc[c] / sum; }
+}
+`,
+  { LANES: 32, QUADS: 16 },
+);
+
+/**
+ * `softmax(q·kᵀ / √C [, causal])·v` for every head, online over the keys: no score matrix is ever stored.
+ * Query head h reads key/value head `h / (heads / keyValueHeads)`. q `[batches·queries, …]`, k and v
+ * `[≥ batches·keys, …]`, result `[batches·queries, heads·headSize]`, f32.
+ */
+export function attention(q: HeadColumns, k: HeadColumns, v: HeadColumns, shape: AttentionShape, label: string): Tensor {
+  const { batches, queries, keys, heads, headSize } = shape;
+  const { device } = q.tensor;
+  const quads = headSize / 4;
+  if (!Number.isInteger(quads) || heads % shape.keyValueHeads !== 0) {
+    throw new ShapeError({
+      where: label,
+      expected: "a head size that is a multiple of 4 and heads that share key/value heads evenly",
+      got: `head size ${headSize}, ${heads} heads over ${shape.keyValueHeads}`,
+      remedy: "check the configuration",
+    });
+  }
+  const y = device.empty([batches * queries, heads * headSize], "f32", label);
+  const one = queries === 1 && batches === 1;
+  const kernel = one ? attentionStepKernel : attentionKernel;
+  device.run(
+    kernel.variant({ QUADS: quads }),
+    { q: q.tensor, k: k.tensor, v: v.tensor, y },
+    {
+      queries,
+      keys,
+      group: heads / shape.keyValueHeads,
+      causal: shape.causalFrom === undefined ? 0 : 1,
+      firstPosition: shape.causalFrom ?? 0,
+      qStride: q.tensor.size(-1) / 4,
+      qFirst: q.first / 4,
+      kStride: k.tensor.size(-1) / 4,
+      kFirst: k.first / 4,
+      vStride: v.tensor.size(-1) / 4,
+      vFirst: v.first / 4,
+      yStride: (heads * headSize) / 4,
+      scale: headSize ** -0.5,
+    },
+    one ? [1, heads] : [Math.ceil(queries / attentionKernel.constants.LANES), heads, batches],
+  );
+  return y;
+}
+
+export { PARAMS as ATTENTION_PARAMS };

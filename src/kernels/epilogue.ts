@@ -1,0 +1,65 @@
+import type { Tensor } from "../runtime/tensor.js";
+
+/** GELU as `0.5·x·(1 + tanh(√(2/π)(x + 0.044715x³)))` or `0.5·x·(1 + erf(x/√2))`. */
+export type Activation = "gelu_tanh" | "gelu_erf";
+
+/** What a matrix product does with each element before it is written: `residual + activation(x·Wᵀ + bias)`. */
+export interface Epilogue {
+  /** `[columns]` */
+  bias?: Tensor | undefined;
+  activation?: Activation | undefined;
+  /** `[rows, columns]`, or fewer rows that repeat (position embeddings over several tiles). */
+  residual?: Tensor | undefined;
+}
+
+const ACTIVATION: Record<Activation | "none", string> = {
+  none: "fn activate(x: f32) -> f32 { return x; }",
+  // 0.5(1 + tanh(u)) is 1 / (1 + exp(-2u)); the exponent is bounded so that it does not overflow.
+  gelu_tanh: `
+fn activate(x: f32) -> f32 {
+  let u = 0.7978845608028654 * (x + 0.044715 * x * x * x);
+  return x / (1.0 + exp(clamp(-2.0 * u, -80.0, 80.0)));
+}`,
+  // erf after Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7.
+  gelu_erf: `
+fn activate(x: f32) -> f32 {
+  let z = abs(x) * 0.7071067811865476;
+  let t = 1.0 / (1.0 + 0.3275911 * z);
+  let tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * exp(-z * z);
+  return 0.5 * x * select(2.0 - tail, tail, x < 0.0);
+}`,
+};
+
+const BIAS = {
+  some: `
+@group(0) @binding(3) var<storage, read> bias: array<f32>;  // [columns]
+fn biasAt(column: u32) -> f32 { return bias[column]; }`,
+  none: "fn biasAt(column: u32) -> f32 { return 0.0; }",
+};
+
+const RESIDUAL = {
+  some: `
+@group(0) @binding(4) var<storage, read> residual: array<f32>;  // [residualRows, columns]
+fn residualAt(row: u32, column: u32, stride: u32, rows: u32) -> f32 { return residual[(row % rows) * stride + column]; }`,
+  none: "fn residualAt(row: u32, column: u32, stride: u32, rows: u32) -> f32 { return 0.0; }",
+};
+
+/** Header lines of an epilogue. The body calls `finish`. */
+export function epilogueHeader(epilogue: Epilogue): string[] {
+  return [
+    ACTIVATION[epilogue.activation ?? "none"],
+    epilogue.bias ? BIAS.some : BIAS.none,
+    epilogue.residual ? RESIDUAL.some : RESIDUAL.none,
+    `fn finish(sum: f32, row: u32, column: u32, stride: u32, residualRows: u32) -> f32 {
+  return activate(sum + biasAt(column)) + residualAt(row, column, stride, residualRows);
+}`,
+  ];
+}
+
+/** The bindings that go with {@link epilogueHeader}. */
+export function epilogueTensors(epilogue: Epilogue): Record<string, Tensor> {
+  const tensors: Record<string, Tensor> = {};
+  if (epilogue.bias) tensors["bias"] = epilogue.bias;
+  if (epilogue.residual) tensors["residual"] = epilogue.residual;
+  return tensors;
+}

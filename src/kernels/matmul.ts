@@ -1,0 +1,105 @@
+import { ShapeError } from "../runtime/errors.js";
+import { Kernel } from "../runtime/kernel.js";
+import type { Tensor } from "../runtime/tensor.js";
+import { type Epilogue, epilogueHeader, epilogueTensors } from "./epilogue.js";
+import { matvecKernel } from "./matvec.js";
+import { LOAD_OCT, OCT, OCT_STRUCT, PANEL, type PackedMatrix } from "./packed.js";
+import { padRows } from "./pad-rows.js";
+
+export const matmulKernel = new Kernel(
+  "matmul",
+  `
+struct Params { rows: u32, octs: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, octs, 2]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
+${OCT_STRUCT}
+
+fn put(sum: f32, row: u32, column: u32) {
+  if (row >= params.rows) { return; }
+  y[row * params.stride + column] = finish(sum, row, column, params.stride, params.residualRows);
+}
+
+// One lane a column, eight rows in registers; lanes read consecutive weights, and all of them the same row elements.
+@compute @workgroup_size(PANEL)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y * ROWS;
+  let last = params.rows - 1u;
+  let width = params.octs * 2u;
+  let x0 = row * width;
+  let x1 = min(row + 1u, last) * width;
+  let x2 = min(row + 2u, last) * width;
+  let x3 = min(row + 3u, last) * width;
+  let x4 = min(row + 4u, last) * width;
+  let x5 = min(row + 5u, last) * width;
+  let x6 = min(row + 6u, last) * width;
+  let x7 = min(row + 7u, last) * width;
+  var s0 = 0.0; var s1 = 0.0; var s2 = 0.0; var s3 = 0.0;
+  var s4 = 0.0; var s5 = 0.0; var s6 = 0.0; var s7 = 0.0;
+  var base = group.x * params.octs * PANEL;
+  for (var k = 0u; k < width; k += 2u) {
+    let w = load(base, lane);
+    s0 += dot(x[x0 + k], w.a) + dot(x[x0 + k + 1u], w.b);
+    s1 += dot(x[x1 + k], w.a) + dot(x[x1 + k + 1u], w.b);
+    s2 += dot(x[x2 + k], w.a) + dot(x[x2 + k + 1u], w.b);
+    s3 += dot(x[x3 + k], w.a) + dot(x[x3 + k + 1u], w.b);
+    s4 += dot(x[x4 + k], w.a) + dot(x[x4 + k + 1u], w.b);
+    s5 += dot(x[x5 + k], w.a) + dot(x[x5 + k + 1u], w.b);
+    s6 += dot(x[x6 + k], w.a) + dot(x[x6 + k + 1u], w.b);
+    s7 += dot(x[x7 + k], w.a) + dot(x[x7 + k + 1u], w.b);
+    base += PANEL;
+  }
+  let local = group.x * PANEL + lane;
+  if (local >= params.columns) { return; }
+  let column = params.firstColumn + local;
+  put(s0, row, column);
+  put(s1, row + 1u, column);
+  put(s2, row + 2u, column);
+  put(s3, row + 3u, column);
+  put(s4, row + 4u, column);
+  put(s5, row + 5u, column);
+  put(s6, row + 6u, column);
+  put(s7, row + 7u, column);
+}
+`,
+  { PANEL, ROWS: 8 },
+);
+
+/**
+ * `y = residual + activation(x·Wᵀ + bias)`: x `[rows, inner]` f32, W `[columns, inner]` packed, y `[rows, columns]` f32.
+ * Throws ShapeError where the widths do not fit.
+ */
+export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}, label = weights.label): Tensor {
+  const [rows, width] = [x.length / x.size(-1), x.size(-1)];
+  if (width !== weights.inner && width !== weights.paddedInner) {
+    throw new ShapeError({
+      where: `matmul ${weights.label}, tensor ${x.label}`,
+      expected: `rows of ${weights.inner}`,
+      got: `[${x.shape.join(", ")}]`,
+      remedy: "multiply matrices whose inner sizes agree",
+    });
+  }
+  epilogue.bias?.expect([weights.columns], `matmul ${weights.label}, bias`);
+  epilogue.residual?.expect([-1, weights.columns], `matmul ${weights.label}, residual`);
+  const { device } = x;
+  const padded = width % OCT === 0 ? x : padRows(x, weights.paddedInner);
+  const y = device.empty([...x.shape.slice(0, -1), weights.columns], "f32", label);
+  const one = rows === 1;
+  const plain = one ? matvecKernel : matmulKernel;
+  const kernel = plain.variant({}, LOAD_OCT[weights.type], ...epilogueHeader(epilogue));
+  for (const block of weights.blocks) {
+    device.run(
+      kernel,
+      { x: padded, weights: block.tensor, y, ...epilogueTensors(epilogue) },
+      {
+        rows,
+        octs: weights.octs,
+        columns: block.columns,
+        firstColumn: block.firstColumn,
+        stride: weights.columns,
+        residualRows: epilogue.residual?.size(0) ?? 1,
+      },
+      [Math.ceil(block.columns / PANEL), one ? 1 : Math.ceil(rows / matmulKernel.constants.ROWS)],
+    );
+  }
+  return y;
+}

@@ -1,0 +1,32 @@
+import { Kernel } from "../runtime/kernel.js";
+import { OCT_STRUCT, PANEL } from "./packed.js";
+
+/** The matrix product for one row: each workgroup one panel, its slices share the inner length. Called by `matmul`. */
+export const matvecKernel = new Kernel(
+  "matvec",
+  `
+struct Params { rows: u32, octs: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;      // [octs, 2]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [stride]
+${OCT_STRUCT}
+var<workgroup> sums: array<f32, PANEL * SLICES>;
+
+@compute @workgroup_size(PANEL, SLICES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let lane = local.x;
+  var sum = 0.0;
+  for (var oct = local.y; oct < params.octs; oct += SLICES) {
+    let w = load((group.x * params.octs + oct) * PANEL, lane);
+    sum += dot(x[2u * oct], w.a) + dot(x[2u * oct + 1u], w.b);
+  }
+  sums[local.y * PANEL + lane] = sum;
+  workgroupBarrier();
+  let inBlock = group.x * PANEL + lane;
+  if (local.y != 0u || inBlock >= params.columns) { return; }
+  for (var slice = 1u; slice < SLICES; slice++) { sum += sums[slice * PANEL + lane]; }
+  let column = params.firstColumn + inBlock;
+  y[column] = finish(sum, 0u, column, params.stride, params.residualRows);
+}
+`,
+  { PANEL, SLICES: 8 },
+);

@@ -1,0 +1,25 @@
+import type { Weights } from "../io/weights.js";
+import { gather } from "../kernels/gather.js";
+import { matmul } from "../kernels/matmul.js";
+import type { PackedMatrix } from "../kernels/packed.js";
+import type { Tensor } from "../runtime/tensor.js";
+import { packedMatrix } from "./linear.js";
+
+/** A table of vectors, one a token; a tied head multiplies by the same table. */
+export class Embedding {
+  readonly table: PackedMatrix;
+
+  constructor(weights: Weights, vocabulary: number, width: number) {
+    this.table = packedMatrix(weights, width, [{ name: "weight", columns: vocabulary }], "weight");
+  }
+
+  /** ids `[T]` u32 → `[T, D]` */
+  forward(ids: Tensor): Tensor {
+    return gather(ids, this.table, "embeddings");
+  }
+
+  /** x `[T, D]` → `[T, V]` */
+  logits(x: Tensor): Tensor {
+    return matmul(x, this.table, {}, "logits");
+  }
+}

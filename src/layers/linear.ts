@@ -1,0 +1,64 @@
+import type { Weights } from "../io/weights.js";
+import type { Epilogue } from "../kernels/epilogue.js";
+import { matmul } from "../kernels/matmul.js";
+import { pack } from "../kernels/pack.js";
+import { PackedMatrix } from "../kernels/packed.js";
+import type { Tensor } from "../runtime/tensor.js";
+
+/** One stored matrix of a fused one, by its checkpoint name. */
+export interface LinearPart {
+  readonly name: string;
+  /** Output width. */
+  readonly columns: number;
+}
+
+/** `y = x·Wᵀ + b`. Several stored matrices over the same input become one (`q_proj`, `k_proj`, `v_proj`). */
+export class Linear {
+  readonly weight: PackedMatrix;
+  readonly bias: Tensor | undefined;
+
+  constructor(weights: Weights, inner: number, parts: readonly LinearPart[], options: { bias: boolean }) {
+    const names = parts.map((part) => part.name);
+    this.weight = packedMatrix(weights, inner, parts.map((part) => ({ ...part, name: `${part.name}.weight` })), names.join("+"));
+    this.bias = options.bias ? fusedBias(weights, parts) : undefined;
+  }
+
+  /** x `[T, inner]` → `[T, columns]`; the epilogue adds to the layer's own bias. */
+  forward(x: Tensor, epilogue: Omit<Epilogue, "bias"> = {}): Tensor {
+    return matmul(x, this.weight, { ...epilogue, bias: this.bias });
+  }
+}
+
+/** Allocates a packed matrix and asks for its stored parts; `shape` is the stored shape where it is not `[columns, inner]`. */
+export function packedMatrix(
+  weights: Weights,
+  inner: number,
+  parts: readonly (LinearPart & { readonly shape?: readonly number[] })[],
+  label: string,
+): PackedMatrix {
+  const columns = parts.reduce((sum, part) => sum + part.columns, 0);
+  const type = weights.typeOf(parts[0]!.name);
+  const matrix = PackedMatrix.allocate(weights.device, columns, inner, type, weights.path(label));
+  let first = 0;
+  for (const part of parts) {
+    const offset = first;
+    weights.stream(part.name, part.shape ?? [part.columns, inner], (chunk, stored, firstRow, rows) =>
+      pack(chunk, stored, rows, matrix, offset + firstRow),
+    );
+    first += part.columns;
+  }
+  return matrix;
+}
+
+/** Biases of the parts side by side. */
+function fusedBias(weights: Weights, parts: readonly LinearPart[]): Tensor {
+  if (parts.length === 1) return weights.tensor(`${parts[0]!.name}.bias`, [parts[0]!.columns]);
+  const columns = parts.reduce((sum, part) => sum + part.columns, 0);
+  const bias = weights.device.empty([columns], "f32", weights.path(`${parts.map((part) => part.name).join("+")}.bias`));
+  let first = 0;
+  for (const part of parts) {
+    weights.part(`${part.name}.bias`, [part.columns], bias, first);
+    first += part.columns;
+  }
+  return bias;
+}

@@ -1,0 +1,39 @@
+import type { Weights } from "../io/weights.js";
+import { layerNorm, rmsNorm } from "../kernels/norm.js";
+import type { Tensor } from "../runtime/tensor.js";
+
+/** `x / √(mean(x²) + ε) · weight` */
+export class RMSNorm {
+  readonly weight: Tensor;
+
+  constructor(
+    weights: Weights,
+    width: number,
+    readonly epsilon: number,
+  ) {
+    this.weight = weights.tensor("weight", [width]);
+  }
+
+  forward(x: Tensor): Tensor {
+    return rmsNorm(x, this.weight, this.epsilon);
+  }
+}
+
+/** `(x − mean) / √(variance + ε) · weight + bias` */
+export class LayerNorm {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  constructor(
+    weights: Weights,
+    width: number,
+    readonly epsilon: number,
+  ) {
+    this.weight = weights.tensor("weight", [width]);
+    this.bias = weights.tensor("bias", [width]);
+  }
+
+  forward(x: Tensor): Tensor {
+    return layerNorm(x, this.weight, this.bias, this.epsilon);
+  }
+}

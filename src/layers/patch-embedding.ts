@@ -1,0 +1,34 @@
+import type { Weights } from "../io/weights.js";
+import { matmul } from "../kernels/matmul.js";
+import type { PackedMatrix } from "../kernels/packed.js";
+import { patchify } from "../kernels/patchify.js";
+import type { Tensor } from "../runtime/tensor.js";
+import { packedMatrix } from "./linear.js";
+
+/** Linear image of each normalised patch plus its position: `W·patch + b + position[cell]`. */
+export class PatchEmbedding {
+  readonly weight: PackedMatrix;
+  readonly bias: Tensor;
+  readonly positions: Tensor;
+
+  constructor(
+    weights: Weights,
+    width: number,
+    readonly patchSide: number,
+    cells: number,
+    /** `[3, 256]`: the normalised value of each level of each channel. */
+    readonly levels: Tensor,
+  ) {
+    const shape = [width, 3, patchSide, patchSide];
+    const inner = 3 * patchSide * patchSide;
+    this.weight = packedMatrix(weights, inner, [{ name: "patch_embedding.weight", columns: width, shape }], "patch_embedding");
+    this.bias = weights.tensor("patch_embedding.bias", [width]);
+    this.positions = weights.tensor("position_embedding.weight", [cells * cells, width]);
+  }
+
+  /** pixels `[N, S, S, 3]` u8 → `[N·P, D]` */
+  forward(pixels: Tensor): Tensor {
+    const patches = patchify(pixels, this.levels, this.patchSide); // [N·P, 592]
+    return matmul(patches, this.weight, { bias: this.bias, residual: this.positions }, "vision.patches");
+  }
+}

@@ -1,0 +1,35 @@
+import { rope } from "../kernels/rope.js";
+import type { Device } from "../runtime/device.js";
+import type { Tensor } from "../runtime/tensor.js";
+
+/**
+ * Rotary position embedding from tables. The reference computes frequencies, angles, sines and cosines in float32, and
+ * its results depend on that at long positions; the sines of WGSL are not precise enough, so the host builds the tables.
+ */
+export class Rotary {
+  readonly cosines: Tensor;
+  readonly sines: Tensor;
+
+  constructor(device: Device, headSize: number, theta: number, positions: number) {
+    const half = headSize / 2;
+    const frequencies = Float32Array.from({ length: half }, (_, m) =>
+      Math.fround(1 / Math.fround(theta ** Math.fround((2 * m) / headSize))),
+    );
+    const cosines = new Float32Array(positions * half);
+    const sines = new Float32Array(positions * half);
+    for (let p = 0; p < positions; p++) {
+      for (let m = 0; m < half; m++) {
+        const angle = Math.fround(p * frequencies[m]!);
+        cosines[p * half + m] = Math.cos(angle);
+        sines[p * half + m] = Math.sin(angle);
+      }
+    }
+    this.cosines = device.upload(cosines, [positions, half], "rotary.cosines");
+    this.sines = device.upload(sines, [positions, half], "rotary.sines");
+  }
+
+  /** Rotates the heads in the first `rotated` columns of x `[T, ·]`; row i has position `firstPosition + i`. */
+  forward(x: Tensor, rotated: number, firstPosition: number): Tensor {
+    return rope(x, this.cosines, this.sines, rotated, firstPosition);
+  }
+}

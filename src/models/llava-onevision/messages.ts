@@ -1,0 +1,122 @@
+/** The messages of a conversation and the checks they pass before anything is rendered. */
+import { PromptError } from "../../runtime/errors.js";
+
+/** Who speaks. */
+export type Role = "system" | "user" | "assistant";
+
+/** A piece of text in a message. */
+export interface TextPart {
+  type: "text";
+  text: string;
+}
+
+/**
+ * One item of a message. `Image` and `Video` are what a media part carries besides its `type`; rendering never looks at it.
+ */
+export type Part<Image extends object = object, Video extends object = object> =
+  | TextPart
+  | ({ type: "image" } & Image)
+  | ({ type: "video" } & Video);
+
+/** One turn of a conversation; a string is short for one text part. */
+export interface Message<Image extends object = object, Video extends object = object> {
+  role: Role;
+  content: string | readonly Part<Image, Video>[];
+}
+
+const ROLES: readonly string[] = ["system", "user", "assistant"] satisfies Role[];
+const TYPES: readonly string[] = ["text", "image", "video"] satisfies Part["type"][];
+
+/** The parts of a message, with a string content as one text part. */
+export function partsOf<I extends object, V extends object>(message: Message<I, V>): readonly Part<I, V>[] {
+  return typeof message.content === "string" ? [{ type: "text", text: message.content }] : message.content;
+}
+
+/** The pictures and clips of a conversation in the order in which its messages list them. */
+export function mediaOf<I extends object, V extends object>(
+  messages: readonly Message<I, V>[],
+): Exclude<Part<I, V>, TextPart>[] {
+  return messages.flatMap(partsOf).filter((part): part is Exclude<Part<I, V>, TextPart> => part.type !== "text");
+}
+
+/**
+ * Checks messages that may come from JSON or from code without types.
+ * @throws PromptError for an empty list, an unknown role or part type (with the nearest known name), text that is not a
+ *   string, a conversation without a user message or one that does not end with it.
+ */
+export function checkMessages(messages: unknown): asserts messages is readonly Message[] {
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw fault("messages", "a list of at least one message", messages, 'pass [{ role: "user", content: "…" }]');
+  }
+  messages.forEach(checkMessage);
+  const roles = messages.map((message: Message) => message.role);
+  if (!roles.includes("user")) {
+    throw fault("messages", "at least one user message", `only ${roles.join(", ")}`, "ask the question as role user");
+  }
+  if (roles.at(-1) !== "user") {
+    const at = `messages[${roles.length - 1}].role`;
+    throw fault(at, "user in the last message", roles.at(-1), "end the list with what the model shall answer");
+  }
+}
+
+function checkMessage(message: unknown, index: number): void {
+  const at = `messages[${index}]`;
+  if (!isObject(message)) {
+    throw fault(at, "an object with role and content", message, 'pass { role: "user", content: "…" }');
+  }
+  checkName(`${at}.role`, message.role, ROLES);
+  const { content } = message;
+  if (typeof content === "string") return;
+  if (!Array.isArray(content) || content.length === 0) {
+    throw fault(`${at}.content`, "text or a list of parts", content, "pass a string, or text, image and video parts");
+  }
+  content.forEach((part: unknown, i) => {
+    const where = `${at}.content[${i}]`;
+    if (!isObject(part)) throw fault(where, "a part with a type", part, 'pass { type: "text", text: "…" }');
+    checkName(`${where}.type`, part.type, TYPES);
+    if (part.type === "text" && typeof part.text !== "string") {
+      throw fault(`${where}.text`, "a string", part.text, "pass the text of the part as a string");
+    }
+  });
+}
+
+function checkName(where: string, value: unknown, known: readonly string[]): void {
+  if (typeof value === "string" && known.includes(value)) return;
+  const near = typeof value === "string" ? nearest(value, known) : undefined;
+  const remedy = near === undefined ? "use one of these names" : `did you mean ${JSON.stringify(near)}?`;
+  throw fault(where, known.map((name) => JSON.stringify(name)).join(" or "), value, remedy);
+}
+
+function fault(where: string, expected: string, got: unknown, remedy: string): PromptError {
+  const text =
+    typeof got === "string" ? got : Array.isArray(got) && got.length === 0 ? "an empty list" : JSON.stringify(got);
+  return new PromptError({ where, expected, got: (text ?? String(got)).slice(0, 80), remedy });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The known name within edits of half its letters, or one that the word begins with or begins. */
+function nearest(word: string, known: readonly string[]): string | undefined {
+  const lower = word.toLowerCase();
+  const ranked = known
+    .map((name) => ({ name, edits: name.startsWith(lower) || lower.startsWith(name) ? 1 : editDistance(lower, name) }))
+    .filter(({ name, edits }) => lower !== "" && edits <= name.length / 2)
+    .sort((a, b) => a.edits - b.edits);
+  return ranked[0]?.name;
+}
+
+/** Levenshtein distance, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const swap = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, swap));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,136 @@
+/**
+ * JPEG, WebP, GIF and AVIF in the browser: `createImageBitmap`, read back through WebGPU.
+ *
+ * A 2D canvas premultiplies by alpha and rounds, and `ImageDecoder` gives subsampled planes; a texture copy gives the
+ * decoder's own bytes. PNG does not come here: `io/png.ts` decodes it in every runtime.
+ */
+import { MediaError, NoAdapterError } from "../runtime/errors.js";
+import type { DecodedPicture, PictureFormat } from "./platform.js";
+
+/** Side of the blocks a picture is read back in: 16 MiB of texture and as much buffer, whatever the picture's size. */
+const BLOCK_PIXELS = 2048;
+/** WebGPU wants the rows of a texture copy at multiples of this many bytes. */
+const ROW_ALIGNMENT_BYTES = 256;
+
+/** A device of its own: pictures are decoded before, or without, a device for the model. */
+let readbackDevice: Promise<GPUDevice> | undefined;
+
+async function openDevice(): Promise<GPUDevice> {
+  const gpu: GPU | undefined = globalThis.navigator?.gpu;
+  const adapter = await gpu?.requestAdapter();
+  if (!adapter) {
+    throw new NoAdapterError({
+      where: "reading back a decoded picture",
+      expected: "a WebGPU adapter",
+      got: gpu ? "null" : "a browser or page without navigator.gpu",
+      remedy: "use a browser with WebGPU in a secure context, or pass the picture's pixels",
+    });
+  }
+  const device = await adapter.requestDevice({ label: "ocellus.pictures" });
+  void device.lost.then(() => {
+    readbackDevice = undefined;
+  });
+  return device;
+}
+
+/** The shared device; a failed attempt is not remembered. */
+function getDevice(): Promise<GPUDevice> {
+  readbackDevice ??= openDevice().catch((error: unknown) => {
+    readbackDevice = undefined;
+    throw error;
+  });
+  return readbackDevice;
+}
+
+/** Copies RGBA rows of `bytesPerRow` bytes to their place in an RGB picture. */
+function placeBlock(
+  rgba: Uint8Array,
+  bytesPerRow: number,
+  block: { x: number; y: number; width: number; height: number },
+  rgb: Uint8Array,
+  pictureWidth: number,
+): void {
+  for (let y = 0; y < block.height; y++) {
+    let from = y * bytesPerRow;
+    let to = ((block.y + y) * pictureWidth + block.x) * 3;
+    for (let x = 0; x < block.width; x++, from += 4, to += 3) {
+      rgb[to] = rgba[from]!;
+      rgb[to + 1] = rgba[from + 1]!;
+      rgb[to + 2] = rgba[from + 2]!;
+    }
+  }
+}
+
+/** The bitmap's pixels as RGB8 `[height, width, 3]`, alpha dropped. */
+async function readBack(bitmap: ImageBitmap): Promise<Uint8Array> {
+  const device = await getDevice();
+  const { width, height } = bitmap;
+  const blockWidth = Math.min(width, BLOCK_PIXELS);
+  const blockHeight = Math.min(height, BLOCK_PIXELS);
+  const bytesPerRow = Math.ceil((blockWidth * 4) / ROW_ALIGNMENT_BYTES) * ROW_ALIGNMENT_BYTES;
+  const texture = device.createTexture({
+    label: "ocellus.pictures.block",
+    size: [blockWidth, blockHeight],
+    format: "rgba8unorm",
+    usage: GPUTextureUsage.COPY_DST | GPUTextureUsage.COPY_SRC | GPUTextureUsage.RENDER_ATTACHMENT,
+  });
+  const buffer = device.createBuffer({
+    label: "ocellus.pictures.readback",
+    size: bytesPerRow * blockHeight,
+    usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+  });
+  const rgb = new Uint8Array(width * height * 3);
+  try {
+    for (let y = 0; y < height; y += BLOCK_PIXELS) {
+      for (let x = 0; x < width; x += BLOCK_PIXELS) {
+        const block = { x, y, width: Math.min(BLOCK_PIXELS, width - x), height: Math.min(BLOCK_PIXELS, height - y) };
+        const size = [block.width, block.height];
+        device.queue.copyExternalImageToTexture(
+          { source: bitmap, origin: [x, y] },
+          { texture, premultipliedAlpha: false, colorSpace: "srgb" },
+          size,
+        );
+        const encoder = device.createCommandEncoder();
+        encoder.copyTextureToBuffer({ texture }, { buffer, bytesPerRow }, size);
+        device.queue.submit([encoder.finish()]);
+        await buffer.mapAsync(GPUMapMode.READ);
+        placeBlock(new Uint8Array(buffer.getMappedRange()), bytesPerRow, block, rgb, width);
+        buffer.unmap();
+      }
+    }
+  } finally {
+    buffer.destroy();
+    texture.destroy();
+  }
+  return rgb;
+}
+
+/**
+ * Decodes the first frame to RGB8 `[height, width, 3]`: alpha dropped, not composited. The bytes must be free of EXIF,
+ * ICC profile and GIF transparency (`io/picture-clean.ts` takes them out): browsers apply those whatever they are told.
+ * Exact against Pillow for JPEG, WebP and GIF; CMYK JPEG within 1. Throws MediaError naming `where` for a broken
+ * file, NoAdapterError without WebGPU.
+ */
+export async function decodePicture(bytes: Uint8Array, format: PictureFormat, where: string): Promise<DecodedPicture> {
+  if (format === "png") {
+    throw new MediaError({ where, expected: "a picture other than PNG", got: "PNG", remedy: "use decodePng" });
+  }
+  const blob = new Blob([bytes as Uint8Array<ArrayBuffer>], { type: `image/${format}` });
+  let bitmap: ImageBitmap;
+  try {
+    bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  } catch (cause) {
+    throw new MediaError({
+      where,
+      expected: `a ${format.toUpperCase()} this browser can decode`,
+      got: cause instanceof Error ? cause.message : String(cause),
+      remedy: "get an undamaged copy, or convert the picture to PNG",
+      cause,
+    });
+  }
+  try {
+    return { width: bitmap.width, height: bitmap.height, data: await readBack(bitmap) };
+  } finally {
+    bitmap.close();
+  }
+}

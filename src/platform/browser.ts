@@ -1,0 +1,67 @@
+import { NoAdapterError, SourceError } from "../runtime/errors.js";
+import { decodePicture } from "./browser-pictures.js";
+import type { AdapterRequest, OpenedAdapter, Platform } from "./platform.js";
+
+/** The WebGPU of the browser. */
+export const platform: Platform = {
+  name: "browser",
+  requestAdapter,
+  openFile: (path) => Promise.reject(noFiles(path)),
+  listFolder: (path) => Promise.reject(noFiles(path)),
+  decodePicture,
+  // The browser's GPU work runs in another process, and its main thread must not sleep.
+  waitFor: (promise) => promise,
+};
+
+async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
+  const gpu = entryPoint();
+  const software = options.prefer === "software";
+  const adapter = await gpu.requestAdapter({
+    featureLevel: "core",
+    powerPreference: options.powerPreference ?? "high-performance",
+    forceFallbackAdapter: software,
+  });
+  if (!adapter) {
+    throw new NoAdapterError({
+      where: "navigator.gpu.requestAdapter",
+      expected: software ? "the browser's software adapter" : "a WebGPU adapter",
+      got: "null",
+      remedy: software
+        ? "leave the preference out, or start Chromium with --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader"
+        : "turn hardware acceleration on in the browser's settings, update the graphics driver, and see chrome://gpu; on Linux, Chromium may need --enable-unsafe-webgpu --enable-features=Vulkan",
+    });
+  }
+  const { vendor, architecture, description } = adapter.info;
+  const name = [vendor, architecture, description && `(${description})`].filter(Boolean).join(" ") || "an unnamed adapter";
+  const reasons = [software ? "A software adapter was asked for." : "", `The browser offers ${name}.`].filter(Boolean);
+  return { adapter, reasons };
+}
+
+/** `navigator.gpu`, typed as a program sees it that may run where there is none. */
+function entryPoint(): GPU {
+  const gpu: GPU | undefined = globalThis.navigator?.gpu;
+  if (gpu) return gpu;
+  if (globalThis.isSecureContext === false) {
+    throw new NoAdapterError({
+      where: "navigator.gpu",
+      expected: "a page in a secure context",
+      got: `the origin ${globalThis.location?.origin ?? "unknown"}, where browsers hide WebGPU`,
+      remedy: "serve the page over https, or from localhost",
+    });
+  }
+  throw new NoAdapterError({
+    where: "navigator.gpu",
+    expected: "a browser with WebGPU",
+    got: "undefined",
+    remedy: "use a current Chrome or Edge, Safari 26, or Firefox 141 on Windows; in workers it may need a newer version",
+  });
+}
+
+function noFiles(path: string): SourceError {
+  return new SourceError({
+    where: path,
+    expected: "a source the browser can read",
+    got: "a path of a local file",
+    remedy: "pass a Blob or File (an <input type=file> or a drop gives them), or a URL",
+  });
+}

@@ -1,0 +1,154 @@
+import { MissingPackageError, NoAdapterError, OptionError } from "../runtime/errors.js";
+import { listFolder, openFile } from "./node-files.js";
+import { decodePicture } from "./node-pictures.js";
+import { findChromiumPackage, loadVulkanLoader, unpackSwiftShader, withSwiftShaderOnly } from "./node-swiftshader.js";
+import type { AdapterRequest, OpenedAdapter, Platform } from "./platform.js";
+
+/** Dawn's switches, e.g. `enable-dawn-features=…`; one place for all adapters. */
+const CREATE_FLAGS: string[] = [];
+
+/** The binding's entry points, kept for ever: a collected instance takes its devices and the process down with it. */
+const instances: Partial<Record<AdapterKind, GPU>> = {};
+
+type AdapterKind = "system" | "swiftshader";
+
+/** What an attempt gave: the adapter, or a sentence on why there is none. */
+type Attempt = { adapter: GPUAdapter; reason: string } | { adapter?: undefined; reason: string };
+
+/** The WebGPU of Node: Dawn through the `webgpu` package, on the system's driver or on SwiftShader. */
+export const platform: Platform = {
+  name: "node",
+  requestAdapter(options) {
+    // One at a time: opening SwiftShader changes the environment for a moment.
+    const result = queue.then(() => requestAdapter(options));
+    queue = result.catch(() => undefined);
+    return result;
+  },
+  openFile,
+  listFolder,
+  decodePicture,
+  waitFor,
+};
+
+let queue: Promise<unknown> = Promise.resolve();
+
+async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
+  const { kinds, reasons } = kindsToTry(options);
+  for (const kind of kinds) {
+    const attempt = kind === "system" ? await openSystem(options) : await openSwiftShader(options);
+    reasons.push(attempt.reason);
+    if (attempt.adapter) return { adapter: attempt.adapter, reasons };
+  }
+  throw new NoAdapterError({
+    where: "WebGPU in Node",
+    expected: `an adapter (${kinds.join(", then ")})`,
+    got: `none: ${reasons.join(" ")}`,
+    remedy: remedy(),
+  });
+}
+
+/** The order of attempts: the variable OCELLUS_ADAPTER, else the option, else the system's adapter before the software one. */
+function kindsToTry(options: AdapterRequest): { kinds: AdapterKind[]; reasons: string[] } {
+  const forced = process.env["OCELLUS_ADAPTER"];
+  if (forced === "system" || forced === "swiftshader") {
+    return { kinds: [forced], reasons: [`OCELLUS_ADAPTER=${forced} allows this adapter only.`] };
+  }
+  if (forced) {
+    throw new OptionError({
+      where: "OCELLUS_ADAPTER",
+      expected: '"system" or "swiftshader"',
+      got: JSON.stringify(forced),
+      remedy: "unset it to let Ocellus choose",
+    });
+  }
+  if (options.prefer === "software") return { kinds: ["swiftshader"], reasons: ["A software adapter was asked for."] };
+  return { kinds: ["system", "swiftshader"], reasons: [] };
+}
+
+async function openSystem(options: AdapterRequest): Promise<Attempt> {
+  const adapter = await openInstance("system", options);
+  if (!adapter) return { reason: "The system offers no Vulkan, Metal or D3D12 adapter that Dawn accepts." };
+  return { adapter, reason: `The system's driver offers ${nameOf(adapter)}.` };
+}
+
+async function openSwiftShader(options: AdapterRequest): Promise<Attempt> {
+  const chromium = findChromiumPackage();
+  if (!chromium) {
+    const why =
+      process.platform === "linux" && process.arch === "x64" ? "is not installed" : "has builds for Linux on x64 only";
+    return { reason: `No software adapter: the package @sparticuz/chromium ${why}.` };
+  }
+  let folder: string;
+  try {
+    folder = await unpackSwiftShader(chromium);
+  } catch (error) {
+    return { reason: `SwiftShader could not be unpacked (${error instanceof Error ? error.message : String(error)}).` };
+  }
+  loadVulkanLoader(folder);
+  const adapter = await withSwiftShaderOnly(folder, () => openInstance("swiftshader", options));
+  if (!adapter) return { reason: `SwiftShader of @sparticuz/chromium ${chromium.version} did not start.` };
+  return { adapter, reason: `SwiftShader of @sparticuz/chromium ${chromium.version} runs on the CPU: ${nameOf(adapter)}.` };
+}
+
+async function openInstance(kind: AdapterKind, options: AdapterRequest): Promise<GPUAdapter | null> {
+  let gpu = instances[kind];
+  if (!gpu) {
+    gpu = (await importWebGPU()).create(CREATE_FLAGS);
+    instances[kind] = gpu;
+  }
+  return gpu.requestAdapter({ featureLevel: "core", powerPreference: options.powerPreference ?? "high-performance" });
+}
+
+async function importWebGPU(): Promise<typeof import("webgpu")> {
+  try {
+    return await import("webgpu");
+  } catch (cause) {
+    throw new MissingPackageError({
+      where: "WebGPU in Node",
+      expected: 'the package "webgpu"',
+      got: cause instanceof Error ? cause.message : String(cause),
+      remedy: "run `npm install webgpu`",
+      cause,
+    });
+  }
+}
+
+function nameOf(adapter: GPUAdapter): string {
+  const { vendor, architecture, description } = adapter.info;
+  return [vendor, architecture, description && `(${description})`].filter(Boolean).join(" ");
+}
+
+function remedy(): string {
+  if (process.platform !== "linux") return "update the graphics driver";
+  const driver = "install the GPU's Vulkan driver, or Mesa 24 or newer (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)";
+  return process.arch === "x64" ? `${driver}, or \`npm install @sparticuz/chromium\` for a software adapter` : driver;
+}
+
+/** Milliseconds slept between two looks at a promise: short waits answer soon, long ones cost nothing. */
+const FIRST_NAP = 0.2;
+const LONGEST_NAP = 4;
+
+/**
+ * Waits for `promise`. Dawn's binding looks for finished work in every turn of the event loop and so spins a core while
+ * something is pending; where the adapter computes on the same cores, the thread sleeps between turns instead.
+ */
+async function waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T> {
+  if (!adapterOnCPU) return promise;
+  let settled = false;
+  const settle = (): void => {
+    settled = true;
+  };
+  promise.then(settle, settle);
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  await turn();
+  for (let nap = FIRST_NAP; !settled; nap = Math.min(nap * 1.25, LONGEST_NAP)) {
+    Atomics.wait(cell, 0, 0, nap);
+    await turn();
+  }
+  return promise;
+}
+
+/** One turn of the event loop, in which the binding settles its promises. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

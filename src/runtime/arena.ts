@@ -1,0 +1,61 @@
+import type { Device } from "./device.js";
+import { DisposedError } from "./errors.js";
+import type { Block, BlockOwner } from "./pool.js";
+import { Tensor } from "./tensor.js";
+
+/**
+ * Owns the memory of the tensors made while it is current. A Model has one for its weights, a Session one for its
+ * cache; `device.scope` is one that ends with the function.
+ */
+export class Arena implements BlockOwner {
+  readonly blocks = new Set<Block>();
+  #disposed = false;
+
+  constructor(
+    readonly device: Device,
+    readonly label: string,
+  ) {}
+
+  /** Runs `make` with this arena as the owner of what it allocates. Synchronous. */
+  run<T>(make: () => T): T {
+    if (this.#disposed) {
+      throw new DisposedError({
+        where: this.label,
+        expected: "to be in use",
+        got: "disposed",
+        remedy: "create a new one",
+      });
+    }
+    return this.device.within(this, make);
+  }
+
+  /** Takes over the memory of every tensor in `value` (a tensor, an array or a plain object of them). */
+  adopt(value: unknown): void {
+    for (const tensor of tensorsIn(value)) {
+      const { block } = tensor;
+      if (block.owner === undefined || block.owner === this) continue;
+      block.owner.blocks.delete(block);
+      block.owner = this;
+      this.blocks.add(block);
+    }
+  }
+
+  /** Gives everything back to the pool. */
+  dispose(): void {
+    this.#disposed = true;
+    for (const block of this.blocks) {
+      block.owner = undefined;
+      this.device.pool.release(block);
+    }
+    this.blocks.clear();
+  }
+}
+
+/** The tensors reachable through arrays and objects that hold tensors directly. */
+export function* tensorsIn(value: unknown): Generator<Tensor> {
+  if (value instanceof Tensor) yield value;
+  else if (Array.isArray(value)) for (const item of value) yield* tensorsIn(item);
+  else if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype) {
+    for (const item of Object.values(value)) yield* tensorsIn(item);
+  }
+}

@@ -1,0 +1,430 @@
+import { platform } from "#platform";
+import { type AdapterFacts, factsOf, type OpenOptions, openAdapter } from "./adapter.js";
+import { Arena } from "./arena.js";
+import { type DType, roundUp, sizeInBytes } from "./dtype.js";
+import { DeviceLostError, DisposedError, KernelError, LimitError, type OcellusError, ShapeError } from "./errors.js";
+import { type Kernel, numberedLines } from "./kernel.js";
+import { GPU_COPY_DST, GPU_MAP_READ, GPU_UNIFORM, Pool } from "./pool.js";
+import { Profile } from "./profile.js";
+import { Tensor } from "./tensor.js";
+
+interface Pipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** Distance of parameter slots: the largest alignment a dynamic uniform offset may need. */
+const SLOT_BYTES = 256;
+/** Dispatches recorded before they are submitted on their own, so that the adapter starts while the host records. */
+const BATCH_DISPATCHES = 128;
+
+/**
+ * The opened adapter: it allocates tensors, records kernels into one encoder and submits on read, on flush or after a
+ * fixed number of dispatches. Everything here is synchronous but `open`, `read` and `sync`; a fault in a kernel
+ * (shader error, validation, lost device) is thrown by the next of these.
+ */
+export class Device {
+  readonly pool: Pool;
+  /** Called with every named intermediate of a forward pass. */
+  tap: ((name: string, x: Tensor) => void) | undefined;
+  readonly profile: Profile;
+
+  readonly #root = new Arena(this, "device");
+  #current: Arena = this.#root;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #batch = 0;
+  readonly #pipelines = new Map<string, Pipeline>();
+  readonly #slots = new ArrayBuffer(SLOT_BYTES * BATCH_DISPATCHES);
+  #usedSlots = 0;
+  readonly #uniforms: GPUBuffer;
+  readonly #parameterLayout: GPUBindGroupLayout;
+  readonly #parameterGroup: GPUBindGroup;
+  #fault: OcellusError | undefined;
+  #disposed = false;
+  readonly #checks = new Set<Promise<void>>();
+
+  /** Opens an adapter: `const device = await Device.open()`. Throws NoAdapterError. */
+  static async open(options: OpenOptions = {}): Promise<Device> {
+    const { gpu, facts } = await openAdapter(options);
+    return new Device(gpu, facts);
+  }
+
+  /** Uses a GPUDevice that the program already has; it stays the caller's to destroy. */
+  static from(gpu: GPUDevice): Device {
+    return new Device(gpu, factsOf(gpu, gpu.adapterInfo, ["the device was handed in by the program"]), false);
+  }
+
+  private constructor(
+    readonly gpu: GPUDevice,
+    readonly facts: AdapterFacts,
+    private readonly ownsGPU = true,
+  ) {
+    this.pool = new Pool(gpu, () => this.flush());
+    this.profile = new Profile(gpu, facts.timestamps);
+    this.#uniforms = gpu.createBuffer({
+      label: "parameters",
+      size: this.#slots.byteLength,
+      usage: GPU_UNIFORM | GPU_COPY_DST,
+    });
+    const COMPUTE = 4; // GPUShaderStage.COMPUTE; the global does not exist in Node
+    this.#parameterLayout = gpu.createBindGroupLayout({
+      entries: [{ binding: 0, visibility: COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
+    });
+    this.#parameterGroup = gpu.createBindGroup({
+      layout: this.#parameterLayout,
+      entries: [{ binding: 0, resource: { buffer: this.#uniforms, size: SLOT_BYTES } }],
+    });
+    gpu.addEventListener("uncapturederror", (event) => this.#fail((event as GPUUncapturedErrorEvent).error.message));
+    gpu.lost.then((info) => {
+      if (this.#disposed) return;
+      this.#fault = new DeviceLostError({
+        where: `GPU device on ${facts.name}`,
+        expected: "to stay open",
+        got: `${info.reason || "lost"}: ${info.message}`,
+        remedy: "load the model again; ask for fewer pictures or a smaller dtype if memory ran out",
+      });
+    });
+  }
+
+  // ---- memory ----
+
+  /** An owner of memory that lives until it is disposed: a Model's weights, a Session's cache. */
+  arena(label: string): Arena {
+    return new Arena(this, label);
+  }
+
+  /** Runs `work`; what it returns moves to the enclosing owner, everything else it made goes back to the pool. */
+  scope<T>(work: () => T): T {
+    const outer = this.#current;
+    const inner = new Arena(this, "scope");
+    try {
+      const result = this.within(inner, work);
+      if (result instanceof Promise) {
+        throw new ShapeError({
+          where: "device.scope",
+          expected: "a synchronous function",
+          got: "one that returned a promise",
+          remedy: "read tensors after the scope has returned them",
+        });
+      }
+      outer.adopt(result);
+      return result;
+    } finally {
+      inner.dispose();
+    }
+  }
+
+  /** Folds `x` through `parts`, each step in a scope of its own; a step's input is given back when its output stands. */
+  steps<P>(x: Tensor, parts: readonly P[], step: (x: Tensor, part: P, index: number) => Tensor): Tensor {
+    return parts.reduce((input, part, index) => {
+      const output = this.scope(() => step(input, part, index));
+      if (index > 0 && output.block !== input.block) this.free(input);
+      return output;
+    }, x);
+  }
+
+  /** Makes `arena` the owner of what `work` allocates. */
+  within<T>(arena: Arena, work: () => T): T {
+    const outer = this.#current;
+    this.#current = arena;
+    try {
+      return work();
+    } finally {
+      this.#current = outer;
+    }
+  }
+
+  /** A tensor of undefined content. */
+  empty(shape: readonly number[], dtype: DType, label: string): Tensor {
+    this.check();
+    const sizeBytes = sizeInBytes(shape, dtype);
+    const limit = Math.min(this.facts.maxBindingBytes, this.facts.maxBufferBytes);
+    if (sizeBytes > limit) {
+      throw new LimitError({
+        where: `tensor ${label} [${shape.join(", ")}]`,
+        expected: `at most ${limit} bytes in one binding of ${this.facts.name}`,
+        got: `${sizeBytes} bytes`,
+        remedy: "split it by rows",
+      });
+    }
+    const block = this.pool.acquire(sizeBytes, label);
+    block.owner = this.#current;
+    this.#current.blocks.add(block);
+    return new Tensor(this, shape, dtype, label, block);
+  }
+
+  /** A tensor with the given elements. */
+  upload(data: Float32Array | Uint32Array | Uint8Array, shape: readonly number[], label: string): Tensor {
+    const dtype: DType = data instanceof Float32Array ? "f32" : data instanceof Uint32Array ? "u32" : "u8";
+    const tensor = this.empty(shape, dtype, label);
+    if (tensor.length !== data.length) {
+      tensor.dispose();
+      throw new ShapeError({
+        where: `upload of ${label}`,
+        expected: `${tensor.length} elements for [${shape.join(", ")}]`,
+        got: `${data.length}`,
+        remedy: "pass as many elements as the shape has",
+      });
+    }
+    this.write(tensor, data);
+    return tensor;
+  }
+
+  /** Overwrites a tensor's bytes from `offsetBytes` on (a multiple of 4). */
+  write(tensor: Tensor, data: ArrayBufferView, offsetBytes = 0): void {
+    this.check();
+    // A queue write overtakes commands that are recorded and not submitted.
+    if (tensor.block.lastBatch === this.#batch) this.flush();
+    const whole = data.byteLength & ~3;
+    const { buffer } = tensor.block;
+    this.gpu.queue.writeBuffer(buffer, offsetBytes, data.buffer, data.byteOffset, whole);
+    if (whole !== data.byteLength) {
+      const tail = new Uint8Array(4);
+      tail.set(new Uint8Array(data.buffer, data.byteOffset + whole, data.byteLength - whole));
+      this.gpu.queue.writeBuffer(buffer, offsetBytes + whole, tail);
+    }
+  }
+
+  /** Gives a tensor's memory back before its owner does. */
+  free(tensor: Tensor): void {
+    const { block } = tensor;
+    if (block.owner === undefined) return;
+    block.owner.blocks.delete(block);
+    block.owner = undefined;
+    this.pool.release(block);
+  }
+
+  // ---- work ----
+
+  /**
+   * Records one dispatch. `tensors` and `parameters` are bound by the names the WGSL gives them.
+   * Throws KernelError for a missing or unknown name, LimitError for a grid over the limits.
+   */
+  run(
+    kernel: Kernel,
+    tensors: Readonly<Record<string, Tensor>>,
+    parameters: Readonly<Record<string, number>>,
+    workgroups: readonly [number, number?, number?],
+  ): void {
+    this.check();
+    const { pipeline, layout } = this.#pipelineOf(kernel);
+    const grid = [workgroups[0], workgroups[1] ?? 1, workgroups[2] ?? 1] as const;
+    if (grid.some((n) => n > 65535)) {
+      throw new LimitError({
+        where: `kernel ${kernel.name}`,
+        expected: "at most 65535 workgroups a dimension",
+        got: grid.join(" × "),
+        remedy: "split the work by rows",
+      });
+    }
+    if (grid.some((n) => n === 0)) return;
+    if (this.#usedSlots === BATCH_DISPATCHES) this.flush();
+    const entries = kernel.bindings.map(({ name, index }): GPUBindGroupEntry => {
+      const tensor = tensors[name];
+      if (!tensor) throw this.#misbound(kernel, `a tensor for binding \`${name}\``, "none");
+      tensor.check(`kernel ${kernel.name}, binding ${name}`);
+      tensor.block.lastBatch = this.#batch;
+      return { binding: index, resource: { buffer: tensor.block.buffer, size: tensor.sizeBytes } };
+    });
+    if (Object.keys(tensors).length !== entries.length) {
+      throw this.#misbound(kernel, `the bindings ${kernel.bindings.map((b) => b.name).join(", ")}`, Object.keys(tensors).join(", "));
+    }
+    const group = this.gpu.createBindGroup({ label: kernel.name, layout, entries });
+    const offset = this.#writeParameters(kernel, parameters);
+    const pass = this.#openPass(kernel.name);
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    if (kernel.parameters.length > 0) pass.setBindGroup(1, this.#parameterGroup, [offset]);
+    pass.dispatchWorkgroups(...grid);
+    this.#usedSlots++;
+    if (this.profile.enabled) this.#closePass();
+  }
+
+  /** Copies bytes between tensors: offsets and length are multiples of 4. */
+  copy(source: Tensor, sourceOffsetBytes: number, target: Tensor, targetOffsetBytes: number, lengthBytes: number): void {
+    this.check();
+    source.check("copy");
+    target.check("copy");
+    this.#closePass();
+    source.block.lastBatch = this.#batch;
+    target.block.lastBatch = this.#batch;
+    this.#encoderNow().copyBufferToBuffer(
+      source.block.buffer,
+      sourceOffsetBytes,
+      target.block.buffer,
+      targetOffsetBytes,
+      lengthBytes,
+    );
+  }
+
+  /** Submits what is recorded. */
+  flush(): void {
+    this.#closePass();
+    if (!this.#encoder) return;
+    if (this.#usedSlots > 0) {
+      this.gpu.queue.writeBuffer(this.#uniforms, 0, this.#slots, 0, this.#usedSlots * SLOT_BYTES);
+    }
+    this.gpu.queue.submit([this.#encoder.finish()]);
+    this.#encoder = undefined;
+    this.#usedSlots = 0;
+    this.#batch++;
+  }
+
+  /** Copies a tensor's bytes to host memory; the copy is recorded at once, the promise waits for it. */
+  async read(tensor: Tensor): Promise<ArrayBuffer> {
+    this.check();
+    tensor.check("read");
+    const size = roundUp(tensor.sizeBytes, 4);
+    const staging = this.gpu.createBuffer({ label: `read ${tensor.label}`, size, usage: GPU_MAP_READ | GPU_COPY_DST });
+    try {
+      this.#closePass();
+      tensor.block.lastBatch = this.#batch;
+      this.#encoderNow().copyBufferToBuffer(tensor.block.buffer, 0, staging, 0, size);
+      this.flush();
+      await this.#settle(staging.mapAsync(1 /* GPUMapMode.READ */));
+      return staging.getMappedRange().slice(0);
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** Waits until everything submitted has run. */
+  async sync(): Promise<void> {
+    this.flush();
+    await this.#settle(this.gpu.queue.onSubmittedWorkDone());
+  }
+
+  /** Throws what went wrong on the device since the last look. */
+  check(): void {
+    if (this.#disposed) {
+      throw new DisposedError({
+        where: "Device",
+        expected: "an open device",
+        got: "a disposed one",
+        remedy: "open another with Device.open()",
+      });
+    }
+    if (this.#fault) {
+      const fault = this.#fault;
+      // A lost device stays lost; other faults are reported once, and the next call may work.
+      if (!(fault instanceof DeviceLostError)) this.#fault = undefined;
+      throw fault;
+    }
+  }
+
+  /** Gives everything back, and destroys the GPU device unless it was handed in. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.flush();
+    this.#root.dispose();
+    this.pool.trim();
+    this.profile.dispose();
+    this.#disposed = true;
+    this.#uniforms.destroy();
+    if (this.ownsGPU) this.gpu.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  // ---- inside ----
+
+  async #settle<T>(promise: Promise<T>): Promise<T> {
+    try {
+      const value = await platform.waitFor(promise, this.facts.onCPU);
+      await Promise.all(this.#checks);
+      this.check();
+      return value;
+    } catch (cause) {
+      await Promise.all(this.#checks);
+      this.check();
+      throw cause;
+    }
+  }
+
+  #fail(message: string): void {
+    this.#fault ??= new KernelError({
+      where: `GPU device on ${this.facts.name}`,
+      expected: "valid commands",
+      got: message,
+      remedy: "report this with the output of `ocellus doctor`",
+    });
+  }
+
+  #misbound(kernel: Kernel, expected: string, got: string): KernelError {
+    return new KernelError({ where: `kernel ${kernel.name}`, expected, got, remedy: "bind by the names in the WGSL" });
+  }
+
+  #encoderNow(): GPUCommandEncoder {
+    this.#encoder ??= this.gpu.createCommandEncoder();
+    return this.#encoder;
+  }
+
+  #openPass(name: string): GPUComputePassEncoder {
+    this.#pass ??= this.#encoderNow().beginComputePass(this.profile.pass(name));
+    return this.#pass;
+  }
+
+  #closePass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+  }
+
+  #writeParameters(kernel: Kernel, parameters: Readonly<Record<string, number>>): number {
+    const offset = this.#usedSlots * SLOT_BYTES;
+    const slot = new DataView(this.#slots, offset, SLOT_BYTES);
+    kernel.parameters.forEach(({ name, type }, i) => {
+      const value = parameters[name];
+      if (value === undefined) throw this.#misbound(kernel, `a parameter \`${name}\``, "none");
+      if (type === "f32") slot.setFloat32(i * 4, value, true);
+      else if (type === "u32") slot.setUint32(i * 4, value, true);
+      else slot.setInt32(i * 4, value, true);
+    });
+    for (const name of Object.keys(parameters)) {
+      if (!kernel.parameters.some((field) => field.name === name)) {
+        throw this.#misbound(kernel, `the parameters ${kernel.parameters.map((p) => p.name).join(", ")}`, name);
+      }
+    }
+    return offset;
+  }
+
+  #pipelineOf(kernel: Kernel): Pipeline {
+    const known = this.#pipelines.get(kernel.text);
+    if (known) return known;
+    this.gpu.pushErrorScope("validation");
+    const module = this.gpu.createShaderModule({ label: kernel.name, code: kernel.text });
+    const layout = this.gpu.createBindGroupLayout({
+      label: kernel.name,
+      entries: kernel.bindings.map(({ index, writable }) => ({
+        binding: index,
+        visibility: 4,
+        buffer: { type: writable ? ("storage" as const) : ("read-only-storage" as const) },
+      })),
+    });
+    const layouts = kernel.parameters.length > 0 ? [layout, this.#parameterLayout] : [layout];
+    const pipeline = this.gpu.createComputePipeline({
+      label: kernel.name,
+      layout: this.gpu.createPipelineLayout({ bindGroupLayouts: layouts }),
+      compute: { module },
+    });
+    const check = this.gpu.popErrorScope().then(async (error) => {
+      if (!error) return;
+      const { messages } = await module.getCompilationInfo();
+      const said = messages.map((m) => `line ${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`).join("\n");
+      this.#pipelines.delete(kernel.text);
+      this.#fault = new KernelError({
+        where: `kernel ${kernel.name}`,
+        expected: "WGSL that compiles on this adapter",
+        got: `${said || error.message}\n${numberedLines(kernel.text)}\n`,
+        remedy: "mend the line named first",
+      });
+    });
+    this.#checks.add(check);
+    check.finally(() => this.#checks.delete(check));
+    const made = { pipeline, layout };
+    this.#pipelines.set(kernel.text, made);
+    return made;
+  }
+}

@@ -1,0 +1,49 @@
+/** What one element of a tensor is. 16-bit floats lie two to a `u32`, so no adapter needs `shader-f16` to hold them. */
+export type DType = "f32" | "u32" | "f16" | "bf16" | "u8";
+
+const BYTES: Record<DType, number> = { f32: 4, u32: 4, f16: 2, bf16: 2, u8: 1 };
+
+export function bytesPerElement(dtype: DType): number {
+  return BYTES[dtype];
+}
+
+/** Number of elements of a shape; 1 for a scalar (empty shape). */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** Bytes of a tensor, rounded up to the 4 that WebGPU copies in. */
+export function sizeInBytes(shape: readonly number[], dtype: DType): number {
+  return roundUp(elementCount(shape) * bytesPerElement(dtype), 4);
+}
+
+/** Smallest multiple of `step` that is not below `value`. */
+export function roundUp(value: number, step: number): number {
+  return Math.ceil(value / step) * step;
+}
+
+export function showShape(shape: readonly number[]): string {
+  return `[${shape.join(", ")}]`;
+}
+
+/** Widens IEEE half floats. Shape is kept; source of the layout: IEEE 754 binary16. */
+export function widenF16(half: Uint16Array): Float32Array {
+  const out = new Float32Array(half.length);
+  for (let i = 0; i < half.length; i++) {
+    const h = half[i]!;
+    const sign = h & 0x8000 ? -1 : 1;
+    const exponent = (h >> 10) & 31;
+    const fraction = h & 1023;
+    if (exponent === 0) out[i] = sign * fraction * 2 ** -24;
+    else if (exponent === 31) out[i] = fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+    else out[i] = sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  }
+  return out;
+}
+
+/** Widens bfloat16, the upper half of an IEEE 754 binary32. */
+export function widenBF16(brain: Uint16Array): Float32Array {
+  const bits = new Uint32Array(brain.length);
+  for (let i = 0; i < brain.length; i++) bits[i] = brain[i]! << 16;
+  return new Float32Array(bits.buffer);
+}

@@ -1,0 +1,164 @@
+/**
+ * Every error Ocellus throws on purpose. One grammar: *where: expected what, got what — what to do*.
+ * Programs switch on `code`, people read `message`.
+ */
+
+/** Stable identifiers of the faults; they never change meaning. */
+export type ErrorCode =
+  | "NO_ADAPTER"
+  | "MISSING_FEATURE"
+  | "MISSING_PACKAGE"
+  | "LIMIT"
+  | "CHECKPOINT"
+  | "SOURCE"
+  | "MEDIA"
+  | "PROMPT"
+  | "CONTEXT_OVERFLOW"
+  | "OPTION"
+  | "SHAPE"
+  | "KERNEL"
+  | "DISPOSED"
+  | "DEVICE_LOST"
+  | "ABORTED";
+
+/** The four parts of a message; `cause` keeps the error underneath. */
+export interface Fault {
+  /** The file, tensor, kernel or option at fault. */
+  where: string;
+  expected: string;
+  got: string;
+  /** What the reader can do about it. */
+  remedy: string;
+  cause?: unknown;
+}
+
+/** Base class: `error instanceof OcellusError` tells a known fault from a bug. */
+export class OcellusError extends Error {
+  readonly code: ErrorCode;
+  readonly fault: Fault;
+
+  constructor(code: ErrorCode, fault: Fault) {
+    super(
+      `${fault.where}: expected ${fault.expected}, got ${fault.got} — ${fault.remedy}`,
+      fault.cause === undefined ? undefined : { cause: fault.cause },
+    );
+    this.name = new.target.name;
+    this.code = code;
+    this.fault = fault;
+  }
+}
+
+/** No WebGPU adapter could be opened. */
+export class NoAdapterError extends OcellusError {
+  constructor(fault: Fault) {
+    super("NO_ADAPTER", fault);
+  }
+}
+
+/** The adapter lacks a feature that was asked for. */
+export class MissingFeatureError extends OcellusError {
+  constructor(fault: Fault) {
+    super("MISSING_FEATURE", fault);
+  }
+}
+
+/** An optional npm package is needed and not installed. */
+export class MissingPackageError extends OcellusError {
+  constructor(fault: Fault) {
+    super("MISSING_PACKAGE", fault);
+  }
+}
+
+/** A size is over what the adapter allows. */
+export class LimitError extends OcellusError {
+  constructor(fault: Fault) {
+    super("LIMIT", fault);
+  }
+}
+
+/** A checkpoint's files are missing, broken, or not of this model family. */
+export class CheckpointError extends OcellusError {
+  constructor(fault: Fault) {
+    super("CHECKPOINT", fault);
+  }
+}
+
+/** Bytes could not be read from a file, URL or Blob. */
+export class SourceError extends OcellusError {
+  constructor(fault: Fault) {
+    super("SOURCE", fault);
+  }
+}
+
+/** A picture or clip is broken or of a kind that cannot be decoded here. */
+export class MediaError extends OcellusError {
+  constructor(fault: Fault) {
+    super("MEDIA", fault);
+  }
+}
+
+/** Messages and media do not fit together. */
+export class PromptError extends OcellusError {
+  constructor(fault: Fault) {
+    super("PROMPT", fault);
+  }
+}
+
+/** The prompt and the answer need more tokens than the model's context holds. */
+export class ContextOverflowError extends OcellusError {
+  constructor(
+    fault: Fault,
+    readonly requestedTokens: number,
+    readonly availableTokens: number,
+  ) {
+    super("CONTEXT_OVERFLOW", fault);
+  }
+}
+
+/** An option is unknown, contradictory or out of range. */
+export class OptionError extends OcellusError {
+  constructor(fault: Fault) {
+    super("OPTION", fault);
+  }
+}
+
+/** A tensor has the wrong shape or dtype for an operation. */
+export class ShapeError extends OcellusError {
+  constructor(fault: Fault) {
+    super("SHAPE", fault);
+  }
+}
+
+/** A kernel's WGSL does not compile, or it was bound wrongly. */
+export class KernelError extends OcellusError {
+  constructor(fault: Fault) {
+    super("KERNEL", fault);
+  }
+}
+
+/** A Model, Session or Device was used after it was disposed. */
+export class DisposedError extends OcellusError {
+  constructor(fault: Fault) {
+    super("DISPOSED", fault);
+  }
+}
+
+/** The GPU device went away under a running call. */
+export class DeviceLostError extends OcellusError {
+  constructor(fault: Fault) {
+    super("DEVICE_LOST", fault);
+  }
+}
+
+/** The caller's AbortSignal stopped the call; `name` is "AbortError" as for every web API. */
+export class AbortedError extends OcellusError {
+  constructor(where: string, cause?: unknown) {
+    super("ABORTED", { where, expected: "to finish", got: "an abort", remedy: "call again when ready", cause });
+    this.name = "AbortError";
+  }
+}
+
+/** Throws {@link AbortedError} if the signal has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined, where: string): void {
+  if (signal?.aborted) throw new AbortedError(where, signal.reason);
+}

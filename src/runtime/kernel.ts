@@ -1,0 +1,86 @@
+import { KernelError } from "./errors.js";
+
+/** A storage binding as declared in the WGSL. */
+export interface Binding {
+  readonly name: string;
+  readonly index: number;
+  readonly writable: boolean;
+}
+
+/** A field of `struct Params`, 4 bytes each. */
+export interface ParameterField {
+  readonly name: string;
+  readonly type: "u32" | "i32" | "f32";
+}
+
+/** Numbers become `const NAME = 16u;` lines, strings are WGSL lines as they stand. */
+export type Constants = Readonly<Record<string, number>>;
+
+const BINDING =
+  /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>\s*(\w+)\s*:/g;
+const PARAMS = /struct\s+Params\s*\{([^}]*)\}/;
+const FIELD = /(\w+)\s*:\s*(u32|i32|f32)\s*,?/g;
+
+/**
+ * A compute kernel: a name, a constant WGSL body and the constants that host and shader share.
+ *
+ * Bindings (`@group(0) @binding(n) var<storage, …> name`) and parameters (`struct Params { … }`, used as `params`)
+ * are read from the text and bound by name. Variants are header lines before the body; the final text is the
+ * pipeline key.
+ */
+export class Kernel<C extends Constants = Constants> {
+  readonly text: string;
+  readonly bindings: readonly Binding[];
+  readonly parameters: readonly ParameterField[];
+
+  constructor(
+    readonly name: string,
+    readonly body: string,
+    readonly constants: C,
+    readonly header: readonly string[] = [],
+  ) {
+    const enables = header.filter((line) => line.startsWith("enable "));
+    const others = header.filter((line) => !line.startsWith("enable "));
+    const numbers = Object.entries(constants).map(([key, value]) => `const ${key} = ${value}u;`);
+    const source = [...enables, ...numbers, ...others, body].join("\n");
+    const fields = PARAMS.exec(source.replaceAll(/\/\/.*$/gm, ""))?.[1];
+    this.parameters = fields
+      ? [...fields.matchAll(FIELD)].map((m) => ({ name: m[1]!, type: m[2] as ParameterField["type"] }))
+      : [];
+    this.text = fields ? `${source}\n@group(1) @binding(0) var<uniform> params: Params;\n` : source;
+    this.bindings = [...source.matchAll(BINDING)].map((m) => ({
+      index: Number(m[1]),
+      writable: m[2] === "read_write",
+      name: m[3]!,
+    }));
+    if (this.bindings.length === 0) {
+      throw new KernelError({
+        where: `kernel ${name}`,
+        expected: "at least one @group(0) storage binding",
+        got: "none",
+        remedy: "declare bindings as `@group(0) @binding(0) var<storage, read> x: array<f32>;`",
+      });
+    }
+  }
+
+  readonly #variants = new Map<string, Kernel<C>>();
+
+  /** The same body under other constants and header lines; made once for each different text. */
+  variant(constants: Partial<C>, ...header: string[]): Kernel<C> {
+    const key = JSON.stringify([constants, header]);
+    let kernel = this.#variants.get(key);
+    if (!kernel) {
+      kernel = new Kernel(this.name, this.body, { ...this.constants, ...constants }, [...this.header, ...header]);
+      this.#variants.set(key, kernel);
+    }
+    return kernel;
+  }
+}
+
+/** WGSL with line numbers, for messages. */
+export function numberedLines(text: string): string {
+  return text
+    .split("\n")
+    .map((line, i) => `${String(i + 1).padStart(4)} ${line}`)
+    .join("\n");
+}

@@ -1,0 +1,93 @@
+import { roundUp } from "./dtype.js";
+
+/** One GPU buffer of the pool. Tensors are ranges of blocks; arenas own blocks. */
+export interface Block {
+  readonly buffer: GPUBuffer;
+  readonly sizeBytes: number;
+  /** The submission whose recorded commands use the block last; a queue write must not overtake it. */
+  lastBatch: number;
+  owner: BlockOwner | undefined;
+}
+
+export interface BlockOwner {
+  readonly label: string;
+  readonly blocks: Set<Block>;
+}
+
+/** Bytes of free blocks kept for reuse; beyond that they are given back to the adapter. */
+const KEEP_FREE_BYTES = 512 * 1024 * 1024;
+
+/** Keeps released buffers for reuse: allocation costs more than most kernels do. */
+export class Pool {
+  #free: Block[] = [];
+  #freeBytes = 0;
+  /** Bytes of blocks that have an owner. */
+  liveBytes = 0;
+  liveBlocks = 0;
+  peakBytes = 0;
+
+  constructor(
+    readonly gpu: GPUDevice,
+    /** Submits recorded commands, so that buffers they name may be destroyed. */
+    readonly flush: () => void,
+  ) {}
+
+  /** Bytes held on the adapter: owned and free. */
+  get reservedBytes(): number {
+    return this.liveBytes + this.#freeBytes;
+  }
+
+  acquire(sizeBytes: number, label: string): Block {
+    // Sizes in steps of an eighth of their power of two: many requests share few sizes, little is wasted.
+    const step = Math.max(256, 2 ** (Math.floor(Math.log2(Math.max(sizeBytes, 1))) - 3));
+    const rounded = roundUp(Math.max(sizeBytes, 4), step);
+    let best = -1;
+    for (let i = 0; i < this.#free.length; i++) {
+      const size = this.#free[i]!.sizeBytes;
+      if (size >= rounded && size <= rounded * 1.25 && (best < 0 || size < this.#free[best]!.sizeBytes)) best = i;
+    }
+    let block: Block;
+    if (best >= 0) {
+      block = this.#free.splice(best, 1)[0]!;
+      this.#freeBytes -= block.sizeBytes;
+    } else {
+      if (this.#freeBytes + rounded > KEEP_FREE_BYTES) this.trim();
+      const size = Math.min(rounded, Math.max(sizeBytes, this.gpu.limits.maxBufferSize));
+      const usage = GPU_STORAGE | GPU_COPY_SRC | GPU_COPY_DST;
+      block = {
+        buffer: this.gpu.createBuffer({ size: roundUp(size, 4), usage, label }),
+        sizeBytes: roundUp(size, 4),
+        lastBatch: -1,
+        owner: undefined,
+      };
+    }
+    this.liveBytes += block.sizeBytes;
+    this.liveBlocks++;
+    this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
+    return block;
+  }
+
+  release(block: Block): void {
+    this.liveBytes -= block.sizeBytes;
+    this.liveBlocks--;
+    this.#free.push(block);
+    this.#freeBytes += block.sizeBytes;
+  }
+
+  /** Destroys every free block. */
+  trim(): void {
+    if (this.#free.length === 0) return;
+    this.flush();
+    for (const block of this.#free) block.buffer.destroy();
+    this.#free = [];
+    this.#freeBytes = 0;
+  }
+}
+
+// The numbers of the WebGPU specification: the GPUBufferUsage global does not exist in Node.
+export const GPU_MAP_READ = 0x0001;
+export const GPU_COPY_SRC = 0x0004;
+export const GPU_COPY_DST = 0x0008;
+export const GPU_UNIFORM = 0x0040;
+export const GPU_STORAGE = 0x0080;
+export const GPU_QUERY_RESOLVE = 0x0200;

@@ -1,0 +1,72 @@
+import { GPU_COPY_DST, GPU_COPY_SRC, GPU_MAP_READ, GPU_QUERY_RESOLVE } from "./pool.js";
+
+/** One dispatch as timed by the adapter. */
+export interface TimedPass {
+  readonly name: string;
+  readonly milliseconds: number;
+}
+
+/** Passes timed between two reads; more are left untimed. */
+const CAPACITY = 2048;
+
+/** Times every dispatch by the adapter's own clock, where it has one (`timestamp-query`). Off until `start()`. */
+export class Profile {
+  #names: string[] = [];
+  #queries: GPUQuerySet | undefined;
+  enabled = false;
+
+  constructor(
+    readonly gpu: GPUDevice,
+    readonly available: boolean,
+  ) {}
+
+  /** Starts timing; does nothing where the adapter has no timestamps. */
+  start(): void {
+    if (!this.available) return;
+    this.#queries ??= this.gpu.createQuerySet({ type: "timestamp", count: CAPACITY * 2 });
+    this.#names = [];
+    this.enabled = true;
+  }
+
+  /** The descriptor of the next compute pass. */
+  pass(label: string): GPUComputePassDescriptor {
+    if (!this.enabled || !this.#queries || this.#names.length === CAPACITY) return { label };
+    const at = this.#names.push(label) - 1;
+    return {
+      label,
+      timestampWrites: {
+        querySet: this.#queries,
+        beginningOfPassWriteIndex: at * 2,
+        endOfPassWriteIndex: at * 2 + 1,
+      },
+    };
+  }
+
+  /** Stops timing and reads what was timed. Call after `device.flush()`. */
+  async stop(): Promise<TimedPass[]> {
+    const names = this.#names;
+    this.enabled = false;
+    this.#names = [];
+    if (!this.#queries || names.length === 0) return [];
+    const size = names.length * 16;
+    const resolved = this.gpu.createBuffer({ size, usage: GPU_QUERY_RESOLVE | GPU_COPY_SRC });
+    const staging = this.gpu.createBuffer({ size, usage: GPU_MAP_READ | GPU_COPY_DST });
+    try {
+      const encoder = this.gpu.createCommandEncoder();
+      encoder.resolveQuerySet(this.#queries, 0, names.length * 2, resolved, 0);
+      encoder.copyBufferToBuffer(resolved, 0, staging, 0, size);
+      this.gpu.queue.submit([encoder.finish()]);
+      await staging.mapAsync(1 /* GPUMapMode.READ */);
+      const ticks = new BigUint64Array(staging.getMappedRange());
+      return names.map((name, i) => ({ name, milliseconds: Number(ticks[i * 2 + 1]! - ticks[i * 2]!) / 1e6 }));
+    } finally {
+      resolved.destroy();
+      staging.destroy();
+    }
+  }
+
+  dispose(): void {
+    this.#queries?.destroy();
+    this.#queries = undefined;
+  }
+}

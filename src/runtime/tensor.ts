@@ -1,0 +1,102 @@
+import type { Device } from "./device.js";
+import { bytesPerElement, type DType, elementCount, showShape, sizeInBytes } from "./dtype.js";
+import { DisposedError, ShapeError } from "./errors.js";
+import type { Block } from "./pool.js";
+
+/**
+ * A shape, a dtype, a label and a range of a GPU buffer. A tensor owns nothing: the scope, Model or Session
+ * in which it was made does. `dispose()` gives the memory back early; a view shares its base's memory.
+ */
+export class Tensor {
+  constructor(
+    readonly device: Device,
+    readonly shape: readonly number[],
+    readonly dtype: DType,
+    readonly label: string,
+    readonly block: Block,
+  ) {}
+
+  /** Number of elements. */
+  get length(): number {
+    return elementCount(this.shape);
+  }
+
+  get sizeBytes(): number {
+    return sizeInBytes(this.shape, this.dtype);
+  }
+
+  /** Size of dimension `i`; counts from the end when negative. */
+  size(i: number): number {
+    const at = i < 0 ? this.shape.length + i : i;
+    const size = this.shape[at];
+    if (size === undefined) {
+      throw new ShapeError({
+        where: `tensor ${this.label}`,
+        expected: `a dimension ${i}`,
+        got: showShape(this.shape),
+        remedy: "check the number of dimensions",
+      });
+    }
+    return size;
+  }
+
+  /** The same memory under another shape of as many elements. */
+  view(shape: readonly number[], label = this.label): Tensor {
+    if (elementCount(shape) !== this.length) {
+      throw new ShapeError({
+        where: `view of ${this.label}`,
+        expected: `${this.length} elements as in ${showShape(this.shape)}`,
+        got: showShape(shape),
+        remedy: "keep the number of elements",
+      });
+    }
+    return new Tensor(this.device, shape, this.dtype, label, this.block);
+  }
+
+  /** Throws ShapeError unless the shape is `expected`; `-1` stands for any size. */
+  expect(expected: readonly number[], where: string): this {
+    const same = this.shape.length === expected.length && expected.every((n, i) => n === -1 || n === this.shape[i]);
+    if (!same) {
+      throw new ShapeError({
+        where: `${where}, tensor ${this.label}`,
+        expected: showShape(expected).replaceAll("-1", "any"),
+        got: showShape(this.shape),
+        remedy: "check the shapes of the operands",
+      });
+    }
+    return this;
+  }
+
+  /** Copies the elements to host memory. Only f32 and u32 tensors; throws the device's error if a kernel failed before. */
+  async read(): Promise<Float32Array>;
+  async read(as: "u32"): Promise<Uint32Array>;
+  async read(as?: "u32"): Promise<Float32Array | Uint32Array> {
+    const bytes = await this.device.read(this);
+    return as === "u32" ? new Uint32Array(bytes) : new Float32Array(bytes);
+  }
+
+  /** Gives the memory back before its owner does. */
+  dispose(): void {
+    this.device.free(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Throws DisposedError if the memory was given back. */
+  check(where: string): void {
+    if (this.block.owner === undefined) {
+      throw new DisposedError({
+        where: `${where}, tensor ${this.label}`,
+        expected: "a live tensor",
+        got: "one whose memory was given back",
+        remedy: "return it from the scope that made it, or use it before its owner is disposed",
+      });
+    }
+  }
+
+  toString(): string {
+    return `${this.label} ${this.dtype}${showShape(this.shape)} (${bytesPerElement(this.dtype) * this.length} bytes)`;
+  }
+}

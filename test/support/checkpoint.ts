@@ -1,0 +1,36 @@
+import type { JsonObject, JsonValue } from "../../src/io/json.js";
+import { openSafetensors } from "../../src/io/safetensors.js";
+import { bytesSource } from "../../src/io/source.js";
+import { readFixture, readFixtureJson } from "./fixture.js";
+
+/** Shapes of all tensors of a checkpoint folder; `folder` is relative to `test/data`. */
+export async function shapesOf(folder: string): Promise<Map<string, readonly number[]>> {
+  const sharded = folder.endsWith("lmms-7b-like");
+  const files = sharded ? [1, 2, 3].map((i) => `model-0000${i}-of-00003.safetensors`) : ["model.safetensors"];
+  const shapes = new Map<string, readonly number[]>();
+  for (const file of files) {
+    const { entries } = await openSafetensors(bytesSource(await readFixture(`${folder}/${file}`), file));
+    for (const entry of entries.values()) shapes.set(entry.name, entry.shape);
+  }
+  return shapes;
+}
+
+/** The config files of a checkpoint folder and its shapes, as `parseConfig` takes them. */
+export interface ConfigFiles {
+  config: JsonObject;
+  preprocessor: JsonValue | undefined;
+  processor: JsonValue | undefined;
+  generation: JsonValue | undefined;
+  tensorShapes: Map<string, readonly number[]>;
+}
+
+export async function configFilesOf(folder: string): Promise<ConfigFiles> {
+  const hasProcessor = !folder.endsWith("lmms-7b-like");
+  return {
+    config: await readFixtureJson<JsonObject>(`${folder}/config.json`),
+    preprocessor: await readFixtureJson<JsonValue>(`${folder}/preprocessor_config.json`),
+    processor: hasProcessor ? await readFixtureJson<JsonValue>(`${folder}/processor_config.json`) : undefined,
+    generation: await readFixtureJson<JsonValue>(`${folder}/generation_config.json`),
+    tensorShapes: await shapesOf(folder),
+  };
+}

@@ -1,0 +1,80 @@
+import { existsSync, readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { playwright } from "@vitest/browser-playwright";
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+import { chromiumLaunch } from "./test/support/chromium.js";
+
+// One suite, several adapters. `node` and `chromium` compute on SwiftShader, which gives the same results on every machine;
+// `lavapipe` runs the Node files once more where Mesa's software driver is installed. `npx vitest run --project node` picks one.
+
+/** Software adapters are slow, and a project's first test may wait for its compiler. */
+const TIMEOUT_MS = 120_000;
+
+/** The software adapter takes all cores by itself: a second file at once only makes both wait. */
+const MAX_WORKERS = 2;
+
+const platformFile = (name: "node" | "browser"): string =>
+  fileURLToPath(new URL(`./src/platform/${name}.ts`, import.meta.url));
+
+/** Mesa's lavapipe, where a Vulkan driver file of that name is installed. */
+function lavapipeDriver(): string | undefined {
+  const folder = "/usr/share/vulkan/icd.d";
+  const name = existsSync(folder) ? readdirSync(folder).find((file) => /^lvp_icd.*\.json$/.test(file)) : undefined;
+  return name && `${folder}/${name}`;
+}
+
+function nodeProject(name: string, order: number, env: Record<string, string>): TestProjectInlineConfiguration {
+  return {
+    resolve: { alias: { "#platform": platformFile("node") } },
+    test: {
+      name,
+      env,
+      environment: "node",
+      // Not threads: a native addon's instance must outlive the files, and a crash should name its file.
+      pool: "forks",
+      include: ["test/**/*.test.ts"],
+      exclude: ["test/**/*.browser.test.ts"],
+      testTimeout: TIMEOUT_MS,
+      hookTimeout: TIMEOUT_MS,
+      maxWorkers: MAX_WORKERS,
+      sequence: { groupOrder: order },
+    },
+  };
+}
+
+async function chromiumProject(order: number): Promise<TestProjectInlineConfiguration> {
+  const { executablePath, args, env } = await chromiumLaunch();
+  return {
+    resolve: { alias: { "#platform": platformFile("browser") } },
+    // Named here because a dependency found in the middle of a run reloads the page under the tests.
+    optimizeDeps: { include: ["@huggingface/jinja", "@huggingface/tokenizers"] },
+    test: {
+      name: "browser",
+      include: ["test/**/*.test.ts"],
+      exclude: ["test/**/*.node.test.ts"],
+      testTimeout: TIMEOUT_MS,
+      hookTimeout: TIMEOUT_MS,
+      fileParallelism: false,
+      sequence: { groupOrder: order },
+      browser: {
+        enabled: true,
+        headless: true,
+        screenshotFailures: false,
+        provider: playwright({ launchOptions: { ...(executablePath && { executablePath }), args, env } }),
+        instances: [{ browser: "chromium", name: "chromium" }],
+      },
+    },
+  };
+}
+
+export default defineConfig(async () => {
+  const lavapipe = lavapipeDriver();
+  const projects = [nodeProject("node", 1, { OCELLUS_ADAPTER: "swiftshader" }), await chromiumProject(3)];
+  if (lavapipe) {
+    const env = { OCELLUS_ADAPTER: "system", VK_ICD_FILENAMES: lavapipe };
+    projects.push(nodeProject("lavapipe", 2, env));
+  }
+  const second = lavapipe ? "lavapipe" : "no lavapipe: Mesa's software driver is not installed";
+  console.log(`projects: node (SwiftShader), chromium (SwiftShader), ${second}`);
+  return { test: { projects } };
+});
