@@ -33,8 +33,11 @@ for (const [model, cases] of Object.entries(models)) {
     await writeFile(join(target, `${stem}.safetensors`), bytes);
     console.log(`${stem}: ${bytes.length} bytes`);
   }
-  const stray = (await readdir(join(source, model, "cases"))).filter((file) => !cases.includes(file.replace(/\.\w+$/, "")));
-  if (stray.length > 0) throw new Error(`${model}/cases holds files that index.json does not list: ${stray.join(", ")}`);
+  const stray = (await readdir(join(source, model, "cases"))).filter(
+    (file) => !cases.includes(file.replace(/\.\w+$/, "")),
+  );
+  if (stray.length > 0)
+    throw new Error(`${model}/cases holds files that index.json does not list: ${stray.join(", ")}`);
 }
 
 /** Samples every long tap of one case. */
@@ -101,10 +104,16 @@ function readSafetensors(bytes) {
   return new Map(
     Object.entries(header)
       .filter(([name]) => name !== "__metadata__")
-      .map(([name, { dtype, shape, data_offsets: [begin, end] }]) => [
-        name,
-        { dtype, shape, data: body.subarray(begin, end) },
-      ]),
+      .map(
+        ([
+          name,
+          {
+            dtype,
+            shape,
+            data_offsets: [begin, end],
+          },
+        ]) => [name, { dtype, shape, data: body.subarray(begin, end) }],
+      ),
   );
 }
 

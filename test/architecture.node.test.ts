@@ -88,7 +88,9 @@ function folderOf(name: string): string {
 function target(from: string, specifier: string): string | undefined {
   if (specifier === "#platform") return "platform/platform.ts";
   if (!specifier.startsWith(".")) return undefined;
-  return relative(SRC, join(SRC, dirname(from), specifier)).replaceAll("\\", "/").replace(/\.js$/, ".ts");
+  return relative(SRC, join(SRC, dirname(from), specifier))
+    .replaceAll("\\", "/")
+    .replace(/\.js$/, ".ts");
 }
 
 function mayImport(from: string, to: string): boolean {

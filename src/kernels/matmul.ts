@@ -1,7 +1,9 @@
+import type { AdapterFacts } from "../runtime/adapter.js";
 import { ShapeError } from "../runtime/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { type Epilogue, epilogueHeader, epilogueTensors } from "./epilogue.js";
+import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matvecKernel } from "./matvec.js";
 import { LOAD_OCT, OCT, OCT_STRUCT, PANEL, type PackedMatrix } from "./packed.js";
 import { padRows } from "./pad-rows.js";
@@ -83,9 +85,8 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
   const { device } = x;
   const padded = width % OCT === 0 ? x : padRows(x, weights.paddedInner);
   const y = device.empty([...x.shape.slice(0, -1), weights.columns], "f32", label);
-  const one = rows === 1;
-  const plain = one ? matvecKernel : matmulKernel;
-  const kernel = plain.variant({}, LOAD_OCT[weights.type], ...epilogueHeader(epilogue));
+  const { kernel: chosen, rowsAGroup, columnsAGroup } = choose(rows, device.facts);
+  const kernel = chosen.variant({}, LOAD_OCT[weights.type], ...epilogueHeader(epilogue));
   for (const block of weights.blocks) {
     device.run(
       kernel,
@@ -98,8 +99,19 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
         stride: weights.columns,
         residualRows: epilogue.residual?.size(0) ?? 1,
       },
-      [Math.ceil(block.columns / PANEL), one ? 1 : Math.ceil(rows / matmulKernel.constants.ROWS)],
+      [Math.ceil(block.columns / columnsAGroup), Math.ceil(rows / rowsAGroup)],
     );
   }
   return y;
+}
+
+/** The algorithm for a number of rows on an adapter, and what one workgroup of it computes. */
+function choose(rows: number, facts: AdapterFacts): { kernel: Kernel; rowsAGroup: number; columnsAGroup: number } {
+  if (rows === 1) return { kernel: matvecKernel, rowsAGroup: 1, columnsAGroup: PANEL };
+  const lanes = facts.subgroupMinSize;
+  if (facts.onCPU && lanes === facts.subgroupMaxSize && (lanes === 4 || lanes === 8)) {
+    const kernel = matmulBroadcastKernel.variant({ LANES: lanes });
+    return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: 4 * lanes };
+  }
+  return { kernel: matmulKernel, rowsAGroup: matmulKernel.constants.ROWS, columnsAGroup: PANEL };
 }

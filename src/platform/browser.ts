@@ -32,7 +32,8 @@ async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
     });
   }
   const { vendor, architecture, description } = adapter.info;
-  const name = [vendor, architecture, description && `(${description})`].filter(Boolean).join(" ") || "an unnamed adapter";
+  const name =
+    [vendor, architecture, description && `(${description})`].filter(Boolean).join(" ") || "an unnamed adapter";
   const reasons = [software ? "A software adapter was asked for." : "", `The browser offers ${name}.`].filter(Boolean);
   return { adapter, reasons };
 }
@@ -53,7 +54,8 @@ function entryPoint(): GPU {
     where: "navigator.gpu",
     expected: "a browser with WebGPU",
     got: "undefined",
-    remedy: "use a current Chrome or Edge, Safari 26, or Firefox 141 on Windows; in workers it may need a newer version",
+    remedy:
+      "use a current Chrome or Edge, Safari 26, or Firefox 141 on Windows; in workers it may need a newer version",
   });
 }
 

@@ -81,10 +81,13 @@ export async function unpackOnce(archives: string[], folder: string, proof: stri
 
 async function unpack(archive: string, folder: string): Promise<void> {
   const bytes = await promisify(brotliDecompress)(await readFile(archive));
-  const entries = archive.endsWith(".tar.br") ? readTar(bytes) : [{ name: basename(archive, ".br"), mode: 0o755, bytes }];
+  const entries = archive.endsWith(".tar.br")
+    ? readTar(bytes)
+    : [{ name: basename(archive, ".br"), mode: 0o755, bytes }];
   for (const entry of entries) {
     const path = normalize(join(folder, entry.name));
-    if (!path.startsWith(folder + sep)) throw new Error(`${basename(archive)} names a file outside itself: ${entry.name}`);
+    if (!path.startsWith(folder + sep))
+      throw new Error(`${basename(archive)} names a file outside itself: ${entry.name}`);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, entry.bytes, { mode: entry.mode });
   }

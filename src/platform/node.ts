@@ -10,7 +10,8 @@ const CREATE_FLAGS: string[] = [];
 /** The binding's entry points, kept for ever: a collected instance takes its devices and the process down with it. */
 const instances: Partial<Record<AdapterKind, GPU>> = {};
 
-type AdapterKind = "system" | "swiftshader";
+/** "system-software" is the system's driver held to adapters that run on the CPU (lavapipe, WARP). */
+type AdapterKind = "system" | "system-software" | "swiftshader";
 
 /** What an attempt gave: the adapter, or a sentence on why there is none. */
 type Attempt = { adapter: GPUAdapter; reason: string } | { adapter?: undefined; reason: string };
@@ -35,7 +36,7 @@ let queue: Promise<unknown> = Promise.resolve();
 async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
   const { kinds, reasons } = kindsToTry(options);
   for (const kind of kinds) {
-    const attempt = kind === "system" ? await openSystem(options) : await openSwiftShader(options);
+    const attempt = kind === "swiftshader" ? await openSwiftShader(options) : await openSystem(kind, options);
     reasons.push(attempt.reason);
     if (attempt.adapter) return { adapter: attempt.adapter, reasons };
   }
@@ -49,7 +50,7 @@ async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
 
 /** The order of attempts: the variable OCELLUS_ADAPTER, else the option, else the system's adapter before the software one. */
 function kindsToTry(options: AdapterRequest): { kinds: AdapterKind[]; reasons: string[] } {
-  const forced = process.env["OCELLUS_ADAPTER"];
+  const forced = process.env.OCELLUS_ADAPTER;
   if (forced === "system" || forced === "swiftshader") {
     return { kinds: [forced], reasons: [`OCELLUS_ADAPTER=${forced} allows this adapter only.`] };
   }
@@ -61,14 +62,17 @@ function kindsToTry(options: AdapterRequest): { kinds: AdapterKind[]; reasons: s
       remedy: "unset it to let Ocellus choose",
     });
   }
-  if (options.prefer === "software") return { kinds: ["swiftshader"], reasons: ["A software adapter was asked for."] };
+  if (options.prefer === "software") {
+    return { kinds: ["swiftshader", "system-software"], reasons: ["A software adapter was asked for."] };
+  }
   return { kinds: ["system", "swiftshader"], reasons: [] };
 }
 
-async function openSystem(options: AdapterRequest): Promise<Attempt> {
-  const adapter = await openInstance("system", options);
-  if (!adapter) return { reason: "The system offers no Vulkan, Metal or D3D12 adapter that Dawn accepts." };
-  return { adapter, reason: `The system's driver offers ${nameOf(adapter)}.` };
+async function openSystem(kind: "system" | "system-software", options: AdapterRequest): Promise<Attempt> {
+  const adapter = await openInstance(kind, options);
+  if (adapter) return { adapter, reason: `The system's driver offers ${nameOf(adapter)}.` };
+  const what = kind === "system" ? "Vulkan, Metal or D3D12 adapter" : "software adapter";
+  return { reason: `The system offers no ${what} that Dawn accepts.` };
 }
 
 async function openSwiftShader(options: AdapterRequest): Promise<Attempt> {
@@ -87,7 +91,10 @@ async function openSwiftShader(options: AdapterRequest): Promise<Attempt> {
   loadVulkanLoader(folder);
   const adapter = await withSwiftShaderOnly(folder, () => openInstance("swiftshader", options));
   if (!adapter) return { reason: `SwiftShader of @sparticuz/chromium ${chromium.version} did not start.` };
-  return { adapter, reason: `SwiftShader of @sparticuz/chromium ${chromium.version} runs on the CPU: ${nameOf(adapter)}.` };
+  return {
+    adapter,
+    reason: `SwiftShader of @sparticuz/chromium ${chromium.version} runs on the CPU: ${nameOf(adapter)}.`,
+  };
 }
 
 async function openInstance(kind: AdapterKind, options: AdapterRequest): Promise<GPUAdapter | null> {
@@ -96,7 +103,11 @@ async function openInstance(kind: AdapterKind, options: AdapterRequest): Promise
     gpu = (await importWebGPU()).create(CREATE_FLAGS);
     instances[kind] = gpu;
   }
-  return gpu.requestAdapter({ featureLevel: "core", powerPreference: options.powerPreference ?? "high-performance" });
+  return gpu.requestAdapter({
+    featureLevel: "core",
+    powerPreference: options.powerPreference ?? "high-performance",
+    forceFallbackAdapter: kind === "system-software",
+  });
 }
 
 async function importWebGPU(): Promise<typeof import("webgpu")> {
@@ -120,7 +131,8 @@ function nameOf(adapter: GPUAdapter): string {
 
 function remedy(): string {
   if (process.platform !== "linux") return "update the graphics driver";
-  const driver = "install the GPU's Vulkan driver, or Mesa 24 or newer (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)";
+  const driver =
+    "install the GPU's Vulkan driver, or Mesa 24 or newer (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)";
   return process.arch === "x64" ? `${driver}, or \`npm install @sparticuz/chromium\` for a software adapter` : driver;
 }
 

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { platform } from "../../src/platform/node.js";
 import { readTar } from "../../src/platform/node-unpack.js";
 
@@ -43,11 +43,22 @@ test("a tar archive that is cut short is refused", () => {
 });
 
 test("an unknown OCELLUS_ADAPTER is refused, not guessed", async () => {
-  const before = process.env["OCELLUS_ADAPTER"];
-  process.env["OCELLUS_ADAPTER"] = "fastest";
+  vi.stubEnv("OCELLUS_ADAPTER", "fastest");
   try {
     await expect(platform.requestAdapter({})).rejects.toThrow('OCELLUS_ADAPTER: expected "system" or "swiftshader"');
   } finally {
-    process.env["OCELLUS_ADAPTER"] = before;
+    vi.unstubAllEnvs();
+  }
+});
+
+test("without an adapter the error says what was tried and what to install", async () => {
+  vi.stubEnv("OCELLUS_ADAPTER", "system");
+  vi.stubEnv("VK_DRIVER_FILES", "/dev/null");
+  try {
+    // Only where the loader can be told to see no driver; elsewhere the machine has its adapter.
+    if (process.platform !== "linux") return;
+    await expect(platform.requestAdapter({})).rejects.toThrow(/expected an adapter \(system\), got none: .+ — install/);
+  } finally {
+    vi.unstubAllEnvs();
   }
 });

@@ -1,5 +1,5 @@
-import { platform } from "#platform";
 import { expect, test } from "vitest";
+import { platform } from "#platform";
 import { SourceError } from "../../src/runtime/errors.js";
 import { readFixture, readFixtureJson } from "../support/fixture.js";
 

@@ -25,5 +25,9 @@ export async function chromiumLaunch(): Promise<ChromiumLaunch> {
   if (!found) return { executablePath: undefined, args: ARGS, env };
   const archives = ["chromium.br", "swiftshader.tar.br", "al2023.tar.br"].map((name) => join(found.bin, name));
   const folder = await unpackOnce(archives, cacheFolder("chromium", found.version), "chromium");
-  return { executablePath: join(folder, "chromium"), args: ARGS, env: { ...env, LD_LIBRARY_PATH: join(folder, "lib") } };
+  return {
+    executablePath: join(folder, "chromium"),
+    args: ARGS,
+    env: { ...env, LD_LIBRARY_PATH: join(folder, "lib") },
+  };
 }
