@@ -1,4 +1,4 @@
-import { parseArgs, type ParseArgsConfig } from "node:util";
+import { type ParseArgsConfig, parseArgs } from "node:util";
 import { OptionError } from "../runtime/errors.js";
 import { nearest } from "../runtime/options.js";
 
@@ -41,10 +41,20 @@ export function parse(command: string, args: string[], options: OptionTypes): Ar
       });
     }
     if (known.type === "string" && (token.value === undefined || token.value === "")) {
-      throw new OptionError({ where, expected: `a value after --${token.name}`, got: "none", remedy: `run \`ocellus ${command} --help\`` });
+      throw new OptionError({
+        where,
+        expected: `a value after --${token.name}`,
+        got: "none",
+        remedy: `run \`ocellus ${command} --help\``,
+      });
     }
     if (known.type === "boolean" && token.value !== undefined) {
-      throw new OptionError({ where, expected: `--${token.name} alone`, got: `a value`, remedy: `leave out ${token.value}` });
+      throw new OptionError({
+        where,
+        expected: `--${token.name} alone`,
+        got: `a value`,
+        remedy: `leave out ${token.value}`,
+      });
     }
     ordered.push({ name: token.name, value: token.value });
   }
@@ -59,7 +69,12 @@ export function parse(command: string, args: string[], options: OptionTypes): Ar
       if (text === undefined) return undefined;
       const number = Number(text);
       if (Number.isInteger(number) && number > 0) return number;
-      throw new OptionError({ where: `${where}, --${name}`, expected: "a whole number above 0", got: text, remedy: "give for example 64" });
+      throw new OptionError({
+        where: `${where}, --${name}`,
+        expected: "a whole number above 0",
+        got: text,
+        remedy: "give for example 64",
+      });
     },
   };
 }

@@ -72,9 +72,13 @@ export async function ask(args: string[]): Promise<void> {
     }
     const { text, tokens, promptTokens, usage, timings, finishReason } = await answer.result;
     const adapter = model.device.facts.name;
-    if (json) process.stdout.write(`${JSON.stringify({ text, tokens, promptTokens, usage, timings, adapter, finishReason })}\n`);
+    if (json)
+      process.stdout.write(
+        `${JSON.stringify({ text, tokens, promptTokens, usage, timings, adapter, finishReason })}\n`,
+      );
     else process.stdout.write("\n");
-    if (finishReason === "length") process.stderr.write(`(ended at ${tokens.length} tokens; --max-new-tokens allows more)\n`);
+    if (finishReason === "length")
+      process.stderr.write(`(ended at ${tokens.length} tokens; --max-new-tokens allows more)\n`);
   } finally {
     line.clear();
     model.dispose();
@@ -133,7 +137,10 @@ async function conversation(given: Arguments): Promise<ChatMessage[]> {
   return [
     {
       role: "user",
-      content: [...images.map((image) => ({ type: "image" as const, image })), { type: "text" as const, text: question }],
+      content: [
+        ...images.map((image) => ({ type: "image" as const, image })),
+        { type: "text" as const, text: question },
+      ],
     },
   ];
 }
@@ -153,7 +160,9 @@ async function readMessages(file: string): Promise<ChatMessage[]> {
     });
   }
   const resolve = (path: unknown): unknown =>
-    typeof path === "string" && !isAbsolute(path) && !/^(https?|data|file):/i.test(path) ? join(dirname(file), path) : path;
+    typeof path === "string" && !isAbsolute(path) && !/^(https?|data|file):/i.test(path)
+      ? join(dirname(file), path)
+      : path;
   if (Array.isArray(messages)) {
     for (const message of messages) {
       if (!Array.isArray(message?.content)) continue;

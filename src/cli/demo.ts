@@ -29,7 +29,9 @@ export async function demo(args: string[]): Promise<void> {
   }
   const started = performance.now();
   const out = process.stdout;
-  const { examples } = JSON.parse(await readFile(join(tinyExamples(), "examples.json"), "utf8")) as { examples: Example[] };
+  const { examples } = JSON.parse(await readFile(join(tinyExamples(), "examples.json"), "utf8")) as {
+    examples: Example[];
+  };
   const model = await LlavaOneVision.load(tinyCheckpoint());
   try {
     out.write(`adapter  ${model.device.facts.name}\n`);

@@ -49,9 +49,14 @@ export async function doctor(args: string[]): Promise<void> {
     out.write(`features  subgroups ${subgroups}, f16 ${yes(facts.f16)}, timestamps ${yes(facts.timestamps)}\n`);
     const best = device.scope(() => argmax(device.upload(Float32Array.of(1, 3, 2), [3], "x"), 3));
     const [place] = await best.read("u32");
-    out.write(`check     ${place === 1 ? "a kernel ran and gave the right result" : `a kernel gave ${place}, wanted 1`}\n`);
+    out.write(
+      `check     ${place === 1 ? "a kernel ran and gave the right result" : `a kernel gave ${place}, wanted 1`}\n`,
+    );
     if (place !== 1) process.exitCode = 1;
-    if (facts.onCPU) out.write("\nThis adapter runs on the CPU: right, but slow. A GPU with a Vulkan, Metal or Direct3D driver is used if there is one.\n");
+    if (facts.onCPU)
+      out.write(
+        "\nThis adapter runs on the CPU: right, but slow. A GPU with a Vulkan, Metal or Direct3D driver is used if there is one.\n",
+      );
   } finally {
     device.dispose();
   }

@@ -42,9 +42,11 @@ main(args.filter((arg) => arg !== "--debug")).then(
   () => process.stdout.write("", () => process.exit(process.exitCode ?? 0)),
   (error: unknown) => {
     const known = error instanceof OcellusError;
-    const text = error instanceof Error ? (debug || !known ? (error.stack ?? error.message) : error.message) : String(error);
+    const text =
+      error instanceof Error ? (debug || !known ? (error.stack ?? error.message) : error.message) : String(error);
     process.stderr.write(`ocellus: ${text}\n`);
-    if (!known && !debug) process.stderr.write("This is a fault of Ocellus itself; please report it with the lines above.\n");
+    if (!known && !debug)
+      process.stderr.write("This is a fault of Ocellus itself; please report it with the lines above.\n");
     process.exit(1);
   },
 );

@@ -10,7 +10,10 @@ export class ProgressLine {
     const seconds = (Date.now() - this.#started) / 1000;
     const rate = done / Math.max(seconds, 0.001);
     const left = rate > 0 ? Math.ceil((total - done) / rate) : 0;
-    this.#show(`${what} ${megabytes(done)} of ${megabytes(total)} MB, ${megabytes(rate)} MB/s, ${left} s left`, done === total);
+    this.#show(
+      `${what} ${megabytes(done)} of ${megabytes(total)} MB, ${megabytes(rate)} MB/s, ${left} s left`,
+      done === total,
+    );
   }
 
   count(what: string, done: number, total: number): void {

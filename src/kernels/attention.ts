@@ -1,6 +1,8 @@
+import type { AdapterFacts } from "../runtime/adapter.js";
+import { ShapeError } from "../runtime/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { ShapeError } from "../runtime/errors.js";
+import { attentionBroadcastKernel } from "./attention-broadcast.js";
 import { attentionStepKernel } from "./attention-step.js";
 
 /** Where the heads of an operand lie: columns `first + head·headSize` of rows of the tensor's width. */
@@ -102,7 +104,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
  * Query head h reads key/value head `h / (heads / keyValueHeads)`. q `[batches·queries, …]`, k and v
  * `[≥ batches·keys, …]`, result `[batches·queries, heads·headSize]`, f32.
  */
-export function attention(q: HeadColumns, k: HeadColumns, v: HeadColumns, shape: AttentionShape, label: string): Tensor {
+export function attention(
+  q: HeadColumns,
+  k: HeadColumns,
+  v: HeadColumns,
+  shape: AttentionShape,
+  label: string,
+): Tensor {
   const { batches, queries, keys, heads, headSize } = shape;
   const { device } = q.tensor;
   const quads = headSize / 4;
@@ -115,10 +123,9 @@ export function attention(q: HeadColumns, k: HeadColumns, v: HeadColumns, shape:
     });
   }
   const y = device.empty([batches * queries, heads * headSize], "f32", label);
-  const one = queries === 1 && batches === 1;
-  const kernel = one ? attentionStepKernel : attentionKernel;
+  const { kernel, grid } = choose(shape, device.facts);
   device.run(
-    kernel.variant({ QUADS: quads }),
+    kernel,
     { q: q.tensor, k: k.tensor, v: v.tensor, y },
     {
       queries,
@@ -135,9 +142,26 @@ export function attention(q: HeadColumns, k: HeadColumns, v: HeadColumns, shape:
       yStride: (heads * headSize) / 4,
       scale: headSize ** -0.5,
     },
-    one ? [1, heads] : [Math.ceil(queries / attentionKernel.constants.LANES), heads, batches],
+    grid,
   );
   return y;
 }
 
-export { PARAMS as ATTENTION_PARAMS };
+/** The algorithm for a shape on an adapter, and its grid. */
+function choose(
+  shape: AttentionShape,
+  facts: AdapterFacts,
+): { kernel: Kernel; grid: readonly [number, number, number] } {
+  const { batches, queries, heads, keyValueHeads } = shape;
+  const QUADS = shape.headSize / 4;
+  if (facts.broadcastLanes) {
+    const kernel = attentionBroadcastKernel.variant({ QUADS, LANES: facts.broadcastLanes });
+    const rows = queries * (heads / keyValueHeads);
+    return { kernel, grid: [Math.ceil(rows / kernel.constants.ROWS), keyValueHeads, batches] };
+  }
+  if (queries === 1 && batches === 1 && QUADS <= attentionStepKernel.constants.LANES) {
+    return { kernel: attentionStepKernel.variant({ QUADS }), grid: [1, heads, 1] };
+  }
+  const { LANES } = attentionKernel.constants;
+  return { kernel: attentionKernel.variant({ QUADS }), grid: [Math.ceil(queries / LANES), heads, batches] };
+}

@@ -59,7 +59,7 @@ export function epilogueHeader(epilogue: Epilogue): string[] {
 /** The bindings that go with {@link epilogueHeader}. */
 export function epilogueTensors(epilogue: Epilogue): Record<string, Tensor> {
   const tensors: Record<string, Tensor> = {};
-  if (epilogue.bias) tensors["bias"] = epilogue.bias;
-  if (epilogue.residual) tensors["residual"] = epilogue.residual;
+  if (epilogue.bias) tensors.bias = epilogue.bias;
+  if (epilogue.residual) tensors.residual = epilogue.residual;
   return tensors;
 }

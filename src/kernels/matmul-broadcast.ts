@@ -1,5 +1,5 @@
 import { Kernel } from "../runtime/kernel.js";
-import { OCT_STRUCT, PANEL } from "./packed.js";
+import { PANEL } from "./packed.js";
 
 /**
  * The matrix product for adapters whose subgroups have few lanes and run on the CPU; called by `matmul`.
@@ -11,13 +11,13 @@ import { OCT_STRUCT, PANEL } from "./packed.js";
 export const matmulBroadcastKernel = new Kernel(
   "matmulBroadcast",
   `
-struct Params { rows: u32, octs: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, octs, 2]
+struct Params { rows: u32, quads: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
-${OCT_STRUCT}
 
 fn add(s: vec4f, v: vec4f, w: mat4x4f) -> vec4f {
-  return fma(vec4f(v.x), w[0], fma(vec4f(v.y), w[1], fma(vec4f(v.z), w[2], fma(vec4f(v.w), w[3], s))));
+  // Not fma(): where the instruction is missing it is emulated, and where it is there compilers fuse this by themselves.
+  return s + v.x * w[0] + v.y * w[1] + v.z * w[2] + v.w * w[3];
 }
 
 fn put(sums: vec4f, row: u32, local: u32) {
@@ -34,10 +34,10 @@ fn put(sums: vec4f, row: u32, local: u32) {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = group.y * ROWS;
-  let width = params.octs * 2u;
+  let width = params.quads;
   let first = group.x * 4u * LANES;
   let inPanel = first % PANEL + lane;
-  var base = first / PANEL * params.octs * PANEL;
+  var base = first / PANEL * params.quads * PANEL;
   let last = params.rows - 1u;
   let xa = min(row + lane, last) * width;
   let xb = min(row + lane + LANES, last) * width;
@@ -47,56 +47,48 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var s4 = vec4f(); var s5 = vec4f(); var s6 = vec4f(); var s7 = vec4f();
   var s8 = vec4f(); var s9 = vec4f(); var s10 = vec4f(); var s11 = vec4f();
   var s12 = vec4f(); var s13 = vec4f(); var s14 = vec4f(); var s15 = vec4f();
-  for (var k = 0u; k < width; k += 2u) {
-    let w0 = load(base, inPanel);
-    let w1 = load(base, inPanel + LANES);
-    let w2 = load(base, inPanel + 2u * LANES);
-    let w3 = load(base, inPanel + 3u * LANES);
+  for (var k = 0u; k < width; k++) {
+    let w = transpose(mat4x4f(
+      load(base, inPanel), load(base, inPanel + LANES), load(base, inPanel + 2u * LANES), load(base, inPanel + 3u * LANES)));
     base += PANEL;
-    for (var half = 0u; half < 2u; half++) {
-      let w = transpose(mat4x4f(
-        select(w0.a, w0.b, half == 1u), select(w1.a, w1.b, half == 1u),
-        select(w2.a, w2.b, half == 1u), select(w3.a, w3.b, half == 1u)));
-      let at = k + half;
-      let va = x[xa + at];
-      let vb = x[xb + at];
-      if (LANES == 4u) {
-        let vc = x[xc + at];
-        let vd = x[xd + at];
-        s0 = add(s0, subgroupBroadcast(va, 0u), w);
-        s1 = add(s1, subgroupBroadcast(va, 1u), w);
-        s2 = add(s2, subgroupBroadcast(va, 2u), w);
-        s3 = add(s3, subgroupBroadcast(va, 3u), w);
-        s4 = add(s4, subgroupBroadcast(vb, 0u), w);
-        s5 = add(s5, subgroupBroadcast(vb, 1u), w);
-        s6 = add(s6, subgroupBroadcast(vb, 2u), w);
-        s7 = add(s7, subgroupBroadcast(vb, 3u), w);
-        s8 = add(s8, subgroupBroadcast(vc, 0u), w);
-        s9 = add(s9, subgroupBroadcast(vc, 1u), w);
-        s10 = add(s10, subgroupBroadcast(vc, 2u), w);
-        s11 = add(s11, subgroupBroadcast(vc, 3u), w);
-        s12 = add(s12, subgroupBroadcast(vd, 0u), w);
-        s13 = add(s13, subgroupBroadcast(vd, 1u), w);
-        s14 = add(s14, subgroupBroadcast(vd, 2u), w);
-        s15 = add(s15, subgroupBroadcast(vd, 3u), w);
-      } else {
-        s0 = add(s0, subgroupBroadcast(va, 0u), w);
-        s1 = add(s1, subgroupBroadcast(va, 1u), w);
-        s2 = add(s2, subgroupBroadcast(va, 2u), w);
-        s3 = add(s3, subgroupBroadcast(va, 3u), w);
-        s4 = add(s4, subgroupBroadcast(va, 4u), w);
-        s5 = add(s5, subgroupBroadcast(va, 5u), w);
-        s6 = add(s6, subgroupBroadcast(va, 6u), w);
-        s7 = add(s7, subgroupBroadcast(va, 7u), w);
-        s8 = add(s8, subgroupBroadcast(vb, 0u), w);
-        s9 = add(s9, subgroupBroadcast(vb, 1u), w);
-        s10 = add(s10, subgroupBroadcast(vb, 2u), w);
-        s11 = add(s11, subgroupBroadcast(vb, 3u), w);
-        s12 = add(s12, subgroupBroadcast(vb, 4u), w);
-        s13 = add(s13, subgroupBroadcast(vb, 5u), w);
-        s14 = add(s14, subgroupBroadcast(vb, 6u), w);
-        s15 = add(s15, subgroupBroadcast(vb, 7u), w);
-      }
+    let va = x[xa + k];
+    let vb = x[xb + k];
+    if (LANES == 4u) {
+      let vc = x[xc + k];
+      let vd = x[xd + k];
+      s0 = add(s0, subgroupBroadcast(va, 0u), w);
+      s1 = add(s1, subgroupBroadcast(va, 1u), w);
+      s2 = add(s2, subgroupBroadcast(va, 2u), w);
+      s3 = add(s3, subgroupBroadcast(va, 3u), w);
+      s4 = add(s4, subgroupBroadcast(vb, 0u), w);
+      s5 = add(s5, subgroupBroadcast(vb, 1u), w);
+      s6 = add(s6, subgroupBroadcast(vb, 2u), w);
+      s7 = add(s7, subgroupBroadcast(vb, 3u), w);
+      s8 = add(s8, subgroupBroadcast(vc, 0u), w);
+      s9 = add(s9, subgroupBroadcast(vc, 1u), w);
+      s10 = add(s10, subgroupBroadcast(vc, 2u), w);
+      s11 = add(s11, subgroupBroadcast(vc, 3u), w);
+      s12 = add(s12, subgroupBroadcast(vd, 0u), w);
+      s13 = add(s13, subgroupBroadcast(vd, 1u), w);
+      s14 = add(s14, subgroupBroadcast(vd, 2u), w);
+      s15 = add(s15, subgroupBroadcast(vd, 3u), w);
+    } else {
+      s0 = add(s0, subgroupBroadcast(va, 0u), w);
+      s1 = add(s1, subgroupBroadcast(va, 1u), w);
+      s2 = add(s2, subgroupBroadcast(va, 2u), w);
+      s3 = add(s3, subgroupBroadcast(va, 3u), w);
+      s4 = add(s4, subgroupBroadcast(va, 4u), w);
+      s5 = add(s5, subgroupBroadcast(va, 5u), w);
+      s6 = add(s6, subgroupBroadcast(va, 6u), w);
+      s7 = add(s7, subgroupBroadcast(va, 7u), w);
+      s8 = add(s8, subgroupBroadcast(vb, 0u), w);
+      s9 = add(s9, subgroupBroadcast(vb, 1u), w);
+      s10 = add(s10, subgroupBroadcast(vb, 2u), w);
+      s11 = add(s11, subgroupBroadcast(vb, 3u), w);
+      s12 = add(s12, subgroupBroadcast(vb, 4u), w);
+      s13 = add(s13, subgroupBroadcast(vb, 5u), w);
+      s14 = add(s14, subgroupBroadcast(vb, 6u), w);
+      s15 = add(s15, subgroupBroadcast(vb, 7u), w);
     }
   }
   let local = first + lane;

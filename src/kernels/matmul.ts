@@ -5,16 +5,16 @@ import type { Tensor } from "../runtime/tensor.js";
 import { type Epilogue, epilogueHeader, epilogueTensors } from "./epilogue.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matvecKernel } from "./matvec.js";
-import { LOAD_OCT, OCT, OCT_STRUCT, PANEL, type PackedMatrix } from "./packed.js";
+import { matvecBroadcastKernel } from "./matvec-broadcast.js";
+import { LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
 import { padRows } from "./pad-rows.js";
 
 export const matmulKernel = new Kernel(
   "matmul",
   `
-struct Params { rows: u32, octs: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, octs, 2]
+struct Params { rows: u32, quads: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
-${OCT_STRUCT}
 
 fn put(sum: f32, row: u32, column: u32) {
   if (row >= params.rows) { return; }
@@ -26,7 +26,7 @@ fn put(sum: f32, row: u32, column: u32) {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = group.y * ROWS;
   let last = params.rows - 1u;
-  let width = params.octs * 2u;
+  let width = params.quads;
   let x0 = row * width;
   let x1 = min(row + 1u, last) * width;
   let x2 = min(row + 2u, last) * width;
@@ -37,17 +37,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let x7 = min(row + 7u, last) * width;
   var s0 = 0.0; var s1 = 0.0; var s2 = 0.0; var s3 = 0.0;
   var s4 = 0.0; var s5 = 0.0; var s6 = 0.0; var s7 = 0.0;
-  var base = group.x * params.octs * PANEL;
-  for (var k = 0u; k < width; k += 2u) {
+  var base = group.x * params.quads * PANEL;
+  for (var k = 0u; k < width; k++) {
     let w = load(base, lane);
-    s0 += dot(x[x0 + k], w.a) + dot(x[x0 + k + 1u], w.b);
-    s1 += dot(x[x1 + k], w.a) + dot(x[x1 + k + 1u], w.b);
-    s2 += dot(x[x2 + k], w.a) + dot(x[x2 + k + 1u], w.b);
-    s3 += dot(x[x3 + k], w.a) + dot(x[x3 + k + 1u], w.b);
-    s4 += dot(x[x4 + k], w.a) + dot(x[x4 + k + 1u], w.b);
-    s5 += dot(x[x5 + k], w.a) + dot(x[x5 + k + 1u], w.b);
-    s6 += dot(x[x6 + k], w.a) + dot(x[x6 + k + 1u], w.b);
-    s7 += dot(x[x7 + k], w.a) + dot(x[x7 + k + 1u], w.b);
+    s0 += dot(x[x0 + k], w);
+    s1 += dot(x[x1 + k], w);
+    s2 += dot(x[x2 + k], w);
+    s3 += dot(x[x3 + k], w);
+    s4 += dot(x[x4 + k], w);
+    s5 += dot(x[x5 + k], w);
+    s6 += dot(x[x6 + k], w);
+    s7 += dot(x[x7 + k], w);
     base += PANEL;
   }
   let local = group.x * PANEL + lane;
@@ -83,17 +83,17 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
   epilogue.bias?.expect([weights.columns], `matmul ${weights.label}, bias`);
   epilogue.residual?.expect([-1, weights.columns], `matmul ${weights.label}, residual`);
   const { device } = x;
-  const padded = width % OCT === 0 ? x : padRows(x, weights.paddedInner);
+  const padded = width % QUAD === 0 ? x : padRows(x, weights.paddedInner);
   const y = device.empty([...x.shape.slice(0, -1), weights.columns], "f32", label);
   const { kernel: chosen, rowsAGroup, columnsAGroup } = choose(rows, device.facts);
-  const kernel = chosen.variant({}, LOAD_OCT[weights.type], ...epilogueHeader(epilogue));
+  const kernel = chosen.variant({}, LOAD_QUAD[weights.type], ...epilogueHeader(epilogue));
   for (const block of weights.blocks) {
     device.run(
       kernel,
       { x: padded, weights: block.tensor, y, ...epilogueTensors(epilogue) },
       {
         rows,
-        octs: weights.octs,
+        quads: weights.quads,
         columns: block.columns,
         firstColumn: block.firstColumn,
         stride: weights.columns,
@@ -107,11 +107,12 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
 
 /** The algorithm for a number of rows on an adapter, and what one workgroup of it computes. */
 function choose(rows: number, facts: AdapterFacts): { kernel: Kernel; rowsAGroup: number; columnsAGroup: number } {
-  if (rows === 1) return { kernel: matvecKernel, rowsAGroup: 1, columnsAGroup: PANEL };
-  const lanes = facts.subgroupMinSize;
-  if (facts.onCPU && lanes === facts.subgroupMaxSize && (lanes === 4 || lanes === 8)) {
-    const kernel = matmulBroadcastKernel.variant({ LANES: lanes });
-    return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: 4 * lanes };
+  const lanes = facts.broadcastLanes;
+  if (rows === 1) {
+    if (!lanes) return { kernel: matvecKernel, rowsAGroup: 1, columnsAGroup: PANEL };
+    return { kernel: matvecBroadcastKernel.variant({ LANES: lanes }), rowsAGroup: 1, columnsAGroup: 4 * lanes };
   }
-  return { kernel: matmulKernel, rowsAGroup: matmulKernel.constants.ROWS, columnsAGroup: PANEL };
+  if (!lanes) return { kernel: matmulKernel, rowsAGroup: matmulKernel.constants.ROWS, columnsAGroup: PANEL };
+  const kernel = matmulBroadcastKernel.variant({ LANES: lanes });
+  return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: 4 * lanes };
 }

@@ -1,23 +1,21 @@
 import { Kernel } from "../runtime/kernel.js";
-import { OCT_STRUCT, PANEL } from "./packed.js";
+import { PANEL } from "./packed.js";
 
 /** The matrix product for one row: each workgroup one panel, its slices share the inner length. Called by `matmul`. */
 export const matvecKernel = new Kernel(
   "matvec",
   `
-struct Params { rows: u32, octs: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;      // [octs, 2]
+struct Params { rows: u32, quads: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;      // [quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [stride]
-${OCT_STRUCT}
 var<workgroup> sums: array<f32, PANEL * SLICES>;
 
 @compute @workgroup_size(PANEL, SLICES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let lane = local.x;
   var sum = 0.0;
-  for (var oct = local.y; oct < params.octs; oct += SLICES) {
-    let w = load((group.x * params.octs + oct) * PANEL, lane);
-    sum += dot(x[2u * oct], w.a) + dot(x[2u * oct + 1u], w.b);
+  for (var quad = local.y; quad < params.quads; quad += SLICES) {
+    sum += dot(x[quad], load((group.x * params.quads + quad) * PANEL, lane));
   }
   sums[local.y * PANEL + lane] = sum;
   workgroupBarrier();

@@ -1,6 +1,6 @@
 import type { Device } from "../runtime/device.js";
-import type { Tensor } from "../runtime/tensor.js";
 import { Kernel } from "../runtime/kernel.js";
+import type { Tensor } from "../runtime/tensor.js";
 import { PANEL, PackedMatrix, type WeightType } from "./packed.js";
 
 /** Element types of a checkpoint's matrices. */
@@ -14,45 +14,38 @@ const READ: Record<SourceType, string> = {
 
 const WRITE: Record<WeightType, string> = {
   f32: `
-fn store(base: u32, lane: u32, e: array<f32, 8>) {
-  for (var i = 0u; i < 4u; i++) {
-    packed[(2u * base + lane) * 4u + i] = bitcast<u32>(e[i]);
-    packed[(2u * base + PANEL + lane) * 4u + i] = bitcast<u32>(e[i + 4u]);
-  }
-}`,
+@group(0) @binding(1) var<storage, read_write> packed: array<vec4f>;  // [panels, quads, PANEL]
+fn store(at: u32, e: vec4f) { packed[at] = e; }`,
   f16: `
-fn store(base: u32, lane: u32, e: array<f32, 8>) {
-  for (var i = 0u; i < 4u; i++) { packed[(base + lane) * 4u + i] = pack2x16float(vec2f(e[2u * i], e[2u * i + 1u])); }
-}`,
+@group(0) @binding(1) var<storage, read_write> packed: array<vec2u>;  // [panels, quads, PANEL]
+fn store(at: u32, e: vec4f) { packed[at] = vec2u(pack2x16float(e.xy), pack2x16float(e.zw)); }`,
   bf16: `
-fn nearest(v: f32) -> u32 {  // round to nearest, ties to even
-  let bits = bitcast<u32>(v);
-  return (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
-}
-fn store(base: u32, lane: u32, e: array<f32, 8>) {
-  for (var i = 0u; i < 4u; i++) { packed[(base + lane) * 4u + i] = nearest(e[2u * i]) | (nearest(e[2u * i + 1u]) << 16u); }
+@group(0) @binding(1) var<storage, read_write> packed: array<vec2u>;  // [panels, quads, PANEL]
+fn store(at: u32, e: vec4f) {
+  let bits = bitcast<vec4u>(e);
+  let r = (bits + 0x7fffu + ((bits >> vec4u(16u)) & vec4u(1u))) >> vec4u(16u);  // to nearest, ties to even
+  packed[at] = vec2u(r.x | (r.y << 16u), r.z | (r.w << 16u));
 }`,
 };
 
 export const packKernel = new Kernel(
   "pack",
   `
-struct Params { rows: u32, inner: u32, octs: u32, firstRow: u32, firstColumn: u32 }
-@group(0) @binding(0) var<storage, read> source: array<u32>;        // [rows, inner] as stored
-@group(0) @binding(1) var<storage, read_write> packed: array<u32>;  // [panels, octs, PANEL, 8]
+struct Params { rows: u32, inner: u32, quads: u32, firstRow: u32, firstColumn: u32 }
+@group(0) @binding(0) var<storage, read> source: array<u32>;  // [rows, inner] as stored
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.x;
-  let oct = id.y;
+  let quad = id.y;
   if (row >= params.rows) { return; }
-  var e: array<f32, 8>;
-  for (var i = 0u; i < 8u; i++) {
-    let k = oct * 8u + i;
+  var e = vec4f();
+  for (var i = 0u; i < 4u; i++) {
+    let k = quad * 4u + i;
     if (k < params.inner) { e[i] = element((params.firstRow + row) * params.inner + k); }
   }
   let column = params.firstColumn + row;
-  store(((column / PANEL) * params.octs + oct) * PANEL, column % PANEL, e);
+  store(((column / PANEL) * params.quads + quad) * PANEL + column % PANEL, e);
 }
 `,
   { LANES: 64, PANEL },
@@ -62,13 +55,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
  * Writes rows of a stored matrix into their place in a packed one: `packed[:, firstColumn + r] = source[r, :]`.
  * `source` holds `[rows, inner]` of `type` as `u32` words.
  */
-export function pack(
-  source: Tensor,
-  type: SourceType,
-  rows: number,
-  matrix: PackedMatrix,
-  firstColumn: number,
-): void {
+export function pack(source: Tensor, type: SourceType, rows: number, matrix: PackedMatrix, firstColumn: number): void {
   const { LANES } = packKernel.constants;
   const kernel = packKernel.variant({}, READ[type], WRITE[matrix.type]);
   for (const block of matrix.blocks) {
@@ -82,11 +69,11 @@ export function pack(
       {
         rows: to - from,
         inner: matrix.inner,
-        octs: matrix.octs,
+        quads: matrix.quads,
         firstRow: from - firstColumn,
         firstColumn: from - block.firstColumn,
       },
-      [Math.ceil((to - from) / LANES), matrix.octs],
+      [Math.ceil((to - from) / LANES), matrix.quads],
     );
   }
 }

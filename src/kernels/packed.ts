@@ -1,6 +1,6 @@
+import type { Device } from "../runtime/device.js";
 import { type DType, roundUp } from "../runtime/dtype.js";
 import { LimitError } from "../runtime/errors.js";
-import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
 
 /** How the elements of a packed matrix are held. */
@@ -9,7 +9,7 @@ export type WeightType = "f32" | "f16" | "bf16";
 /** Columns of a panel: a workgroup's lanes each own one. */
 export const PANEL = 32;
 /** Consecutive inner elements that one lane loads at once. */
-export const OCT = 8;
+export const QUAD = 4;
 
 /** A run of a matrix's output columns in one buffer: panels × octs × PANEL lanes × 8 elements. */
 export interface PackedBlock {
@@ -20,8 +20,8 @@ export interface PackedBlock {
 
 /**
  * A weight matrix `[columns, inner]` in the order the matmul kernels read it: panels of 32 output columns, in a panel
- * octs of 8 consecutive inner elements, in an oct lane after lane; f32 octs are two rows of `vec4`, 16-bit octs one row of
- * four `u32`. Padded with zeros to whole octs. Split into blocks of whole panels so that no binding is over the limit.
+ * quads of 4 consecutive inner elements, in a quad lane after lane: a `vec4` of f32, or two `u32` of 16-bit pairs. Padded with
+ * zeros to whole quads. Split into blocks of whole panels so that no binding is over the limit.
  */
 export class PackedMatrix {
   constructor(
@@ -32,18 +32,18 @@ export class PackedMatrix {
     readonly blocks: readonly PackedBlock[],
   ) {}
 
-  get octs(): number {
-    return Math.ceil(this.inner / OCT);
+  get quads(): number {
+    return Math.ceil(this.inner / QUAD);
   }
 
   /** Width of the rows the matmul reads: `inner` with its padding. */
   get paddedInner(): number {
-    return this.octs * OCT;
+    return this.quads * QUAD;
   }
 
   static allocate(device: Device, columns: number, inner: number, type: WeightType, label: string): PackedMatrix {
-    const octs = Math.ceil(inner / OCT);
-    const panelBytes = octs * OCT * PANEL * (type === "f32" ? 4 : 2);
+    const quads = Math.ceil(inner / QUAD);
+    const panelBytes = quads * QUAD * PANEL * (type === "f32" ? 4 : 2);
     const limit = Math.min(device.facts.maxBindingBytes, device.facts.maxBufferBytes);
     const panelsABlock = Math.floor(limit / panelBytes);
     if (panelsABlock === 0) {
@@ -60,7 +60,7 @@ export class PackedMatrix {
       const count = Math.min(panelsABlock, panels - first);
       const dtype: DType = type;
       blocks.push({
-        tensor: device.empty([count, octs, PANEL, OCT], dtype, panels > count ? `${label}#${blocks.length}` : label),
+        tensor: device.empty([count, quads, PANEL, QUAD], dtype, panels > count ? `${label}#${blocks.length}` : label),
         firstColumn: first * PANEL,
         columns: Math.min(count * PANEL, columns - first * PANEL),
       });
@@ -74,28 +74,21 @@ export class PackedMatrix {
   }
 }
 
-/** WGSL that loads the oct of a lane; `base` counts octs × PANEL from the start of the block. Binding 1. */
-export const LOAD_OCT: Record<WeightType, string> = {
+/** WGSL that loads a lane's quad; `base` counts quads × PANEL from the start of the block. Binding 1. */
+export const LOAD_QUAD: Record<WeightType, string> = {
   f32: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>;  // [panels, octs, 2, PANEL]
-fn load(base: u32, lane: u32) -> Oct {
-  return Oct(weights[2u * base + lane], weights[2u * base + PANEL + lane]);
-}`,
+@group(0) @binding(1) var<storage, read> weights: array<vec4f>;  // [panels, quads, PANEL]
+fn load(base: u32, lane: u32) -> vec4f { return weights[base + lane]; }`,
   f16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, octs, PANEL]
-fn load(base: u32, lane: u32) -> Oct {
+@group(0) @binding(1) var<storage, read> weights: array<vec2u>;  // [panels, quads, PANEL]
+fn load(base: u32, lane: u32) -> vec4f {
   let w = weights[base + lane];
-  return Oct(vec4f(unpack2x16float(w.x), unpack2x16float(w.y)), vec4f(unpack2x16float(w.z), unpack2x16float(w.w)));
+  return vec4f(unpack2x16float(w.x), unpack2x16float(w.y));
 }`,
   bf16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, octs, PANEL]
-fn load(base: u32, lane: u32) -> Oct {
+@group(0) @binding(1) var<storage, read> weights: array<vec2u>;  // [panels, quads, PANEL]
+fn load(base: u32, lane: u32) -> vec4f {
   let w = weights[base + lane];
-  let low = bitcast<vec4f>(w << vec4u(16u));
-  let high = bitcast<vec4f>(w & vec4u(0xffff0000u));
-  return Oct(vec4f(low.x, high.x, low.y, high.y), vec4f(low.z, high.z, low.w, high.w));
+  return bitcast<vec4f>(vec4u(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u));
 }`,
 };
-
-/** The struct that `load` returns. */
-export const OCT_STRUCT = "struct Oct { a: vec4f, b: vec4f }";

@@ -24,6 +24,9 @@ export function padRows(x: Tensor, padded: number): Tensor {
   const width = x.size(-1);
   const rows = x.length / width;
   const y = x.device.empty([rows, padded], "f32", `${x.label} padded`);
-  x.device.run(padRowsKernel, { x, y }, { rows, width, padded }, [Math.ceil(padded / padRowsKernel.constants.LANES), rows]);
+  x.device.run(padRowsKernel, { x, y }, { rows, width, padded }, [
+    Math.ceil(padded / padRowsKernel.constants.LANES),
+    rows,
+  ]);
   return y;
 }

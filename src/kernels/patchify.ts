@@ -1,7 +1,7 @@
 import { roundUp } from "../runtime/dtype.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { OCT } from "./packed.js";
+import { QUAD } from "./packed.js";
 
 export const patchifyKernel = new Kernel(
   "patchify",
@@ -37,14 +37,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
 /**
  * Cuts tiles into patches and normalises them by table, exactly: pixels `[N, S, S, 3]` u8, levels `[3, 256]` f32, result
- * `[N·cells², 3·patch²]` f32 (channel, line, column; rows widened with zeros to a multiple of 8). Pixels beyond the
+ * `[N·cells², 3·patch²]` f32 (channel, line, column; rows widened with zeros to a multiple of 4). Pixels beyond the
  * last whole patch are not seen.
  */
 export function patchify(pixels: Tensor, levels: Tensor, patchSide: number): Tensor {
   const [tiles, tileSide] = [pixels.size(0), pixels.size(1)];
   const cells = Math.floor(tileSide / patchSide);
-  const width = roundUp(3 * patchSide * patchSide, OCT);
+  const width = roundUp(3 * patchSide * patchSide, QUAD);
   const y = pixels.device.empty([tiles * cells * cells, width], "f32", "patches");
-  pixels.device.run(patchifyKernel, { pixels, levels, y }, { tileSide, patchSide, cells, width }, [tiles * cells * cells]);
+  pixels.device.run(patchifyKernel, { pixels, levels, y }, { tileSide, patchSide, cells, width }, [
+    tiles * cells * cells,
+  ]);
   return y;
 }

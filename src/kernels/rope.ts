@@ -37,11 +37,9 @@ export function rope(x: Tensor, cosines: Tensor, sines: Tensor, rotated: number,
   const [rows, width] = [x.size(0), x.size(1)];
   const half = cosines.size(1);
   const y = x.device.empty(x.shape, "f32", `${x.label} rotated`);
-  x.device.run(
-    ropeKernel,
-    { x, cosines, sines, y },
-    { rows, width, rotated, half, firstPosition },
-    [Math.ceil(width / ropeKernel.constants.LANES), rows],
-  );
+  x.device.run(ropeKernel, { x, cosines, sines, y }, { rows, width, rotated, half, firstPosition }, [
+    Math.ceil(width / ropeKernel.constants.LANES),
+    rows,
+  ]);
   return y;
 }

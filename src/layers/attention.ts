@@ -26,7 +26,14 @@ export class BidirectionalAttention {
     const patches = x.size(0) / tiles;
     const qkv = this.qkv.forward(x); // [N·P, 3·D]
     const [q, k, v] = [0, 1, 2].map((i) => ({ tensor: qkv, first: i * width }));
-    const shape = { batches: tiles, queries: patches, keys: patches, heads, keyValueHeads: heads, headSize: width / heads };
+    const shape = {
+      batches: tiles,
+      queries: patches,
+      keys: patches,
+      heads,
+      keyValueHeads: heads,
+      headSize: width / heads,
+    };
     return this.out.forward(attention(q!, k!, v!, shape, "attention"), { residual });
   }
 }

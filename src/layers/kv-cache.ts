@@ -1,5 +1,5 @@
 import { appendRows } from "../kernels/copy-rows.js";
-import { Arena } from "../runtime/arena.js";
+import type { Arena } from "../runtime/arena.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
 

@@ -19,7 +19,12 @@ export class Linear {
 
   constructor(weights: Weights, inner: number, parts: readonly LinearPart[], options: { bias: boolean }) {
     const names = parts.map((part) => part.name);
-    this.weight = packedMatrix(weights, inner, parts.map((part) => ({ ...part, name: `${part.name}.weight` })), names.join("+"));
+    this.weight = packedMatrix(
+      weights,
+      inner,
+      parts.map((part) => ({ ...part, name: `${part.name}.weight` })),
+      names.join("+"),
+    );
     this.bias = options.bias ? fusedBias(weights, parts) : undefined;
   }
 

@@ -21,14 +21,19 @@ export class PatchEmbedding {
   ) {
     const shape = [width, 3, patchSide, patchSide];
     const inner = 3 * patchSide * patchSide;
-    this.weight = packedMatrix(weights, inner, [{ name: "patch_embedding.weight", columns: width, shape }], "patch_embedding");
+    this.weight = packedMatrix(
+      weights,
+      inner,
+      [{ name: "patch_embedding.weight", columns: width, shape }],
+      "patch_embedding",
+    );
     this.bias = weights.tensor("patch_embedding.bias", [width]);
     this.positions = weights.tensor("position_embedding.weight", [cells * cells, width]);
   }
 
   /** pixels `[N, S, S, 3]` u8 → `[N·P, D]` */
   forward(pixels: Tensor): Tensor {
-    const patches = patchify(pixels, this.levels, this.patchSide); // [N·P, 592]
+    const patches = patchify(pixels, this.levels, this.patchSide); // [N·P, 3·patch²]
     return matmul(patches, this.weight, { bias: this.bias, residual: this.positions }, "vision.patches");
   }
 }

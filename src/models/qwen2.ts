@@ -50,7 +50,8 @@ export class Qwen2 {
     );
     this.norm = new RMSNorm(weights.at("norm"), config.width, config.rmsNormEps);
     this.head =
-      head && new Linear(head.weights, config.width, [{ name: head.name, columns: config.vocabulary }], { bias: false });
+      head &&
+      new Linear(head.weights, config.width, [{ name: head.name, columns: config.vocabulary }], { bias: false });
   }
 
   /** x `[T, D]` at the positions after the cache's → hidden `[T, D]` after the final norm; the cache then holds them. */

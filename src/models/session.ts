@@ -80,9 +80,12 @@ export class Session {
     }
     this.#check();
     this.#busy = true;
-    return new Answer((emit) => this.#run(messages, options, emit), () => {
-      this.#busy = false;
-    });
+    return new Answer(
+      (emit) => this.#run(messages, options, emit),
+      () => {
+        this.#busy = false;
+      },
+    );
   }
 
   dispose(): void {
@@ -99,7 +102,12 @@ export class Session {
   #check(): void {
     this.model.check();
     if (!this.#disposed) return;
-    throw new DisposedError({ where: "Session", expected: "an open session", got: "a disposed one", remedy: "create another" });
+    throw new DisposedError({
+      where: "Session",
+      expected: "an open session",
+      got: "a disposed one",
+      remedy: "create another",
+    });
   }
 
   async #run(
@@ -279,7 +287,8 @@ export class Session {
         where: "prompt",
         expected: `at most ${maxPositions} tokens in all`,
         got: `${promptTokens} of the prompt and ${wanted ?? 1} of the answer`,
-        remedy: free > 0 ? `ask for at most ${free} new tokens, or give fewer pictures` : "give fewer pictures or less text",
+        remedy:
+          free > 0 ? `ask for at most ${free} new tokens, or give fewer pictures` : "give fewer pictures or less text",
       },
       requested,
       maxPositions,

@@ -38,8 +38,17 @@ export class SigLIP {
     readonly config: VisionConfig,
     levels: Tensor,
   ) {
-    this.embeddings = new PatchEmbedding(weights.at("embeddings"), config.width, config.patchSide, config.cells, levels);
-    this.layers = Array.from({ length: config.layers }, (_, j) => new SigLIPLayer(weights.at(`encoder.layers.${j}`), config));
+    this.embeddings = new PatchEmbedding(
+      weights.at("embeddings"),
+      config.width,
+      config.patchSide,
+      config.cells,
+      levels,
+    );
+    this.layers = Array.from(
+      { length: config.layers },
+      (_, j) => new SigLIPLayer(weights.at(`encoder.layers.${j}`), config),
+    );
   }
 
   /** pixels `[N, S, S, 3]` u8 → features `[N·P, D]` */

@@ -14,6 +14,8 @@ export interface AdapterFacts {
   /** 0 where subgroups are not offered. */
   readonly subgroupMinSize: number;
   readonly subgroupMaxSize: number;
+  /** Lanes of a subgroup where kernels that broadcast from constant lanes are the fast ones (on the CPU); 0 elsewhere. */
+  readonly broadcastLanes: 0 | 4 | 8;
   readonly f16: boolean;
   readonly timestamps: boolean;
   readonly maxBindingBytes: number;
@@ -65,14 +67,18 @@ export async function openAdapter(options: OpenOptions): Promise<{ gpu: GPUDevic
 export function factsOf(gpu: GPUDevice, info: GPUAdapterInfo, reasons: readonly string[]): AdapterFacts {
   const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
   const subgroups = gpu.features.has("subgroups");
+  const onCPU = /swiftshader|llvmpipe|lavapipe|software/i.test(text);
+  const lanes = subgroups && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
   return {
-    name: [info.vendor, info.architecture].filter(Boolean).join(" ") + (info.description ? ` (${info.description})` : ""),
+    name:
+      [info.vendor, info.architecture].filter(Boolean).join(" ") + (info.description ? ` (${info.description})` : ""),
     vendor: info.vendor,
     architecture: info.architecture,
     description: info.description,
-    onCPU: /swiftshader|llvmpipe|lavapipe|software/i.test(text),
+    onCPU,
     subgroupMinSize: subgroups ? (info.subgroupMinSize ?? 0) : 0,
     subgroupMaxSize: subgroups ? (info.subgroupMaxSize ?? 0) : 0,
+    broadcastLanes: onCPU && (lanes === 4 || lanes === 8) ? lanes : 0,
     f16: gpu.features.has("shader-f16"),
     timestamps: gpu.features.has("timestamp-query"),
     maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,

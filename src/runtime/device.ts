@@ -228,7 +228,11 @@ export class Device {
       return { binding: index, resource: { buffer: tensor.block.buffer, size: tensor.sizeBytes } };
     });
     if (Object.keys(tensors).length !== entries.length) {
-      throw this.#misbound(kernel, `the bindings ${kernel.bindings.map((b) => b.name).join(", ")}`, Object.keys(tensors).join(", "));
+      throw this.#misbound(
+        kernel,
+        `the bindings ${kernel.bindings.map((b) => b.name).join(", ")}`,
+        Object.keys(tensors).join(", "),
+      );
     }
     const group = this.gpu.createBindGroup({ label: kernel.name, layout, entries });
     const offset = this.#writeParameters(kernel, parameters);
@@ -242,7 +246,13 @@ export class Device {
   }
 
   /** Copies bytes between tensors: offsets and length are multiples of 4. */
-  copy(source: Tensor, sourceOffsetBytes: number, target: Tensor, targetOffsetBytes: number, lengthBytes: number): void {
+  copy(
+    source: Tensor,
+    sourceOffsetBytes: number,
+    target: Tensor,
+    targetOffsetBytes: number,
+    lengthBytes: number,
+  ): void {
     this.check();
     source.check("copy");
     target.check("copy");

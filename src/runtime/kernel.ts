@@ -16,8 +16,7 @@ export interface ParameterField {
 /** Numbers become `const NAME = 16u;` lines, strings are WGSL lines as they stand. */
 export type Constants = Readonly<Record<string, number>>;
 
-const BINDING =
-  /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>\s*(\w+)\s*:/g;
+const BINDING = /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>\s*(\w+)\s*:/g;
 const PARAMS = /struct\s+Params\s*\{([^}]*)\}/;
 const FIELD = /(\w+)\s*:\s*(u32|i32|f32)\s*,?/g;
 

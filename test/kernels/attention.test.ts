@@ -2,71 +2,90 @@ import { describe, it } from "vitest";
 import { type AttentionShape, attention } from "../../src/kernels/attention.js";
 import { attention as reference } from "../reference/attention.js";
 import { expectClose } from "../support/compare.js";
-import { result, useDevice } from "../support/device.js";
+import { FEATURES, result, useDevice } from "../support/device.js";
 import { normals } from "../support/random.js";
 
-const held = useDevice();
+describe.each(FEATURES)("features: %s", (features) => {
+  const held = useDevice({ features });
 
-async function check(shape: AttentionShape, scale = 1): Promise<void> {
-  const { device } = held;
-  const { batches, queries, keys, heads, keyValueHeads, headSize } = shape;
-  const q = normals(batches * queries * heads * headSize, 1, scale);
-  const k = normals(batches * keys * keyValueHeads * headSize, 2, scale);
-  const v = normals(batches * keys * keyValueHeads * headSize, 3);
-  const y = await result(device, () => {
-    const [qt, kt, vt] = [
-      device.upload(q, [batches * queries, heads * headSize], "q"),
-      device.upload(k, [batches * keys, keyValueHeads * headSize], "k"),
-      device.upload(v, [batches * keys, keyValueHeads * headSize], "v"),
-    ];
-    return attention({ tensor: qt, first: 0 }, { tensor: kt, first: 0 }, { tensor: vt, first: 0 }, shape, "y");
-  });
-  const { causalFrom, ...sizes } = shape;
-  expectClose(y, reference(q, k, v, { ...sizes, ...(causalFrom !== undefined && { causalFrom }) }), scale > 1 ? "steep" : "kernel");
-}
-
-describe("bidirectional attention, head size 72", () => {
-  for (const patches of [1, 7, 8, 9, 31, 33, 81, 97]) {
-    it(`${patches} patches of 2 tiles`, () =>
-      check({ batches: 2, queries: patches, keys: patches, heads: 2, keyValueHeads: 2, headSize: 72 }));
-  }
-  it("729 patches", () => check({ batches: 1, queries: 729, keys: 729, heads: 1, keyValueHeads: 1, headSize: 72 }));
-});
-
-describe("causal grouped-query attention", () => {
-  for (const headSize of [64, 128]) {
-    for (const [queries, cached] of [[1, 0], [1, 1], [1, 31], [1, 32], [1, 97], [5, 0], [32, 0], [33, 5], [61, 64]] as const) {
-      it(`head size ${headSize}, ${queries} queries after ${cached}`, () =>
-        check({
-          batches: 1,
-          queries,
-          keys: cached + queries,
-          heads: 14,
-          keyValueHeads: 2,
-          headSize,
-          causalFrom: cached,
-        }));
-    }
-  }
-  it("stays finite on large scores", () =>
-    check({ batches: 1, queries: 40, keys: 40, heads: 2, keyValueHeads: 1, headSize: 64, causalFrom: 0 }, 12));
-  it("stays finite on large scores for one query", () =>
-    check({ batches: 1, queries: 1, keys: 40, heads: 2, keyValueHeads: 1, headSize: 64, causalFrom: 39 }, 12));
-});
-
-describe("heads inside a fused tensor", () => {
-  it("reads q, k and v from columns of one tensor", async () => {
+  async function check(shape: AttentionShape, scale = 1): Promise<void> {
     const { device } = held;
-    const [rows, heads, size] = [19, 2, 72];
-    const width = heads * size;
-    const fused = normals(rows * 3 * width, 7);
-    const part = (i: number) =>
-      Float32Array.from({ length: rows * width }, (_, at) => fused[Math.floor(at / width) * 3 * width + i * width + (at % width)]!);
-    const shape = { batches: 1, queries: rows, keys: rows, heads, keyValueHeads: heads, headSize: size };
+    const { batches, queries, keys, heads, keyValueHeads, headSize } = shape;
+    const q = normals(batches * queries * heads * headSize, 1, scale);
+    const k = normals(batches * keys * keyValueHeads * headSize, 2, scale);
+    const v = normals(batches * keys * keyValueHeads * headSize, 3);
     const y = await result(device, () => {
-      const tensor = device.upload(fused, [rows, 3 * width], "qkv");
-      return attention({ tensor, first: 0 }, { tensor, first: width }, { tensor, first: 2 * width }, shape, "y");
+      const [qt, kt, vt] = [
+        device.upload(q, [batches * queries, heads * headSize], "q"),
+        device.upload(k, [batches * keys, keyValueHeads * headSize], "k"),
+        device.upload(v, [batches * keys, keyValueHeads * headSize], "v"),
+      ];
+      return attention({ tensor: qt, first: 0 }, { tensor: kt, first: 0 }, { tensor: vt, first: 0 }, shape, "y");
     });
-    expectClose(y, reference(part(0), part(1), part(2), shape), "kernel");
+    const { causalFrom, ...sizes } = shape;
+    expectClose(
+      y,
+      reference(q, k, v, { ...sizes, ...(causalFrom !== undefined && { causalFrom }) }),
+      scale > 1 ? "steep" : "kernel",
+    );
+  }
+
+  describe("bidirectional attention, head size 72", () => {
+    for (const patches of [1, 7, 8, 9, 31, 33, 81, 97]) {
+      it(`${patches} patches of 2 tiles`, () =>
+        check({ batches: 2, queries: patches, keys: patches, heads: 2, keyValueHeads: 2, headSize: 72 }));
+    }
+    it("729 patches", () => check({ batches: 1, queries: 729, keys: 729, heads: 1, keyValueHeads: 1, headSize: 72 }));
+  });
+
+  describe("causal grouped-query attention", () => {
+    for (const headSize of [64, 128]) {
+      for (const [queries, cached] of [
+        [1, 0],
+        [1, 1],
+        [1, 31],
+        [1, 32],
+        [1, 97],
+        [5, 0],
+        [32, 0],
+        [33, 5],
+        [61, 64],
+      ] as const) {
+        it(`head size ${headSize}, ${queries} queries after ${cached}`, () =>
+          check({
+            batches: 1,
+            queries,
+            keys: cached + queries,
+            heads: 14,
+            keyValueHeads: 2,
+            headSize,
+            causalFrom: cached,
+          }));
+      }
+    }
+    it("stays finite on large scores", () =>
+      check({ batches: 1, queries: 40, keys: 40, heads: 2, keyValueHeads: 1, headSize: 64, causalFrom: 0 }, 12));
+    it("stays finite on large scores for one query", () =>
+      check({ batches: 1, queries: 1, keys: 40, heads: 2, keyValueHeads: 1, headSize: 64, causalFrom: 39 }, 12));
+  });
+
+  describe("heads inside a fused tensor", () => {
+    it("reads q, k and v from columns of one tensor", async () => {
+      const { device } = held;
+      const [rows, heads, size] = [19, 2, 72];
+      const width = heads * size;
+      const fused = normals(rows * 3 * width, 7);
+      const part = (i: number) =>
+        Float32Array.from(
+          { length: rows * width },
+          (_, at) => fused[Math.floor(at / width) * 3 * width + i * width + (at % width)]!,
+        );
+      const shape = { batches: 1, queries: rows, keys: rows, heads, keyValueHeads: heads, headSize: size };
+      const y = await result(device, () => {
+        const tensor = device.upload(fused, [rows, 3 * width], "qkv");
+        return attention({ tensor, first: 0 }, { tensor, first: width }, { tensor, first: 2 * width }, shape, "y");
+      });
+      expectClose(y, reference(part(0), part(1), part(2), shape), "kernel");
+    });
   });
 });

@@ -6,7 +6,7 @@ import type { Device } from "../../src/runtime/device.js";
 import { widenBF16, widenF16 } from "../../src/runtime/dtype.js";
 import { matmul as reference } from "../reference/matmul.js";
 import { expectClose } from "../support/compare.js";
-import { result, useDevice } from "../support/device.js";
+import { FEATURES, result, useDevice } from "../support/device.js";
 import { normals, random } from "../support/random.js";
 
 /** Random weights in a stored type: the words to upload and the values they stand for. */
@@ -20,7 +20,8 @@ function stored(type: WeightType, count: number, seed: number): { words: Uint32A
   // Signs, exponents near one and any fraction.
   for (let i = 0; i < count; i++) {
     const bits = Math.floor(next() * 2 ** 16);
-    half[i] = type === "f16" ? (bits & 0x83ff) | ((12 + (bits % 4)) << 10) : (bits & 0x807f) | ((124 + (bits % 4)) << 7);
+    half[i] =
+      type === "f16" ? (bits & 0x83ff) | ((12 + (bits % 4)) << 10) : (bits & 0x807f) | ((124 + (bits % 4)) << 7);
   }
   const values = (type === "f16" ? widenF16(half) : widenBF16(half)).subarray(0, count);
   return { words: new Uint32Array(half.buffer), values };
@@ -34,95 +35,104 @@ function packed(device: Device, type: WeightType, columns: number, inner: number
   return { matrix, values };
 }
 
-const held = useDevice();
+describe.each(FEATURES)("features: %s", (features) => {
+  const held = useDevice({ features });
 
-describe("matmul", () => {
-  const sizes: [number, number, number][] = [
-    [1, 1, 1],
-    [2, 3, 5],
-    [7, 8, 31],
-    [8, 16, 32],
-    [9, 24, 33],
-    [13, 97, 61],
-    [37, 144, 304],
-    [5, 588, 144],
-    [1, 256, 640],
-    [1, 97, 31],
-    [3, 1152, 72],
-  ];
-  for (const type of ["f32", "f16", "bf16"] as const) {
-    for (const [rows, inner, columns] of sizes) {
-      it(`${rows}×${inner} by ${columns} columns in ${type}`, async () => {
-        const { device } = held;
-        const x = normals(rows * inner, 1);
-        let truth: Float64Array | undefined;
-        const y = await result(device, () => {
-          const { matrix, values } = packed(device, type, columns, inner, 2);
-          truth = reference(x, values, rows, inner, columns);
-          return matmul(device.upload(x, [rows, inner], "x"), matrix);
-        });
-        expectClose(y, truth!, "kernel");
-      });
-    }
-  }
-
-  for (const rows of [1, 11]) {
-    for (const activation of ["gelu_tanh", "gelu_erf", undefined] as const) {
-      it(`${rows} rows with bias, ${activation ?? "no activation"} and a repeating residual`, async () => {
-        const { device } = held;
-        const [inner, columns] = [40, 75];
-        const x = normals(rows * inner, 3);
-        const bias = normals(columns, 4, 3);
-        const period = rows === 1 ? 1 : 4;
-        const residual = normals(period * columns, 5);
-        let truth: Float64Array | undefined;
-        const y = await result(device, () => {
-          const { matrix, values } = packed(device, "f32", columns, inner, 6);
-          truth = reference(x, values, rows, inner, columns, { bias, residual, ...(activation && { activation }) });
-          return matmul(device.upload(x, [rows, inner], "x"), matrix, {
-            bias: device.upload(bias, [columns], "bias"),
-            residual: device.upload(residual, [period, columns], "residual"),
-            activation,
+  describe("matmul", () => {
+    const sizes: [number, number, number][] = [
+      [1, 1, 1],
+      [2, 3, 5],
+      [7, 8, 31],
+      [8, 16, 32],
+      [9, 24, 33],
+      [13, 97, 61],
+      [37, 144, 304],
+      [5, 588, 144],
+      [1, 256, 640],
+      [1, 97, 31],
+      [3, 1152, 72],
+    ];
+    for (const type of ["f32", "f16", "bf16"] as const) {
+      for (const [rows, inner, columns] of sizes) {
+        it(`${rows}×${inner} by ${columns} columns in ${type}`, async () => {
+          const { device } = held;
+          const x = normals(rows * inner, 1);
+          let truth: Float64Array | undefined;
+          const y = await result(device, () => {
+            const { matrix, values } = packed(device, type, columns, inner, 2);
+            truth = reference(x, values, rows, inner, columns);
+            return matmul(device.upload(x, [rows, inner], "x"), matrix);
           });
+          expectClose(y, truth!, "kernel");
         });
-        expectClose(y, truth!, "kernel");
-      });
-    }
-  }
-
-  it("computes every column of a matrix split into blocks", async () => {
-    const { device } = held;
-    const [rows, inner, columns] = [3, 24, 150];
-    const x = normals(rows * inner, 1);
-    const { words, values } = stored("f16", columns * inner, 9);
-    const y = await result(device, () => {
-      const source = device.upload(words, [words.length], "source");
-      // The same matrix as an adapter with small bindings would hold it: blocks of two panels.
-      const small = new Proxy(device, {
-        get(target, key) {
-          if (key === "facts") return { ...target.facts, maxBindingBytes: 2 * 32 * 24 * 2 };
-          const value = Reflect.get(target, key, target);
-          return typeof value === "function" ? value.bind(target) : value;
-        },
-      });
-      const matrix = PackedMatrix.allocate(small, columns, inner, "f16", "W");
-      expect(matrix.blocks.length).toBe(3);
-      for (const [first, count] of [[0, 70], [70, 80]] as const) {
-        const part = device.upload(words.slice((first * inner) / 2, ((first + count) * inner) / 2), [(count * inner) / 2], "part");
-        pack(part, "f16", count, matrix, first);
       }
-      source.dispose();
-      return matmul(device.upload(x, [rows, inner], "x"), matrix);
-    });
-    expectClose(y, reference(x, values, rows, inner, columns), "kernel");
-  });
+    }
 
-  it("refuses widths that do not fit", () => {
-    const { device } = held;
-    device.scope(() => {
-      const { matrix } = packed(device, "f32", 8, 16, 1);
-      const x = device.upload(new Float32Array(40), [2, 20], "x");
-      expect(() => matmul(x, matrix)).toThrow(/matmul W, tensor x: expected rows of 16, got \[2, 20\]/);
+    for (const rows of [1, 11]) {
+      for (const activation of ["gelu_tanh", "gelu_erf", undefined] as const) {
+        it(`${rows} rows with bias, ${activation ?? "no activation"} and a repeating residual`, async () => {
+          const { device } = held;
+          const [inner, columns] = [40, 75];
+          const x = normals(rows * inner, 3);
+          const bias = normals(columns, 4, 3);
+          const period = rows === 1 ? 1 : 4;
+          const residual = normals(period * columns, 5);
+          let truth: Float64Array | undefined;
+          const y = await result(device, () => {
+            const { matrix, values } = packed(device, "f32", columns, inner, 6);
+            truth = reference(x, values, rows, inner, columns, { bias, residual, ...(activation && { activation }) });
+            return matmul(device.upload(x, [rows, inner], "x"), matrix, {
+              bias: device.upload(bias, [columns], "bias"),
+              residual: device.upload(residual, [period, columns], "residual"),
+              activation,
+            });
+          });
+          expectClose(y, truth!, "kernel");
+        });
+      }
+    }
+
+    it("computes every column of a matrix split into blocks", async () => {
+      const { device } = held;
+      const [rows, inner, columns] = [3, 24, 150];
+      const x = normals(rows * inner, 1);
+      const { words, values } = stored("f16", columns * inner, 9);
+      const y = await result(device, () => {
+        const source = device.upload(words, [words.length], "source");
+        // The same matrix as an adapter with small bindings would hold it: blocks of two panels.
+        const small = new Proxy(device, {
+          get(target, key) {
+            if (key === "facts") return { ...target.facts, maxBindingBytes: 2 * 32 * 24 * 2 };
+            const value = Reflect.get(target, key, target);
+            return typeof value === "function" ? value.bind(target) : value;
+          },
+        });
+        const matrix = PackedMatrix.allocate(small, columns, inner, "f16", "W");
+        expect(matrix.blocks.length).toBe(3);
+        for (const [first, count] of [
+          [0, 70],
+          [70, 80],
+        ] as const) {
+          const part = device.upload(
+            words.slice((first * inner) / 2, ((first + count) * inner) / 2),
+            [(count * inner) / 2],
+            "part",
+          );
+          pack(part, "f16", count, matrix, first);
+        }
+        source.dispose();
+        return matmul(device.upload(x, [rows, inner], "x"), matrix);
+      });
+      expectClose(y, reference(x, values, rows, inner, columns), "kernel");
+    });
+
+    it("refuses widths that do not fit", () => {
+      const { device } = held;
+      device.scope(() => {
+        const { matrix } = packed(device, "f32", 8, 16, 1);
+        const x = device.upload(new Float32Array(40), [2, 20], "x");
+        expect(() => matmul(x, matrix)).toThrow(/matmul W, tensor x: expected rows of 16, got \[2, 20\]/);
+      });
     });
   });
 });

@@ -6,7 +6,12 @@ export function gather(ids: ArrayLike<number>, table: ArrayLike<number>, width: 
 }
 
 /** Bilinear blend of four rows by (weight of the lower, weight of the right), in float64. */
-export function resample(x: ArrayLike<number>, sources: ArrayLike<number>, weights: ArrayLike<number>, width: number): Float64Array {
+export function resample(
+  x: ArrayLike<number>,
+  sources: ArrayLike<number>,
+  weights: ArrayLike<number>,
+  width: number,
+): Float64Array {
   const rows = sources.length / 4;
   const y = new Float64Array(rows * width);
   for (let r = 0; r < rows; r++) {
@@ -22,7 +27,13 @@ export function resample(x: ArrayLike<number>, sources: ArrayLike<number>, weigh
 }
 
 /** Patches `[N·cells², 3·p²]` of tiles `[N, S, S, 3]`, each byte looked up in its channel's levels. */
-export function patchify(pixels: ArrayLike<number>, levels: ArrayLike<number>, tiles: number, side: number, patch: number): Float64Array {
+export function patchify(
+  pixels: ArrayLike<number>,
+  levels: ArrayLike<number>,
+  tiles: number,
+  side: number,
+  patch: number,
+): Float64Array {
   const cells = Math.floor(side / patch);
   const inner = 3 * patch * patch;
   const y = new Float64Array(tiles * cells * cells * inner);

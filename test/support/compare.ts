@@ -25,7 +25,12 @@ export function relativeError(got: ArrayLike<number>, truth: ArrayLike<number>, 
   return worst / Math.max(magnitude ?? largest, 1e-9);
 }
 
-export function expectClose(got: ArrayLike<number>, truth: ArrayLike<number>, kind: keyof typeof TOLERANCE, what = ""): void {
+export function expectClose(
+  got: ArrayLike<number>,
+  truth: ArrayLike<number>,
+  kind: keyof typeof TOLERANCE,
+  what = "",
+): void {
   const error = relativeError(got, truth);
   expect(error, `${what} relative error ${error.toExponential(2)}`).toBeLessThanOrEqual(TOLERANCE[kind]);
 }

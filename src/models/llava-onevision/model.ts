@@ -131,7 +131,8 @@ export class LlavaOneVision {
       for (const { first: start, tensor } of visual) {
         const from = Math.max(start, first);
         const to = Math.min(start + tensor.size(0), first + ids.length);
-        if (from < to) device.copy(tensor, (from - start) * rowBytes, x, (from - first) * rowBytes, (to - from) * rowBytes);
+        if (from < to)
+          device.copy(tensor, (from - start) * rowBytes, x, (from - first) * rowBytes, (to - from) * rowBytes);
       }
       device.tap?.("embeddings", x);
       return this.language.forward(x, cache);
@@ -169,27 +170,44 @@ export class LlavaOneVision {
 }
 
 async function build(files: CheckpointFiles, device: Device, options: LoadOptions): Promise<LlavaOneVision> {
-  const [configJson, preprocessor, processorJson, generation, tokenizerJson, tokenizerConfig, addedTokens, jinja, json] =
-    await Promise.all([
-      files.json("config.json"),
-      files.json("preprocessor_config.json"),
-      files.json("processor_config.json"),
-      files.json("generation_config.json"),
-      files.json("tokenizer.json"),
-      files.json("tokenizer_config.json"),
-      files.json("added_tokens.json"),
-      files.text("chat_template.jinja"),
-      files.json("chat_template.json"),
-    ]);
+  const [
+    configJson,
+    preprocessor,
+    processorJson,
+    generation,
+    tokenizerJson,
+    tokenizerConfig,
+    addedTokens,
+    jinja,
+    json,
+  ] = await Promise.all([
+    files.json("config.json"),
+    files.json("preprocessor_config.json"),
+    files.json("processor_config.json"),
+    files.json("generation_config.json"),
+    files.json("tokenizer.json"),
+    files.json("tokenizer_config.json"),
+    files.json("added_tokens.json"),
+    files.text("chat_template.jinja"),
+    files.json("chat_template.json"),
+  ]);
   if (configJson === undefined) throw missing(files.name, "config.json");
   if (tokenizerJson === undefined) throw missing(files.name, "tokenizer.json");
   const index = await files.tensors();
   const arena = device.arena("model");
   try {
-    const config = parseConfig(configJson, { preprocessor, processor: processorJson, generation, tensorShapes: index.shapes });
+    const config = parseConfig(configJson, {
+      preprocessor,
+      processor: processorJson,
+      generation,
+      tensorShapes: index.shapes,
+    });
     const tokenizer = new Tokenizer({ tokenizer: tokenizerJson, tokenizerConfig, addedTokens });
     const template = ChatTemplate.fromCheckpoint({ ...(jinja !== undefined && { jinja }), json, tokenizerConfig });
-    const ids = placeholderIds(tokenizer, { imageTokenIndex: config.imageTokenId, videoTokenIndex: config.videoTokenId });
+    const ids = placeholderIds(tokenizer, {
+      imageTokenIndex: config.imageTokenId,
+      videoTokenIndex: config.videoTokenId,
+    });
     const processor = new Processor(config, tokenizer, template, ids);
     throwIfAborted(options.signal, "loading");
     const loader = new WeightLoader(device, index);

@@ -4,7 +4,7 @@ import { type PictureInput, readPicture } from "../../io/picture-input.js";
 import type { Tokenizer } from "../../io/tokenizer.js";
 import { PromptError, throwIfAborted } from "../../runtime/errors.js";
 import type { LlavaOneVisionConfig } from "./config.js";
-import { packImage, packPadImage, packVideo, type PackingPlan, planImage } from "./packing.js";
+import { type PackingPlan, packImage, packPadImage, packVideo, planImage } from "./packing.js";
 import {
   ChatTemplate,
   type ExpandedPrompt,
@@ -80,7 +80,8 @@ export class Processor {
     const text = renderPrompt(messages as readonly Message[], template);
     const parts = mediaOf(messages as readonly Message<ImageContent, VideoContent>[]);
     const images = parts.filter((part) => part.type === "image").length;
-    const mode = !options.imageMode || options.imageMode === "auto" ? (images > 1 ? "pad" : "anyres") : options.imageMode;
+    const mode =
+      !options.imageMode || options.imageMode === "auto" ? (images > 1 ? "pad" : "anyres") : options.imageMode;
     const prepared: Omit<PreparedMedium, "start">[] = [];
     for (const part of parts) {
       throwIfAborted(options.signal, "preparing the prompt");
@@ -105,10 +106,19 @@ export class Processor {
     const plan = planAnyres(picture.width, picture.height, grids, tileSide);
     const packing = planImage(picture.width, picture.height, plan, cells, maxTiles);
     const tileCount = 1 + plan.columns * plan.rows;
-    return { kind: "image", tiles: cutTiles(picture, plan, tileSide), tileCount, plan: packImage(packing, plan, cells) };
+    return {
+      kind: "image",
+      tiles: cutTiles(picture, plan, tileSide),
+      tileCount,
+      plan: packImage(packing, plan, cells),
+    };
   }
 
-  async #video(frames: readonly PictureInput[], label: string, options: ProcessorOptions): Promise<Omit<PreparedMedium, "start">> {
+  async #video(
+    frames: readonly PictureInput[],
+    label: string,
+    options: ProcessorOptions,
+  ): Promise<Omit<PreparedMedium, "start">> {
     const { tileSide, cells } = this.config.vision;
     const tileBytes = tileSide * tileSide * 3;
     const plan = packVideo(frames.length, cells);

@@ -1,0 +1,194 @@
+import { Kernel } from "../runtime/kernel.js";
+
+/**
+ * Flash attention where subgroups have few lanes and run on the CPU; called by `attention`, parameters as there.
+ *
+ * A workgroup is one subgroup. It has sixteen rows: consecutive queries, and for each the query heads that share a
+ * key/value head, so that all of them use the keys and values that are loaded. Scores: a lane owns four keys, LANES apart,
+ * and the rows are broadcast. Values: a lane owns a quad of the head in every block, and the probabilities are broadcast.
+ * A mat4x4 holds four rows, one a column.
+ */
+export const attentionBroadcastKernel = new Kernel(
+  "attentionBroadcast",
+  `
+struct Params {
+  queries: u32, keys: u32, group: u32, causal: u32, firstPosition: u32,
+  qStride: u32, qFirst: u32, kStride: u32, kFirst: u32, vStride: u32, vFirst: u32, yStride: u32, scale: f32
+}
+@group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [batches * queries, qStride]
+@group(0) @binding(1) var<storage, read> k: array<vec4f>;        // [batches * keys, kStride]
+@group(0) @binding(2) var<storage, read> v: array<vec4f>;        // [batches * keys, vStride]
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [batches * queries, yStride]
+
+const BLOCKS = (QUADS + LANES - 1u) / LANES;
+
+fn add(s: vec4f, e: vec4f, w: mat4x4f) -> vec4f {
+  return s + e.x * w[0] + e.y * w[1] + e.z * w[2] + e.w * w[3];
+}
+
+fn outer(m: mat4x4f, e: vec4f, p: vec4f) -> mat4x4f {
+  return mat4x4f(m[0] + e * p.x, m[1] + e * p.y, m[2] + e * p.z, m[3] + e * p.w);
+}
+
+fn scaled(m: mat4x4f, by: vec4f) -> mat4x4f {
+  return mat4x4f(m[0] * by.x, m[1] * by.y, m[2] * by.z, m[3] * by.w);
+}
+
+// First element of a row of q or y; rows past the end repeat the last.
+fn rowAt(row: u32, kvHead: u32, batch: u32, stride: u32) -> u32 {
+  let r = min(row, params.queries * params.group - 1u);
+  return (batch * params.queries + r / params.group) * stride + (kvHead * params.group + r % params.group) * QUADS;
+}
+
+// One step of the online softmax for four rows: scores of the lane's four keys become probabilities; returns the decay.
+fn soften(p: ptr<function, mat4x4f>, largest: ptr<function, vec4f>, sum: ptr<function, vec4f>, key: u32, row: u32) -> vec4f {
+  var seen = vec4u(params.keys);
+  if (params.causal == 1u) {
+    seen = min(seen, (vec4u(row, row + 1u, row + 2u, row + 3u) / params.group) + params.firstPosition + 1u);
+  }
+  for (var i = 0u; i < 4u; i++) {
+    (*p)[i] = select((*p)[i] * params.scale, vec4f(-1e30), vec4u(key + i * LANES) >= seen);
+  }
+  let m = max(*largest, subgroupMax(max(max((*p)[0], (*p)[1]), max((*p)[2], (*p)[3]))));
+  let decay = exp(*largest - m);
+  *largest = m;
+  for (var i = 0u; i < 4u; i++) { (*p)[i] = exp((*p)[i] - m); }
+  *sum = *sum * decay + ((*p)[0] + (*p)[1]) + ((*p)[2] + (*p)[3]);
+  return decay;
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let row = group.x * ROWS;
+  let kvHead = group.y;
+  let qa = rowAt(row + lane, kvHead, group.z, params.qStride) + params.qFirst;
+  let qb = rowAt(row + lane + LANES, kvHead, group.z, params.qStride) + params.qFirst;
+  let qc = rowAt(row + lane + 2u * LANES, kvHead, group.z, params.qStride) + params.qFirst;
+  let qd = rowAt(row + lane + 3u * LANES, kvHead, group.z, params.qStride) + params.qFirst;
+  let kAt = group.z * params.keys * params.kStride + params.kFirst + kvHead * QUADS;
+  let vAt = group.z * params.keys * params.vStride + params.vFirst + kvHead * QUADS;
+  let last = params.keys - 1u;
+  var end = params.keys;
+  if (params.causal == 1u) { end = min(end, params.firstPosition + (row + ROWS - 1u) / params.group + 1u); }
+  var acc: array<mat4x4f, 4u * BLOCKS>;
+  var ma = vec4f(-1e30); var mb = ma; var mc = ma; var md = ma;
+  var la = vec4f(); var lb = la; var lc = la; var ld = la;
+  for (var first = 0u; first < end; first += 4u * LANES) {
+    let key = first + lane;
+    let k0 = min(key, last) * params.kStride + kAt;
+    let k1 = min(key + LANES, last) * params.kStride + kAt;
+    let k2 = min(key + 2u * LANES, last) * params.kStride + kAt;
+    let k3 = min(key + 3u * LANES, last) * params.kStride + kAt;
+    var s0 = vec4f(); var s1 = s0; var s2 = s0; var s3 = s0;
+    var s4 = s0; var s5 = s0; var s6 = s0; var s7 = s0;
+    var s8 = s0; var s9 = s0; var s10 = s0; var s11 = s0;
+    var s12 = s0; var s13 = s0; var s14 = s0; var s15 = s0;
+    for (var c = 0u; c < QUADS; c++) {
+      let w = transpose(mat4x4f(k[k0 + c], k[k1 + c], k[k2 + c], k[k3 + c]));
+      let ea = q[qa + c];
+      let eb = q[qb + c];
+      if (LANES == 4u) {
+        let ec = q[qc + c];
+        let ed = q[qd + c];
+        s0 = add(s0, subgroupBroadcast(ea, 0u), w);
+        s1 = add(s1, subgroupBroadcast(ea, 1u), w);
+        s2 = add(s2, subgroupBroadcast(ea, 2u), w);
+        s3 = add(s3, subgroupBroadcast(ea, 3u), w);
+        s4 = add(s4, subgroupBroadcast(eb, 0u), w);
+        s5 = add(s5, subgroupBroadcast(eb, 1u), w);
+        s6 = add(s6, subgroupBroadcast(eb, 2u), w);
+        s7 = add(s7, subgroupBroadcast(eb, 3u), w);
+        s8 = add(s8, subgroupBroadcast(ec, 0u), w);
+        s9 = add(s9, subgroupBroadcast(ec, 1u), w);
+        s10 = add(s10, subgroupBroadcast(ec, 2u), w);
+        s11 = add(s11, subgroupBroadcast(ec, 3u), w);
+        s12 = add(s12, subgroupBroadcast(ed, 0u), w);
+        s13 = add(s13, subgroupBroadcast(ed, 1u), w);
+        s14 = add(s14, subgroupBroadcast(ed, 2u), w);
+        s15 = add(s15, subgroupBroadcast(ed, 3u), w);
+      } else {
+        s0 = add(s0, subgroupBroadcast(ea, 0u), w);
+        s1 = add(s1, subgroupBroadcast(ea, 1u), w);
+        s2 = add(s2, subgroupBroadcast(ea, 2u), w);
+        s3 = add(s3, subgroupBroadcast(ea, 3u), w);
+        s4 = add(s4, subgroupBroadcast(ea, 4u), w);
+        s5 = add(s5, subgroupBroadcast(ea, 5u), w);
+        s6 = add(s6, subgroupBroadcast(ea, 6u), w);
+        s7 = add(s7, subgroupBroadcast(ea, 7u), w);
+        s8 = add(s8, subgroupBroadcast(eb, 0u), w);
+        s9 = add(s9, subgroupBroadcast(eb, 1u), w);
+        s10 = add(s10, subgroupBroadcast(eb, 2u), w);
+        s11 = add(s11, subgroupBroadcast(eb, 3u), w);
+        s12 = add(s12, subgroupBroadcast(eb, 4u), w);
+        s13 = add(s13, subgroupBroadcast(eb, 5u), w);
+        s14 = add(s14, subgroupBroadcast(eb, 6u), w);
+        s15 = add(s15, subgroupBroadcast(eb, 7u), w);
+      }
+    }
+    var pa = transpose(mat4x4f(s0, s1, s2, s3));
+    var pb = transpose(mat4x4f(s4, s5, s6, s7));
+    var pc = transpose(mat4x4f(s8, s9, s10, s11));
+    var pd = transpose(mat4x4f(s12, s13, s14, s15));
+    let da = soften(&pa, &ma, &la, key, row);
+    let db = soften(&pb, &mb, &lb, key, row + 4u);
+    let dc = soften(&pc, &mc, &lc, key, row + 8u);
+    let dd = soften(&pd, &md, &ld, key, row + 12u);
+    for (var block = 0u; block < BLOCKS; block++) {
+      let own = vAt + min(block * LANES + lane, QUADS - 1u);
+      var a = scaled(acc[4u * block], da);
+      var b = scaled(acc[4u * block + 1u], db);
+      var c = scaled(acc[4u * block + 2u], dc);
+      var d = scaled(acc[4u * block + 3u], dd);
+      for (var i = 0u; i < 4u; i++) {
+        let ea = pa[i];
+        let eb = pb[i];
+        let ec = pc[i];
+        let ed = pd[i];
+        let at = first + i * LANES;
+        let v0 = v[min(at, last) * params.vStride + own];
+        a = outer(a, v0, subgroupBroadcast(ea, 0u)); b = outer(b, v0, subgroupBroadcast(eb, 0u));
+        c = outer(c, v0, subgroupBroadcast(ec, 0u)); d = outer(d, v0, subgroupBroadcast(ed, 0u));
+        let v1 = v[min(at + 1u, last) * params.vStride + own];
+        a = outer(a, v1, subgroupBroadcast(ea, 1u)); b = outer(b, v1, subgroupBroadcast(eb, 1u));
+        c = outer(c, v1, subgroupBroadcast(ec, 1u)); d = outer(d, v1, subgroupBroadcast(ed, 1u));
+        let v2 = v[min(at + 2u, last) * params.vStride + own];
+        a = outer(a, v2, subgroupBroadcast(ea, 2u)); b = outer(b, v2, subgroupBroadcast(eb, 2u));
+        c = outer(c, v2, subgroupBroadcast(ec, 2u)); d = outer(d, v2, subgroupBroadcast(ed, 2u));
+        let v3 = v[min(at + 3u, last) * params.vStride + own];
+        a = outer(a, v3, subgroupBroadcast(ea, 3u)); b = outer(b, v3, subgroupBroadcast(eb, 3u));
+        c = outer(c, v3, subgroupBroadcast(ec, 3u)); d = outer(d, v3, subgroupBroadcast(ed, 3u));
+        if (LANES == 8u) {
+          let v4 = v[min(at + 4u, last) * params.vStride + own];
+          a = outer(a, v4, subgroupBroadcast(ea, 4u)); b = outer(b, v4, subgroupBroadcast(eb, 4u));
+          c = outer(c, v4, subgroupBroadcast(ec, 4u)); d = outer(d, v4, subgroupBroadcast(ed, 4u));
+          let v5 = v[min(at + 5u, last) * params.vStride + own];
+          a = outer(a, v5, subgroupBroadcast(ea, 5u)); b = outer(b, v5, subgroupBroadcast(eb, 5u));
+          c = outer(c, v5, subgroupBroadcast(ec, 5u)); d = outer(d, v5, subgroupBroadcast(ed, 5u));
+          let v6 = v[min(at + 6u, last) * params.vStride + own];
+          a = outer(a, v6, subgroupBroadcast(ea, 6u)); b = outer(b, v6, subgroupBroadcast(eb, 6u));
+          c = outer(c, v6, subgroupBroadcast(ec, 6u)); d = outer(d, v6, subgroupBroadcast(ed, 6u));
+          let v7 = v[min(at + 7u, last) * params.vStride + own];
+          a = outer(a, v7, subgroupBroadcast(ea, 7u)); b = outer(b, v7, subgroupBroadcast(eb, 7u));
+          c = outer(c, v7, subgroupBroadcast(ec, 7u)); d = outer(d, v7, subgroupBroadcast(ed, 7u));
+        }
+      }
+      acc[4u * block] = a;
+      acc[4u * block + 1u] = b;
+      acc[4u * block + 2u] = c;
+      acc[4u * block + 3u] = d;
+    }
+  }
+  var whole = array<vec4f, 4>(subgroupAdd(la), subgroupAdd(lb), subgroupAdd(lc), subgroupAdd(ld));
+  for (var block = 0u; block < BLOCKS; block++) {
+    let quad = block * LANES + lane;
+    for (var r = 0u; r < ROWS; r++) {
+      if (quad < QUADS && row + r < params.queries * params.group) {
+        y[rowAt(row + r, kvHead, group.z, params.yStride) + quad] = acc[4u * block + r / 4u][r % 4u] / whole[r / 4u][r % 4u];
+      }
+    }
+  }
+}
+`,
+  { ROWS: 16, LANES: 8, QUADS: 16 },
+  ["enable subgroups;"],
+);
