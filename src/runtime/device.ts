@@ -3,15 +3,11 @@ import { type AdapterFacts, factsOf, type OpenOptions, openAdapter } from "./ada
 import { Arena } from "./arena.js";
 import { type DType, roundUp, sizeInBytes } from "./dtype.js";
 import { DeviceLostError, DisposedError, KernelError, LimitError, type OcellusError, ShapeError } from "./errors.js";
-import { type Kernel, numberedLines } from "./kernel.js";
+import type { Kernel } from "./kernel.js";
+import { COMPUTE_STAGE, Pipelines } from "./pipelines.js";
 import { GPU_COPY_DST, GPU_MAP_READ, GPU_UNIFORM, Pool } from "./pool.js";
 import { Profile } from "./profile.js";
 import { Tensor } from "./tensor.js";
-
-interface Pipeline {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-}
 
 /** Distance of parameter slots: the largest alignment a dynamic uniform offset may need. */
 const SLOT_BYTES = 256;
@@ -34,7 +30,7 @@ export class Device {
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #batch = 0;
-  readonly #pipelines = new Map<string, Pipeline>();
+  readonly #pipelines: Pipelines;
   readonly #slots = new ArrayBuffer(SLOT_BYTES * BATCH_DISPATCHES);
   #usedSlots = 0;
   readonly #uniforms: GPUBuffer;
@@ -42,7 +38,6 @@ export class Device {
   readonly #parameterGroup: GPUBindGroup;
   #fault: OcellusError | undefined;
   #disposed = false;
-  readonly #checks = new Set<Promise<void>>();
 
   /** Opens an adapter: `const device = await Device.open()`. Throws NoAdapterError. */
   static async open(options: OpenOptions = {}): Promise<Device> {
@@ -67,9 +62,11 @@ export class Device {
       size: this.#slots.byteLength,
       usage: GPU_UNIFORM | GPU_COPY_DST,
     });
-    const COMPUTE = 4; // GPUShaderStage.COMPUTE; the global does not exist in Node
     this.#parameterLayout = gpu.createBindGroupLayout({
-      entries: [{ binding: 0, visibility: COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
+      entries: [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: "uniform", hasDynamicOffset: true } }],
+    });
+    this.#pipelines = new Pipelines(gpu, this.#parameterLayout, (fault) => {
+      this.#fault = fault;
     });
     this.#parameterGroup = gpu.createBindGroup({
       layout: this.#parameterLayout,
@@ -208,7 +205,7 @@ export class Device {
     workgroups: readonly [number, number?, number?],
   ): void {
     this.check();
-    const { pipeline, layout } = this.#pipelineOf(kernel);
+    const { pipeline, layout } = this.#pipelines.of(kernel);
     const grid = [workgroups[0], workgroups[1] ?? 1, workgroups[2] ?? 1] as const;
     if (grid.some((n) => n > 65535)) {
       throw new LimitError({
@@ -344,11 +341,11 @@ export class Device {
   async #settle<T>(promise: Promise<T>): Promise<T> {
     try {
       const value = await platform.waitFor(promise, this.facts.onCPU);
-      await Promise.all(this.#checks);
+      await this.#pipelines.checked();
       this.check();
       return value;
     } catch (cause) {
-      await Promise.all(this.#checks);
+      await this.#pipelines.checked();
       this.check();
       throw cause;
     }
@@ -398,43 +395,5 @@ export class Device {
       }
     }
     return offset;
-  }
-
-  #pipelineOf(kernel: Kernel): Pipeline {
-    const known = this.#pipelines.get(kernel.text);
-    if (known) return known;
-    this.gpu.pushErrorScope("validation");
-    const module = this.gpu.createShaderModule({ label: kernel.name, code: kernel.text });
-    const layout = this.gpu.createBindGroupLayout({
-      label: kernel.name,
-      entries: kernel.bindings.map(({ index, writable }) => ({
-        binding: index,
-        visibility: 4,
-        buffer: { type: writable ? ("storage" as const) : ("read-only-storage" as const) },
-      })),
-    });
-    const layouts = kernel.parameters.length > 0 ? [layout, this.#parameterLayout] : [layout];
-    const pipeline = this.gpu.createComputePipeline({
-      label: kernel.name,
-      layout: this.gpu.createPipelineLayout({ bindGroupLayouts: layouts }),
-      compute: { module },
-    });
-    const check = this.gpu.popErrorScope().then(async (error) => {
-      if (!error) return;
-      const { messages } = await module.getCompilationInfo();
-      const said = messages.map((m) => `line ${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`).join("\n");
-      this.#pipelines.delete(kernel.text);
-      this.#fault = new KernelError({
-        where: `kernel ${kernel.name}`,
-        expected: "WGSL that compiles on this adapter",
-        got: `${said || error.message}\n${numberedLines(kernel.text)}\n`,
-        remedy: "mend the line named first",
-      });
-    });
-    this.#checks.add(check);
-    check.finally(() => this.#checks.delete(check));
-    const made = { pipeline, layout };
-    this.#pipelines.set(kernel.text, made);
-    return made;
   }
 }

@@ -1,3 +1,4 @@
+import type { NamedBlob } from "../../src/io/checkpoint.js";
 import type { JsonObject, JsonValue } from "../../src/io/json.js";
 import { openSafetensors } from "../../src/io/safetensors.js";
 import { bytesSource } from "../../src/io/source.js";
@@ -13,6 +14,30 @@ export async function shapesOf(folder: string): Promise<Map<string, readonly num
     for (const entry of entries.values()) shapes.set(entry.name, entry.shape);
   }
   return shapes;
+}
+
+/** The embedded checkpoint, relative to `test/data` as the other folders here. */
+export const TINY = "../../models/tiny";
+
+const SHARED_FILES = [
+  "added_tokens.json",
+  "chat_template.json",
+  "config.json",
+  "generation_config.json",
+  "preprocessor_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+];
+
+/** A whole checkpoint folder as a list of files, which loads alike in Node and in a browser. */
+export async function checkpointFiles(folder: string): Promise<NamedBlob[]> {
+  const sharded = folder.endsWith("lmms-7b-like");
+  const own = sharded
+    ? ["model.safetensors.index.json", ...[1, 2, 3].map((i) => `model-0000${i}-of-00003.safetensors`)]
+    : ["processor_config.json", "model.safetensors"];
+  return Promise.all(
+    [...SHARED_FILES, ...own].map(async (name) => new File([new Uint8Array(await readFixture(`${folder}/${name}`))], name)),
+  );
 }
 
 /** The config files of a checkpoint folder and its shapes, as `parseConfig` takes them. */

@@ -22,3 +22,8 @@ export async function readFixture(path: string): Promise<Uint8Array> {
 export async function readFixtureJson<T>(path: string): Promise<T> {
   return JSON.parse(new TextDecoder().decode(await readFixture(path))) as T;
 }
+
+/** Reads a file anywhere in the repository, in Node and in the browser; `path` is relative to its root. */
+export function readRepositoryFile(path: string): Promise<Uint8Array> {
+  return readFixture(`../../${path}`);
+}
