@@ -3,8 +3,8 @@
 export type { CheckpointLocation } from "./io/checkpoint.js";
 export type { PictureInput, RawPixels } from "./io/picture-input.js";
 export type { LoadProgress } from "./io/weights.js";
-export { type AttentionShape, attention, type HeadColumns } from "./kernels/attention.js";
 export { argmax } from "./kernels/argmax.js";
+export { type AttentionShape, attention, type HeadColumns } from "./kernels/attention.js";
 export type { Activation, Epilogue } from "./kernels/epilogue.js";
 export { matmul } from "./kernels/matmul.js";
 export { layerNorm, rmsNorm } from "./kernels/norm.js";
@@ -28,7 +28,8 @@ export type {
   TextContent,
   VideoContent,
 } from "./models/llava-onevision/processor.js";
-export { type AnswerProgress, type GenerateOptions, Session } from "./models/session.js";
+export type { AnswerProgress } from "./models/prompt-pass.js";
+export { type GenerateOptions, Session } from "./models/session.js";
 export type { Tap } from "./models/taps.js";
 export type { AdapterFacts, OpenOptions } from "./runtime/adapter.js";
 export { Arena } from "./runtime/arena.js";

@@ -15,6 +15,8 @@ export interface AnswerTimings {
 
 export interface AnswerUsage {
   readonly promptTokens: number;
+  /** Those of the prompt whose keys and values were in the cache already. */
+  readonly reusedTokens: number;
   /** Those of the prompt that pictures and clips take. */
   readonly visualTokens: number;
   /** Passes of the vision tower. */

@@ -1,27 +1,23 @@
 import { TextStream } from "../io/detokenizer.js";
-import { argmax } from "../kernels/argmax.js";
-import type { RowPiece } from "../kernels/resample.js";
 import { KVCache } from "../layers/kv-cache.js";
 import { Arena } from "../runtime/arena.js";
-import { ContextOverflowError, DisposedError, KernelError, OptionError, throwIfAborted } from "../runtime/errors.js";
+import { DisposedError, OptionError, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
-import type { Tensor } from "../runtime/tensor.js";
 import { Answer, type AnswerPiece, type AnswerResult } from "./answer.js";
+import { room } from "./llava-onevision/context.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
-import type { ChatMessage, ImageMode, PreparedMedium, PreparedPrompt } from "./llava-onevision/processor.js";
+import type { ChatMessage, ImageMode } from "./llava-onevision/processor.js";
+import { type AnswerProgress, Held, PromptPass } from "./prompt-pass.js";
+import { Sampler } from "./sampler.js";
 import { type Tap, TapRecorder } from "./taps.js";
-
-/** Where a running answer is. */
-export interface AnswerProgress {
-  readonly stage: "vision" | "prefill" | "decode";
-  /** Tiles, rows of the prompt, or tokens. */
-  readonly done: number;
-  readonly total: number;
-}
 
 export interface GenerateOptions {
   /** Most tokens of the answer; 256 if not given, or as many as the context still holds. */
   maxNewTokens?: number;
+  /** No end token before this many tokens. */
+  minNewTokens?: number;
+  /** Above 1 makes tokens that the answer already has less likely; 1 if not given. */
+  repetitionPenalty?: number;
   imageMode?: ImageMode;
   /** "checkpoint" (the checkpoint's own chat template) or "onevision" (the text form of training). */
   template?: "checkpoint" | "onevision";
@@ -35,6 +31,8 @@ export interface GenerateOptions {
 
 const OPTIONS = [
   "maxNewTokens",
+  "minNewTokens",
+  "repetitionPenalty",
   "imageMode",
   "template",
   "orientation",
@@ -42,11 +40,10 @@ const OPTIONS = [
   "onProgress",
   "onTaps",
 ] as const satisfies readonly (keyof GenerateOptions)[];
-const DEFAULT_NEW_TOKENS = 256;
-
 /** One conversation: it owns the cache of keys and values. */
 export class Session {
   readonly #cache: KVCache;
+  readonly #held = new Held();
   #busy = false;
   #disposed = false;
 
@@ -61,15 +58,7 @@ export class Session {
    */
   generate(messages: readonly ChatMessage[], options: GenerateOptions = {}): Answer {
     checkOptions("session.generate", options, OPTIONS);
-    const { maxNewTokens } = options;
-    if (maxNewTokens !== undefined && !(Number.isInteger(maxNewTokens) && maxNewTokens > 0)) {
-      throw new OptionError({
-        where: "session.generate, maxNewTokens",
-        expected: "a whole number above 0",
-        got: String(maxNewTokens),
-        remedy: "leave it out for 256",
-      });
-    }
+    checkNumbers(options);
     if (this.#busy) {
       throw new OptionError({
         where: "session.generate",
@@ -121,37 +110,43 @@ export class Session {
     const prompt = await model.processor.prepare(messages, options);
     clock.lap("preprocess");
     const length = prompt.inputIds.length;
-    const maxNewTokens = this.#room(length, options.maxNewTokens);
+    const maxNewTokens = room(prompt, config, options.maxNewTokens);
     const taps = options.onTaps && new TapRecorder(device);
-    const during = <T>(work: () => T): T => (taps ? taps.during(work) : work());
-    const scratch = new Arena(device, "answer");
+    const owner = new Arena(device, "answer");
+    const { signal, onProgress } = options;
+    const pass = new PromptPass(model, prompt, owner, { signal, onProgress, taps });
     try {
       this.#check();
-      this.#cache.truncate(0);
+      // Taps show the whole prompt, so nothing of it may come from the cache.
+      const reused = taps ? 0 : this.#held.common(prompt, this.#cache.length);
+      this.#cache.truncate(reused);
       this.#cache.reserve(length + Math.min(maxNewTokens, 64));
-      const visual: RowPiece[] = [];
-      for (const medium of prompt.media) {
-        visual.push({ first: medium.start, tensor: await this.#see(medium, prompt, scratch, options, taps, during) });
-      }
-      await device.sync();
+      this.#held.ids = [...prompt.inputIds];
+      this.#held.media = prompt.media;
+      await pass.see(reused);
       clock.lap("vision");
-      let logits = await this.#prefill(prompt, visual, scratch, options, during);
+      let logits = await pass.prefill(reused, this.#cache);
       if (taps && options.onTaps) await options.onTaps(await taps.collect());
 
-      const allowed = Math.min(model.processor.tokenizer.size, config.text.vocabulary);
+      const sampler = new Sampler({
+        repetitionPenalty: options.repetitionPenalty ?? 1,
+        minNewTokens: options.minNewTokens ?? 0,
+        endTokens: config.endTokens,
+        allowed: Math.min(model.processor.tokenizer.size, config.text.vocabulary),
+      });
       const stream = new TextStream(model.processor.tokenizer, { skipSpecialTokens: true });
       const tokens: number[] = [];
       let text = "";
       let finishReason: AnswerResult["finishReason"] = "length";
-      const say = (piece: string, token: number | undefined): void => {
+      const say = (piece: string, token?: number): void => {
         text += piece;
         if (piece !== "" || token !== undefined) emit({ text: piece, ...(token !== undefined && { token }) });
       };
       while (tokens.length < maxNewTokens) {
-        const token = await this.#pick(logits, allowed);
+        const token = await sampler.pick(logits, tokens);
         logits.dispose();
         if (tokens.length === 0) clock.lap("prefill");
-        throwIfAborted(options.signal, "generating");
+        throwIfAborted(signal, "generating");
         this.#check();
         if (config.endTokens.includes(token)) {
           finishReason = "stop";
@@ -159,12 +154,13 @@ export class Session {
         }
         tokens.push(token);
         say(stream.push(token), token);
-        options.onProgress?.({ stage: "decode", done: tokens.length, total: maxNewTokens });
+        onProgress?.({ stage: "decode", done: tokens.length, total: maxNewTokens });
         if (tokens.length === maxNewTokens) break;
         this.#cache.reserve(this.#cache.length + 1);
-        logits = scratch.run(() => this.#step(Uint32Array.of(token), this.#cache.length, []));
+        this.#held.ids.push(token);
+        logits = owner.run(() => model.next(Uint32Array.of(token), this.#cache.length, [], this.#cache));
       }
-      say(stream.finish(), undefined);
+      say(stream.finish());
       clock.lap("decode");
       return {
         text,
@@ -173,6 +169,7 @@ export class Session {
         finishReason,
         usage: {
           promptTokens: length,
+          reusedTokens: reused,
           visualTokens: prompt.spans.reduce((sum, span) => sum + span.length, 0),
           tiles: prompt.media.reduce((sum, medium) => sum + medium.tileCount, 0),
           completionTokens: tokens.length,
@@ -181,133 +178,8 @@ export class Session {
         timings: clock.timings(),
       };
     } finally {
-      scratch.dispose();
+      owner.dispose();
     }
-  }
-
-  /** The visual tokens `[M, D]` of one medium. */
-  async #see(
-    medium: PreparedMedium,
-    prompt: PreparedPrompt,
-    owner: Arena,
-    options: GenerateOptions,
-    taps: TapRecorder | undefined,
-    during: <T>(work: () => T) => T,
-  ): Promise<Tensor> {
-    const { model } = this;
-    const { device } = model;
-    const total = prompt.media.reduce((sum, m) => sum + m.tileCount, 0);
-    const before = prompt.media.slice(0, prompt.media.indexOf(medium)).reduce((sum, m) => sum + m.tileCount, 0);
-    const tileBytes = medium.tiles.length / medium.tileCount;
-    const patches = model.config.vision.cells ** 2;
-    const features: RowPiece[] = [];
-    for (let first = 0; first < medium.tileCount; first += model.tilesPerBatch) {
-      throwIfAborted(options.signal, "vision");
-      const count = Math.min(model.tilesPerBatch, medium.tileCount - first);
-      const tiles = medium.tiles.subarray(first * tileBytes, (first + count) * tileBytes);
-      taps?.add("tiles", model.config.vision.tileSide, Promise.resolve(this.#normalised(tiles)));
-      const tensor = owner.run(() => during(() => model.project(tiles, count)));
-      features.push({ first: first * patches, tensor });
-      await device.sync();
-      this.#check();
-      options.onProgress?.({ stage: "vision", done: before + first + count, total });
-    }
-    const packed = owner.run(() => model.pack(features, medium));
-    during(() => device.tap?.("packed", packed));
-    for (const { tensor } of features) tensor.dispose();
-    return packed;
-  }
-
-  /** Runs the prompt through the decoder; the logits of its last row. */
-  async #prefill(
-    prompt: PreparedPrompt,
-    visual: readonly RowPiece[],
-    owner: Arena,
-    options: GenerateOptions,
-    during: <T>(work: () => T) => T,
-  ): Promise<Tensor> {
-    const { model } = this;
-    const ids = Uint32Array.from(prompt.inputIds);
-    for (let first = 0; ; first += model.rowsPerChunk) {
-      throwIfAborted(options.signal, "prefill");
-      const chunk = ids.subarray(first, first + model.rowsPerChunk);
-      const isLast = first + chunk.length === ids.length;
-      const logits = owner.run(() =>
-        during(() => {
-          if (isLast) return this.#step(chunk, first, visual);
-          model.device.scope(() => void model.decode(chunk, first, visual, this.#cache));
-          return undefined;
-        }),
-      );
-      if (logits) {
-        for (const { tensor } of visual) tensor.dispose();
-        return logits;
-      }
-      await model.device.sync();
-      this.#check();
-      options.onProgress?.({ stage: "prefill", done: first + chunk.length, total: ids.length });
-    }
-  }
-
-  /** Runs rows through the decoder; the logits `[1, V]` of the last. */
-  #step(ids: Uint32Array, first: number, visual: readonly RowPiece[]): Tensor {
-    const { model } = this;
-    const { device, config } = model;
-    return device.scope(() => {
-      const hidden = model.decode(ids, first, visual, this.#cache); // [T, D]
-      const last = device.empty([1, config.text.width], "f32", "last row");
-      const rowBytes = config.text.width * 4;
-      device.copy(hidden, (ids.length - 1) * rowBytes, last, 0, rowBytes);
-      return model.language.logits(last); // [1, V]
-    });
-  }
-
-  /** The most probable of the ids that the tokenizer knows. */
-  async #pick(logits: Tensor, allowed: number): Promise<number> {
-    const best = this.model.device.scope(() => argmax(logits, allowed));
-    const [token] = await best.read("u32");
-    best.dispose();
-    if (token! < allowed) return token!;
-    throw new KernelError({
-      where: "logits",
-      expected: "numbers",
-      got: "none: every one is NaN",
-      remedy: "check the checkpoint's weights; report this with the output of `ocellus doctor`",
-    });
-  }
-
-  /** Tokens that the answer may have. */
-  #room(promptTokens: number, wanted: number | undefined): number {
-    const { maxPositions } = this.model.config.text;
-    const free = maxPositions - promptTokens;
-    if (free >= (wanted ?? 1)) return wanted ?? Math.min(DEFAULT_NEW_TOKENS, free);
-    const requested = promptTokens + (wanted ?? 1);
-    throw new ContextOverflowError(
-      {
-        where: "prompt",
-        expected: `at most ${maxPositions} tokens in all`,
-        got: `${promptTokens} of the prompt and ${wanted ?? 1} of the answer`,
-        remedy:
-          free > 0 ? `ask for at most ${free} new tokens, or give fewer pictures` : "give fewer pictures or less text",
-      },
-      requested,
-      maxPositions,
-    );
-  }
-
-  /** Tiles as the vision tower sees them, `[n·3·S, S]` channel by channel. */
-  #normalised(tiles: Uint8Array): ArrayBuffer {
-    const { levels } = this.model.processor;
-    const { tileSide } = this.model.config.vision;
-    const plane = tileSide * tileSide;
-    const out = new Float32Array(tiles.length);
-    for (let i = 0; i < tiles.length; i++) {
-      const tile = Math.floor(i / (3 * plane));
-      const pixel = Math.floor((i % (3 * plane)) / 3);
-      const channel = i % 3;
-      out[(tile * 3 + channel) * plane + pixel] = levels[channel * 256 + tiles[i]!]!;
-    }
-    return out.buffer;
   }
 }
 
@@ -325,5 +197,25 @@ class Clock {
 
   timings(): AnswerResult["timings"] {
     return { ...this.#laps, total: (this.#last - this.#started) / 1000 };
+  }
+}
+
+function checkNumbers(options: GenerateOptions): void {
+  const { maxNewTokens, minNewTokens, repetitionPenalty } = options;
+  const bad = (name: string, expected: string, got: number): OptionError =>
+    new OptionError({
+      where: `session.generate, ${name}`,
+      expected,
+      got: String(got),
+      remedy: "leave it out for the default",
+    });
+  if (maxNewTokens !== undefined && !(Number.isInteger(maxNewTokens) && maxNewTokens > 0)) {
+    throw bad("maxNewTokens", "a whole number above 0", maxNewTokens);
+  }
+  if (minNewTokens !== undefined && !(Number.isInteger(minNewTokens) && minNewTokens >= 0)) {
+    throw bad("minNewTokens", "a whole number, 0 or above", minNewTokens);
+  }
+  if (repetitionPenalty !== undefined && !(repetitionPenalty > 0 && Number.isFinite(repetitionPenalty))) {
+    throw bad("repetitionPenalty", "a number above 0", repetitionPenalty);
   }
 }

@@ -59,7 +59,12 @@ describe.each(Object.entries(models))("%s", (folder, cases) => {
       const template = golden.prompt_style === "orig" ? "onevision" : "checkpoint";
 
       const prompt = await model.processor.prepare(messages, { template });
-      expect(await tileHashes(model, prompt.media)).toEqual(golden.tiles_sha256);
+      expect(
+        await tileHashes(
+          model,
+          prompt.media.flatMap((medium) => medium.segments),
+        ),
+      ).toEqual(golden.tiles_sha256);
 
       const session = model.createSession();
       let taps: Tap[] = [];
@@ -85,7 +90,9 @@ describe.each(Object.entries(models))("%s", (folder, cases) => {
 /** Reads the pictures that the messages name. */
 function withPictures(messages: GoldenCase["messages"]): Promise<ChatMessage[]> {
   const read = (path: string) => readFixture(`goldens/${path}`);
-  const part = async (part: GoldenPart): Promise<TextContent | ImageContent | { type: "video"; frames: Uint8Array[] }> => {
+  const part = async (
+    part: GoldenPart,
+  ): Promise<TextContent | ImageContent | { type: "video"; frames: Uint8Array[] }> => {
     if (part.type === "image") return { type: "image", image: await read(part.image) };
     if (part.type === "video") return { type: "video", frames: await Promise.all(part.frames.map(read)) };
     return part;

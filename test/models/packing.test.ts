@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest";
 import { type CanvasSize, planAnyres } from "../../src/io/anyres.js";
 import {
   capCells,
-  copyPairs,
   type PackingPlan,
   packImage,
   packPadImage,
@@ -51,12 +50,13 @@ function execute(plan: PackingPlan, features: (row: number) => number): number[]
   }
   const sequence = new Array<number>(plan.tokens).fill(Number.NaN);
   for (const from of ["features", "resampled", "newline"] as const) {
-    const { source, target } = copyPairs(plan, from);
-    for (let i = 0; i < source.length; i++) {
-      expect(sequence[target[i]!], `row ${target[i]} is written once`).toBeNaN();
-      const row = source[i]!;
-      if (from === "features") expect(row).toBeLessThan(plan.featureRows);
-      sequence[target[i]!] = from === "newline" ? -1 : from === "features" ? features(row) : blended[row]!;
+    for (const run of plan.copies.filter((copy) => copy.from === from)) {
+      for (let i = 0; i < run.count; i++) {
+        const [row, at] = [run.sourceRow + i, run.targetRow + i];
+        expect(sequence[at], `row ${at} is written once`).toBeNaN();
+        if (from === "features") expect(row).toBeLessThan(plan.featureRows);
+        sequence[at] = from === "newline" ? -1 : from === "features" ? features(row) : blended[row]!;
+      }
     }
   }
   expect(sequence.some(Number.isNaN)).toBe(false);

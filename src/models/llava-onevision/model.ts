@@ -14,7 +14,7 @@ import { Session } from "../session.js";
 import { SigLIP } from "../siglip.js";
 import { type LlavaOneVisionConfig, parseConfig } from "./config.js";
 import { packFeatures } from "./encode.js";
-import { type PreparedMedium, Processor } from "./processor.js";
+import { Processor, type Segment } from "./processor.js";
 import { ChatTemplate, placeholderIds } from "./prompt.js";
 
 export interface LoadOptions {
@@ -112,9 +112,9 @@ export class LlavaOneVision {
     });
   }
 
-  /** The visual tokens `[M, D]` of a medium from its projected features. */
-  pack(features: readonly RowPiece[], medium: PreparedMedium): Tensor {
-    return this.device.scope(() => packFeatures(features, this.newline, medium.plan));
+  /** The visual tokens `[M, D]` of a segment from its projected features. */
+  pack(features: readonly RowPiece[], segment: Segment): Tensor {
+    return this.device.scope(() => packFeatures(features, this.newline, segment.plan));
   }
 
   /**
@@ -136,6 +136,18 @@ export class LlavaOneVision {
       }
       device.tap?.("embeddings", x);
       return this.language.forward(x, cache);
+    });
+  }
+
+  /** `decode`, then the logits `[1, V]` of its last row. */
+  next(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache): Tensor {
+    const { device } = this;
+    const rowBytes = this.config.text.width * 4;
+    return device.scope(() => {
+      const hidden = this.decode(ids, first, visual, cache); // [T, D]
+      const last = device.empty([1, this.config.text.width], "f32", "last row");
+      device.copy(hidden, (ids.length - 1) * rowBytes, last, 0, rowBytes);
+      return this.language.logits(last); // [1, V]
     });
   }
 

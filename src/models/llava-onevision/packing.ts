@@ -245,10 +245,10 @@ export function packPadImage(cells: number): PackingPlan {
 }
 
 /**
- * Row plan of a video: features `[frames · cells², D]` in time order, each frame pooled bilinearly to ⌈cells/2⌉² rows,
- * one newline at the end. Throws MediaError without a frame.
+ * Row plan of a video or a run of its frames: features `[frames · cells², D]` in time order, each frame pooled bilinearly
+ * to ⌈cells/2⌉² rows, and one newline after the last frame of the video (`ends`). Throws MediaError without a frame.
  */
-export function packVideo(frames: number, cells: number): PackingPlan {
+export function packVideo(frames: number, cells: number, ends = true): PackingPlan {
   if (!Number.isInteger(frames) || frames < 1) {
     throw new MediaError({
       where: "video",
@@ -266,31 +266,12 @@ export function packVideo(frames: number, cells: number): PackingPlan {
     fillResample(resample, frame * side * side, axis, axis, (y, x) => base + y * cells + x);
   }
   return {
-    tokens: rows + 1,
+    tokens: ends ? rows + 1 : rows,
     featureRows: frames * cells * cells,
     resample,
     copies: [
       { from: "resampled", sourceRow: 0, targetRow: 0, count: rows },
-      { from: "newline", sourceRow: 0, targetRow: rows, count: 1 },
+      ...(ends ? [{ from: "newline" as const, sourceRow: 0, targetRow: rows, count: 1 }] : []),
     ],
   };
-}
-
-/**
- * The copies from one source as row pairs, for a kernel that copies all of them in one dispatch:
- * row `source[i]` goes to row `target[i]` of the packed sequence.
- */
-export function copyPairs(plan: PackingPlan, from: CopyRun["from"]): { source: Uint32Array; target: Uint32Array } {
-  const runs = plan.copies.filter((run) => run.from === from);
-  const total = runs.reduce((sum, run) => sum + run.count, 0);
-  const source = new Uint32Array(total);
-  const target = new Uint32Array(total);
-  let at = 0;
-  for (const run of runs) {
-    for (let i = 0; i < run.count; i++, at++) {
-      source[at] = run.sourceRow + i;
-      target[at] = run.targetRow + i;
-    }
-  }
-  return { source, target };
 }

@@ -47,16 +47,31 @@ export interface ProcessorOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Tiles and how their features become visual tokens: a whole picture, or a run of a clip's frames. */
+export interface Segment {
+  /** `[N, S, S, 3]` RGB8 */
+  readonly tiles: Uint8Array;
+  readonly tileCount: number;
+  readonly plan: PackingPlan;
+}
+
 /** One picture or clip, ready for the GPU. */
 export interface PreparedMedium {
-  kind: "image" | "video";
-  /** `[N, S, S, 3]` RGB8 */
-  tiles: Uint8Array;
-  tileCount: number;
-  plan: PackingPlan;
+  readonly kind: "image" | "video";
+  readonly segments: readonly Segment[];
+  readonly tileCount: number;
+  /** Visual tokens. */
+  readonly tokens: number;
+  /** Hash of the tiles: equal keys have equal visual tokens. */
+  readonly key: string;
   /** Row of the sequence at which its visual tokens begin. */
-  start: number;
+  readonly start: number;
 }
+
+type UnplacedMedium = Omit<PreparedMedium, "start">;
+
+/** Frames of a clip whose visual tokens are made at once; they stay within a binding even at the largest widths. */
+const FRAMES_A_SEGMENT = 32;
 
 /** A prompt, ready for the GPU. */
 export interface PreparedPrompt extends ExpandedPrompt {
@@ -82,57 +97,61 @@ export class Processor {
     const images = parts.filter((part) => part.type === "image").length;
     const mode =
       !options.imageMode || options.imageMode === "auto" ? (images > 1 ? "pad" : "anyres") : options.imageMode;
-    const prepared: Omit<PreparedMedium, "start">[] = [];
+    const prepared: UnplacedMedium[] = [];
     for (const part of parts) {
       throwIfAborted(options.signal, "preparing the prompt");
       const label = `${part.type} ${prepared.filter((m) => m.kind === part.type).length + 1}`;
       prepared.push(
         part.type === "image"
-          ? this.#image(await readPicture(required(part.image, label, "image"), label, options), mode)
+          ? await this.#image(await readPicture(required(part.image, label, "image"), label, options), mode)
           : await this.#video(required(part.frames, label, "frames"), label, options),
       );
     }
-    const media = prepared.map(({ kind, plan }) => ({ kind, tokens: plan.tokens }));
+    const media = prepared.map(({ kind, tokens }) => ({ kind, tokens }));
     const expanded = expandPrompt(text, media, this.tokenizer, this.placeholders);
     return { ...expanded, text, media: inSequence(expanded, prepared) };
   }
 
-  #image(picture: Picture, mode: "anyres" | "pad"): Omit<PreparedMedium, "start"> {
+  #image(picture: Picture, mode: "anyres" | "pad"): Promise<UnplacedMedium> {
     const { vision, grids, maxTiles } = this.config;
     const { tileSide, cells } = vision;
     if (mode === "pad") {
-      return { kind: "image", tiles: padTile(picture, tileSide, this.#fill), tileCount: 1, plan: packPadImage(cells) };
+      const tiles = padTile(picture, tileSide, this.#fill);
+      return medium("image", [{ tiles, tileCount: 1, plan: packPadImage(cells) }]);
     }
     const plan = planAnyres(picture.width, picture.height, grids, tileSide);
     const packing = planImage(picture.width, picture.height, plan, cells, maxTiles);
-    const tileCount = 1 + plan.columns * plan.rows;
-    return {
-      kind: "image",
-      tiles: cutTiles(picture, plan, tileSide),
-      tileCount,
-      plan: packImage(packing, plan, cells),
-    };
+    const tiles = cutTiles(picture, plan, tileSide);
+    return medium("image", [{ tiles, tileCount: 1 + plan.columns * plan.rows, plan: packImage(packing, plan, cells) }]);
   }
 
-  async #video(
-    frames: readonly PictureInput[],
-    label: string,
-    options: ProcessorOptions,
-  ): Promise<Omit<PreparedMedium, "start">> {
+  async #video(frames: readonly PictureInput[], label: string, options: ProcessorOptions): Promise<UnplacedMedium> {
     const { tileSide, cells } = this.config.vision;
-    const tileBytes = tileSide * tileSide * 3;
-    const plan = packVideo(frames.length, cells);
-    const tiles = new Uint8Array(frames.length * tileBytes);
-    for (const [i, frame] of frames.entries()) {
-      const picture = await readPicture(frame, `${label}, frame ${i + 1}`, options);
-      tiles.set(frameTile(picture, tileSide), i * tileBytes);
+    const tiles: Uint8Array[] = [];
+    for (const frame of frames) {
+      const picture = await readPicture(frame, `${label}, frame ${tiles.length + 1}`, options);
+      tiles.push(frameTile(picture, tileSide));
     }
-    return { kind: "video", tiles, tileCount: frames.length, plan };
+    return clip(tiles, cells);
   }
 
   /** Grey of the borders in pad mode: the mean pixel. */
   get #fill(): number {
     return Math.trunc(255 * this.config.imageMean[0]);
+  }
+
+  /** Tiles `[n, S, S, 3]` as the vision tower sees them: `[n, 3, S, S]` f32. */
+  normalised(tiles: Uint8Array): ArrayBuffer {
+    const { levels } = this;
+    const plane = this.config.vision.tileSide ** 2;
+    const out = new Float32Array(tiles.length);
+    for (let i = 0; i < tiles.length; i++) {
+      const tile = Math.floor(i / (3 * plane));
+      const pixel = Math.floor((i % (3 * plane)) / 3);
+      const channel = i % 3;
+      out[(tile * 3 + channel) * plane + pixel] = levels[channel * 256 + tiles[i]!]!;
+    }
+    return out.buffer;
   }
 
   /** `[3, 256]`: the normalised value of every level, rounded as float32 arithmetic rounds it. */
@@ -149,8 +168,42 @@ export class Processor {
   }
 }
 
+/** A clip from its frames' tiles, in runs. */
+function clip(tiles: readonly Uint8Array[], cells: number): Promise<UnplacedMedium> {
+  const segments: Segment[] = [];
+  for (let first = 0; first === 0 || first < tiles.length; first += FRAMES_A_SEGMENT) {
+    const run = tiles.slice(first, first + FRAMES_A_SEGMENT);
+    const plan = packVideo(run.length, cells, first + run.length === tiles.length);
+    segments.push({ tiles: joined(run), tileCount: run.length, plan });
+  }
+  return medium("video", segments);
+}
+
+async function medium(kind: "image" | "video", segments: Segment[]): Promise<UnplacedMedium> {
+  const digests = await Promise.all(
+    segments.map(({ tiles }) => crypto.subtle.digest("SHA-256", tiles as Uint8Array<ArrayBuffer>)),
+  );
+  const tokens = segments.reduce((sum, { plan }) => sum + plan.tokens, 0);
+  const tileCount = segments.reduce((sum, segment) => sum + segment.tileCount, 0);
+  const hash = digests.map((digest) =>
+    Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join(""),
+  );
+  // The number of tokens tells a square of one tile from the same tile cut out of a larger picture.
+  return { kind, segments, tileCount, tokens, key: `${kind} ${tokens} ${hash.join(" ")}` };
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
 /** The media in the order of their spans. */
-function inSequence(expanded: ExpandedPrompt, prepared: readonly Omit<PreparedMedium, "start">[]): PreparedMedium[] {
+function inSequence(expanded: ExpandedPrompt, prepared: readonly UnplacedMedium[]): PreparedMedium[] {
   const byKind = {
     image: prepared.filter((medium) => medium.kind === "image"),
     video: prepared.filter((medium) => medium.kind === "video"),

@@ -1,0 +1,55 @@
+/**
+ * The edit list of a track: which samples are shown, and when. Times of samples are in units of the track's timescale,
+ * durations of edits in units of the movie's. Source: ISO/IEC 14496-12, section 8.6.6.
+ */
+
+/** One edit: shows `durationTicks` (movie timescale) of the track from `mediaTime` (track timescale) on. */
+export interface Edit {
+  /** 0 means "to the end of the track": files with fragments do not know their length. */
+  durationTicks: number;
+  /** -1 shows nothing for the duration. */
+  mediaTime: number;
+  /** 0 holds one picture for the duration; any other rate counts as 1, as in the reference. */
+  rate: number;
+}
+
+export interface Timescales {
+  /** Ticks a second of the track and of the movie. */
+  track: number;
+  movie: number;
+}
+
+/** A sample on display: its place in decode order and the second at which it appears. */
+export interface ShownSample {
+  sample: number;
+  timestampSeconds: number;
+}
+
+/**
+ * The samples on display in the order of time. `times` are composition times, in the order of decoding; samples whose
+ * time is NaN cannot be decoded and are never shown. Without edits every sample is shown at its own time.
+ */
+export function applyEdits(times: readonly number[], edits: readonly Edit[], scales: Timescales): ShownSample[] {
+  const byTime = times.map((_, sample) => sample).filter((sample) => !Number.isNaN(times[sample]!));
+  // Equal times keep the order of decoding.
+  byTime.sort((a, b) => times[a]! - times[b]! || a - b);
+  if (edits.length === 0) {
+    return byTime.map((sample) => ({ sample, timestampSeconds: times[sample]! / scales.track }));
+  }
+  const shown: ShownSample[] = [];
+  let startSeconds = 0;
+  for (const { durationTicks, mediaTime, rate } of edits) {
+    const seconds = durationTicks / scales.movie;
+    if (mediaTime >= 0) {
+      const endTime = durationTicks === 0 ? Number.POSITIVE_INFINITY : mediaTime + seconds * scales.track;
+      const inside = byTime.filter((sample) => times[sample]! >= mediaTime && times[sample]! < endTime);
+      const held = rate === 0 ? byTime.filter((sample) => times[sample]! <= mediaTime).slice(-1) : undefined;
+      for (const sample of held ?? inside) {
+        const after = held ? 0 : (times[sample]! - mediaTime) / scales.track;
+        shown.push({ sample, timestampSeconds: startSeconds + after });
+      }
+    }
+    startSeconds += seconds;
+  }
+  return shown;
+}
