@@ -1,11 +1,11 @@
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { LOAD_QUAD, PANEL, type PackedMatrix } from "./packed.js";
+import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix } from "./packed.js";
 
 export const gatherKernel = new Kernel(
   "gather",
   `
-struct Params { rows: u32, width: u32, quads: u32, first: u32, count: u32 }
+struct Params { rows: u32, width: u32, quads: u32, groups: u32, first: u32, count: u32 }
 @group(0) @binding(0) var<storage, read> ids: array<u32>;      // [rows]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [rows, width]
 
@@ -16,12 +16,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (quad >= params.quads || ids[id.y] < params.first) { return; }
   let entry = ids[id.y] - params.first;
   if (entry >= params.count) { return; }
-  let e = load(((entry / PANEL) * params.quads + quad) * PANEL, entry % PANEL);
+  let group = entry / PANEL * params.groups + quad / GROUP;
+  let e = load(group, quad % GROUP, entry % PANEL, scaleOf(group, entry % PANEL));
   let at = id.y * params.width + quad * 4u;
   for (var i = 0u; i < min(4u, params.width - quad * 4u); i++) { y[at + i] = e[i]; }
 }
 `,
-  { LANES: 64, PANEL },
+  { LANES: 64, PANEL, GROUP },
 );
 
 /** Rows of a packed table by number: ids `[T]` u32, table `[V, D]`, result `[T, D]` f32. Ids not below V leave their row undefined. */
@@ -34,7 +35,7 @@ export function gather(ids: Tensor, table: PackedMatrix, label: string): Tensor 
     ids.device.run(
       kernel,
       { ids, weights: block.tensor, y },
-      { rows, width, quads: table.quads, first: block.firstColumn, count: block.columns },
+      { rows, width, quads: table.quads, groups: table.groups, first: block.firstColumn, count: block.columns },
       [Math.ceil(table.quads / gatherKernel.constants.LANES), rows],
     );
   }

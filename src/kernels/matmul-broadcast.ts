@@ -1,5 +1,5 @@
 import { Kernel } from "../runtime/kernel.js";
-import { PANEL } from "./packed.js";
+import { GROUP, PANEL } from "./packed.js";
 
 /**
  * The matrix product for adapters whose subgroups have few lanes and run on the CPU; called by `matmul`.
@@ -11,7 +11,7 @@ import { PANEL } from "./packed.js";
 export const matmulBroadcastKernel = new Kernel(
   "matmulBroadcast",
   `
-struct Params { rows: u32, quads: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
 
@@ -37,7 +37,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let width = params.quads;
   let first = group.x * 4u * LANES;
   let inPanel = first % PANEL + lane;
-  var base = first / PANEL * params.quads * PANEL;
+  let start = first / PANEL * params.groups;
   let last = params.rows - 1u;
   let xa = min(row + lane, last) * width;
   let xb = min(row + lane + LANES, last) * width;
@@ -47,10 +47,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var s4 = vec4f(); var s5 = vec4f(); var s6 = vec4f(); var s7 = vec4f();
   var s8 = vec4f(); var s9 = vec4f(); var s10 = vec4f(); var s11 = vec4f();
   var s12 = vec4f(); var s13 = vec4f(); var s14 = vec4f(); var s15 = vec4f();
+  var c0 = vec2f(); var c1 = vec2f(); var c2 = vec2f(); var c3 = vec2f();
   for (var k = 0u; k < width; k++) {
+    let block = start + k / GROUP;
+    if (k % GROUP == 0u) {
+      c0 = scaleOf(block, inPanel);
+      c1 = scaleOf(block, inPanel + LANES);
+      c2 = scaleOf(block, inPanel + 2u * LANES);
+      c3 = scaleOf(block, inPanel + 3u * LANES);
+    }
+    let quad = k % GROUP;
     let w = transpose(mat4x4f(
-      load(base, inPanel), load(base, inPanel + LANES), load(base, inPanel + 2u * LANES), load(base, inPanel + 3u * LANES)));
-    base += PANEL;
+      load(block, quad, inPanel, c0), load(block, quad, inPanel + LANES, c1),
+      load(block, quad, inPanel + 2u * LANES, c2), load(block, quad, inPanel + 3u * LANES, c3)));
     let va = x[xa + k];
     let vb = x[xb + k];
     if (LANES == 4u) {
@@ -110,6 +119,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   put(s15, row + 15u, local);
 }
 `,
-  { PANEL, ROWS: 16, LANES: 8 },
+  { PANEL, GROUP, ROWS: 16, LANES: 8 },
   ["enable subgroups;"],
 );

@@ -6,13 +6,13 @@ import { type Epilogue, epilogueHeader, epilogueTensors } from "./epilogue.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matvecKernel } from "./matvec.js";
 import { matvecBroadcastKernel } from "./matvec-broadcast.js";
-import { LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
+import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
 import { padRows } from "./pad-rows.js";
 
 export const matmulKernel = new Kernel(
   "matmul",
   `
-struct Params { rows: u32, quads: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
 
@@ -27,6 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let row = group.y * ROWS;
   let last = params.rows - 1u;
   let width = params.quads;
+  var scale = vec2f();
   let x0 = row * width;
   let x1 = min(row + 1u, last) * width;
   let x2 = min(row + 2u, last) * width;
@@ -37,9 +38,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let x7 = min(row + 7u, last) * width;
   var s0 = 0.0; var s1 = 0.0; var s2 = 0.0; var s3 = 0.0;
   var s4 = 0.0; var s5 = 0.0; var s6 = 0.0; var s7 = 0.0;
-  var base = group.x * params.quads * PANEL;
   for (var k = 0u; k < width; k++) {
-    let w = load(base, lane);
+    let block = group.x * params.groups + k / GROUP;
+    if (k % GROUP == 0u) { scale = scaleOf(block, lane); }
+    let w = load(block, k % GROUP, lane, scale);
     s0 += dot(x[x0 + k], w);
     s1 += dot(x[x1 + k], w);
     s2 += dot(x[x2 + k], w);
@@ -48,7 +50,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     s5 += dot(x[x5 + k], w);
     s6 += dot(x[x6 + k], w);
     s7 += dot(x[x7 + k], w);
-    base += PANEL;
   }
   let local = group.x * PANEL + lane;
   if (local >= params.columns) { return; }
@@ -63,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   put(s7, row + 7u, column);
 }
 `,
-  { PANEL, ROWS: 8 },
+  { PANEL, GROUP, ROWS: 8 },
 );
 
 /**
@@ -72,7 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
  */
 export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}, label = weights.label): Tensor {
   const [rows, width] = [x.length / x.size(-1), x.size(-1)];
-  if (width !== weights.inner && width !== weights.paddedInner) {
+  if (width !== weights.inner) {
     throw new ShapeError({
       where: `matmul ${weights.label}, tensor ${x.label}`,
       expected: `rows of ${weights.inner}`,
@@ -83,7 +84,7 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
   epilogue.bias?.expect([weights.columns], `matmul ${weights.label}, bias`);
   epilogue.residual?.expect([-1, weights.columns], `matmul ${weights.label}, residual`);
   const { device } = x;
-  const padded = width % QUAD === 0 ? x : padRows(x, weights.paddedInner);
+  const padded = width % QUAD === 0 ? x : padRows(x, weights.quads * QUAD);
   const y = device.empty([...x.shape.slice(0, -1), weights.columns], "f32", label);
   const { kernel: chosen, rowsAGroup, columnsAGroup } = choose(rows, device.facts);
   const kernel = chosen.variant({}, LOAD_QUAD[weights.type], ...epilogueHeader(epilogue));
@@ -94,6 +95,7 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
       {
         rows,
         quads: weights.quads,
+        groups: weights.groups,
         columns: block.columns,
         firstColumn: block.firstColumn,
         stride: weights.columns,

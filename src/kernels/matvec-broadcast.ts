@@ -1,5 +1,5 @@
 import { Kernel } from "../runtime/kernel.js";
-import { PANEL } from "./packed.js";
+import { GROUP, PANEL } from "./packed.js";
 
 /**
  * The matrix product for one row where subgroups have few lanes and run on the CPU; called by `matmul`.
@@ -10,42 +10,53 @@ import { PANEL } from "./packed.js";
 export const matvecBroadcastKernel = new Kernel(
   "matvecBroadcast",
   `
-struct Params { rows: u32, quads: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;      // [quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [stride]
 
-// Four columns' products with one quad of the row; quads beyond the last have zeros in v and read the last weights again.
-fn products(v: vec4f, base: u32, lane: u32) -> vec4f {
+// Four columns' products with one quad of the row.
+fn products(v: vec4f, group: u32, quad: u32, lane: u32, s0: vec2f, s1: vec2f, s2: vec2f, s3: vec2f) -> vec4f {
   return vec4f(
-    dot(v, load(base, lane)),
-    dot(v, load(base, lane + LANES)),
-    dot(v, load(base, lane + 2u * LANES)),
-    dot(v, load(base, lane + 3u * LANES)));
+    dot(v, load(group, quad, lane, s0)),
+    dot(v, load(group, quad, lane + LANES, s1)),
+    dot(v, load(group, quad, lane + 2u * LANES, s2)),
+    dot(v, load(group, quad, lane + 3u * LANES, s3)));
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let first = group.x * 4u * LANES;
   let inPanel = first % PANEL + lane;
-  let start = first / PANEL * params.quads * PANEL;
-  let last = start + (params.quads - 1u) * PANEL;
-  var base = start;
+  let start = first / PANEL * params.groups;
   var sa = vec4f();
   var sb = vec4f();
-  for (var quad = 0u; quad < params.quads; quad += LANES) {
+  for (var g = 0u; g < params.groups; g++) {
+    let block = start + g;
+    let s0 = scaleOf(block, inPanel);
+    let s1 = scaleOf(block, inPanel + LANES);
+    let s2 = scaleOf(block, inPanel + 2u * LANES);
+    let s3 = scaleOf(block, inPanel + 3u * LANES);
+    // Quads beyond the last are zeros here, so the weights' padding does not count.
+    let quad = g * GROUP + lane;
     var v = vec4f();
-    if (quad + lane < params.quads) { v = x[quad + lane]; }
-    sa += products(subgroupBroadcast(v, 0u), base, inPanel);
-    sb += products(subgroupBroadcast(v, 1u), min(base + PANEL, last), inPanel);
-    sa += products(subgroupBroadcast(v, 2u), min(base + 2u * PANEL, last), inPanel);
-    sb += products(subgroupBroadcast(v, 3u), min(base + 3u * PANEL, last), inPanel);
+    var u = vec4f();
+    if (quad < params.quads) { v = x[quad]; }
+    if (LANES == 4u && quad + 4u < params.quads) { u = x[quad + 4u]; }
+    sa += products(subgroupBroadcast(v, 0u), block, 0u, inPanel, s0, s1, s2, s3);
+    sb += products(subgroupBroadcast(v, 1u), block, 1u, inPanel, s0, s1, s2, s3);
+    sa += products(subgroupBroadcast(v, 2u), block, 2u, inPanel, s0, s1, s2, s3);
+    sb += products(subgroupBroadcast(v, 3u), block, 3u, inPanel, s0, s1, s2, s3);
     if (LANES == 8u) {
-      sa += products(subgroupBroadcast(v, 4u), min(base + 4u * PANEL, last), inPanel);
-      sb += products(subgroupBroadcast(v, 5u), min(base + 5u * PANEL, last), inPanel);
-      sa += products(subgroupBroadcast(v, 6u), min(base + 6u * PANEL, last), inPanel);
-      sb += products(subgroupBroadcast(v, 7u), min(base + 7u * PANEL, last), inPanel);
+      sa += products(subgroupBroadcast(v, 4u), block, 4u, inPanel, s0, s1, s2, s3);
+      sb += products(subgroupBroadcast(v, 5u), block, 5u, inPanel, s0, s1, s2, s3);
+      sa += products(subgroupBroadcast(v, 6u), block, 6u, inPanel, s0, s1, s2, s3);
+      sb += products(subgroupBroadcast(v, 7u), block, 7u, inPanel, s0, s1, s2, s3);
+    } else {
+      sa += products(subgroupBroadcast(u, 0u), block, 4u, inPanel, s0, s1, s2, s3);
+      sb += products(subgroupBroadcast(u, 1u), block, 5u, inPanel, s0, s1, s2, s3);
+      sa += products(subgroupBroadcast(u, 2u), block, 6u, inPanel, s0, s1, s2, s3);
+      sb += products(subgroupBroadcast(u, 3u), block, 7u, inPanel, s0, s1, s2, s3);
     }
-    base += LANES * PANEL;
   }
   let sums = sa + sb;
   for (var j = 0u; j < 4u; j++) {
@@ -57,6 +68,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   }
 }
 `,
-  { PANEL, LANES: 8 },
+  { PANEL, GROUP, LANES: 8 },
   ["enable subgroups;"],
 );

@@ -1,11 +1,11 @@
 import { Kernel } from "../runtime/kernel.js";
-import { PANEL } from "./packed.js";
+import { GROUP, PANEL } from "./packed.js";
 
 /** The matrix product for one row: each workgroup one panel, its slices share the inner length. Called by `matmul`. */
 export const matvecKernel = new Kernel(
   "matvec",
   `
-struct Params { rows: u32, quads: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;      // [quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [stride]
 var<workgroup> sums: array<f32, PANEL * SLICES>;
@@ -14,8 +14,11 @@ var<workgroup> sums: array<f32, PANEL * SLICES>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let lane = local.x;
   var sum = 0.0;
-  for (var quad = local.y; quad < params.quads; quad += SLICES) {
-    sum += dot(x[quad], load((group.x * params.quads + quad) * PANEL, lane));
+  for (var g = local.y; g < params.groups; g += SLICES) {
+    let block = group.x * params.groups + g;
+    let scale = scaleOf(block, lane);
+    let first = g * GROUP;
+    for (var j = 0u; j < min(GROUP, params.quads - first); j++) { sum += dot(x[first + j], load(block, j, lane, scale)); }
   }
   sums[local.y * PANEL + lane] = sum;
   workgroupBarrier();
@@ -26,5 +29,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   y[column] = finish(sum, 0u, column, params.stride, params.residualRows);
 }
 `,
-  { PANEL, SLICES: 8 },
+  { PANEL, GROUP, SLICES: 8 },
 );

@@ -1,17 +1,27 @@
 import type { Device } from "../runtime/device.js";
-import { type DType, roundUp } from "../runtime/dtype.js";
 import { LimitError } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
 
-/** How the elements of a packed matrix are held. */
-export type WeightType = "f32" | "f16" | "bf16";
+/** How the elements of a packed matrix are held: as floats, or in 8 or 4 bits with a scale for each 32 of them. */
+export type WeightType = "f32" | "f16" | "bf16" | "q8" | "q4";
 
-/** Columns of a panel: a workgroup's lanes each own one. */
+/** Columns of a panel: a workgroup's lanes each own one or a few. */
 export const PANEL = 32;
-/** Consecutive inner elements that one lane loads at once. */
+/** Consecutive inner elements that make a `vec4`. */
 export const QUAD = 4;
+/** Quads of a group: 32 inner elements, which share a scale in the quantised types. */
+export const GROUP = 8;
 
-/** A run of a matrix's output columns in one buffer: panels × octs × PANEL lanes × 8 elements. */
+/** `u32` words of one group of a panel. */
+const GROUP_WORDS: Record<WeightType, number> = {
+  f32: GROUP * QUAD * PANEL,
+  f16: (GROUP * QUAD * PANEL) / 2,
+  bf16: (GROUP * QUAD * PANEL) / 2,
+  q8: GROUP * PANEL + PANEL / 2,
+  q4: (GROUP / 2) * PANEL + PANEL,
+};
+
+/** A run of a matrix's output columns in one buffer: panels × groups × words of a group. */
 export interface PackedBlock {
   readonly tensor: Tensor;
   readonly firstColumn: number;
@@ -19,9 +29,10 @@ export interface PackedBlock {
 }
 
 /**
- * A weight matrix `[columns, inner]` in the order the matmul kernels read it: panels of 32 output columns, in a panel
- * quads of 4 consecutive inner elements, in a quad lane after lane: a `vec4` of f32, or two `u32` of 16-bit pairs. Padded with
- * zeros to whole quads. Split into blocks of whole panels so that no binding is over the limit.
+ * A weight matrix `[columns, inner]` in the order the kernels read it: panels of 32 output columns, in a panel groups of 32
+ * consecutive inner elements, in a group quads of 4, in a quad lane after lane. A quad is a `vec4` of f32, two words of
+ * 16-bit pairs, a word of bytes, or half a word of nibbles; a quantised group ends with its scales. Padded with zeros to
+ * whole groups. Split into blocks of whole panels so that no binding is over the limit.
  */
 export class PackedMatrix {
   constructor(
@@ -32,35 +43,33 @@ export class PackedMatrix {
     readonly blocks: readonly PackedBlock[],
   ) {}
 
+  /** Quads of a row, the last one padded. */
   get quads(): number {
     return Math.ceil(this.inner / QUAD);
   }
 
-  /** Width of the rows the matmul reads: `inner` with its padding. */
-  get paddedInner(): number {
-    return this.quads * QUAD;
+  get groups(): number {
+    return Math.ceil(this.quads / GROUP);
   }
 
   static allocate(device: Device, columns: number, inner: number, type: WeightType, label: string): PackedMatrix {
-    const quads = Math.ceil(inner / QUAD);
-    const panelBytes = quads * QUAD * PANEL * (type === "f32" ? 4 : 2);
+    const panelWords = Math.ceil(inner / QUAD / GROUP) * GROUP_WORDS[type];
     const limit = Math.min(device.facts.maxBindingBytes, device.facts.maxBufferBytes);
-    const panelsABlock = Math.floor(limit / panelBytes);
+    const panelsABlock = Math.floor(limit / (panelWords * 4));
     if (panelsABlock === 0) {
       throw new LimitError({
         where: `matrix ${label} [${columns}, ${inner}]`,
         expected: `${PANEL} columns to fit ${limit} bytes`,
-        got: `${panelBytes} bytes`,
-        remedy: "use an adapter with larger bindings",
+        got: `${panelWords * 4} bytes`,
+        remedy: "use an adapter with larger bindings, or fewer bits a weight",
       });
     }
     const panels = Math.ceil(columns / PANEL);
     const blocks: PackedBlock[] = [];
     for (let first = 0; first < panels; first += panelsABlock) {
       const count = Math.min(panelsABlock, panels - first);
-      const dtype: DType = type;
       blocks.push({
-        tensor: device.empty([count, quads, PANEL, QUAD], dtype, panels > count ? `${label}#${blocks.length}` : label),
+        tensor: device.empty([count, panelWords], "u32", panels > count ? `${label}#${blocks.length}` : label),
         firstColumn: first * PANEL,
         columns: Math.min(count * PANEL, columns - first * PANEL),
       });
@@ -70,25 +79,51 @@ export class PackedMatrix {
 
   /** Bytes on the adapter. */
   get sizeBytes(): number {
-    return this.blocks.reduce((sum, block) => sum + roundUp(block.tensor.sizeBytes, 4), 0);
+    return this.blocks.reduce((sum, block) => sum + block.tensor.sizeBytes, 0);
   }
 }
 
-/** WGSL that loads a lane's quad; `base` counts quads × PANEL from the start of the block. Binding 1. */
+/**
+ * WGSL that reads a packed block, binding 1. `group` counts groups from the start of the block.
+ * `scaleOf(group, lane)` is to be read once a group and handed to `load(group, quad, lane, scale)`.
+ */
 export const LOAD_QUAD: Record<WeightType, string> = {
   f32: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>;  // [panels, quads, PANEL]
-fn load(base: u32, lane: u32) -> vec4f { return weights[base + lane]; }`,
+@group(0) @binding(1) var<storage, read> weights: array<vec4f>;  // [panels, groups, GROUP, PANEL]
+fn scaleOf(group: u32, lane: u32) -> vec2f { return vec2f(); }
+fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f { return weights[(group * GROUP + quad) * PANEL + lane]; }`,
   f16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec2u>;  // [panels, quads, PANEL]
-fn load(base: u32, lane: u32) -> vec4f {
-  let w = weights[base + lane];
+@group(0) @binding(1) var<storage, read> weights: array<vec2u>;  // [panels, groups, GROUP, PANEL]
+fn scaleOf(group: u32, lane: u32) -> vec2f { return vec2f(); }
+fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
+  let w = weights[(group * GROUP + quad) * PANEL + lane];
   return vec4f(unpack2x16float(w.x), unpack2x16float(w.y));
 }`,
   bf16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec2u>;  // [panels, quads, PANEL]
-fn load(base: u32, lane: u32) -> vec4f {
-  let w = weights[base + lane];
+@group(0) @binding(1) var<storage, read> weights: array<vec2u>;  // [panels, groups, GROUP, PANEL]
+fn scaleOf(group: u32, lane: u32) -> vec2f { return vec2f(); }
+fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
+  let w = weights[(group * GROUP + quad) * PANEL + lane];
   return bitcast<vec4f>(vec4u(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u));
+}`,
+  // Bytes are stored with 128 added, so that they widen without a sign.
+  q8: `
+@group(0) @binding(1) var<storage, read> weights: array<u32>;  // [panels, groups, (GROUP + 1/2) * PANEL]
+const WORDS = GROUP * PANEL + PANEL / 2u;
+fn scaleOf(group: u32, lane: u32) -> vec2f {
+  let scale = unpack2x16float(weights[group * WORDS + GROUP * PANEL + lane / 2u])[lane % 2u];
+  return vec2f(scale, -128.0 * scale);
+}
+fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
+  let w = weights[group * WORDS + quad * PANEL + lane];
+  return vec4f(vec4i((vec4u(w) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u))) * scale.x + scale.y;
+}`,
+  q4: `
+@group(0) @binding(1) var<storage, read> weights: array<u32>;  // [panels, groups, (GROUP/2 + 1) * PANEL]
+const WORDS = (GROUP / 2u + 1u) * PANEL;
+fn scaleOf(group: u32, lane: u32) -> vec2f { return unpack2x16float(weights[group * WORDS + GROUP / 2u * PANEL + lane]); }
+fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
+  let w = weights[group * WORDS + quad / 2u * PANEL + lane] >> (16u * (quad % 2u));
+  return vec4f(vec4i((vec4u(w) >> vec4u(0u, 4u, 8u, 12u)) & vec4u(15u))) * scale.x + scale.y;
 }`,
 };

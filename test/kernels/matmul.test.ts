@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { gather } from "../../src/kernels/gather.js";
 import { matmul } from "../../src/kernels/matmul.js";
-import { pack } from "../../src/kernels/pack.js";
-import { PackedMatrix, type WeightType } from "../../src/kernels/packed.js";
+import { pack, packMatrix, type SourceType } from "../../src/kernels/pack.js";
+import { PackedMatrix } from "../../src/kernels/packed.js";
 import type { Device } from "../../src/runtime/device.js";
 import { widenBF16, widenF16 } from "../../src/runtime/dtype.js";
 import { matmul as reference } from "../reference/matmul.js";
@@ -10,7 +11,7 @@ import { FEATURES, result, useDevice } from "../support/device.js";
 import { normals, random } from "../support/random.js";
 
 /** Random weights in a stored type: the words to upload and the values they stand for. */
-function stored(type: WeightType, count: number, seed: number): { words: Uint32Array; values: Float32Array } {
+function stored(type: SourceType, count: number, seed: number): { words: Uint32Array; values: Float32Array } {
   if (type === "f32") {
     const values = normals(count, seed);
     return { words: new Uint32Array(values.buffer), values };
@@ -27,7 +28,7 @@ function stored(type: WeightType, count: number, seed: number): { words: Uint32A
   return { words: new Uint32Array(half.buffer), values };
 }
 
-function packed(device: Device, type: WeightType, columns: number, inner: number, seed: number) {
+function packed(device: Device, type: SourceType, columns: number, inner: number, seed: number) {
   const { words, values } = stored(type, columns * inner, seed);
   const matrix = PackedMatrix.allocate(device, columns, inner, type, "W");
   const source = device.upload(words, [words.length], "source");
@@ -102,7 +103,7 @@ describe.each(FEATURES)("features: %s", (features) => {
         // The same matrix as an adapter with small bindings would hold it: blocks of two panels.
         const small = new Proxy(device, {
           get(target, key) {
-            if (key === "facts") return { ...target.facts, maxBindingBytes: 2 * 32 * 24 * 2 };
+            if (key === "facts") return { ...target.facts, maxBindingBytes: 2 * 32 * 32 * 2 };
             const value = Reflect.get(target, key, target);
             return typeof value === "function" ? value.bind(target) : value;
           },
@@ -126,6 +127,43 @@ describe.each(FEATURES)("features: %s", (features) => {
       expectClose(y, reference(x, values, rows, inner, columns), "kernel");
     });
 
+    for (const type of ["q8", "q4"] as const) {
+      for (const [rows, inner, columns] of [
+        [1, 32, 32],
+        [1, 200, 75],
+        [9, 200, 75],
+        [17, 1, 3],
+        [5, 97, 61],
+        [33, 588, 144],
+      ] as const) {
+        it(`${rows}×${inner} by ${columns} columns in ${type}: weights within half a level, products of what is held`, async () => {
+          const { device } = held;
+          const [x, w] = [normals(rows * inner, 1), normals(columns * inner, 2)];
+          const ids = Uint32Array.from({ length: columns }, (_, i) => i);
+          const [y, stored] = device.scope(() => {
+            const matrix = packMatrix(device, w, [columns, inner], "W", type);
+            return [
+              matmul(device.upload(x, [rows, inner], "x"), matrix),
+              gather(device.upload(ids, [columns], "ids"), matrix, "rows"),
+            ] as const;
+          });
+          const weights = await stored.read();
+          for (let group = 0; group < w.length; ) {
+            const end = Math.min(group + 32, (Math.floor(group / inner) + 1) * inner);
+            const own = w.subarray(group, end);
+            const levels =
+              type === "q8" ? Math.max(...own.map(Math.abs)) / 127 : spread(own, (group % inner) + 32 > inner) / 15;
+            // f16 scales and least elements add a little to the half level of rounding.
+            const most = levels * 0.5 + Math.max(...own.map(Math.abs)) * 2e-3;
+            for (let i = group; i < end; i++) expect(Math.abs(weights[i]! - w[i]!)).toBeLessThanOrEqual(most);
+            group = end;
+          }
+          expectClose(await y.read(), reference(x, weights, rows, inner, columns), "kernel");
+          for (const tensor of [y, stored]) tensor.dispose();
+        });
+      }
+    }
+
     it("refuses widths that do not fit", () => {
       const { device } = held;
       device.scope(() => {
@@ -136,3 +174,9 @@ describe.each(FEATURES)("features: %s", (features) => {
     });
   });
 });
+
+/** Distance of the extremes of a group; the padding of a row's last group is zeros. */
+function spread(group: Float32Array, padded: boolean): number {
+  const values = padded ? [...group, 0] : [...group];
+  return Math.max(...values) - Math.min(...values);
+}
