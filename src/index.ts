@@ -2,7 +2,7 @@
 
 export type { CheckpointLocation } from "./io/checkpoint.js";
 export type { PictureInput, RawPixels } from "./io/picture-input.js";
-export type { LoadProgress } from "./io/weights.js";
+export type { HoldType, LoadProgress } from "./io/weights.js";
 export { argmax } from "./kernels/argmax.js";
 export { type AttentionShape, attention, type HeadColumns } from "./kernels/attention.js";
 export type { Activation, Epilogue } from "./kernels/epilogue.js";
@@ -20,7 +20,7 @@ export {
   type AnswerUsage,
 } from "./models/answer.js";
 export type { LlavaOneVisionConfig, TextConfig, VisionConfig } from "./models/llava-onevision/config.js";
-export { LlavaOneVision, type LoadOptions } from "./models/llava-onevision/model.js";
+export { type DtypeByPart, LlavaOneVision, type LoadOptions } from "./models/llava-onevision/model.js";
 export type {
   ChatMessage,
   ImageContent,

@@ -1,7 +1,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { writeSafetensors } from "../io/safetensors.js";
-import { LlavaOneVision } from "../models/llava-onevision/model.js";
+import type { HoldType } from "../io/weights.js";
+import { type DtypeByPart, LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
 import type { ChatMessage } from "../models/llava-onevision/processor.js";
 import type { GenerateOptions } from "../models/session.js";
 import type { Tap } from "../models/taps.js";
@@ -19,6 +20,8 @@ const HELP = `ocellus ask [options] ["question"]
   --image-mode MODE       auto (one picture in tiles, several as squares), anyres or pad
   --template NAME         checkpoint (its own chat template) or onevision (the text form of training)
   --orientation NAME      apply or ignore the EXIF orientation of pictures
+  --dtype TYPE            how weights are held: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
+                          (parts: vision, projector, language, embed)
   --max-new-tokens N      most tokens of the answer (256)
   --json                  one object on standard output: text, tokens, promptTokens, usage, timings (seconds), adapter, finishReason
   --taps OUT.safetensors  write every named intermediate of the prompt's forward pass, f32
@@ -34,6 +37,7 @@ const OPTIONS = {
   "image-mode": { type: "string" },
   template: { type: "string" },
   orientation: { type: "string" },
+  dtype: { type: "string" },
   "max-new-tokens": { type: "string" },
   json: { type: "boolean" },
   taps: { type: "string" },
@@ -56,6 +60,7 @@ export async function ask(args: string[]): Promise<void> {
   const line = new ProgressLine(process.stderr);
   const model = await LlavaOneVision.load(given.value("model") ?? tinyCheckpoint(), {
     signal: abort.signal,
+    ...dtypeOption(given),
     onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
   });
   try {
@@ -96,6 +101,14 @@ function generateOptions(given: Arguments): GenerateOptions {
   const orientation = oneOf(given, "orientation", ["apply", "ignore"] as const);
   if (orientation) options.orientation = orientation;
   return options;
+}
+
+/** `--dtype q4` or `--dtype vision=q8,language=q4`; the model checks the names. */
+function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
+  const text = given.value("dtype");
+  if (text === undefined) return {};
+  if (!text.includes("=")) return { dtype: text as HoldType };
+  return { dtype: Object.fromEntries(text.split(",").map((part) => part.split("="))) as Partial<DtypeByPart> };
 }
 
 function oneOf<T extends string>(given: Arguments, name: string, values: readonly T[]): T | undefined {

@@ -29,8 +29,8 @@ const FIRST_BOXES = new Set(["ftyp", "moov", "mdat", "free", "skip", "wide", "pn
 const WINDOW_BYTES = 4096;
 /** The index of a day of video is 100 MB; more is a broken size. */
 const MAX_INDEX_BYTES = 512 * 1024 * 1024;
-/** A count above this in a box without a row for each sample is broken, and would only exhaust memory. */
-const MAX_SAMPLES = 2 ** 25;
+/** 19 hours at 60 frames a second; a higher count in a box that needs no row a sample would only exhaust memory. */
+const MAX_SAMPLES = 2 ** 22;
 
 /** Reads ahead a little, so that walking small boxes takes one request instead of one for each. */
 class Window {

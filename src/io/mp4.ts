@@ -7,6 +7,7 @@ import { MediaError } from "../runtime/errors.js";
 import { applyEdits, type Edit, type ShownSample } from "./edit-list.js";
 import type { Orientation } from "./exif.js";
 import { asIndexFault, type Movie, readMovie } from "./mp4-boxes.js";
+import { asciiAt, dataView } from "./picture-format.js";
 import type { ByteSource } from "./source.js";
 
 /** One encoded picture. Its place in `ClipIndex.samples` is its place in the order of decoding. */
@@ -102,7 +103,7 @@ function samplesOf(file: ISOFile, trak: Trak, label: string): VideoSample[] {
       remedy: "encode the clip anew: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
     });
   }
-  followFragments(file.moofs ?? [], trak, table);
+  followFragments(file, trak, table);
   const anyKey = table.some((sample) => sample.is_sync);
   return table.map((sample, i) => {
     if (!Number.isSafeInteger(sample.offset) || !Number.isSafeInteger(sample.cts)) {
@@ -126,9 +127,12 @@ const HAS_DATA_OFFSET = 0x01;
  * Sets the place and time of samples in fragments. mp4box takes the data offset of a fragment's first run only, and the
  * decode time of a track's first fragment only; interleaved runs and gaps between fragments need the others too.
  */
-function followFragments(moofs: readonly Moof[], trak: Trak, table: Sample[]): void {
+function followFragments({ moofs, moov }: ISOFile, trak: Trak, table: Sample[]): void {
+  const trexs = moov.mvex?.trexs ?? [];
   let at = table.findIndex((sample) => sample.moof_number !== undefined);
   if (at < 0) return;
+  const defaultSize = ({ tfhd }: Moof["trafs"][number]): number =>
+    tfhd.default_sample_size || trexs.find((trex) => trex.track_id === tfhd.track_id)?.default_sample_size || 0;
   for (const moof of moofs) {
     let previousEnd = moof.start ?? 0;
     for (const traf of moof.trafs) {
@@ -143,10 +147,10 @@ function followFragments(moofs: readonly Moof[], trak: Trak, table: Sample[]): v
       let end = base;
       let shift = 0;
       for (const [run, trun] of traf.truns.entries()) {
-        let offset = trun.flags & HAS_DATA_OFFSET ? base + trun.data_offset : run === 0 ? base : end;
+        let offset: number = trun.flags & HAS_DATA_OFFSET ? base + trun.data_offset : run === 0 ? base : end;
         if (!ours) {
-          for (const size of trun.sample_size) offset += size;
-          end = offset;
+          const sizes = trun.sample_size;
+          end = offset + (sizes.length ? sizes.reduce((sum, size) => sum + size, 0) : trun.sample_count * defaultSize(traf));
           continue;
         }
         for (let i = 0; i < trun.sample_count; i++, at++) {
@@ -195,22 +199,14 @@ interface VideoEntry {
   avcC?: BoxPlace;
   hvcC?: BoxPlace;
   vvcC?: BoxPlace;
-  colr?: ColourBox;
-  colrs?: ColourBox[];
+  colr?: BoxPlace;
+  colrs?: BoxPlace[];
 }
 
 interface BoxPlace {
   start?: number | undefined;
   size: number;
   hdr_size?: number | undefined;
-}
-
-interface ColourBox {
-  colour_type: string;
-  colour_primaries: number;
-  transfer_characteristics: number;
-  matrix_coefficients: number;
-  full_range_flag?: number;
 }
 
 function entryOf(movie: Movie, trak: Trak, label: string): Pick<ClipIndex, "codec" | "description" | "width" | "height" | "colour"> {
@@ -229,7 +225,7 @@ function entryOf(movie: Movie, trak: Trak, label: string): Pick<ClipIndex, "code
     description: record && bodyOf(movie, record),
     width: entry.width ?? 0,
     height: entry.height ?? 0,
-    colour: colourOf([...(entry.colrs ?? []), ...(entry.colr ? [entry.colr] : [])]),
+    colour: colourOf([...(entry.colrs ?? []), ...(entry.colr ? [entry.colr] : [])].map((box) => bodyOf(movie, box))),
   };
 }
 
@@ -251,15 +247,16 @@ const TRANSFERS: Record<number, string> = {
 };
 const MATRICES: Record<number, string> = { 0: "rgb", 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020-ncl" };
 
-function colourOf(boxes: readonly ColourBox[]): ClipColour {
-  // QuickTime's "nclc" is "nclx" without the range.
-  const box = boxes.find(({ colour_type }) => colour_type === "nclx" || colour_type === "nclc");
-  if (!box) return { primaries: null, transfer: null, matrix: null, fullRange: null };
+/** The first `colr` with code points; QuickTime's "nclc" is "nclx" without the range. */
+function colourOf(bodies: readonly Uint8Array[]): ClipColour {
+  const body = bodies.find((bytes) => bytes.length >= 10 && /^ncl[xc]$/.test(asciiAt(bytes, 0, 4)));
+  if (!body) return { primaries: null, transfer: null, matrix: null, fullRange: null };
+  const view = dataView(body);
   return {
-    primaries: PRIMARIES[box.colour_primaries] ?? null,
-    transfer: TRANSFERS[box.transfer_characteristics] ?? null,
-    matrix: MATRICES[box.matrix_coefficients] ?? null,
-    fullRange: box.colour_type === "nclx" ? box.full_range_flag === 1 : null,
+    primaries: PRIMARIES[view.getUint16(4)] ?? null,
+    transfer: TRANSFERS[view.getUint16(6)] ?? null,
+    matrix: MATRICES[view.getUint16(8)] ?? null,
+    fullRange: asciiAt(body, 0, 4) === "nclx" && body.length > 10 ? body[10]! >= 0x80 : null,
   };
 }
 

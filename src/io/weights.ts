@@ -7,6 +7,9 @@ import type { IndexedTensor, TensorIndex } from "./tensor-index.js";
 /** Element types of a checkpoint that the model can hold. */
 export type StoredType = "f32" | "f16" | "bf16";
 
+/** How the model holds a matrix; "auto" is as stored. */
+export type HoldType = StoredType | "q8" | "q4" | "auto";
+
 const STORED: Readonly<Record<string, StoredType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
 /** Takes rows `[rows, inner]` of a stored matrix that have just arrived on the adapter as `u32` words. */
@@ -169,6 +172,8 @@ export class Weights {
   constructor(
     readonly loader: WeightLoader,
     readonly prefix: string,
+    /** How matrices below here are held. */
+    readonly hold: HoldType = "auto",
   ) {}
 
   get device(): Device {
@@ -176,7 +181,12 @@ export class Weights {
   }
 
   at(name: string): Weights {
-    return new Weights(this.loader, this.path(name));
+    return new Weights(this.loader, this.path(name), this.hold);
+  }
+
+  /** The same place, its matrices held as `hold`. */
+  holding(hold: HoldType): Weights {
+    return new Weights(this.loader, this.prefix, hold);
   }
 
   path(name: string): string {
@@ -201,8 +211,9 @@ export class Weights {
     this.loader.ask(this.path(name), shape, { consume });
   }
 
-  typeOf(name: string): StoredType {
-    return this.loader.typeOf(this.path(name));
+  /** How a matrix is held: as stored where nothing else was asked for. */
+  typeOf(name: string): Exclude<HoldType, "auto"> {
+    return this.hold === "auto" ? this.loader.typeOf(this.path(name)) : this.hold;
   }
 }
 

@@ -21,8 +21,9 @@ export class PatchEmbedding {
   ) {
     const shape = [width, 3, patchSide, patchSide];
     const inner = 3 * patchSide * patchSide;
+    // Too small to be worth its error in fewer bits.
     this.weight = packedMatrix(
-      weights,
+      weights.holding("auto"),
       inner,
       [{ name: "patch_embedding.weight", columns: width, shape }],
       "patch_embedding",

@@ -41,17 +41,18 @@ export interface AnswerResult {
 export class Answer implements AsyncIterable<AnswerPiece> {
   readonly result: Promise<AnswerResult>;
   readonly #pieces: AnswerPiece[] = [];
-  #wake: (() => void) | undefined;
+  /** Readers that wait for the next piece. */
+  #waiting: (() => void)[] = [];
   #ended = false;
 
   constructor(run: (emit: (piece: AnswerPiece) => void) => Promise<AnswerResult>, ended: () => void) {
     this.result = run((piece) => {
       this.#pieces.push(piece);
-      this.#wake?.();
+      this.#wake();
     }).finally(() => {
       this.#ended = true;
       ended();
-      this.#wake?.();
+      this.#wake();
     });
     // A caller who only iterates gets the error there; without this Node would end the process first.
     this.result.catch(() => {});
@@ -62,9 +63,13 @@ export class Answer implements AsyncIterable<AnswerPiece> {
       while (next < this.#pieces.length) yield this.#pieces[next++]!;
       if (this.#ended) break;
       await new Promise<void>((resolve) => {
-        this.#wake = resolve;
+        this.#waiting.push(resolve);
       });
     }
     await this.result;
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

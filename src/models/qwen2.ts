@@ -39,11 +39,13 @@ export class Qwen2 {
 
   constructor(
     weights: Weights,
+    /** The same place as `weights`; its tables may be held in another type. */
+    tables: Weights,
     head: { weights: Weights; name: string } | undefined,
     readonly config: TextConfig,
   ) {
     const rotary = new Rotary(weights.device, config.headSize, config.ropeTheta, config.maxPositions);
-    this.embedding = new Embedding(weights.at("embed_tokens"), config.vocabulary, config.width);
+    this.embedding = new Embedding(tables.at("embed_tokens"), config.vocabulary, config.width);
     this.layers = Array.from(
       { length: config.layers },
       (_, i) => new Qwen2Layer(weights.at(`layers.${i}`), config, rotary, i),

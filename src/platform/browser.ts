@@ -1,5 +1,7 @@
 import { NoAdapterError, SourceError } from "../runtime/errors.js";
+import { openAnimation } from "./browser-animation.js";
 import { decodePicture } from "./browser-pictures.js";
+import { videoCodecs } from "./browser-video.js";
 import type { AdapterRequest, OpenedAdapter, Platform } from "./platform.js";
 
 /** The WebGPU of the browser. */
@@ -9,6 +11,8 @@ export const platform: Platform = {
   openFile: (path) => Promise.reject(noFiles(path)),
   listFolder: (path) => Promise.reject(noFiles(path)),
   decodePicture,
+  openAnimation,
+  videoCodecs,
   // The browser's GPU work runs in another process, and its main thread must not sleep.
   waitFor: (promise) => promise,
 };

@@ -1,7 +1,9 @@
 import { MissingPackageError, NoAdapterError, OptionError } from "../runtime/errors.js";
 import { listFolder, openFile } from "./node-files.js";
+import { openAnimation } from "./node-animation.js";
 import { decodePicture } from "./node-pictures.js";
 import { findChromiumPackage, loadVulkanLoader, unpackSwiftShader, withSwiftShaderOnly } from "./node-swiftshader.js";
+import { videoCodecs } from "./node-video.js";
 import type { AdapterRequest, OpenedAdapter, Platform } from "./platform.js";
 
 /** Dawn's switches, e.g. `enable-dawn-features=…`; one place for all adapters. */
@@ -28,6 +30,8 @@ export const platform: Platform = {
   openFile,
   listFolder,
   decodePicture,
+  openAnimation,
+  videoCodecs,
   waitFor,
 };
 

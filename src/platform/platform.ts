@@ -14,6 +14,12 @@ export interface Platform {
   /** Decodes a JPEG, PNG, WebP, GIF or AVIF to its stored RGB pixels: alpha dropped, no colour management, no rotation. */
   decodePicture(bytes: Uint8Array, format: PictureFormat, where: string): Promise<DecodedPicture>;
 
+  /** Every picture of a GIF or WebP, one after the other, as players show them; throws MediaError for a broken file. */
+  openAnimation(bytes: Uint8Array, format: "gif" | "webp", where: string): Promise<Animation>;
+
+  /** The decoder of video; throws MissingPackageError (Node) or MediaError (browser) where there is none. */
+  videoCodecs(): Promise<VideoCodecs>;
+
   /** Waits for `promise`; on adapters that run on the CPU it sleeps between looks so that the adapter has the cores. */
   waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T>;
 }
@@ -45,4 +51,25 @@ export interface DecodedPicture {
   width: number;
   height: number;
   data: Uint8Array;
+}
+
+/** A decoder as WebCodecs defines it, and how this one differs from others. */
+export interface VideoCodecs {
+  VideoDecoder: typeof VideoDecoder;
+  EncodedVideoChunk: typeof EncodedVideoChunk;
+  /** Whether a colour space in the configuration replaces the stream's own, or stands in where the stream has none. */
+  configColour: "replaces" | "stands in";
+  /** Names the decoder in messages. */
+  name: string;
+  /** What else helps when it lacks a codec, to follow "convert it …". */
+  remedy: string;
+}
+
+/** The pictures of an animation. */
+export interface Animation {
+  /** How long each picture is shown. */
+  durationsMilliseconds: readonly number[];
+  /** RGB8 of one picture, composed with those before it, alpha dropped. */
+  picture(index: number): Promise<DecodedPicture>;
+  close(): void;
 }

@@ -1,11 +1,11 @@
 import { type CheckpointFiles, type CheckpointLocation, openCheckpoint } from "../../io/checkpoint.js";
 import { Tokenizer } from "../../io/tokenizer.js";
-import { type LoadProgress, WeightLoader } from "../../io/weights.js";
+import { type HoldType, type LoadProgress, WeightLoader } from "../../io/weights.js";
 import type { RowPiece } from "../../kernels/resample.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
-import { CheckpointError, DisposedError, throwIfAborted } from "../../runtime/errors.js";
+import { CheckpointError, DisposedError, OptionError, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import { Projector } from "../projector.js";
@@ -22,7 +22,19 @@ export interface LoadOptions {
   device?: Device;
   signal?: AbortSignal;
   onProgress?: (progress: LoadProgress) => void;
+  /** How weights are held: "auto" as stored, or by part. Fewer bits are smaller and faster, and less exact. */
+  dtype?: HoldType | Partial<DtypeByPart>;
 }
+
+/** The parts of the model whose weights may be held differently; `embed` is the embedding table and the head. */
+export interface DtypeByPart {
+  vision: HoldType;
+  projector: HoldType;
+  language: HoldType;
+  embed: HoldType;
+}
+
+const HOLD_TYPES: readonly HoldType[] = ["auto", "f32", "f16", "bf16", "q8", "q4"];
 
 /** Bytes of activations that one vision batch may have in its widest tensor. */
 const VISION_BATCH_BYTES = 128 * 1024 * 1024;
@@ -51,7 +63,7 @@ export class LlavaOneVision {
    * Throws CheckpointError, SourceError, NoAdapterError, LimitError, AbortedError; what was taken is then given back.
    */
   static async load(location: CheckpointLocation, options: LoadOptions = {}): Promise<LlavaOneVision> {
-    checkOptions("LlavaOneVision.load", options, ["device", "signal", "onProgress"]);
+    checkOptions("LlavaOneVision.load", options, ["device", "signal", "onProgress", "dtype"]);
     const files = await openCheckpoint(location, options.signal ? { signal: options.signal } : {});
     const device = options.device ?? (await Device.open());
     try {
@@ -222,25 +234,32 @@ async function build(files: CheckpointFiles, device: Device, options: LoadOption
     });
     const processor = new Processor(config, tokenizer, template, ids);
     throwIfAborted(options.signal, "loading");
+    const dtype = dtypeByPart(options.dtype);
     const loader = new WeightLoader(device, index);
     const model = arena.run(() => {
       const { layout } = config;
       const root = loader.root();
       const levels = device.upload(processor.levels, [3, 256], "levels");
-      const head = layout.head === undefined ? undefined : { weights: root, name: layout.head };
+      const head = layout.head === undefined ? undefined : { weights: root.holding(dtype.embed), name: layout.head };
+      const language = root.at(layout.language);
       return LlavaOneVision.from({
         device,
         config,
         processor,
-        vision: new SigLIP(root.at(layout.vision), config.vision, levels),
-        projector: new Projector(root, layout.projector, config.vision.width, config.text.width),
-        language: new Qwen2(root.at(layout.language), head, config.text),
+        vision: new SigLIP(root.at(layout.vision).holding(dtype.vision), config.vision, levels),
+        projector: new Projector(
+          root.holding(dtype.projector),
+          layout.projector,
+          config.vision.width,
+          config.text.width,
+        ),
+        language: new Qwen2(language.holding(dtype.language), language.holding(dtype.embed), head, config.text),
         newline: root.tensor(layout.newline, [config.text.width]).view([1, config.text.width]),
         arena,
         ownsDevice: options.device === undefined,
       });
     });
-    loader.check(files.name, (name) => layout(config).ignored(name));
+    loader.check(files.name, (name) => config.layout.ignored(name));
     await loader.load({ signal: options.signal, onProgress: options.onProgress });
     return model;
   } catch (cause) {
@@ -252,8 +271,24 @@ async function build(files: CheckpointFiles, device: Device, options: LoadOption
   }
 }
 
-function layout(config: LlavaOneVisionConfig): LlavaOneVisionConfig["layout"] {
-  return config.layout;
+/** The dtype of each part; throws OptionError for an unknown part or type. */
+function dtypeByPart(dtype: LoadOptions["dtype"] = "auto"): DtypeByPart {
+  const all = typeof dtype === "string" ? dtype : "auto";
+  const parts = { vision: all, projector: all, language: all, embed: all };
+  if (typeof dtype !== "string") {
+    checkOptions("dtype", dtype, Object.keys(parts));
+    Object.assign(parts, dtype);
+  }
+  for (const [part, type] of Object.entries(parts)) {
+    if (HOLD_TYPES.includes(type)) continue;
+    throw new OptionError({
+      where: `dtype of ${part}`,
+      expected: HOLD_TYPES.join(", "),
+      got: String(type),
+      remedy: "leave it out to hold weights as stored",
+    });
+  }
+  return parts;
 }
 
 function missing(name: string, file: string): CheckpointError {

@@ -1,0 +1,219 @@
+/**
+ * A clip to pictures: which frames are looked at, and each of them as RGB8, one at a time.
+ *
+ * Sources: MP4 and QuickTime files (decoded by WebCodecs), animated GIF and WebP, and pictures given one by one.
+ */
+import { platform } from "#platform";
+import { OptionError, throwIfAborted } from "../runtime/errors.js";
+import { decodeFrames } from "./decode-clip.js";
+import { applyOrientation } from "./exif.js";
+import { checkChoice, chooseFrames, type FrameChoice, uniformIndices } from "./frame-choice.js";
+import { decodeImage, type Picture } from "./image.js";
+import { readClipIndex } from "./mp4.js";
+import { asciiAt } from "./picture-format.js";
+import { type PictureInput, readPicture } from "./picture-input.js";
+import { blobSource, type ByteSource, bytesSource, fileSource, urlSource } from "./source.js";
+
+/**
+ * A clip as a caller may give it: path or URL, Blob or File, the bytes of a file, a {@link ByteSource}, or its frames as
+ * pictures in the order of time.
+ */
+export type VideoInput =
+  | string
+  | URL
+  | Blob
+  | Uint8Array
+  | ArrayBuffer
+  | ByteSource
+  | readonly PictureInput[]
+  | AsyncIterable<PictureInput>;
+
+export interface VideoOptions extends FrameChoice {
+  /** Names the clip in messages; the path or URL where that is what was given, else "video". */
+  label?: string | undefined;
+  /** Whether to turn frames as players do (display matrix of a file, EXIF of pictures); "apply" if not given. */
+  rotation?: "apply" | "ignore" | undefined;
+  signal?: AbortSignal | undefined;
+  /** Told after each frame how many of how many are done. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** A frame that was chosen. */
+export interface Frame {
+  picture: Picture;
+  /** Its number in the clip, from 0, in the order of time. */
+  index: number;
+  /** Second of the clip at which it appears; undefined for pictures given one by one. */
+  timestampSeconds: number | undefined;
+  /** How many frames of the clip are chosen in all. */
+  count: number;
+}
+
+/**
+ * Reads the chosen frames of a clip, in the order of time; one is held at a time. Choosing: see {@link FrameChoice}; all
+ * pictures of an array or iterable are taken unless `frames` says how many. Of a file only the index and the groups of
+ * pictures with chosen frames are read. Pixel aspect is not applied, as in the reference.
+ * @throws MediaError for a file that is no video, broken, cut, or of a codec that cannot be decoded here; OptionError;
+ * MissingPackageError in Node without the decoder; SourceError; AbortedError.
+ */
+export async function* readFrames(
+  input: VideoInput,
+  options: VideoOptions = {},
+): AsyncGenerator<Frame, void, undefined> {
+  checkOptions(options);
+  const { label = nameOf(input), signal } = options;
+  throwIfAborted(signal, label);
+  const frames = isPictures(input) ? picturesOf(input, label, options) : framesOfFile(input, label, options);
+  let done = 0;
+  for await (const frame of frames) {
+    yield frame;
+    options.onProgress?.(++done, frame.count);
+    throwIfAborted(signal, label);
+  }
+}
+
+function checkOptions(options: VideoOptions): void {
+  checkChoice(options);
+  const { rotation } = options;
+  if (rotation === undefined || rotation === "apply" || rotation === "ignore") return;
+  throw new OptionError({
+    where: "rotation",
+    expected: '"apply" or "ignore"',
+    got: JSON.stringify(rotation),
+    remedy: "leave it out to turn frames as players do",
+  });
+}
+
+function nameOf(input: VideoInput): string {
+  if (input instanceof URL) return input.href;
+  if (typeof input === "string") return input.startsWith("data:") ? "video" : input;
+  return "name" in input && typeof input.name === "string" ? input.name : "video";
+}
+
+function isPictures(input: VideoInput): input is readonly PictureInput[] | AsyncIterable<PictureInput> {
+  return Array.isArray(input) || (typeof input === "object" && Symbol.asyncIterator in input);
+}
+
+async function* picturesOf(
+  input: readonly PictureInput[] | AsyncIterable<PictureInput>,
+  label: string,
+  { frames, fps, startSeconds, endSeconds, rotation, signal }: VideoOptions,
+): AsyncGenerator<Frame, void, undefined> {
+  for (const [name, value] of Object.entries({ fps, start: startSeconds, end: endSeconds })) {
+    if (value === undefined) continue;
+    throw new OptionError({
+      where: `${label}, ${name}`,
+      expected: "a clip whose frames have times",
+      got: "pictures without times",
+      remedy: "choose the pictures yourself, or say how many with `frames`",
+    });
+  }
+  // Which ones are spread evenly is known only when all are there; they are kept as given, not decoded.
+  const inputs: PictureInput[] = [];
+  for await (const picture of input) {
+    throwIfAborted(signal, label);
+    inputs.push(picture);
+  }
+  if (inputs.length === 0) {
+    throw new OptionError({
+      where: label,
+      expected: "at least one picture",
+      got: "none",
+      remedy: "give the clip's frames",
+    });
+  }
+  const chosen = uniformIndices(inputs.length, frames ?? inputs.length);
+  for (const index of chosen) {
+    const pictureOptions = { orientation: rotation ?? "apply", signal };
+    const picture = await readPicture(inputs[index]!, `${label}, frame ${index + 1}`, pictureOptions);
+    yield { picture, index, timestampSeconds: undefined, count: chosen.length };
+  }
+}
+
+async function* framesOfFile(
+  input: Exclude<VideoInput, readonly PictureInput[] | AsyncIterable<PictureInput>>,
+  label: string,
+  options: VideoOptions,
+): AsyncGenerator<Frame, void, undefined> {
+  const given = isSource(input);
+  const source = given ? input : await openSource(input, label, options.signal);
+  try {
+    const start = await source.read(0, Math.min(16, source.sizeBytes), options.signal);
+    const animation = animationFormat(start);
+    yield* animation ? framesOfAnimation(source, animation, label, options) : framesOfMp4(source, label, options);
+  } finally {
+    // A source that was handed over stays its owner's.
+    if (!given) await source.close();
+  }
+}
+
+function isSource(input: unknown): input is ByteSource {
+  return typeof input === "object" && input !== null && "sizeBytes" in input && "read" in input;
+}
+
+async function openSource(
+  input: string | URL | Blob | Uint8Array | ArrayBuffer,
+  label: string,
+  signal: AbortSignal | undefined,
+): Promise<ByteSource> {
+  if (input instanceof Uint8Array) return bytesSource(input, label);
+  if (input instanceof ArrayBuffer) return bytesSource(new Uint8Array(input), label);
+  if (input instanceof Blob) return blobSource(input, label);
+  const text = String(input);
+  if (/^(https?|blob):/i.test(text)) return urlSource(text, { ...(signal && { signal }) });
+  if (/^data:/i.test(text)) return blobSource(await (await fetch(text)).blob(), label);
+  if (/^file:/i.test(text)) return fileSource(decodeURIComponent(new URL(text).pathname));
+  return fileSource(text);
+}
+
+function animationFormat(start: Uint8Array): "gif" | "webp" | undefined {
+  if (/^GIF8[79]a/.test(asciiAt(start, 0, 6))) return "gif";
+  return asciiAt(start, 0, 4) === "RIFF" && asciiAt(start, 8, 4) === "WEBP" ? "webp" : undefined;
+}
+
+async function* framesOfMp4(
+  source: ByteSource,
+  label: string,
+  options: VideoOptions,
+): AsyncGenerator<Frame, void, undefined> {
+  const clip = await readClipIndex(source, label, options.signal);
+  const times = clip.frames.map((frame) => frame.timestampSeconds);
+  const chosen = chooseFrames(times, options);
+  const codecs = await platform.videoCodecs();
+  for await (const { frame, pixels } of decodeFrames(source, clip, chosen, codecs, { signal: options.signal })) {
+    const upright = options.rotation === "ignore" ? pixels : applyOrientation(pixels, clip.orientation);
+    const picture = { ...upright, label: `${label}, frame ${frame + 1}` };
+    yield { picture, index: frame, timestampSeconds: times[frame], count: chosen.length };
+  }
+}
+
+async function* framesOfAnimation(
+  source: ByteSource,
+  format: "gif" | "webp",
+  label: string,
+  options: VideoOptions,
+): AsyncGenerator<Frame, void, undefined> {
+  const bytes = await source.read(0, source.sizeBytes, options.signal);
+  const animation = await platform.openAnimation(bytes, format, label);
+  try {
+    const times: number[] = [];
+    let milliseconds = 0;
+    for (const duration of animation.durationsMilliseconds) {
+      times.push(milliseconds / 1000);
+      milliseconds += duration;
+    }
+    const chosen = chooseFrames(times, options);
+    for (const index of chosen) {
+      throwIfAborted(options.signal, label);
+      const name = `${label}, frame ${index + 1}`;
+      // A still is decoded as such: the decoders of animations give it differently.
+      const picture =
+        times.length === 1
+          ? await decodeImage(bytes, { label: name, orientation: options.rotation ?? "apply" })
+          : { ...(await animation.picture(index)), label: name };
+      yield { picture, index, timestampSeconds: times[index], count: chosen.length };
+    }
+  } finally {
+    animation.close();
+  }
+}
