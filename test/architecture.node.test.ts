@@ -12,7 +12,8 @@ const MAX_LINES = 400;
 /** Folder → the folders its files may import from, itself aside. `index` is src/index.ts. */
 const ARROWS: Record<string, readonly string[]> = {
   index: ["models", "io", "layers", "kernels", "runtime", "platform"],
-  cli: ["index", "models", "io", "layers", "kernels", "runtime", "platform"],
+  bench: ["models", "io", "layers", "kernels", "runtime", "platform"],
+  cli: ["index", "bench", "models", "io", "layers", "kernels", "runtime", "platform"],
   models: ["layers", "io", "kernels", "runtime", "platform"],
   layers: ["kernels", "runtime", "platform"],
   kernels: ["runtime", "platform"],

@@ -4,8 +4,9 @@
  */
 import type { VideoCodecs } from "../platform/platform.js";
 import { AbortedError, MediaError, throwIfAborted } from "../runtime/errors.js";
+import { supportedConfig } from "./decode-config.js";
 import { type DecodeRun, planReads, planRuns } from "./decode-plan.js";
-import type { ClipColour, ClipIndex } from "./mp4.js";
+import type { ClipIndex } from "./mp4.js";
 import type { Pixels } from "./resize.js";
 import type { ByteSource } from "./source.js";
 import { type FrameColour, type Plane, planesToRgb } from "./yuv.js";
@@ -77,64 +78,6 @@ function checkInside(source: ByteSource, clip: ClipIndex, runs: readonly DecodeR
   }
 }
 
-/** Names of codecs that people meet, by the sample entry that begins the codec string. */
-const CODEC_NAMES: Record<string, string> = {
-  avc1: "H.264",
-  avc3: "H.264",
-  hvc1: "HEVC (H.265)",
-  hev1: "HEVC (H.265)",
-  dvh1: "Dolby Vision",
-  dvhe: "Dolby Vision",
-  vvc1: "VVC (H.266)",
-  vp08: "VP8",
-  vp09: "VP9",
-  av01: "AV1",
-  mp4v: "MPEG-4 part 2",
-  s263: "H.263",
-  jpeg: "Motion JPEG",
-  mjpa: "Motion JPEG",
-  apch: "ProRes",
-  apcn: "ProRes",
-  apcs: "ProRes",
-  apco: "ProRes",
-  ap4h: "ProRes",
-  encv: "an encrypted codec",
-};
-
-/** The configuration the decoder accepts: in software, which gives the planes directly, else however it can. */
-async function supportedConfig(clip: ClipIndex, codecs: VideoCodecs): Promise<VideoDecoderConfig> {
-  const config: VideoDecoderConfig = {
-    codec: clip.codec,
-    codedWidth: clip.width,
-    codedHeight: clip.height,
-    ...(clip.description && { description: clip.description }),
-    ...(codecs.configColour === "stands in" && { colorSpace: colourSpace(clip.colour) }),
-  };
-  for (const hardwareAcceleration of ["prefer-software", "no-preference"] as const) {
-    const tried = { ...config, hardwareAcceleration };
-    // A codec string it does not know at all may be thrown at.
-    const support = await codecs.VideoDecoder.isConfigSupported(tried).catch(() => undefined);
-    if (support?.supported) return tried;
-  }
-  const name = CODEC_NAMES[clip.codec.slice(0, 4)];
-  throw new MediaError({
-    where: clip.label,
-    expected: `a codec that ${codecs.name} decodes`,
-    got: name ? `${name} (${clip.codec})` : `codec ${JSON.stringify(clip.codec)}`,
-    remedy: `convert it to H.264: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4${codecs.remedy}`,
-  });
-}
-
-/** The container's colour space, with the reference's choice where it names none: browsers would guess by the size. */
-function colourSpace(colour: ClipColour): VideoColorSpaceInit {
-  return {
-    matrix: (colour.matrix ?? "smpte170m") as VideoMatrixCoefficients,
-    primaries: (colour.primaries ?? "smpte170m") as VideoColorPrimaries,
-    transfer: (colour.transfer ?? "smpte170m") as VideoTransferCharacteristics,
-    fullRange: colour.fullRange ?? false,
-  };
-}
-
 /** One decoder, used for one run after the other. */
 class ClipDecoder {
   readonly #decoder: VideoDecoder;
@@ -179,6 +122,8 @@ class ClipDecoder {
       for (const number of block.samples) {
         while (this.#decoder.decodeQueueSize >= MAX_QUEUED && this.#ready.length === 0) await this.#progress();
         yield* this.#drain();
+        // A decoder that fails is closed at once and says why a moment later.
+        if (this.#decoder.state === "closed") await new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS));
         this.#check();
         this.#feed(number, bytes, block.offsetBytes);
       }

@@ -81,7 +81,13 @@ export async function readMovie(source: ByteSource, label: string, signal?: Abor
     const box = parseHeader(await window.read(at, 16), at, source.sizeBytes);
     if (!box || box.sizeBytes < box.headerBytes || !Number.isSafeInteger(at + box.sizeBytes)) {
       if (moov) break; // Bytes after the last box, as some cameras leave them, take nothing from what was read.
-      throw broken(label, box?.type ?? "box", at, "a size that fits its header", String(box?.sizeBytes ?? "a cut header"));
+      throw broken(
+        label,
+        box?.type ?? "box",
+        at,
+        "a size that fits its header",
+        String(box?.sizeBytes ?? "a cut header"),
+      );
     }
     if (at === 0 && !FIRST_BOXES.has(box.type)) throw notMp4(label, await window.read(0, 16));
     const needed = box.type === "ftyp" || box.type === "moov" || box.type === "moof";
@@ -122,11 +128,17 @@ function feed(file: ISOFile, bytes: Uint8Array, offsetBytes: number, label: stri
     throw new MediaError({
       where: label,
       expected: `a box "${box.type}" at byte ${offsetBytes} that can be parsed`,
-      got: cause instanceof Error ? cause.message : String(cause),
+      got: whatBroke(cause),
       remedy: "get an undamaged copy, or rewrite the file: ffmpeg -i in.mp4 -c copy out.mp4",
       cause,
     });
   }
+}
+
+/** What an error of a parser says to a reader: boxes that are not there show as properties of undefined. */
+function whatBroke(cause: unknown): string {
+  if (cause instanceof TypeError || cause instanceof RangeError) return "boxes that are missing, cut or broken";
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** The header of an `mdat` as long as the box. */
@@ -222,7 +234,7 @@ export function asIndexFault(cause: unknown, label: string): OcellusError {
   return new MediaError({
     where: `${label}, box "moov"`,
     expected: "complete tables of the video track",
-    got: cause instanceof Error ? cause.message : String(cause),
+    got: whatBroke(cause),
     remedy: "get an undamaged copy, or rewrite the file: ffmpeg -i in.mp4 -c copy out.mp4",
     cause,
   });

@@ -138,11 +138,7 @@ function followFragments({ moofs, moov }: ISOFile, trak: Trak, table: Sample[]):
     for (const traf of moof.trafs) {
       const flags = traf.tfhd.flags;
       const base =
-        flags & HAS_BASE_OFFSET
-          ? traf.tfhd.base_data_offset
-          : flags & BASE_IS_MOOF
-            ? (moof.start ?? 0)
-            : previousEnd;
+        flags & HAS_BASE_OFFSET ? traf.tfhd.base_data_offset : flags & BASE_IS_MOOF ? (moof.start ?? 0) : previousEnd;
       const ours = traf.tfhd.track_id === trak.tkhd.track_id;
       let end = base;
       let shift = 0;
@@ -150,7 +146,9 @@ function followFragments({ moofs, moov }: ISOFile, trak: Trak, table: Sample[]):
         let offset: number = trun.flags & HAS_DATA_OFFSET ? base + trun.data_offset : run === 0 ? base : end;
         if (!ours) {
           const sizes = trun.sample_size;
-          end = offset + (sizes.length ? sizes.reduce((sum, size) => sum + size, 0) : trun.sample_count * defaultSize(traf));
+          end =
+            offset +
+            (sizes.length ? sizes.reduce((sum, size) => sum + size, 0) : trun.sample_count * defaultSize(traf));
           continue;
         }
         for (let i = 0; i < trun.sample_count; i++, at++) {
@@ -175,7 +173,8 @@ function decodableTimes(samples: readonly VideoSample[]): number[] {
   const first = samples.findIndex((sample) => sample.isKeyframe);
   const next = samples.findIndex((sample, i) => i > first && sample.isKeyframe);
   return samples.map((sample, i) => {
-    const leading = i < (next < 0 ? samples.length : next) && sample.compositionTicks < samples[first]!.compositionTicks;
+    const leading =
+      i < (next < 0 ? samples.length : next) && sample.compositionTicks < samples[first]!.compositionTicks;
     return first < 0 || i < first || leading ? Number.NaN : sample.compositionTicks;
   });
 }
@@ -209,8 +208,14 @@ interface BoxPlace {
   hdr_size?: number | undefined;
 }
 
-function entryOf(movie: Movie, trak: Trak, label: string): Pick<ClipIndex, "codec" | "description" | "width" | "height" | "colour"> {
-  const entry = trak.mdia.minf.stbl.stsd.entries[0] as unknown as VideoEntry | undefined;
+function entryOf(
+  movie: Movie,
+  trak: Trak,
+  label: string,
+): Pick<ClipIndex, "codec" | "description" | "width" | "height" | "colour"> {
+  const { entries } = trak.mdia.minf.stbl.stsd;
+  const used = movie.file.getTrackSamplesInfo(trak.tkhd.track_id)?.[0]?.description_index ?? 0;
+  const entry = (entries[used] ?? entries[0]) as unknown as VideoEntry | undefined;
   if (!entry) {
     throw new MediaError({
       where: `${label}, box "stsd"`,

@@ -13,10 +13,11 @@ export interface ByteSource {
   readonly sizeBytes: number;
   /**
    * Reads exactly `lengthBytes` from `offsetBytes`. The result is the caller's own and starts at a multiple of 8 of
-   * its buffer, so that typed arrays can be laid over it.
+   * its buffer, so that typed arrays can be laid over it. Memory given as `into` (from the start of its buffer) may be
+   * used for it and is then part of the result.
    * @throws SourceError outside the size, after close, or if the bytes cannot be had; AbortedError.
    */
-  read(offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Uint8Array>;
+  read(offsetBytes: number, lengthBytes: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -29,7 +30,7 @@ export async function fileSource(path: string): Promise<ByteSource> {
   return new RangeSource(
     path,
     handle.sizeBytes,
-    (offset, length) => handle.read(offset, length),
+    (offset, length, _signal, into) => handle.read(offset, length, into),
     () => handle.close(),
   );
 }
@@ -60,7 +61,12 @@ export async function urlSource(url: string | URL, options: UrlOptions = {}): Pr
   });
 }
 
-type ReadRange = (offsetBytes: number, lengthBytes: number, signal?: AbortSignal) => Promise<Uint8Array>;
+type ReadRange = (
+  offsetBytes: number,
+  lengthBytes: number,
+  signal?: AbortSignal,
+  into?: Uint8Array,
+) => Promise<Uint8Array>;
 
 /** The checks every source shares: range, abort, closed, truncation, alignment. */
 class RangeSource implements ByteSource {
@@ -73,7 +79,12 @@ class RangeSource implements ByteSource {
     private readonly release?: () => Promise<void>,
   ) {}
 
-  async read(offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
+  async read(
+    offsetBytes: number,
+    lengthBytes: number,
+    signal?: AbortSignal,
+    into?: Uint8Array,
+  ): Promise<Uint8Array> {
     throwIfAborted(signal, this.name);
     const range = `bytes ${offsetBytes} to ${offsetBytes + lengthBytes}`;
     const whole = Number.isSafeInteger(offsetBytes) && Number.isSafeInteger(lengthBytes);
@@ -92,7 +103,7 @@ class RangeSource implements ByteSource {
     }
     let bytes: Uint8Array;
     try {
-      bytes = await this.readRange(offsetBytes, lengthBytes, signal);
+      bytes = await this.readRange(offsetBytes, lengthBytes, signal, into);
     } catch (cause) {
       if (cause instanceof OcellusError) throw cause;
       const remedy = "check that the file is still there and readable";

@@ -20,10 +20,16 @@ export interface TensorIndex {
   /** Bytes of all tensors. */
   readonly sizeBytes: number;
   /**
-   * Reads part of a tensor; `offsetBytes` counts from its first byte.
+   * Reads part of a tensor; `offsetBytes` counts from its first byte. `into` may be used for the result.
    * @throws SourceError outside the tensor or if the bytes cannot be had; AbortedError.
    */
-  read(tensor: IndexedTensor, offsetBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Uint8Array>;
+  read(
+    tensor: IndexedTensor,
+    offsetBytes: number,
+    lengthBytes: number,
+    signal?: AbortSignal,
+    into?: Uint8Array,
+  ): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -91,6 +97,7 @@ class Tensors implements TensorIndex {
     offsetBytes: number,
     lengthBytes: number,
     signal?: AbortSignal,
+    into?: Uint8Array,
   ): Promise<Uint8Array> {
     if (offsetBytes < 0 || lengthBytes < 0 || offsetBytes + lengthBytes > entry.lengthBytes) {
       throw new SourceError({
@@ -100,7 +107,7 @@ class Tensors implements TensorIndex {
         remedy: "read within the tensor",
       });
     }
-    return source.read(entry.offsetBytes + offsetBytes, lengthBytes, signal);
+    return source.read(entry.offsetBytes + offsetBytes, lengthBytes, signal, into);
   }
 }
 

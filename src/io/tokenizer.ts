@@ -23,7 +23,6 @@ export class Tokenizer {
   /** One more than the highest id; the model's table may have more rows. */
   readonly size: number;
   readonly #bpe: BpeTokenizer;
-  readonly #idOf: ReadonlyMap<string, number>;
   readonly #tokenOf: readonly (string | undefined)[];
   readonly #special: ReadonlySet<number>;
   /** Filled as ids are met: an answer uses a few hundred of 150,000 tokens. */
@@ -39,7 +38,6 @@ export class Tokenizer {
     for (const token of added) idOf.set(token.content, token.id);
     const tokenOf: (string | undefined)[] = [];
     for (const [token, id] of idOf) tokenOf[id] = token;
-    this.#idOf = idOf;
     this.#tokenOf = tokenOf;
     this.#special = new Set(added.filter((token) => token.special).map((token) => token.id));
     this.size = tokenOf.length;
@@ -86,7 +84,7 @@ export class Tokenizer {
 
   /** The id of a token as the vocabulary spells it (a space is `Ġ`), undefined when there is none. */
   idOf(token: string): number | undefined {
-    return this.#idOf.get(token);
+    return this.#bpe.token_to_id(token);
   }
 
   /** The token of an id as the vocabulary spells it, undefined when there is none. */
@@ -118,19 +116,24 @@ function buildBpe(
   ignoreMerges: boolean,
   added: readonly AddedToken[],
 ): BpeTokenizer {
+  const model = { type: "BPE", vocab, merges: [...merges], ignore_merges: ignoreMerges };
   try {
-    return new BpeTokenizer(
+    const bpe = new BpeTokenizer(
       {
         added_tokens: added,
         normalizer,
         pre_tokenizer: foldLongS(preTokenizer),
         post_processor: null,
         decoder: null,
-        model: { type: "BPE", vocab, merges, ignore_merges: ignoreMerges },
+        model,
       },
       // An empty configuration: its flags (spaces, case) have no counterpart in the reference's tokenizer.json path.
       {},
     );
+    // The library keeps what it was given but reads it while it is built only: for the real vocabulary these are 25 MB.
+    model.merges.length = 0;
+    model.vocab = {};
+    return bpe;
   } catch (cause) {
     throw new CheckpointError({
       where: "tokenizer.json",

@@ -12,7 +12,7 @@ import { decodeImage, type Picture } from "./image.js";
 import { readClipIndex } from "./mp4.js";
 import { asciiAt } from "./picture-format.js";
 import { type PictureInput, readPicture } from "./picture-input.js";
-import { blobSource, type ByteSource, bytesSource, fileSource, urlSource } from "./source.js";
+import { type ByteSource, blobSource, bytesSource, fileSource, urlSource } from "./source.js";
 
 /**
  * A clip as a caller may give it: path or URL, Blob or File, the bytes of a file, a {@link ByteSource}, or its frames as

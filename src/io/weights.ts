@@ -35,9 +35,9 @@ interface Request {
 }
 
 /** Rows are read and uploaded in pieces of this size: the host never holds more of the checkpoint than a few of them. */
-const CHUNK_BYTES = 8 * 1024 * 1024;
+const CHUNK_BYTES = 2 * 1024 * 1024;
 /** Uploaded bytes after which the host waits for the adapter, so that its staging memory stays bounded. */
-const WAIT_BYTES = 64 * 1024 * 1024;
+const WAIT_BYTES = 8 * 1024 * 1024;
 
 /**
  * Reads a checkpoint in two steps. Layers ask for weights by name and shape in their constructors and get tensors at
@@ -48,6 +48,7 @@ export class WeightLoader {
   readonly #requests: Request[] = [];
   readonly #faults: string[] = [];
   readonly #asked = new Set<string>();
+  #piece: Uint8Array | undefined;
 
   constructor(
     readonly device: Device,
@@ -139,12 +140,15 @@ export class WeightLoader {
       }
     }
     await this.device.sync();
+    this.device.pool.trim(); // the pieces' memory
   }
 
   async *#fill(request: Request, signal: AbortSignal | undefined): AsyncGenerator<number> {
     const { stored, type, shape, consume, into } = request;
+    // One memory for all pieces: each is copied by `write`, and garbage of this size would pile up until it is noticed.
+    this.#piece ??= new Uint8Array(CHUNK_BYTES);
     if (into) {
-      const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal);
+      const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal, this.#piece);
       this.device.write(into, widen(bytes, type), request.first * 4);
       yield bytes.length;
       return;
@@ -156,9 +160,10 @@ export class WeightLoader {
     for (let first = 0; first < rows; first += step) {
       const count = Math.min(step, rows - first);
       throwIfAborted(signal, `loading ${request.name}`);
-      const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal);
+      const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal, this.#piece);
       this.device.scope(() => {
-        const chunk = this.device.empty([Math.ceil(bytes.length / 4)], "u32", request.name);
+        // Always the same size, so that the pool keeps one of them and not one of each size.
+        const chunk = this.device.empty([Math.ceil(Math.max(bytes.length, CHUNK_BYTES) / 4)], "u32", request.name);
         this.device.write(chunk, bytes);
         consume!(chunk, type, first, count);
       });

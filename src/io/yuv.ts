@@ -129,7 +129,7 @@ export function planesToRgb(frame: FramePlanes, colour: FrameColour, label: stri
   for (let row = 0; row < height; row++) {
     const chromaRow = Math.min(row >> layout.shiftY, u.rows - 1);
     const at = { y: y.start + row * y.stride, u: u.start + chromaRow * u.stride, v: v.start + chromaRow * v.stride };
-    if (layout.shiftX === 1) rowOfPairs(y, u, v, at, u.columns, tables, data, row * width * 3, width);
+    if (layout.shiftX === 1) rowOfPairs(y, u, at, tables, data, row * width * 3, width);
     else rowOfSingles(y, u, v, at, tables, data, row * width * 3, width);
   }
   return { width, height, data: new Uint8Array(data.buffer) };
@@ -172,19 +172,17 @@ function samplePlanes(frame: FramePlanes, layout: Layout): [SamplePlane, SampleP
   return [plane(0, false, 0), plane(1, true, uFirst), plane(both ? 1 : 2, true, both ? 1 - uFirst : 0)];
 }
 
-/** One row of 4:2:0 or 4:2:2: two pixels share their chroma. */
+/** One row of 4:2:0 or 4:2:2: two pixels share their chroma. U and V lie in one array and have the same shape. */
 function rowOfPairs(
   y: SamplePlane,
-  u: SamplePlane,
-  v: SamplePlane,
+  chroma: SamplePlane,
   at: Rows,
-  columns: number,
   { luma, redOfV, greenOfU, greenOfV, blueOfU }: Tables,
   data: Uint8ClampedArray,
   start: number,
   width: number,
 ): void {
-  const { samples, step } = u;
+  const { samples, step, columns } = chroma;
   const lumas = y.samples;
   let write = start;
   for (let x = 0; x < width; x += 2) {

@@ -21,8 +21,8 @@ type ImageDecoderConstructor = new (init: {
 
 /** Opens an animation; throws MediaError naming `where` for a broken file and where the browser has no ImageDecoder. */
 export async function openAnimation(bytes: Uint8Array, format: "gif" | "webp", where: string): Promise<Animation> {
-  const constructor = (globalThis as { ImageDecoder?: ImageDecoderConstructor }).ImageDecoder;
-  if (!constructor) {
+  const Decoder = (globalThis as { ImageDecoder?: ImageDecoderConstructor }).ImageDecoder;
+  if (!Decoder) {
     throw new MediaError({
       where,
       expected: "a browser with ImageDecoder, which reads animations",
@@ -31,7 +31,7 @@ export async function openAnimation(bytes: Uint8Array, format: "gif" | "webp", w
     });
   }
   const type = `image/${format}`;
-  const decoder = new constructor({ data: bytes, type, preferAnimation: true, colorSpaceConversion: "none" });
+  const decoder = new Decoder({ data: bytes, type, preferAnimation: true, colorSpaceConversion: "none" });
   const fault = (cause: unknown): MediaError =>
     new MediaError({
       where,

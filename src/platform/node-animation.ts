@@ -38,9 +38,15 @@ export async function openAnimation(bytes: Uint8Array, format: "gif" | "webp", w
     durationsMilliseconds: Array.from({ length: pages }, (_, i) => delay[i] ?? DEFAULT_DURATION_MILLISECONDS),
     picture: (index) =>
       guarded(async () => {
-        const image = sharp(bytes, { ...options, page: index, pages: 1 }).toColourspace("srgb").removeAlpha();
+        const image = sharp(bytes, { ...options, page: index, pages: 1 })
+          .toColourspace("srgb")
+          .removeAlpha();
         const { data, info } = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
-        return { width: info.width, height: info.height, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
+        return {
+          width: info.width,
+          height: info.height,
+          data: new Uint8Array(data.buffer, data.byteOffset, data.length),
+        };
       }),
     close: () => undefined,
   };

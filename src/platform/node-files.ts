@@ -32,9 +32,9 @@ export async function listFolder(path: string): Promise<string[]> {
 function fileHandle(path: string, file: NodeFileHandle, sizeBytes: number): FileHandle {
   return {
     sizeBytes,
-    async read(offsetBytes, lengthBytes) {
+    async read(offsetBytes, lengthBytes, into) {
       const wanted = Math.max(0, Math.min(lengthBytes, sizeBytes - offsetBytes));
-      const bytes = new Uint8Array(wanted);
+      const bytes = into && into.length >= wanted ? into.subarray(0, wanted) : new Uint8Array(wanted);
       try {
         for (let filled = 0; filled < wanted; ) {
           const length = Math.min(READ_BYTES, wanted - filled);

@@ -1,6 +1,6 @@
 import { MissingPackageError, NoAdapterError, OptionError } from "../runtime/errors.js";
-import { listFolder, openFile } from "./node-files.js";
 import { openAnimation } from "./node-animation.js";
+import { listFolder, openFile } from "./node-files.js";
 import { decodePicture } from "./node-pictures.js";
 import { findChromiumPackage, loadVulkanLoader, unpackSwiftShader, withSwiftShaderOnly } from "./node-swiftshader.js";
 import { videoCodecs } from "./node-video.js";

@@ -40,7 +40,7 @@ export interface OpenedAdapter {
 export interface FileHandle {
   readonly sizeBytes: number;
   /** Reads exactly `lengthBytes` from `offsetBytes`, or fewer at the end of the file. */
-  read(offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+  read(offsetBytes: number, lengthBytes: number, into?: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 

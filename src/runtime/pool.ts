@@ -14,6 +14,7 @@ export interface BlockOwner {
   readonly blocks: Set<Block>;
 }
 
+const LARGE_BYTES = 256 * 1024;
 /** Bytes of free blocks kept for reuse; beyond that they are given back to the adapter. */
 const KEEP_FREE_BYTES = 512 * 1024 * 1024;
 
@@ -38,8 +39,10 @@ export class Pool {
   }
 
   acquire(sizeBytes: number, label: string): Block {
-    // Sizes in steps of an eighth of their power of two: many requests share few sizes, little is wasted.
-    const step = Math.max(256, 2 ** (Math.floor(Math.log2(Math.max(sizeBytes, 1))) - 3));
+    // Sizes in steps of a fraction of their power of two: many requests share few sizes, little is wasted. Of large ones,
+    // which weights are, hardly anything is: an eighth more of a model may be what an adapter does not have.
+    const parts = sizeBytes < LARGE_BYTES ? 8 : 128;
+    const step = Math.max(256, 2 ** Math.floor(Math.log2(Math.max(sizeBytes, 1))) / parts);
     const rounded = roundUp(Math.max(sizeBytes, 4), step);
     let best = -1;
     for (let i = 0; i < this.#free.length; i++) {

@@ -47,9 +47,12 @@ describe("chooseFrames", () => {
     expect(chooseFrames(steady, { fps: 1e15 })).toEqual(steady.map((_, i) => i));
     expect(chooseFrames(steady, { fps: 1e-9 })).toEqual([0]);
     // A third of a second and 30 frames a second are rounded differently.
-    expect(chooseFrames(Array.from({ length: 31 }, (_, i) => Math.round((i / 30) * 1e6) / 1e6), { fps: 3 })).toEqual([
-      0, 10, 20, 30,
-    ]);
+    expect(
+      chooseFrames(
+        Array.from({ length: 31 }, (_, i) => Math.round((i / 30) * 1e6) / 1e6),
+        { fps: 3 },
+      ),
+    ).toEqual([0, 10, 20, 30]);
   });
 
   it.each<[FrameChoice, RegExp]>([

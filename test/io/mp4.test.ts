@@ -99,10 +99,12 @@ describe("readClipIndex", () => {
     const nclc = await indexOf(FTYP, moov([track({ entry: colr(...ascii("nclc"), 0, 6, 0, 1, 0, 6) })]));
     expect(nclc.colour).toEqual({ primaries: "smpte170m", transfer: "bt709", matrix: "smpte170m", fullRange: null });
     const none = { primaries: null, transfer: null, matrix: null, fullRange: null };
-    expect((await indexOf(FTYP, moov([track({ entry: colr(...ascii("nclx"), 0, 2, 0, 2, 0, 2, 0) })]))).colour).toEqual({
-      ...none,
-      fullRange: false,
-    });
+    expect((await indexOf(FTYP, moov([track({ entry: colr(...ascii("nclx"), 0, 2, 0, 2, 0, 2, 0) })]))).colour).toEqual(
+      {
+        ...none,
+        fullRange: false,
+      },
+    );
     expect((await indexOf(FTYP, moov([track()]))).colour).toEqual(none);
   });
 
@@ -161,7 +163,12 @@ describe("readClipIndex", () => {
     const start = FTYP.length + index.length;
     const next = start + first.length + mdat.length;
     const clip = await indexOf(FTYP, index, first, mdat, second, mdat);
-    expect(clip.samples.map((sample) => sample.offsetBytes)).toEqual([start + 200, start + 205, start + 300, next + 400]);
+    expect(clip.samples.map((sample) => sample.offsetBytes)).toEqual([
+      start + 200,
+      start + 205,
+      start + 300,
+      next + 400,
+    ]);
     expect(clip.frames.map((frame) => frame.timestampSeconds)).toEqual([1, 1.1, 1.2, 5]);
   });
 
@@ -172,9 +179,16 @@ describe("readClipIndex", () => {
     expect((await refusal(new Uint8Array())).fault.got).toBe("no bytes at all");
     expect((await refusal(concat([0x1a, 0x45, 0xdf, 0xa3], new Uint8Array(30)))).fault.got).toContain("WebM");
     expect((await refusal(concat(FTYP, box("mdat", [1, 2])))).fault.got).toContain("none");
-    expect((await refusal(concat(FTYP, moov([track({ samples: [] })])))).fault.expected).toContain("at least one picture");
-    expect((await refusal(concat(FTYP, moov([track({ edits: [[100, 999]] })])))).fault.got).toContain("none of them shown");
-    const huge = box("moov", box("trak", box("mdia", box("minf", box("stbl", fullBox("stsz", 0, 0, u32(1), u32(0xffffffff)))))));
+    expect((await refusal(concat(FTYP, moov([track({ samples: [] })])))).fault.expected).toContain(
+      "at least one picture",
+    );
+    expect((await refusal(concat(FTYP, moov([track({ edits: [[100, 999]] })])))).fault.got).toContain(
+      "none of them shown",
+    );
+    const huge = box(
+      "moov",
+      box("trak", box("mdia", box("minf", box("stbl", fullBox("stsz", 0, 0, u32(1), u32(0xffffffff)))))),
+    );
     expect((await refusal(concat(FTYP, huge))).fault.got).toBe("4294967295");
   });
 

@@ -19,7 +19,9 @@ function pixel(k: readonly number[], full: boolean, y: number, u: number, v: num
   const luma = ((y - (full ? 0 : 16)) * 8 * cy) >> 16;
   const cu = (u - 128) * 8;
   const cv = (v - 128) * 8;
-  return [luma + ((cv * crv) >> 16), luma + ((cu * cgu) >> 16) + ((cv * cgv) >> 16), luma + ((cu * cbu) >> 16)].map(clamp);
+  return [luma + ((cv * crv) >> 16), luma + ((cu * cgu) >> 16) + ((cv * cgv) >> 16), luma + ((cu * cbu) >> 16)].map(
+    clamp,
+  );
 }
 
 /** Random planes of a planar format with `padding` bytes behind each row. */

@@ -5,7 +5,7 @@ import { pack, packMatrix, type SourceType } from "../../src/kernels/pack.js";
 import { PackedMatrix } from "../../src/kernels/packed.js";
 import type { Device } from "../../src/runtime/device.js";
 import { widenBF16, widenF16 } from "../../src/runtime/dtype.js";
-import { matmul as reference } from "../reference/matmul.js";
+import { matmul as reference } from "../../src/bench/reference/matmul.js";
 import { expectClose } from "../support/compare.js";
 import { FEATURES, result, useDevice } from "../support/device.js";
 import { normals, random } from "../support/random.js";

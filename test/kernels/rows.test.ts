@@ -10,14 +10,14 @@ import { patchify } from "../../src/kernels/patchify.js";
 import { resample } from "../../src/kernels/resample.js";
 import { rope } from "../../src/kernels/rope.js";
 import { swiglu } from "../../src/kernels/swiglu.js";
-import { layerNorm as layerNormReference, rmsNorm as rmsNormReference } from "../reference/norm.js";
-import { rope as ropeReference } from "../reference/rope.js";
+import { layerNorm as layerNormReference, rmsNorm as rmsNormReference } from "../../src/bench/reference/norm.js";
+import { rope as ropeReference } from "../../src/bench/reference/rope.js";
 import {
   gather as gatherReference,
   patchify as patchifyReference,
   resample as resampleReference,
-} from "../reference/rows.js";
-import { swiglu as swigluReference } from "../reference/swiglu.js";
+} from "../../src/bench/reference/rows.js";
+import { swiglu as swigluReference } from "../../src/bench/reference/swiglu.js";
 import { expectClose } from "../support/compare.js";
 import { result, useDevice } from "../support/device.js";
 import { normals, random } from "../support/random.js";

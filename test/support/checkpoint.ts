@@ -36,7 +36,9 @@ export async function checkpointFiles(folder: string): Promise<NamedBlob[]> {
     ? ["model.safetensors.index.json", ...[1, 2, 3].map((i) => `model-0000${i}-of-00003.safetensors`)]
     : ["processor_config.json", "model.safetensors"];
   return Promise.all(
-    [...SHARED_FILES, ...own].map(async (name) => new File([new Uint8Array(await readFixture(`${folder}/${name}`))], name)),
+    [...SHARED_FILES, ...own].map(
+      async (name) => new File([new Uint8Array(await readFixture(`${folder}/${name}`))], name),
+    ),
   );
 }
 

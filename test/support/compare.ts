@@ -1,4 +1,7 @@
 import { expect } from "vitest";
+import { relativeError } from "../../src/bench/compare.js";
+
+export { relativeError };
 
 /** Largest difference allowed, relative to the largest magnitude of the truth; one line a kind of arithmetic. */
 export const TOLERANCE = {
@@ -11,19 +14,6 @@ export const TOLERANCE = {
   /** A named intermediate of a whole model against the reference implementation in f32. */
   tap: 2e-4,
 } as const;
-
-/** Largest difference of two equally long sequences, relative to the largest magnitude of `truth`. */
-export function relativeError(got: ArrayLike<number>, truth: ArrayLike<number>, magnitude?: number): number {
-  if (got.length !== truth.length) throw new Error(`${got.length} elements against ${truth.length}`);
-  let largest = 0;
-  let worst = 0;
-  for (let i = 0; i < truth.length; i++) {
-    largest = Math.max(largest, Math.abs(truth[i]!));
-    const d = Math.abs(got[i]! - truth[i]!);
-    if (!(d <= worst)) worst = Number.isNaN(d) ? Number.POSITIVE_INFINITY : d;
-  }
-  return worst / Math.max(magnitude ?? largest, 1e-9);
-}
 
 export function expectClose(
   got: ArrayLike<number>,

@@ -4,7 +4,12 @@ import type { ByteSource } from "../../src/io/source.js";
 type Part = Uint8Array | readonly number[];
 
 export const u16 = (value: number): number[] => [(value >> 8) & 255, value & 255];
-export const u32 = (value: number): number[] => [(value >>> 24) & 255, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];
+export const u32 = (value: number): number[] => [
+  (value >>> 24) & 255,
+  (value >>> 16) & 255,
+  (value >>> 8) & 255,
+  value & 255,
+];
 export const u64 = (value: number): number[] => [...u32(Math.floor(value / 2 ** 32)), ...u32(value % 2 ** 32)];
 export const ascii = (text: string): number[] => [...text].map((letter) => letter.charCodeAt(0));
 
@@ -24,8 +29,12 @@ export function box(type: string, ...parts: readonly Part[]): Uint8Array<ArrayBu
 }
 
 /** A box with a version and flags. */
-export const fullBox = (type: string, version: number, flags: number, ...parts: readonly Part[]): Uint8Array<ArrayBuffer> =>
-  box(type, u32(version * 2 ** 24 + flags), ...parts);
+export const fullBox = (
+  type: string,
+  version: number,
+  flags: number,
+  ...parts: readonly Part[]
+): Uint8Array<ArrayBuffer> => box(type, u32(version * 2 ** 24 + flags), ...parts);
 
 export interface MuxedSample {
   offsetBytes: number;
@@ -57,7 +66,15 @@ export function avc1(width: number, height: number, avcC: Uint8Array, ...extra: 
 }
 
 export function visualEntry(type: string, width: number, height: number, ...boxes: readonly Uint8Array[]): Uint8Array {
-  const head = [...zeros(6), ...u16(1), ...zeros(16), ...u16(width), ...u16(height), ...u32(0x480000), ...u32(0x480000)];
+  const head = [
+    ...zeros(6),
+    ...u16(1),
+    ...zeros(16),
+    ...u16(width),
+    ...u16(height),
+    ...u32(0x480000),
+    ...u32(0x480000),
+  ];
   return box(type, head, zeros(4), u16(1), zeros(32), u16(24), u16(0xffff), ...boxes);
 }
 
@@ -72,7 +89,17 @@ export function moov(tracks: readonly MuxedTrack[], mvex?: Uint8Array): Uint8Arr
 
 function matrix([a, b, c, d]: readonly [number, number, number, number] = [1, 0, 0, 1]): number[] {
   const fixed = (value: number): number[] => u32((value * 0x10000) >>> 0);
-  return [...fixed(a), ...fixed(b), ...u32(0), ...fixed(c), ...fixed(d), ...u32(0), ...u32(0), ...u32(0), ...u32(0x40000000)];
+  return [
+    ...fixed(a),
+    ...fixed(b),
+    ...u32(0),
+    ...fixed(c),
+    ...fixed(d),
+    ...u32(0),
+    ...u32(0),
+    ...u32(0),
+    ...u32(0x40000000),
+  ];
 }
 
 function trak(track: MuxedTrack, id: number): Uint8Array {
@@ -90,12 +117,31 @@ function trak(track: MuxedTrack, id: number): Uint8Array {
   const stbl = box(
     "stbl",
     fullBox("stsd", 0, 0, u32(1), track.entry),
-    rows("stts", 0, samples.map((sample) => [...u32(1), ...u32(sample.durationTicks)])),
-    rows("ctts", 1, samples.map((sample) => [...u32(1), ...u32((sample.compositionOffset ?? 0) >>> 0)])),
+    rows(
+      "stts",
+      0,
+      samples.map((sample) => [...u32(1), ...u32(sample.durationTicks)]),
+    ),
+    rows(
+      "ctts",
+      1,
+      samples.map((sample) => [...u32(1), ...u32((sample.compositionOffset ?? 0) >>> 0)]),
+    ),
     keys.length === samples.length ? [] : rows("stss", 0, keys),
     rows("stsc", 0, samples.length ? [[...u32(1), ...u32(1), ...u32(1)]] : []),
-    fullBox("stsz", 0, 0, u32(0), u32(samples.length), samples.flatMap((sample) => u32(sample.sizeBytes))),
-    rows("co64", 0, samples.map((sample) => u64(sample.offsetBytes))),
+    fullBox(
+      "stsz",
+      0,
+      0,
+      u32(0),
+      u32(samples.length),
+      samples.flatMap((sample) => u32(sample.sizeBytes)),
+    ),
+    rows(
+      "co64",
+      0,
+      samples.map((sample) => u64(sample.offsetBytes)),
+    ),
   );
   const mdia = box(
     "mdia",
@@ -119,7 +165,11 @@ export interface CountingSource extends ByteSource {
 }
 
 /** A file whose bytes `read` makes up as they are asked for. */
-export function madeUpSource(name: string, sizeBytes: number, read: (offset: number, length: number) => Uint8Array): CountingSource {
+export function madeUpSource(
+  name: string,
+  sizeBytes: number,
+  read: (offset: number, length: number) => Uint8Array,
+): CountingSource {
   const reads: CountingSource["reads"] = [];
   return {
     name,
@@ -129,7 +179,8 @@ export function madeUpSource(name: string, sizeBytes: number, read: (offset: num
       return reads.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
     },
     async read(offsetBytes, lengthBytes) {
-      if (offsetBytes < 0 || offsetBytes + lengthBytes > sizeBytes) throw new RangeError(`${offsetBytes}+${lengthBytes}`);
+      if (offsetBytes < 0 || offsetBytes + lengthBytes > sizeBytes)
+        throw new RangeError(`${offsetBytes}+${lengthBytes}`);
       reads.push({ offsetBytes, lengthBytes });
       return read(offsetBytes, lengthBytes);
     },

@@ -1,0 +1,87 @@
+import { gather } from "../../kernels/gather.js";
+import type { PackedMatrix } from "../../kernels/packed.js";
+import type { Linear } from "../../layers/linear.js";
+import type { Qwen2Layer } from "../../models/qwen2.js";
+import type { SigLIPLayer } from "../../models/siglip.js";
+import type { Tensor } from "../../runtime/tensor.js";
+import { attention } from "./attention.js";
+import { matmul, type ReferenceEpilogue } from "./matmul.js";
+import { layerNorm, rmsNorm } from "./norm.js";
+import { rope } from "./rope.js";
+import { swiglu } from "./swiglu.js";
+
+/** Rows read at once: they have to fit a binding. */
+const ROWS = 4096;
+
+/** The elements of a packed matrix as it is held, quantised or not: `[columns, inner]`. */
+export async function heldMatrix(matrix: PackedMatrix): Promise<Float32Array> {
+  const { device } = matrix.blocks[0]!.tensor;
+  const whole = new Float32Array(matrix.columns * matrix.inner);
+  for (let first = 0; first < matrix.columns; first += ROWS) {
+    const count = Math.min(ROWS, matrix.columns - first);
+    const ids = Uint32Array.from({ length: count }, (_, i) => first + i);
+    const rows = device.scope(() => gather(device.upload(ids, [count], "ids"), matrix, "rows"));
+    whole.set(await rows.read(), first * matrix.inner);
+    rows.dispose();
+  }
+  return whole;
+}
+
+async function linear(
+  x: ArrayLike<number>,
+  layer: Linear,
+  epilogue: Omit<ReferenceEpilogue, "bias"> = {},
+): Promise<Float64Array> {
+  const { columns, inner } = layer.weight;
+  const bias = layer.bias && (await layer.bias.read());
+  const weight = await heldMatrix(layer.weight);
+  return matmul(x, weight, x.length / inner, inner, columns, { ...epilogue, ...(bias && { bias }) });
+}
+
+/** Columns `first` to `first + width` of rows of `stride`. */
+function columnsOf(x: Float64Array, stride: number, first: number, width: number): Float64Array {
+  const out = new Float64Array((x.length / stride) * width);
+  for (let i = 0; i < out.length; i++) out[i] = x[Math.floor(i / width) * stride + first + (i % width)]!;
+  return out;
+}
+
+const read = (tensor: Tensor): Promise<Float32Array> => tensor.read();
+
+/** One SigLIP layer in float64, one tile. x `[P, D]`. */
+export async function siglipLayer(x: ArrayLike<number>, layer: SigLIPLayer): Promise<Float64Array> {
+  const { norm1, norm2, attention: own, mlp } = layer;
+  const { width, heads } = own;
+  const patches = x.length / width;
+  const h = layerNorm(x, await read(norm1.weight), await read(norm1.bias), norm1.epsilon);
+  const qkv = await linear(h, own.qkv);
+  const [q, k, v] = [0, 1, 2].map((i) => columnsOf(qkv, 3 * width, i * width, width));
+  const sizes = { batches: 1, queries: patches, keys: patches, heads, keyValueHeads: heads, headSize: width / heads };
+  const attended = await linear(attention(q!, k!, v!, sizes), own.out, { residual: x });
+  const g = layerNorm(attended, await read(norm2.weight), await read(norm2.bias), norm2.epsilon);
+  return linear(await linear(g, mlp.fc1, { activation: "gelu_tanh" }), mlp.fc2, { residual: attended });
+}
+
+/** One Qwen2 layer in float64 over positions 0 to T, no cache. x `[T, D]`. */
+export async function qwen2Layer(x: ArrayLike<number>, layer: Qwen2Layer): Promise<Float64Array> {
+  const { inputNorm, postNorm, attention: own, mlp } = layer;
+  const { width, heads, keyValueHeads, headSize } = own.sizes;
+  const rows = x.length / width;
+  const [qWidth, kvWidth] = [heads * headSize, keyValueHeads * headSize];
+  const stride = qWidth + 2 * kvWidth;
+  const h = rmsNorm(x, await read(inputNorm.weight), inputNorm.epsilon);
+  const [cosines, sines] = [await read(own.rotary.cosines), await read(own.rotary.sines)];
+  const qkv = rope(await linear(h, own.qkv), cosines, sines, stride, qWidth + kvWidth, headSize / 2, 0);
+  const attended = await linear(
+    attention(
+      columnsOf(qkv, stride, 0, qWidth),
+      columnsOf(qkv, stride, qWidth, kvWidth),
+      columnsOf(qkv, stride, qWidth + kvWidth, kvWidth),
+      { batches: 1, queries: rows, keys: rows, heads, keyValueHeads, headSize, causalFrom: 0 },
+    ),
+    own.out,
+    { residual: x },
+  );
+  const g = rmsNorm(attended, await read(postNorm.weight), postNorm.epsilon);
+  const hidden = swiglu(await linear(g, mlp.gateUp), rows);
+  return linear(hidden, mlp.down, { residual: attended });
+}
