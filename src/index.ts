@@ -2,6 +2,7 @@
 
 export type { CheckpointLocation } from "./io/checkpoint.js";
 export type { PictureInput, RawPixels } from "./io/picture-input.js";
+export type { VideoInput } from "./io/video.js";
 export type { HoldType, LoadProgress } from "./io/weights.js";
 export { argmax } from "./kernels/argmax.js";
 export { type AttentionShape, attention, type HeadColumns } from "./kernels/attention.js";

@@ -3,7 +3,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { writeSafetensors } from "../io/safetensors.js";
 import type { HoldType } from "../io/weights.js";
 import { type DtypeByPart, LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
-import type { ChatMessage } from "../models/llava-onevision/processor.js";
+import type { ChatMessage, VideoContent } from "../models/llava-onevision/processor.js";
 import type { GenerateOptions } from "../models/session.js";
 import type { Tap } from "../models/taps.js";
 import { OptionError, SourceError } from "../runtime/errors.js";
@@ -15,8 +15,12 @@ const HELP = `ocellus ask [options] ["question"]
 
   --model DIR             checkpoint folder (the embedded tiny one if not given)
   --image FILE            a picture, path or URL; may be given several times, in order
+  --video FILE            a clip; pictures and clips keep the order of the flags
+  --frames N              frames taken from each clip, evenly (16)
+  --fps N                 frames a second instead
   --messages FILE.json    a whole conversation: [{ "role", "content": [{ "type": "image", "image": PATH },
-                          { "type": "text", "text": … }] }], paths relative to that file
+                          { "type": "text", "text": … }] }], paths relative to that file; a clip is
+                          { "type": "video", "video": PATH } or { "type": "video", "frames": [PATH, …] }
   --image-mode MODE       auto (one picture in tiles, several as squares), anyres or pad
   --template NAME         checkpoint (its own chat template) or onevision (the text form of training)
   --orientation NAME      apply or ignore the EXIF orientation of pictures
@@ -33,6 +37,9 @@ The answer goes to standard output, progress and notes to standard error.
 const OPTIONS = {
   model: { type: "string" },
   image: { type: "string", multiple: true },
+  video: { type: "string", multiple: true },
+  frames: { type: "string" },
+  fps: { type: "string" },
   messages: { type: "string" },
   "image-mode": { type: "string" },
   template: { type: "string" },
@@ -126,10 +133,10 @@ function oneOf<T extends string>(given: Arguments, name: string, values: readonl
 
 async function conversation(given: Arguments): Promise<ChatMessage[]> {
   const file = given.value("messages");
-  const images = given.ordered.filter((option) => option.name === "image").map((option) => option.value!);
+  const media = given.ordered.filter((option) => option.name === "image" || option.name === "video");
   const question = given.positionals.join(" ");
   if (file !== undefined) {
-    if (images.length > 0 || question !== "") {
+    if (media.length > 0 || question !== "") {
       throw new OptionError({
         where: "ocellus ask",
         expected: "either --messages or pictures and a question",
@@ -151,11 +158,25 @@ async function conversation(given: Arguments): Promise<ChatMessage[]> {
     {
       role: "user",
       content: [
-        ...images.map((image) => ({ type: "image" as const, image })),
+        ...media.map(({ name, value }) =>
+          name === "image" ? { type: "image" as const, image: value! } : clipPart(value!, given),
+        ),
         { type: "text" as const, text: question },
       ],
     },
   ];
+}
+
+/** A clip of the command line. */
+function clipPart(video: string, given: Arguments): VideoContent {
+  const frames = given.count("frames");
+  const fps = given.value("fps");
+  return {
+    type: "video",
+    video,
+    ...(frames !== undefined && { frames }),
+    ...(fps !== undefined && { fps: Number(fps) }),
+  };
 }
 
 /** Messages from a file; relative paths of pictures count from the file's folder. */
@@ -181,6 +202,7 @@ async function readMessages(file: string): Promise<ChatMessage[]> {
       if (!Array.isArray(message?.content)) continue;
       for (const part of message.content) {
         if (part?.image !== undefined) part.image = resolve(part.image);
+        if (part?.video !== undefined) part.video = resolve(part.video);
         if (Array.isArray(part?.frames)) part.frames = part.frames.map(resolve);
       }
     }

@@ -6,7 +6,8 @@ import { tinyCheckpoint, tinyExamples } from "./embedded.js";
 
 const HELP = `ocellus demo
 
-Asks the embedded checkpoint about bundled pictures: shapes, a number, a chart, a table, numbered marks.
+Asks the embedded checkpoint about bundled pictures: shapes, a number, a chart, a table,
+numbered marks, what changed between two pictures, and a clip.
 `;
 
 /** One example of the checkpoint: pictures, questions, and what the reference implementation answers. */
@@ -14,11 +15,13 @@ interface Example {
   readonly kind: string;
   readonly files: readonly string[];
   readonly video: boolean;
+  /** Frames of the clip; the reference used every one. */
+  readonly frames: number | null;
   readonly turns: readonly { readonly question: string; readonly reference_answer: string }[];
 }
 
 /** The kinds shown, in this order, one example of each. */
-const KINDS = ["shapes", "number", "chart", "table", "marks"];
+const KINDS = ["shapes", "number", "chart", "table", "marks", "pair", "clip"];
 
 /** Answers bundled questions and says for each whether the reference answers the same. */
 export async function demo(args: string[]): Promise<void> {
@@ -39,16 +42,19 @@ export async function demo(args: string[]): Promise<void> {
     let same = 0;
     let asked = 0;
     for (const kind of KINDS) {
-      const example = examples.find((e) => e.kind === kind && !e.video);
+      const example = examples.find((e) => e.kind === kind);
       if (!example) continue;
       out.write(`\n${example.files.join(", ")}\n`);
       for (const turn of example.turns) {
         const session = model.createSession();
         out.write(`  ${turn.question}\n  > `);
-        const images = example.files.map((file) => ({ type: "image" as const, image: join(tinyExamples(), file) }));
-        const answer = session.generate([
-          { role: "user", content: [...images, { type: "text", text: turn.question }] },
-        ]);
+        const media = example.files.map((file) => {
+          const path = join(tinyExamples(), file);
+          return example.video
+            ? { type: "video" as const, video: path, ...(example.frames !== null && { frames: example.frames }) }
+            : { type: "image" as const, image: path };
+        });
+        const answer = session.generate([{ role: "user", content: [...media, { type: "text", text: turn.question }] }]);
         for await (const piece of answer) out.write(piece.text);
         const { text, usage, timings } = await answer.result;
         const equal = text === turn.reference_answer;

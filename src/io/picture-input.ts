@@ -25,13 +25,18 @@ const MAX_FILE_BYTES = 512 * 1024 * 1024;
 export async function readPicture(input: PictureInput, label: string, options: PictureOptions = {}): Promise<Picture> {
   throwIfAborted(options.signal, label);
   if (isRawPixels(input)) return fromPixels(input, label);
-  const name = typeof input === "string" && !input.startsWith("data:") ? input : input instanceof URL ? input.href : label;
+  const name =
+    typeof input === "string" && !input.startsWith("data:") ? input : input instanceof URL ? input.href : label;
   const bytes = await readBytes(input, name, options.signal);
   if (options.signal?.aborted) throw new AbortedError(name, options.signal.reason);
   return decodeImage(bytes, { label: name, orientation: options.orientation ?? "apply" });
 }
 
-async function readBytes(input: Exclude<PictureInput, RawPixels>, name: string, signal?: AbortSignal): Promise<Uint8Array> {
+async function readBytes(
+  input: Exclude<PictureInput, RawPixels>,
+  name: string,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   if (input instanceof Uint8Array) return input;
   if (input instanceof ArrayBuffer) return new Uint8Array(input);
   if (input instanceof Blob) return new Uint8Array(await input.arrayBuffer());
@@ -98,4 +103,3 @@ function fromPixels({ data, width, height }: RawPixels, label: string): Picture 
     remedy: "give 3 or 4 bytes a pixel",
   });
 }
-

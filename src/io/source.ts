@@ -79,12 +79,7 @@ class RangeSource implements ByteSource {
     private readonly release?: () => Promise<void>,
   ) {}
 
-  async read(
-    offsetBytes: number,
-    lengthBytes: number,
-    signal?: AbortSignal,
-    into?: Uint8Array,
-  ): Promise<Uint8Array> {
+  async read(offsetBytes: number, lengthBytes: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
     throwIfAborted(signal, this.name);
     const range = `bytes ${offsetBytes} to ${offsetBytes + lengthBytes}`;
     const whole = Number.isSafeInteger(offsetBytes) && Number.isSafeInteger(lengthBytes);

@@ -15,6 +15,7 @@ export const platform: Platform = {
   videoCodecs,
   // The browser's GPU work runs in another process, and its main thread must not sleep.
   waitFor: (promise) => promise,
+  collectGarbage: () => {},
 };
 
 async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { MissingPackageError, NoAdapterError, OptionError } from "../runtime/errors.js";
 import { openAnimation } from "./node-animation.js";
 import { listFolder, openFile } from "./node-files.js";
@@ -33,6 +35,7 @@ export const platform: Platform = {
   openAnimation,
   videoCodecs,
   waitFor,
+  collectGarbage,
 };
 
 let queue: Promise<unknown> = Promise.resolve();
@@ -167,4 +170,16 @@ async function waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T
 /** One turn of the event loop, in which the binding settles its promises. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+let collector: (() => void) | undefined;
+
+/** V8 gives `gc` to contexts made while its flag is set. */
+function collectGarbage(): void {
+  if (!collector) {
+    setFlagsFromString("--expose-gc");
+    collector = runInNewContext("gc") as () => void;
+    setFlagsFromString("--no-expose-gc");
+  }
+  collector();
 }

@@ -22,6 +22,9 @@ export interface Platform {
 
   /** Waits for `promise`; on adapters that run on the CPU it sleeps between looks so that the adapter has the cores. */
   waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T>;
+
+  /** Gives unused memory back now, where the runtime lets a program ask for it (Node). */
+  collectGarbage(): void;
 }
 
 export interface AdapterRequest {

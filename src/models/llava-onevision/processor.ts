@@ -2,7 +2,9 @@ import { cutTiles, frameTile, padTile, planAnyres } from "../../io/anyres.js";
 import type { Picture } from "../../io/image.js";
 import { type PictureInput, readPicture } from "../../io/picture-input.js";
 import type { Tokenizer } from "../../io/tokenizer.js";
+import { readFrames, type VideoInput } from "../../io/video.js";
 import { PromptError, throwIfAborted } from "../../runtime/errors.js";
+import { checkOptions } from "../../runtime/options.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import { type PackingPlan, packImage, packPadImage, packVideo, planImage } from "./packing.js";
 import {
@@ -21,10 +23,17 @@ export interface ImageContent {
   image: PictureInput;
 }
 
-/** A clip in a message, as decoded pictures in the order of time; every one is used. */
+/** A clip in a message: a file, or decoded pictures in the order of time. */
 export interface VideoContent {
   type: "video";
-  frames: readonly PictureInput[];
+  video?: VideoInput;
+  /** How many frames are taken, evenly, the first and the last among them (16); or the frames themselves, every one used. */
+  frames?: number | readonly PictureInput[];
+  /** Frames a second, instead of a number of frames. */
+  fps?: number;
+  /** First and last second that frames are taken from. */
+  start?: number;
+  end?: number;
 }
 
 export interface TextContent {
@@ -68,6 +77,9 @@ export interface PreparedMedium {
   readonly start: number;
 }
 
+const IMAGE_KEYS = ["type", "image"] as const;
+const VIDEO_KEYS = ["type", "video", "frames", "fps", "start", "end"] as const;
+
 type UnplacedMedium = Omit<PreparedMedium, "start">;
 
 /** Frames of a clip whose visual tokens are made at once; they stay within a binding even at the largest widths. */
@@ -100,11 +112,12 @@ export class Processor {
     const prepared: UnplacedMedium[] = [];
     for (const part of parts) {
       throwIfAborted(options.signal, "preparing the prompt");
+      checkOptions(`${part.type} part`, part, part.type === "image" ? IMAGE_KEYS : VIDEO_KEYS);
       const label = `${part.type} ${prepared.filter((m) => m.kind === part.type).length + 1}`;
       prepared.push(
         part.type === "image"
           ? await this.#image(await readPicture(required(part.image, label, "image"), label, options), mode)
-          : await this.#video(required(part.frames, label, "frames"), label, options),
+          : await this.#video(part, label, options),
       );
     }
     const media = prepared.map(({ kind, tokens }) => ({ kind, tokens }));
@@ -125,13 +138,32 @@ export class Processor {
     return medium("image", [{ tiles, tileCount: 1 + plan.columns * plan.rows, plan: packImage(packing, plan, cells) }]);
   }
 
-  async #video(frames: readonly PictureInput[], label: string, options: ProcessorOptions): Promise<UnplacedMedium> {
+  async #video(part: VideoContent, label: string, options: ProcessorOptions): Promise<UnplacedMedium> {
     const { tileSide, cells } = this.config.vision;
-    const tiles: Uint8Array[] = [];
-    for (const frame of frames) {
-      const picture = await readPicture(frame, `${label}, frame ${tiles.length + 1}`, options);
-      tiles.push(frameTile(picture, tileSide));
+    const given = typeof part.frames === "object" ? part.frames : undefined;
+    if (given && part.video !== undefined) {
+      throw new PromptError({
+        where: label,
+        expected: "either `video` or an array of frames",
+        got: "both",
+        remedy: "leave one out; a number in `frames` says how many to take from the video",
+      });
     }
+    const choice = {
+      ...(typeof part.frames === "number" && { frames: part.frames }),
+      ...(part.fps !== undefined && { fps: part.fps }),
+      ...(part.start !== undefined && { startSeconds: part.start }),
+      ...(part.end !== undefined && { endSeconds: part.end }),
+    };
+    const frames = readFrames(given ?? required(part.video, label, "video"), {
+      ...choice,
+      // A path names itself.
+      ...(typeof part.video !== "string" && { label }),
+      ...(options.orientation && { rotation: options.orientation }),
+      ...(options.signal && { signal: options.signal }),
+    });
+    const tiles: Uint8Array[] = [];
+    for await (const { picture } of frames) tiles.push(frameTile(picture, tileSide));
     return clip(tiles, cells);
   }
 
