@@ -15,7 +15,7 @@ const TIMEOUT_MS = 120_000;
 const MAX_WORKERS = Math.min(2, availableParallelism());
 
 /** Tests that touch no adapter need not run on a second one. */
-const WITHOUT_GPU = ["test/architecture.node.test.ts", "test/io/**"];
+const WITHOUT_GPU = ["test/architecture.node.test.ts", "test/cli/faults.node.test.ts", "test/io/**"];
 
 const platformFile = (name: "node" | "browser"): string =>
   fileURLToPath(new URL(`./src/platform/${name}.ts`, import.meta.url));

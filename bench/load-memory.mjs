@@ -35,7 +35,8 @@ async function load(folder) {
 async function measure(given) {
   const folder = given ?? (await mkdtemp(join(tmpdir(), "ocellus-load-")));
   try {
-    if (!given) node([fileURLToPath(new URL("../scripts/make-checkpoint.mjs", import.meta.url)), folder, "--size", "1gb"]);
+    if (!given)
+      node([fileURLToPath(new URL("../scripts/make-checkpoint.mjs", import.meta.url)), folder, "--size", "1gb"]);
     const line = node([self, "--child", folder]);
     const { adapter, weightBytes, peakBytes, seconds } = JSON.parse(line);
     const overMB = (peakBytes - weightBytes) / 1e6;
@@ -52,7 +53,10 @@ async function measure(given) {
 
 /** Runs a script and returns what it wrote; its failure is ours. */
 function node(args) {
-  const { status, stdout } = spawnSync(process.execPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  const { status, stdout } = spawnSync(process.execPath, args, {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   if (status === 0) return stdout;
   throw new Error(`${args[0]} ended with ${status}`);
 }

@@ -2,9 +2,10 @@
 // speed where the real weights are not at hand. What it answers is nonsense.
 //
 //   node scripts/make-checkpoint.mjs FOLDER [--size tiny|0.5b|1gb|7b-layer] [--layers N] [--dtype bf16|f16|f32] [--shards N] [--seed N]
+
+import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
-import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -61,7 +62,12 @@ const dtype = values.dtype;
 const [shards, seed] = [Number(values.shards), Number(values.seed)];
 const layers = values.layers === undefined ? undefined : Number(values.layers);
 const isCount = (n) => Number.isInteger(n) && n > 0;
-if (!folder || !(dtype in BYTES) || ![shards, seed, layers ?? 1].every(isCount) || !(values.size === "tiny" || values.size in SIZES)) {
+if (
+  !folder ||
+  !(dtype in BYTES) ||
+  ![shards, seed, layers ?? 1].every(isCount) ||
+  !(values.size === "tiny" || values.size in SIZES)
+) {
   process.stderr.write(HELP);
   process.exit(2);
 }
@@ -72,7 +78,9 @@ const geometry = { vision: size.vision, text: { ...size.text, layers: layers ?? 
 await writeConfig(geometry);
 const tensors = tensorsOf(geometry);
 const total = await writeWeights(tensors);
-console.log(`${folder}: ${tensors.length} tensors, ${(total / 1e6).toFixed(0)} MB in ${shards} ${shards === 1 ? "file" : "files"}`);
+console.log(
+  `${folder}: ${tensors.length} tensors, ${(total / 1e6).toFixed(0)} MB in ${shards} ${shards === 1 ? "file" : "files"}`,
+);
 
 async function tinySize() {
   const { vision_config: v, text_config: t } = JSON.parse(await readFile(join(TINY.folder, "config.json"), "utf8"));
@@ -116,7 +124,8 @@ function tensorsOf({ vision, text }) {
   add(`${tower}.embeddings.position_embedding.weight`, [Math.floor(vision.tile / vision.patch) ** 2, vision.width]);
   for (let i = 0; i < vision.layers; i++) {
     const at = `${tower}.encoder.layers.${i}`;
-    for (const part of ["q_proj", "k_proj", "v_proj", "out_proj"]) linear(`${at}.self_attn.${part}`, vision.width, vision.width);
+    for (const part of ["q_proj", "k_proj", "v_proj", "out_proj"])
+      linear(`${at}.self_attn.${part}`, vision.width, vision.width);
     norm(`${at}.layer_norm1`, vision.width, true);
     linear(`${at}.mlp.fc1`, vision.mlp, vision.width);
     linear(`${at}.mlp.fc2`, vision.width, vision.mlp);
@@ -189,18 +198,32 @@ async function writeConfig({ vision, text }) {
   ]);
   if (values.size !== "tiny") {
     const processor = await read("processor_config.json");
-    if (processor.num_image_tokens !== undefined) processor.num_image_tokens = Math.floor(vision.tile / vision.patch) ** 2;
+    if (processor.num_image_tokens !== undefined)
+      processor.num_image_tokens = Math.floor(vision.tile / vision.patch) ** 2;
     await write("processor_config.json", processor);
   }
 }
 
 /** The real Qwen2 vocabulary with the two placeholders after it. */
 async function writeRealTokenizer(config, generation, write) {
-  const tokenizer = JSON.parse(gunzipSync(await readFile(root("test/data/qwen2/tokenizer.json.gzip"))).toString("utf8"));
+  const tokenizer = JSON.parse(
+    gunzipSync(await readFile(root("test/data/qwen2/tokenizer.json.gzip"))).toString("utf8"),
+  );
   const [image, video] = [151646, 151647];
-  for (const [id, content] of [[image, "<image>"], [video, "<video>"]]) {
+  for (const [id, content] of [
+    [image, "<image>"],
+    [video, "<video>"],
+  ]) {
     if (tokenizer.added_tokens.some((token) => token.content === content)) continue;
-    tokenizer.added_tokens.push({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true });
+    tokenizer.added_tokens.push({
+      id,
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: true,
+    });
   }
   const added = Object.fromEntries(tokenizer.added_tokens.map((token) => [token.content, token.id]));
   Object.assign(config, { image_token_index: image, video_token_index: video });

@@ -2,11 +2,12 @@ import { readFile, writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { writeSafetensors } from "../io/safetensors.js";
 import type { HoldType } from "../io/weights.js";
+import { checkMessages, type Message } from "../models/llava-onevision/messages.js";
 import { type DtypeByPart, LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
 import type { ChatMessage, VideoContent } from "../models/llava-onevision/processor.js";
 import type { GenerateOptions } from "../models/session.js";
 import type { Tap } from "../models/taps.js";
-import { OptionError, SourceError } from "../runtime/errors.js";
+import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
 import { type Arguments, parse } from "./arguments.js";
 import { tinyCheckpoint } from "./embedded.js";
 import { ProgressLine } from "./progress-line.js";
@@ -58,6 +59,17 @@ export async function ask(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
+  try {
+    await answer(given);
+  } catch (cause) {
+    const file = given.value("messages");
+    const inMessages = cause instanceof OcellusError && /^(messages|prompt|image|video)\b/.test(cause.fault.where);
+    if (file === undefined || !inMessages) throw cause;
+    throw new OcellusError(cause.code, { ...cause.fault, where: `${file}: ${cause.fault.where}` });
+  }
+}
+
+async function answer(given: Arguments): Promise<void> {
   const messages = await conversation(given);
   const options = generateOptions(given);
   const tapsFile = given.value("taps");
@@ -72,17 +84,17 @@ export async function ask(args: string[]): Promise<void> {
   });
   try {
     line.clear();
-    const answer = model.createSession().generate(messages, {
+    const running = model.createSession().generate(messages, {
       ...options,
       signal: abort.signal,
       onProgress: (p) => (p.stage === "decode" ? line.clear() : line.count(p.stage, p.done, p.total)),
       ...(tapsFile !== undefined && { onTaps: (taps: Tap[]) => writeTaps(tapsFile, taps) }),
     });
-    for await (const piece of answer) {
+    for await (const piece of running) {
       line.clear();
       if (!json) process.stdout.write(piece.text);
     }
-    const { text, tokens, promptTokens, usage, timings, finishReason } = await answer.result;
+    const { text, tokens, promptTokens, usage, timings, finishReason } = await running.result;
     const adapter = model.device.facts.name;
     if (json)
       process.stdout.write(
@@ -131,7 +143,7 @@ function oneOf<T extends string>(given: Arguments, name: string, values: readonl
   });
 }
 
-async function conversation(given: Arguments): Promise<ChatMessage[]> {
+async function conversation(given: Arguments): Promise<readonly ChatMessage[]> {
   const file = given.value("messages");
   const media = given.ordered.filter((option) => option.name === "image" || option.name === "video");
   const question = given.positionals.join(" ");
@@ -180,7 +192,7 @@ function clipPart(video: string, given: Arguments): VideoContent {
 }
 
 /** Messages from a file; relative paths of pictures count from the file's folder. */
-async function readMessages(file: string): Promise<ChatMessage[]> {
+async function readMessages(file: string): Promise<readonly ChatMessage[]> {
   let messages: unknown;
   try {
     messages = JSON.parse(await readFile(file, "utf8"));
@@ -207,8 +219,9 @@ async function readMessages(file: string): Promise<ChatMessage[]> {
       }
     }
   }
-  // The session checks roles and parts, and says what is wrong with them.
-  return messages as ChatMessage[];
+  // Before the model is loaded, which takes longer.
+  checkMessages(messages);
+  return messages as readonly Message[] as readonly ChatMessage[];
 }
 
 async function writeTaps(file: string, taps: readonly Tap[]): Promise<void> {
@@ -220,5 +233,15 @@ async function writeTaps(file: string, taps: readonly Tap[]): Promise<void> {
       bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
     })),
   );
-  await writeFile(file, chunks);
+  try {
+    await writeFile(file, chunks);
+  } catch (cause) {
+    throw new SourceError({
+      where: file,
+      expected: "a file that can be written",
+      got: cause instanceof Error ? cause.message : String(cause),
+      remedy: "check the folder and its permissions",
+      cause,
+    });
+  }
 }

@@ -40,6 +40,14 @@ async function readBytes(
   if (input instanceof Uint8Array) return input;
   if (input instanceof ArrayBuffer) return new Uint8Array(input);
   if (input instanceof Blob) return new Uint8Array(await input.arrayBuffer());
+  if (typeof input !== "string" && !(input instanceof URL)) {
+    throw new MediaError({
+      where: name,
+      expected: "a path, a URL, a Blob, bytes, or pixels as { data, width, height }",
+      got: JSON.stringify(input) ?? typeof input,
+      remedy: "give the picture as one of these",
+    });
+  }
   const text = String(input);
   if (text.startsWith("data:")) return bytesOfDataURL(text, name);
   const source = /^(https?|blob):/i.test(text)

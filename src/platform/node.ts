@@ -1,3 +1,5 @@
+import { statSync } from "node:fs";
+import { delimiter } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { MissingPackageError, NoAdapterError, OptionError } from "../runtime/errors.js";
@@ -76,10 +78,29 @@ function kindsToTry(options: AdapterRequest): { kinds: AdapterKind[]; reasons: s
 }
 
 async function openSystem(kind: "system" | "system-software", options: AdapterRequest): Promise<Attempt> {
+  const absent = absentDrivers();
+  if (absent) return { reason: absent };
   const adapter = await openInstance(kind, options);
   if (adapter) return { adapter, reason: `The system's driver offers ${nameOf(adapter)}.` };
   const what = kind === "system" ? "Vulkan, Metal or D3D12 adapter" : "software adapter";
   return { reason: `The system offers no ${what} that Dawn accepts.` };
+}
+
+/**
+ * The Vulkan loader takes drivers from the files these variables name and no others. Where none of them is a file, Dawn would
+ * print warnings with a stack trace of its own before it said no.
+ */
+function absentDrivers(): string | undefined {
+  for (const name of ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"]) {
+    const value = process.env[name];
+    if (!value) continue;
+    const exists = value.split(delimiter).some((path) => {
+      const stat = statSync(path, { throwIfNoEntry: false });
+      return stat?.isFile() || stat?.isDirectory();
+    });
+    return exists ? undefined : `${name}=${value} names no driver.`;
+  }
+  return undefined;
 }
 
 async function openSwiftShader(options: AdapterRequest): Promise<Attempt> {

@@ -204,7 +204,9 @@ describe("answers", () => {
 
   test("a broken picture and a prompt over the context", async () => {
     const session = model.createSession();
-    const broken: ChatMessage[] = [{ role: "user", content: [{ type: "image", image: picture.subarray(0, picture.length >> 1) }] }];
+    const broken: ChatMessage[] = [
+      { role: "user", content: [{ type: "image", image: picture.subarray(0, picture.length >> 1) }] },
+    ];
     await expect(session.generate(broken).result).rejects.toThrow(MediaError);
     const over = session.generate(question, { maxNewTokens: 5000 }).result;
     await expect(over).rejects.toThrow(ContextOverflowError);

@@ -5,7 +5,7 @@ import {
   DisposedError,
   KernelError,
   LimitError,
-  OcellusError,
+  type OcellusError,
   ShapeError,
 } from "../../src/runtime/errors.js";
 import { Kernel } from "../../src/runtime/kernel.js";

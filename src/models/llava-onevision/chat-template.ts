@@ -110,7 +110,10 @@ function pickTemplate(origin: string, value: unknown): string {
     : Object.entries(value ?? {});
   const chosen = entries.find(([name]) => name === "default")?.[1];
   if (typeof chosen === "string") return chosen;
-  const got = entries.length > 0 ? `names ${entries.map(([name]) => String(name)).join(", ")}` : String(value);
+  const got =
+    entries.length > 0
+      ? `names ${entries.map(([name]) => String(name)).join(", ")}`
+      : (JSON.stringify(value) ?? "nothing");
   throw new CheckpointError({ where: origin, expected: 'a template, or one named "default"', got, remedy: REMEDY });
 }
 

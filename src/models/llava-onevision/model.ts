@@ -70,7 +70,7 @@ export class LlavaOneVision {
       return await build(files, device, options);
     } catch (cause) {
       if (!options.device) device.dispose();
-      throw cause;
+      throw inCheckpoint(files.name, cause);
     }
   }
 
@@ -298,4 +298,10 @@ function missing(name: string, file: string): CheckpointError {
     got: "no such file",
     remedy: "give the folder of a LLaVA-OneVision checkpoint, with its config, tokenizer and safetensors files",
   });
+}
+
+/** Parsers know their file's name only; the reader wants to know which checkpoint's. */
+function inCheckpoint(name: string, cause: unknown): unknown {
+  if (!(cause instanceof CheckpointError) || cause.fault.where.includes(name)) return cause;
+  return new CheckpointError({ ...cause.fault, where: `${name}: ${cause.fault.where}` });
 }

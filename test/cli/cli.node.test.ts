@@ -1,0 +1,98 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openSafetensors } from "../../src/io/safetensors.js";
+import { fileSource } from "../../src/io/source.js";
+import { ocellus } from "../support/cli.js";
+import { TINY_FOLDER } from "../support/damaged.js";
+
+const PICTURE = join(TINY_FOLDER, "examples/00-shapes.png");
+const QUESTION = "What do you see?";
+const ANSWER = "An orange square at the top left.";
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ocellus cli "));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test("ask writes the answer and nothing else", async () => {
+  const { code, stdout, stderr } = await ocellus(["ask", "--image", PICTURE, QUESTION]);
+  expect(stderr).toBe("");
+  expect(stdout).toBe(`${ANSWER}\n`);
+  expect(code).toBe(0);
+});
+
+test("ask --json writes one object; --taps a file of named tensors", async () => {
+  const taps = join(folder, "taps.safetensors");
+  const { code, stdout } = await ocellus(["ask", "--image", PICTURE, QUESTION, "--json", "--taps", taps]);
+  expect(code).toBe(0);
+  const answer = JSON.parse(stdout);
+  expect(stdout.trimEnd().split("\n")).toHaveLength(1);
+  expect(answer).toMatchObject({
+    text: ANSWER,
+    tokens: [472, 353, 309, 294, 260, 377, 370, 13],
+    usage: { promptTokens: 186, visualTokens: 171, tiles: 2, completionTokens: 8, totalTokens: 194 },
+    finishReason: "stop",
+  });
+  expect(answer.promptTokens).toHaveLength(186);
+  expect(answer.adapter).toMatch(/\w/);
+  for (const stage of ["preprocess", "vision", "prefill", "decode", "total"]) {
+    expect(answer.timings[stage], stage).toBeGreaterThan(0);
+  }
+  const source = await fileSource(taps);
+  const { entries } = await openSafetensors(source);
+  const shapes = Object.fromEntries([...entries.values()].map(({ name, dtype, shape }) => [name, [dtype, ...shape]]));
+  expect(shapes).toMatchObject({
+    tiles: ["F32", 2 * 3 * 126, 126],
+    "vision.patches": ["F32", 2 * 81, 144],
+    "vision.blocks.2": ["F32", 2 * 81, 144],
+    projector: ["F32", 2 * 81, 256],
+    packed: ["F32", 171, 256],
+    embeddings: ["F32", 186, 256],
+    "blocks.3": ["F32", 186, 256],
+    norm: ["F32", 186, 256],
+    logits: ["F32", 1, 640],
+  });
+  await source.close();
+});
+
+test("ask --messages takes paths relative to the file, and ends at --max-new-tokens", async () => {
+  const file = join(folder, "messages.json");
+  const content = [
+    { type: "image", image: relative(folder, PICTURE) },
+    { type: "text", text: QUESTION },
+  ];
+  await writeFile(file, JSON.stringify([{ role: "user", content }]));
+  const { code, stdout, stderr } = await ocellus(["ask", "--messages", file, "--max-new-tokens", "3"]);
+  expect(stdout).toBe("An orange square\n");
+  expect(stderr).toContain("ended at 3 tokens");
+  expect(code).toBe(0);
+});
+
+test("demo asks about its pictures", async () => {
+  const { code, stdout } = await ocellus(["demo"]);
+  const [, same, asked] = /^(\d+) of (\d+) answers equal the reference's/m.exec(stdout) ?? [];
+  expect(Number(asked)).toBeGreaterThanOrEqual(12);
+  expect(same).toBe(asked);
+  expect(code).toBe(0);
+});
+
+test("doctor says which adapter there is, and what to do without one", async () => {
+  const good = await ocellus(["doctor"]);
+  expect(good.code).toBe(0);
+  expect(good.stdout).toMatch(/^adapter +\S/m);
+  expect(good.stdout).toContain("a kernel ran and gave the right result");
+  const none = await ocellus(["doctor"], { OCELLUS_ADAPTER: "system", VK_DRIVER_FILES: "/dev/null" });
+  expect(none.code).toBe(1);
+  expect(none.stdout).toMatch(/^adapter +none/m);
+  expect(none.stdout).toContain("install the GPU's Vulkan driver");
+});
+
+test("help is on standard output", async () => {
+  for (const args of [[], ["--help"], ["ask", "--help"], ["demo", "-h"], ["doctor", "--help"]]) {
+    const { code, stdout, stderr } = await ocellus(args);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/^ocellus/);
+  }
+});
