@@ -1,6 +1,7 @@
 /** Reading a URL by HTTP range requests (RFC 9110, section 14). */
 
-import { AbortedError, OcellusError, SourceError, throwIfAborted } from "../runtime/errors.js";
+import { SourceError } from "../runtime/errors.js";
+import { BrokenTransfer, chunksOf, mayPass, parseContentRange, retrying } from "./http-transfer.js";
 
 /** Nothing lies at this name: callers that can do without the file catch this and only this. */
 export class NotFoundError extends SourceError {}
@@ -19,12 +20,6 @@ export interface UrlOptions {
 const WHOLE_LIMIT_BYTES = 64 * 1024 * 1024;
 /** The first request learns the size and brings this much; config files and most headers need no second one. */
 const HEAD_BYTES = 64 * 1024;
-/** Failures in a row, with no byte received between them, before a read is given up. */
-const ATTEMPTS = 4;
-
-export function truncated(where: string, expected: string, got: string, cause?: unknown): SourceError {
-  return new SourceError({ where, expected, got: `${got} (truncated)`, remedy: "get the file again", cause });
-}
 
 /** One URL: requests, retries, and what the answers must look like. */
 export class HttpRanges {
@@ -42,7 +37,7 @@ export class HttpRanges {
 
   /** Finds the size and the first bytes; all of them where the server has no ranges. */
   async open(signal?: AbortSignal): Promise<{ sizeBytes: number; head: Uint8Array }> {
-    return this.retrying(signal, async () => {
+    return retrying(this.url, this.retryDelay, signal, async () => {
       const response = await this.request(0, HEAD_BYTES, signal);
       const range = parseContentRange(response.headers.get("content-range"));
       if (response.status === 416 && range?.total === 0) return { sizeBytes: 0, head: new Uint8Array() };
@@ -66,7 +61,7 @@ export class HttpRanges {
   async range(offset: number, length: number, sizeBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
     const bytes = new Uint8Array(length);
     let received = 0;
-    await this.retrying(signal, async (progressed) => {
+    await retrying(this.url, this.retryDelay, signal, async (progressed) => {
       if (received === length) return;
       const response = await this.request(offset + received, length - received, signal);
       if (response.status !== 206) throw await this.refused(response);
@@ -151,7 +146,7 @@ export class HttpRanges {
   private async refused(response: Response): Promise<Error> {
     await response.body?.cancel();
     const got = `status ${response.status}`;
-    if (response.status === 408 || response.status === 429 || response.status >= 500) return new BrokenTransfer(got);
+    if (mayPass(response.status)) return new BrokenTransfer(got);
     const fault = { where: this.url, expected: "status 206", got };
     if (response.status === 404 || response.status === 410) {
       return new NotFoundError({ ...fault, remedy: "check the address" });
@@ -168,48 +163,6 @@ export class HttpRanges {
     const remedy = "check the address; it is a page, not the file";
     throw new NotFoundError({ where: this.url, expected: "a file", got: "a web page (text/html)", remedy });
   }
-
-  /** Runs `attempt` again after a broken transfer; progress sets the count of failures back. */
-  private async retrying<T>(signal: AbortSignal | undefined, attempt: (progressed: () => void) => Promise<T>) {
-    let failures = 0;
-    for (;;) {
-      throwIfAborted(signal, this.url);
-      try {
-        return await attempt(() => {
-          failures = 0;
-        });
-      } catch (cause) {
-        throwIfAborted(signal, this.url);
-        if (cause instanceof OcellusError) throw cause;
-        if (++failures >= ATTEMPTS) {
-          const reason = cause instanceof Error ? cause.message : String(cause);
-          if (cause instanceof BrokenTransfer && !reason.startsWith("status"))
-            throw truncated(this.url, "the range asked for", reason);
-          const remedy = "check the network and try again";
-          throw new SourceError({ where: this.url, expected: "an answer", got: reason, remedy, cause });
-        }
-        await sleep(this.retryDelay * 2 ** (failures - 1), signal, this.url);
-      }
-    }
-  }
-}
-
-/** A transfer that may go through when tried again. */
-class BrokenTransfer extends Error {}
-
-/** The chunks of a body. A reader and not `for await` over the stream, which not every browser has. */
-async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
-  const reader = response.body?.getReader();
-  if (!reader) return;
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await reader.cancel().catch(() => undefined);
-  }
 }
 
 function join(chunks: readonly Uint8Array[]): Uint8Array {
@@ -222,29 +175,8 @@ function join(chunks: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** "bytes 0-99/1234" or "bytes *\/0"; total undefined where it is "*". */
-function parseContentRange(header: string | null): { start: number; total: number | undefined } | undefined {
-  const match = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/i.exec(header?.trim() ?? "");
-  if (!match) return undefined;
-  return { start: Number(match[1] ?? 0), total: match[2] === "*" ? undefined : Number(match[2]) };
-}
-
 /** Weak tags may differ between the machines of one host for the same bytes, so they prove nothing. */
 function strongTag(response: Response): string | null {
   const tag = response.headers.get("etag");
   return tag?.startsWith("W/") ? null : tag;
-}
-
-async function sleep(milliseconds: number, signal: AbortSignal | undefined, where: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(new AbortedError(where, signal?.reason));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, milliseconds);
-    signal?.addEventListener("abort", stop, { once: true });
-  });
 }

@@ -2,7 +2,8 @@
 
 import { platform } from "#platform";
 import { OcellusError, SourceError, throwIfAborted } from "../runtime/errors.js";
-import { HttpRanges, truncated, type UrlOptions } from "./http-ranges.js";
+import { HttpRanges, type UrlOptions } from "./http-ranges.js";
+import { truncated } from "./http-transfer.js";
 
 export { NotFoundError, type UrlOptions } from "./http-ranges.js";
 

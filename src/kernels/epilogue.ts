@@ -3,8 +3,18 @@ import type { Tensor } from "../runtime/tensor.js";
 /** GELU as `0.5·x·(1 + tanh(√(2/π)(x + 0.044715x³)))` or `0.5·x·(1 + erf(x/√2))`. */
 export type Activation = "gelu_tanh" | "gelu_erf";
 
-/** What a matrix product does with each element before it is written: `residual + activation(x·Wᵀ + bias)`. */
+/** An RMSNorm of the input: `x / √(mean(x²) + ε) · weight`. */
+export interface Prologue {
+  /** `[inner]` */
+  readonly weight: Tensor;
+  readonly epsilon: number;
+}
+
+/** What a matrix product does around itself: `residual + activation(norm(x)·Wᵀ + bias)`. */
 export interface Epilogue {
+  norm?: Prologue | undefined;
+  /** Columns hold gate and up in turns of eight; the result is `silu(gate) ⊙ up`, half as wide. Goes with nothing but `norm`. */
+  swiglu?: boolean | undefined;
   /** `[columns]` */
   bias?: Tensor | undefined;
   activation?: Activation | undefined;
@@ -55,6 +65,33 @@ export function epilogueHeader(epilogue: Epilogue): string[] {
 }`,
   ];
 }
+
+/**
+ * WGSL of the lane-broadcast kernels: writes a lane's four columns, LANES apart, of a row.
+ * With SWIGLU the columns are gate and up in turns of eight, and two are written.
+ */
+export const PUT_COLUMNS = `
+fn silu(x: f32) -> f32 { return x / (1.0 + exp(clamp(-x, -80.0, 80.0))); }
+
+fn put(sums: vec4f, row: u32, first: u32, lane: u32) {
+  if (row >= params.rows) { return; }
+  if (SWIGLU == 1u) {
+    // Eight lanes hold g0..7, u0..7, g8..15, u8..15; four lanes g0..3, g4..7, u0..3, u4..7.
+    let gates = select(sums.xy, sums.xz, LANES == 8u);
+    let ups = select(sums.zw, sums.yw, LANES == 8u);
+    let at = row * params.stride / 2u + (params.firstColumn + first) / 2u + lane;
+    if (first + lane < params.columns) { y[at] = silu(gates.x) * ups.x; }
+    if (first + 2u * LANES + lane < params.columns) { y[at + LANES] = silu(gates.y) * ups.y; }
+    return;
+  }
+  for (var j = 0u; j < 4u; j++) {
+    let inBlock = first + lane + j * LANES;
+    if (inBlock < params.columns) {
+      let column = params.firstColumn + inBlock;
+      y[row * params.stride + column] = finish(sums[j], row, column, params.stride, params.residualRows);
+    }
+  }
+}`;
 
 /** The bindings that go with {@link epilogueHeader}. */
 export function epilogueTensors(epilogue: Epilogue): Record<string, Tensor> {

@@ -1,4 +1,5 @@
 import { Kernel } from "../runtime/kernel.js";
+import { PUT_COLUMNS } from "./epilogue.js";
 import { GROUP, PANEL } from "./packed.js";
 
 /**
@@ -20,16 +21,7 @@ fn add(s: vec4f, v: vec4f, w: mat4x4f) -> vec4f {
   return s + v.x * w[0] + v.y * w[1] + v.z * w[2] + v.w * w[3];
 }
 
-fn put(sums: vec4f, row: u32, local: u32) {
-  if (row >= params.rows) { return; }
-  for (var j = 0u; j < 4u; j++) {
-    let inBlock = local + j * LANES;
-    if (inBlock < params.columns) {
-      let column = params.firstColumn + inBlock;
-      y[row * params.stride + column] = finish(sums[j], row, column, params.stride, params.residualRows);
-    }
-  }
-}
+${PUT_COLUMNS}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -100,25 +92,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       s15 = add(s15, subgroupBroadcast(vb, 7u), w);
     }
   }
-  let local = first + lane;
-  put(s0, row, local);
-  put(s1, row + 1u, local);
-  put(s2, row + 2u, local);
-  put(s3, row + 3u, local);
-  put(s4, row + 4u, local);
-  put(s5, row + 5u, local);
-  put(s6, row + 6u, local);
-  put(s7, row + 7u, local);
-  put(s8, row + 8u, local);
-  put(s9, row + 9u, local);
-  put(s10, row + 10u, local);
-  put(s11, row + 11u, local);
-  put(s12, row + 12u, local);
-  put(s13, row + 13u, local);
-  put(s14, row + 14u, local);
-  put(s15, row + 15u, local);
+  put(s0, row, first, lane);
+  put(s1, row + 1u, first, lane);
+  put(s2, row + 2u, first, lane);
+  put(s3, row + 3u, first, lane);
+  put(s4, row + 4u, first, lane);
+  put(s5, row + 5u, first, lane);
+  put(s6, row + 6u, first, lane);
+  put(s7, row + 7u, first, lane);
+  put(s8, row + 8u, first, lane);
+  put(s9, row + 9u, first, lane);
+  put(s10, row + 10u, first, lane);
+  put(s11, row + 11u, first, lane);
+  put(s12, row + 12u, first, lane);
+  put(s13, row + 13u, first, lane);
+  put(s14, row + 14u, first, lane);
+  put(s15, row + 15u, first, lane);
 }
 `,
-  { PANEL, GROUP, ROWS: 16, LANES: 8 },
+  { PANEL, GROUP, ROWS: 16, LANES: 8, SWIGLU: 0 },
   ["enable subgroups;"],
 );

@@ -5,9 +5,11 @@ import type { Tensor } from "../runtime/tensor.js";
 import { type Epilogue, epilogueHeader, epilogueTensors } from "./epilogue.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matvecKernel } from "./matvec.js";
-import { matvecBroadcastKernel } from "./matvec-broadcast.js";
+import { matvecBroadcastKernel, NORM_AT } from "./matvec-broadcast.js";
+import { rmsNorm } from "./norm.js";
 import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
 import { padRows } from "./pad-rows.js";
+import { swiglu } from "./swiglu.js";
 
 export const matmulKernel = new Kernel(
   "matmul",
@@ -68,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 );
 
 /**
- * `y = residual + activation(x·Wᵀ + bias)`: x `[rows, inner]` f32, W `[columns, inner]` packed, y `[rows, columns]` f32.
+ * `y = residual + activation(norm(x)·Wᵀ + bias)`: x `[rows, inner]` f32, W `[columns, inner]` packed, y `[rows, columns]` f32.
  * Throws ShapeError where the widths do not fit.
  */
 export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}, label = weights.label): Tensor {
@@ -84,14 +86,23 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
   epilogue.bias?.expect([weights.columns], `matmul ${weights.label}, bias`);
   epilogue.residual?.expect([-1, weights.columns], `matmul ${weights.label}, residual`);
   const { device } = x;
-  const padded = width % QUAD === 0 ? x : padRows(x, weights.quads * QUAD);
-  const y = device.empty([...x.shape.slice(0, -1), weights.columns], "f32", label);
-  const { kernel: chosen, rowsAGroup, columnsAGroup } = choose(rows, device.facts);
-  const kernel = chosen.variant({}, LOAD_QUAD[weights.type], ...epilogueHeader(epilogue));
+  const { norm, swiglu: gated, ...rest } = epilogue;
+  const { kernel: chosen, rowsAGroup, columnsAGroup, fuses } = choose(rows, device.facts, epilogue);
+  const normed = norm && !fuses.norm ? rmsNorm(x, norm.weight, norm.epsilon) : x;
+  const padded = width % QUAD === 0 ? normed : padRows(normed, weights.quads * QUAD);
+  const outputs = gated && fuses.swiglu ? weights.columns / 2 : weights.columns;
+  const y = device.empty([...x.shape.slice(0, -1), outputs], "f32", label);
+  const kernel = chosen.variant({}, LOAD_QUAD[weights.type], ...epilogueHeader(rest));
   for (const block of weights.blocks) {
     device.run(
       kernel,
-      { x: padded, weights: block.tensor, y, ...epilogueTensors(epilogue) },
+      {
+        x: padded,
+        weights: block.tensor,
+        y,
+        ...epilogueTensors(rest),
+        ...(norm && fuses.norm && { normWeight: norm.weight }),
+      },
       {
         rows,
         quads: weights.quads,
@@ -99,22 +110,41 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
         columns: block.columns,
         firstColumn: block.firstColumn,
         stride: weights.columns,
-        residualRows: epilogue.residual?.size(0) ?? 1,
+        residualRows: rest.residual?.size(0) ?? 1,
+        ...(fuses.epsilon && { epsilon: norm?.epsilon ?? 0 }),
       },
       [Math.ceil(block.columns / columnsAGroup), Math.ceil(rows / rowsAGroup)],
     );
   }
-  return y;
+  return gated && !fuses.swiglu ? swiglu(y) : y;
 }
 
-/** The algorithm for a number of rows on an adapter, and what one workgroup of it computes. */
-function choose(rows: number, facts: AdapterFacts): { kernel: Kernel; rowsAGroup: number; columnsAGroup: number } {
+interface Choice {
+  readonly kernel: Kernel;
+  /** What one workgroup computes. */
+  readonly rowsAGroup: number;
+  readonly columnsAGroup: number;
+  /** What the kernel does itself; the rest are kernels before and after it. `epsilon` is among its parameters. */
+  readonly fuses: { readonly norm: boolean; readonly swiglu: boolean; readonly epsilon: boolean };
+}
+
+/** The algorithm for a number of rows on an adapter. */
+function choose(rows: number, facts: AdapterFacts, { norm, swiglu: gated }: Epilogue): Choice {
   const lanes = facts.broadcastLanes;
-  if (rows === 1) {
-    if (!lanes) return { kernel: matvecKernel, rowsAGroup: 1, columnsAGroup: PANEL };
-    return { kernel: matvecBroadcastKernel.variant({ LANES: lanes }), rowsAGroup: 1, columnsAGroup: 4 * lanes };
+  if (!lanes) {
+    const fuses = { norm: false, swiglu: false, epsilon: false };
+    if (rows === 1) return { kernel: matvecKernel, rowsAGroup: 1, columnsAGroup: PANEL, fuses };
+    return { kernel: matmulKernel, rowsAGroup: matmulKernel.constants.ROWS, columnsAGroup: PANEL, fuses };
   }
-  if (!lanes) return { kernel: matmulKernel, rowsAGroup: matmulKernel.constants.ROWS, columnsAGroup: PANEL };
-  const kernel = matmulBroadcastKernel.variant({ LANES: lanes });
-  return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: 4 * lanes };
+  const SWIGLU = gated ? 1 : 0;
+  if (rows === 1) {
+    const kernel = matvecBroadcastKernel.variant(
+      { LANES: lanes, SWIGLU, NORM: norm ? 1 : 0 },
+      norm ? NORM_AT.some : NORM_AT.none,
+    );
+    return { kernel, rowsAGroup: 1, columnsAGroup: 4 * lanes, fuses: { norm: true, swiglu: true, epsilon: true } };
+  }
+  const kernel = matmulBroadcastKernel.variant({ LANES: lanes, SWIGLU });
+  const fuses = { norm: false, swiglu: true, epsilon: false };
+  return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: 4 * lanes, fuses };
 }

@@ -75,7 +75,7 @@ fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
 export const packKernel = new Kernel(
   "pack",
   `
-struct Params { rows: u32, inner: u32, groups: u32, firstRow: u32, firstColumn: u32 }
+struct Params { rows: u32, inner: u32, groups: u32, firstRow: u32, firstColumn: u32, blockColumn: u32, turns: u32 }
 @group(0) @binding(0) var<storage, read> source: array<u32>;  // [rows, inner] as stored
 
 // One lane a group of 32 elements of a row.
@@ -89,7 +89,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let k = group * 4u * GROUP + i;
     if (k < params.inner) { e[i / 4u][i % 4u] = element((params.firstRow + row) * params.inner + k); }
   }
-  let column = params.firstColumn + row;
+  var column = params.firstColumn + row;
+  // One of two matrices in turns of eight columns, 1 the first and 2 the second.
+  if (params.turns > 0u) { column = column / 8u * 16u + column % 8u + 8u * (params.turns - 1u); }
+  column -= params.blockColumn;
   store(column / PANEL * params.groups + group, column % PANEL, e);
 }
 `,
@@ -99,15 +102,25 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 /**
  * Writes rows of a stored matrix into their place in a packed one: `packed[:, firstColumn + r] = source[r, :]`.
  * `source` holds `[rows, inner]` of `type` as `u32` words. Quantises a group at a time where the matrix is quantised:
+ * With `turn` two matrices share the packed one in turns of eight columns: row r of the first (0) becomes column
+ * `16·⌊r/8⌋ + r mod 8`, of the second (1) 8 more; `firstColumn` is then the first row.
  * q8 to 255 levels about zero, q4 to 16 levels between the least and the largest element, scales rounded to f16.
  */
-export function pack(source: Tensor, type: SourceType, rows: number, matrix: PackedMatrix, firstColumn: number): void {
+export function pack(
+  source: Tensor,
+  type: SourceType,
+  rows: number,
+  matrix: PackedMatrix,
+  firstColumn: number,
+  turn?: 0 | 1,
+): void {
   const { LANES } = packKernel.constants;
   const kernel = packKernel.variant({}, READ[type], WRITE[matrix.type]);
   for (const block of matrix.blocks) {
-    // The part of the rows that falls into this block.
-    const from = Math.max(firstColumn, block.firstColumn);
-    const to = Math.min(firstColumn + rows, block.firstColumn + block.columns);
+    // The part of the rows that falls into this block; in turns, a block of n columns has n / 2 rows of each matrix.
+    const share = turn === undefined ? 1 : 2;
+    const from = Math.max(firstColumn, block.firstColumn / share);
+    const to = Math.min(firstColumn + rows, (block.firstColumn + block.columns) / share);
     if (from >= to) continue;
     source.device.run(
       kernel,
@@ -117,7 +130,9 @@ export function pack(source: Tensor, type: SourceType, rows: number, matrix: Pac
         inner: matrix.inner,
         groups: matrix.groups,
         firstRow: from - firstColumn,
-        firstColumn: from - block.firstColumn,
+        firstColumn: from,
+        blockColumn: block.firstColumn,
+        turns: turn === undefined ? 0 : 1 + turn,
       },
       [Math.ceil((to - from) / LANES), matrix.groups],
     );

@@ -5,21 +5,21 @@ export const swigluKernel = new Kernel(
   "swiglu",
   `
 struct Params { rows: u32, width: u32 }
-@group(0) @binding(0) var<storage, read> x: array<f32>;        // [rows, 2 * width]: gate, up
+@group(0) @binding(0) var<storage, read> x: array<f32>;        // [rows, 2 * width]: gate and up in turns of eight
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;  // [rows, width]
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= params.width) { return; }
-  let at = id.y * 2u * params.width + id.x;
+  let at = id.y * 2u * params.width + id.x / 8u * 16u + id.x % 8u;
   let gate = x[at];
-  y[id.y * params.width + id.x] = gate / (1.0 + exp(clamp(-gate, -80.0, 80.0))) * x[at + params.width];
+  y[id.y * params.width + id.x] = gate / (1.0 + exp(clamp(-gate, -80.0, 80.0))) * x[at + 8u];
 }
 `,
   { LANES: 64 },
 );
 
-/** `y = silu(gate) ⊙ up`: x `[T, 2F]` holds gate and up side by side, y `[T, F]`, f32. */
+/** `y = silu(gate) ⊙ up`: x `[T, 2F]` holds gate and up in turns of eight columns, y `[T, F]`, f32. */
 export function swiglu(x: Tensor): Tensor {
   const rows = x.size(0);
   const width = x.size(1) / 2;

@@ -3,6 +3,7 @@ import { attention } from "../kernels/attention.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { KVCache } from "./kv-cache.js";
 import { Linear } from "./linear.js";
+import type { RMSNorm } from "./norm.js";
 import type { Rotary } from "./rotary.js";
 
 /** Attention of every patch of a tile over all patches of the same tile: `residual + W_out·softmax(q·kᵀ/√C)·v + b`. */
@@ -45,7 +46,7 @@ export interface CausalSizes {
   readonly headSize: number;
 }
 
-/** Grouped-query attention over the cache: `residual + W_o·softmax(rope(q)·rope(k)ᵀ/√C, causal)·v`. */
+/** Grouped-query attention of norm(x) over the cache: `x + W_o·softmax(rope(q)·rope(k)ᵀ/√C, causal)·v`. */
 export class CausalAttention {
   readonly qkv: Linear;
   readonly out: Linear;
@@ -66,20 +67,19 @@ export class CausalAttention {
     this.out = new Linear(weights, heads * headSize, [{ name: "o_proj", columns: width }], { bias: false });
   }
 
-  /** x `[T, D]`, residual `[T, D]` → `[T, D]`; the cache holds the positions before x and gets those of x. */
-  forward(x: Tensor, cache: KVCache, residual: Tensor): Tensor {
+  /** x `[T, D]` → `[T, D]`; the cache holds the positions before x and gets those of x. */
+  forward(x: Tensor, norm: RMSNorm, cache: KVCache): Tensor {
     const { heads, keyValueHeads, headSize } = this.sizes;
-    const [q, kv] = [heads * headSize, keyValueHeads * headSize];
-    const qkv = this.rotary.forward(this.qkv.forward(x), q + kv, cache.length); // [T, (H + 2K)·C]
-    cache.append(this.layer, qkv, q, q + kv);
+    const qkv = this.qkv.forward(x, { norm }); // [T, (H + 2K)·C]
+    const q = this.rotary.forward(qkv, cache, this.layer); // [T, H·C]
     const queries = x.size(0);
     const attended = attention(
-      { tensor: qkv, first: 0 },
+      { tensor: q, first: 0 },
       { tensor: cache.keys[this.layer]!, first: 0 },
       { tensor: cache.values[this.layer]!, first: 0 },
       { batches: 1, queries, keys: cache.length + queries, heads, keyValueHeads, headSize, causalFrom: cache.length },
       "attention",
     ); // [T, H·C]
-    return this.out.forward(attended, { residual });
+    return this.out.forward(attended, { residual: x });
   }
 }

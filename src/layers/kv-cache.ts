@@ -1,4 +1,3 @@
-import { appendRows } from "../kernels/copy-rows.js";
 import type { Arena } from "../runtime/arena.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
@@ -38,12 +37,6 @@ export class KVCache {
     });
     old.arena.dispose();
     this.capacity = capacity;
-  }
-
-  /** Puts the keys and values of `x` `[T, ·]` (columns from `keyColumn` and `valueColumn` on) at `length`. */
-  append(layer: number, x: Tensor, keyColumn: number, valueColumn: number): void {
-    appendRows(x, keyColumn, this.keys[layer]!, this.length);
-    appendRows(x, valueColumn, this.values[layer]!, this.length);
   }
 
   /** Forgets everything from position `length` on. */

@@ -10,6 +10,8 @@ export interface LinearPart {
   readonly name: string;
   /** Output width. */
   readonly columns: number;
+  /** 0 and 1: the two parts lie in turns of eight columns instead of one behind the other. */
+  readonly turn?: 0 | 1;
 }
 
 /** `y = x·Wᵀ + b`. Several stored matrices over the same input become one (`q_proj`, `k_proj`, `v_proj`). */
@@ -48,7 +50,7 @@ export function packedMatrix(
   for (const part of parts) {
     const offset = first;
     weights.stream(part.name, part.shape ?? [part.columns, inner], (chunk, stored, firstRow, rows) =>
-      pack(chunk, stored, rows, matrix, offset + firstRow),
+      pack(chunk, stored, rows, matrix, (part.turn === undefined ? offset : 0) + firstRow, part.turn),
     );
     first += part.columns;
   }

@@ -1,7 +1,7 @@
 import type { Weights } from "../io/weights.js";
-import { swiglu } from "../kernels/swiglu.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { Linear } from "./linear.js";
+import type { RMSNorm } from "./norm.js";
 
 /** `residual + W₂·gelu_tanh(W₁·x + b₁) + b₂` */
 export class MLP {
@@ -19,22 +19,23 @@ export class MLP {
   }
 }
 
-/** `residual + W_down·(silu(W_gate·x) ⊙ W_up·x)` */
+/** `x + W_down·(silu(W_gate·norm(x)) ⊙ W_up·norm(x))` */
 export class GatedMLP {
   readonly gateUp: Linear;
   readonly down: Linear;
 
   constructor(weights: Weights, width: number, hidden: number) {
     const parts = [
-      { name: "gate_proj", columns: hidden },
-      { name: "up_proj", columns: hidden },
+      { name: "gate_proj", columns: hidden, turn: 0 as const },
+      { name: "up_proj", columns: hidden, turn: 1 as const },
     ];
     this.gateUp = new Linear(weights, width, parts, { bias: false });
     this.down = new Linear(weights, hidden, [{ name: "down_proj", columns: width }], { bias: false });
   }
 
-  forward(x: Tensor, residual: Tensor): Tensor {
-    const h = swiglu(this.gateUp.forward(x)); // [T, F]
-    return this.down.forward(h, { residual }); // [T, D]
+  /** `norm` is applied to x, which is the residual too. */
+  forward(x: Tensor, norm: RMSNorm): Tensor {
+    const h = this.gateUp.forward(x, { norm, swiglu: true }); // [T, F]
+    return this.down.forward(h, { residual: x }); // [T, D]
   }
 }

@@ -1,6 +1,7 @@
 import { rope } from "../kernels/rope.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { KVCache } from "./kv-cache.js";
 
 /**
  * Rotary position embedding from tables. The reference computes frequencies, angles, sines and cosines in float32, and
@@ -28,8 +29,8 @@ export class Rotary {
     this.sines = device.upload(sines, [positions, half], "rotary.sines");
   }
 
-  /** Rotates the heads in the first `rotated` columns of x `[T, ·]`; row i has position `firstPosition + i`. */
-  forward(x: Tensor, rotated: number, firstPosition: number): Tensor {
-    return rope(x, this.cosines, this.sines, rotated, firstPosition);
+  /** Rotates queries and keys of x `[T, (H + 2K)·C]`; keys and values join the cache of `layer`. Result: queries `[T, H·C]`. */
+  forward(x: Tensor, cache: KVCache, layer: number): Tensor {
+    return rope(x, this.cosines, this.sines, cache.keys[layer]!, cache.values[layer]!, cache.length);
   }
 }

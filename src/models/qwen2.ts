@@ -25,8 +25,8 @@ export class Qwen2Layer {
 
   /** x `[T, D]` → `[T, D]` */
   forward(x: Tensor, cache: KVCache): Tensor {
-    const attended = this.attention.forward(this.inputNorm.forward(x), cache, x);
-    return this.mlp.forward(this.postNorm.forward(attended), attended);
+    const attended = this.attention.forward(x, this.inputNorm, cache);
+    return this.mlp.forward(attended, this.postNorm);
   }
 }
 

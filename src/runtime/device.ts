@@ -345,6 +345,8 @@ export class Device {
       this.check();
       return value;
     } catch (cause) {
+      // Browsers drop what waits on a lost device a moment before they tell of the loss.
+      await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
       await this.#pipelines.checked();
       this.check();
       throw cause;

@@ -1,6 +1,6 @@
 import { describe, it } from "vitest";
-import { type AttentionShape, attention } from "../../src/kernels/attention.js";
 import { attention as reference } from "../../src/bench/reference/attention.js";
+import { type AttentionShape, attention } from "../../src/kernels/attention.js";
 import { expectClose } from "../support/compare.js";
 import { FEATURES, result, useDevice } from "../support/device.js";
 import { normals } from "../support/random.js";

@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
+import { matmul as reference } from "../../src/bench/reference/matmul.js";
+import { rmsNorm } from "../../src/bench/reference/norm.js";
+import { swiglu } from "../../src/bench/reference/swiglu.js";
 import { gather } from "../../src/kernels/gather.js";
 import { matmul } from "../../src/kernels/matmul.js";
 import { pack, packMatrix, type SourceType } from "../../src/kernels/pack.js";
 import { PackedMatrix } from "../../src/kernels/packed.js";
 import type { Device } from "../../src/runtime/device.js";
 import { widenBF16, widenF16 } from "../../src/runtime/dtype.js";
-import { matmul as reference } from "../../src/bench/reference/matmul.js";
 import { expectClose } from "../support/compare.js";
 import { FEATURES, result, useDevice } from "../support/device.js";
 import { normals, random } from "../support/random.js";
@@ -163,6 +165,57 @@ describe.each(FEATURES)("features: %s", (features) => {
         });
       }
     }
+
+    for (const rows of [1, 11]) {
+      for (const columns of [16, 48, 208]) {
+        it(`${rows} rows: norm before, SwiGLU of ${columns} columns in turns after`, async () => {
+          const { device } = held;
+          const inner = 76;
+          const [x, w, weight] = [normals(rows * inner, 1), normals(columns * inner, 2), normals(inner, 3)];
+          const y = await result(device, () =>
+            matmul(device.upload(x, [rows, inner], "x"), packMatrix(device, w, [columns, inner], "W"), {
+              norm: { weight: device.upload(weight, [inner], "weight"), epsilon: 1e-6 },
+              swiglu: true,
+            }),
+          );
+          const product = reference(rmsNorm(x, weight, 1e-6), w, rows, inner, columns);
+          expectClose(y, swiglu(product, rows), "kernel");
+        });
+      }
+    }
+
+    it("packs two matrices in turns of eight columns, across blocks and pieces of rows", async () => {
+      const { device } = held;
+      const [half, inner] = [48, 8];
+      const parts = [normals(half * inner, 1), normals(half * inner, 2)];
+      const ids = Uint32Array.from({ length: 2 * half }, (_, i) => i);
+      const rows = await result(device, () => {
+        const matrix = PackedMatrix.allocate(device, 2 * half, inner, "f32", "W");
+        for (const turn of [0, 1] as const) {
+          for (const [first, count] of [
+            [0, 20],
+            [20, 28],
+          ] as const) {
+            const piece = parts[turn]!.slice(first * inner, (first + count) * inner);
+            pack(
+              device.upload(new Uint32Array(piece.buffer), [piece.length], "piece"),
+              "f32",
+              count,
+              matrix,
+              first,
+              turn,
+            );
+          }
+        }
+        return gather(device.upload(ids, [2 * half], "ids"), matrix, "rows");
+      });
+      const truth = Float32Array.from({ length: 2 * half * inner }, (_, at) => {
+        const column = Math.floor(at / inner);
+        const row = Math.floor(column / 16) * 8 + (column % 8);
+        return parts[column % 16 < 8 ? 0 : 1]![row * inner + (at % inner)]!;
+      });
+      expectClose(rows, truth, "exact");
+    });
 
     it("refuses widths that do not fit", () => {
       const { device } = held;

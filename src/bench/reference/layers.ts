@@ -10,15 +10,13 @@ import { layerNorm, rmsNorm } from "./norm.js";
 import { rope } from "./rope.js";
 import { swiglu } from "./swiglu.js";
 
-/** Rows read at once: they have to fit a binding. */
-const ROWS = 4096;
-
 /** The elements of a packed matrix as it is held, quantised or not: `[columns, inner]`. */
 export async function heldMatrix(matrix: PackedMatrix): Promise<Float32Array> {
   const { device } = matrix.blocks[0]!.tensor;
   const whole = new Float32Array(matrix.columns * matrix.inner);
-  for (let first = 0; first < matrix.columns; first += ROWS) {
-    const count = Math.min(ROWS, matrix.columns - first);
+  const most = Math.min(4096, Math.floor(device.facts.maxBindingBytes / (matrix.inner * 4)));
+  for (let first = 0; first < matrix.columns; first += most) {
+    const count = Math.min(most, matrix.columns - first);
     const ids = Uint32Array.from({ length: count }, (_, i) => first + i);
     const rows = device.scope(() => gather(device.upload(ids, [count], "ids"), matrix, "rows"));
     whole.set(await rows.read(), first * matrix.inner);
