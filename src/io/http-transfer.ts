@@ -2,7 +2,7 @@
 
 import { AbortedError, OcellusError, SourceError, throwIfAborted } from "../runtime/errors.js";
 
-/** Failures in a row, with no byte received between them, before a transfer is given up. */
+/** Failures in a row, with no byte received between them, before a read is given up. */
 const ATTEMPTS = 4;
 
 /** A transfer that may go through when tried again. */
@@ -19,7 +19,8 @@ export function truncated(where: string, expected: string, got: string, cause?: 
 
 /**
  * Runs `attempt` again after a broken transfer; progress sets the count of failures back.
- * The first wait is `delayMilliseconds`, and it doubles each time.
+ * The first wait is `delayMilliseconds`, and it doubles each time;
+ * it gives up after `attempts` failures in a row.
  * @throws SourceError after the last attempt; AbortedError; what `attempt` throws on purpose.
  */
 export async function retrying<T>(
@@ -27,6 +28,7 @@ export async function retrying<T>(
   delayMilliseconds: number,
   signal: AbortSignal | undefined,
   attempt: (progressed: () => void) => Promise<T>,
+  attempts = ATTEMPTS,
 ): Promise<T> {
   let failures = 0;
   for (;;) {
@@ -38,7 +40,7 @@ export async function retrying<T>(
     } catch (cause) {
       throwIfAborted(signal, where);
       if (cause instanceof OcellusError) throw cause;
-      if (++failures >= ATTEMPTS) {
+      if (++failures >= attempts) {
         const reason = reasonOf(cause);
         if (cause instanceof BrokenTransfer && !reason.startsWith("status"))
           throw truncated(where, "the range asked for", reason);

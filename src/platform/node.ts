@@ -4,6 +4,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { MissingPackageError, NoAdapterError, OptionError } from "../runtime/errors.js";
 import { openAnimation } from "./node-animation.js";
+import { cache } from "./node-cache.js";
 import { listFolder, openFile } from "./node-files.js";
 import { decodePicture } from "./node-pictures.js";
 import { findChromiumPackage, loadVulkanLoader, unpackSwiftShader, withSwiftShaderOnly } from "./node-swiftshader.js";
@@ -33,6 +34,7 @@ export const platform: Platform = {
   },
   openFile,
   listFolder,
+  cache,
   decodePicture,
   openAnimation,
   videoCodecs,

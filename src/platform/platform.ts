@@ -1,3 +1,7 @@
+import type { FileCache } from "./file-cache.js";
+
+export type { FileCache, Hasher, HubSettings, PartialFile } from "./file-cache.js";
+
 /** The few things Node and the browser do differently. `#platform` is one implementation or the other. */
 export interface Platform {
   readonly name: "node" | "browser";
@@ -10,6 +14,9 @@ export interface Platform {
 
   /** Names in a local folder, not recursive (Node only). */
   listFolder(path: string): Promise<string[]>;
+
+  /** Files kept between runs; undefined where a program has no folder of its own (the browser). */
+  readonly cache?: FileCache;
 
   /** Decodes a JPEG, PNG, WebP, GIF or AVIF to its stored RGB pixels: alpha dropped, no colour management, no rotation. */
   decodePicture(bytes: Uint8Array, format: PictureFormat, where: string): Promise<DecodedPicture>;

@@ -1,0 +1,161 @@
+/** The hub over HTTP: which commit a revision is, which files it has, and where each is to be had. */
+
+import { CheckpointError, OcellusError, OptionError, SourceError } from "../runtime/errors.js";
+import { type HubFile, hubFile } from "./hub-names.js";
+import type { UrlOptions } from "./http-ranges.js";
+import { NotFoundError } from "./http-ranges.js";
+import { BrokenTransfer, mayPass, retrying } from "./http-transfer.js";
+import { isJsonObject, type JsonValue, parseJson } from "./json.js";
+
+const PUBLIC_HUB = "https://huggingface.co";
+
+export interface HubClientOptions extends Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds"> {
+  endpoint?: string | undefined;
+  token?: string | undefined;
+}
+
+/**
+ * Requests to one repository. Faults that no second attempt can mend (no such repository, no access) are typed errors.
+ * Source: https://huggingface.co/docs/hub/api
+ */
+export class HubClient {
+  readonly endpoint: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly retryDelayMilliseconds: number;
+  private readonly hasToken: boolean;
+
+  /** @throws OptionError for an endpoint that is no http(s) address. */
+  constructor(
+    readonly name: string,
+    private readonly options: HubClientOptions,
+  ) {
+    this.endpoint = (options.endpoint ?? PUBLIC_HUB).replace(/\/+$/, "");
+    if (!/^https?:\/\/[^/]/i.test(this.endpoint)) {
+      throw new OptionError({
+        where: "endpoint of the hub (HF_ENDPOINT)",
+        expected: "an address with http or https",
+        got: this.endpoint,
+        remedy: `give for example ${PUBLIC_HUB}`,
+      });
+    }
+    this.hasToken = Boolean(options.token);
+    // `fetch` leaves this header out where a redirect leads to another origin (Fetch standard, section 4.4).
+    const authorization = options.token ? { Authorization: `Bearer ${options.token}` } : {};
+    this.headers = { ...options.headers, ...authorization };
+    this.retryDelayMilliseconds = options.retryDelayMilliseconds ?? 500;
+  }
+
+  get where(): string {
+    return `${this.name} on ${new URL(this.endpoint).host}`;
+  }
+
+  /** The commit that a branch or tag means now. */
+  async commitOf(revision: string): Promise<string> {
+    const { json } = await this.json(`/api/models/${this.name}/revision/${encodeURIComponent(revision)}`);
+    const commit = isJsonObject(json) ? json.sha : undefined;
+    if (typeof commit === "string" && /^[0-9a-f]{40}$/.test(commit)) return commit;
+    throw this.notAHub(`the commit of ${revision}`);
+  }
+
+  /** All files of a commit. */
+  async files(commit: string): Promise<HubFile[]> {
+    const files: HubFile[] = [];
+    const start = `/api/models/${this.name}/tree/${commit}?recursive=true&expand=false`;
+    for (let path: string | undefined = start; path !== undefined; ) {
+      const { json, next }: Page = await this.json(path);
+      if (!Array.isArray(json)) throw this.notAHub("a list of files");
+      for (const entry of json) {
+        if (!isJsonObject(entry) || entry.type !== "file") continue;
+        const lfs = isJsonObject(entry.lfs) ? entry.lfs.oid : undefined;
+        files.push(hubFile(this.where, entry.path, entry.size, entry.oid, lfs, entry.xetHash));
+      }
+      path = next;
+    }
+    return files;
+  }
+
+  /** The address of a file; large ones redirect to the store that has them. */
+  urlOf(commit: string, path: string): string {
+    return `${this.endpoint}/${this.name}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
+  }
+
+  /** `fetch` that throws a typed error where the hub refuses. */
+  readonly fetch: typeof fetch = async (input, init) => {
+    const send = this.options.fetch ?? ((request, how) => fetch(request, how));
+    const response = await send(input, init);
+    if (![401, 403, 404].includes(response.status)) return response;
+    await response.body?.cancel();
+    throw this.refused(String(input), response);
+  };
+
+  private async json(path: string): Promise<Page> {
+    const url = `${this.endpoint}${path}`;
+    const { signal } = this.options;
+    return retrying(url, this.retryDelayMilliseconds, signal, async () => {
+      const headers = { ...this.headers, Accept: "application/json" };
+      const response = await this.fetch(url, { headers, ...(signal && { signal }) });
+      if (!response.ok) {
+        await response.body?.cancel();
+        if (mayPass(response.status)) throw new BrokenTransfer(`status ${response.status}`);
+        throw this.notAHub("an answer", `status ${response.status}`);
+      }
+      const next = nextPage(response.headers.get("link"), url);
+      const text = await response.text();
+      try {
+        return { json: parseJson(text, url), next };
+      } catch (cause) {
+        throw cause instanceof OcellusError ? this.notAHub("JSON", "something else") : cause;
+      }
+    });
+  }
+
+  private refused(url: string, response: Response): OcellusError {
+    const code = response.headers.get("x-error-code") ?? "";
+    const words = response.headers.get("x-error-message");
+    const detail = words ? `status ${response.status}: ${words}` : `status ${response.status}`;
+    const where = this.where;
+    if (code === "EntryNotFound" || (response.status === 404 && url.includes("/resolve/") && code === "")) {
+      return new NotFoundError({ where: url, expected: "a file", got: detail, remedy: "check the name of the file" });
+    }
+    if (code === "RevisionNotFound") {
+      const got = `no such revision (${detail})`;
+      return new CheckpointError({ where, expected: "a branch, tag or commit", got, remedy: "check the revision" });
+    }
+    if (code === "GatedRepo" || response.status === 403) {
+      const token = this.hasToken
+        ? "check that the token belongs to that account and may read it"
+        : "set HF_TOKEN or pass `token`";
+      const remedy = `if it asks for it, accept its conditions at ${this.endpoint}/${this.name}; ${token}`;
+      return new CheckpointError({ where, expected: "access", got: `a refusal (${detail})`, remedy });
+    }
+    const remedy = this.hasToken
+      ? "check the name, and that the token is valid and may read it"
+      : "check the name; if the repository is private, set HF_TOKEN or pass `token`; a folder must exist to be taken for one";
+    const got = `none of that name, or a private one (${detail})`;
+    return new CheckpointError({ where, expected: "a repository", got, remedy });
+  }
+
+  private notAHub(expected: string, got = "something else"): SourceError {
+    const remedy = "check the endpoint (HF_ENDPOINT) and the network; a login page may stand in between";
+    return new SourceError({ where: this.where, expected, got, remedy });
+  }
+}
+
+interface Page {
+  json: JsonValue;
+  next: string | undefined;
+}
+
+/**
+ * Path and query of the next page (RFC 8288). Its origin is not taken: mirrors pass on the links of the hub behind them, and the
+ * token is for the endpoint alone.
+ */
+function nextPage(link: string | null, base: string): string | undefined {
+  const [, target] = /<([^>]+)>\s*;[^,]*rel="?next"?/i.exec(link ?? "") ?? [];
+  if (target === undefined) return undefined;
+  const next = new URL(target, base);
+  const current = new URL(base);
+  return `${next.pathname.slice(next.pathname.indexOf("/api/"))}${next.search}` === `${current.pathname}${current.search}`
+    ? undefined
+    : `${next.pathname.slice(next.pathname.indexOf("/api/"))}${next.search}`;
+}

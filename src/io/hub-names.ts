@@ -1,0 +1,155 @@
+/** Names on the Hugging Face hub: repositories, revisions, files, and what each is called in the cache folder. */
+
+import { CheckpointError, OptionError } from "../runtime/errors.js";
+
+/** A repository, and the branch, tag or commit if the name gives one. */
+export interface HubId {
+  /** `org/name` */
+  readonly name: string;
+  readonly revision?: string;
+}
+
+/** A file of a repository at one commit. */
+export interface HubFile {
+  /** Relative, with "/" between folder and file. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** What the cache calls its bytes: SHA-256 of a large file, git's SHA-1 of a small one; lower-case hexadecimal. */
+  readonly hash: string;
+  /** git's own SHA-1: for large files that of the pointer git holds in their place. */
+  readonly gitHash: string;
+  /** Hash of the store that holds large files now; kept for others who read the listing. */
+  readonly xetHash?: string;
+}
+
+/** Parses `org/name` or `org/name@revision`; undefined for what can only be a path. */
+export function parseHubId(text: string): HubId | undefined {
+  const [, name, revision] = /^([^@]+)(?:@(.+))?$/.exec(text) ?? [];
+  if (name === undefined) return undefined;
+  const parts = name.split("/");
+  if (parts.length !== 2 || !parts.every((part) => /^\w[\w.-]{0,95}$/.test(part))) return undefined;
+  // The cache writes "/" as "--", so a name cannot have one.
+  if (/--|\.\./.test(name) || /[.-]$|\.git$/.test(name)) return undefined;
+  return revision === undefined ? { name } : { name, revision };
+}
+
+/** The one revision that id and option name; "main" where neither does. Throws OptionError if they differ or cannot be one. */
+export function revisionOf(id: HubId, option: string | undefined): string {
+  if (id.revision !== undefined && option !== undefined && id.revision !== option) {
+    throw new OptionError({
+      where: `${id.name}: revision`,
+      expected: "one revision",
+      got: `${id.revision} in the id and ${option} in the option`,
+      remedy: "give it once",
+    });
+  }
+  const revision = id.revision ?? option ?? "main";
+  // It becomes a path in the cache folder.
+  if (!isSafePath(revision)) {
+    throw new OptionError({
+      where: `${id.name}: revision`,
+      expected: "a branch, a tag or a commit",
+      got: JSON.stringify(revision),
+      remedy: "give for example main, or the 40 digits of a commit",
+    });
+  }
+  return revision;
+}
+
+/** Whether a revision is a full commit, which never changes. */
+export function isCommit(revision: string): boolean {
+  return /^[0-9a-f]{40}$/.test(revision);
+}
+
+/**
+ * A file of a listing. The hub is believed about content only: a path that leads elsewhere, or a hash that is none, is refused.
+ * @throws CheckpointError
+ */
+export function hubFile(where: string, path: unknown, size: unknown, git: unknown, lfs: unknown, xet: unknown): HubFile {
+  const gitHash = typeof git === "string" ? git : "";
+  const hash = typeof lfs === "string" ? lfs : gitHash;
+  const known = typeof path === "string" && isSafePath(path) && Number.isSafeInteger(size) && hashOf(hash) !== undefined;
+  if (!known) {
+    throw new CheckpointError({
+      where,
+      expected: "path, size and hash of every file",
+      got: JSON.stringify({ path, size, hash }),
+      remedy: "check that the endpoint is a Hugging Face hub; do not use what it gives",
+    });
+  }
+  return { path, sizeBytes: size as number, hash, gitHash, ...(typeof xet === "string" && { xetHash: xet }) };
+}
+
+/** What the etag of a file's bytes is a hash of, by its length: git's object of 40 digits, or the bytes of 64. */
+export function hashOf(etag: string): "git-sha1" | "sha256" | undefined {
+  if (/^[0-9a-f]{40}$/.test(etag)) return "git-sha1";
+  return /^[0-9a-f]{64}$/.test(etag) ? "sha256" : undefined;
+}
+
+/** What git puts before a file's bytes when it hashes them. Source: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects */
+export function gitHeader(sizeBytes: number): Uint8Array {
+  return new TextEncoder().encode(`blob ${sizeBytes}\0`);
+}
+
+/** Relative, and not out of its folder on any system. */
+function isSafePath(path: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  return !/[\u0000-\u001f\\:*?"<>|]/.test(path) && path.split("/").every((part) => !/^(|\.|\.\.)$/.test(part));
+}
+
+const SINGLE = "model.safetensors";
+
+/**
+ * The files of a checkpoint that a model needs, in a listing: what describes it, and its weights. Weights in other formats,
+ * exports for other runtimes and a second copy of the weights in shards are left.
+ */
+export function neededFiles(files: readonly HubFile[]): { configs: HubFile[]; weights: HubFile[] } {
+  const configs = files.filter(({ path }) => /\.(json|jinja)$/.test(path) && !/^(onnx|runs|\.[^/]*)\//.test(path));
+  const top = files.filter(({ path }) => /^[^/]+\.safetensors$/.test(path));
+  const single = top.filter(({ path }) => path === SINGLE);
+  const shards = top.filter(({ path }) => /-\d+-of-\d+\.safetensors$/.test(path));
+  return { configs, weights: single.length > 0 ? single : shards.length > 0 ? shards : top };
+}
+
+/** Where a repository's files lie in the cache folder, as the Python library lays them out. */
+export class CachePaths {
+  readonly root: string;
+
+  constructor(
+    readonly cacheFolder: string,
+    readonly name: string,
+  ) {
+    this.root = `${cacheFolder}/${this.folderName}`;
+  }
+
+  get folderName(): string {
+    return `models--${this.name.replaceAll("/", "--")}`;
+  }
+
+  /** Holds the commit that a branch or tag meant when it was last looked up. */
+  ref(revision: string): string {
+    return `${this.root}/refs/${revision}`;
+  }
+
+  /** The listing of a commit. */
+  tree(commit: string): string {
+    return `${this.root}/trees/${commit}.json`;
+  }
+
+  snapshot(commit: string, path?: string): string {
+    return `${this.root}/snapshots/${commit}${path === undefined ? "" : `/${path}`}`;
+  }
+
+  blob(hash: string): string {
+    return `${this.root}/blobs/${hash}`;
+  }
+
+  incomplete(hash: string): string {
+    return `${this.root}/blobs/${hash}.incomplete`;
+  }
+
+  /** Not the `.lock` of Python, whose existence means nothing: what counts there is a lock of the system that Node cannot take. */
+  lock(hash: string): string {
+    return `${this.cacheFolder}/.locks/${this.folderName}/${hash}.taken`;
+  }
+}

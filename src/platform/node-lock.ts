@@ -1,0 +1,104 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { throwIfAborted } from "../runtime/errors.js";
+
+/** A holder says so often that it is alive; */
+const BEAT_MILLISECONDS = 5_000;
+/** one that has not for so long is dead, whatever machine it ran on. */
+const STALE_MILLISECONDS = 60_000;
+/** Wait between two looks at a lock that another holds. */
+const LOOK_MILLISECONDS = 100;
+
+interface Holder {
+  pid: number;
+  host: string;
+  id: string;
+}
+
+/**
+ * Takes the lock file at `path` and returns what releases it. Node has no `flock`, so the lock is the file's existence,
+ * with its holder inside; a holder that died is noticed by its process number or by the age of the file.
+ */
+export async function lock(path: string, signal?: AbortSignal, onWait?: () => void): Promise<() => Promise<void>> {
+  const holder: Holder = { pid: process.pid, host: hostname(), id: randomUUID() };
+  await mkdir(dirname(path), { recursive: true });
+  while (!(await create(path, JSON.stringify(holder)))) {
+    const found = await readFile(path, "utf8").catch(() => undefined);
+    if (found !== undefined && (await isDead(path, found))) {
+      await takeAway(path, found);
+      continue;
+    }
+    onWait?.();
+    await sleep(LOOK_MILLISECONDS, undefined, signal ? { signal } : {}).catch(() => undefined);
+    throwIfAborted(signal, path);
+  }
+  const beat = setInterval(() => {
+    const now = new Date();
+    utimes(path, now, now).catch(() => undefined);
+  }, BEAT_MILLISECONDS);
+  beat.unref();
+  return async () => {
+    clearInterval(beat);
+    const found = await readFile(path, "utf8").catch(() => "");
+    if (found.includes(holder.id)) await rm(path, { force: true });
+  };
+}
+
+/** False if the file is there already. */
+async function create(path: string, text: string): Promise<boolean> {
+  let file: Awaited<ReturnType<typeof open>>;
+  try {
+    file = await open(path, "wx");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw cause;
+  }
+  try {
+    await file.writeFile(text);
+  } finally {
+    await file.close();
+  }
+  return true;
+}
+
+async function isDead(path: string, text: string): Promise<boolean> {
+  const age = await stat(path).then(
+    ({ mtimeMs }) => Date.now() - mtimeMs,
+    () => 0,
+  );
+  if (age > STALE_MILLISECONDS) return true;
+  const holder = parse(text);
+  if (holder?.host !== hostname()) return false;
+  try {
+    process.kill(holder.pid, 0);
+    return false;
+  } catch (cause) {
+    // EPERM: it lives, and belongs to someone else.
+    return (cause as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}
+
+/** Undefined for a file whose holder has made it and not yet written it. */
+function parse(text: string): Holder | undefined {
+  try {
+    return JSON.parse(text) as Holder;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Removes a dead holder's file. Another may have done so and taken the lock meanwhile; then its file is put back. */
+async function takeAway(path: string, expected: string): Promise<void> {
+  const aside = `${path}.${randomUUID().slice(0, 8)}`;
+  try {
+    await rename(path, aside);
+  } catch {
+    return;
+  }
+  const found = await readFile(aside, "utf8").catch(() => expected);
+  if (found === expected) await rm(aside, { force: true });
+  else await rename(aside, path);
+}
