@@ -60,16 +60,15 @@ export class HubClient {
   /** All files of a commit. */
   async files(commit: string): Promise<HubFile[]> {
     const files: HubFile[] = [];
-    const start = `/api/models/${this.name}/tree/${commit}?recursive=true&expand=false`;
-    for (let path: string | undefined = start; path !== undefined; ) {
-      const { json, next }: Page = await this.json(path);
+    for (let query: string | undefined = "?recursive=true&expand=false"; query !== undefined; ) {
+      const { json, next }: Page = await this.json(`/api/models/${this.name}/tree/${commit}${query}`);
       if (!Array.isArray(json)) throw this.notAHub("a list of files");
       for (const entry of json) {
         if (!isJsonObject(entry) || entry.type !== "file") continue;
         const lfs = isJsonObject(entry.lfs) ? entry.lfs.oid : undefined;
         files.push(hubFile(this.where, entry.path, entry.size, entry.oid, lfs, entry.xetHash));
       }
-      path = next;
+      query = next;
     }
     return files;
   }
@@ -99,7 +98,7 @@ export class HubClient {
         if (mayPass(response.status)) throw new BrokenTransfer(`status ${response.status}`);
         throw this.notAHub("an answer", `status ${response.status}`);
       }
-      const next = nextPage(response.headers.get("link"), url);
+      const next = nextQuery(response.headers.get("link"), url);
       const text = await response.text();
       try {
         return { json: parseJson(text, url), next };
@@ -143,19 +142,16 @@ export class HubClient {
 
 interface Page {
   json: JsonValue;
+  /** The query that asks for the next page. */
   next: string | undefined;
 }
 
 /**
- * Path and query of the next page (RFC 8288). Its origin is not taken: mirrors pass on the links of the hub behind them, and the
- * token is for the endpoint alone.
+ * The query of the next page (RFC 8288). The address in front of it is not taken: mirrors pass on the links of the hub behind
+ * them, and the token is for the endpoint alone.
  */
-function nextPage(link: string | null, base: string): string | undefined {
+function nextQuery(link: string | null, url: string): string | undefined {
   const [, target] = /<([^>]+)>\s*;[^,]*rel="?next"?/i.exec(link ?? "") ?? [];
-  if (target === undefined) return undefined;
-  const next = new URL(target, base);
-  const current = new URL(base);
-  return `${next.pathname.slice(next.pathname.indexOf("/api/"))}${next.search}` === `${current.pathname}${current.search}`
-    ? undefined
-    : `${next.pathname.slice(next.pathname.indexOf("/api/"))}${next.search}`;
+  const query = target === undefined ? "" : new URL(target, url).search;
+  return query === "" || query === new URL(url).search ? undefined : query;
 }

@@ -340,16 +340,14 @@ export class Device {
 
   async #settle<T>(promise: Promise<T>): Promise<T> {
     try {
-      const value = await platform.waitFor(promise, this.facts.onCPU);
-      await this.#pipelines.checked();
-      this.check();
-      return value;
+      return await platform.waitFor(promise, this.facts.onCPU);
     } catch (cause) {
       // Browsers drop what waits on a lost device a moment before they tell of the loss.
       await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
+      throw cause;
+    } finally {
       await this.#pipelines.checked();
       this.check();
-      throw cause;
     }
   }
 
