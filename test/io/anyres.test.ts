@@ -11,6 +11,7 @@ import {
 import { resizeBicubic } from "../../src/io/resize.js";
 import { CheckpointError, MediaError } from "../../src/runtime/errors.js";
 import { readFixtureJson } from "../support/fixture.js";
+import { base384 } from "../support/pillow.js";
 import { sha256, testPicture } from "../support/pixels.js";
 
 interface Vectors {
@@ -110,9 +111,9 @@ describe("tiles", () => {
       const hashes: string[] = [];
       for (let at = 0; at < tiles.length; at += tileBytes)
         hashes.push(await sha256(tiles.subarray(at, at + tileBytes)));
-      expect(hashes).toEqual([v.base384, ...v.tiles]);
+      expect(hashes).toEqual([base384(v), ...v.tiles]);
       expect(await sha256(padTile(picture, 384, 127))).toBe(v.pad_square384);
-      expect(await sha256(frameTile(picture, 384))).toBe(v.base384);
+      expect(await sha256(frameTile(picture, 384))).toBe(base384(v));
     },
   );
 
