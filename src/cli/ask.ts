@@ -14,7 +14,10 @@ import { ProgressLine } from "./progress-line.js";
 
 const HELP = `ocellus ask [options] ["question"]
 
-  --model DIR             checkpoint folder (the embedded tiny one if not given)
+  --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
+  --revision NAME         branch, tag or commit of the hub id (main)
+  --refresh               ask the hub what the branch means now, though the cache knows it from before
+  --offline               take the hub id from the cache folder alone (HF_HUB_CACHE, HF_HOME)
   --image FILE            a picture, path or URL; may be given several times, in order
   --video FILE            a clip; pictures and clips keep the order of the flags
   --frames N              frames taken from each clip, evenly (16)
@@ -37,6 +40,9 @@ The answer goes to standard output, progress and notes to standard error.
 
 const OPTIONS = {
   model: { type: "string" },
+  revision: { type: "string" },
+  refresh: { type: "boolean" },
+  offline: { type: "boolean" },
   image: { type: "string", multiple: true },
   video: { type: "string", multiple: true },
   frames: { type: "string" },
@@ -80,8 +86,10 @@ async function answer(given: Arguments): Promise<void> {
   const model = await LlavaOneVision.load(given.value("model") ?? tinyCheckpoint(), {
     signal: abort.signal,
     ...dtypeOption(given),
+    ...hubOptions(given),
+    onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
     onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
-  });
+  }).finally(() => line.clear());
   try {
     line.clear();
     const running = model.createSession().generate(messages, {
@@ -128,6 +136,16 @@ function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
   if (text === undefined) return {};
   if (!text.includes("=")) return { dtype: text as HoldType };
   return { dtype: Object.fromEntries(text.split(",").map((part) => part.split("="))) as Partial<DtypeByPart> };
+}
+
+/** How the checkpoint is found if it is a hub id; the token comes from HF_TOKEN, which shells do not list. */
+function hubOptions(given: Arguments): Pick<LoadOptions, "revision" | "refresh" | "offline"> {
+  const revision = given.value("revision");
+  return {
+    ...(revision !== undefined && { revision }),
+    ...(given.has("refresh") && { refresh: true }),
+    ...(given.has("offline") && { offline: true }),
+  };
 }
 
 function oneOf<T extends string>(given: Arguments, name: string, values: readonly T[]): T | undefined {

@@ -2,14 +2,15 @@
 export class ProgressLine {
   #shown = false;
   #last = 0;
-  readonly #started = Date.now();
+  #started = Date.now();
 
   constructor(readonly stream: NodeJS.WriteStream) {}
 
-  bytes(what: string, done: number, total: number): void {
-    const seconds = (Date.now() - this.#started) / 1000;
-    const rate = done / Math.max(seconds, 0.001);
-    const left = rate > 0 ? Math.ceil((total - done) / rate) : 0;
+  /** `rate` is in bytes a second; if not given, the mean since the line was made or last told a rate. */
+  bytes(what: string, done: number, total: number, rate?: number): void {
+    if (rate === undefined) rate = done / this.#seconds();
+    else this.#started = Date.now();
+    const left = rate > 0 ? Math.ceil((total - done) / rate) : done === total ? 0 : "?";
     this.#show(
       `${what} ${megabytes(done)} of ${megabytes(total)} MB, ${megabytes(rate)} MB/s, ${left} s left`,
       done === total,
@@ -24,6 +25,10 @@ export class ProgressLine {
     if (!this.#shown) return;
     this.stream.write("\r\x1b[2K");
     this.#shown = false;
+  }
+
+  #seconds(): number {
+    return Math.max((Date.now() - this.#started) / 1000, 0.001);
   }
 
   #show(text: string, last: boolean): void {

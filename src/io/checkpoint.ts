@@ -1,21 +1,25 @@
 /** A checkpoint: a place with named files. Folder, base URL and list of files look the same from here on. */
 
 import { platform } from "#platform";
-import { CheckpointError, OcellusError, throwIfAborted } from "../runtime/errors.js";
+import { CheckpointError, OcellusError, OptionError, throwIfAborted } from "../runtime/errors.js";
+import { type HubOptions, hubPlace } from "./hub.js";
+import { parseHubId } from "./hub-names.js";
 import { type JsonValue, parseJson } from "./json.js";
 import { type ByteSource, blobSource, fileSource, NotFoundError, type UrlOptions, urlSource } from "./source.js";
 import { openTensors, type TensorIndex } from "./tensor-index.js";
 
+export { type DownloadProgress, HUB_OPTIONS, type HubOptions } from "./hub.js";
 export type { IndexedTensor, TensorIndex } from "./tensor-index.js";
 
 /** A File, or a Blob with a name; a folder chosen in a page gives `webkitRelativePath` too. */
 export type NamedBlob = Blob & { readonly name: string; readonly webkitRelativePath?: string };
 
-/** Folder path, http(s) or file URL, or the files themselves (`FileList`, array). */
+/** Folder path, hub id (`org/name`, `org/name@revision`), http(s) or file URL, or the files themselves (`FileList`, array). */
 export type CheckpointLocation = string | URL | ArrayLike<NamedBlob>;
 
-/** `signal` stops the opening and every read of config files and headers. */
-export type CheckpointOptions = Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds">;
+/** `signal` stops the opening, downloads, and every read of config files and headers. */
+export type CheckpointOptions = Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds"> &
+  HubOptions;
 
 /** Named files of one checkpoint. Names are relative, with "/" between folder and file. */
 export interface CheckpointFiles {
@@ -41,8 +45,9 @@ export interface Place {
 }
 
 /**
- * Opens a checkpoint; no file is read yet, except where finding out what is there needs it.
- * @throws CheckpointError if there is no such folder or no files.
+ * Opens a checkpoint; no file is read yet, except where finding out what is there needs it. A folder that exists is taken
+ * before a repository of the same name. The config files of a hub id are downloaded here, its weights when they are opened.
+ * @throws CheckpointError if there is no such folder, repository or revision, or no files; SourceError; OptionError.
  */
 export async function openCheckpoint(
   location: CheckpointLocation,
@@ -54,11 +59,28 @@ export async function openCheckpoint(
 
 /** The one switch between kinds of location. */
 async function placeOf(location: CheckpointLocation, options: CheckpointOptions): Promise<Place> {
-  if (typeof location !== "string" && !(location instanceof URL)) return blobPlace(location);
-  const text = String(location);
+  const text = typeof location === "string" || location instanceof URL ? String(location) : undefined;
+  const id = text === undefined ? undefined : parseHubId(text);
+  if (id && !(await isLocal(text!))) return hubPlace(id, options);
+  if (options.revision !== undefined) throw revisionWithoutHub(text, options.revision);
+  if (text === undefined) return blobPlace(location as ArrayLike<NamedBlob>);
   if (/^https?:\/\//i.test(text)) return urlPlace(text, options);
   if (/^file:\/\//i.test(text)) return folderPlace(pathOfFileUrl(text));
   return folderPlace(text);
+}
+
+async function isLocal(path: string): Promise<boolean> {
+  const folder = await platform.listFolder(path).catch(() => undefined);
+  return folder !== undefined || (await platform.cache?.sizeOf(path)) !== undefined;
+}
+
+function revisionWithoutHub(location: string | undefined, revision: string): OptionError {
+  return new OptionError({
+    where: location ?? "list of files",
+    expected: `a hub id to go with the revision ${revision}`,
+    got: location === undefined ? "files" : "a folder or URL",
+    remedy: "leave the revision out, or give org/name",
+  });
 }
 
 class Checkpoint implements CheckpointFiles {
@@ -128,14 +150,11 @@ async function folderPlace(path: string): Promise<Place> {
 }
 
 function noFolder(path: string, cause: unknown): CheckpointError {
-  const looksLikeHub = /^[\w-][\w.-]*\/[\w.-]+$/.test(path);
   return new CheckpointError({
     where: path,
-    expected: platform.name === "browser" ? "a URL or a list of files" : "a folder",
-    got: looksLikeHub ? "no such folder; a hub id is not supported in this version" : reasonOf(cause),
-    remedy: looksLikeHub
-      ? "download the repository and give its folder, or give the URL its files lie under"
-      : "give the folder, URL or files that hold config.json and model.safetensors",
+    expected: platform.name === "browser" ? "a URL, a hub id or a list of files" : "a folder",
+    got: reasonOf(cause),
+    remedy: `give the folder, URL or files that hold config.json and model.safetensors${/[\\/]/.test(path) ? "" : ", or a hub id (org/name)"}`,
     cause,
   });
 }

@@ -1,10 +1,10 @@
 /** The hub over HTTP: which commit a revision is, which files it has, and where each is to be had. */
 
 import { CheckpointError, OcellusError, OptionError, SourceError } from "../runtime/errors.js";
-import { type HubFile, hubFile } from "./hub-names.js";
 import type { UrlOptions } from "./http-ranges.js";
 import { NotFoundError } from "./http-ranges.js";
 import { BrokenTransfer, mayPass, retrying } from "./http-transfer.js";
+import { type HubFile, hubFile } from "./hub-names.js";
 import { isJsonObject, type JsonValue, parseJson } from "./json.js";
 
 const PUBLIC_HUB = "https://huggingface.co";
@@ -40,8 +40,7 @@ export class HubClient {
     }
     this.hasToken = Boolean(options.token);
     // `fetch` leaves this header out where a redirect leads to another origin (Fetch standard, section 4.4).
-    const authorization = options.token ? { Authorization: `Bearer ${options.token}` } : {};
-    this.headers = { ...options.headers, ...authorization };
+    this.headers = { ...options.headers, ...(options.token && { Authorization: `Bearer ${options.token}` }) };
     this.retryDelayMilliseconds = options.retryDelayMilliseconds ?? 500;
   }
 

@@ -201,7 +201,11 @@ class Transfer {
     const range = parseContentRange(response.headers.get("content-range"));
     const encoded = response.headers.get("content-encoding") !== null;
     const length = response.headers.get("content-length");
-    if (status === 206 && range?.start === this.received && (range.total ?? this.file.sizeBytes) === this.file.sizeBytes)
+    if (
+      status === 206 &&
+      range?.start === this.received &&
+      (range.total ?? this.file.sizeBytes) === this.file.sizeBytes
+    )
       return;
     if (status === 200 && (length === null || encoded || Number(length) === this.file.sizeBytes)) {
       // The whole file, though only its rest was asked for: this server has no ranges.
@@ -215,8 +219,9 @@ class Transfer {
       if (range?.total !== undefined && range.total !== this.file.sizeBytes)
         throw this.wrongSize(url, `${range.total} bytes`);
       // A server that answers ranges wrongly may still serve the whole.
+      const wanted = this.received;
       await this.restart();
-      throw new BrokenTransfer(`another range than the one from byte ${this.received}`);
+      throw new BrokenTransfer(`another range than the one from byte ${wanted}`);
     }
     const remedy = "check the network, and proxies between here and the hub";
     throw new SourceError({ where: url, expected: "status 200 or 206", got: `status ${status}`, remedy });

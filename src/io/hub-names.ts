@@ -65,10 +65,18 @@ export function isCommit(revision: string): boolean {
  * A file of a listing. The hub is believed about content only: a path that leads elsewhere, or a hash that is none, is refused.
  * @throws CheckpointError
  */
-export function hubFile(where: string, path: unknown, size: unknown, git: unknown, lfs: unknown, xet: unknown): HubFile {
+export function hubFile(
+  where: string,
+  path: unknown,
+  size: unknown,
+  git: unknown,
+  lfs: unknown,
+  xet: unknown,
+): HubFile {
   const gitHash = typeof git === "string" ? git : "";
   const hash = typeof lfs === "string" ? lfs : gitHash;
-  const known = typeof path === "string" && isSafePath(path) && Number.isSafeInteger(size) && hashOf(hash) !== undefined;
+  const known =
+    typeof path === "string" && isSafePath(path) && Number.isSafeInteger(size) && hashOf(hash) !== undefined;
   if (!known) {
     throw new CheckpointError({
       where,

@@ -49,7 +49,9 @@ export class DownloadMeter {
     this.expect([file]);
     this.loaded.set(file.path, loadedBytes);
     if (arrivedBytes > 0) {
-      this.arrivals.push({ atMilliseconds: now, bytes: arrivedBytes });
+      const last = this.arrivals.at(-1);
+      if (last && now - last.atMilliseconds < REPORT_MILLISECONDS) last.bytes += arrivedBytes;
+      else this.arrivals.push({ atMilliseconds: now, bytes: arrivedBytes });
       this.windowBytes += arrivedBytes;
     }
     while (this.arrivals.length > 0 && this.arrivals[0]!.atMilliseconds < now - WINDOW_MILLISECONDS) {

@@ -152,11 +152,9 @@ describe("readFrames", () => {
   });
 
   it.each(names.filter((name) => !decoded.includes(name)))("%s is refused", async (name) => {
-    const started = performance.now();
     const error = await refusal(await bytesOf(name), { label: name });
     expect(error).toBeInstanceOf(MediaError);
     expect(error.message).toContain(name);
-    expect(performance.now() - started).toBeLessThan(2000);
   });
 
   it("takes the frames that the rule names, wherever their groups are", async () => {

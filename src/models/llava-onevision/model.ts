@@ -1,4 +1,10 @@
-import { type CheckpointFiles, type CheckpointLocation, openCheckpoint } from "../../io/checkpoint.js";
+import {
+  type CheckpointFiles,
+  type CheckpointLocation,
+  HUB_OPTIONS,
+  type HubOptions,
+  openCheckpoint,
+} from "../../io/checkpoint.js";
 import { Tokenizer } from "../../io/tokenizer.js";
 import { type HoldType, type LoadProgress, WeightLoader } from "../../io/weights.js";
 import type { RowPiece } from "../../kernels/resample.js";
@@ -17,7 +23,8 @@ import { packFeatures } from "./encode.js";
 import { Processor, type Segment } from "./processor.js";
 import { ChatTemplate, placeholderIds } from "./prompt.js";
 
-export interface LoadOptions {
+/** Those of {@link HubOptions} count for a hub id (`org/name`) only. */
+export interface LoadOptions extends HubOptions {
   /** A device that the program already has; it is not disposed with the model. */
   device?: Device;
   signal?: AbortSignal;
@@ -59,12 +66,12 @@ export class LlavaOneVision {
   ) {}
 
   /**
-   * Loads a checkpoint folder, URL or list of files.
+   * Loads a checkpoint folder, hub id, URL or list of files.
    * Throws CheckpointError, SourceError, NoAdapterError, LimitError, AbortedError; what was taken is then given back.
    */
   static async load(location: CheckpointLocation, options: LoadOptions = {}): Promise<LlavaOneVision> {
-    checkOptions("LlavaOneVision.load", options, ["device", "signal", "onProgress", "dtype"]);
-    const files = await openCheckpoint(location, options.signal ? { signal: options.signal } : {});
+    checkOptions("LlavaOneVision.load", options, ["device", "signal", "onProgress", "dtype", ...HUB_OPTIONS]);
+    const files = await openCheckpoint(location, options);
     const device = options.device ?? (await Device.open());
     try {
       return await build(files, device, options);

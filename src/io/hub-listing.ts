@@ -1,0 +1,51 @@
+/** The listing of a commit in the cache folder, in the form huggingface_hub 2 keeps it: `trees/<commit>.json`. */
+
+import type { FileCache } from "../platform/platform.js";
+import { OcellusError } from "../runtime/errors.js";
+import { type CachePaths, type HubFile, hubFile } from "./hub-names.js";
+import { isJsonObject, parseJson } from "./json.js";
+
+const FORMAT_VERSION = 1;
+
+/** The files of a commit; undefined if no listing was kept, or one that cannot be used: it can always be had again. */
+export async function readListing(
+  cache: FileCache,
+  paths: CachePaths,
+  commit: string,
+): Promise<readonly HubFile[] | undefined> {
+  const path = paths.tree(commit);
+  try {
+    const text = await cache.readText(path);
+    const json = text === undefined ? undefined : parseJson(text, path);
+    if (!isJsonObject(json) || json.format_version !== FORMAT_VERSION || !isJsonObject(json.files)) return undefined;
+    return Object.entries(json.files).map(([name, entry]) => {
+      const { size, blob_id, lfs_sha256, xet_hash } = isJsonObject(entry) ? entry : {};
+      return hubFile(path, name, size, blob_id, lfs_sha256, xet_hash);
+    });
+  } catch (cause) {
+    if (cause instanceof OcellusError) return undefined;
+    throw cause;
+  }
+}
+
+/** Keeps a listing. A cache that cannot be written is no fault: the listing is asked for again next time. */
+export async function writeListing(
+  cache: FileCache,
+  paths: CachePaths,
+  commit: string,
+  files: readonly HubFile[],
+): Promise<void> {
+  const entries = [...files]
+    .sort((a, b) => (a.path < b.path ? -1 : 1))
+    .map((file) => [
+      file.path,
+      {
+        size: file.sizeBytes,
+        blob_id: file.gitHash,
+        ...(file.hash !== file.gitHash && { lfs_sha256: file.hash, lfs_size: file.sizeBytes }),
+        ...(file.xetHash !== undefined && { xet_hash: file.xetHash }),
+      },
+    ]);
+  const json = { format_version: FORMAT_VERSION, files: Object.fromEntries(entries) };
+  await cache.writeText(paths.tree(commit), JSON.stringify(json, undefined, 1)).catch(() => undefined);
+}

@@ -1,0 +1,225 @@
+/** Checkpoints of the Hugging Face hub: from the cache folder that all its tools share, or as a stream. */
+
+import { platform } from "#platform";
+import type { FileCache } from "../platform/platform.js";
+import { CheckpointError, OptionError, throwIfAborted } from "../runtime/errors.js";
+import type { Place } from "./checkpoint.js";
+import { HubClient } from "./hub-client.js";
+import { Downloads } from "./hub-download.js";
+import { readListing, writeListing } from "./hub-listing.js";
+import { CachePaths, type HubFile, type HubId, isCommit, neededFiles, revisionOf } from "./hub-names.js";
+import { DownloadMeter, type DownloadProgress } from "./hub-progress.js";
+import { type ByteSource, fileSource, type UrlOptions, urlSource } from "./source.js";
+
+export type { DownloadProgress } from "./hub-progress.js";
+
+/** How a checkpoint of the hub is found and brought. In Node the variables of the Hugging Face tools stand in for options left out. */
+export interface HubOptions {
+  /** Branch, tag or commit; "main" if not given. Also written `org/name@revision`. */
+  revision?: string | undefined;
+  /** For private and gated repositories (HF_TOKEN, or the file that `hf auth login` writes). "" sends none. */
+  token?: string | undefined;
+  /** Address of the hub (HF_ENDPOINT). */
+  endpoint?: string | undefined;
+  /** Reads the cache folder alone (HF_HUB_OFFLINE). */
+  offline?: boolean | undefined;
+  /** A branch or tag found in the cache is taken as it was; true asks the hub what it means now. */
+  refresh?: boolean | undefined;
+  /** Where downloads are kept (HF_HUB_CACHE, HF_HOME). */
+  cacheFolder?: string | undefined;
+  /** Reads byte ranges over the network and keeps no file; so it always is in the browser. Hashes are not checked then. */
+  stream?: boolean | undefined;
+  onDownload?: ((progress: DownloadProgress) => void) | undefined;
+}
+
+/** The names of {@link HubOptions}, for those who check names. */
+export const HUB_OPTIONS = [
+  "revision",
+  "token",
+  "endpoint",
+  "offline",
+  "refresh",
+  "cacheFolder",
+  "stream",
+  "onDownload",
+] as const satisfies readonly (keyof HubOptions)[];
+
+type PlaceOptions = HubOptions & Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds">;
+
+/**
+ * The files of a repository. Config files are downloaded here, weights when one is opened.
+ * @throws CheckpointError if there is no such repository or revision, no access, a file is not cached (offline), or is wrong;
+ * SourceError for a broken network or a full disk; OptionError; AbortedError.
+ */
+export async function hubPlace(id: HubId, options: PlaceOptions): Promise<Place> {
+  const { cache } = platform;
+  const settings = await cache?.hubSettings();
+  const offline = options.offline ?? settings?.offline ?? false;
+  const revision = revisionOf(id, options.revision);
+  const stream = options.stream ?? cache === undefined;
+  refuseContradiction(id.name, offline, stream, options.cacheFolder);
+  const client = new HubClient(id.name, {
+    ...options,
+    endpoint: options.endpoint ?? settings?.endpoint,
+    token: options.token ?? settings?.token,
+  });
+  const name = revision === "main" ? id.name : `${id.name}@${revision}`;
+  if (stream || !cache || !settings) {
+    const commit = isCommit(revision) ? revision : await client.commitOf(revision);
+    return new StreamedPlace(name, client, commit, await client.files(commit), options.signal);
+  }
+  const folder = (options.cacheFolder ?? settings.cacheFolder).replace(/(?<=.)[\\/]+$/, "");
+  const paths = new CachePaths(folder, id.name);
+  const kept = isCommit(revision) ? revision : await keptCommit(cache, paths, revision);
+  if (offline) {
+    if (kept === undefined) throw notCached(name, `${revision} in ${paths.root}`);
+    return new CachedPlace(name, cache, paths, kept, await readListing(cache, paths, kept), undefined, options.signal);
+  }
+  const commit =
+    kept !== undefined && (isCommit(revision) || !options.refresh) ? kept : await client.commitOf(revision);
+  let files = await readListing(cache, paths, commit);
+  if (!files) {
+    files = await client.files(commit);
+    await writeListing(cache, paths, commit, files);
+  }
+  const meter = new DownloadMeter(options.onDownload);
+  const downloads = new Downloads(client, paths, commit, meter, options.signal);
+  const place = new CachedPlace(name, cache, paths, commit, files, downloads, options.signal);
+  meter.expect(await place.missing([...place.needed.configs, ...place.needed.weights]));
+  await place.fetch(place.needed.configs);
+  // Only now does the branch mean this commit here: before, others would find a snapshot without its config files.
+  if (revision !== commit && kept !== commit) await cache.writeText(paths.ref(revision), commit);
+  return place;
+}
+
+function refuseContradiction(name: string, offline: boolean, stream: boolean, folder: string | undefined): void {
+  const contradiction = platform.cache
+    ? offline && stream && "both, and nothing can be read offline without the cache"
+    : (offline || folder !== undefined) && "a browser, which has no cache folder";
+  if (!contradiction) return;
+  throw new OptionError({
+    where: `${name}: stream, offline, cacheFolder`,
+    expected: "a stream from the network or the cache folder",
+    got: contradiction,
+    remedy: platform.cache ? "leave one out (HF_HUB_OFFLINE counts as offline)" : "give the files of the checkpoint",
+  });
+}
+
+/** The commit that a branch or tag meant when it was looked up last. */
+async function keptCommit(cache: FileCache, paths: CachePaths, revision: string): Promise<string | undefined> {
+  const commit = (await cache.readText(paths.ref(revision)))?.trim();
+  return commit !== undefined && isCommit(commit) ? commit : undefined;
+}
+
+function notCached(name: string, what: string): CheckpointError {
+  return new CheckpointError({
+    where: `${name}, offline`,
+    expected: what,
+    got: "nothing in the cache",
+    remedy: "load it once with the network (without offline and HF_HUB_OFFLINE), or name the right HF_HUB_CACHE",
+  });
+}
+
+/** A snapshot in the cache folder; what it lacks is downloaded, unless there is nothing to download with. */
+class CachedPlace implements Place {
+  readonly needed: { configs: HubFile[]; weights: HubFile[] };
+  private readonly files: ReadonlyMap<string, HubFile> | undefined;
+  private readonly running = new Map<readonly HubFile[], Promise<void>>();
+
+  constructor(
+    readonly name: string,
+    private readonly cache: FileCache,
+    private readonly paths: CachePaths,
+    private readonly commit: string,
+    files: readonly HubFile[] | undefined,
+    private readonly downloads: Downloads | undefined,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    this.files = files && new Map(files.map((file) => [file.path, file]));
+    this.needed = neededFiles(files ?? []);
+  }
+
+  async list(): Promise<string[]> {
+    const folder = this.paths.snapshot(this.commit);
+    const present = await platform.listFolder(folder).catch((): string[] => []);
+    const listed = [...(this.files?.keys() ?? [])].filter((path) => !path.includes("/"));
+    return [...new Set([...present, ...listed])].sort();
+  }
+
+  async has(file: string): Promise<boolean> {
+    if (this.files?.has(file)) return true;
+    return (await this.cache.sizeOf(this.paths.snapshot(this.commit, file))) !== undefined;
+  }
+
+  async open(file: string): Promise<ByteSource | undefined> {
+    const path = this.paths.snapshot(this.commit, file);
+    const entry = this.files?.get(file);
+    const sizeBytes = await this.cache.sizeOf(path);
+    if (sizeBytes === undefined && !entry) return undefined;
+    if (entry && sizeBytes !== entry.sizeBytes) {
+      // Without the file the checkpoint would be another one than its repository says.
+      if (!this.downloads) throw notCached(this.name, `${file} with ${entry.sizeBytes} bytes in ${path}`);
+      await this.fetch(this.needed.weights.includes(entry) ? this.needed.weights : [entry]);
+    }
+    throwIfAborted(this.signal, this.name);
+    return fileSource(path);
+  }
+
+  /** The files of which the snapshot has not all bytes. */
+  async missing(files: readonly HubFile[]): Promise<HubFile[]> {
+    const sizes = await Promise.all(files.map(({ path }) => this.cache.sizeOf(this.paths.snapshot(this.commit, path))));
+    return files.filter(({ sizeBytes }, i) => sizes[i] !== sizeBytes);
+  }
+
+  /** Downloads those of the files that are missing; a group that is on its way is waited for. */
+  async fetch(files: readonly HubFile[]): Promise<void> {
+    let run = this.running.get(files);
+    if (!run) {
+      run = this.missing(files)
+        .then((missing) => this.downloads?.fetchAll(missing))
+        .finally(() => this.running.delete(files));
+      this.running.set(files, run);
+    }
+    await run;
+  }
+}
+
+/** The files of a commit by range requests. */
+class StreamedPlace implements Place {
+  private readonly files: ReadonlyMap<string, HubFile>;
+
+  constructor(
+    readonly name: string,
+    private readonly client: HubClient,
+    private readonly commit: string,
+    files: readonly HubFile[],
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    this.files = new Map(files.map((file) => [file.path, file]));
+  }
+
+  async list(): Promise<string[]> {
+    return [...this.files.keys()].filter((path) => !path.includes("/"));
+  }
+
+  async has(file: string): Promise<boolean> {
+    return this.files.has(file);
+  }
+
+  async open(file: string): Promise<ByteSource | undefined> {
+    const entry = this.files.get(file);
+    if (!entry) return undefined;
+    const { client, signal } = this;
+    const url = client.urlOf(this.commit, file);
+    const { headers, fetch, retryDelayMilliseconds } = client;
+    const source = await urlSource(url, { headers, fetch, retryDelayMilliseconds, ...(signal && { signal }) });
+    if (source.sizeBytes === entry.sizeBytes) return source;
+    await source.close();
+    throw new CheckpointError({
+      where: url,
+      expected: `${entry.sizeBytes} bytes, as the repository lists`,
+      got: `${source.sizeBytes}`,
+      remedy: "load again, and check proxies between here and the hub",
+    });
+  }
+}
