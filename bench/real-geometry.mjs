@@ -18,9 +18,7 @@ const ALLOWED_ERROR = 2e-3;
 const ALLOWED_MB = 600;
 const SIDE = 384;
 const self = fileURLToPath(import.meta.url);
-const reference = JSON.parse(
-  await readFile(new URL("../test/data/geometry/logits-05b.json", import.meta.url), "utf8"),
-);
+const reference = JSON.parse(await readFile(new URL("../test/data/geometry/logits-05b.json", import.meta.url), "utf8"));
 const [first, second] = process.argv.slice(2);
 
 if (first === "--child") await run(second);
@@ -64,11 +62,7 @@ async function run(folder) {
   ];
   const prompt = await model.processor.prepare([{ role: "user", content }]);
   const { imageTokenId, text } = model.config;
-  const wanted = [
-    ...reference.before,
-    ...new Array(reference.visual_tokens).fill(imageTokenId),
-    ...reference.after,
-  ];
+  const wanted = [...reference.before, ...new Array(reference.visual_tokens).fill(imageTokenId), ...reference.after];
   if (String(prompt.inputIds) !== String(wanted)) throw new Error(`the prompt's ids differ from the reference's`);
   const owner = model.device.arena("geometry");
   const cache = new KVCache(model.device, text.layers, text.keyValueHeads * text.headSize);

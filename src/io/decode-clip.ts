@@ -9,7 +9,7 @@ import { type DecodeRun, planReads, planRuns } from "./decode-plan.js";
 import type { ClipIndex } from "./mp4.js";
 import type { Pixels } from "./resize.js";
 import type { ByteSource } from "./source.js";
-import { type FrameColour, type Plane, planesToRgb } from "./yuv.js";
+import { pixelsOfFrame } from "./video-frame.js";
 
 /** Samples given to a decoder before it has taken the first of them. */
 const MAX_QUEUED = 4;
@@ -188,32 +188,13 @@ class ClipDecoder {
     }
   }
 
-  /** The frame's own planes to RGB; a converting copy or a canvas would round differently. Closes the frame. */
+  /** Copies the pixels out and closes the frame. */
   async #copyOut(frame: VideoFrame, sample: number): Promise<Pixels> {
-    const where = `${this.clip.label}, sample ${sample + 1}`;
     try {
-      const { format, visibleRect } = frame;
-      if (format === null || visibleRect === null) {
-        throw new MediaError({
-          where,
-          expected: "a frame whose pixels can be read",
-          got: "one that only the graphics card holds",
-          remedy: "turn hardware video decoding off in the browser's settings, or convert the clip to H.264",
-        });
-      }
-      const { width, height } = visibleRect;
-      const colour = this.#colourOf(frame);
-      const data = new Uint8Array(frame.allocationSize());
-      const planes: readonly Plane[] = await frame.copyTo(data);
-      return planesToRgb({ format, width, height, data, planes }, colour, where);
+      return await pixelsOfFrame(frame, `${this.clip.label}, sample ${sample + 1}`, this.clip.colour);
     } finally {
       frame.close();
     }
-  }
-
-  #colourOf(frame: VideoFrame): FrameColour {
-    const { matrix, fullRange } = frame.colorSpace;
-    return { matrix: matrix ?? this.clip.colour.matrix, fullRange: fullRange ?? this.clip.colour.fullRange };
   }
 
   #step(): void {

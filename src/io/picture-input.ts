@@ -1,9 +1,21 @@
+import { platform } from "#platform";
+import type { PixelSource } from "../platform/platform.js";
 import { AbortedError, MediaError, throwIfAborted } from "../runtime/errors.js";
+import { applyOrientation } from "./exif.js";
 import { decodeImage, type Picture } from "./image.js";
+import type { Pixels } from "./resize.js";
 import { fileSource, urlSource } from "./source.js";
+import { isVideoFrame, orientationOfFrame, pixelsOfFrame } from "./video-frame.js";
 
-/** A picture as a caller may give it: path or URL, Blob or File, the bytes of a file, or RGB(A) pixels. */
-export type PictureInput = string | URL | Blob | Uint8Array | ArrayBuffer | RawPixels;
+/**
+ * A picture as a caller may give it: path or URL, Blob or File, the bytes of a file, RGB(A) pixels (an ImageData too), a
+ * VideoFrame, and in the browser an ImageBitmap, a canvas or an image element. What is given stays open and the caller's.
+ */
+export type PictureInput = string | URL | Blob | Uint8Array | ArrayBuffer | RawPixels | PixelSource;
+
+const ACCEPTED =
+  "a path, a URL, a Blob, the bytes of a file, pixels as { data, width, height }, a VideoFrame, or in a browser an " +
+  "ImageBitmap, a canvas or an image element";
 
 /** Pixels as an ImageData has them (4 bytes each, alpha dropped), or RGB8 (3 bytes each); row-major. */
 export interface RawPixels {
@@ -25,29 +37,59 @@ const MAX_FILE_BYTES = 512 * 1024 * 1024;
 export async function readPicture(input: PictureInput, label: string, options: PictureOptions = {}): Promise<Picture> {
   throwIfAborted(options.signal, label);
   if (isRawPixels(input)) return fromPixels(input, label);
+  const turn = options.orientation ?? "apply";
+  if (!isFile(input)) return { ...(await fromObject(input, label, turn)), label };
   const name =
     typeof input === "string" && !input.startsWith("data:") ? input : input instanceof URL ? input.href : label;
   const bytes = await readBytes(input, name, options.signal);
   if (options.signal?.aborted) throw new AbortedError(name, options.signal.reason);
-  return decodeImage(bytes, { label: name, orientation: options.orientation ?? "apply" });
+  return decodeImage(bytes, { label: name, orientation: turn });
 }
 
-async function readBytes(
-  input: Exclude<PictureInput, RawPixels>,
-  name: string,
-  signal?: AbortSignal,
-): Promise<Uint8Array> {
+/** What holds the bytes of a file. */
+type FileInput = string | URL | Blob | Uint8Array | ArrayBuffer;
+
+function isFile(input: unknown): input is FileInput {
+  return (
+    typeof input === "string" ||
+    input instanceof Uint8Array ||
+    input instanceof ArrayBuffer ||
+    input instanceof Blob ||
+    input instanceof URL
+  );
+}
+
+/** A picture that is decoded already. Anything else may come from JSON or from code without types. */
+async function fromObject(input: unknown, label: string, turn: "apply" | "ignore"): Promise<Pixels> {
+  if (typeof input === "object" && input !== null) {
+    if (isVideoFrame(input)) {
+      const pixels = await pixelsOfFrame(input, label);
+      return turn === "apply" ? applyOrientation(pixels, orientationOfFrame(input)) : pixels;
+    }
+    const pixels = await platform.readPixels(input, label);
+    if (pixels) return pixels;
+  }
+  throw new MediaError({
+    where: label,
+    expected: ACCEPTED,
+    got: kindOf(input),
+    remedy: "give the picture as one of these",
+  });
+}
+
+/** A value of a wrong kind, in few words. */
+export function kindOf(value: unknown): string {
+  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;
+  if (typeof value !== "object" || value === null) return String(value).slice(0, 40);
+  const name = Array.isArray(value) ? "array" : Object.prototype.toString.call(value).slice(8, -1);
+  const keys = Object.keys(value).slice(0, 4);
+  return name === "Object" ? `an object with ${keys.length ? `the keys ${keys.join(", ")}` : "no keys"}` : `an ${name}`;
+}
+
+async function readBytes(input: FileInput, name: string, signal?: AbortSignal): Promise<Uint8Array> {
   if (input instanceof Uint8Array) return input;
   if (input instanceof ArrayBuffer) return new Uint8Array(input);
   if (input instanceof Blob) return new Uint8Array(await input.arrayBuffer());
-  if (typeof input !== "string" && !(input instanceof URL)) {
-    throw new MediaError({
-      where: name,
-      expected: "a path, a URL, a Blob, bytes, or pixels as { data, width, height }",
-      got: JSON.stringify(input) ?? typeof input,
-      remedy: "give the picture as one of these",
-    });
-  }
   const text = String(input);
   if (text.startsWith("data:")) return bytesOfDataURL(text, name);
   const source = /^(https?|blob):/i.test(text)
@@ -96,6 +138,15 @@ function fromPixels({ data, width, height }: RawPixels, label: string): Picture 
       expected: "a width and a height of at least one pixel",
       got: `${width}×${height}`,
       remedy: "give pixels as { data, width, height }",
+    });
+  }
+  // An ImageData may hold half floats, and a table of numbers is no picture.
+  if (!ArrayBuffer.isView(data) || (data as Uint8Array).BYTES_PER_ELEMENT !== 1) {
+    throw new MediaError({
+      where: label,
+      expected: "pixels as a Uint8Array or Uint8ClampedArray",
+      got: kindOf(data),
+      remedy: "give 3 or 4 bytes a pixel",
     });
   }
   if (data.length === pixels * 3) return { data: new Uint8Array(data), width, height, label };

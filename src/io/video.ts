@@ -4,14 +4,14 @@
  * Sources: MP4 and QuickTime files (decoded by WebCodecs), animated GIF and WebP, and pictures given one by one.
  */
 import { platform } from "#platform";
-import { OptionError, throwIfAborted } from "../runtime/errors.js";
+import { MediaError, OptionError, throwIfAborted } from "../runtime/errors.js";
 import { decodeFrames } from "./decode-clip.js";
 import { applyOrientation } from "./exif.js";
 import { checkChoice, chooseFrames, type FrameChoice, uniformIndices } from "./frame-choice.js";
 import { decodeImage, type Picture } from "./image.js";
 import { readClipIndex } from "./mp4.js";
 import { asciiAt } from "./picture-format.js";
-import { type PictureInput, readPicture } from "./picture-input.js";
+import { kindOf, type PictureInput, readPicture } from "./picture-input.js";
 import { type ByteSource, blobSource, bytesSource, fileSource, urlSource } from "./source.js";
 
 /**
@@ -61,6 +61,7 @@ export async function* readFrames(
   options: VideoOptions = {},
 ): AsyncGenerator<Frame, void, undefined> {
   checkOptions(options);
+  checkInput(input, options.label ?? "video");
   const { label = nameOf(input), signal } = options;
   throwIfAborted(signal, label);
   const frames = isPictures(input) ? picturesOf(input, label, options) : framesOfFile(input, label, options);
@@ -81,6 +82,19 @@ function checkOptions(options: VideoOptions): void {
     expected: '"apply" or "ignore"',
     got: JSON.stringify(rotation),
     remedy: "leave it out to turn frames as players do",
+  });
+}
+
+/** Inputs may come from JSON or from code without types. */
+function checkInput(input: unknown, label: string): void {
+  if (typeof input === "string" || input instanceof URL || input instanceof Blob) return;
+  if (input instanceof Uint8Array || input instanceof ArrayBuffer || Array.isArray(input) || isSource(input)) return;
+  if (typeof input === "object" && input !== null && Symbol.asyncIterator in input) return;
+  throw new MediaError({
+    where: label,
+    expected: "a path, a URL, a Blob, the bytes of a file, a ByteSource, or pictures in an array or async iterable",
+    got: kindOf(input),
+    remedy: "give the clip as one of these",
   });
 }
 

@@ -4,8 +4,8 @@
  * A 2D canvas premultiplies by alpha and rounds, and `ImageDecoder` gives subsampled planes; a texture copy gives the
  * decoder's own bytes. PNG does not come here: `io/png.ts` decodes it in every runtime.
  */
-import { MediaError, NoAdapterError } from "../runtime/errors.js";
-import type { DecodedPicture, PictureFormat } from "./platform.js";
+import { MediaError, NoAdapterError, OcellusError } from "../runtime/errors.js";
+import type { DecodedPicture, PictureFormat, PixelSource } from "./platform.js";
 
 /** Side of the blocks a picture is read back in: 16 MiB of texture and as much buffer, whatever the picture's size. */
 const BLOCK_PIXELS = 2048;
@@ -61,10 +61,9 @@ function placeBlock(
   }
 }
 
-/** The bitmap's pixels as RGB8 `[height, width, 3]`, alpha dropped. */
-async function readBack(bitmap: ImageBitmap): Promise<Uint8Array> {
+/** The picture's pixels as RGB8 `[height, width, 3]`, alpha dropped. */
+async function readBack(source: PixelSource, width: number, height: number): Promise<Uint8Array> {
   const device = await getDevice();
-  const { width, height } = bitmap;
   const blockWidth = Math.min(width, BLOCK_PIXELS);
   const blockHeight = Math.min(height, BLOCK_PIXELS);
   const bytesPerRow = Math.ceil((blockWidth * 4) / ROW_ALIGNMENT_BYTES) * ROW_ALIGNMENT_BYTES;
@@ -86,7 +85,7 @@ async function readBack(bitmap: ImageBitmap): Promise<Uint8Array> {
         const block = { x, y, width: Math.min(BLOCK_PIXELS, width - x), height: Math.min(BLOCK_PIXELS, height - y) };
         const size = [block.width, block.height];
         device.queue.copyExternalImageToTexture(
-          { source: bitmap, origin: [x, y] },
+          { source, origin: [x, y] },
           { texture, premultipliedAlpha: false, colorSpace: "srgb" },
           size,
         );
@@ -129,8 +128,83 @@ export async function decodePicture(bytes: Uint8Array, format: PictureFormat, wh
     });
   }
   try {
-    return { width: bitmap.width, height: bitmap.height, data: await readBack(bitmap) };
+    const { width, height } = bitmap;
+    return { width, height, data: await readBack(bitmap, width, height) };
   } finally {
     bitmap.close();
   }
+}
+
+/**
+ * The pixels of a bitmap, canvas, image element or frame; undefined for any other object. What a canvas or a bitmap holds
+ * multiplied by alpha is divided again, so colour under little alpha is as coarse as it was stored.
+ * Throws MediaError naming `where` for one that is empty, closed, broken or of another origin.
+ */
+export function readPixels(source: object, where: string): Promise<DecodedPicture> | undefined {
+  // By tag, not by class: objects of another frame of the page have classes of their own.
+  const kind = Object.prototype.toString.call(source).slice(8, -1);
+  switch (kind) {
+    case "HTMLImageElement":
+      return readImage(source as HTMLImageElement, where);
+    case "ImageBitmap":
+    case "HTMLCanvasElement":
+    case "OffscreenCanvas": {
+      const { width, height } = source as ImageBitmap;
+      return readSource(source as PixelSource, width, height, kind, where);
+    }
+    case "VideoFrame": {
+      const { displayWidth, displayHeight } = source as VideoFrame;
+      return readSource(source as VideoFrame, displayWidth, displayHeight, kind, where);
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** An element's own pixels, turned upright; a texture copy straight from it would go through the page's colour management. */
+async function readImage(image: HTMLImageElement, where: string): Promise<DecodedPicture> {
+  let bitmap: ImageBitmap;
+  try {
+    await image.decode();
+    bitmap = await createImageBitmap(image, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  } catch (cause) {
+    throw unreadable("HTMLImageElement", cause, where);
+  }
+  try {
+    return await readSource(bitmap, bitmap.width, bitmap.height, "HTMLImageElement", where);
+  } finally {
+    bitmap.close();
+  }
+}
+
+async function readSource(
+  source: PixelSource,
+  width: number,
+  height: number,
+  kind: string,
+  where: string,
+): Promise<DecodedPicture> {
+  if (width === 0 || height === 0) {
+    throw new MediaError({
+      where,
+      expected: `an open ${kind} of at least one pixel`,
+      got: `${width}×${height}`,
+      remedy: "close or transfer it after the answer, and draw into a canvas before",
+    });
+  }
+  try {
+    return { width, height, data: await readBack(source, width, height) };
+  } catch (cause) {
+    throw cause instanceof OcellusError ? cause : unreadable(kind, cause, where);
+  }
+}
+
+function unreadable(kind: string, cause: unknown, where: string): MediaError {
+  return new MediaError({
+    where,
+    expected: `an ${kind} whose pixels can be read`,
+    got: cause instanceof Error ? cause.message : String(cause),
+    remedy: "load it completely, and from this origin or with crossorigin; or give the file itself",
+    cause,
+  });
 }

@@ -1,6 +1,6 @@
 import { NoAdapterError, SourceError } from "../runtime/errors.js";
 import { openAnimation } from "./browser-animation.js";
-import { decodePicture } from "./browser-pictures.js";
+import { decodePicture, readPixels } from "./browser-pictures.js";
 import { videoCodecs } from "./browser-video.js";
 import type { AdapterRequest, OpenedAdapter, Platform } from "./platform.js";
 
@@ -11,6 +11,7 @@ export const platform: Platform = {
   openFile: (path) => Promise.reject(noFiles(path)),
   listFolder: (path) => Promise.reject(noFiles(path)),
   decodePicture,
+  readPixels,
   openAnimation,
   videoCodecs,
   // The browser's GPU work runs in another process, and its main thread must not sleep.

@@ -85,9 +85,9 @@ async function inOneStep(path: string, make: (temporary: string) => Promise<void
   try {
     await make(temporary);
     await rename(temporary, path);
-  } catch (cause) {
+  } finally {
+    // There after a failure, and where both names were hard links to one file already: renaming does nothing then.
     await rm(temporary, { force: true });
-    throw cause;
   }
 }
 

@@ -36,6 +36,7 @@ export const platform: Platform = {
   listFolder,
   cache,
   decodePicture,
+  readPixels: () => undefined,
   openAnimation,
   videoCodecs,
   waitFor,

@@ -21,6 +21,12 @@ export interface Platform {
   /** Decodes a JPEG, PNG, WebP, GIF or AVIF to its stored RGB pixels: alpha dropped, no colour management, no rotation. */
   decodePicture(bytes: Uint8Array, format: PictureFormat, where: string): Promise<DecodedPicture>;
 
+  /**
+   * RGB pixels of a picture that the runtime has decoded already ({@link PixelSource}): alpha taken out again where it was
+   * multiplied in, no colour management. Undefined for any other object; Node has none. The source stays the caller's.
+   */
+  readPixels(source: object, where: string): Promise<DecodedPicture> | undefined;
+
   /** Every picture of a GIF or WebP, one after the other, as players show them; throws MediaError for a broken file. */
   openAnimation(bytes: Uint8Array, format: "gif" | "webp", where: string): Promise<Animation>;
 
@@ -53,6 +59,9 @@ export interface FileHandle {
   read(offsetBytes: number, lengthBytes: number, into?: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }
+
+/** What browsers hold pictures in. */
+export type PixelSource = ImageBitmap | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | VideoFrame;
 
 export type PictureFormat = "png" | "jpeg" | "webp" | "gif" | "avif";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { type NamedBlob, openCheckpoint } from "../../src/io/checkpoint.js";
 import { type TensorData, writeSafetensors } from "../../src/io/safetensors.js";
-import { AbortedError, CheckpointError, SourceError } from "../../src/runtime/errors.js";
+import { AbortedError, CheckpointError, OptionError, SourceError } from "../../src/runtime/errors.js";
 import { readFixture } from "../support/fixture.js";
 
 function weights(...names: string[]): Blob {
@@ -187,10 +187,21 @@ test("a server's failure is not an absent file", async () => {
   await expect(checkpoint.has("config.json")).rejects.toThrow("authorization");
 });
 
-test("a hub id is refused with the ways that work", async () => {
-  const opening = openCheckpoint("llava-hf/llava-onevision-qwen2-0.5b-ov-hf");
-  await expect(opening).rejects.toThrow("a hub id is not supported in this version");
+test("a hub id is read from the hub, which may not have it", async () => {
+  const requests: string[] = [];
+  const fetch: typeof globalThis.fetch = async (input) => {
+    requests.push(String(input));
+    return new Response("no", { status: 404 });
+  };
+  const opening = openCheckpoint("llava-hf/no-such-model", { fetch, stream: true, endpoint: "https://hub.test" });
+  await expect(opening).rejects.toThrow("llava-hf/no-such-model on hub.test: expected a repository");
   await expect(opening).rejects.toBeInstanceOf(CheckpointError);
+  expect(requests).toEqual(["https://hub.test/api/models/llava-hf/no-such-model/revision/main"]);
+});
+
+test("a revision goes with a hub id alone", async () => {
+  await expect(openCheckpoint([], { revision: "main" })).rejects.toThrow(OptionError);
+  await expect(openCheckpoint("https://host.test/tiny", { revision: "main" })).rejects.toThrow("a folder or URL");
 });
 
 test("an abort stops opening and every read after it", async () => {

@@ -17,6 +17,8 @@ export interface Fault {
   /** The connection breaks after so many bytes of the body. */
   cutAfterBytes?: number;
   status?: number;
+  /** Nothing comes after so many bytes of the body, and the connection stays. */
+  stallAfterBytes?: number;
   /** Another length is announced and sent. */
   extraBytes?: number;
   /** A byte is another one. */
@@ -96,7 +98,8 @@ export class HubServer {
     if (pathname.startsWith(api)) {
       if (!authorized) return refuse(response, 401, "RepoNotFound", "Repository not found");
       const [kind, given] = pathname.slice(api.length).split("/").map(decodeURIComponent);
-      const commit = this.branches[given!] ?? (given === this.commit ? given : undefined);
+      const commits = [this.commit, ...Object.values(this.branches)];
+      const commit = this.branches[given!] ?? commits.find((known) => known === given);
       if (!commit) return refuse(response, 404, "RevisionNotFound", `Invalid rev id: ${given}`);
       if (kind === "revision") return json(response, { id: this.name, sha: commit, siblings: this.siblings() });
       return this.page(response, api, commit, Number(searchParams.get("cursor") ?? 0));
@@ -156,11 +159,9 @@ export class HubServer {
     const fault = (request.method === "GET" && this.faults.get(path)?.shift()) || {};
     await fault.until;
     if (fault.status) return refuse(response, fault.status, "", "no");
-    let bytes = fault.extraBytes ? new Uint8Array([...content, ...new Uint8Array(fault.extraBytes)]) : content;
-    if (fault.corrupt) {
-      bytes = bytes.slice();
-      bytes[0]! ^= 1;
-    }
+    const bytes = new Uint8Array(content.length + (fault.extraBytes ?? 0));
+    bytes.set(content);
+    if (fault.corrupt) bytes[0]! ^= 1;
     const [, first, last] = (this.ranges && /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "")) || [];
     let body = bytes;
     if (first !== undefined) {
@@ -175,14 +176,14 @@ export class HubServer {
     response.setHeader("Content-Length", String(body.length));
     response.writeHead(first === undefined ? 200 : 206);
     if (request.method === "HEAD") return void response.end();
-    const cut = fault.cutAfterBytes;
+    const cut = fault.cutAfterBytes ?? fault.stallAfterBytes;
     const part = cut === undefined ? body : body.subarray(0, cut);
     entry.bytesSent += part.length;
     if (cut === undefined) return void response.end(part);
     // What was written has to leave before the connection breaks.
     response.flushHeaders();
     if (part.length > 0) await new Promise((resolve) => response.write(part, resolve));
-    setTimeout(() => response.socket?.destroySoon(), 20);
+    if (fault.stallAfterBytes === undefined) setTimeout(() => response.socket?.destroySoon(), 20);
   }
 }
 

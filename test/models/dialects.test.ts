@@ -1,0 +1,176 @@
+import { describe, expect, test } from "vitest";
+import type { NamedBlob } from "../../src/io/checkpoint.js";
+import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
+import { CheckpointError, OptionError } from "../../src/runtime/errors.js";
+import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { useDevice } from "../support/device.js";
+import {
+  asLmms,
+  asTransformers5,
+  type Dialect,
+  filesWith,
+  headOf,
+  RENAMES,
+  renamed,
+  retyped,
+  tinyConfig,
+  tinyTensors,
+} from "../support/dialects.js";
+import { answerOf, exampleOf, messagesOf } from "../support/examples.js";
+
+// The same model in every file layout, and its weights held in every type.
+
+const held = useDevice();
+const tensors = await tinyTensors();
+const config = await tinyConfig();
+const text = config.text_config as object;
+
+/** Two pictures, and a picture in three tiles: every part of the model takes part. */
+const asked = await Promise.all(
+  ["09-pair-1.png", "01-shapes.png", "06-table.png"].map(async (file) => {
+    const example = exampleOf(file);
+    const turn = example.turns[0]!;
+    return { messages: await messagesOf(example, turn), tokens: turn.reference_tokens };
+  }),
+);
+
+/** Loads, answers the first `count` questions, and gives everything back. */
+async function answers(
+  files: NamedBlob[],
+  count: number,
+  dtype?: LoadOptions["dtype"],
+): Promise<(readonly number[])[]> {
+  const model = await LlavaOneVision.load(files, { device: held.device, ...(dtype !== undefined && { dtype }) });
+  const tokens: (readonly number[])[] = [];
+  for (const { messages } of asked.slice(0, count)) tokens.push(await answerOf(model, messages, { maxNewTokens: 40 }));
+  model.dispose();
+  expect(held.device.pool.liveBytes).toBe(0);
+  return tokens;
+}
+
+const reference = (count: number) => asked.slice(0, count).map(({ tokens }) => tokens);
+
+/** The config that comes with a spelling of names. */
+const CONFIG: Record<Dialect, object> = {
+  "llava-hf on disk": config,
+  "in memory since transformers 4.52": config,
+  "in memory since transformers 5": asTransformers5(config),
+  "saved by transformers 5": asTransformers5(config),
+  "lmms-lab": asLmms(config),
+};
+const DIALECTS = Object.keys(RENAMES) as Dialect[];
+
+describe.each(DIALECTS)("%s", (dialect) => {
+  const own = CONFIG[dialect] as typeof config;
+  const untied = { ...own, tie_word_embeddings: false };
+  if (dialect !== "lmms-lab") untied.text_config = { ...text, tie_word_embeddings: false };
+
+  test("answers as the reference, in one file and in shards", async () => {
+    const named = renamed(tensors, dialect);
+    expect(await answers(await filesWith({ tensors: named, config: own }), 1)).toEqual(reference(1));
+    expect(await answers(await filesWith({ tensors: named, config: own, shards: 3 }), 1)).toEqual(reference(1));
+  });
+
+  test("with a head of its own, and with one that is stored beside a tied table", async () => {
+    const named = renamed([...tensors, headOf(tensors)], dialect);
+    for (const config of [untied, own]) {
+      expect(await answers(await filesWith({ tensors: named, config }), 1)).toEqual(reference(1));
+    }
+  });
+
+  test.each(["F32", "BF16"] as const)("stored in %s", async (dtype) => {
+    const named = renamed(tensors, dialect).map((tensor) => retyped(tensor, dtype));
+    const [got] = await answers(await filesWith({ tensors: named, config: own }), 1);
+    if (dtype === "F32") expect(got).toEqual(reference(1)[0]);
+    // Three bits less of every weight: an answer, not always the same.
+    else expect(got!.length).toBeGreaterThan(2);
+  });
+
+  test("what is not known is refused, and nothing stays on the device", async () => {
+    const odd = { name: "model.lora_A.weight", dtype: "F16" as const, shape: [2], bytes: new Uint8Array(4) };
+    const named = renamed(tensors, dialect);
+    const load = async (parts: typeof named) =>
+      LlavaOneVision.load(await filesWith({ tensors: parts, config: own }), { device: held.device });
+    const extra = load([...named, odd]);
+    await expect(extra).rejects.toThrow(CheckpointError);
+    await expect(extra).rejects.toThrow(/tensor model\.lora_A\.weight in model\.safetensors is not used/);
+    const bias = named.find(({ name }) => name.endsWith("layers.1.self_attn.k_proj.bias"))!;
+    await expect(load(named.filter((tensor) => tensor !== bias))).rejects.toThrow(`tensor ${bias.name} [`);
+    expect(held.device.pool.liveBytes).toBe(0);
+  });
+});
+
+test("parts of different spellings in one checkpoint", async () => {
+  const from = (dialect: Dialect, part: RegExp) =>
+    renamed(
+      tensors.filter(({ name }) => part.test(name)),
+      dialect,
+    );
+  const mixed = [
+    ...from("lmms-lab", /^language_model/),
+    ...from("saved by transformers 5", /^vision_tower/),
+    ...from("in memory since transformers 5", /^multi_modal/),
+    ...from("llava-hf on disk", /^image_newline/),
+  ];
+  expect(mixed).toHaveLength(tensors.length);
+  expect(await answers(await filesWith({ tensors: mixed }), 1)).toEqual(reference(1));
+});
+
+test("tensors of different types in one checkpoint", async () => {
+  const types = ["F16", "F32"] as const;
+  const mixed = tensors.map((tensor, i) => retyped(tensor, types[i % 2]!));
+  expect(await answers(await filesWith({ tensors: mixed }), 3)).toEqual(reference(3));
+  const whole = { ...tensors[0]!, dtype: "I16" as const };
+  await expect(
+    LlavaOneVision.load(await filesWith({ tensors: [whole, ...tensors.slice(1)] }), { device: held.device }),
+  ).rejects.toThrow(`tensor ${whole.name} in model.safetensors has dtype I16, wanted F32, F16 or BF16`);
+});
+
+describe("dtype", () => {
+  const load = async (dtype: unknown) =>
+    LlavaOneVision.load(await checkpointFiles(TINY), { device: held.device, dtype: dtype as "auto" });
+
+  test.each(["auto", "f32", "f16", "q8"] as const)("%s gives the reference's tokens", async (dtype) => {
+    expect(await answers(await checkpointFiles(TINY), 3, dtype)).toEqual(reference(3));
+  });
+
+  test.each(["bf16", "q4"] as const)("%s gives text", async (dtype) => {
+    for (const tokens of await answers(await checkpointFiles(TINY), 3, dtype)) {
+      expect(tokens.length).toBeGreaterThan(0);
+      for (const token of tokens) expect(token).toBeLessThan(640);
+    }
+  });
+
+  test("fewer bits take less memory, by part", async () => {
+    const bytes = async (dtype: unknown): Promise<number> => {
+      const model = await load(dtype);
+      const live = held.device.pool.liveBytes;
+      model.dispose();
+      return live;
+    };
+    const [f32, f16, q8, q4] = [await bytes("f32"), await bytes("auto"), await bytes("q8"), await bytes("q4")];
+    expect(f32).toBeGreaterThan(1.8 * f16);
+    expect(f16).toBeGreaterThan(1.6 * q8);
+    expect(q8).toBeGreaterThan(1.3 * q4);
+    const parts = { vision: "q8", projector: "q8", language: "q8", embed: "q8" };
+    expect(await bytes(parts)).toBe(q8);
+    for (const part of Object.keys(parts)) {
+      const one = await bytes({ [part]: "q8" });
+      expect(one, part).toBeLessThan(f16);
+      expect(one, part).toBeGreaterThan(q8);
+    }
+  });
+
+  test("by part gives the reference's tokens", async () => {
+    const dtype = { vision: "q8", language: "f32", embed: "f16" } as const;
+    expect(await answers(await checkpointFiles(TINY), 3, dtype)).toEqual(reference(3));
+  });
+
+  test.each([["q5"], [""], [16], [null], [{ vision: "int8" }], [{ visoin: "q8" }], [{ language: undefined }]])(
+    "%j is refused",
+    async (dtype) => {
+      await expect(load(dtype)).rejects.toThrow(OptionError);
+      expect(held.device.pool.liveBytes).toBe(0);
+    },
+  );
+});
