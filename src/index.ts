@@ -1,6 +1,6 @@
 /** Ocellus: LLaVA-OneVision on WebGPU, and the tensor library under it. */
 
-export type { CheckpointLocation } from "./io/checkpoint.js";
+export type { CheckpointLocation, DownloadProgress, HubOptions } from "./io/checkpoint.js";
 export type { PictureInput, RawPixels } from "./io/picture-input.js";
 export type { VideoInput } from "./io/video.js";
 export type { HoldType, LoadProgress } from "./io/weights.js";

@@ -9,6 +9,7 @@ import { Downloads } from "./hub-download.js";
 import { readListing, writeListing } from "./hub-listing.js";
 import { CachePaths, type HubFile, type HubId, isCommit, neededFiles, revisionOf } from "./hub-names.js";
 import { DownloadMeter, type DownloadProgress } from "./hub-progress.js";
+import { readAhead } from "./read-ahead.js";
 import { type ByteSource, fileSource, type UrlOptions, urlSource } from "./source.js";
 
 export type { DownloadProgress } from "./hub-progress.js";
@@ -213,7 +214,7 @@ class StreamedPlace implements Place {
     const url = client.urlOf(this.commit, file);
     const { headers, fetch, retryDelayMilliseconds } = client;
     const source = await urlSource(url, { headers, fetch, retryDelayMilliseconds, ...(signal && { signal }) });
-    if (source.sizeBytes === entry.sizeBytes) return source;
+    if (source.sizeBytes === entry.sizeBytes) return readAhead(source);
     await source.close();
     throw new CheckpointError({
       where: url,

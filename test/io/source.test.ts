@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { readAhead } from "../../src/io/read-ahead.js";
 import { type ByteSource, blobSource, bytesSource, NotFoundError, urlSource } from "../../src/io/source.js";
 import { AbortedError, SourceError } from "../../src/runtime/errors.js";
 import { RangeServer } from "../support/range-server.js";
@@ -16,6 +17,7 @@ test.each([
   ["blob", async () => blobSource(new Blob([BYTES]), "blob")],
   ["bytes", async () => bytesSource(BYTES, "bytes")],
   ["url", async () => urlSource(URL, new RangeServer(BYTES).options)],
+  ["read-ahead", async () => readAhead(await urlSource(URL, new RangeServer(BYTES).options), 5_003)],
   ["url without ranges", async () => urlSource(URL, new RangeServer(BYTES, { ranges: false }).options)],
 ])("a %s source reads ranges and refuses those outside its size", async (_, open) => {
   const source = await open();
@@ -198,4 +200,20 @@ test("an abort stops opening, reading and waiting for the next try", async () =>
     setTimeout(() => abort.abort(), 20);
     await expect(reading).rejects.toMatchObject({ name: "AbortError", code: "ABORTED" });
   }
+});
+
+test("reading ahead serves small reads in order from few requests, and forgets a window that failed", async () => {
+  const server = new RangeServer(BYTES);
+  const source = readAhead(await urlSource(URL, server.options), 40_000);
+  await Promise.all([0, 1, 2, 3].map((i) => expectSlice(source, 70_000 + i * 9_999, 9_999)));
+  expect(server.requests.slice(1).map(({ range }) => range)).toEqual(["bytes=70000-109999"]);
+  await expectSlice(source, 70_000, 40_000);
+  await expectSlice(source, 70_000, 40_001);
+  await expectSlice(source, 190_000, 10_000);
+  expect(server.requests.slice(2).map(({ range }) => range)).toEqual(["bytes=70000-110000", "bytes=190000-199999"]);
+  server.failures = [404];
+  await expect(source.read(120_000, 5)).rejects.toThrow(SourceError);
+  await expectSlice(source, 120_000, 5);
+  await source.close();
+  await expect(source.read(120_000, 5)).rejects.toThrow("closed");
 });

@@ -114,14 +114,14 @@ export function asTransformers5(config: JsonObject): JsonObject {
   return { ...top, dtype, text_config: { ...text, rope_parameters: rope, sliding_window: null } };
 }
 
-/** The flat config of lmms-lab: the language model's own, and of the vision tower its name. */
+/** The flat config of lmms-lab: the language model's own, of the vision tower its name, and grids as [width, height]. */
 export function asLmms(config: JsonObject): JsonObject {
   return {
     ...(config.text_config as JsonObject),
     architectures: ["LlavaQwenForCausalLM"],
     model_type: "llava",
     image_aspect_ratio: "anyres_max_9",
-    image_grid_pinpoints: config.image_grid_pinpoints!,
+    image_grid_pinpoints: (config.image_grid_pinpoints as number[][]).map(([height, width]) => [width!, height!]),
     image_token_index: config.image_token_index!,
     mm_hidden_size: (config.vision_config as JsonObject).hidden_size!,
     mm_newline_position: "one_token",

@@ -280,11 +280,13 @@ async function build(files: CheckpointFiles, device: Device, options: LoadOption
 
 /** The dtype of each part; throws OptionError for an unknown part or type. */
 function dtypeByPart(dtype: LoadOptions["dtype"] = "auto"): DtypeByPart {
-  const all = typeof dtype === "string" ? dtype : "auto";
+  const byPart = typeof dtype === "object" && dtype !== null ? dtype : undefined;
+  // Anything that is neither a name nor an object is no name either, and refused below.
+  const all = byPart ? "auto" : (dtype as HoldType);
   const parts = { vision: all, projector: all, language: all, embed: all };
-  if (typeof dtype !== "string") {
-    checkOptions("dtype", dtype, Object.keys(parts));
-    Object.assign(parts, dtype);
+  checkOptions("dtype", byPart ?? {}, Object.keys(parts));
+  for (const [part, type] of Object.entries(byPart ?? {})) {
+    if (type !== undefined) parts[part as keyof DtypeByPart] = type;
   }
   for (const [part, type] of Object.entries(parts)) {
     if (HOLD_TYPES.includes(type)) continue;

@@ -1,0 +1,41 @@
+/** Fewer, larger reads for sources where every read costs a round trip. */
+
+import type { ByteSource } from "./source.js";
+
+/** Weights are read in file order, many tensors are a few kilobytes, and what lies in a window unused was read for nothing. */
+const WINDOW_BYTES = 1024 * 1024;
+
+/**
+ * `source` with a window over it: a read smaller than the window brings the window's length from its offset on, and the
+ * reads that lie within are served from memory. Larger reads pass by. Faults are those of the source.
+ */
+export function readAhead(source: ByteSource, windowBytes = WINDOW_BYTES): ByteSource {
+  let window: { start: number; end: number; bytes: Promise<Uint8Array> } | undefined;
+  return {
+    name: source.name,
+    sizeBytes: source.sizeBytes,
+    async read(offsetBytes, lengthBytes, signal, into) {
+      const end = offsetBytes + lengthBytes;
+      const within = window && offsetBytes >= window.start && end <= window.end;
+      if (!within) {
+        // A range outside the file is for the source to refuse.
+        if (lengthBytes >= windowBytes || !(offsetBytes >= 0 && lengthBytes >= 0 && end <= source.sizeBytes))
+          return source.read(offsetBytes, lengthBytes, signal, into);
+        const length = Math.min(windowBytes, source.sizeBytes - offsetBytes);
+        window = { start: offsetBytes, end: offsetBytes + length, bytes: source.read(offsetBytes, length, signal) };
+      }
+      const used = window!;
+      try {
+        const bytes = await used.bytes;
+        return bytes.slice(offsetBytes - used.start, end - used.start);
+      } catch (cause) {
+        if (window === used) window = undefined;
+        throw cause;
+      }
+    },
+    async close() {
+      window = undefined;
+      await source.close();
+    },
+  };
+}
