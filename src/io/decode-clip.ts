@@ -18,6 +18,9 @@ const LOOK_MILLISECONDS = 20;
 /** A decoder that neither takes a sample nor gives a frame for this long never will. */
 const STALL_MILLISECONDS = 20_000;
 
+/** More than any picture takes, even uncompressed in 8K. */
+const MAX_SAMPLE_BYTES = 2 ** 28;
+
 export interface DecodeOptions {
   signal?: AbortSignal | undefined;
   /** Patience with a decoder that does nothing; 20 s if not given. */
@@ -67,6 +70,14 @@ function checkInside(source: ByteSource, clip: ClipIndex, runs: readonly DecodeR
   for (const run of runs) {
     for (const number of run.samples) {
       const { offsetBytes, sizeBytes } = clip.samples[number]!;
+      if (sizeBytes > MAX_SAMPLE_BYTES) {
+        throw new MediaError({
+          where: `${clip.label}, sample ${number + 1} of ${clip.samples.length}`,
+          expected: `an encoded picture of at most ${MAX_SAMPLE_BYTES} bytes`,
+          got: `${sizeBytes} bytes`,
+          remedy: "the file's sample table is broken; get an undamaged copy",
+        });
+      }
       if (offsetBytes + sizeBytes <= source.sizeBytes) continue;
       throw new MediaError({
         where: `${clip.label}, sample ${number + 1} of ${clip.samples.length}`,

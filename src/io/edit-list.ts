@@ -19,6 +19,9 @@ export interface Timescales {
   movie: number;
 }
 
+/** A list may show the whole track again and again; beyond this it only exhausts memory. */
+const MAX_SHOWN = 2 ** 22;
+
 /** A sample on display: its place in decode order and the second at which it appears. */
 export interface ShownSample {
   sample: number;
@@ -37,19 +40,35 @@ export function applyEdits(times: readonly number[], edits: readonly Edit[], sca
     return byTime.map((sample) => ({ sample, timestampSeconds: times[sample]! / scales.track }));
   }
   const shown: ShownSample[] = [];
+  const firstFrom = (time: number): number => firstPlace(byTime, (sample) => times[sample]! >= time);
   let startSeconds = 0;
   for (const { durationTicks, mediaTime, rate } of edits) {
     const seconds = durationTicks / scales.movie;
     if (mediaTime >= 0) {
       const endTime = durationTicks === 0 ? Number.POSITIVE_INFINITY : mediaTime + seconds * scales.track;
-      const inside = byTime.filter((sample) => times[sample]! >= mediaTime && times[sample]! < endTime);
-      const held = rate === 0 ? byTime.filter((sample) => times[sample]! <= mediaTime).slice(-1) : undefined;
-      for (const sample of held ?? inside) {
-        const after = held ? 0 : (times[sample]! - mediaTime) / scales.track;
+      const afterHeld = firstPlace(byTime, (sample) => times[sample]! > mediaTime);
+      const [from, to] =
+        rate === 0 ? [Math.max(0, afterHeld - 1), afterHeld] : [firstFrom(mediaTime), firstFrom(endTime)];
+      if (shown.length + to - from > MAX_SHOWN) throw new Error(`more than ${MAX_SHOWN} pictures by the edit list`);
+      for (let i = from; i < to; i++) {
+        const sample = byTime[i]!;
+        const after = rate === 0 ? 0 : (times[sample]! - mediaTime) / scales.track;
         shown.push({ sample, timestampSeconds: startSeconds + after });
       }
     }
     startSeconds += seconds;
   }
   return shown;
+}
+
+/** The first place in `list` from which on `holds` is true; the length where it never is. */
+function firstPlace(list: readonly number[], holds: (value: number) => boolean): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (holds(list[middle]!)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

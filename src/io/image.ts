@@ -23,7 +23,7 @@ export interface DecodeImageOptions {
 }
 
 /** 16384 × 16384: more than any camera gives, and still less than 1 GiB as RGB8. */
-const MAX_PIXELS = 2 ** 28;
+export const MAX_PIXELS = 2 ** 28;
 
 /**
  * Decodes a JPEG, PNG, WebP, GIF or AVIF (the first frame of an animation). The format is told by content, never by

@@ -28,9 +28,13 @@ const FIRST_BOXES = new Set(["ftyp", "moov", "mdat", "free", "skip", "wide", "pn
 /** A fragment's header is mostly smaller than this: one read brings it and the header of the box after it. */
 const WINDOW_BYTES = 4096;
 /** The index of a day of video is 100 MB; more is a broken size. */
-const MAX_INDEX_BYTES = 512 * 1024 * 1024;
-/** 19 hours at 60 frames a second; a higher count in a box that needs no row a sample would only exhaust memory. */
+const MAX_INDEX_BYTES = 256 * 1024 * 1024;
+/** 19 hours at 60 frames a second; a count in a box that needs no row a sample would otherwise only exhaust memory. */
 const MAX_SAMPLES = 2 ** 22;
+/** Rows of all tables together: a day of pictures with composition times, and of sound. */
+const MAX_ROWS = 2 ** 24;
+/** Boxes of the index, and boxes at the top: an hour of fragments of a picture each has a tenth of it. */
+const MAX_BOXES = 2 ** 20;
 
 /** Reads ahead a little, so that walking small boxes takes one request instead of one for each. */
 class Window {
@@ -76,6 +80,7 @@ function parseHeader(bytes: Uint8Array, offsetBytes: number, endBytes: number): 
 export async function readMovie(source: ByteSource, label: string, signal?: AbortSignal): Promise<Movie> {
   const window = new Window(source, signal);
   const file = createFile();
+  const budget = new Budget(label);
   let moov: Movie["moov"] | undefined;
   for (let at = 0; at < source.sizeBytes; ) {
     const box = parseHeader(await window.read(at, 16), at, source.sizeBytes);
@@ -89,6 +94,7 @@ export async function readMovie(source: ByteSource, label: string, signal?: Abor
         String(box?.sizeBytes ?? "a cut header"),
       );
     }
+    budget.box(box.type, at);
     if (at === 0 && !FIRST_BOXES.has(box.type)) throw notMp4(label, await window.read(0, 16));
     const needed = box.type === "ftyp" || box.type === "moov" || box.type === "moof";
     const end = at + box.sizeBytes;
@@ -98,8 +104,10 @@ export async function readMovie(source: ByteSource, label: string, signal?: Abor
     }
     const duplicate = box.type === "moov" && moov !== undefined;
     if (needed && !duplicate) {
-      const bytes = (await window.read(at, box.sizeBytes)).slice();
-      prepare(bytes, box, label);
+      const read = await window.read(at, box.sizeBytes);
+      // mp4box takes whole buffers.
+      const bytes = read.length === read.buffer.byteLength ? read : read.slice();
+      prepare(bytes, box, budget);
       if (box.type === "moov") moov = { offsetBytes: at, bytes };
       feed(file, bytes, at, label, box);
       if (box.type === "moov" && !file.moov?.mvex) break;
@@ -151,37 +159,66 @@ function stub({ sizeBytes, headerBytes }: BoxHeader): Uint8Array {
   return bytes;
 }
 
-const CONTAINERS = new Set(["moov", "trak", "mdia", "minf", "stbl", "moof", "traf"]);
+/** What an index may take of memory and time, counted over a whole file. */
+class Budget {
+  #boxes = 0;
+  #rows = 0;
+  #samples = 0;
+
+  constructor(readonly label: string) {}
+
+  box(type: string, offsetBytes: number): void {
+    if (++this.#boxes > MAX_BOXES) throw broken(this.label, type, offsetBytes, `at most ${MAX_BOXES} boxes`, "more");
+  }
+
+  table(type: string, rows: number, offsetBytes: number): void {
+    const sizes = type === "stsz" || type === "stz2" || type === "trun";
+    if (rows > MAX_SAMPLES || (sizes && this.#samples + rows > MAX_SAMPLES * 2)) {
+      throw broken(this.label, type, offsetBytes, `at most ${MAX_SAMPLES} samples`, String(rows));
+    }
+    this.#rows += rows;
+    if (sizes) this.#samples += rows;
+    if (this.#rows > MAX_ROWS) {
+      throw broken(this.label, type, offsetBytes, `at most ${MAX_ROWS} rows in all tables`, String(this.#rows));
+    }
+  }
+}
+
+const CONTAINERS = new Set(["moov", "trak", "edts", "mdia", "minf", "stbl", "mvex", "moof", "traf"]);
+
+/** Boxes with a table, and where in their body the number of its rows stands. */
+const TABLES: Readonly<Record<string, number>> = {
+  ...{ stsd: 4, stts: 4, ctts: 4, stss: 4, stsc: 4, stsz: 8, stz2: 8, stco: 4, co64: 4, elst: 4, trun: 4 },
+};
+
+/** The other boxes that are looked at. */
+const READ = new Set(["mvhd", "tkhd", "mdhd", "hdlr", "trex", "mehd", "mfhd", "tfhd", "tfdt"]);
 
 /**
- * Makes a `moov` or `moof` safe to parse: metadata becomes `free` (mp4box writes to the console over tag names that
- * QuickTime allows), and counts that have no rows behind them are checked.
+ * Makes a `moov` or `moof` safe to parse: boxes that are not needed become `free` (mp4box writes to the console over tag
+ * names that QuickTime allows, and believes the counts in all of them), and the numbers of rows are checked.
  */
-function prepare(bytes: Uint8Array, outer: BoxHeader, label: string): void {
+function prepare(bytes: Uint8Array, outer: BoxHeader, budget: Budget): void {
   const view = dataView(bytes);
   const walk = (start: number, end: number): void => {
     for (let at = start; at + 8 <= end; ) {
       const box = parseHeader(bytes.subarray(at, end), at, end);
       if (!box || box.sizeBytes < box.headerBytes || at + box.sizeBytes > end) return; // mp4box finds and reports it
+      const { type } = box;
+      const offsetBytes = outer.offsetBytes + at;
+      budget.box(type, offsetBytes);
       const body = at + box.headerBytes;
       const bodyEnd = at + box.sizeBytes;
-      if (CONTAINERS.has(box.type)) walk(body, bodyEnd);
-      else if (box.type === "udta" || box.type === "meta") bytes.set([0x66, 0x72, 0x65, 0x65], at + 4);
-      const count = countWithoutRows(view, box.type, body, bodyEnd);
-      if (count > MAX_SAMPLES) {
-        throw broken(label, box.type, outer.offsetBytes + at, `at most ${MAX_SAMPLES} samples`, String(count));
+      const count = TABLES[type];
+      if (CONTAINERS.has(type)) walk(body, bodyEnd);
+      else if (count === undefined && !READ.has(type)) bytes.set([0x66, 0x72, 0x65, 0x65], at + 4);
+      else if (count !== undefined && body + count + 4 <= bodyEnd) {
+        budget.table(type, view.getUint32(body + count), offsetBytes);
       }
       at = bodyEnd;
     }
   };
   walk(0, bytes.length);
-}
-
-/** The sample count of an `stsz` or `trun`, whose rows may be left out. */
-function countWithoutRows(view: DataView, type: string, body: number, end: number): number {
-  if (type === "stsz" && body + 12 <= end) return view.getUint32(body + 8);
-  if (type === "trun" && body + 8 <= end) return view.getUint32(body + 4);
-  return 0;
 }
 
 function broken(label: string, type: string, offsetBytes: number, expected: string, got: string): MediaError {

@@ -6,6 +6,7 @@ import type { ISOFile, Sample } from "mp4box";
 import { MediaError } from "../runtime/errors.js";
 import { applyEdits, type Edit, type ShownSample } from "./edit-list.js";
 import type { Orientation } from "./exif.js";
+import { MAX_PIXELS } from "./image.js";
 import { asIndexFault, type Movie, readMovie } from "./mp4-boxes.js";
 import { asciiAt, dataView } from "./picture-format.js";
 import type { ByteSource } from "./source.js";
@@ -224,12 +225,21 @@ function entryOf(
       remedy: "get an undamaged copy",
     });
   }
+  const { width = 0, height = 0 } = entry;
+  if (width * height > MAX_PIXELS) {
+    throw new MediaError({
+      where: `${label}, box "stsd"`,
+      expected: `pictures of at most ${MAX_PIXELS} pixels`,
+      got: `${width}×${height}`,
+      remedy: "make the clip smaller: ffmpeg -i in.mp4 -vf scale=1280:-2 out.mp4",
+    });
+  }
   const record = entry.avcC ?? entry.hvcC ?? entry.vvcC;
   return {
     codec: entry.getCodec?.() ?? entry.type,
     description: record && bodyOf(movie, record),
-    width: entry.width ?? 0,
-    height: entry.height ?? 0,
+    width,
+    height,
     colour: colourOf([...(entry.colrs ?? []), ...(entry.colr ? [entry.colr] : [])].map((box) => bodyOf(movie, box))),
   };
 }

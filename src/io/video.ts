@@ -8,9 +8,9 @@ import { MediaError, OptionError, throwIfAborted } from "../runtime/errors.js";
 import { decodeFrames } from "./decode-clip.js";
 import { applyOrientation } from "./exif.js";
 import { checkChoice, chooseFrames, type FrameChoice, uniformIndices } from "./frame-choice.js";
-import { decodeImage, type Picture } from "./image.js";
+import { decodeImage, MAX_PIXELS, type Picture } from "./image.js";
 import { readClipIndex } from "./mp4.js";
-import { asciiAt } from "./picture-format.js";
+import { asciiAt, pictureSize } from "./picture-format.js";
 import { kindOf, type PictureInput, readPicture } from "./picture-input.js";
 import { type ByteSource, blobSource, bytesSource, fileSource, urlSource } from "./source.js";
 
@@ -37,6 +37,9 @@ export interface VideoOptions extends FrameChoice {
   /** Told after each frame how many of how many are done. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
+
+/** Animations are decoded from memory. */
+const MAX_ANIMATION_BYTES = 512 * 1024 * 1024;
 
 /** A frame that was chosen. */
 export interface Frame {
@@ -207,7 +210,16 @@ async function* framesOfAnimation(
   label: string,
   options: VideoOptions,
 ): AsyncGenerator<Frame, void, undefined> {
+  const refuse = (expected: string, got: string): MediaError =>
+    new MediaError({ where: label, expected, got, remedy: "convert it to MP4, or get an undamaged copy" });
+  if (source.sizeBytes > MAX_ANIMATION_BYTES) {
+    throw refuse(`an animation of at most ${MAX_ANIMATION_BYTES} bytes`, `${source.sizeBytes} bytes`);
+  }
   const bytes = await source.read(0, source.sizeBytes, options.signal);
+  const size = pictureSize(bytes, format);
+  if (!size || size.width * size.height === 0 || size.width * size.height > MAX_PIXELS) {
+    throw refuse(`pictures of 1 to ${MAX_PIXELS} pixels`, size ? `${size.width}×${size.height}` : "no size");
+  }
   const animation = await platform.openAnimation(bytes, format, label);
   try {
     const times: number[] = [];

@@ -148,6 +148,7 @@ export class WeightLoader {
 
   async *#fill(request: Request, signal: AbortSignal | undefined): AsyncGenerator<number> {
     const { stored, type, shape, consume, into } = request;
+    const pieceBytes = Math.min(CHUNK_BYTES, this.device.facts.maxBindingBytes);
     // One memory for all pieces: each is copied by `write`, and garbage of this size would pile up until it is noticed.
     this.#piece ??= new Uint8Array(CHUNK_BYTES);
     if (into) {
@@ -159,14 +160,14 @@ export class WeightLoader {
     const rows = shape[0]!;
     const rowBytes = stored.entry.lengthBytes / rows;
     // An even number of rows keeps 16-bit rows of odd length on whole words.
-    const step = Math.max(2, 2 * Math.floor(CHUNK_BYTES / rowBytes / 2));
+    const step = Math.max(2, 2 * Math.floor(pieceBytes / rowBytes / 2));
     for (let first = 0; first < rows; first += step) {
       const count = Math.min(step, rows - first);
       throwIfAborted(signal, `loading ${request.name}`);
       const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal, this.#piece);
       this.device.scope(() => {
         // Always the same size, so that the pool keeps one of them and not one of each size.
-        const chunk = this.device.empty([Math.ceil(Math.max(bytes.length, CHUNK_BYTES) / 4)], "u32", request.name);
+        const chunk = this.device.empty([Math.ceil(Math.max(bytes.length, pieceBytes) / 4)], "u32", request.name);
         this.device.write(chunk, bytes);
         consume!(chunk, type, first, count);
       });

@@ -59,6 +59,7 @@ export class Session {
   generate(messages: readonly ChatMessage[], options: GenerateOptions = {}): Answer {
     checkOptions("session.generate", options, OPTIONS);
     checkNumbers(options);
+    checkNames(options);
     if (this.#busy) {
       throw new OptionError({
         where: "session.generate",
@@ -197,6 +198,26 @@ class Clock {
 
   timings(): AnswerResult["timings"] {
     return { ...this.#laps, total: (this.#last - this.#started) / 1000 };
+  }
+}
+
+/** The names that the options' types allow; a slip would otherwise mean the default. */
+const NAMES = {
+  imageMode: ["auto", "anyres", "pad"],
+  template: ["checkpoint", "onevision"],
+  orientation: ["apply", "ignore"],
+} as const;
+
+function checkNames(options: GenerateOptions): void {
+  for (const [name, known] of Object.entries(NAMES) as [keyof typeof NAMES, readonly string[]][]) {
+    const value = options[name];
+    if (value === undefined || known.includes(value)) continue;
+    throw new OptionError({
+      where: `session.generate, ${name}`,
+      expected: known.map((word) => JSON.stringify(word)).join(" or "),
+      got: String(value),
+      remedy: "leave it out for the default",
+    });
   }
 }
 

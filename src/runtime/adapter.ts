@@ -27,6 +27,8 @@ export interface AdapterFacts {
 export interface OpenOptions extends AdapterRequest {
   /** "none" leaves every optional feature off and takes the smallest limits of the specification. */
   features?: "all" | "none";
+  /** No tensor over this many bytes even where the adapter allows more: shows on a large adapter what a small one will do. */
+  maxBindingBytes?: number;
 }
 
 /** Features used where the adapter has them; nothing depends on them. */
@@ -60,7 +62,9 @@ export async function openAdapter(options: OpenOptions): Promise<{ gpu: GPUDevic
       cause,
     });
   }
-  return { gpu, facts: factsOf(gpu, adapter.info, reasons) };
+  const facts = factsOf(gpu, adapter.info, reasons);
+  const maxBindingBytes = Math.min(facts.maxBindingBytes, options.maxBindingBytes ?? facts.maxBindingBytes);
+  return { gpu, facts: { ...facts, maxBindingBytes } };
 }
 
 /** Facts of a device that was made elsewhere. */

@@ -140,13 +140,21 @@ export class Processor {
 
   async #video(part: VideoContent, label: string, options: ProcessorOptions): Promise<UnplacedMedium> {
     const { tileSide, cells } = this.config.vision;
-    const given = typeof part.frames === "object" ? part.frames : undefined;
+    const given = Array.isArray(part.frames) ? (part.frames as readonly PictureInput[]) : undefined;
     if (given && part.video !== undefined) {
       throw new PromptError({
         where: label,
         expected: "either `video` or an array of frames",
         got: "both",
         remedy: "leave one out; a number in `frames` says how many to take from the video",
+      });
+    }
+    if (part.frames !== undefined && typeof part.frames !== "number" && !Array.isArray(part.frames)) {
+      throw new PromptError({
+        where: `${label}, frames`,
+        expected: "how many frames, or an array of pictures",
+        got: String(part.frames),
+        remedy: "leave it out for 16 frames of the video",
       });
     }
     const choice = {
