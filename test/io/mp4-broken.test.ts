@@ -26,7 +26,7 @@ const FTYP = box("ftyp", ascii("isom"), u32(0), ascii("isom"));
 const AVCC = Uint8Array.of(1, 0x64, 0, 0x0b, 0xff, 0xe0, 0);
 const TERABYTE = 2 ** 40;
 /** What a refusal may take, on a slow machine that does other things too. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 const sample = (more: Partial<MuxedSample> = {}): MuxedSample => ({
   offsetBytes: 100,
