@@ -16,6 +16,8 @@ const MAX_WORKERS = Math.min(2, availableParallelism());
 
 /** Tests that touch no adapter need not run on a second one. */
 const WITHOUT_GPU = ["test/architecture.node.test.ts", "test/cli/faults.node.test.ts", "test/io/**"];
+/** Nor what needs an adapter with little memory: lavapipe has all of the machine's. */
+const SMALL_MEMORY = ["test/runtime/out-of-memory.node.test.ts"];
 
 const platformFile = (name: "node" | "browser"): string =>
   fileURLToPath(new URL(`./src/platform/${name}.ts`, import.meta.url));
@@ -81,7 +83,7 @@ export default defineConfig(async () => {
   const projects = [nodeProject("node", 1, { OCELLUS_ADAPTER: "swiftshader" }), await chromiumProject(3)];
   if (lavapipe) {
     const env = { OCELLUS_ADAPTER: "system", VK_ICD_FILENAMES: lavapipe };
-    projects.push(nodeProject("lavapipe", 2, env, WITHOUT_GPU));
+    projects.push(nodeProject("lavapipe", 2, env, [...WITHOUT_GPU, ...SMALL_MEMORY]));
   }
   const second = lavapipe ? "lavapipe" : "no lavapipe: Mesa's software driver is not installed";
   console.log(`projects: node (SwiftShader), chromium (SwiftShader), ${second}`);

@@ -2,6 +2,9 @@ import type { Device } from "../runtime/device.js";
 import { LimitError } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
 
+/** Most bytes of a block. Adapters refuse single buffers long before their memory is full, some even at the limit they state. */
+const BLOCK_BYTES = 512 * 1024 * 1024;
+
 /** How the elements of a packed matrix are held: as floats, or in 8 or 4 bits with a scale for each 32 of them. */
 export type WeightType = "f32" | "f16" | "bf16" | "q8" | "q4";
 
@@ -54,7 +57,7 @@ export class PackedMatrix {
 
   static allocate(device: Device, columns: number, inner: number, type: WeightType, label: string): PackedMatrix {
     const panelWords = Math.ceil(inner / QUAD / GROUP) * GROUP_WORDS[type];
-    const limit = Math.min(device.facts.maxBindingBytes, device.facts.maxBufferBytes);
+    const limit = Math.min(device.facts.maxBindingBytes, device.facts.maxBufferBytes, BLOCK_BYTES);
     const panelsABlock = Math.floor(limit / (panelWords * 4));
     if (panelsABlock === 0) {
       throw new LimitError({

@@ -4,13 +4,12 @@ import { Arena } from "./arena.js";
 import { type DType, roundUp, sizeInBytes } from "./dtype.js";
 import { DeviceLostError, DisposedError, KernelError, LimitError, type OcellusError, ShapeError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
-import { COMPUTE_STAGE, Pipelines } from "./pipelines.js";
-import { GPU_COPY_DST, GPU_MAP_READ, GPU_UNIFORM, Pool } from "./pool.js";
+import { misbound, ParameterSlots } from "./parameter-slots.js";
+import { Pipelines } from "./pipelines.js";
+import { GPU_COPY_DST, GPU_MAP_READ, Pool } from "./pool.js";
 import { Profile } from "./profile.js";
 import { Tensor } from "./tensor.js";
 
-/** Distance of parameter slots: the largest alignment a dynamic uniform offset may need. */
-const SLOT_BYTES = 256;
 /** Dispatches recorded before they are submitted on their own, so that the adapter starts while the host records. */
 const BATCH_DISPATCHES = 128;
 
@@ -31,11 +30,7 @@ export class Device {
   #pass: GPUComputePassEncoder | undefined;
   #batch = 0;
   readonly #pipelines: Pipelines;
-  readonly #slots = new ArrayBuffer(SLOT_BYTES * BATCH_DISPATCHES);
-  #usedSlots = 0;
-  readonly #uniforms: GPUBuffer;
-  readonly #parameterLayout: GPUBindGroupLayout;
-  readonly #parameterGroup: GPUBindGroup;
+  readonly #slots: ParameterSlots;
   #fault: OcellusError | undefined;
   #disposed = false;
 
@@ -57,22 +52,11 @@ export class Device {
   ) {
     this.pool = new Pool(gpu, () => this.flush());
     this.profile = new Profile(gpu, facts.timestamps);
-    this.#uniforms = gpu.createBuffer({
-      label: "parameters",
-      size: this.#slots.byteLength,
-      usage: GPU_UNIFORM | GPU_COPY_DST,
-    });
-    this.#parameterLayout = gpu.createBindGroupLayout({
-      entries: [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: "uniform", hasDynamicOffset: true } }],
-    });
-    this.#pipelines = new Pipelines(gpu, this.#parameterLayout, (fault) => {
+    this.#slots = new ParameterSlots(gpu, BATCH_DISPATCHES);
+    this.#pipelines = new Pipelines(gpu, this.#slots.layout, (fault) => {
       this.#fault = fault;
     });
-    this.#parameterGroup = gpu.createBindGroup({
-      layout: this.#parameterLayout,
-      entries: [{ binding: 0, resource: { buffer: this.#uniforms, size: SLOT_BYTES } }],
-    });
-    gpu.addEventListener("uncapturederror", (event) => this.#fail((event as GPUUncapturedErrorEvent).error.message));
+    gpu.addEventListener("uncapturederror", (event) => this.#fail((event as GPUUncapturedErrorEvent).error));
     gpu.lost.then((info) => {
       if (this.#disposed) return;
       this.#fault = new DeviceLostError({
@@ -216,29 +200,28 @@ export class Device {
       });
     }
     if (grid.some((n) => n === 0)) return;
-    if (this.#usedSlots === BATCH_DISPATCHES) this.flush();
+    if (this.#slots.full) this.flush();
     const entries = kernel.bindings.map(({ name, index }): GPUBindGroupEntry => {
       const tensor = tensors[name];
-      if (!tensor) throw this.#misbound(kernel, `a tensor for binding \`${name}\``, "none");
+      if (!tensor) throw misbound(kernel, `a tensor for binding \`${name}\``, "none");
       tensor.check(`kernel ${kernel.name}, binding ${name}`);
       tensor.block.lastBatch = this.#batch;
       return { binding: index, resource: { buffer: tensor.block.buffer, size: tensor.sizeBytes } };
     });
     if (Object.keys(tensors).length !== entries.length) {
-      throw this.#misbound(
+      throw misbound(
         kernel,
         `the bindings ${kernel.bindings.map((b) => b.name).join(", ")}`,
         Object.keys(tensors).join(", "),
       );
     }
     const group = this.gpu.createBindGroup({ label: kernel.name, layout, entries });
-    const offset = this.#writeParameters(kernel, parameters);
+    const offset = this.#slots.take(kernel, parameters);
     const pass = this.#openPass(kernel.name);
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, group);
-    if (kernel.parameters.length > 0) pass.setBindGroup(1, this.#parameterGroup, [offset]);
+    if (kernel.parameters.length > 0) pass.setBindGroup(1, this.#slots.group, [offset]);
     pass.dispatchWorkgroups(...grid);
-    this.#usedSlots++;
     if (this.profile.enabled) this.#closePass();
   }
 
@@ -269,12 +252,9 @@ export class Device {
   flush(): void {
     this.#closePass();
     if (!this.#encoder) return;
-    if (this.#usedSlots > 0) {
-      this.gpu.queue.writeBuffer(this.#uniforms, 0, this.#slots, 0, this.#usedSlots * SLOT_BYTES);
-    }
+    this.#slots.submit();
     this.gpu.queue.submit([this.#encoder.finish()]);
     this.#encoder = undefined;
-    this.#usedSlots = 0;
     this.#batch++;
   }
 
@@ -328,7 +308,7 @@ export class Device {
     this.pool.trim();
     this.profile.dispose();
     this.#disposed = true;
-    this.#uniforms.destroy();
+    this.#slots.dispose();
     if (this.ownsGPU) this.gpu.destroy();
   }
 
@@ -351,17 +331,19 @@ export class Device {
     }
   }
 
-  #fail(message: string): void {
-    this.#fault ??= new KernelError({
-      where: `GPU device on ${this.facts.name}`,
-      expected: "valid commands",
-      got: message,
-      remedy: "report this with the output of `ocellus doctor`",
-    });
-  }
-
-  #misbound(kernel: Kernel, expected: string, got: string): KernelError {
-    return new KernelError({ where: `kernel ${kernel.name}`, expected, got, remedy: "bind by the names in the WGSL" });
+  #fail(error: GPUError): void {
+    const where = `GPU device on ${this.facts.name}`;
+    const [got] = error.message.split("\n    at ", 1) as [string];
+    // Once memory has run out, what follows is complaints about the buffer that is not there.
+    this.#fault ??=
+      error.constructor.name === "GPUOutOfMemoryError"
+        ? new LimitError({
+            where,
+            expected: "room for another buffer",
+            got,
+            remedy: "hold the weights in fewer bits (dtype q8 or q4), or ask for fewer pictures or frames",
+          })
+        : new KernelError({ where, expected: "valid commands", got, remedy: "report this with `ocellus doctor`" });
   }
 
   #encoderNow(): GPUCommandEncoder {
@@ -377,23 +359,5 @@ export class Device {
   #closePass(): void {
     this.#pass?.end();
     this.#pass = undefined;
-  }
-
-  #writeParameters(kernel: Kernel, parameters: Readonly<Record<string, number>>): number {
-    const offset = this.#usedSlots * SLOT_BYTES;
-    const slot = new DataView(this.#slots, offset, SLOT_BYTES);
-    kernel.parameters.forEach(({ name, type }, i) => {
-      const value = parameters[name];
-      if (value === undefined) throw this.#misbound(kernel, `a parameter \`${name}\``, "none");
-      if (type === "f32") slot.setFloat32(i * 4, value, true);
-      else if (type === "u32") slot.setUint32(i * 4, value, true);
-      else slot.setInt32(i * 4, value, true);
-    });
-    for (const name of Object.keys(parameters)) {
-      if (!kernel.parameters.some((field) => field.name === name)) {
-        throw this.#misbound(kernel, `the parameters ${kernel.parameters.map((p) => p.name).join(", ")}`, name);
-      }
-    }
-    return offset;
   }
 }

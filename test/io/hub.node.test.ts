@@ -280,6 +280,22 @@ describe("a download that breaks", () => {
     },
   );
 
+  test.each([429, 500, 502])("status %d passes, and is not asked for ever", async (status) => {
+    server.faults.set(WEIGHTS, [{ status }, { status }]);
+    await loadAndCompare();
+    expect(server.bytesOf(WEIGHTS)).toBe(weights.length);
+    await rm(cacheFolder, { recursive: true });
+    server.faults.set(WEIGHTS, Array(20).fill({ status }));
+    await expect((await open()).tensors()).rejects.toThrow(String(status));
+    expect(server.faults.get(WEIGHTS)!.length).toBeGreaterThan(10);
+  });
+
+  test("status 404 of a listed file is not retried", async () => {
+    server.faults.set(WEIGHTS, [{ status: 404 }, { status: 404 }]);
+    await expect((await open()).tensors()).rejects.toThrow("404");
+    expect(server.faults.get(WEIGHTS)!.length).toBe(1);
+  });
+
   test("an abort leaves what has arrived", async () => {
     const abort = new AbortController();
     server.faults.set(WEIGHTS, [{ stallAfterBytes: 2_000_003 }]);

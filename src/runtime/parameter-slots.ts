@@ -1,0 +1,74 @@
+import { KernelError } from "./errors.js";
+import type { Kernel } from "./kernel.js";
+import { COMPUTE_STAGE } from "./pipelines.js";
+import { GPU_COPY_DST, GPU_UNIFORM } from "./pool.js";
+
+/** Distance of slots: the largest alignment a dynamic uniform offset may need. */
+const SLOT_BYTES = 256;
+
+/** The parameters of recorded dispatches: slots of one uniform buffer that is written once a submission. */
+export class ParameterSlots {
+  readonly layout: GPUBindGroupLayout;
+  readonly group: GPUBindGroup;
+  readonly #bytes: ArrayBuffer;
+  readonly #buffer: GPUBuffer;
+  #used = 0;
+
+  constructor(
+    private readonly gpu: GPUDevice,
+    private readonly count: number,
+  ) {
+    this.#bytes = new ArrayBuffer(SLOT_BYTES * count);
+    this.#buffer = gpu.createBuffer({
+      label: "parameters",
+      size: this.#bytes.byteLength,
+      usage: GPU_UNIFORM | GPU_COPY_DST,
+    });
+    this.layout = gpu.createBindGroupLayout({
+      entries: [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: "uniform", hasDynamicOffset: true } }],
+    });
+    this.group = gpu.createBindGroup({
+      layout: this.layout,
+      entries: [{ binding: 0, resource: { buffer: this.#buffer, size: SLOT_BYTES } }],
+    });
+  }
+
+  get full(): boolean {
+    return this.#used === this.count;
+  }
+
+  /** Writes a kernel's parameters into the next slot; returns the slot's offset in bytes. Throws KernelError for a wrong name. */
+  take(kernel: Kernel, parameters: Readonly<Record<string, number>>): number {
+    const offset = this.#used * SLOT_BYTES;
+    const slot = new DataView(this.#bytes, offset, SLOT_BYTES);
+    kernel.parameters.forEach(({ name, type }, i) => {
+      const value = parameters[name];
+      if (value === undefined) throw misbound(kernel, `a parameter \`${name}\``, "none");
+      if (type === "f32") slot.setFloat32(i * 4, value, true);
+      else if (type === "u32") slot.setUint32(i * 4, value, true);
+      else slot.setInt32(i * 4, value, true);
+    });
+    for (const name of Object.keys(parameters)) {
+      if (!kernel.parameters.some((field) => field.name === name)) {
+        throw misbound(kernel, `the parameters ${kernel.parameters.map((p) => p.name).join(", ")}`, name);
+      }
+    }
+    this.#used++;
+    return offset;
+  }
+
+  /** Writes what was taken since the last time to the GPU; the slots are free again. */
+  submit(): void {
+    if (this.#used > 0) this.gpu.queue.writeBuffer(this.#buffer, 0, this.#bytes, 0, this.#used * SLOT_BYTES);
+    this.#used = 0;
+  }
+
+  dispose(): void {
+    this.#buffer.destroy();
+  }
+}
+
+/** The error for a kernel that is bound by other names than its WGSL has. */
+export function misbound(kernel: Kernel, expected: string, got: string): KernelError {
+  return new KernelError({ where: `kernel ${kernel.name}`, expected, got, remedy: "bind by the names in the WGSL" });
+}
