@@ -22,7 +22,7 @@ fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
 @group(0) @binding(1) var<storage, read_write> packed: array<vec2u>;
 fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
   for (var j = 0u; j < GROUP; j++) {
-    packed[(group * GROUP + j) * PANEL + lane] = vec2u(pack2x16float(e[j].xy), pack2x16float(e[j].zw));
+    packed[((group * GROUP + j - j % 2u) * PANEL / 2u + lane) * 2u + j % 2u] = vec2u(pack2x16float(e[j].xy), pack2x16float(e[j].zw));
   }
 }`,
   bf16: `
@@ -31,7 +31,7 @@ fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
   for (var j = 0u; j < GROUP; j++) {
     let bits = bitcast<vec4u>(e[j]);
     let r = (bits + 0x7fffu + ((bits >> vec4u(16u)) & vec4u(1u))) >> vec4u(16u);  // to nearest, ties to even
-    packed[(group * GROUP + j) * PANEL + lane] = vec2u(r.x | (r.y << 16u), r.z | (r.w << 16u));
+    packed[((group * GROUP + j - j % 2u) * PANEL / 2u + lane) * 2u + j % 2u] = vec2u(r.x | (r.y << 16u), r.z | (r.w << 16u));
   }
 }`,
   // The scale is rounded to f16 first, so that the levels are those that will be read back. Two lanes share a word of scales.
@@ -45,11 +45,12 @@ fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
   let scale = max(unpack2x16float(half).x, 1e-30);
   for (var j = 0u; j < GROUP; j++) {
     let q = vec4u(clamp(vec4i(round(e[j] / scale)), vec4i(-127), vec4i(127)) + 128);
-    atomicStore(&packed[group * WORDS + j * PANEL + lane], q.x | (q.y << 8u) | (q.z << 16u) | (q.w << 24u));
+    atomicStore(&packed[group * WORDS + (j / 4u * PANEL + lane) * 4u + j % 4u], q.x | (q.y << 8u) | (q.z << 16u) | (q.w << 24u));
   }
-  let at = group * WORDS + GROUP * PANEL + lane / 2u;
-  atomicAnd(&packed[at], select(0xffff0000u, 0x0000ffffu, lane % 2u == 1u));
-  atomicOr(&packed[at], half << (16u * (lane % 2u)));
+  let at = group * WORDS + GROUP * PANEL + lane % 8u * 2u + lane / 16u;
+  let upper = lane / 8u % 2u == 1u;
+  atomicAnd(&packed[at], select(0xffff0000u, 0x0000ffffu, upper));
+  atomicOr(&packed[at], half << select(0u, 16u, upper));
 }`,
   q4: `
 @group(0) @binding(1) var<storage, read_write> packed: array<u32>;
@@ -65,10 +66,10 @@ fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
   for (var j = 0u; j < GROUP; j += 2u) {
     let a = vec4u(clamp(round((e[j] - scale.y) / max(scale.x, 1e-30)), vec4f(0.0), vec4f(15.0)));
     let b = vec4u(clamp(round((e[j + 1u] - scale.y) / max(scale.x, 1e-30)), vec4f(0.0), vec4f(15.0)));
-    packed[group * WORDS + j / 2u * PANEL + lane] =
+    packed[group * WORDS + lane * 4u + j / 2u] =
       a.x | (a.y << 4u) | (a.z << 8u) | (a.w << 12u) | (b.x << 16u) | (b.y << 20u) | (b.z << 24u) | (b.w << 28u);
   }
-  packed[group * WORDS + GROUP / 2u * PANEL + lane] = halves;
+  packed[group * WORDS + GROUP / 2u * PANEL + lane % 8u * 4u + lane / 8u] = halves;
 }`,
 };
 

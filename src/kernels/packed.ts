@@ -33,9 +33,10 @@ export interface PackedBlock {
 
 /**
  * A weight matrix `[columns, inner]` in the order the kernels read it: panels of 32 output columns, in a panel groups of 32
- * consecutive inner elements, in a group quads of 4, in a quad lane after lane. A quad is a `vec4` of f32, two words of
- * 16-bit pairs, a word of bytes, or half a word of nibbles; a quantised group ends with its scales. Padded with zeros to
- * whole groups. Split into blocks of whole panels so that no binding is over the limit.
+ * consecutive inner elements, in a group pieces of 16 bytes, in a piece column after column. A piece is a quad of f32, two
+ * of 16 bits, four of bytes, or eight of nibbles. A quantised group ends with its scales, those of columns c, c + 8, c + 16
+ * and c + 24 side by side. Padded with zeros to whole groups. Split into blocks of whole panels so that no binding is over
+ * the limit.
  */
 export class PackedMatrix {
   constructor(
@@ -96,37 +97,42 @@ export const LOAD_QUAD: Record<WeightType, string> = {
 fn scaleOf(group: u32, lane: u32) -> vec2f { return vec2f(); }
 fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f { return weights[(group * GROUP + quad) * PANEL + lane]; }`,
   f16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec2u>;  // [panels, groups, GROUP, PANEL]
+@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, GROUP / 2, PANEL]
 fn scaleOf(group: u32, lane: u32) -> vec2f { return vec2f(); }
 fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
-  let w = weights[(group * GROUP + quad) * PANEL + lane];
+  let at = (group * GROUP / 2u + quad / 2u) * PANEL + lane;
+  let w = vec2u(weights[at][quad % 2u * 2u], weights[at][quad % 2u * 2u + 1u]);
   return vec4f(unpack2x16float(w.x), unpack2x16float(w.y));
 }`,
   bf16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec2u>;  // [panels, groups, GROUP, PANEL]
+@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, GROUP / 2, PANEL]
 fn scaleOf(group: u32, lane: u32) -> vec2f { return vec2f(); }
 fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
-  let w = weights[(group * GROUP + quad) * PANEL + lane];
+  let at = (group * GROUP / 2u + quad / 2u) * PANEL + lane;
+  let w = vec2u(weights[at][quad % 2u * 2u], weights[at][quad % 2u * 2u + 1u]);
   return bitcast<vec4f>(vec4u(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u));
 }`,
   // Bytes are stored with 128 added, so that they widen without a sign.
   q8: `
-@group(0) @binding(1) var<storage, read> weights: array<u32>;  // [panels, groups, (GROUP + 1/2) * PANEL]
-const WORDS = GROUP * PANEL + PANEL / 2u;
+@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, WORDS]
+const WORDS = GROUP / 4u * PANEL + PANEL / 8u;
 fn scaleOf(group: u32, lane: u32) -> vec2f {
-  let scale = unpack2x16float(weights[group * WORDS + GROUP * PANEL + lane / 2u])[lane % 2u];
+  let pair = weights[group * WORDS + GROUP / 4u * PANEL + lane % 8u / 2u][lane % 2u * 2u + lane / 16u];
+  let scale = unpack2x16float(pair)[lane / 8u % 2u];
   return vec2f(scale, -128.0 * scale);
 }
 fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
-  let w = weights[group * WORDS + quad * PANEL + lane];
+  let w = weights[group * WORDS + quad / 4u * PANEL + lane][quad % 4u];
   return vec4f(vec4i((vec4u(w) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u))) * scale.x + scale.y;
 }`,
   q4: `
-@group(0) @binding(1) var<storage, read> weights: array<u32>;  // [panels, groups, (GROUP/2 + 1) * PANEL]
-const WORDS = (GROUP / 2u + 1u) * PANEL;
-fn scaleOf(group: u32, lane: u32) -> vec2f { return unpack2x16float(weights[group * WORDS + GROUP / 2u * PANEL + lane]); }
+@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, WORDS]
+const WORDS = PANEL + PANEL / 4u;
+fn scaleOf(group: u32, lane: u32) -> vec2f {
+  return unpack2x16float(weights[group * WORDS + PANEL + lane % 8u][lane / 8u]);
+}
 fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
-  let w = weights[group * WORDS + quad / 2u * PANEL + lane] >> (16u * (quad % 2u));
+  let w = weights[group * WORDS + lane][quad / 2u] >> (16u * (quad % 2u));
   return vec4f(vec4i((vec4u(w) >> vec4u(0u, 4u, 8u, 12u)) & vec4u(15u))) * scale.x + scale.y;
 }`,
 };
