@@ -67,25 +67,23 @@ export function epilogueHeader(epilogue: Epilogue): string[] {
 }
 
 /**
- * WGSL of the lane-broadcast kernels: writes a lane's four columns, LANES apart, of a row.
- * With SWIGLU the columns are gate and up in turns of eight, and two are written.
+ * WGSL of the lane-broadcast kernels: writes four columns, eight apart, of a row. Eight units make a panel: unit u has column
+ * u % 8 of panel u / 8 first. With SWIGLU the columns are gate and up in turns of eight, and two are written.
  */
 export const PUT_COLUMNS = `
 fn silu(x: f32) -> f32 { return x / (1.0 + exp(clamp(-x, -80.0, 80.0))); }
 
-fn put(sums: vec4f, row: u32, first: u32, lane: u32) {
+fn put(sums: vec4f, row: u32, unit: u32) {
   if (row >= params.rows) { return; }
+  let first = unit / 8u * PANEL + unit % 8u;
   if (SWIGLU == 1u) {
-    // Eight lanes hold g0..7, u0..7, g8..15, u8..15; four lanes g0..3, g4..7, u0..3, u4..7.
-    let gates = select(sums.xy, sums.xz, LANES == 8u);
-    let ups = select(sums.zw, sums.yw, LANES == 8u);
-    let at = row * params.stride / 2u + (params.firstColumn + first) / 2u + lane;
-    if (first + lane < params.columns) { y[at] = silu(gates.x) * ups.x; }
-    if (first + 2u * LANES + lane < params.columns) { y[at + LANES] = silu(gates.y) * ups.y; }
+    let at = row * params.stride / 2u + params.firstColumn / 2u + unit / 8u * (PANEL / 2u) + unit % 8u;
+    if (first < params.columns) { y[at] = silu(sums.x) * sums.y; }
+    if (first + 16u < params.columns) { y[at + 8u] = silu(sums.z) * sums.w; }
     return;
   }
   for (var j = 0u; j < 4u; j++) {
-    let inBlock = first + lane + j * LANES;
+    let inBlock = first + 8u * j;
     if (inBlock < params.columns) {
       let column = params.firstColumn + inBlock;
       y[row * params.stride + column] = finish(sums[j], row, column, params.stride, params.residualRows);

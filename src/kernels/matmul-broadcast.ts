@@ -5,7 +5,7 @@ import { GROUP, PANEL } from "./packed.js";
 /**
  * The matrix product for adapters whose subgroups have few lanes and run on the CPU; called by `matmul`.
  *
- * A workgroup is one subgroup. A lane owns four columns, LANES apart, of sixteen rows: 64 sums. Each lane loads the
+ * A workgroup is one subgroup. A lane owns four columns, eight apart, of sixteen rows: 64 sums. Each lane loads the
  * elements of 16 / LANES rows, and a broadcast from a constant lane, which is one shuffle, gives them to all; so there
  * is no workgroup memory and no barrier, and every weight that is loaded is used sixteen times.
  */
@@ -27,9 +27,9 @@ ${PUT_COLUMNS}
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = group.y * ROWS;
   let width = params.quads;
-  let first = group.x * 4u * LANES;
-  let inPanel = first % PANEL + lane;
-  let start = first / PANEL * params.groups;
+  let unit = group.x * LANES + lane;
+  let inPanel = unit % 8u;
+  let start = unit / 8u * params.groups;
   let last = params.rows - 1u;
   let xa = min(row + lane, last) * width;
   let xb = min(row + lane + LANES, last) * width;
@@ -44,14 +44,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let block = start + k / GROUP;
     if (k % GROUP == 0u) {
       c0 = scaleOf(block, inPanel);
-      c1 = scaleOf(block, inPanel + LANES);
-      c2 = scaleOf(block, inPanel + 2u * LANES);
-      c3 = scaleOf(block, inPanel + 3u * LANES);
+      c1 = scaleOf(block, inPanel + 8u);
+      c2 = scaleOf(block, inPanel + 16u);
+      c3 = scaleOf(block, inPanel + 24u);
     }
     let quad = k % GROUP;
     let w = transpose(mat4x4f(
-      load(block, quad, inPanel, c0), load(block, quad, inPanel + LANES, c1),
-      load(block, quad, inPanel + 2u * LANES, c2), load(block, quad, inPanel + 3u * LANES, c3)));
+      load(block, quad, inPanel, c0), load(block, quad, inPanel + 8u, c1),
+      load(block, quad, inPanel + 16u, c2), load(block, quad, inPanel + 24u, c3)));
     let va = x[xa + k];
     let vb = x[xb + k];
     if (LANES == 4u) {
@@ -92,22 +92,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       s15 = add(s15, subgroupBroadcast(vb, 7u), w);
     }
   }
-  put(s0, row, first, lane);
-  put(s1, row + 1u, first, lane);
-  put(s2, row + 2u, first, lane);
-  put(s3, row + 3u, first, lane);
-  put(s4, row + 4u, first, lane);
-  put(s5, row + 5u, first, lane);
-  put(s6, row + 6u, first, lane);
-  put(s7, row + 7u, first, lane);
-  put(s8, row + 8u, first, lane);
-  put(s9, row + 9u, first, lane);
-  put(s10, row + 10u, first, lane);
-  put(s11, row + 11u, first, lane);
-  put(s12, row + 12u, first, lane);
-  put(s13, row + 13u, first, lane);
-  put(s14, row + 14u, first, lane);
-  put(s15, row + 15u, first, lane);
+  put(s0, row, unit);
+  put(s1, row + 1u, unit);
+  put(s2, row + 2u, unit);
+  put(s3, row + 3u, unit);
+  put(s4, row + 4u, unit);
+  put(s5, row + 5u, unit);
+  put(s6, row + 6u, unit);
+  put(s7, row + 7u, unit);
+  put(s8, row + 8u, unit);
+  put(s9, row + 9u, unit);
+  put(s10, row + 10u, unit);
+  put(s11, row + 11u, unit);
+  put(s12, row + 12u, unit);
+  put(s13, row + 13u, unit);
+  put(s14, row + 14u, unit);
+  put(s15, row + 15u, unit);
 }
 `,
   { PANEL, GROUP, ROWS: 16, LANES: 8, SWIGLU: 0 },

@@ -5,9 +5,9 @@ import type { Tensor } from "../runtime/tensor.js";
 import { type Epilogue, epilogueHeader, epilogueTensors } from "./epilogue.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matvecKernel } from "./matvec.js";
-import { matvecBroadcastKernel, NORM_AT } from "./matvec-broadcast.js";
+import { GROUP_PRODUCTS, matvecBroadcastKernel, NORM_AT } from "./matvec-broadcast.js";
 import { rmsNorm } from "./norm.js";
-import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
+import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD, type WeightType } from "./packed.js";
 import { padRows } from "./pad-rows.js";
 import { swiglu } from "./swiglu.js";
 
@@ -87,12 +87,12 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
   epilogue.residual?.expect([-1, weights.columns], `matmul ${weights.label}, residual`);
   const { device } = x;
   const { norm, swiglu: gated, ...rest } = epilogue;
-  const { kernel: chosen, rowsAGroup, columnsAGroup, fuses } = choose(rows, device.facts, epilogue);
+  const { kernel: chosen, rowsAGroup, columnsAGroup, fuses, readers } = choose(rows, device.facts, epilogue);
   const normed = norm && !fuses.norm ? rmsNorm(x, norm.weight, norm.epsilon) : x;
   const padded = width % QUAD === 0 ? normed : padRows(normed, weights.quads * QUAD);
   const outputs = gated && fuses.swiglu ? weights.columns / 2 : weights.columns;
   const y = device.empty([...x.shape.slice(0, -1), outputs], "f32", label);
-  const kernel = chosen.variant({}, LOAD_QUAD[weights.type], ...epilogueHeader(rest));
+  const kernel = chosen.variant({}, (readers ?? LOAD_QUAD)[weights.type], ...epilogueHeader(rest));
   for (const block of weights.blocks) {
     device.run(
       kernel,
@@ -113,7 +113,8 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
         residualRows: rest.residual?.size(0) ?? 1,
         ...(fuses.epsilon && { epsilon: norm?.epsilon ?? 0 }),
       },
-      [Math.ceil(block.columns / columnsAGroup), Math.ceil(rows / rowsAGroup)],
+      // Whole panels: a group's columns may lie apart in its panel.
+      [Math.ceil((Math.ceil(block.columns / PANEL) * PANEL) / columnsAGroup), Math.ceil(rows / rowsAGroup)],
     );
   }
   return gated && !fuses.swiglu ? swiglu(y) : y;
@@ -124,6 +125,8 @@ interface Choice {
   /** What one workgroup computes. */
   readonly rowsAGroup: number;
   readonly columnsAGroup: number;
+  /** Header lines that read the weights, where the kernel has its own. */
+  readonly readers?: Record<WeightType, string>;
   /** What the kernel does itself; the rest are kernels before and after it. `epsilon` is among its parameters. */
   readonly fuses: { readonly norm: boolean; readonly swiglu: boolean; readonly epsilon: boolean };
 }
@@ -138,11 +141,13 @@ function choose(rows: number, facts: AdapterFacts, { norm, swiglu: gated }: Epil
   }
   const SWIGLU = gated ? 1 : 0;
   if (rows === 1) {
+    const BLOCKS = lanes === 4 ? 2 : 1;
     const kernel = matvecBroadcastKernel.variant(
-      { LANES: lanes, SWIGLU, NORM: norm ? 1 : 0 },
+      { LANES: lanes, BLOCKS, SWIGLU, NORM: norm ? 1 : 0 },
       norm ? NORM_AT.some : NORM_AT.none,
     );
-    return { kernel, rowsAGroup: 1, columnsAGroup: 4 * lanes, fuses: { norm: true, swiglu: true, epsilon: true } };
+    const fuses = { norm: true, swiglu: true, epsilon: true };
+    return { kernel, rowsAGroup: 1, columnsAGroup: 4 * lanes * BLOCKS, fuses, readers: GROUP_PRODUCTS };
   }
   const kernel = matmulBroadcastKernel.variant({ LANES: lanes, SWIGLU });
   const fuses = { norm: false, swiglu: true, epsilon: false };
