@@ -1,4 +1,5 @@
-import { argmax } from "../kernels/argmax.js";
+import { type ChoiceState, chooseToken } from "../kernels/argmax.js";
+import type { Device } from "../runtime/device.js";
 import { KernelError } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
 
@@ -12,44 +13,52 @@ export interface SamplerOptions {
   readonly allowed: number;
 }
 
-/** Chooses the next token: the most probable. */
+/** Chooses the next token, the most probable, on the device: nothing of it comes to the host before it is fed back. */
 export class Sampler {
-  constructor(readonly options: SamplerOptions) {}
+  readonly #state: ChoiceState;
 
-  /** logits `[1, V]`; `tokens` are the answer's so far. Throws KernelError if no logit is a number. */
-  async pick(logits: Tensor, tokens: readonly number[]): Promise<number> {
+  /** Allocates in the current owner of memory; `most` tokens at most are chosen before they are read. */
+  constructor(
+    device: Device,
+    readonly options: SamplerOptions,
+    most: number,
+  ) {
+    const { repetitionPenalty, minNewTokens, endTokens, allowed } = options;
+    const ruled = repetitionPenalty !== 1 || minNewTokens > 0;
+    const marks = new Uint32Array(ruled ? Math.ceil(allowed / 16) : 1);
+    if (ruled) for (const token of endTokens) if (token < allowed) marks[token >> 4]! |= 2 << (2 * (token & 15));
+    this.#state = {
+      token: device.empty([1], "u32", "token"),
+      answer: device.empty([most], "u32", "answer"),
+      marks: device.upload(marks, [marks.length], "marks"),
+    };
+  }
+
+  /** The token chosen last, `[1]` u32. */
+  get token(): Tensor {
+    return this.#state.token;
+  }
+
+  /** The tokens chosen, u32, where `choose` put them. */
+  get answer(): Tensor {
+    return this.#state.answer;
+  }
+
+  /** Records the choice of the answer's token `index` from logits `[1, V]`; it is written to place `at` of `answer`. */
+  choose(logits: Tensor, index: number, at: number): void {
     const { repetitionPenalty, minNewTokens, allowed } = this.options;
-    const plain = repetitionPenalty === 1 && tokens.length >= minNewTokens;
-    const token = plain ? await this.#onDevice(logits) : this.#onHost(await logits.read(), tokens);
-    if (token < allowed) return token;
+    const rules = { count: allowed, penalty: repetitionPenalty, banned: index < minNewTokens, at };
+    logits.device.scope(() => chooseToken(logits, this.#state, rules));
+  }
+
+  /** Throws KernelError for a token that was chosen where no logit was a number. */
+  check(token: number): void {
+    if (token < this.options.allowed) return;
     throw new KernelError({
       where: "logits",
       expected: "numbers",
       got: "none: every one is NaN",
       remedy: "check the checkpoint's weights; report this with the output of `ocellus doctor`",
     });
-  }
-
-  async #onDevice(logits: Tensor): Promise<number> {
-    const best = logits.device.scope(() => argmax(logits, this.options.allowed));
-    try {
-      return (await best.read("u32"))[0]!;
-    } finally {
-      best.dispose();
-    }
-  }
-
-  #onHost(logits: Float32Array, tokens: readonly number[]): number {
-    const { repetitionPenalty, minNewTokens, endTokens, allowed } = this.options;
-    for (const token of new Set(tokens)) {
-      const logit = logits[token]!;
-      logits[token] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
-    }
-    if (tokens.length < minNewTokens) for (const token of endTokens) logits[token] = Number.NEGATIVE_INFINITY;
-    let best = allowed;
-    for (let i = 0; i < allowed; i++) {
-      if (best === allowed ? !Number.isNaN(logits[i]!) : logits[i]! > logits[best]!) best = i;
-    }
-    return best;
   }
 }

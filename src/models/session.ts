@@ -4,11 +4,11 @@ import { Arena } from "../runtime/arena.js";
 import { DisposedError, OptionError, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
 import { Answer, type AnswerPiece, type AnswerResult } from "./answer.js";
+import { decode, Pace } from "./decoding.js";
 import { room } from "./llava-onevision/context.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
 import type { ChatMessage, ImageMode } from "./llava-onevision/processor.js";
 import { type AnswerProgress, Held, PromptPass } from "./prompt-pass.js";
-import { Sampler } from "./sampler.js";
 import { type Tap, TapRecorder } from "./taps.js";
 
 export interface GenerateOptions {
@@ -44,6 +44,7 @@ const OPTIONS = [
 export class Session {
   readonly #cache: KVCache;
   readonly #held = new Held();
+  readonly #pace = new Pace();
   #busy = false;
   #disposed = false;
 
@@ -115,6 +116,7 @@ export class Session {
     const taps = options.onTaps && new TapRecorder(device);
     const owner = new Arena(device, "answer");
     const { signal, onProgress } = options;
+    const tokens: number[] = [];
     const pass = new PromptPass(model, prompt, owner, { signal, onProgress, taps });
     try {
       this.#check();
@@ -126,26 +128,26 @@ export class Session {
       this.#held.media = prompt.media;
       await pass.see(reused);
       clock.lap("vision");
-      let logits = await pass.prefill(reused, this.#cache);
+      const logits = await pass.prefill(reused, this.#cache);
       if (taps && options.onTaps) await options.onTaps(await taps.collect());
 
-      const sampler = new Sampler({
-        repetitionPenalty: options.repetitionPenalty ?? 1,
-        minNewTokens: options.minNewTokens ?? 0,
-        endTokens: config.endTokens,
-        allowed: Math.min(model.processor.tokenizer.size, config.text.vocabulary),
-      });
       const stream = new TextStream(model.processor.tokenizer, { skipSpecialTokens: true });
-      const tokens: number[] = [];
       let text = "";
       let finishReason: AnswerResult["finishReason"] = "length";
       const say = (piece: string, token?: number): void => {
         text += piece;
         if (piece !== "" || token !== undefined) emit({ text: piece, ...(token !== undefined && { token }) });
       };
-      while (tokens.length < maxNewTokens) {
-        const token = await sampler.pick(logits, tokens);
-        logits.dispose();
+      const choices = decode(model, this.#cache, logits, owner, {
+        repetitionPenalty: options.repetitionPenalty ?? 1,
+        minNewTokens: options.minNewTokens ?? 0,
+        endTokens: config.endTokens,
+        allowed: Math.min(model.processor.tokenizer.size, config.text.vocabulary),
+        maxNewTokens,
+        pace: this.#pace,
+        check: () => this.#check(),
+      });
+      for await (const token of choices) {
         if (tokens.length === 0) clock.lap("prefill");
         throwIfAborted(signal, "generating");
         this.#check();
@@ -156,10 +158,6 @@ export class Session {
         tokens.push(token);
         say(stream.push(token), token);
         onProgress?.({ stage: "decode", done: tokens.length, total: maxNewTokens });
-        if (tokens.length === maxNewTokens) break;
-        this.#cache.reserve(this.#cache.length + 1);
-        this.#held.ids.push(token);
-        logits = owner.run(() => model.next(Uint32Array.of(token), this.#cache.length, [], this.#cache));
       }
       say(stream.finish());
       clock.lap("decode");
@@ -179,6 +177,9 @@ export class Session {
         timings: clock.timings(),
       };
     } finally {
+      // Steps were recorded ahead of the tokens that came.
+      this.#cache.truncate(length + tokens.length);
+      this.#held.ids = [...prompt.inputIds, ...tokens].slice(0, this.#cache.length);
       owner.dispose();
     }
   }

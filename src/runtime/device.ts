@@ -1,17 +1,28 @@
 import { platform } from "#platform";
 import { type AdapterFacts, factsOf, type OpenOptions, openAdapter } from "./adapter.js";
 import { Arena } from "./arena.js";
-import { type DType, roundUp, sizeInBytes } from "./dtype.js";
-import { DeviceLostError, DisposedError, KernelError, LimitError, type OcellusError, ShapeError } from "./errors.js";
+import { BindGroups } from "./bind-groups.js";
+import { type DType, sizeInBytes } from "./dtype.js";
+import { DeviceLostError, DisposedError, LimitError, type OcellusError, ShapeError } from "./errors.js";
+import { faultOf, lossOf } from "./gpu-fault.js";
 import type { Kernel } from "./kernel.js";
 import { misbound, ParameterSlots } from "./parameter-slots.js";
 import { Pipelines } from "./pipelines.js";
-import { GPU_COPY_DST, GPU_MAP_READ, Pool } from "./pool.js";
+import { Pool } from "./pool.js";
 import { Profile } from "./profile.js";
+import { Readback } from "./readback.js";
 import { Tensor } from "./tensor.js";
 
 /** Dispatches recorded before they are submitted on their own, so that the adapter starts while the host records. */
 const BATCH_DISPATCHES = 128;
+
+/** Counts since the device was opened; differences say what a piece of work took. */
+export interface Counters {
+  dispatches: number;
+  submissions: number;
+  /** Copies to host memory that were waited for. */
+  readbacks: number;
+}
 
 /**
  * The opened adapter: it allocates tensors, records kernels into one encoder and submits on read, on flush or after a
@@ -23,6 +34,8 @@ export class Device {
   /** Called with every named intermediate of a forward pass. */
   tap: ((name: string, x: Tensor) => void) | undefined;
   readonly profile: Profile;
+  /** What was recorded and submitted so far. */
+  readonly counters: Counters = { dispatches: 0, submissions: 0, readbacks: 0 };
 
   readonly #root = new Arena(this, "device");
   #current: Arena = this.#root;
@@ -31,6 +44,9 @@ export class Device {
   #batch = 0;
   readonly #pipelines: Pipelines;
   readonly #slots: ParameterSlots;
+  readonly #groups: BindGroups;
+  /** The tensors of the dispatch that is being recorded. */
+  readonly #bound: Tensor[] = [];
   #fault: OcellusError | undefined;
   #disposed = false;
 
@@ -50,21 +66,23 @@ export class Device {
     readonly facts: AdapterFacts,
     private readonly ownsGPU = true,
   ) {
-    this.pool = new Pool(gpu, () => this.flush());
+    this.#groups = new BindGroups(gpu);
+    this.pool = new Pool(
+      gpu,
+      () => this.flush(),
+      (blocks) => this.#groups.forget(blocks),
+    );
     this.profile = new Profile(gpu, facts.timestamps);
     this.#slots = new ParameterSlots(gpu, BATCH_DISPATCHES);
     this.#pipelines = new Pipelines(gpu, this.#slots.layout, (fault) => {
       this.#fault = fault;
     });
-    gpu.addEventListener("uncapturederror", (event) => this.#fail((event as GPUUncapturedErrorEvent).error));
+    gpu.addEventListener("uncapturederror", ({ error }) => {
+      // Once memory has run out, what follows is complaints about the buffer that is not there.
+      this.#fault ??= faultOf(error, facts.name);
+    });
     gpu.lost.then((info) => {
-      if (this.#disposed) return;
-      this.#fault = new DeviceLostError({
-        where: `GPU device on ${facts.name}`,
-        expected: "to stay open",
-        got: `${info.reason || "lost"}: ${info.message}`,
-        remedy: "load the model again; ask for fewer pictures or a smaller dtype if memory ran out",
-      });
+      if (!this.#disposed) this.#fault = lossOf(info, facts.name);
     });
   }
 
@@ -189,39 +207,26 @@ export class Device {
     workgroups: readonly [number, number?, number?],
   ): void {
     this.check();
-    const { pipeline, layout } = this.#pipelines.of(kernel);
-    const grid = [workgroups[0], workgroups[1] ?? 1, workgroups[2] ?? 1] as const;
-    if (grid.some((n) => n > 65535)) {
+    const pipeline = this.#pipelines.of(kernel);
+    const [x, y = 1, z = 1] = workgroups;
+    if (x > 65535 || y > 65535 || z > 65535) {
       throw new LimitError({
         where: `kernel ${kernel.name}`,
         expected: "at most 65535 workgroups a dimension",
-        got: grid.join(" × "),
+        got: `${x} × ${y} × ${z}`,
         remedy: "split the work by rows",
       });
     }
-    if (grid.some((n) => n === 0)) return;
+    if (x === 0 || y === 0 || z === 0) return;
     if (this.#slots.full) this.flush();
-    const entries = kernel.bindings.map(({ name, index }): GPUBindGroupEntry => {
-      const tensor = tensors[name];
-      if (!tensor) throw misbound(kernel, `a tensor for binding \`${name}\``, "none");
-      tensor.check(`kernel ${kernel.name}, binding ${name}`);
-      tensor.block.lastBatch = this.#batch;
-      return { binding: index, resource: { buffer: tensor.block.buffer, size: tensor.sizeBytes } };
-    });
-    if (Object.keys(tensors).length !== entries.length) {
-      throw misbound(
-        kernel,
-        `the bindings ${kernel.bindings.map((b) => b.name).join(", ")}`,
-        Object.keys(tensors).join(", "),
-      );
-    }
-    const group = this.gpu.createBindGroup({ label: kernel.name, layout, entries });
+    const group = this.#groups.of(kernel, pipeline, this.#bind(kernel, tensors));
     const offset = this.#slots.take(kernel, parameters);
     const pass = this.#openPass(kernel.name);
-    pass.setPipeline(pipeline);
+    pass.setPipeline(pipeline.pipeline);
     pass.setBindGroup(0, group);
     if (kernel.parameters.length > 0) pass.setBindGroup(1, this.#slots.group, [offset]);
-    pass.dispatchWorkgroups(...grid);
+    pass.dispatchWorkgroups(x, y, z);
+    this.counters.dispatches++;
     if (this.profile.enabled) this.#closePass();
   }
 
@@ -254,6 +259,7 @@ export class Device {
     if (!this.#encoder) return;
     this.#slots.submit();
     this.gpu.queue.submit([this.#encoder.finish()]);
+    this.counters.submissions++;
     this.#encoder = undefined;
     this.#batch++;
   }
@@ -262,24 +268,45 @@ export class Device {
   async read(tensor: Tensor): Promise<ArrayBuffer> {
     this.check();
     tensor.check("read");
-    const size = roundUp(tensor.sizeBytes, 4);
-    const staging = this.gpu.createBuffer({ label: `read ${tensor.label}`, size, usage: GPU_MAP_READ | GPU_COPY_DST });
+    const readback = new Readback(this, tensor.sizeBytes, tensor.label);
     try {
-      this.#closePass();
-      tensor.block.lastBatch = this.#batch;
-      this.#encoderNow().copyBufferToBuffer(tensor.block.buffer, 0, staging, 0, size);
-      this.flush();
-      await this.#settle(staging.mapAsync(1 /* GPUMapMode.READ */));
-      return staging.getMappedRange().slice(0);
+      readback.begin(tensor);
+      return await readback.bytes();
     } finally {
-      staging.destroy();
+      readback.dispose();
     }
+  }
+
+  /** Records a copy of a tensor's first bytes, submits, and asks for the staging buffer to be mapped. For `Readback`. */
+  fetch(tensor: Tensor, staging: GPUBuffer, lengthBytes: number): Promise<undefined> {
+    this.check();
+    tensor.check("read");
+    this.#closePass();
+    tensor.block.lastBatch = this.#batch;
+    this.#encoderNow().copyBufferToBuffer(tensor.block.buffer, 0, staging, 0, lengthBytes);
+    this.flush();
+    this.counters.readbacks++;
+    return staging.mapAsync(1 /* GPUMapMode.READ */);
   }
 
   /** Waits until everything submitted has run. */
   async sync(): Promise<void> {
     this.flush();
-    await this.#settle(this.gpu.queue.onSubmittedWorkDone());
+    await this.settled(this.gpu.queue.onSubmittedWorkDone());
+  }
+
+  /** Waits for a promise of the GPU, then throws what went wrong on the device. */
+  async settled<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await platform.waitFor(promise, this.facts.onCPU);
+    } catch (cause) {
+      // Browsers drop what waits on a lost device a moment before they tell of the loss.
+      await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
+      throw cause;
+    } finally {
+      await this.#pipelines.checked();
+      this.check();
+    }
   }
 
   /** Throws what went wrong on the device since the last look. */
@@ -318,32 +345,24 @@ export class Device {
 
   // ---- inside ----
 
-  async #settle<T>(promise: Promise<T>): Promise<T> {
-    try {
-      return await platform.waitFor(promise, this.facts.onCPU);
-    } catch (cause) {
-      // Browsers drop what waits on a lost device a moment before they tell of the loss.
-      await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
-      throw cause;
-    } finally {
-      await this.#pipelines.checked();
-      this.check();
+  /** The tensors in the order of the kernel's bindings. */
+  #bind(kernel: Kernel, tensors: Readonly<Record<string, Tensor>>): readonly Tensor[] {
+    const { bindings } = kernel;
+    const bound = this.#bound;
+    bound.length = bindings.length;
+    for (let i = 0; i < bindings.length; i++) {
+      const { name } = bindings[i]!;
+      const tensor = tensors[name];
+      if (!tensor) throw misbound(kernel, `a tensor for binding \`${name}\``, "none");
+      if (tensor.block.owner === undefined) tensor.check(`kernel ${kernel.name}, binding ${name}`);
+      tensor.block.lastBatch = this.#batch;
+      bound[i] = tensor;
     }
-  }
-
-  #fail(error: GPUError): void {
-    const where = `GPU device on ${this.facts.name}`;
-    const [got] = error.message.split("\n    at ", 1) as [string];
-    // Once memory has run out, what follows is complaints about the buffer that is not there.
-    this.#fault ??=
-      error.constructor.name === "GPUOutOfMemoryError"
-        ? new LimitError({
-            where,
-            expected: "room for another buffer",
-            got,
-            remedy: "hold the weights in fewer bits (dtype q8 or q4), or ask for fewer pictures or frames",
-          })
-        : new KernelError({ where, expected: "valid commands", got, remedy: "report this with `ocellus doctor`" });
+    let given = 0;
+    for (const _ in tensors) given++;
+    if (given === bindings.length) return bound;
+    const names = bindings.map((binding) => binding.name).join(", ");
+    throw misbound(kernel, `the bindings ${names}`, Object.keys(tensors).join(", "));
   }
 
   #encoderNow(): GPUCommandEncoder {

@@ -66,7 +66,9 @@ export class Kernel<C extends Constants = Constants> {
 
   /** The same body under other constants and header lines; made once for each different text. */
   variant(constants: Partial<C>, ...header: string[]): Kernel<C> {
-    const key = JSON.stringify([constants, header]);
+    let key = "";
+    for (const name in constants) key += `${name}=${constants[name]},`;
+    for (const line of header) key += `${lineNumber(line)},`;
     let kernel = this.#variants.get(key);
     if (!kernel) {
       kernel = new Kernel(this.name, this.body, { ...this.constants, ...constants }, [...this.header, ...header]);
@@ -74,6 +76,18 @@ export class Kernel<C extends Constants = Constants> {
     }
     return kernel;
   }
+}
+
+const lineNumbers = new Map<string, number>();
+
+/** A number that stands for a header line: lines are long, and their texts few. */
+function lineNumber(line: string): number {
+  let number = lineNumbers.get(line);
+  if (number === undefined) {
+    number = lineNumbers.size;
+    lineNumbers.set(line, number);
+  }
+  return number;
 }
 
 /** WGSL with line numbers, for messages. */

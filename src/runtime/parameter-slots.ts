@@ -11,6 +11,7 @@ export class ParameterSlots {
   readonly layout: GPUBindGroupLayout;
   readonly group: GPUBindGroup;
   readonly #bytes: ArrayBuffer;
+  readonly #view: DataView;
   readonly #buffer: GPUBuffer;
   #used = 0;
 
@@ -19,6 +20,7 @@ export class ParameterSlots {
     private readonly count: number,
   ) {
     this.#bytes = new ArrayBuffer(SLOT_BYTES * count);
+    this.#view = new DataView(this.#bytes);
     this.#buffer = gpu.createBuffer({
       label: "parameters",
       size: this.#bytes.byteLength,
@@ -40,18 +42,21 @@ export class ParameterSlots {
   /** Writes a kernel's parameters into the next slot; returns the slot's offset in bytes. Throws KernelError for a wrong name. */
   take(kernel: Kernel, parameters: Readonly<Record<string, number>>): number {
     const offset = this.#used * SLOT_BYTES;
-    const slot = new DataView(this.#bytes, offset, SLOT_BYTES);
-    kernel.parameters.forEach(({ name, type }, i) => {
+    const fields = kernel.parameters;
+    for (let i = 0; i < fields.length; i++) {
+      const { name, type } = fields[i]!;
       const value = parameters[name];
       if (value === undefined) throw misbound(kernel, `a parameter \`${name}\``, "none");
-      if (type === "f32") slot.setFloat32(i * 4, value, true);
-      else if (type === "u32") slot.setUint32(i * 4, value, true);
-      else slot.setInt32(i * 4, value, true);
-    });
-    for (const name of Object.keys(parameters)) {
-      if (!kernel.parameters.some((field) => field.name === name)) {
-        throw misbound(kernel, `the parameters ${kernel.parameters.map((p) => p.name).join(", ")}`, name);
-      }
+      if (type === "f32") this.#view.setFloat32(offset + i * 4, value, true);
+      else if (type === "u32") this.#view.setUint32(offset + i * 4, value, true);
+      else this.#view.setInt32(offset + i * 4, value, true);
+    }
+    let given = 0;
+    for (const _ in parameters) given++;
+    // Every field has a value, so one name more is one that the kernel does not have.
+    if (given !== fields.length) {
+      const unknown = Object.keys(parameters).find((name) => !fields.some((field) => field.name === name));
+      throw misbound(kernel, `the parameters ${fields.map((p) => p.name).join(", ")}`, unknown ?? "others");
     }
     this.#used++;
     return offset;

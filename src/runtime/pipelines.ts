@@ -5,6 +5,8 @@ import { type Kernel, numberedLines } from "./kernel.js";
 export const COMPUTE_STAGE = 4;
 
 export interface Pipeline {
+  /** No two pipelines of a device have the same. */
+  readonly id: number;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
 }
@@ -13,6 +15,7 @@ export interface Pipeline {
 export class Pipelines {
   readonly #made = new Map<string, Pipeline>();
   readonly #checks = new Set<Promise<void>>();
+  #count = 0;
 
   constructor(
     readonly gpu: GPUDevice,
@@ -71,6 +74,6 @@ export class Pipelines {
     this.#checks.add(check);
     // A lost device rejects the scope; the loss itself is reported by the device.
     check.catch(() => {}).finally(() => this.#checks.delete(check));
-    return { pipeline, layout };
+    return { id: this.#count++, pipeline, layout };
   }
 }

@@ -2,6 +2,8 @@ import { roundUp } from "./dtype.js";
 
 /** One GPU buffer of the pool. Tensors are ranges of blocks; arenas own blocks. */
 export interface Block {
+  /** No two blocks of a pool have the same. */
+  readonly id: number;
   readonly buffer: GPUBuffer;
   readonly sizeBytes: number;
   /** The submission whose recorded commands use the block last; a queue write must not overtake it. */
@@ -22,6 +24,7 @@ const KEEP_FREE_BYTES = 512 * 1024 * 1024;
 export class Pool {
   #free: Block[] = [];
   #freeBytes = 0;
+  #made = 0;
   /** Bytes of blocks that have an owner. */
   liveBytes = 0;
   liveBlocks = 0;
@@ -31,6 +34,8 @@ export class Pool {
     readonly gpu: GPUDevice,
     /** Submits recorded commands, so that buffers they name may be destroyed. */
     readonly flush: () => void,
+    /** Told of blocks before their buffers are destroyed. */
+    readonly forget: (blocks: ReadonlySet<Block>) => void,
   ) {}
 
   /** Bytes held on the adapter: owned and free. */
@@ -58,6 +63,7 @@ export class Pool {
       const size = Math.min(rounded, Math.max(sizeBytes, this.gpu.limits.maxBufferSize));
       const usage = GPU_STORAGE | GPU_COPY_SRC | GPU_COPY_DST;
       block = {
+        id: this.#made++,
         buffer: this.gpu.createBuffer({ size: roundUp(size, 4), usage, label }),
         sizeBytes: roundUp(size, 4),
         lastBatch: -1,
@@ -81,6 +87,7 @@ export class Pool {
   trim(): void {
     if (this.#free.length === 0) return;
     this.flush();
+    this.forget(new Set(this.#free));
     for (const block of this.#free) block.buffer.destroy();
     this.#free = [];
     this.#freeBytes = 0;

@@ -8,21 +8,19 @@ import type { Block } from "./pool.js";
  * in which it was made does. `dispose()` gives the memory back early; a view shares its base's memory.
  */
 export class Tensor {
+  /** Number of elements. */
+  readonly length: number;
+  readonly sizeBytes: number;
+
   constructor(
     readonly device: Device,
     readonly shape: readonly number[],
     readonly dtype: DType,
     readonly label: string,
     readonly block: Block,
-  ) {}
-
-  /** Number of elements. */
-  get length(): number {
-    return elementCount(this.shape);
-  }
-
-  get sizeBytes(): number {
-    return sizeInBytes(this.shape, this.dtype);
+  ) {
+    this.length = elementCount(shape);
+    this.sizeBytes = sizeInBytes(shape, dtype);
   }
 
   /** Size of dimension `i`; counts from the end when negative. */

@@ -170,6 +170,12 @@ export class LlavaOneVision {
     });
   }
 
+  /** The logits `[1, V]` after one more token, whose id `[1]` u32 is on the device; the cache then holds the token. */
+  step(token: Tensor, cache: KVCache): Tensor {
+    const { language } = this;
+    return this.device.scope(() => language.logits(language.forward(language.embedding.forward(token), cache)));
+  }
+
   /** Throws DisposedError after `dispose`. */
   check(): void {
     if (!this.#disposed) return;

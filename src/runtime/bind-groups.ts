@@ -1,0 +1,67 @@
+import type { Kernel } from "./kernel.js";
+import type { Pipeline } from "./pipelines.js";
+import type { Block } from "./pool.js";
+import type { Tensor } from "./tensor.js";
+
+/** Groups kept. Beyond that all are dropped: a program that makes ever new tensors must not keep the groups of each. */
+const MOST_GROUPS = 4096;
+
+interface Made {
+  readonly pipeline: Pipeline;
+  readonly blocks: readonly Block[];
+  readonly sizes: readonly number[];
+  readonly group: GPUBindGroup;
+}
+
+/**
+ * Bind groups by pipeline and buffers: making one costs more than the rest of recording a dispatch, and the pool hands the same
+ * buffers to the same kernels token after token. Found by a hash of numbers, so that a hit allocates nothing.
+ */
+export class BindGroups {
+  readonly #made = new Map<number, Made>();
+
+  constructor(readonly gpu: GPUDevice) {}
+
+  /** Groups that are kept. */
+  get size(): number {
+    return this.#made.size;
+  }
+
+  /** The group of a kernel's tensors, which stand in the order of its bindings. */
+  of(kernel: Kernel, pipeline: Pipeline, tensors: readonly Tensor[]): GPUBindGroup {
+    let hash = pipeline.id;
+    for (let i = 0; i < tensors.length; i++) {
+      const { block, sizeBytes } = tensors[i]!;
+      hash = Math.imul(hash ^ block.id, 0x9e3779b1);
+      hash = Math.imul((hash ^ (hash >>> 15)) + sizeBytes, 0x85ebca6b);
+    }
+    const made = this.#made.get(hash);
+    if (made && fits(made, pipeline, tensors)) return made.group;
+    if (this.#made.size >= MOST_GROUPS) this.#made.clear();
+    const group = this.gpu.createBindGroup({
+      label: kernel.name,
+      layout: pipeline.layout,
+      entries: tensors.map(({ block, sizeBytes }, i) => ({
+        binding: kernel.bindings[i]!.index,
+        resource: { buffer: block.buffer, size: sizeBytes },
+      })),
+    });
+    const blocks = tensors.map((tensor) => tensor.block);
+    const sizes = tensors.map((tensor) => tensor.sizeBytes);
+    this.#made.set(hash, { pipeline, blocks, sizes, group });
+    return group;
+  }
+
+  /** Drops the groups that name one of the buffers. */
+  forget(blocks: ReadonlySet<Block>): void {
+    for (const [hash, made] of this.#made) if (made.blocks.some((block) => blocks.has(block))) this.#made.delete(hash);
+  }
+}
+
+function fits(made: Made, pipeline: Pipeline, tensors: readonly Tensor[]): boolean {
+  if (made.pipeline !== pipeline || made.blocks.length !== tensors.length) return false;
+  for (let i = 0; i < tensors.length; i++) {
+    if (made.blocks[i] !== tensors[i]!.block || made.sizes[i] !== tensors[i]!.sizeBytes) return false;
+  }
+  return true;
+}
