@@ -5,7 +5,8 @@ import type { Tensor } from "../runtime/tensor.js";
 import { type Epilogue, epilogueHeader, epilogueTensors } from "./epilogue.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matvecKernel } from "./matvec.js";
-import { GROUP_PRODUCTS, matvecBroadcastKernel, NORM_AT } from "./matvec-broadcast.js";
+import { matvecBroadcastKernel, NORM_AT, PIECE_PRODUCTS } from "./matvec-broadcast.js";
+import { GROUP_PRODUCTS, matvecQuantizedKernel } from "./matvec-quantized.js";
 import { rmsNorm } from "./norm.js";
 import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD, type WeightType } from "./packed.js";
 import { padRows } from "./pad-rows.js";
@@ -87,12 +88,18 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
   epilogue.residual?.expect([-1, weights.columns], `matmul ${weights.label}, residual`);
   const { device } = x;
   const { norm, swiglu: gated, ...rest } = epilogue;
-  const { kernel: chosen, rowsAGroup, columnsAGroup, fuses, readers } = choose(rows, device.facts, epilogue);
+  const {
+    kernel: chosen,
+    rowsAGroup,
+    columnsAGroup,
+    fuses,
+    reader,
+  } = choose(rows, weights.type, device.facts, epilogue);
   const normed = norm && !fuses.norm ? rmsNorm(x, norm.weight, norm.epsilon) : x;
   const padded = width % QUAD === 0 ? normed : padRows(normed, weights.quads * QUAD);
   const outputs = gated && fuses.swiglu ? weights.columns / 2 : weights.columns;
   const y = device.empty([...x.shape.slice(0, -1), outputs], "f32", label);
-  const kernel = chosen.variant({}, (readers ?? LOAD_QUAD)[weights.type], ...epilogueHeader(rest));
+  const kernel = chosen.variant({}, reader ?? LOAD_QUAD[weights.type], ...epilogueHeader(rest));
   for (const block of weights.blocks) {
     device.run(
       kernel,
@@ -126,13 +133,13 @@ interface Choice {
   readonly rowsAGroup: number;
   readonly columnsAGroup: number;
   /** Header lines that read the weights, where the kernel has its own. */
-  readonly readers?: Record<WeightType, string>;
+  readonly reader?: string;
   /** What the kernel does itself; the rest are kernels before and after it. `epsilon` is among its parameters. */
   readonly fuses: { readonly norm: boolean; readonly swiglu: boolean; readonly epsilon: boolean };
 }
 
-/** The algorithm for a number of rows on an adapter. */
-function choose(rows: number, facts: AdapterFacts, { norm, swiglu: gated }: Epilogue): Choice {
+/** The algorithm for a number of rows and a type of weights on an adapter. */
+function choose(rows: number, type: WeightType, facts: AdapterFacts, { norm, swiglu: gated }: Epilogue): Choice {
   const lanes = facts.broadcastLanes;
   if (!lanes) {
     const fuses = { norm: false, swiglu: false, epsilon: false };
@@ -142,12 +149,14 @@ function choose(rows: number, facts: AdapterFacts, { norm, swiglu: gated }: Epil
   const SWIGLU = gated ? 1 : 0;
   if (rows === 1) {
     const BLOCKS = lanes === 4 ? 2 : 1;
-    const kernel = matvecBroadcastKernel.variant(
-      { LANES: lanes, BLOCKS, SWIGLU, NORM: norm ? 1 : 0 },
-      norm ? NORM_AT.some : NORM_AT.none,
-    );
+    const constants = { LANES: lanes, BLOCKS, SWIGLU, NORM: norm ? 1 : 0 };
+    const normAt = norm ? NORM_AT.some : NORM_AT.none;
     const fuses = { norm: true, swiglu: true, epsilon: true };
-    return { kernel, rowsAGroup: 1, columnsAGroup: 4 * lanes * BLOCKS, fuses, readers: GROUP_PRODUCTS };
+    const group = { rowsAGroup: 1, columnsAGroup: 4 * lanes * BLOCKS, fuses };
+    if (type === "q8" || type === "q4") {
+      return { ...group, kernel: matvecQuantizedKernel.variant(constants, normAt), reader: GROUP_PRODUCTS[type] };
+    }
+    return { ...group, kernel: matvecBroadcastKernel.variant(constants, normAt), reader: PIECE_PRODUCTS[type] };
   }
   const kernel = matmulBroadcastKernel.variant({ LANES: lanes, SWIGLU });
   const fuses = { norm: false, swiglu: true, epsilon: false };

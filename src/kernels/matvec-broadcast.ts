@@ -1,13 +1,13 @@
 import { Kernel } from "../runtime/kernel.js";
 import { PUT_COLUMNS } from "./epilogue.js";
-import { GROUP, PANEL, type WeightType } from "./packed.js";
+import { PANEL } from "./packed.js";
 
 /**
  * The matrix product for one row where subgroups have few lanes and run on the CPU; called by `matmul`.
  *
- * A workgroup is one subgroup. A lane owns four columns, eight apart, or eight of them, and walks the whole inner length; the
- * lanes load the eight quads of a group of the row and broadcast them from constant lanes. No workgroup memory, no barrier.
- * What costs there is the number of loads, so weights come in pieces of 16 bytes.
+ * A workgroup is one subgroup. A lane owns four columns, eight apart, or eight of them, and walks the whole inner length. The
+ * lanes load a quad of the row each and hand them round. No workgroup memory, no barrier. The loop is a flat one over pieces of
+ * 16 bytes: unrolled, its loads run ahead of the registers and it takes twice the time.
  */
 export const matvecBroadcastKernel = new Kernel(
   "matvecBroadcast",
@@ -18,48 +18,39 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 
 ${PUT_COLUMNS}
 
+fn products(at: u32, a: vec4f, b: vec4f) -> vec4f {
+  return vec4f(product(at, a, b), product(at + 8u, a, b), product(at + 16u, a, b), product(at + 24u, a, b));
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let unit = group.x * BLOCKS * LANES + lane;
-  let first = unit / 8u * params.groups;
-  let second = (unit + LANES) / 8u * params.groups;
+  let pieces = params.groups * 8u / QUADS * PANEL;
+  var first = unit / 8u * pieces + unit % 8u;
+  var second = (unit + LANES) / 8u * pieces + (unit + LANES) % 8u;
+  var v = vec4f();
   var sa = vec4f();
   var sb = vec4f();
   var squares = 0.0;
-  for (var g = 0u; g < params.groups; g++) {
-    // Quads beyond the last are zeros here, so the weights' padding does not count.
-    let quad = g * GROUP + lane;
-    var v = vec4f();
-    var u = vec4f();
-    if (lane < GROUP && quad < params.quads) { v = x[quad]; }
-    if (LANES == 4u && quad + 4u < params.quads) { u = x[quad + 4u]; }
-    if (NORM == 1u) {
-      // The norm's scale is one number for the row, so it can follow the product.
-      squares += dot(v, v) + dot(u, u);
-      v *= normAt(min(quad, params.quads - 1u));
-      u *= normAt(min(quad + 4u, params.quads - 1u));
+  for (var quad = 0u; quad < params.quads; quad += QUADS) {
+    if (quad % LANES == 0u) {
+      v = vec4f();
+      if (quad + lane < params.quads) { v = x[quad + lane]; }
+      if (NORM == 1u) {
+        // The norm's scale is one number for the row, so it can follow the product.
+        squares += dot(v, v);
+        v *= normAt(min(quad + lane, params.quads - 1u));
+      }
     }
-    let total = totalOf(v + u);
-    v *= shiftOf(lane);
-    u *= shiftOf(lane);
-    let e0 = subgroupBroadcast(v, 0u);
-    let e1 = subgroupBroadcast(v, 1u);
-    let e2 = subgroupBroadcast(v, 2u);
-    let e3 = subgroupBroadcast(v, 3u);
-    var e4 = vec4f(); var e5 = e4; var e6 = e4; var e7 = e4;
-    if (LANES == 4u) {
-      e4 = subgroupBroadcast(u, 0u);
-      e5 = subgroupBroadcast(u, 1u);
-      e6 = subgroupBroadcast(u, 2u);
-      e7 = subgroupBroadcast(u, 3u);
-    } else {
-      e4 = subgroupBroadcast(v, 4u);
-      e5 = subgroupBroadcast(v, 5u);
-      e6 = subgroupBroadcast(v, 6u);
-      e7 = subgroupBroadcast(v, 7u);
+    let a = subgroupShuffle(v, quad % LANES);
+    var b = a;
+    if (QUADS == 2u) { b = subgroupShuffle(v, quad % LANES + 1u); }
+    sa += products(first, a, b);
+    first += PANEL;
+    if (BLOCKS == 2u) {
+      sb += products(second, a, b);
+      second += PANEL;
     }
-    sa += products(first + g, unit % 8u, total, e0, e1, e2, e3, e4, e5, e6, e7);
-    if (BLOCKS == 2u) { sb += products(second + g, (unit + LANES) % 8u, total, e0, e1, e2, e3, e4, e5, e6, e7); }
   }
   if (NORM == 1u) {
     let scale = 1.0 / sqrt(subgroupAdd(squares) / f32(4u * params.quads) + params.epsilon);
@@ -70,7 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   if (BLOCKS == 2u) { put(sb, 0u, unit + LANES); }
 }
 `,
-  { PANEL, GROUP, LANES: 8, BLOCKS: 1, SWIGLU: 0, NORM: 0 },
+  { PANEL, LANES: 8, BLOCKS: 1, SWIGLU: 0, NORM: 0 },
   ["enable subgroups;"],
 );
 
@@ -82,105 +73,26 @@ fn normAt(quad: u32) -> vec4f { return normWeight[quad]; }`,
   none: "fn normAt(quad: u32) -> vec4f { return vec4f(1.0); }",
 };
 
-/** Four columns, eight apart, of one group: their products with the group's quads of the row. */
-const PRODUCTS = `
-fn products(group: u32, lane: u32, total: f32, e0: vec4f, e1: vec4f, e2: vec4f, e3: vec4f, e4: vec4f, e5: vec4f, e6: vec4f, e7: vec4f) -> vec4f {
-  let sums = vec4f(
-    product(group, lane, e0, e1, e2, e3, e4, e5, e6, e7),
-    product(group, lane + 8u, e0, e1, e2, e3, e4, e5, e6, e7),
-    product(group, lane + 16u, e0, e1, e2, e3, e4, e5, e6, e7),
-    product(group, lane + 24u, e0, e1, e2, e3, e4, e5, e6, e7));
-  return scaled(sums, group, lane, total);
-}`;
-
-const PLAIN = `
-fn totalOf(v: vec4f) -> f32 { return 0.0; }
-fn shiftOf(lane: u32) -> vec4f { return vec4f(1.0); }
-fn scaled(sums: vec4f, group: u32, lane: u32, total: f32) -> vec4f { return sums; }`;
-
-/**
- * WGSL that multiplies a group of the packed block, binding 1, with the row. Bits of quantised weights are not shifted down:
- * they are masked, and the row is multiplied by the power of two that they are too large by. Scales come after the sums.
- */
-export const GROUP_PRODUCTS: Record<WeightType, string> = {
+/** WGSL that multiplies a piece of the packed block, binding 1, with its QUADS quads of the row. */
+export const PIECE_PRODUCTS: Record<"f32" | "f16" | "bf16", string> = {
   f32: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>;  // [panels, groups, GROUP, PANEL]
-${PLAIN}
-fn product(group: u32, lane: u32, e0: vec4f, e1: vec4f, e2: vec4f, e3: vec4f, e4: vec4f, e5: vec4f, e6: vec4f, e7: vec4f) -> f32 {
-  let at = group * GROUP * PANEL + lane;
-  return (dot(e0, weights[at]) + dot(e1, weights[at + PANEL])) + (dot(e2, weights[at + 2u * PANEL]) + dot(e3, weights[at + 3u * PANEL]))
-    + ((dot(e4, weights[at + 4u * PANEL]) + dot(e5, weights[at + 5u * PANEL])) + (dot(e6, weights[at + 6u * PANEL]) + dot(e7, weights[at + 7u * PANEL])));
-}
-${PRODUCTS}`,
+@group(0) @binding(1) var<storage, read> weights: array<vec4f>;  // [panels, groups, 8, PANEL]
+const QUADS = 1u;
+fn product(at: u32, a: vec4f, b: vec4f) -> f32 { return dot(a, weights[at]); }`,
   f16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, GROUP / 2, PANEL]
-${PLAIN}
-fn piece(w: vec4u, a: vec4f, b: vec4f) -> f32 {
+@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, 4, PANEL]
+const QUADS = 2u;
+fn product(at: u32, a: vec4f, b: vec4f) -> f32 {
+  let w = weights[at];
   return dot(a, vec4f(unpack2x16float(w.x), unpack2x16float(w.y))) + dot(b, vec4f(unpack2x16float(w.z), unpack2x16float(w.w)));
-}
-fn product(group: u32, lane: u32, e0: vec4f, e1: vec4f, e2: vec4f, e3: vec4f, e4: vec4f, e5: vec4f, e6: vec4f, e7: vec4f) -> f32 {
-  let at = group * (GROUP / 2u) * PANEL + lane;
-  return (piece(weights[at], e0, e1) + piece(weights[at + PANEL], e2, e3))
-    + (piece(weights[at + 2u * PANEL], e4, e5) + piece(weights[at + 3u * PANEL], e6, e7));
-}
-${PRODUCTS}`,
+}`,
   bf16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, GROUP / 2, PANEL]
-${PLAIN}
-fn piece(w: vec4u, a: vec4f, b: vec4f) -> f32 {
+@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, 4, PANEL]
+const QUADS = 2u;
+fn product(at: u32, a: vec4f, b: vec4f) -> f32 {
+  let w = weights[at];
   let low = bitcast<vec4f>(w << vec4u(16u));
   let high = bitcast<vec4f>(w & vec4u(0xffff0000u));
   return dot(vec4f(a.xz, b.xz), low) + dot(vec4f(a.yw, b.yw), high);
-}
-fn product(group: u32, lane: u32, e0: vec4f, e1: vec4f, e2: vec4f, e3: vec4f, e4: vec4f, e5: vec4f, e6: vec4f, e7: vec4f) -> f32 {
-  let at = group * (GROUP / 2u) * PANEL + lane;
-  return (piece(weights[at], e0, e1) + piece(weights[at + PANEL], e2, e3))
-    + (piece(weights[at + 2u * PANEL], e4, e5) + piece(weights[at + 3u * PANEL], e6, e7));
-}
-${PRODUCTS}`,
-  q8: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, WORDS]
-const WORDS = GROUP / 4u * PANEL + PANEL / 8u;
-fn totalOf(v: vec4f) -> f32 { return subgroupAdd(dot(v, vec4f(-128.0))); }
-fn shiftOf(lane: u32) -> vec4f { return vec4f(1.0, 0.00390625, 0.0000152587890625, 1.0); }
-fn quad(w: u32, e: vec4f) -> f32 {
-  let n = vec4i(vec4u(w & 0xffu, w & 0xff00u, w & 0xff0000u, w >> 24u));
-  return (f32(n.x) * e.x + f32(n.y) * e.y) + (f32(n.z) * e.z + f32(n.w) * e.w);
-}
-fn product(group: u32, lane: u32, e0: vec4f, e1: vec4f, e2: vec4f, e3: vec4f, e4: vec4f, e5: vec4f, e6: vec4f, e7: vec4f) -> f32 {
-  let a = weights[group * WORDS + lane];
-  let b = weights[group * WORDS + PANEL + lane];
-  return (quad(a.x, e0) + quad(a.y, e1)) + (quad(a.z, e2) + quad(a.w, e3))
-    + ((quad(b.x, e4) + quad(b.y, e5)) + (quad(b.z, e6) + quad(b.w, e7)));
-}
-fn scaled(sums: vec4f, group: u32, lane: u32, total: f32) -> vec4f {
-  let words = weights[group * WORDS + GROUP / 4u * PANEL + lane / 2u];
-  let pair = select(words.xy, words.zw, lane % 2u == 1u);
-  return (sums + total) * vec4f(unpack2x16float(pair.x), unpack2x16float(pair.y));
-}
-${PRODUCTS}`,
-  q4: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, WORDS]
-const WORDS = PANEL + PANEL / 4u;
-fn totalOf(v: vec4f) -> f32 { return subgroupAdd(dot(v, vec4f(1.0))); }
-fn shiftOf(lane: u32) -> vec4f { return vec4f(1.0, 0.0625, 0.00390625, 0.000244140625); }
-fn eight(w: u32, a: vec4f, b: vec4f) -> f32 {
-  let i = vec4i(vec4u(w) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u));
-  let j = vec4i(vec4u(w >> 16u) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u));
-  return (f32(i.x) * a.x + f32(i.y) * a.y) + (f32(i.z) * a.z + f32(i.w) * a.w)
-    + ((f32(j.x) * b.x + f32(j.y) * b.y) + (f32(j.z) * b.z + f32(j.w) * b.w));
-}
-fn product(group: u32, lane: u32, e0: vec4f, e1: vec4f, e2: vec4f, e3: vec4f, e4: vec4f, e5: vec4f, e6: vec4f, e7: vec4f) -> f32 {
-  let w = weights[group * WORDS + lane];
-  return (eight(w.x, e0, e1) + eight(w.y, e2, e3)) + (eight(w.z, e4, e5) + eight(w.w, e6, e7));
-}
-fn scaled(sums: vec4f, group: u32, lane: u32, total: f32) -> vec4f {
-  let words = weights[group * WORDS + PANEL + lane];
-  let a = unpack2x16float(words.x);
-  let b = unpack2x16float(words.y);
-  let c = unpack2x16float(words.z);
-  let d = unpack2x16float(words.w);
-  return sums * vec4f(a.x, b.x, c.x, d.x) + total * vec4f(a.y, b.y, c.y, d.y);
-}
-${PRODUCTS}`,
+}`,
 };
