@@ -3,10 +3,10 @@ import { PUT_COLUMNS } from "./epilogue.js";
 import { GROUP, PANEL } from "./packed.js";
 
 /**
- * The matrix product for adapters whose subgroups have few lanes and run on the CPU; called by `matmul`.
+ * The matrix product for adapters whose subgroups have eight lanes and run on the CPU; called by `matmul`.
  *
  * A workgroup is one subgroup. A lane owns four columns, eight apart, of sixteen rows: 64 sums. Each lane loads the
- * elements of 16 / LANES rows, and a broadcast from a constant lane, which is one shuffle, gives them to all; so there
+ * elements of two rows, and a broadcast from a constant lane, which is one shuffle, gives them to all; so there
  * is no workgroup memory and no barrier, and every weight that is loaded is used sixteen times.
  */
 export const matmulBroadcastKernel = new Kernel(
@@ -33,8 +33,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let last = params.rows - 1u;
   let xa = min(row + lane, last) * width;
   let xb = min(row + lane + LANES, last) * width;
-  let xc = min(row + lane + 2u * LANES, last) * width;
-  let xd = min(row + lane + 3u * LANES, last) * width;
   var s0 = vec4f(); var s1 = vec4f(); var s2 = vec4f(); var s3 = vec4f();
   var s4 = vec4f(); var s5 = vec4f(); var s6 = vec4f(); var s7 = vec4f();
   var s8 = vec4f(); var s9 = vec4f(); var s10 = vec4f(); var s11 = vec4f();
@@ -54,43 +52,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       load(block, quad, inPanel + 16u, c2), load(block, quad, inPanel + 24u, c3)));
     let va = x[xa + k];
     let vb = x[xb + k];
-    if (LANES == 4u) {
-      let vc = x[xc + k];
-      let vd = x[xd + k];
-      s0 = add(s0, subgroupBroadcast(va, 0u), w);
-      s1 = add(s1, subgroupBroadcast(va, 1u), w);
-      s2 = add(s2, subgroupBroadcast(va, 2u), w);
-      s3 = add(s3, subgroupBroadcast(va, 3u), w);
-      s4 = add(s4, subgroupBroadcast(vb, 0u), w);
-      s5 = add(s5, subgroupBroadcast(vb, 1u), w);
-      s6 = add(s6, subgroupBroadcast(vb, 2u), w);
-      s7 = add(s7, subgroupBroadcast(vb, 3u), w);
-      s8 = add(s8, subgroupBroadcast(vc, 0u), w);
-      s9 = add(s9, subgroupBroadcast(vc, 1u), w);
-      s10 = add(s10, subgroupBroadcast(vc, 2u), w);
-      s11 = add(s11, subgroupBroadcast(vc, 3u), w);
-      s12 = add(s12, subgroupBroadcast(vd, 0u), w);
-      s13 = add(s13, subgroupBroadcast(vd, 1u), w);
-      s14 = add(s14, subgroupBroadcast(vd, 2u), w);
-      s15 = add(s15, subgroupBroadcast(vd, 3u), w);
-    } else {
-      s0 = add(s0, subgroupBroadcast(va, 0u), w);
-      s1 = add(s1, subgroupBroadcast(va, 1u), w);
-      s2 = add(s2, subgroupBroadcast(va, 2u), w);
-      s3 = add(s3, subgroupBroadcast(va, 3u), w);
-      s4 = add(s4, subgroupBroadcast(va, 4u), w);
-      s5 = add(s5, subgroupBroadcast(va, 5u), w);
-      s6 = add(s6, subgroupBroadcast(va, 6u), w);
-      s7 = add(s7, subgroupBroadcast(va, 7u), w);
-      s8 = add(s8, subgroupBroadcast(vb, 0u), w);
-      s9 = add(s9, subgroupBroadcast(vb, 1u), w);
-      s10 = add(s10, subgroupBroadcast(vb, 2u), w);
-      s11 = add(s11, subgroupBroadcast(vb, 3u), w);
-      s12 = add(s12, subgroupBroadcast(vb, 4u), w);
-      s13 = add(s13, subgroupBroadcast(vb, 5u), w);
-      s14 = add(s14, subgroupBroadcast(vb, 6u), w);
-      s15 = add(s15, subgroupBroadcast(vb, 7u), w);
-    }
+    s0 = add(s0, subgroupBroadcast(va, 0u), w);
+    s1 = add(s1, subgroupBroadcast(va, 1u), w);
+    s2 = add(s2, subgroupBroadcast(va, 2u), w);
+    s3 = add(s3, subgroupBroadcast(va, 3u), w);
+    s4 = add(s4, subgroupBroadcast(va, 4u), w);
+    s5 = add(s5, subgroupBroadcast(va, 5u), w);
+    s6 = add(s6, subgroupBroadcast(va, 6u), w);
+    s7 = add(s7, subgroupBroadcast(va, 7u), w);
+    s8 = add(s8, subgroupBroadcast(vb, 0u), w);
+    s9 = add(s9, subgroupBroadcast(vb, 1u), w);
+    s10 = add(s10, subgroupBroadcast(vb, 2u), w);
+    s11 = add(s11, subgroupBroadcast(vb, 3u), w);
+    s12 = add(s12, subgroupBroadcast(vb, 4u), w);
+    s13 = add(s13, subgroupBroadcast(vb, 5u), w);
+    s14 = add(s14, subgroupBroadcast(vb, 6u), w);
+    s15 = add(s15, subgroupBroadcast(vb, 7u), w);
   }
   put(s0, row, unit);
   put(s1, row + 1u, unit);

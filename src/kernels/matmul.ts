@@ -4,6 +4,7 @@ import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { type Epilogue, epilogueHeader, epilogueTensors } from "./epilogue.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
+import { matmulBroadcast4Kernel } from "./matmul-broadcast4.js";
 import { matvecKernel } from "./matvec.js";
 import { matvecBroadcastKernel, NORM_AT, PIECE_PRODUCTS } from "./matvec-broadcast.js";
 import { GROUP_PRODUCTS, matvecQuantizedKernel } from "./matvec-quantized.js";
@@ -158,7 +159,7 @@ function choose(rows: number, type: WeightType, facts: AdapterFacts, { norm, swi
     }
     return { ...group, kernel: matvecBroadcastKernel.variant(constants, normAt), reader: PIECE_PRODUCTS[type] };
   }
-  const kernel = matmulBroadcastKernel.variant({ LANES: lanes, SWIGLU });
   const fuses = { norm: false, swiglu: true, epsilon: false };
-  return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: 4 * lanes, fuses };
+  const kernel = (lanes === 4 ? matmulBroadcast4Kernel : matmulBroadcastKernel).variant({ SWIGLU });
+  return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: PANEL, fuses };
 }
