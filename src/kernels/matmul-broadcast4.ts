@@ -15,7 +15,7 @@ const loads = (line: (load: number) => string): string =>
  * The matrix product for adapters whose subgroups have four lanes and run on the CPU; called by `matmul`.
  *
  * As `matmulBroadcast`, with more in registers: a load costs as much as twenty multiply-adds there, so a lane owns eight
- * columns of thirty-two rows.
+ * columns of thirty-two rows. The subgroup is one quad, whose broadcast is the cheaper one.
  */
 export const matmulBroadcast4Kernel = new Kernel(
   "matmulBroadcast4",
@@ -61,8 +61,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     }
     let wa = columns(block, quad, lane, c0, c1, c2, c3);
     let wb = columns(block, quad, lane + LANES, d0, d1, d2, d3);
-    ${loads((i) => `let v${i} = x[x${i} + k];`)}
-    ${rows((r, lane, i) => `{ let e = subgroupBroadcast(v${i}, ${lane}u); a${r} = add(a${r}, e, wa); b${r} = add(b${r}, e, wb); }`)}
+    // A row's elements are loaded just before they are used: all loads first would need more registers than there are.
+    ${rows(
+      (r, lane, i) =>
+        `${lane === 0 ? `let v${i} = x[x${i} + k];\n  ` : ""}  { let e = quadBroadcast(v${i}, ${lane}u); a${r} = add(a${r}, e, wa); b${r} = add(b${r}, e, wb); }`,
+    )}
   }
   let unit = group.x * 8u + lane;
   ${rows((r) => `put(a${r}, row + ${r}u, unit); put(b${r}, row + ${r}u, unit + LANES);`)}

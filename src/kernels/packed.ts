@@ -123,7 +123,8 @@ fn scaleOf(group: u32, lane: u32) -> vec2f {
 }
 fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
   let w = weights[group * WORDS + quad / 4u * PANEL + lane][quad % 4u];
-  return vec4f(vec4i((vec4u(w) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u))) * scale.x + scale.y;
+  let n = vec4f(vec4i(vec4u(w & 0xffu, w & 0xff00u, w & 0xff0000u, w >> 24u)));
+  return n * (scale.x * vec4f(1.0, 0.00390625, 0.0000152587890625, 1.0)) + scale.y;
 }`,
   q4: `
 @group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, WORDS]
@@ -133,6 +134,7 @@ fn scaleOf(group: u32, lane: u32) -> vec2f {
 }
 fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
   let w = weights[group * WORDS + lane][quad / 2u] >> (16u * (quad % 2u));
-  return vec4f(vec4i((vec4u(w) >> vec4u(0u, 4u, 8u, 12u)) & vec4u(15u))) * scale.x + scale.y;
+  let n = vec4f(vec4i(vec4u(w) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u)));
+  return n * (scale.x * vec4f(1.0, 0.0625, 0.00390625, 0.000244140625)) + scale.y;
 }`,
 };
