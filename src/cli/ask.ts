@@ -30,6 +30,7 @@ const HELP = `ocellus ask [options] ["question"]
   --orientation NAME      apply or ignore the EXIF orientation of pictures
   --dtype TYPE            how weights are held: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
                           (parts: vision, projector, language, embed)
+  --cache-dtype TYPE      how keys and values are held: auto (f32), f32, f16 or q8
   --max-new-tokens N      most tokens of the answer (256)
   --json                  one object on standard output: text, tokens, promptTokens, usage, timings (seconds), adapter, finishReason
   --taps OUT.safetensors  write every named intermediate of the prompt's forward pass, f32
@@ -52,6 +53,7 @@ const OPTIONS = {
   template: { type: "string" },
   orientation: { type: "string" },
   dtype: { type: "string" },
+  "cache-dtype": { type: "string" },
   "max-new-tokens": { type: "string" },
   json: { type: "boolean" },
   taps: { type: "string" },
@@ -86,6 +88,7 @@ async function answer(given: Arguments): Promise<void> {
   const model = await LlavaOneVision.load(given.value("model") ?? tinyCheckpoint(), {
     signal: abort.signal,
     ...dtypeOption(given),
+    ...cacheDtypeOption(given),
     ...hubOptions(given),
     onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
     onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
@@ -136,6 +139,12 @@ function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
   if (text === undefined) return {};
   if (!text.includes("=")) return { dtype: text as HoldType };
   return { dtype: Object.fromEntries(text.split(",").map((part) => part.split("="))) as Partial<DtypeByPart> };
+}
+
+/** The model checks the name. */
+function cacheDtypeOption(given: Arguments): Pick<LoadOptions, "cacheDtype"> {
+  const text = given.value("cache-dtype");
+  return text === undefined ? {} : { cacheDtype: text as NonNullable<LoadOptions["cacheDtype"]> };
 }
 
 /** How the checkpoint is found if it is a hub id; the token comes from HF_TOKEN, which shells do not list. */

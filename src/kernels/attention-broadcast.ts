@@ -16,8 +16,6 @@ struct Params {
   qStride: u32, qFirst: u32, kStride: u32, kFirst: u32, vStride: u32, vFirst: u32, yStride: u32, scale: f32
 }
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [batches * queries, qStride]
-@group(0) @binding(1) var<storage, read> k: array<vec4f>;        // [batches * keys, kStride]
-@group(0) @binding(2) var<storage, read> v: array<vec4f>;        // [batches * keys, vStride]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [batches * queries, yStride]
 
 const BLOCKS = (QUADS + LANES - 1u) / LANES;
@@ -84,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     var s8 = s0; var s9 = s0; var s10 = s0; var s11 = s0;
     var s12 = s0; var s13 = s0; var s14 = s0; var s15 = s0;
     for (var c = 0u; c < QUADS; c++) {
-      let w = transpose(mat4x4f(k[k0 + c], k[k1 + c], k[k2 + c], k[k3 + c]));
+      let w = transpose(mat4x4f(keyAt(k0 + c), keyAt(k1 + c), keyAt(k2 + c), keyAt(k3 + c)));
       let ea = q[qa + c];
       let eb = q[qb + c];
       if (LANES == 4u) {
@@ -98,6 +96,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         s5 = add(s5, subgroupBroadcast(eb, 1u), w);
         s6 = add(s6, subgroupBroadcast(eb, 2u), w);
         s7 = add(s7, subgroupBroadcast(eb, 3u), w);
+        if (ROWS == 8u) { continue; }
         s8 = add(s8, subgroupBroadcast(ec, 0u), w);
         s9 = add(s9, subgroupBroadcast(ec, 1u), w);
         s10 = add(s10, subgroupBroadcast(ec, 2u), w);
@@ -115,6 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         s5 = add(s5, subgroupBroadcast(ea, 5u), w);
         s6 = add(s6, subgroupBroadcast(ea, 6u), w);
         s7 = add(s7, subgroupBroadcast(ea, 7u), w);
+        if (ROWS == 8u) { continue; }
         s8 = add(s8, subgroupBroadcast(eb, 0u), w);
         s9 = add(s9, subgroupBroadcast(eb, 1u), w);
         s10 = add(s10, subgroupBroadcast(eb, 2u), w);
@@ -131,8 +131,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     var pd = transpose(mat4x4f(s12, s13, s14, s15));
     let da = soften(&pa, &ma, &la, key, row);
     let db = soften(&pb, &mb, &lb, key, row + 4u);
-    let dc = soften(&pc, &mc, &lc, key, row + 8u);
-    let dd = soften(&pd, &md, &ld, key, row + 12u);
+    var dc = vec4f(); var dd = dc;
+    if (ROWS == 16u) {
+      dc = soften(&pc, &mc, &lc, key, row + 8u);
+      dd = soften(&pd, &md, &ld, key, row + 12u);
+    }
     for (var block = 0u; block < BLOCKS; block++) {
       let own = vAt + min(block * LANES + lane, QUADS - 1u);
       var a = scaled(acc[4u * block], da);
@@ -145,31 +148,31 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         let ec = pc[i];
         let ed = pd[i];
         let at = first + i * LANES;
-        let v0 = v[min(at, last) * params.vStride + own];
+        let v0 = valueAt(min(at, last) * params.vStride + own);
         a = outer(a, v0, subgroupBroadcast(ea, 0u)); b = outer(b, v0, subgroupBroadcast(eb, 0u));
-        c = outer(c, v0, subgroupBroadcast(ec, 0u)); d = outer(d, v0, subgroupBroadcast(ed, 0u));
-        let v1 = v[min(at + 1u, last) * params.vStride + own];
+        if (ROWS == 16u) { c = outer(c, v0, subgroupBroadcast(ec, 0u)); d = outer(d, v0, subgroupBroadcast(ed, 0u)); }
+        let v1 = valueAt(min(at + 1u, last) * params.vStride + own);
         a = outer(a, v1, subgroupBroadcast(ea, 1u)); b = outer(b, v1, subgroupBroadcast(eb, 1u));
-        c = outer(c, v1, subgroupBroadcast(ec, 1u)); d = outer(d, v1, subgroupBroadcast(ed, 1u));
-        let v2 = v[min(at + 2u, last) * params.vStride + own];
+        if (ROWS == 16u) { c = outer(c, v1, subgroupBroadcast(ec, 1u)); d = outer(d, v1, subgroupBroadcast(ed, 1u)); }
+        let v2 = valueAt(min(at + 2u, last) * params.vStride + own);
         a = outer(a, v2, subgroupBroadcast(ea, 2u)); b = outer(b, v2, subgroupBroadcast(eb, 2u));
-        c = outer(c, v2, subgroupBroadcast(ec, 2u)); d = outer(d, v2, subgroupBroadcast(ed, 2u));
-        let v3 = v[min(at + 3u, last) * params.vStride + own];
+        if (ROWS == 16u) { c = outer(c, v2, subgroupBroadcast(ec, 2u)); d = outer(d, v2, subgroupBroadcast(ed, 2u)); }
+        let v3 = valueAt(min(at + 3u, last) * params.vStride + own);
         a = outer(a, v3, subgroupBroadcast(ea, 3u)); b = outer(b, v3, subgroupBroadcast(eb, 3u));
-        c = outer(c, v3, subgroupBroadcast(ec, 3u)); d = outer(d, v3, subgroupBroadcast(ed, 3u));
+        if (ROWS == 16u) { c = outer(c, v3, subgroupBroadcast(ec, 3u)); d = outer(d, v3, subgroupBroadcast(ed, 3u)); }
         if (LANES == 8u) {
-          let v4 = v[min(at + 4u, last) * params.vStride + own];
+          let v4 = valueAt(min(at + 4u, last) * params.vStride + own);
           a = outer(a, v4, subgroupBroadcast(ea, 4u)); b = outer(b, v4, subgroupBroadcast(eb, 4u));
-          c = outer(c, v4, subgroupBroadcast(ec, 4u)); d = outer(d, v4, subgroupBroadcast(ed, 4u));
-          let v5 = v[min(at + 5u, last) * params.vStride + own];
+          if (ROWS == 16u) { c = outer(c, v4, subgroupBroadcast(ec, 4u)); d = outer(d, v4, subgroupBroadcast(ed, 4u)); }
+          let v5 = valueAt(min(at + 5u, last) * params.vStride + own);
           a = outer(a, v5, subgroupBroadcast(ea, 5u)); b = outer(b, v5, subgroupBroadcast(eb, 5u));
-          c = outer(c, v5, subgroupBroadcast(ec, 5u)); d = outer(d, v5, subgroupBroadcast(ed, 5u));
-          let v6 = v[min(at + 6u, last) * params.vStride + own];
+          if (ROWS == 16u) { c = outer(c, v5, subgroupBroadcast(ec, 5u)); d = outer(d, v5, subgroupBroadcast(ed, 5u)); }
+          let v6 = valueAt(min(at + 6u, last) * params.vStride + own);
           a = outer(a, v6, subgroupBroadcast(ea, 6u)); b = outer(b, v6, subgroupBroadcast(eb, 6u));
-          c = outer(c, v6, subgroupBroadcast(ec, 6u)); d = outer(d, v6, subgroupBroadcast(ed, 6u));
-          let v7 = v[min(at + 7u, last) * params.vStride + own];
+          if (ROWS == 16u) { c = outer(c, v6, subgroupBroadcast(ec, 6u)); d = outer(d, v6, subgroupBroadcast(ed, 6u)); }
+          let v7 = valueAt(min(at + 7u, last) * params.vStride + own);
           a = outer(a, v7, subgroupBroadcast(ea, 7u)); b = outer(b, v7, subgroupBroadcast(eb, 7u));
-          c = outer(c, v7, subgroupBroadcast(ec, 7u)); d = outer(d, v7, subgroupBroadcast(ed, 7u));
+          if (ROWS == 16u) { c = outer(c, v7, subgroupBroadcast(ec, 7u)); d = outer(d, v7, subgroupBroadcast(ed, 7u)); }
         }
       }
       acc[4u * block] = a;

@@ -9,8 +9,6 @@ struct Params {
   qStride: u32, qFirst: u32, kStride: u32, kFirst: u32, vStride: u32, vFirst: u32, yStride: u32, scale: f32
 }
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [1, qStride]
-@group(0) @binding(1) var<storage, read> k: array<vec4f>;        // [keys, kStride]
-@group(0) @binding(2) var<storage, read> v: array<vec4f>;        // [keys, vStride]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [1, yStride]
 var<workgroup> scores: array<f32, LANES>;
 
@@ -31,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (key < seen) {
       let kAt = key * params.kStride + params.kFirst + kvHead;
       score = 0.0;
-      for (var c = 0u; c < QUADS; c++) { score += dot(q[qAt + c] * params.scale, k[kAt + c]); }
+      for (var c = 0u; c < QUADS; c++) { score += dot(q[qAt + c] * params.scale, keyAt(kAt + c)); }
     }
     scores[lane] = score;
     workgroupBarrier();
@@ -46,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var j = 0u; j < count; j++) {
       let p = exp(scores[j] - m);
       sum += p;
-      acc += p * v[vAt + j * params.vStride];
+      acc += p * valueAt(vAt + j * params.vStride);
     }
     workgroupBarrier();
   }

@@ -4,6 +4,7 @@ import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { attentionBroadcastKernel } from "./attention-broadcast.js";
 import { attentionStepKernel } from "./attention-step.js";
+import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./cached.js";
 
 /** Where the heads of an operand lie: columns `first + head·headSize` of rows of the tensor's width. */
 export interface HeadColumns {
@@ -31,8 +32,6 @@ struct Params {
   qStride: u32, qFirst: u32, kStride: u32, kFirst: u32, vStride: u32, vFirst: u32, yStride: u32, scale: f32
 }
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [batches * queries, qStride]
-@group(0) @binding(1) var<storage, read> k: array<vec4f>;        // [batches * keys, kStride]
-@group(0) @binding(2) var<storage, read> v: array<vec4f>;        // [batches * keys, vStride]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [batches * queries, yStride]`;
 
 export const attentionKernel = new Kernel(
@@ -71,8 +70,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     var sb = vec4f();
     for (var c = 0u; c < QUADS; c++) {
       let e = own[c];
-      sa += vec4f(dot(e, k[ka.x + c]), dot(e, k[ka.y + c]), dot(e, k[ka.z + c]), dot(e, k[ka.w + c]));
-      sb += vec4f(dot(e, k[kb.x + c]), dot(e, k[kb.y + c]), dot(e, k[kb.z + c]), dot(e, k[kb.w + c]));
+      sa += vec4f(dot(e, keyAt(ka.x + c)), dot(e, keyAt(ka.y + c)), dot(e, keyAt(ka.z + c)), dot(e, keyAt(ka.w + c)));
+      sb += vec4f(dot(e, keyAt(kb.x + c)), dot(e, keyAt(kb.y + c)), dot(e, keyAt(kb.z + c)), dot(e, keyAt(kb.w + c)));
     }
     sa = select(sa, vec4f(-1e30), vec4u(j, j + 1u, j + 2u, j + 3u) >= vec4u(seen));
     sb = select(sb, vec4f(-1e30), vec4u(j + 4u, j + 5u, j + 6u, j + 7u) >= vec4u(seen));
@@ -87,8 +86,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let vb = b * params.vStride + vAt;
     for (var c = 0u; c < QUADS; c++) {
       acc[c] = acc[c] * decay
-        + pa.x * v[va.x + c] + pa.y * v[va.y + c] + pa.z * v[va.z + c] + pa.w * v[va.w + c]
-        + pb.x * v[vb.x + c] + pb.y * v[vb.y + c] + pb.z * v[vb.z + c] + pb.w * v[vb.w + c];
+        + pa.x * valueAt(va.x + c) + pa.y * valueAt(va.y + c) + pa.z * valueAt(va.z + c) + pa.w * valueAt(va.w + c)
+        + pb.x * valueAt(vb.x + c) + pb.y * valueAt(vb.y + c) + pb.z * valueAt(vb.z + c) + pb.w * valueAt(vb.w + c);
     }
   }
   if (query >= params.queries) { return; }
@@ -102,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 /**
  * `softmax(q·kᵀ / √C [, causal])·v` for every head, online over the keys: no score matrix is ever stored.
  * Query head h reads key/value head `h / (heads / keyValueHeads)`. q `[batches·queries, …]`, k and v
- * `[≥ batches·keys, …]`, result `[batches·queries, heads·headSize]`, f32.
+ * `[≥ batches·keys, …]`, f32 or as a cache holds them; result `[batches·queries, heads·headSize]`. The others f32.
  */
 export function attention(
   q: HeadColumns,
@@ -124,8 +123,9 @@ export function attention(
   }
   const y = device.empty([batches * queries, heads * headSize], "f32", label);
   const { kernel, grid } = choose(shape, device.facts);
+  const loaders = [LOAD_KEYS[cacheTypeOf(k.tensor, label)], LOAD_VALUES[cacheTypeOf(v.tensor, label)]];
   device.run(
-    kernel,
+    kernel.variant({}, ...loaders),
     { q: q.tensor, k: k.tensor, v: v.tensor, y },
     {
       queries,
@@ -155,8 +155,8 @@ function choose(
   const { batches, queries, heads, keyValueHeads } = shape;
   const QUADS = shape.headSize / 4;
   if (facts.broadcastLanes) {
-    const kernel = attentionBroadcastKernel.variant({ QUADS, LANES: facts.broadcastLanes });
     const rows = queries * (heads / keyValueHeads);
+    const kernel = attentionBroadcastKernel.variant({ QUADS, LANES: facts.broadcastLanes, ROWS: rows <= 8 ? 8 : 16 });
     return { kernel, grid: [Math.ceil(rows / kernel.constants.ROWS), keyValueHeads, batches] };
   }
   if (queries === 1 && batches === 1 && QUADS <= attentionStepKernel.constants.LANES) {

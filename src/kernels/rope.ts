@@ -1,53 +1,92 @@
+import { ShapeError } from "../runtime/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { cacheTypeOf, SPAN, STORE_KEYS, STORE_VALUES } from "./cached.js";
 
 export const ropeKernel = new Kernel(
   "rope",
   `
-struct Params { rows: u32, queryWidth: u32, keyWidth: u32, half: u32, first: u32 }
-@group(0) @binding(0) var<storage, read> x: array<f32>;             // [rows, queryWidth + 2 * keyWidth]
-@group(0) @binding(1) var<storage, read> cosines: array<f32>;       // [positions, half]
-@group(0) @binding(2) var<storage, read> sines: array<f32>;         // [positions, half]
-@group(0) @binding(3) var<storage, read_write> q: array<f32>;       // [rows, queryWidth]
-@group(0) @binding(4) var<storage, read_write> keys: array<f32>;    // [capacity, keyWidth]
-@group(0) @binding(5) var<storage, read_write> values: array<f32>;  // [capacity, keyWidth]
+struct Params { queryQuads: u32, keyQuads: u32, half: u32, first: u32, stride: u32 }
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;        // [rows, queryQuads + 2 * keyQuads]
+@group(0) @binding(1) var<storage, read> cosines: array<vec4f>;  // [positions, half]
+@group(0) @binding(2) var<storage, read> sines: array<vec4f>;    // [positions, half]
+@group(0) @binding(3) var<storage, read_write> q: array<vec4f>;  // [rows, queryQuads]
 
+fn rotated(row: u32, quad: u32) -> vec4f {
+  let at = row * (params.queryQuads + 2u * params.keyQuads) + quad;
+  let c = quad % (2u * params.half);
+  let angle = (params.first + row) * params.half + c % params.half;
+  let turned = x[at] * cosines[angle];
+  if (c < params.half) { return turned - x[at + params.half] * sines[angle]; }
+  return turned + x[at - params.half] * sines[angle];
+}
+
+// A lane has SPAN quads of the queries, of the keys or of the values.
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let width = params.queryWidth + 2u * params.keyWidth;
-  let column = id.x;
-  if (column >= width) { return; }
-  let at = id.y * width + column;
-  let row = params.first + id.y;
-  if (column >= params.queryWidth + params.keyWidth) {
-    values[row * params.keyWidth + column - params.queryWidth - params.keyWidth] = x[at];
+  let row = id.y;
+  var quad = id.x * SPAN;
+  let queries = (params.queryQuads + SPAN - 1u) / SPAN * SPAN;
+  if (quad < queries) {
+    for (var i = 0u; i < SPAN; i++) {
+      if (quad + i < params.queryQuads) { q[row * params.queryQuads + quad + i] = rotated(row, quad + i); }
+    }
     return;
   }
-  let c = column % (2u * params.half);
-  let angle = row * params.half + c % params.half;
-  var value = x[at] * cosines[angle];
-  if (c < params.half) { value -= x[at + params.half] * sines[angle]; } else { value += x[at - params.half] * sines[angle]; }
-  if (column < params.queryWidth) { q[id.y * params.queryWidth + column] = value; }
-  else { keys[row * params.keyWidth + column - params.queryWidth] = value; }
+  quad -= queries;
+  let isValue = quad >= params.stride;
+  if (isValue) { quad -= params.stride; }
+  if (quad >= params.stride) { return; }
+  var quads: array<vec4f, SPAN>;
+  for (var i = 0u; i < SPAN; i++) {
+    if (quad + i >= params.keyQuads) { continue; }
+    let source = params.queryQuads + quad + i;
+    if (isValue) { quads[i] = x[row * (params.queryQuads + 2u * params.keyQuads) + params.keyQuads + source]; }
+    else { quads[i] = rotated(row, source); }
+  }
+  let at = (params.first + row) * params.stride + quad;
+  if (isValue) { storeValues(at, quads); } else { storeKeys(at, quads); }
 }
 `,
-  { LANES: 64 },
+  { LANES: 64, SPAN: 1 },
 );
 
 /**
  * Rotary position embedding in the half-split convention, and the way into the cache. x `[T, (H + 2K)·C]` holds queries,
- * keys and values side by side, tables `[positions, C/2]`; row i has position `first + i`. Result: rotated queries
- * `[T, H·C]`. In place: rows `first` to `first + T` of keys (rotated) and values, `[capacity, K·C]`. f32.
+ * keys and values side by side, tables `[positions, C/2]`; row i has position `first + i`; C is a multiple of 8. Result: rotated
+ * queries `[T, H·C]` f32. In place: rows `first` to `first + T` of keys (rotated) and values, `[capacity, K·C or padded]`, as
+ * f32, f16 or q8. `keyWidth` is K·C.
  */
-export function rope(x: Tensor, cosines: Tensor, sines: Tensor, keys: Tensor, values: Tensor, first: number): Tensor {
+export function rope(
+  x: Tensor,
+  cosines: Tensor,
+  sines: Tensor,
+  keys: Tensor,
+  values: Tensor,
+  first: number,
+  keyWidth = keys.size(1),
+): Tensor {
   const [rows, width] = [x.size(0), x.size(1)];
   const half = cosines.size(1);
-  const keyWidth = keys.size(1);
   const queryWidth = width - 2 * keyWidth;
+  if (half % 4 !== 0 || queryWidth % (2 * half) !== 0 || keyWidth % (2 * half) !== 0) {
+    throw new ShapeError({
+      where: `rope, tensor ${x.label}`,
+      expected: "heads of a multiple of 8 columns",
+      got: `heads of ${2 * half}, ${queryWidth} columns of queries and ${keyWidth} of keys`,
+      remedy: "check the configuration",
+    });
+  }
+  const type = cacheTypeOf(keys, "rope");
+  const kernel = ropeKernel.variant({ SPAN: SPAN[type] }, STORE_KEYS[type], STORE_VALUES[type]);
   const q = x.device.empty([rows, queryWidth], "f32", "queries");
-  x.device.run(ropeKernel, { x, cosines, sines, q, keys, values }, { rows, queryWidth, keyWidth, half, first }, [
-    Math.ceil(width / ropeKernel.constants.LANES),
-    rows,
-  ]);
+  const [queryQuads, stride] = [queryWidth / 4, keys.size(1) / 4];
+  const lanes = Math.ceil(queryQuads / SPAN[type]) + (2 * stride) / SPAN[type];
+  x.device.run(
+    kernel,
+    { x, cosines, sines, q, keys, values },
+    { queryQuads, keyQuads: keyWidth / 4, half: half / 4, first, stride },
+    [Math.ceil(lanes / kernel.constants.LANES), rows],
+  );
   return q;
 }

@@ -31,6 +31,6 @@ export class Rotary {
 
   /** Rotates queries and keys of x `[T, (H + 2K)·C]`; keys and values join the cache of `layer`. Result: queries `[T, H·C]`. */
   forward(x: Tensor, cache: KVCache, layer: number): Tensor {
-    return rope(x, this.cosines, this.sines, cache.keys[layer]!, cache.values[layer]!, cache.length);
+    return rope(x, this.cosines, this.sines, cache.keys[layer]!, cache.values[layer]!, cache.length, cache.width);
   }
 }

@@ -50,7 +50,7 @@ export class Session {
 
   constructor(readonly model: LlavaOneVision) {
     const { layers, keyValueHeads, headSize } = model.config.text;
-    this.#cache = new KVCache(model.device, layers, keyValueHeads * headSize);
+    this.#cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType);
   }
 
   /**

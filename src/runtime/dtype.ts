@@ -1,7 +1,10 @@
-/** What one element of a tensor is. 16-bit floats lie two to a `u32`, so no adapter needs `shader-f16` to hold them. */
-export type DType = "f32" | "u32" | "f16" | "bf16" | "u8";
+/**
+ * What one element of a tensor is. 16-bit floats lie two to a `u32`, so no adapter needs `shader-f16` to hold them. "q8" is a
+ * byte, and behind all bytes an f16 for each 32 of them.
+ */
+export type DType = "f32" | "u32" | "f16" | "bf16" | "u8" | "q8";
 
-const BYTES: Record<DType, number> = { f32: 4, u32: 4, f16: 2, bf16: 2, u8: 1 };
+const BYTES: Record<DType, number> = { f32: 4, u32: 4, f16: 2, bf16: 2, u8: 1, q8: 1 + 2 / 32 };
 
 export function bytesPerElement(dtype: DType): number {
   return BYTES[dtype];

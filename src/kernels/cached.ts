@@ -1,0 +1,107 @@
+import { ShapeError } from "../runtime/errors.js";
+import type { Tensor } from "../runtime/tensor.js";
+
+/**
+ * How a cache holds keys and values: rows of quads, `[capacity, stride]`, one after the other. A quad is a `vec4` of f32, two
+ * words of 16-bit pairs (no adapter needs `shader-f16`), or a word of bytes; behind the bytes of all rows stand the scales, an
+ * f16 for each 8 quads.
+ */
+export type CacheType = "f32" | "f16" | "q8";
+
+/** Elements of a row are padded to a multiple of this, so that the scales of two rows never share a word. */
+const ROW_STEP: Record<CacheType, number> = { f32: 4, f16: 4, q8: 64 };
+
+/** Elements that a row of `width` takes in a cache. */
+export function paddedRow(width: number, type: CacheType): number {
+  return Math.ceil(width / ROW_STEP[type]) * ROW_STEP[type];
+}
+
+/** How a tensor of keys or values is held. Throws ShapeError for a type that kernels do not read. */
+export function cacheTypeOf(tensor: Tensor, where: string): CacheType {
+  if (tensor.dtype in ROW_STEP) return tensor.dtype as CacheType;
+  throw new ShapeError({
+    where: `${where}, tensor ${tensor.label}`,
+    expected: `keys and values as ${Object.keys(ROW_STEP).join(", ")}`,
+    got: tensor.dtype,
+    remedy: "upload floats",
+  });
+}
+
+/** Quads that one lane writes at once. */
+export const SPAN: Record<CacheType, number> = { f32: 1, f16: 1, q8: 16 };
+
+/** The largest f16; beyond it a conversion may give anything. */
+const F16_MAX = "65504.0";
+
+/** WGSL that reads a quad of the binding `name`. */
+function loader(binding: number, name: string, read: string, type: CacheType): string {
+  const shape = `// [rows, stride] quads`;
+  switch (type) {
+    case "f32":
+      return `
+@group(0) @binding(${binding}) var<storage, read> ${name}: array<vec4f>;  ${shape}
+fn ${read}(i: u32) -> vec4f { return ${name}[i]; }`;
+    case "f16":
+      return `
+@group(0) @binding(${binding}) var<storage, read> ${name}: array<vec2u>;  ${shape}
+fn ${read}(i: u32) -> vec4f {
+  let w = ${name}[i];
+  return vec4f(unpack2x16float(w.x), unpack2x16float(w.y));
+}`;
+    case "q8":
+      return `
+@group(0) @binding(${binding}) var<storage, read> ${name}: array<u32>;  ${shape}, then a scale for each 8
+fn ${read}(i: u32) -> vec4f {
+  let scales = unpack2x16float(${name}[arrayLength(&${name}) / 17u * 16u + i / 16u]);
+  return unpack4x8snorm(${name}[i]) * select(scales.x, scales.y, (i & 8u) == 8u);
+}`;
+  }
+}
+
+/** WGSL that writes SPAN quads of the binding `name` from quad `at` on, a multiple of SPAN. */
+function storer(binding: number, name: string, write: string, type: CacheType): string {
+  switch (type) {
+    case "f32":
+      return `
+@group(0) @binding(${binding}) var<storage, read_write> ${name}: array<vec4f>;
+fn ${write}(at: u32, quads: array<vec4f, SPAN>) { ${name}[at] = quads[0]; }`;
+    case "f16":
+      return `
+@group(0) @binding(${binding}) var<storage, read_write> ${name}: array<vec2u>;
+fn ${write}(at: u32, quads: array<vec4f, SPAN>) {
+  let e = clamp(quads[0], vec4f(-${F16_MAX}), vec4f(${F16_MAX}));
+  ${name}[at] = vec2u(pack2x16float(e.xy), pack2x16float(e.zw));
+}`;
+    case "q8":
+      return `
+@group(0) @binding(${binding}) var<storage, read_write> ${name}: array<u32>;
+fn ${write}(at: u32, quads: array<vec4f, SPAN>) {
+  var e = quads;
+  var a = vec4f();
+  var b = vec4f();
+  for (var i = 0u; i < 8u; i++) {
+    a = max(a, abs(e[i]));
+    b = max(b, abs(e[i + 8u]));
+  }
+  let largest = min(vec2f(max(max(a.x, a.y), max(a.z, a.w)), max(max(b.x, b.y), max(b.z, b.w))), vec2f(${F16_MAX}));
+  let held = pack2x16float(largest);
+  ${name}[arrayLength(&${name}) / 17u * 16u + at / 16u] = held;
+  let by = 1.0 / max(unpack2x16float(held), vec2f(1e-30));
+  for (var i = 0u; i < 16u; i++) { ${name}[at + i] = pack4x8snorm(e[i] * select(by.x, by.y, i > 7u)); }
+}`;
+  }
+}
+
+const forEachType = (make: (type: CacheType) => string): Record<CacheType, string> => ({
+  f32: make("f32"),
+  f16: make("f16"),
+  q8: make("q8"),
+});
+
+/** `keyAt(i)` and `valueAt(i)` of the attention kernels: quad i of bindings 1 and 2. */
+export const LOAD_KEYS = forEachType((type) => loader(1, "k", "keyAt", type));
+export const LOAD_VALUES = forEachType((type) => loader(2, "v", "valueAt", type));
+
+/** `storeKeys(at, quads)` and `storeValues(at, quads)` of `rope`: bindings 4 and 5. */
+export const STORE_KEYS = forEachType((type) => storer(4, "keys", "storeKeys", type));
+export const STORE_VALUES = forEachType((type) => storer(5, "values", "storeValues", type));
