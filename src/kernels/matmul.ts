@@ -3,6 +3,7 @@ import { ShapeError } from "../runtime/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { type Epilogue, epilogueHeader, epilogueTensors } from "./epilogue.js";
+import { matmulBlockKernel } from "./matmul-block.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matmulBroadcast4Kernel } from "./matmul-broadcast4.js";
 import { matvecKernel } from "./matvec.js";
@@ -142,6 +143,11 @@ interface Choice {
 /** The algorithm for a number of rows and a type of weights on an adapter. */
 function choose(rows: number, type: WeightType, facts: AdapterFacts, { norm, swiglu: gated }: Epilogue): Choice {
   const lanes = facts.broadcastLanes;
+  if (!lanes && facts.onCPU && rows > 1) {
+    const kernel = matmulBlockKernel.variant({ SWIGLU: gated ? 1 : 0 });
+    const fuses = { norm: false, swiglu: true, epsilon: false };
+    return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: PANEL, fuses };
+  }
   if (!lanes) {
     const fuses = { norm: false, swiglu: false, epsilon: false };
     if (rows === 1) return { kernel: matvecKernel, rowsAGroup: 1, columnsAGroup: PANEL, fuses };

@@ -1,0 +1,74 @@
+import { Kernel } from "../runtime/kernel.js";
+import { PUT_COLUMNS } from "./epilogue.js";
+import { GROUP, PANEL } from "./packed.js";
+
+/**
+ * The matrix product for adapters on the CPU without subgroups; called by `matmul`.
+ *
+ * As `matmulBroadcast`, but each lane loads the rows' elements itself: four columns, eight apart, of eight rows. There a load
+ * costs as much as ten multiply-adds, and the block needs three of them for eight.
+ */
+export const matmulBlockKernel = new Kernel(
+  "matmulBlock",
+  `
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
+
+fn add(s: vec4f, v: vec4f, w: mat4x4f) -> vec4f {
+  return s + v.x * w[0] + v.y * w[1] + v.z * w[2] + v.w * w[3];
+}
+
+${PUT_COLUMNS}
+
+// A workgroup has a panel.
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y * ROWS;
+  let width = params.quads;
+  let start = group.x * params.groups;
+  let last = params.rows - 1u;
+  let x0 = row * width;
+  let x1 = min(row + 1u, last) * width;
+  let x2 = min(row + 2u, last) * width;
+  let x3 = min(row + 3u, last) * width;
+  let x4 = min(row + 4u, last) * width;
+  let x5 = min(row + 5u, last) * width;
+  let x6 = min(row + 6u, last) * width;
+  let x7 = min(row + 7u, last) * width;
+  var s0 = vec4f(); var s1 = vec4f(); var s2 = vec4f(); var s3 = vec4f();
+  var s4 = vec4f(); var s5 = vec4f(); var s6 = vec4f(); var s7 = vec4f();
+  var c0 = vec2f(); var c1 = vec2f(); var c2 = vec2f(); var c3 = vec2f();
+  for (var k = 0u; k < width; k++) {
+    let block = start + k / GROUP;
+    let quad = k % GROUP;
+    if (quad == 0u) {
+      c0 = scaleOf(block, lane);
+      c1 = scaleOf(block, lane + 8u);
+      c2 = scaleOf(block, lane + 16u);
+      c3 = scaleOf(block, lane + 24u);
+    }
+    let w = transpose(mat4x4f(
+      load(block, quad, lane, c0), load(block, quad, lane + 8u, c1), load(block, quad, lane + 16u, c2), load(block, quad, lane + 24u, c3)));
+    s0 = add(s0, x[x0 + k], w);
+    s1 = add(s1, x[x1 + k], w);
+    s2 = add(s2, x[x2 + k], w);
+    s3 = add(s3, x[x3 + k], w);
+    s4 = add(s4, x[x4 + k], w);
+    s5 = add(s5, x[x5 + k], w);
+    s6 = add(s6, x[x6 + k], w);
+    s7 = add(s7, x[x7 + k], w);
+  }
+  let unit = group.x * 8u + lane;
+  put(s0, row, unit);
+  put(s1, row + 1u, unit);
+  put(s2, row + 2u, unit);
+  put(s3, row + 3u, unit);
+  put(s4, row + 4u, unit);
+  put(s5, row + 5u, unit);
+  put(s6, row + 6u, unit);
+  put(s7, row + 7u, unit);
+}
+`,
+  { PANEL, GROUP, ROWS: 8, SWIGLU: 0 },
+);
