@@ -3,7 +3,7 @@ import { ShapeError } from "../runtime/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { attentionBroadcastKernel } from "./attention-broadcast.js";
-import { attentionStepKernel } from "./attention-step.js";
+import { attentionStep, attentionStepKernel } from "./attention-step.js";
 import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./cached.js";
 
 /** Where the heads of an operand lie: columns `first + head·headSize` of rows of the tensor's width. */
@@ -24,7 +24,13 @@ export interface AttentionShape {
   readonly headSize: number;
   /** Position of query 0 among the keys; key j is seen by query i if `j <= firstPosition + i`. */
   readonly causalFrom?: number | undefined;
+  /** For one query: shares of the keys that are worked on at once, at most; the adapter decides if not given. */
+  readonly shares?: number | undefined;
 }
+
+/** Keys of a share where the adapter decides, and how many shares at most. */
+const SHARE_KEYS = 256;
+const MOST_SHARES = 32;
 
 const PARAMS = `
 struct Params {
@@ -122,36 +128,34 @@ export function attention(
     });
   }
   const y = device.empty([batches * queries, heads * headSize], "f32", label);
-  const { kernel, grid } = choose(shape, device.facts);
   const loaders = [LOAD_KEYS[cacheTypeOf(k.tensor, label)], LOAD_VALUES[cacheTypeOf(v.tensor, label)]];
-  device.run(
-    kernel.variant({}, ...loaders),
-    { q: q.tensor, k: k.tensor, v: v.tensor, y },
-    {
-      queries,
-      keys,
-      group: heads / shape.keyValueHeads,
-      causal: shape.causalFrom === undefined ? 0 : 1,
-      firstPosition: shape.causalFrom ?? 0,
-      qStride: q.tensor.size(-1) / 4,
-      qFirst: q.first / 4,
-      kStride: k.tensor.size(-1) / 4,
-      kFirst: k.first / 4,
-      vStride: v.tensor.size(-1) / 4,
-      vFirst: v.first / 4,
-      yStride: (heads * headSize) / 4,
-      scale: headSize ** -0.5,
-    },
-    grid,
-  );
+  const tensors = { q: q.tensor, k: k.tensor, v: v.tensor, y };
+  const parameters = {
+    queries,
+    keys,
+    group: heads / shape.keyValueHeads,
+    causal: shape.causalFrom === undefined ? 0 : 1,
+    firstPosition: shape.causalFrom ?? 0,
+    qStride: q.tensor.size(-1) / 4,
+    qFirst: q.first / 4,
+    kStride: k.tensor.size(-1) / 4,
+    kFirst: k.first / 4,
+    vStride: v.tensor.size(-1) / 4,
+    vFirst: v.first / 4,
+    yStride: (heads * headSize) / 4,
+    scale: headSize ** -0.5,
+  };
+  const chosen = choose(shape, device.facts);
+  if ("shares" in chosen) attentionStep(tensors, parameters, loaders, quads, chosen.shares);
+  else device.run(chosen.kernel.variant({}, ...loaders), tensors, parameters, chosen.grid);
   return y;
 }
 
-/** The algorithm for a shape on an adapter, and its grid. */
+/** The algorithm for a shape on an adapter: a kernel and its grid, or `attentionStep` in a number of shares. */
 function choose(
   shape: AttentionShape,
   facts: AdapterFacts,
-): { kernel: Kernel; grid: readonly [number, number, number] } {
+): { kernel: Kernel; grid: readonly [number, number, number] } | { shares: number } {
   const { batches, queries, heads, keyValueHeads } = shape;
   const QUADS = shape.headSize / 4;
   if (facts.broadcastLanes) {
@@ -160,7 +164,9 @@ function choose(
     return { kernel, grid: [Math.ceil(rows / kernel.constants.ROWS), keyValueHeads, batches] };
   }
   if (queries === 1 && batches === 1 && QUADS <= attentionStepKernel.constants.LANES) {
-    return { kernel: attentionStepKernel.variant({ QUADS }), grid: [1, heads, 1] };
+    // A head is a workgroup, which leaves most of a GPU idle; the few workers of a CPU have enough with the heads.
+    const fitting = facts.onCPU ? 1 : Math.min(MOST_SHARES, Math.ceil(shape.keys / SHARE_KEYS));
+    return { shares: shape.shares ?? fitting };
   }
   const { LANES } = attentionKernel.constants;
   return { kernel: attentionKernel.variant({ QUADS }), grid: [Math.ceil(queries / LANES), heads, batches] };

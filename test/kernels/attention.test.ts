@@ -22,7 +22,7 @@ describe.each(FEATURES)("features: %s", (features) => {
       ];
       return attention({ tensor: qt, first: 0 }, { tensor: kt, first: 0 }, { tensor: vt, first: 0 }, shape, "y");
     });
-    const { causalFrom, ...sizes } = shape;
+    const { causalFrom, shares: _, ...sizes } = shape;
     expectClose(
       y,
       reference(q, k, v, { ...sizes, ...(causalFrom !== undefined && { causalFrom }) }),
@@ -67,6 +67,45 @@ describe.each(FEATURES)("features: %s", (features) => {
       check({ batches: 1, queries: 40, keys: 40, heads: 2, keyValueHeads: 1, headSize: 64, causalFrom: 0 }, 12));
     it("stays finite on large scores for one query", () =>
       check({ batches: 1, queries: 1, keys: 40, heads: 2, keyValueHeads: 1, headSize: 64, causalFrom: 39 }, 12));
+  });
+
+  // Broadcasting adapters have enough to do with the heads; there the number of shares changes nothing.
+  describe("one query, keys in shares", () => {
+    for (const [keys, shares] of [
+      [1, 8],
+      [32, 8],
+      [33, 2],
+      [257, 8],
+      [1021, 3],
+      [2048, 16],
+      [8192, 32],
+      [8191, 32],
+    ] as const) {
+      it(`${keys} keys in ${shares}`, () =>
+        check({
+          batches: 1,
+          queries: 1,
+          keys,
+          heads: 14,
+          keyValueHeads: 2,
+          headSize: 64,
+          causalFrom: keys - 1,
+          shares,
+        }));
+    }
+    it("head size 128, of which fewer are seen than there are", () =>
+      check({
+        batches: 1,
+        queries: 1,
+        keys: 300,
+        heads: 4,
+        keyValueHeads: 2,
+        headSize: 128,
+        causalFrom: 70,
+        shares: 9,
+      }));
+    it("large scores", () =>
+      check({ batches: 1, queries: 1, keys: 200, heads: 2, keyValueHeads: 1, headSize: 64, shares: 4 }, 12));
   });
 
   describe("heads inside a fused tensor", () => {
