@@ -15,6 +15,11 @@ const FLIGHTS = 2;
 export class Pace {
   steps = 1;
 
+  /** At the beginning of an answer few steps go together: it may be a word. */
+  start(): void {
+    this.steps = Math.min(this.steps, 2);
+  }
+
   /** `steps` took `milliseconds`. */
   learn(steps: number, milliseconds: number): void {
     const fitting = Math.floor((TARGET_MS * steps) / Math.max(milliseconds, 1e-3));
@@ -69,6 +74,7 @@ export async function* decode(
 
   try {
     check();
+    pace.start();
     begin(1, (at) => sampler.choose(logits, chosen++, at));
     logits.dispose();
     let arrivedAt: number | undefined;

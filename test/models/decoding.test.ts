@@ -30,6 +30,7 @@ class Steady extends Pace {
   constructor(override readonly steps: number) {
     super();
   }
+  override start(): void {}
   override learn(): void {}
 }
 
@@ -131,4 +132,7 @@ test("the pace grows by doubling while steps are quick, and falls at once when t
     steps.push(pace.steps);
   }
   expect(steps).toEqual([2, 4, 8, 16, 16, 16, 4, 1, 2]);
+  pace.learn(2, 1);
+  pace.start();
+  expect(pace.steps).toBe(2);
 });
