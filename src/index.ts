@@ -6,6 +6,7 @@ export type { VideoInput } from "./io/video.js";
 export type { HoldType, LoadProgress } from "./io/weights.js";
 export { argmax } from "./kernels/argmax.js";
 export { type AttentionShape, attention, type HeadColumns } from "./kernels/attention.js";
+export type { CacheType } from "./kernels/cached.js";
 export type { Activation, Epilogue } from "./kernels/epilogue.js";
 export { matmul } from "./kernels/matmul.js";
 export { layerNorm, rmsNorm } from "./kernels/norm.js";
@@ -34,7 +35,7 @@ export { type GenerateOptions, Session } from "./models/session.js";
 export type { Tap } from "./models/taps.js";
 export type { AdapterFacts, OpenOptions } from "./runtime/adapter.js";
 export { Arena } from "./runtime/arena.js";
-export { Device } from "./runtime/device.js";
+export { type Counters, Device } from "./runtime/device.js";
 export type { DType } from "./runtime/dtype.js";
 export {
   AbortedError,

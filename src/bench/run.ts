@@ -11,6 +11,8 @@ export interface Measurement {
   /** The kernels that did the work, most expensive first where the adapter has timestamps. */
   readonly algorithm: string;
   readonly runs: number;
+  /** Of one run. */
+  readonly dispatches: number;
   readonly medianMs: number;
   readonly minimumMs: number;
   readonly gflops: number;
@@ -64,7 +66,9 @@ export async function measure(
     device.profile.start();
     await once();
     const algorithm = kernelsOf(await device.profile.stop());
+    const before = device.counters.dispatches;
     await once();
+    const dispatches = device.counters.dispatches - before;
     const times: number[] = [];
     const budget = (options.seconds ?? 2) * 1000;
     for (let spent = 0; times.length < LEAST_RUNS || (spent < budget && times.length < 200); ) {
@@ -83,6 +87,7 @@ export async function measure(
       dtype,
       algorithm,
       runs: times.length,
+      dispatches,
       medianMs,
       minimumMs: times[0]!,
       gflops,

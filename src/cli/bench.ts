@@ -59,7 +59,7 @@ export async function bench(args: string[]): Promise<void> {
       out.write(`adapter  ${device.facts.name}\n`);
       out.write(`peak     ${peak.gflops.toFixed(1)} GFLOP/s, ${peak.gigabytesPerSecond.toFixed(1)} GB/s\n\n`);
       out.write(
-        `${line(["name", "shape", "dtype", "median ms", "min ms", "GFLOP/s", "GB/s", "share", "error", "kernels"])}\n`,
+        `${line(["name", "shape", "dtype", "median ms", "min ms", "GFLOP/s", "GB/s", "share", "disp.", "error", "kernels"])}\n`,
       );
     }
     for (const workload of workloads) {
@@ -98,12 +98,13 @@ function row(m: Measurement): string {
     m.gflops.toFixed(1),
     m.gigabytesPerSecond.toFixed(2),
     `${(100 * m.share).toFixed(0)} %`,
+    String(m.dispatches),
     m.relativeError.toExponential(1),
     m.algorithm,
   ]);
 }
 
-const WIDTHS = [-23, -26, -5, 10, 10, 9, 7, 6, 9] as const;
+const WIDTHS = [-23, -26, -5, 10, 10, 9, 7, 6, 6, 9] as const;
 
 function line(cells: readonly string[]): string {
   return cells
