@@ -21,6 +21,8 @@ export class KVCache {
     /** K·C */
     readonly width: number,
     readonly type: CacheType = "f32",
+    /** Positions that will be asked for at most. */
+    readonly most = Number.POSITIVE_INFINITY,
   ) {
     this.#arena = device.arena("cache");
   }
@@ -35,7 +37,7 @@ export class KVCache {
     const needed = Math.ceil(positions / STEP) * STEP;
     const generous = Math.ceil((this.capacity * 1.5) / STEP) * STEP;
     const fitting = Math.floor(this.device.facts.maxBindingBytes / (row * 4));
-    const capacity = Math.max(needed, Math.min(generous, fitting));
+    const capacity = Math.max(needed, Math.min(generous, fitting, Math.ceil(this.most / STEP) * STEP));
     // One tensor after the other: a fault on the way leaves some with more room than the cache makes use of.
     for (let layer = 0; layer < this.layers; layer++) {
       for (const [name, tensors] of [

@@ -49,8 +49,8 @@ export class Session {
   #disposed = false;
 
   constructor(readonly model: LlavaOneVision) {
-    const { layers, keyValueHeads, headSize } = model.config.text;
-    this.#cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType);
+    const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
+    this.#cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
   }
 
   /**
@@ -138,7 +138,7 @@ export class Session {
         text += piece;
         if (piece !== "" || token !== undefined) emit({ text: piece, ...(token !== undefined && { token }) });
       };
-      const choices = decode(model, this.#cache, logits, owner, {
+      const choices = decode(model.network, this.#cache, logits, owner, {
         repetitionPenalty: options.repetitionPenalty ?? 1,
         minNewTokens: options.minNewTokens ?? 0,
         endTokens: config.endTokens,

@@ -5,6 +5,7 @@ import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { ChatMessage } from "../../src/models/llava-onevision/processor.js";
 import { PromptPass } from "../../src/models/prompt-pass.js";
 import { Device } from "../../src/runtime/device.js";
+import { KernelError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 
 // Steps that are recorded ahead: the same tokens however many go together, few reads, few dispatches.
@@ -98,6 +99,30 @@ test("who stops early has fed at most two reads' worth more", async () => {
   }
 });
 
+test("logits of which none is a number are a fault, found in what was recorded ahead too", async () => {
+  const { text } = model.config;
+  const owner = device.arena("test");
+  const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize);
+  cache.reserve(1);
+  const logits = owner.run(() =>
+    device.upload(new Float32Array(text.vocabulary).fill(Number.NaN), [1, text.vocabulary], "logits"),
+  );
+  const choices = decode(model, cache, logits, owner, {
+    repetitionPenalty: 1.5,
+    minNewTokens: 0,
+    endTokens: model.config.endTokens,
+    allowed: model.processor.tokenizer.size,
+    maxNewTokens: 20,
+    pace: new Steady(3),
+    check: () => model.check(),
+  });
+  await expect(choices.next()).rejects.toThrow(KernelError);
+  owner.dispose();
+  cache.dispose();
+  // The device works on.
+  expect((await run(3, 5)).tokens).toHaveLength(5);
+});
+
 test("an answer takes no more reads than tokens, and reads no logits", async () => {
   const session = model.createSession();
   const before = device.counters.readbacks;
@@ -112,7 +137,7 @@ test("a decoder layer over one row is six dispatches on the broadcast path", () 
   const { text } = model.config;
   const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize);
   cache.reserve(40);
-  const layer = model.language.layers[0]!;
+  const layer = model.network.language.layers[0]!;
   for (const cached of [0, 1, 39]) {
     cache.length = cached;
     const before = device.counters.dispatches;
