@@ -2,11 +2,12 @@ import { platform } from "#platform";
 import { type AdapterFacts, factsOf, type OpenOptions, openAdapter } from "./adapter.js";
 import { Arena } from "./arena.js";
 import { BindGroups } from "./bind-groups.js";
+import { bindTensors } from "./bound-tensors.js";
 import { type DType, sizeInBytes } from "./dtype.js";
 import { DeviceLostError, DisposedError, LimitError, type OcellusError, ShapeError } from "./errors.js";
 import { faultOf, lossOf } from "./gpu-fault.js";
 import type { Kernel } from "./kernel.js";
-import { misbound, ParameterSlots } from "./parameter-slots.js";
+import { ParameterSlots } from "./parameter-slots.js";
 import { Pipelines } from "./pipelines.js";
 import { Pool } from "./pool.js";
 import { Profile } from "./profile.js";
@@ -47,6 +48,7 @@ export class Device {
   readonly #groups: BindGroups;
   /** The tensors of the dispatch that is being recorded. */
   readonly #bound: Tensor[] = [];
+  #rehearsing = false;
   #fault: OcellusError | undefined;
   #disposed = false;
 
@@ -147,7 +149,7 @@ export class Device {
         remedy: "split it by rows",
       });
     }
-    const block = this.pool.acquire(sizeBytes, label);
+    const block = this.#rehearsing ? this.pool.imagined() : this.pool.acquire(sizeBytes, label);
     block.owner = this.#current;
     this.#current.blocks.add(block);
     return new Tensor(this, shape, dtype, label, block);
@@ -173,6 +175,7 @@ export class Device {
   /** Overwrites a tensor's bytes from `offsetBytes` on (a multiple of 4). */
   write(tensor: Tensor, data: ArrayBufferView, offsetBytes = 0): void {
     this.check();
+    if (this.#rehearsing) return;
     // A queue write overtakes commands that are recorded and not submitted.
     if (tensor.block.lastBatch === this.#batch) this.flush();
     const whole = data.byteLength & ~3;
@@ -207,6 +210,10 @@ export class Device {
     workgroups: readonly [number, number?, number?],
   ): void {
     this.check();
+    if (this.#rehearsing) {
+      this.#pipelines.prepare(kernel);
+      return;
+    }
     const pipeline = this.#pipelines.of(kernel);
     const [x, y = 1, z = 1] = workgroups;
     if (x > 65535 || y > 65535 || z > 65535) {
@@ -219,7 +226,7 @@ export class Device {
     }
     if (x === 0 || y === 0 || z === 0) return;
     if (this.#slots.full) this.flush();
-    const group = this.#groups.of(kernel, pipeline, this.#bind(kernel, tensors));
+    const group = this.#groups.of(kernel, pipeline, bindTensors(kernel, tensors, this.#batch, this.#bound));
     const offset = this.#slots.take(kernel, parameters);
     const pass = this.#openPass(kernel.name);
     pass.setPipeline(pipeline.pipeline);
@@ -241,6 +248,7 @@ export class Device {
     this.check();
     source.check("copy");
     target.check("copy");
+    if (this.#rehearsing) return;
     this.#closePass();
     source.block.lastBatch = this.#batch;
     target.block.lastBatch = this.#batch;
@@ -251,6 +259,27 @@ export class Device {
       targetOffsetBytes,
       lengthBytes,
     );
+  }
+
+  /**
+   * Runs `work` for its kernels alone: they are compiled side by side; await `prepared` before they are needed. Nothing is
+   * allocated, written or run, so sizes may be real ones. Synchronous; what `work` makes must not outlive it.
+   */
+  rehearse(work: () => void): void {
+    const { tap } = this;
+    this.tap = undefined;
+    this.#rehearsing = true;
+    try {
+      this.scope(work);
+    } finally {
+      this.#rehearsing = false;
+      this.tap = tap;
+    }
+  }
+
+  /** Waits for the kernels of rehearsals, and throws KernelError for one that does not compile. */
+  async prepared(): Promise<void> {
+    await this.settled(this.#pipelines.prepared());
   }
 
   /** Submits what is recorded. */
@@ -344,26 +373,6 @@ export class Device {
   }
 
   // ---- inside ----
-
-  /** The tensors in the order of the kernel's bindings. */
-  #bind(kernel: Kernel, tensors: Readonly<Record<string, Tensor>>): readonly Tensor[] {
-    const { bindings } = kernel;
-    const bound = this.#bound;
-    bound.length = bindings.length;
-    for (let i = 0; i < bindings.length; i++) {
-      const { name } = bindings[i]!;
-      const tensor = tensors[name];
-      if (!tensor) throw misbound(kernel, `a tensor for binding \`${name}\``, "none");
-      if (tensor.block.owner === undefined) tensor.check(`kernel ${kernel.name}, binding ${name}`);
-      tensor.block.lastBatch = this.#batch;
-      bound[i] = tensor;
-    }
-    let given = 0;
-    for (const _ in tensors) given++;
-    if (given === bindings.length) return bound;
-    const names = bindings.map((binding) => binding.name).join(", ");
-    throw misbound(kernel, `the bindings ${names}`, Object.keys(tensors).join(", "));
-  }
 
   #encoderNow(): GPUCommandEncoder {
     this.#encoder ??= this.gpu.createCommandEncoder();

@@ -11,9 +11,14 @@ export interface Pipeline {
   readonly layout: GPUBindGroupLayout;
 }
 
-/** Compiled kernels by their text. A kernel that does not compile is reported once, with its numbered lines. */
+/**
+ * Compiled kernels by their text. A kernel that does not compile is reported once, with its numbered lines. `of` compiles on
+ * first use, and the adapter waits for it; `prepare` compiles several side by side, before they are used.
+ */
 export class Pipelines {
   readonly #made = new Map<string, Pipeline>();
+  /** By text: those that are being compiled ahead. */
+  readonly #coming = new Map<string, Promise<void>>();
   readonly #checks = new Set<Promise<void>>();
   #count = 0;
 
@@ -24,6 +29,7 @@ export class Pipelines {
     readonly report: (fault: OcellusError) => void,
   ) {}
 
+  /** The pipeline of a kernel. One that is being compiled ahead is compiled again: await `prepared` before. */
   of(kernel: Kernel): Pipeline {
     let made = this.#made.get(kernel.text);
     if (!made) {
@@ -31,6 +37,41 @@ export class Pipelines {
       this.#made.set(kernel.text, made);
     }
     return made;
+  }
+
+  /** Begins to compile a kernel unless it is or was. */
+  prepare(kernel: Kernel): void {
+    const { text } = kernel;
+    if (this.#made.has(text) || this.#coming.has(text)) return;
+    const { gpu } = this;
+    gpu.pushErrorScope("validation");
+    const { module, layout, descriptor } = this.#describe(kernel);
+    const id = this.#count++;
+    const made = gpu.createComputePipelineAsync(descriptor);
+    const checked = gpu.popErrorScope();
+    const coming = (async () => {
+      try {
+        // Both are waited for: which of them tells of a fault depends on where it is.
+        const [pipeline, error] = await Promise.allSettled([made, checked]);
+        const fault = error.status === "fulfilled" ? error.value : null;
+        if (pipeline.status === "fulfilled" && !fault) {
+          if (!this.#made.has(text)) this.#made.set(text, { id, pipeline: pipeline.value, layout });
+          return;
+        }
+        // A lost device rejects both; the loss itself is reported by the device.
+        if (error.status === "rejected") return;
+        const reason = fault?.message ?? (pipeline.status === "rejected" ? messageOf(pipeline.reason) : "");
+        this.report(await faultIn(kernel, module, reason));
+      } finally {
+        this.#coming.delete(text);
+      }
+    })();
+    this.#coming.set(text, coming);
+  }
+
+  /** Waits until everything begun by `prepare` is compiled or reported. */
+  async prepared(): Promise<void> {
+    await Promise.all(this.#coming.values());
   }
 
   /** Waits until every kernel made so far is known to be good or reported. */
@@ -41,6 +82,25 @@ export class Pipelines {
   #make(kernel: Kernel): Pipeline {
     const { gpu } = this;
     gpu.pushErrorScope("validation");
+    const { module, layout, descriptor } = this.#describe(kernel);
+    const pipeline = gpu.createComputePipeline(descriptor);
+    const check = gpu.popErrorScope().then(async (error) => {
+      if (!error) return;
+      this.#made.delete(kernel.text);
+      this.report(await faultIn(kernel, module, error.message));
+    });
+    this.#checks.add(check);
+    // A lost device rejects the scope; the loss itself is reported by the device.
+    check.catch(() => {}).finally(() => this.#checks.delete(check));
+    return { id: this.#count++, pipeline, layout };
+  }
+
+  #describe(kernel: Kernel): {
+    module: GPUShaderModule;
+    layout: GPUBindGroupLayout;
+    descriptor: GPUComputePipelineDescriptor;
+  } {
+    const { gpu } = this;
     const module = gpu.createShaderModule({ label: kernel.name, code: kernel.text });
     const layout = gpu.createBindGroupLayout({
       label: kernel.name,
@@ -50,30 +110,27 @@ export class Pipelines {
         buffer: { type: writable ? ("storage" as const) : ("read-only-storage" as const) },
       })),
     });
-    const pipeline = gpu.createComputePipeline({
+    const bindGroupLayouts = kernel.parameters.length > 0 ? [layout, this.parameterLayout] : [layout];
+    const descriptor = {
       label: kernel.name,
-      layout: gpu.createPipelineLayout({
-        bindGroupLayouts: kernel.parameters.length > 0 ? [layout, this.parameterLayout] : [layout],
-      }),
+      layout: gpu.createPipelineLayout({ bindGroupLayouts }),
       compute: { module },
-    });
-    const check = gpu.popErrorScope().then(async (error) => {
-      if (!error) return;
-      const { messages } = await module.getCompilationInfo();
-      const said = messages.map((m) => `line ${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`).join("\n");
-      this.#made.delete(kernel.text);
-      this.report(
-        new KernelError({
-          where: `kernel ${kernel.name}`,
-          expected: "WGSL that compiles on this adapter",
-          got: `${said || error.message}\n${numberedLines(kernel.text)}\n`,
-          remedy: "mend the line named first",
-        }),
-      );
-    });
-    this.#checks.add(check);
-    // A lost device rejects the scope; the loss itself is reported by the device.
-    check.catch(() => {}).finally(() => this.#checks.delete(check));
-    return { id: this.#count++, pipeline, layout };
+    };
+    return { module, layout, descriptor };
   }
+}
+
+async function faultIn(kernel: Kernel, module: GPUShaderModule, reason: string): Promise<KernelError> {
+  const { messages } = await module.getCompilationInfo();
+  const said = messages.map((m) => `line ${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`).join("\n");
+  return new KernelError({
+    where: `kernel ${kernel.name}`,
+    expected: "WGSL that compiles on this adapter",
+    got: `${said || reason}\n${numberedLines(kernel.text)}\n`,
+    remedy: "mend the line named first",
+  });
+}
+
+function messageOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
 }

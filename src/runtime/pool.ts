@@ -25,6 +25,7 @@ export class Pool {
   #free: Block[] = [];
   #freeBytes = 0;
   #made = 0;
+  #stand: GPUBuffer | undefined;
   /** Bytes of blocks that have an owner. */
   liveBytes = 0;
   liveBlocks = 0;
@@ -76,7 +77,14 @@ export class Pool {
     return block;
   }
 
+  /** A block without memory, for rehearsals; only its owner counts. */
+  imagined(): Block {
+    this.#stand ??= this.gpu.createBuffer({ size: 4, usage: GPU_STORAGE, label: "imagined" });
+    return { id: -1, buffer: this.#stand, sizeBytes: 0, lastBatch: -1, owner: undefined };
+  }
+
   release(block: Block): void {
+    if (block.sizeBytes === 0) return;
     this.liveBytes -= block.sizeBytes;
     this.liveBlocks--;
     this.#free.push(block);
