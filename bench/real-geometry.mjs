@@ -74,7 +74,7 @@ async function run(folder) {
   let logits = await pass.prefill(0, cache);
   const values = await logits.read();
   print("prefill", `${lap()} s for ${prompt.inputIds.length} rows`);
-  logits = owner.run(() => model.next(Uint32Array.of(198), cache.length, [], cache));
+  logits = owner.run(() => model.network.next(Uint32Array.of(198), cache.length, [], cache));
   await logits.read();
   print("next token", `${lap()} s`);
   print("peak memory", `${mega(process.resourceUsage().maxRSS * 1024)} in all`);

@@ -22,7 +22,8 @@ export {
   type AnswerUsage,
 } from "./models/answer.js";
 export type { LlavaOneVisionConfig, TextConfig, VisionConfig } from "./models/llava-onevision/config.js";
-export { type DtypeByPart, LlavaOneVision, type LoadOptions } from "./models/llava-onevision/model.js";
+export { LlavaOneVision, type LoadOptions } from "./models/llava-onevision/model.js";
+export type { DtypeByPart } from "./models/llava-onevision/network.js";
 export type {
   ChatMessage,
   ImageContent,

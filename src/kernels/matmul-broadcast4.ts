@@ -3,7 +3,7 @@ import { PUT_COLUMNS } from "./epilogue.js";
 import { GROUP, PANEL } from "./packed.js";
 
 const LANES = 4;
-const ROWS = 32;
+const ROWS = 24;
 
 /** A line for each row, as the body is too long to be written out: `line(row, lane that loads it, which of its loads)`. */
 const rows = (line: (row: number, lane: number, load: number) => string): string =>
@@ -15,7 +15,7 @@ const loads = (line: (load: number) => string): string =>
  * The matrix product for adapters whose subgroups have four lanes and run on the CPU; called by `matmul`.
  *
  * As `matmulBroadcast`, with more in registers: a load costs as much as twenty multiply-adds there, so a lane owns eight
- * columns of thirty-two rows. The subgroup is one quad, whose broadcast is the cheaper one.
+ * columns of twenty-four rows. The subgroup is one quad, whose broadcast is the cheaper one.
  */
 export const matmulBroadcast4Kernel = new Kernel(
   "matmulBroadcast4",

@@ -2,7 +2,7 @@ import type { KVCache } from "../layers/kv-cache.js";
 import type { Arena } from "../runtime/arena.js";
 import { Readback } from "../runtime/readback.js";
 import type { Tensor } from "../runtime/tensor.js";
-import type { LlavaOneVision } from "./llava-onevision/model.js";
+import type { Network } from "./llava-onevision/network.js";
 import { Sampler, type SamplerOptions } from "./sampler.js";
 
 /** What the steps of one read should take: short enough that text flows and an abort is prompt. */
@@ -49,13 +49,13 @@ export interface DecodingOptions extends SamplerOptions {
  * tokens seen: truncate it.
  */
 export async function* decode(
-  model: LlavaOneVision,
+  network: Network,
   cache: KVCache,
   logits: Tensor,
   owner: Arena,
   options: DecodingOptions,
 ): AsyncGenerator<number, void, undefined> {
-  const { device } = model;
+  const { device } = network;
   const { maxNewTokens, pace, check } = options;
   const sampler = owner.run(() => new Sampler(device, options, MOST_STEPS));
   const readbacks = Array.from({ length: FLIGHTS }, () => new Readback(device, MOST_STEPS * 4, "tokens"));
@@ -83,7 +83,7 @@ export async function* decode(
         check();
         const steps = Math.min(pace.steps, maxNewTokens - chosen);
         cache.reserve(cache.length + steps);
-        begin(steps, (at) => device.scope(() => sampler.choose(model.step(sampler.token, cache), chosen++, at)));
+        begin(steps, (at) => device.scope(() => sampler.choose(network.step(sampler.token, cache), chosen++, at)));
       }
       const { steps, begunAt, readback } = flights[0]!;
       const tokens = new Uint32Array(await readback.bytes());

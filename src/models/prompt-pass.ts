@@ -58,18 +58,18 @@ export class PromptPass {
     const tileBytes = segment.tiles.length / segment.tileCount;
     const patches = model.config.vision.cells ** 2;
     const features: RowPiece[] = [];
-    for (let first = 0; first < segment.tileCount; first += model.tilesPerBatch) {
+    for (let first = 0; first < segment.tileCount; first += model.network.tilesPerBatch) {
       throwIfAborted(this.options.signal, "vision");
-      const count = Math.min(model.tilesPerBatch, segment.tileCount - first);
+      const count = Math.min(model.network.tilesPerBatch, segment.tileCount - first);
       const tiles = segment.tiles.subarray(first * tileBytes, (first + count) * tileBytes);
       this.options.taps?.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(tiles)));
-      const tensor = owner.run(() => this.#tapped(() => model.project(tiles, count)));
+      const tensor = owner.run(() => this.#tapped(() => model.network.project(tiles, count)));
       features.push({ first: first * patches, tensor });
       await model.device.sync();
       model.check();
       seen(count);
     }
-    const packed = owner.run(() => model.pack(features, segment));
+    const packed = owner.run(() => model.network.pack(features, segment.plan));
     this.#tapped(() => model.device.tap?.("packed", packed));
     for (const { tensor } of features) tensor.dispose();
     return packed;
@@ -79,14 +79,14 @@ export class PromptPass {
   async prefill(from: number, cache: KVCache): Promise<Tensor> {
     const { model } = this;
     const ids = Uint32Array.from(this.prompt.inputIds);
-    for (let first = from; ; first += model.rowsPerChunk) {
+    for (let first = from; ; first += model.network.rowsPerChunk) {
       throwIfAborted(this.options.signal, "prefill");
-      const chunk = ids.subarray(first, first + model.rowsPerChunk);
+      const chunk = ids.subarray(first, first + model.network.rowsPerChunk);
       const isLast = first + chunk.length === ids.length;
       const logits = this.owner.run(() =>
         this.#tapped(() => {
-          if (isLast) return model.next(chunk, first, this.#visual, cache);
-          model.device.scope(() => void model.decode(chunk, first, this.#visual, cache));
+          if (isLast) return model.network.next(chunk, first, this.#visual, cache);
+          model.device.scope(() => void model.network.decode(chunk, first, this.#visual, cache));
           return undefined;
         }),
       );

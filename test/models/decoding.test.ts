@@ -58,7 +58,7 @@ async function run(
     const logits = await pass.prefill(0, cache);
     const before = device.counters.readbacks;
     const tokens: number[] = [];
-    const choices = decode(model, cache, logits, owner, {
+    const choices = decode(model.network, cache, logits, owner, {
       repetitionPenalty: options.penalty ?? 1,
       minNewTokens: 1000,
       endTokens: model.config.endTokens,
@@ -107,7 +107,7 @@ test("logits of which none is a number are a fault, found in what was recorded a
   const logits = owner.run(() =>
     device.upload(new Float32Array(text.vocabulary).fill(Number.NaN), [1, text.vocabulary], "logits"),
   );
-  const choices = decode(model, cache, logits, owner, {
+  const choices = decode(model.network, cache, logits, owner, {
     repetitionPenalty: 1.5,
     minNewTokens: 0,
     endTokens: model.config.endTokens,

@@ -39,11 +39,11 @@ describe("512 KiB, weights of 32 bits", () => {
 
   test("everything is in pieces", () => {
     const { model } = made;
-    expect(model.language.embedding.table.blocks).toHaveLength(2);
-    expect(model.language.layers[0]!.mlp.gateUp.weight.blocks).toHaveLength(3);
-    expect(model.language.layers[0]!.mlp.down.weight.blocks).toHaveLength(2);
-    expect(model.tilesPerBatch).toBe(2);
-    expect(model.rowsPerChunk).toBe(102);
+    expect(model.network.language.embedding.table.blocks).toHaveLength(2);
+    expect(model.network.language.layers[0]!.mlp.gateUp.weight.blocks).toHaveLength(3);
+    expect(model.network.language.layers[0]!.mlp.down.weight.blocks).toHaveLength(2);
+    expect(model.network.tilesPerBatch).toBe(2);
+    expect(model.network.rowsPerChunk).toBe(102);
   });
 
   test.each(["00-shapes.png", "05-chart.png", "08-marks.png", "11-gallery-1.png", "12-clip.mp4"])("%s", (file) =>
@@ -102,9 +102,9 @@ describe("37 tiles and 40 frames", () => {
     ["a photograph", photograph, 37],
     ["a clip", clip, 40],
   ])("%s in batches and chunks", async (_, messages, tiles) => {
-    expect(small.model.tilesPerBatch).toBe(5);
-    expect(large.model.tilesPerBatch).toBeGreaterThan(40);
-    expect(small.model.rowsPerChunk).toBeLessThan(large.model.rowsPerChunk);
+    expect(small.model.network.tilesPerBatch).toBe(5);
+    expect(large.model.network.tilesPerBatch).toBeGreaterThan(40);
+    expect(small.model.network.rowsPerChunk).toBeLessThan(large.model.network.rowsPerChunk);
     const inPieces = await run(small.model, messages);
     const whole = await run(large.model, messages);
     expect(inPieces.usage).toMatchObject({ tiles, visualTokens: whole.usage.visualTokens });
@@ -130,7 +130,7 @@ describe("37 tiles and 40 frames", () => {
       const read: number[] = [];
       for (const part of parts) {
         const tensor = device.scope(() =>
-          model.pack([{ first: 0, tensor: model.project(part.tiles, part.tileCount) }], part),
+          model.network.pack([{ first: 0, tensor: model.network.project(part.tiles, part.tileCount) }], part.plan),
         );
         for (const value of await tensor.read()) read.push(value);
         tensor.dispose();

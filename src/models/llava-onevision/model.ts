@@ -8,21 +8,16 @@ import {
 import { Tokenizer } from "../../io/tokenizer.js";
 import { type HoldType, type LoadProgress, WeightLoader } from "../../io/weights.js";
 import type { CacheType } from "../../kernels/cached.js";
-import type { RowPiece } from "../../kernels/resample.js";
-import type { KVCache } from "../../layers/kv-cache.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
 import { CheckpointError, DisposedError, OptionError, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
-import type { Tensor } from "../../runtime/tensor.js";
-import { Projector } from "../projector.js";
-import { Qwen2 } from "../qwen2.js";
 import { Session } from "../session.js";
-import { SigLIP } from "../siglip.js";
 import { type LlavaOneVisionConfig, parseConfig } from "./config.js";
-import { packFeatures } from "./encode.js";
-import { Processor, type Segment } from "./processor.js";
+import { type DtypeByPart, Network } from "./network.js";
+import { Processor } from "./processor.js";
 import { ChatTemplate, placeholderIds } from "./prompt.js";
+import { rehearse } from "./rehearsal.js";
 
 /** Those of {@link HubOptions} count for a hub id (`org/name`) only. */
 export interface LoadOptions extends HubOptions {
@@ -39,22 +34,9 @@ export interface LoadOptions extends HubOptions {
   cacheDtype?: CacheType | "auto";
 }
 
-/** The parts of the model whose weights may be held differently; `embed` is the embedding table and the head. */
-export interface DtypeByPart {
-  vision: HoldType;
-  projector: HoldType;
-  language: HoldType;
-  embed: HoldType;
-}
-
 const HOLD_TYPES: readonly HoldType[] = ["auto", "f32", "f16", "bf16", "q8", "q4"];
 
 const CACHE_TYPES: readonly CacheType[] = ["f32", "f16", "q8"];
-
-/** Bytes of activations that one vision batch may have in its widest tensor. */
-const VISION_BATCH_BYTES = 128 * 1024 * 1024;
-/** Rows of the sequence that pass through the decoder at once. */
-const PREFILL_ROWS = 1024;
 
 /** LLaVA-OneVision on a device: SigLIP, projector and Qwen2, with the checkpoint's own tokenizer and chat template. */
 export class LlavaOneVision {
@@ -64,11 +46,7 @@ export class LlavaOneVision {
     readonly device: Device,
     readonly config: LlavaOneVisionConfig,
     readonly processor: Processor,
-    readonly vision: SigLIP,
-    readonly projector: Projector,
-    readonly language: Qwen2,
-    /** `[1, D]`: ends a row of visual tokens, a padded picture and a clip. */
-    readonly newline: Tensor,
+    readonly network: Network,
     readonly cacheType: CacheType,
     private readonly arena: Arena,
     private readonly ownsDevice: boolean,
@@ -102,27 +80,13 @@ export class LlavaOneVision {
     device: Device;
     config: LlavaOneVisionConfig;
     processor: Processor;
-    vision: SigLIP;
-    projector: Projector;
-    language: Qwen2;
-    newline: Tensor;
+    network: Network;
     cacheType: CacheType;
     arena: Arena;
     ownsDevice: boolean;
   }): LlavaOneVision {
-    const { device, config, processor, vision, projector, language, newline, cacheType, arena, ownsDevice } = parts;
-    return new LlavaOneVision(
-      device,
-      config,
-      processor,
-      vision,
-      projector,
-      language,
-      newline,
-      cacheType,
-      arena,
-      ownsDevice,
-    );
+    const { device, config, processor, network, cacheType, arena, ownsDevice } = parts;
+    return new LlavaOneVision(device, config, processor, network, cacheType, arena, ownsDevice);
   }
 
   /** A conversation with its own cache. Dispose it, or dispose the model. */
@@ -134,75 +98,6 @@ export class LlavaOneVision {
   }
 
   readonly #sessions = new Set<Session>();
-
-  /** Tiles that pass through the vision tower at once. */
-  get tilesPerBatch(): number {
-    const { vision, text } = this.config;
-    const widest = Math.max(vision.mlpWidth, 3 * vision.width, 3 * vision.patchSide ** 2 + 8, text.width);
-    const limit = Math.min(VISION_BATCH_BYTES, this.device.facts.maxBindingBytes);
-    return Math.max(1, Math.floor(limit / (vision.cells ** 2 * widest * 4)));
-  }
-
-  /** Rows that pass through the decoder at once. */
-  get rowsPerChunk(): number {
-    const { text } = this.config;
-    const widest = Math.max(2 * text.mlpWidth, (text.heads + 2 * text.keyValueHeads) * text.headSize);
-    return Math.max(1, Math.min(PREFILL_ROWS, Math.floor(this.device.facts.maxBindingBytes / (widest * 4))));
-  }
-
-  /** Tiles `[n, S, S, 3]` RGB8 to projected features `[n·P, D]`. Synchronous; call in an owner of memory. */
-  project(tiles: Uint8Array, count: number): Tensor {
-    const { tileSide } = this.config.vision;
-    return this.device.scope(() => {
-      const pixels = this.device.upload(tiles, [count, tileSide, tileSide, 3], "pixels");
-      return this.projector.forward(this.vision.forward(pixels));
-    });
-  }
-
-  /** The visual tokens `[M, D]` of a segment from its projected features. */
-  pack(features: readonly RowPiece[], segment: Segment): Tensor {
-    return this.device.scope(() => packFeatures(features, this.newline, segment.plan));
-  }
-
-  /**
-   * Embeds rows `first` to `first + ids.length` of the sequence and runs the decoder over them.
-   * `visual`: visual tokens with the row of the sequence at which they begin. Result: hidden `[T, D]`.
-   */
-  decode(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache): Tensor {
-    const { device } = this;
-    const rowBytes = this.config.text.width * 4;
-    return device.scope(() => {
-      // Placeholder ids may lie outside the table; their rows are written over.
-      const known = ids.map((id) => Math.min(id, this.config.text.vocabulary - 1));
-      const x = this.language.embedding.forward(device.upload(known, [ids.length], "ids")); // [T, D]
-      for (const { first: start, tensor } of visual) {
-        const from = Math.max(start, first);
-        const to = Math.min(start + tensor.size(0), first + ids.length);
-        if (from < to)
-          device.copy(tensor, (from - start) * rowBytes, x, (from - first) * rowBytes, (to - from) * rowBytes);
-      }
-      device.tap?.("embeddings", x);
-      return this.language.forward(x, cache);
-    });
-  }
-
-  /** `decode`, then the logits `[1, V]` of its last row. */
-  next(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache): Tensor {
-    const { device } = this;
-    const rowBytes = this.config.text.width * 4;
-    return device.scope(() => {
-      const hidden = this.decode(ids, first, visual, cache); // [T, D]
-      const last = device.empty([1, this.config.text.width], "f32", "last row");
-      device.copy(hidden, (ids.length - 1) * rowBytes, last, 0, rowBytes);
-      return this.language.logits(last); // [1, V]
-    });
-  }
-
-  /** The logits `[1, V]` after one more token, whose id `[1]` u32 is on the device; the cache then holds the token. */
-  step(token: Tensor, cache: KVCache): Tensor {
-    const { language } = this;
-    return this.device.scope(() => language.logits(language.forward(language.embedding.forward(token), cache)));
-  }
 
   /** Throws DisposedError after `dispose`. */
   check(): void {
@@ -278,33 +173,17 @@ async function build(files: CheckpointFiles, device: Device, options: LoadOption
     const dtype = dtypeByPart(options.dtype);
     const cacheType = cacheTypeGiven(options.cacheDtype);
     const loader = new WeightLoader(device, index);
-    const model = arena.run(() => {
-      const { layout } = config;
-      const root = loader.root();
+    const network = arena.run(() => {
       const levels = device.upload(processor.levels, [3, 256], "levels");
-      const head = layout.head === undefined ? undefined : { weights: root.holding(dtype.embed), name: layout.head };
-      const language = root.at(layout.language);
-      return LlavaOneVision.from({
-        device,
-        config,
-        processor,
-        vision: new SigLIP(root.at(layout.vision).holding(dtype.vision), config.vision, levels),
-        projector: new Projector(
-          root.holding(dtype.projector),
-          layout.projector,
-          config.vision.width,
-          config.text.width,
-        ),
-        language: new Qwen2(language.holding(dtype.language), language.holding(dtype.embed), head, config.text),
-        newline: root.tensor(layout.newline, [config.text.width]).view([1, config.text.width]),
-        cacheType,
-        arena,
-        ownsDevice: options.device === undefined,
-      });
+      return new Network(loader.root(), config, dtype, levels);
     });
     loader.check(files.name, (name) => config.layout.ignored(name));
+    // On the CPU compiling would take the cores that read and pack the weights.
+    if (!device.facts.onCPU) rehearse(network, cacheType);
     await loader.load({ signal: options.signal, onProgress: options.onProgress });
-    return model;
+    await device.prepared();
+    const ownsDevice = options.device === undefined;
+    return LlavaOneVision.from({ device, config, processor, network, cacheType, arena, ownsDevice });
   } catch (cause) {
     arena.dispose();
     device.pool.trim();

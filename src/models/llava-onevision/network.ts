@@ -1,0 +1,120 @@
+import type { HoldType, Weights } from "../../io/weights.js";
+import type { RowPiece } from "../../kernels/resample.js";
+import type { KVCache } from "../../layers/kv-cache.js";
+import type { Device } from "../../runtime/device.js";
+import type { Tensor } from "../../runtime/tensor.js";
+import { Projector } from "../projector.js";
+import { Qwen2 } from "../qwen2.js";
+import { SigLIP } from "../siglip.js";
+import type { LlavaOneVisionConfig } from "./config.js";
+import { packFeatures } from "./encode.js";
+import type { PackingPlan } from "./packing.js";
+
+/** The parts of the model whose weights may be held differently; `embed` is the embedding table and the head. */
+export interface DtypeByPart {
+  vision: HoldType;
+  projector: HoldType;
+  language: HoldType;
+  embed: HoldType;
+}
+
+/** Bytes of activations that one vision batch may have in its widest tensor. */
+const VISION_BATCH_BYTES = 128 * 1024 * 1024;
+/** Rows of the sequence that pass through the decoder at once. */
+const PREFILL_ROWS = 1024;
+
+/** The three networks in a row: tiles to features, features to visual tokens, tokens to logits. Knows neither files nor text. */
+export class Network {
+  readonly device: Device;
+  readonly vision: SigLIP;
+  readonly projector: Projector;
+  readonly language: Qwen2;
+  /** `[1, D]`: ends a row of visual tokens, a padded picture and a clip. */
+  readonly newline: Tensor;
+
+  /** `levels` `[3, 256]`: the normalised value of each level of each channel. */
+  constructor(
+    root: Weights,
+    readonly config: Pick<LlavaOneVisionConfig, "layout" | "vision" | "text">,
+    dtype: DtypeByPart,
+    levels: Tensor,
+  ) {
+    const { layout, vision, text } = config;
+    this.device = root.device;
+    const head = layout.head === undefined ? undefined : { weights: root.holding(dtype.embed), name: layout.head };
+    const language = root.at(layout.language);
+    this.vision = new SigLIP(root.at(layout.vision).holding(dtype.vision), vision, levels);
+    this.projector = new Projector(root.holding(dtype.projector), layout.projector, vision.width, text.width);
+    this.language = new Qwen2(language.holding(dtype.language), language.holding(dtype.embed), head, text);
+    this.newline = root.tensor(layout.newline, [text.width]).view([1, text.width]);
+  }
+
+  /** Tiles that pass through the vision tower at once. */
+  get tilesPerBatch(): number {
+    const { vision, text } = this.config;
+    const widest = Math.max(vision.mlpWidth, 3 * vision.width, 3 * vision.patchSide ** 2 + 8, text.width);
+    const limit = Math.min(VISION_BATCH_BYTES, this.device.facts.maxBindingBytes);
+    return Math.max(1, Math.floor(limit / (vision.cells ** 2 * widest * 4)));
+  }
+
+  /** Rows that pass through the decoder at once. */
+  get rowsPerChunk(): number {
+    const { text } = this.config;
+    const widest = Math.max(2 * text.mlpWidth, (text.heads + 2 * text.keyValueHeads) * text.headSize);
+    return Math.max(1, Math.min(PREFILL_ROWS, Math.floor(this.device.facts.maxBindingBytes / (widest * 4))));
+  }
+
+  /** Tiles `[n, S, S, 3]` RGB8 to projected features `[n·P, D]`. Synchronous; call in an owner of memory. */
+  project(tiles: Uint8Array, count: number): Tensor {
+    const { tileSide } = this.config.vision;
+    return this.device.scope(() => {
+      const pixels = this.device.upload(tiles, [count, tileSide, tileSide, 3], "pixels");
+      return this.projector.forward(this.vision.forward(pixels));
+    });
+  }
+
+  /** The visual tokens `[M, D]` of a segment from its projected features. */
+  pack(features: readonly RowPiece[], plan: PackingPlan): Tensor {
+    return this.device.scope(() => packFeatures(features, this.newline, plan));
+  }
+
+  /**
+   * Embeds rows `first` to `first + ids.length` of the sequence and runs the decoder over them.
+   * `visual`: visual tokens with the row of the sequence at which they begin. Result: hidden `[T, D]`.
+   */
+  decode(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache): Tensor {
+    const { device } = this;
+    const rowBytes = this.config.text.width * 4;
+    return device.scope(() => {
+      // Placeholder ids may lie outside the table; their rows are written over.
+      const known = ids.map((id) => Math.min(id, this.config.text.vocabulary - 1));
+      const x = this.language.embedding.forward(device.upload(known, [ids.length], "ids")); // [T, D]
+      for (const { first: start, tensor } of visual) {
+        const from = Math.max(start, first);
+        const to = Math.min(start + tensor.size(0), first + ids.length);
+        if (from < to)
+          device.copy(tensor, (from - start) * rowBytes, x, (from - first) * rowBytes, (to - from) * rowBytes);
+      }
+      device.tap?.("embeddings", x);
+      return this.language.forward(x, cache);
+    });
+  }
+
+  /** `decode`, then the logits `[1, V]` of its last row. */
+  next(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache): Tensor {
+    const { device } = this;
+    const rowBytes = this.config.text.width * 4;
+    return device.scope(() => {
+      const hidden = this.decode(ids, first, visual, cache); // [T, D]
+      const last = device.empty([1, this.config.text.width], "f32", "last row");
+      device.copy(hidden, (ids.length - 1) * rowBytes, last, 0, rowBytes);
+      return this.language.logits(last); // [1, V]
+    });
+  }
+
+  /** The logits `[1, V]` after one more token, whose id `[1]` u32 is on the device; the cache then holds the token. */
+  step(token: Tensor, cache: KVCache): Tensor {
+    const { language } = this;
+    return this.device.scope(() => language.logits(language.forward(language.embedding.forward(token), cache)));
+  }
+}
