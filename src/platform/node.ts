@@ -7,18 +7,24 @@ import { openAnimation } from "./node-animation.js";
 import { cache } from "./node-cache.js";
 import { listFolder, openFile } from "./node-files.js";
 import { decodePicture } from "./node-pictures.js";
+import { settings } from "./node-settings.js";
 import { findChromiumPackage, loadVulkanLoader, unpackSwiftShader, withSwiftShaderOnly } from "./node-swiftshader.js";
 import { videoCodecs } from "./node-video.js";
-import type { AdapterRequest, OpenedAdapter, Platform } from "./platform.js";
+import { type AdapterRequest, isSoftware, type OpenedAdapter, type Platform } from "./platform.js";
 
-/** Dawn's switches, e.g. `enable-dawn-features=…`; one place for all adapters. */
-const CREATE_FLAGS: string[] = [];
+/**
+ * Dawn's switches on GPUs: without them it hides f16 on NVIDIA under Vulkan, and subgroup matrices everywhere. Both are tried
+ * before they are used. Adapters on the CPU have nothing to gain, and are opened without.
+ */
+const GPU_SWITCHES = ["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model"];
 
 /** The binding's entry points, kept for ever: a collected instance takes its devices and the process down with it. */
-const instances: Partial<Record<AdapterKind, GPU>> = {};
+const instances: Partial<Record<InstanceKind, GPU>> = {};
 
 /** "system-software" is the system's driver held to adapters that run on the CPU (lavapipe, WARP). */
 type AdapterKind = "system" | "system-software" | "swiftshader";
+/** "system-plain" is the system's driver without the switches. */
+type InstanceKind = AdapterKind | "system-plain";
 
 /** What an attempt gave: the adapter, or a sentence on why there is none. */
 type Attempt = { adapter: GPUAdapter; reason: string } | { adapter?: undefined; reason: string };
@@ -35,6 +41,7 @@ export const platform: Platform = {
   openFile,
   listFolder,
   cache,
+  settings,
   decodePicture,
   readPixels: () => undefined,
   openAnimation,
@@ -83,7 +90,9 @@ function kindsToTry(options: AdapterRequest): { kinds: AdapterKind[]; reasons: s
 async function openSystem(kind: "system" | "system-software", options: AdapterRequest): Promise<Attempt> {
   const absent = absentDrivers();
   if (absent) return { reason: absent };
-  const adapter = await openInstance(kind, options);
+  const switched = await openInstance(kind, options);
+  const adapter =
+    kind === "system" && switched && isSoftware(switched.info) ? await openInstance("system-plain", options) : switched;
   if (adapter) return { adapter, reason: `The system's driver offers ${nameOf(adapter)}.` };
   const what = kind === "system" ? "Vulkan, Metal or D3D12 adapter" : "software adapter";
   return { reason: `The system offers no ${what} that Dawn accepts.` };
@@ -128,10 +137,10 @@ async function openSwiftShader(options: AdapterRequest): Promise<Attempt> {
   };
 }
 
-async function openInstance(kind: AdapterKind, options: AdapterRequest): Promise<GPUAdapter | null> {
+async function openInstance(kind: InstanceKind, options: AdapterRequest): Promise<GPUAdapter | null> {
   let gpu = instances[kind];
   if (!gpu) {
-    gpu = (await importWebGPU()).create(CREATE_FLAGS);
+    gpu = (await importWebGPU()).create(kind === "system" ? GPU_SWITCHES : []);
     instances[kind] = gpu;
   }
   return gpu.requestAdapter({

@@ -18,6 +18,9 @@ export interface Platform {
   /** Files kept between runs; undefined where a program has no folder of its own (the browser). */
   readonly cache?: FileCache;
 
+  /** A small text kept between runs; undefined where a program has no folder of its own (the browser). */
+  readonly settings?: Settings;
+
   /** Decodes a JPEG, PNG, WebP, GIF or AVIF to its stored RGB pixels: alpha dropped, no colour management, no rotation. */
   decodePicture(bytes: Uint8Array, format: PictureFormat, where: string): Promise<DecodedPicture>;
 
@@ -40,6 +43,16 @@ export interface Platform {
   collectGarbage(): void;
 }
 
+/** What `ocellus tune` found, as text. */
+export interface Settings {
+  readonly path: string;
+  /** Whether the environment asks for it (OCELLUS_TUNED). */
+  readonly wanted: boolean;
+  /** Undefined if nothing was written yet. */
+  read(): Promise<string | undefined>;
+  write(text: string): Promise<void>;
+}
+
 export interface AdapterRequest {
   powerPreference?: GPUPowerPreference;
   /** "software" asks for an adapter that runs on the CPU. */
@@ -50,6 +63,11 @@ export interface OpenedAdapter {
   adapter: GPUAdapter;
   /** Why this adapter, in sentences for `ocellus doctor`. */
   reasons: string[];
+}
+
+/** Whether an adapter runs on the CPU. */
+export function isSoftware({ vendor, architecture, device, description }: GPUAdapterInfo): boolean {
+  return /swiftshader|llvmpipe|lavapipe|software/i.test(`${vendor} ${architecture} ${device} ${description}`);
 }
 
 /** Random access to a local file. */

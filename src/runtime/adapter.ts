@@ -1,6 +1,8 @@
 import { platform } from "#platform";
-import type { AdapterRequest } from "../platform/platform.js";
+import { type AdapterRequest, isSoftware } from "../platform/platform.js";
 import { NoAdapterError } from "./errors.js";
+import { tryHalves, tryMatrices } from "./trial.js";
+import { storedTuning, type Tuning } from "./tuning.js";
 
 /** What is known of the opened adapter; `choose` functions and reports read it. */
 export interface AdapterFacts {
@@ -17,11 +19,24 @@ export interface AdapterFacts {
   /** Lanes of a subgroup where kernels that broadcast from constant lanes are the fast ones (on the CPU); 0 elsewhere. */
   readonly broadcastLanes: 0 | 4 | 8;
   readonly f16: boolean;
+  /** The matrices that subgroups multiply, where they were found to do it right. */
+  readonly subgroupMatrix?: SubgroupMatrix | undefined;
   readonly timestamps: boolean;
   readonly maxBindingBytes: number;
   readonly maxBufferBytes: number;
+  /** What was chosen for this adapter by measuring; the `choose` functions ask `chosen`. Empty unless `tuned` asks for it. */
+  readonly tuning: Tuning;
   /** Why this adapter was taken. */
   readonly reasons: readonly string[];
+}
+
+/** A subgroup's product of an m×k and a k×n matrix, added up in f32. */
+export interface SubgroupMatrix {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** What the factors are held in. */
+  readonly input: "f16" | "f32";
 }
 
 export interface OpenOptions extends AdapterRequest {
@@ -29,10 +44,18 @@ export interface OpenOptions extends AdapterRequest {
   features?: "all" | "none";
   /** No tensor over this many bytes even where the adapter allows more: shows on a large adapter what a small one will do. */
   maxBindingBytes?: number;
+  /** The choices that `ocellus tune` stored for the adapter (Node), or given ones; false if not given, or OCELLUS_TUNED. */
+  tuned?: boolean | Tuning;
 }
 
 /** Features used where the adapter has them; nothing depends on them. */
 const WANTED: readonly GPUFeatureName[] = ["subgroups", "shader-f16", "timestamp-query"];
+
+/** Dawn's name for products of matrices that a subgroup holds; the standard has none yet. */
+const MATRICES = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
+/** Threads of the workgroups, and bytes of their memory, of the kernels that use them. */
+const MATRIX_THREADS = 128;
+const MATRIX_BYTES = 24576;
 
 /** Limits raised to what the adapter offers; the others stay at the specification's defaults. */
 const RAISED = [
@@ -47,12 +70,20 @@ const RAISED = [
 export async function openAdapter(options: OpenOptions): Promise<{ gpu: GPUDevice; facts: AdapterFacts }> {
   const { adapter, reasons } = await platform.requestAdapter(options);
   const bare = options.features === "none";
+  const matrix = bare ? undefined : matrixOf(adapter);
   const features = bare ? [] : WANTED.filter((name) => adapter.features.has(name));
+  const gpu = await requestDevice(adapter, matrix ? [...features, MATRICES] : features, bare);
+  const facts = { ...factsOf(gpu, adapter.info, reasons), subgroupMatrix: matrix };
+  const proven = facts.onCPU ? { gpu, facts } : await prove(gpu, facts, options);
+  const maxBindingBytes = Math.min(proven.facts.maxBindingBytes, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
+  return { gpu: proven.gpu, facts: { ...proven.facts, maxBindingBytes } };
+}
+
+async function requestDevice(adapter: GPUAdapter, features: GPUFeatureName[], bare: boolean): Promise<GPUDevice> {
   const limits: Record<string, number> = {};
   if (!bare) for (const name of RAISED) limits[name] = adapter.limits[name];
-  let gpu: GPUDevice;
   try {
-    gpu = await adapter.requestDevice({ label: "ocellus", requiredFeatures: features, requiredLimits: limits });
+    return await adapter.requestDevice({ label: "ocellus", requiredFeatures: features, requiredLimits: limits });
   } catch (cause) {
     throw new NoAdapterError({
       where: "WebGPU",
@@ -62,16 +93,67 @@ export async function openAdapter(options: OpenOptions): Promise<{ gpu: GPUDevic
       cause,
     });
   }
-  const facts = factsOf(gpu, adapter.info, reasons);
-  const maxBindingBytes = Math.min(facts.maxBindingBytes, options.maxBindingBytes ?? facts.maxBindingBytes);
-  return { gpu, facts: { ...facts, maxBindingBytes } };
+}
+
+/**
+ * Computes something small with each feature that drivers are known to have wrong, and leaves out what fails. A driver may
+ * lose the device over it; then another is opened without those features.
+ */
+async function prove(
+  gpu: GPUDevice,
+  facts: AdapterFacts,
+  options: OpenOptions,
+): Promise<{ gpu: GPUDevice; facts: AdapterFacts }> {
+  const { subgroupMatrix: matrix } = facts;
+  const reasons = [...facts.reasons];
+  let lost = false;
+  gpu.lost.then(() => {
+    lost = true;
+  });
+  const halves = facts.f16 ? await tryHalves(gpu) : undefined;
+  if (halves) reasons.push(`f16 is not used: ${halves}.`);
+  const f16 = facts.f16 && !halves;
+  let subgroupMatrix = lost || (matrix?.input === "f16" && !f16) ? undefined : matrix;
+  const wrong = subgroupMatrix && (await tryMatrices(gpu, subgroupMatrix));
+  if (wrong) {
+    reasons.push(`Subgroup matrices are not used: ${wrong}.`);
+    subgroupMatrix = undefined;
+  }
+  if (!lost) return { gpu, facts: { ...facts, f16, subgroupMatrix, reasons } };
+  const { adapter } = await platform.requestAdapter(options);
+  const trusted = WANTED.filter((name) => name !== "shader-f16" && adapter.features.has(name));
+  const other = await requestDevice(adapter, trusted, false);
+  return { gpu: other, facts: factsOf(other, adapter.info, reasons) };
+}
+
+/** The matrices of an adapter that kernels can use: factors in f32 before f16, large before small. */
+export function matrixOf({ features, limits, info }: GPUAdapter): SubgroupMatrix | undefined {
+  const widest = info.subgroupMaxSize ?? 0;
+  const fits = widest > 0 && MATRIX_THREADS % widest === 0 && limits.maxComputeWorkgroupStorageSize >= MATRIX_BYTES;
+  if (!fits || !features.has(MATRICES) || !features.has("subgroups")) return undefined;
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<MatrixConfig> };
+  const usable: SubgroupMatrix[] = [];
+  for (const { componentType: input, resultComponentType, M: m, N: n, K: k } of subgroupMatrixConfigs) {
+    if (resultComponentType !== "f32" || 32 % m !== 0 || 16 % n !== 0 || 32 % k !== 0) continue;
+    if (input === "f32" || (input === "f16" && features.has("shader-f16"))) usable.push({ m, n, k, input });
+  }
+  const worth = ({ m, n, k, input }: SubgroupMatrix): number => m * n * k * (input === "f32" ? 2 ** 16 : 1);
+  return usable.sort((a, b) => worth(b) - worth(a))[0];
+}
+
+/** As Dawn lists them in the adapter's info. */
+interface MatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
 }
 
 /** Facts of a device that was made elsewhere. */
 export function factsOf(gpu: GPUDevice, info: GPUAdapterInfo, reasons: readonly string[]): AdapterFacts {
-  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
   const subgroups = gpu.features.has("subgroups");
-  const onCPU = /swiftshader|llvmpipe|lavapipe|software/i.test(text);
+  const onCPU = isSoftware(info);
   const lanes = subgroups && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
   return {
     name:
@@ -87,6 +169,7 @@ export function factsOf(gpu: GPUDevice, info: GPUAdapterInfo, reasons: readonly 
     timestamps: gpu.features.has("timestamp-query"),
     maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
     maxBufferBytes: gpu.limits.maxBufferSize,
+    tuning: {},
     reasons,
   };
 }
