@@ -46,7 +46,10 @@ export async function doctor(args: string[]): Promise<void> {
     out.write(`workgroup ${gpu.limits.maxComputeInvocationsPerWorkgroup} invocations with `);
     out.write(`${gpu.limits.maxComputeWorkgroupStorageSize / 1024} KiB\n`);
     const subgroups = facts.subgroupMaxSize ? `of ${facts.subgroupMinSize} to ${facts.subgroupMaxSize}` : "no";
-    out.write(`features  subgroups ${subgroups}, f16 ${yes(facts.f16)}, timestamps ${yes(facts.timestamps)}\n`);
+    out.write(`features  subgroups ${subgroups}, f16 ${yes(facts.f16)}, `);
+    const matrix = facts.subgroupMatrix;
+    const matrices = matrix ? `${matrix.m}×${matrix.n}×${matrix.k} of ${matrix.input}` : "no";
+    out.write(`subgroup matrices ${matrices}, timestamps ${yes(facts.timestamps)}\n`);
     const best = device.scope(() => argmax(device.upload(Float32Array.of(1, 3, 2), [3], "x"), 3));
     const [place] = await best.read("u32");
     out.write(

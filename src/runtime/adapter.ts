@@ -76,7 +76,14 @@ export async function openAdapter(options: OpenOptions): Promise<{ gpu: GPUDevic
   const facts = { ...factsOf(gpu, adapter.info, reasons), subgroupMatrix: matrix };
   const proven = facts.onCPU ? { gpu, facts } : await prove(gpu, facts, options);
   const maxBindingBytes = Math.min(proven.facts.maxBindingBytes, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
-  return { gpu: proven.gpu, facts: { ...proven.facts, maxBindingBytes } };
+  return { gpu: proven.gpu, facts: await tuned({ ...proven.facts, maxBindingBytes }, options.tuned) };
+}
+
+/** The facts with the choices that were given, or with those stored for the adapter if they are asked for. */
+async function tuned(facts: AdapterFacts, wanted: OpenOptions["tuned"]): Promise<AdapterFacts> {
+  if (typeof wanted === "object") return { ...facts, tuning: wanted };
+  const stored = (wanted ?? platform.settings?.wanted) ? await storedTuning(facts.name) : undefined;
+  return stored ? { ...facts, tuning: stored.tuning, reasons: [...facts.reasons, stored.reason] } : facts;
 }
 
 async function requestDevice(adapter: GPUAdapter, features: GPUFeatureName[], bare: boolean): Promise<GPUDevice> {
