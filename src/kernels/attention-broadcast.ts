@@ -5,8 +5,9 @@ import { Kernel } from "../runtime/kernel.js";
  *
  * A workgroup is one subgroup. It has sixteen rows: consecutive queries, and for each the query heads that share a
  * key/value head, so that all of them use the keys and values that are loaded. Scores: a lane owns four keys, LANES apart,
- * and the rows are broadcast. Values: a lane owns a quad of the head in every block, and the probabilities are broadcast.
- * A mat4x4 holds four rows, one a column.
+ * and the rows are broadcast. Values: a lane owns a quad of the head in every block, and the probabilities of a lane's four keys
+ * are broadcast. A mat4x4 holds four rows, one a column. Sums are products with a matrix, not four with its columns:
+ * SwiftShader takes a fifth longer for those.
  */
 export const attentionBroadcastKernel = new Kernel(
   "attentionBroadcast",
@@ -21,15 +22,31 @@ struct Params {
 const BLOCKS = (QUADS + LANES - 1u) / LANES;
 
 fn add(s: vec4f, e: vec4f, w: mat4x4f) -> vec4f {
-  return s + e.x * w[0] + e.y * w[1] + e.z * w[2] + e.w * w[3];
+  return s + w * e;
 }
 
-fn outer(m: mat4x4f, e: vec4f, p: vec4f) -> mat4x4f {
-  return mat4x4f(m[0] + e * p.x, m[1] + e * p.y, m[2] + e * p.z, m[3] + e * p.w);
+fn weigh(m: mat4x4f, v: mat4x4f, p: mat4x4f) -> mat4x4f {
+  return mat4x4f(m[0] + v * p[0], m[1] + v * p[1], m[2] + v * p[2], m[3] + v * p[3]);
 }
+
+fn from0(t: mat4x4f) -> mat4x4f { return mat4x4f(subgroupBroadcast(t[0], 0u), subgroupBroadcast(t[1], 0u), subgroupBroadcast(t[2], 0u), subgroupBroadcast(t[3], 0u)); }
+fn from1(t: mat4x4f) -> mat4x4f { return mat4x4f(subgroupBroadcast(t[0], 1u), subgroupBroadcast(t[1], 1u), subgroupBroadcast(t[2], 1u), subgroupBroadcast(t[3], 1u)); }
+fn from2(t: mat4x4f) -> mat4x4f { return mat4x4f(subgroupBroadcast(t[0], 2u), subgroupBroadcast(t[1], 2u), subgroupBroadcast(t[2], 2u), subgroupBroadcast(t[3], 2u)); }
+fn from3(t: mat4x4f) -> mat4x4f { return mat4x4f(subgroupBroadcast(t[0], 3u), subgroupBroadcast(t[1], 3u), subgroupBroadcast(t[2], 3u), subgroupBroadcast(t[3], 3u)); }
+fn from4(t: mat4x4f) -> mat4x4f { return mat4x4f(subgroupBroadcast(t[0], 4u), subgroupBroadcast(t[1], 4u), subgroupBroadcast(t[2], 4u), subgroupBroadcast(t[3], 4u)); }
+fn from5(t: mat4x4f) -> mat4x4f { return mat4x4f(subgroupBroadcast(t[0], 5u), subgroupBroadcast(t[1], 5u), subgroupBroadcast(t[2], 5u), subgroupBroadcast(t[3], 5u)); }
+fn from6(t: mat4x4f) -> mat4x4f { return mat4x4f(subgroupBroadcast(t[0], 6u), subgroupBroadcast(t[1], 6u), subgroupBroadcast(t[2], 6u), subgroupBroadcast(t[3], 6u)); }
+fn from7(t: mat4x4f) -> mat4x4f { return mat4x4f(subgroupBroadcast(t[0], 7u), subgroupBroadcast(t[1], 7u), subgroupBroadcast(t[2], 7u), subgroupBroadcast(t[3], 7u)); }
 
 fn scaled(m: mat4x4f, by: vec4f) -> mat4x4f {
   return mat4x4f(m[0] * by.x, m[1] * by.y, m[2] * by.z, m[3] * by.w);
+}
+
+// The values of the four keys of a lane.
+fn valuesAt(last: u32, own: u32, key: u32) -> mat4x4f {
+  return mat4x4f(
+    valueAt(min(key, last) * params.vStride + own), valueAt(min(key + LANES, last) * params.vStride + own),
+    valueAt(min(key + 2u * LANES, last) * params.vStride + own), valueAt(min(key + 3u * LANES, last) * params.vStride + own));
 }
 
 // First element of a row of q or y; rows past the end repeat the last.
@@ -136,44 +153,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       dc = soften(&pc, &mc, &lc, key, row + 8u);
       dd = soften(&pd, &md, &ld, key, row + 12u);
     }
+    let ta = transpose(pa);
+    let tb = transpose(pb);
+    let tc = transpose(pc);
+    let td = transpose(pd);
     for (var block = 0u; block < BLOCKS; block++) {
       let own = vAt + min(block * LANES + lane, QUADS - 1u);
       var a = scaled(acc[4u * block], da);
       var b = scaled(acc[4u * block + 1u], db);
       var c = scaled(acc[4u * block + 2u], dc);
       var d = scaled(acc[4u * block + 3u], dd);
-      for (var i = 0u; i < 4u; i++) {
-        let ea = pa[i];
-        let eb = pb[i];
-        let ec = pc[i];
-        let ed = pd[i];
-        let at = first + i * LANES;
-        let v0 = valueAt(min(at, last) * params.vStride + own);
-        a = outer(a, v0, subgroupBroadcast(ea, 0u)); b = outer(b, v0, subgroupBroadcast(eb, 0u));
-        if (ROWS == 16u) { c = outer(c, v0, subgroupBroadcast(ec, 0u)); d = outer(d, v0, subgroupBroadcast(ed, 0u)); }
-        let v1 = valueAt(min(at + 1u, last) * params.vStride + own);
-        a = outer(a, v1, subgroupBroadcast(ea, 1u)); b = outer(b, v1, subgroupBroadcast(eb, 1u));
-        if (ROWS == 16u) { c = outer(c, v1, subgroupBroadcast(ec, 1u)); d = outer(d, v1, subgroupBroadcast(ed, 1u)); }
-        let v2 = valueAt(min(at + 2u, last) * params.vStride + own);
-        a = outer(a, v2, subgroupBroadcast(ea, 2u)); b = outer(b, v2, subgroupBroadcast(eb, 2u));
-        if (ROWS == 16u) { c = outer(c, v2, subgroupBroadcast(ec, 2u)); d = outer(d, v2, subgroupBroadcast(ed, 2u)); }
-        let v3 = valueAt(min(at + 3u, last) * params.vStride + own);
-        a = outer(a, v3, subgroupBroadcast(ea, 3u)); b = outer(b, v3, subgroupBroadcast(eb, 3u));
-        if (ROWS == 16u) { c = outer(c, v3, subgroupBroadcast(ec, 3u)); d = outer(d, v3, subgroupBroadcast(ed, 3u)); }
-        if (LANES == 8u) {
-          let v4 = valueAt(min(at + 4u, last) * params.vStride + own);
-          a = outer(a, v4, subgroupBroadcast(ea, 4u)); b = outer(b, v4, subgroupBroadcast(eb, 4u));
-          if (ROWS == 16u) { c = outer(c, v4, subgroupBroadcast(ec, 4u)); d = outer(d, v4, subgroupBroadcast(ed, 4u)); }
-          let v5 = valueAt(min(at + 5u, last) * params.vStride + own);
-          a = outer(a, v5, subgroupBroadcast(ea, 5u)); b = outer(b, v5, subgroupBroadcast(eb, 5u));
-          if (ROWS == 16u) { c = outer(c, v5, subgroupBroadcast(ec, 5u)); d = outer(d, v5, subgroupBroadcast(ed, 5u)); }
-          let v6 = valueAt(min(at + 6u, last) * params.vStride + own);
-          a = outer(a, v6, subgroupBroadcast(ea, 6u)); b = outer(b, v6, subgroupBroadcast(eb, 6u));
-          if (ROWS == 16u) { c = outer(c, v6, subgroupBroadcast(ec, 6u)); d = outer(d, v6, subgroupBroadcast(ed, 6u)); }
-          let v7 = valueAt(min(at + 7u, last) * params.vStride + own);
-          a = outer(a, v7, subgroupBroadcast(ea, 7u)); b = outer(b, v7, subgroupBroadcast(eb, 7u));
-          if (ROWS == 16u) { c = outer(c, v7, subgroupBroadcast(ec, 7u)); d = outer(d, v7, subgroupBroadcast(ed, 7u)); }
-        }
+      { let v = valuesAt(last, own, first + 0u); a = weigh(a, v, from0(ta)); b = weigh(b, v, from0(tb)); if (ROWS == 16u) { c = weigh(c, v, from0(tc)); d = weigh(d, v, from0(td)); } }
+      { let v = valuesAt(last, own, first + 1u); a = weigh(a, v, from1(ta)); b = weigh(b, v, from1(tb)); if (ROWS == 16u) { c = weigh(c, v, from1(tc)); d = weigh(d, v, from1(td)); } }
+      { let v = valuesAt(last, own, first + 2u); a = weigh(a, v, from2(ta)); b = weigh(b, v, from2(tb)); if (ROWS == 16u) { c = weigh(c, v, from2(tc)); d = weigh(d, v, from2(td)); } }
+      { let v = valuesAt(last, own, first + 3u); a = weigh(a, v, from3(ta)); b = weigh(b, v, from3(tb)); if (ROWS == 16u) { c = weigh(c, v, from3(tc)); d = weigh(d, v, from3(td)); } }
+      if (LANES == 8u) {
+        { let v = valuesAt(last, own, first + 4u); a = weigh(a, v, from4(ta)); b = weigh(b, v, from4(tb)); if (ROWS == 16u) { c = weigh(c, v, from4(tc)); d = weigh(d, v, from4(td)); } }
+        { let v = valuesAt(last, own, first + 5u); a = weigh(a, v, from5(ta)); b = weigh(b, v, from5(tb)); if (ROWS == 16u) { c = weigh(c, v, from5(tc)); d = weigh(d, v, from5(td)); } }
+        { let v = valuesAt(last, own, first + 6u); a = weigh(a, v, from6(ta)); b = weigh(b, v, from6(tb)); if (ROWS == 16u) { c = weigh(c, v, from6(tc)); d = weigh(d, v, from6(td)); } }
+        { let v = valuesAt(last, own, first + 7u); a = weigh(a, v, from7(ta)); b = weigh(b, v, from7(tb)); if (ROWS == 16u) { c = weigh(c, v, from7(tc)); d = weigh(d, v, from7(td)); } }
       }
       acc[4u * block] = a;
       acc[4u * block + 1u] = b;
