@@ -4,6 +4,8 @@ import { Kernel } from "../runtime/kernel.js";
 /** What the adapter reached in this run: the roof that shares are counted from. */
 export interface Peak {
   readonly gflops: number;
+  /** The loop of multiply-adds that reached it, in words. */
+  readonly loop: string;
   readonly gigabytesPerSecond: number;
 }
 
@@ -20,32 +22,49 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   { LANES: 64 },
 );
 
-// Sixteen independent chains a lane, so that the units are full; the inputs are not constants, so that nothing folds.
-const fmaKernel = new Kernel(
-  "peakFma",
-  `
+const FMA = `
 struct Params { rounds: u32, a: f32, b: f32 }
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let a = vec4f(params.a);
-  let b = vec4f(params.b);
-  var s0 = vec4f(f32(id.x)); var s1 = s0 + 1.0; var s2 = s0 + 2.0; var s3 = s0 + 3.0;
+  let a = V(params.a);
+  let b = V(params.b);
+  var s0 = V(f32(id.x)); var s1 = s0 + 1.0; var s2 = s0 + 2.0; var s3 = s0 + 3.0;
+  var s4 = s0 + 4.0; var s5 = s0 + 5.0; var s6 = s0 + 6.0; var s7 = s0 + 7.0;
   for (var i = 0u; i < params.rounds; i++) {
     s0 = s0 * a + b; s1 = s1 * a + b; s2 = s2 * a + b; s3 = s3 * a + b;
-    s0 = s0 * a + b; s1 = s1 * a + b; s2 = s2 * a + b; s3 = s3 * a + b;
+    s4 = s4 * a + b; s5 = s5 * a + b; s6 = s6 * a + b; s7 = s7 * a + b;
   }
-  let s = s0 + s1 + s2 + s3;
-  y[id.x] = s.x + s.y + s.z + s.w;
+  let s = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7));
+  y[id.x] = total(s);
 }
-`,
-  { LANES: 64 },
-);
+`;
+const SCALAR = "alias V = f32; fn total(s: V) -> f32 { return s; }";
+const VECTOR = "alias V = vec4f; fn total(s: V) -> f32 { return dot(s, V(1.0)); }";
+const CHAINS = 8;
 
-/** Flops of a lane and round: 8 vec4 multiply-adds. */
-const FLOPS_A_ROUND = 64;
+/**
+ * Loops of multiply-adds in registers, eight independent chains a lane so that the units are full; the inputs are not
+ * constants, so that nothing folds. Which one is fastest depends on the adapter: all are tried.
+ */
+const VARIANTS = [
+  { name: "8 lanes of scalars", lanes: 8, width: 1 },
+  { name: "64 lanes of scalars", lanes: 64, width: 1 },
+  { name: "64 lanes of vec4", lanes: 64, width: 4 },
+  { name: "256 lanes of scalars", lanes: 256, width: 1 },
+].map(({ name, lanes, width }) => ({
+  name,
+  lanes,
+  flopsARound: 2 * CHAINS * width,
+  kernel: new Kernel("peakMultiplyAdd", FMA, {}).variant({ LANES: lanes }, width === 1 ? SCALAR : VECTOR),
+}));
 
-/** Measures a copy and a multiply-add kernel; each grows until a run takes a tenth of a second. */
+/** Lanes in all: more than the largest GPUs hold at once. */
+const LANES_IN_ALL = 2 ** 18;
+/** A loop grows until it takes this long. */
+const LONG_SECONDS = 0.05;
+
+/** Measures a copy and the loops of multiply-adds, each at the length that takes a moment; the best of several runs. */
 export async function measurePeak(device: Device): Promise<Peak> {
   const arena = device.arena("peak");
   try {
@@ -54,29 +73,41 @@ export async function measurePeak(device: Device): Promise<Peak> {
       device.empty([bytes / 4], "f32", "peak x"),
       device.empty([bytes / 4], "f32", "peak y"),
     ]);
-    const groups = 1024;
-    const best = async (dispatch: () => void): Promise<number> => {
+    const best = async (runs: number, dispatch: () => void): Promise<number> => {
       let least = Number.POSITIVE_INFINITY;
-      for (let i = 0; i < 4; i++) {
+      for (let i = 0; i < runs; i++) {
         const started = performance.now();
         dispatch();
         await device.sync();
-        if (i > 0) least = Math.min(least, (performance.now() - started) / 1000);
+        least = Math.min(least, (performance.now() - started) / 1000);
       }
       return least;
     };
-    const copySeconds = await best(() => device.run(copyKernel, { x: x!, y: y! }, {}, [groups]));
-    let rounds = 64;
-    let seconds = 0;
-    for (; ; rounds *= 2) {
-      seconds = await best(() => device.run(fmaKernel, { y: y! }, { rounds, a: 0.999, b: 0.001 }, [groups]));
-      if (seconds > 0.1 || rounds > 1e6) break;
-    }
-    return {
-      gflops: (groups * fmaKernel.constants.LANES * rounds * FLOPS_A_ROUND) / seconds / 1e9,
-      gigabytesPerSecond: (2 * bytes) / copySeconds / 1e9,
+    const copies = 4;
+    const copy = (): void => {
+      for (let i = 0; i < copies; i++) device.run(copyKernel, { x: x!, y: y! }, {}, [4096]);
     };
+    await best(1, copy);
+    const copySeconds = (await best(4, copy)) / copies;
+    let gflops = 0;
+    let loop = "";
+    for (const { name, lanes, flopsARound, kernel } of VARIANTS) {
+      let seconds = 0;
+      let rounds = 8;
+      const run = (): void => device.run(kernel, { y: y! }, { rounds, a: 0.999, b: 0.001 }, [LANES_IN_ALL / lanes]);
+      await best(1, run);
+      while (rounds < 2 ** 24) {
+        seconds = await best(1, run);
+        if (seconds > LONG_SECONDS) break;
+        rounds *= seconds < LONG_SECONDS / 8 ? 8 : 2;
+      }
+      seconds = Math.min(seconds, await best(3, run));
+      const reached = (LANES_IN_ALL * rounds * flopsARound) / seconds / 1e9;
+      if (reached > gflops) [gflops, loop] = [reached, name];
+    }
+    return { gflops, loop, gigabytesPerSecond: (2 * bytes) / copySeconds / 1e9 };
   } finally {
     arena.dispose();
+    device.pool.trim();
   }
 }

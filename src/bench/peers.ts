@@ -8,11 +8,11 @@ import { Qwen2Layer } from "../models/qwen2.js";
 import { SigLIP } from "../models/siglip.js";
 import { Arena } from "../runtime/arena.js";
 import { relativeError } from "./compare.js";
-import { heldMatrix, qwen2Layer, siglipLayer } from "./reference/layers.js";
+import { heldMatrix } from "./reference/layers.js";
 import { matmul as matmulReference } from "./reference/matmul.js";
 import { rmsNorm as rmsNormReference } from "./reference/norm.js";
-import { patchify as patchifyReference } from "./reference/rows.js";
-import { normals, qwen2Tensors, siglipTensors, synthetic } from "./synthetic.js";
+import { normals, qwen2Tensors, Runs, siglipTensors, synthetic } from "./synthetic.js";
+import { randomBytes, siglipLevels, verifyDecoder, verifyTower } from "./verify.js";
 import type { Prepared, Workload } from "./workload.js";
 
 /** The workloads that other engines are measured on too, in the real widths of the family. */
@@ -40,13 +40,13 @@ interface Decoder {
 
 const QWEN05B: Decoder = { width: 896, layers: 2, heads: 14, keyValueHeads: 2, headSize: 64, mlpWidth: 4864 };
 const QWEN7B: Decoder = { width: 3584, layers: 1, heads: 28, keyValueHeads: 4, headSize: 128, mlpWidth: 18944 };
-/** Rows on which a decoder workload is verified; the kernels are those of the whole. */
-const VERIFY_ROWS = 9;
 
 const gemm: Workload = {
   name: "gemm",
   what: "gelu_tanh(x·Wᵀ + b)",
   shape: "729×1152 · 1152×4304",
+  kind: "product",
+  readsBack: true,
   flops: 2 * 729 * 1152 * 4304,
   weights: 1152 * 4304,
   otherBytes: 4 * (729 * 1152 + 729 * 4304),
@@ -56,7 +56,7 @@ const gemm: Workload = {
     const x = normals(rows * inner, 1);
     const b = normals(columns, 3);
     const { weights, input, bias } = arena.run(() => ({
-      weights: packMatrix(device, normals(columns * inner, 2, 0.05), [columns, inner], "gemm", type),
+      weights: packMatrix(device, new Runs(2, 0.05).take(columns * inner), [columns, inner], "gemm", type),
       input: device.upload(x, [rows, inner], "x"),
       bias: device.upload(b, [columns], "bias"),
     }));
@@ -87,48 +87,23 @@ const siglip: Workload = {
   name: "siglip_L2",
   what: "one tile: patch embedding, positions, 2 encoder layers",
   shape: "384×384 → 729×1152",
+  kind: "rows",
+  readsBack: true,
   flops: 50280984576,
   weights: 31127040,
   otherBytes: 384 * 384 * 3 + 4 * 729 * 1152,
   async prepare(device, type) {
-    const levels = Float32Array.from({ length: 768 }, (_, i) => (i % 256) / 127.5 - 1);
+    const levels = siglipLevels();
     const { layer, arena } = await synthetic(
       device,
       siglipTensors(SIGLIP),
       (root) => new SigLIP(root.holding(type), SIGLIP, device.upload(levels, [3, 256], "levels")),
     );
-    const bytes = Uint8Array.from(normals(384 * 384 * 3, 9), (v) => Math.max(0, Math.min(255, 128 + v * 60)));
-    const pixels = arena.run(() => device.upload(bytes, [1, 384, 384, 3], "pixels"));
+    const pixels = arena.run(() => device.upload(randomBytes(384 * 384 * 3), [1, 384, 384, 3], "pixels"));
     return {
       run: () => layer.forward(pixels),
-      async verify() {
-        // The whole patch embedding; the layers on a few patches, which the shapes of the kernels allow.
-        const embedded = device.scope(() => layer.embeddings.forward(pixels));
-        const patches = await embedded.read();
-        embedded.dispose();
-        const { weight, bias, positions } = layer.embeddings;
-        const truth = matmulReference(
-          patchifyReference(bytes, levels, 1, 384, 14),
-          await heldMatrix(weight),
-          729,
-          588,
-          1152,
-          {
-            bias: await bias.read(),
-            residual: await positions.read(),
-          },
-        );
-        let worst = relativeError(patches, truth);
-        let x: ArrayLike<number> = patches.slice(0, VERIFY_ROWS * 1152);
-        let input = arena.run(() => device.upload(Float32Array.from(x as Float32Array), [VERIFY_ROWS, 1152], "x"));
-        for (const one of layer.layers) {
-          x = await siglipLayer(x, one);
-          const before = input;
-          input = arena.run(() => device.scope(() => one.forward(before, 1)));
-          worst = Math.max(worst, relativeError(await input.read(), x));
-        }
-        return worst;
-      },
+      // The whole patch embedding; the layers on a few patches, which the shapes of the kernels allow.
+      verify: () => verifyTower(device, layer, levels, SIGLIP.layers),
       dispose: () => arena.dispose(),
     };
   },
@@ -148,6 +123,8 @@ function decoder(
     name,
     what: `${layers} decoder layer${layers > 1 ? "s" : ""}, ${rows} row${rows > 1 ? "s" : ""}${cached ? ` after ${cached}` : ""}`,
     shape: `${rows}×${width}`,
+    kind: rows === 1 ? "decode" : "rows",
+    readsBack: true,
     flops,
     weights,
     otherBytes: 4 * 2 * rows * width + cacheBytes * (cached + rows),
@@ -165,7 +142,7 @@ function decoder(
       });
       const cache = new KVCache(device, layers, keyValueHeads * headSize);
       cache.reserve(cached + rows);
-      const start = normals(Math.max(1, cached) * keyValueHeads * headSize, 5);
+      const start = new Runs(5).take(Math.max(1, cached) * keyValueHeads * headSize);
       for (const tensor of [...cache.keys, ...cache.values]) if (cached) device.write(tensor, start);
       const x = arena.run(() => device.upload(normals(rows * width, 7), [rows, width], "x"));
       const forward = (input: typeof x) => device.steps(input, stack, (h, one) => one.forward(h, cache));
@@ -175,28 +152,12 @@ function decoder(
           return forward(x);
         },
         async verify() {
-          const numbers = normals(VERIFY_ROWS * width, 8);
-          let truth: ArrayLike<number> = numbers;
-          for (const one of stack) truth = await qwen2Layer(truth, one);
           const own = new KVCache(device, layers, keyValueHeads * headSize);
-          own.reserve(VERIFY_ROWS);
-          // All rows but the last at once, then the last alone, as decoding does.
-          const pass = (first: number, count: number) =>
-            device.scope(() => {
-              const input = device.upload(
-                numbers.subarray(first * width, (first + count) * width),
-                [count, width],
-                "x",
-              );
-              const y = device.steps(input, stack, (h, one) => one.forward(h, own));
-              own.length += count;
-              return y;
-            });
-          const [head, last] = [pass(0, VERIFY_ROWS - 1), pass(VERIFY_ROWS - 1, 1)];
-          const got = Float32Array.from([...(await head.read()), ...(await last.read())]);
-          for (const tensor of [head, last]) tensor.dispose();
-          own.dispose();
-          return relativeError(got, truth);
+          try {
+            return await verifyDecoder(device, stack, width, own);
+          } finally {
+            own.dispose();
+          }
         },
         dispose: () => {
           cache.dispose();
@@ -211,6 +172,8 @@ const head: Workload = {
   name: "qwen05b_head",
   what: "final RMSNorm and head, one row",
   shape: "896 · 896×151936",
+  kind: "row product",
+  readsBack: true,
   flops: 272269312,
   weights: 136134656,
   otherBytes: 4 * (896 + 151936),

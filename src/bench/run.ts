@@ -1,12 +1,13 @@
 import type { Device } from "../runtime/device.js";
 import { KernelError, throwIfAborted } from "../runtime/errors.js";
 import type { Peak } from "./peak.js";
-import { type BenchType, BITS, type Workload } from "./workload.js";
+import { type BenchType, BITS, type Kind, type Workload } from "./workload.js";
 
 /** One measured workload. */
 export interface Measurement {
   readonly name: string;
   readonly shape: string;
+  readonly kind: Kind;
   readonly dtype: BenchType;
   /** The kernels that did the work, most expensive first where the adapter has timestamps. */
   readonly algorithm: string;
@@ -15,27 +16,41 @@ export interface Measurement {
   readonly dispatches: number;
   readonly medianMs: number;
   readonly minimumMs: number;
+  /** Of one run. */
+  readonly flops: number;
   readonly gflops: number;
   readonly gigabytesPerSecond: number;
+  /** Weights read, in thousand millions a second: what decides for products of one row. */
+  readonly gigaweightsPerSecond: number;
   /** Share of the adapter's measured peak: of arithmetic or of memory, whichever is larger. */
   readonly share: number;
   readonly relativeError: number;
+  /** What else there is to say, in words with their units. */
+  readonly details?: Readonly<Record<string, number>>;
 }
 
 /** Largest relative error against the float64 reference on the weights as held. */
 const ALLOWED_ERROR = 1e-4;
 const LEAST_RUNS = 3;
+const MOST_RUNS = 200;
+/** Short runs go to the adapter together for about this long, so that waiting for it is not what is timed. */
+const BATCH_MS = 20;
+const MOST_A_BATCH = 100;
 
 export interface MeasureOptions {
   readonly peak: Peak;
   /** Runs go on for about this long. */
   readonly seconds?: number;
   readonly signal?: AbortSignal;
+  /** Called when a workload goes from one stage to the next. */
+  readonly onStage?: (stage: "preparing" | "verifying" | "timing") => void;
 }
 
+/** Seconds that runs go on where nothing else is asked for. */
+export const DEFAULT_SECONDS = 2;
+
 /**
- * Verifies a workload, then times it: everything resident, one submission a run, the result read back, one run to warm up.
- * Throws KernelError if the result is wrong.
+ * Verifies a workload, then times it: everything resident, warmed up. Throws KernelError if the result is wrong, AbortedError.
  */
 export async function measure(
   device: Device,
@@ -43,62 +58,104 @@ export async function measure(
   dtype: BenchType,
   options: MeasureOptions,
 ): Promise<Measurement> {
+  const { signal, onStage } = options;
+  onStage?.("preparing");
   const prepared = await workload.prepare(device, dtype);
   try {
-    const relativeError = await prepared.verify();
-    if (!(relativeError <= ALLOWED_ERROR)) {
-      throw new KernelError({
-        where: `bench ${workload.name} in ${dtype}`,
-        expected: `at most ${ALLOWED_ERROR} relative error`,
-        got: relativeError.toExponential(2),
-        remedy: "report this with the output of `ocellus doctor`; no time is given for a wrong result",
-      });
-    }
-    const once = async (): Promise<number> => {
-      throwIfAborted(options.signal, `bench ${workload.name}`);
+    onStage?.("verifying");
+    const relativeError = checked(`bench ${workload.name} in ${dtype}`, await prepared.verify());
+    onStage?.("timing");
+    const once = async (runs = 1): Promise<number> => {
+      throwIfAborted(signal, `bench ${workload.name}`);
       const started = performance.now();
+      for (let i = 1; i < runs; i++) device.scope(() => void prepared.run());
       const y = device.scope(prepared.run);
-      await device.read(y);
+      if (workload.readsBack) await device.read(y);
+      else await device.sync();
       const milliseconds = performance.now() - started;
       y.dispose();
-      return milliseconds;
+      return milliseconds / runs;
     };
+    await once();
+    const before = device.counters.dispatches;
     device.profile.start();
     await once();
     const algorithm = kernelsOf(await device.profile.stop());
-    const before = device.counters.dispatches;
-    await once();
     const dispatches = device.counters.dispatches - before;
-    const times: number[] = [];
-    const budget = (options.seconds ?? 2) * 1000;
-    for (let spent = 0; times.length < LEAST_RUNS || (spent < budget && times.length < 200); ) {
-      const milliseconds = await once();
-      times.push(milliseconds);
-      spent += milliseconds;
-    }
-    times.sort((a, b) => a - b);
-    const medianMs = times[Math.floor(times.length / 2)]!;
+    const together = workload.readsBack ? 1 : Math.ceil(BATCH_MS / Math.max(await once(), 1e-3));
+    const times = await repeated(options.seconds ?? DEFAULT_SECONDS, () => once(Math.min(together, MOST_A_BATCH)));
     const bytes = (workload.weights * BITS[dtype]) / 8 + workload.otherBytes;
-    const gflops = workload.flops / medianMs / 1e6;
-    const gigabytesPerSecond = bytes / medianMs / 1e6;
+    const { name, shape, kind, flops, weights } = workload;
     return {
-      name: workload.name,
-      shape: workload.shape,
-      dtype,
+      ...figures({ name, shape, kind, dtype, flops, weights, bytes }, times, options.peak),
       algorithm,
-      runs: times.length,
       dispatches,
-      medianMs,
-      minimumMs: times[0]!,
-      gflops,
-      gigabytesPerSecond,
-      share: Math.max(gflops / options.peak.gflops, gigabytesPerSecond / options.peak.gigabytesPerSecond),
       relativeError,
     };
   } finally {
     prepared.dispose();
     device.pool.trim();
   }
+}
+
+/** The error, if it is one that rounding explains. Throws KernelError. */
+export function checked(where: string, relativeError: number): number {
+  if (relativeError <= ALLOWED_ERROR) return relativeError;
+  throw new KernelError({
+    where,
+    expected: `at most ${ALLOWED_ERROR} relative error`,
+    got: relativeError.toExponential(2),
+    remedy: "report this with the output of `ocellus doctor`; no time is given for a wrong result",
+  });
+}
+
+/** Milliseconds of runs that go on for about so many seconds. */
+async function repeated(seconds: number, once: () => Promise<number>): Promise<number[]> {
+  const times: number[] = [];
+  const started = performance.now();
+  while (times.length < LEAST_RUNS || (performance.now() - started < seconds * 1000 && times.length < MOST_RUNS)) {
+    times.push(await once());
+  }
+  return times;
+}
+
+/** What a workload does, for rates. */
+export interface Work {
+  readonly name: string;
+  readonly shape: string;
+  readonly kind: Kind;
+  readonly dtype: BenchType;
+  readonly flops: number;
+  readonly weights: number;
+  /** All that is read and written, weights included. */
+  readonly bytes: number;
+}
+
+/** The rates of a workload from the milliseconds of its runs. */
+export function figures(
+  work: Work,
+  milliseconds: readonly number[],
+  peak: Peak,
+): Omit<Measurement, "algorithm" | "dispatches" | "relativeError"> {
+  const { name, shape, kind, dtype, flops, weights, bytes } = work;
+  const sorted = [...milliseconds].sort((a, b) => a - b);
+  const medianMs = sorted[Math.floor(sorted.length / 2)]!;
+  const gflops = flops / medianMs / 1e6;
+  const gigabytesPerSecond = bytes / medianMs / 1e6;
+  return {
+    name,
+    shape,
+    kind,
+    dtype,
+    runs: sorted.length,
+    medianMs,
+    minimumMs: sorted[0]!,
+    flops,
+    gflops,
+    gigabytesPerSecond,
+    gigaweightsPerSecond: weights / medianMs / 1e6,
+    share: Math.max(gflops / peak.gflops, gigabytesPerSecond / peak.gigabytesPerSecond),
+  };
 }
 
 /** Names of the kernels, those that took longest first, until nine tenths of the time are named. */

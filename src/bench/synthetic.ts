@@ -17,6 +17,59 @@ export function normals(count: number, seed: number, scale = 1): Float32Array {
   return Float32Array.from({ length: count }, () => (next() + next() + next() + next() - 2) * 1.73 * scale);
 }
 
+/** Numbers that tensors are cut from: more than a loader asks for at once. */
+const TABLE_NUMBERS = 1 << 21;
+
+/** The table, made once: drawing every number of a large model by itself would take longer than anything measured. */
+let table: Float32Array | undefined;
+
+/** Runs of a table of normal numbers from places that are drawn: random enough, and as fast as memory. */
+export class Runs {
+  readonly #table: Float32Array;
+  #brain: Uint16Array | undefined;
+  #state: number;
+
+  constructor(seed: number, scale = 1, offset = 0) {
+    table ??= normals(TABLE_NUMBERS, 1);
+    this.#table = scale === 1 && offset === 0 ? table : table.map((number) => number * scale + offset);
+    this.#state = (seed * 2654435761) >>> 0 || 1;
+  }
+
+  /** A view of `count` numbers, at most half the table; not to be written. */
+  view(count: number): Float32Array {
+    const from = this.#place(TABLE_NUMBERS - count);
+    return this.#table.subarray(from, from + count);
+  }
+
+  /** `count` numbers of one's own, as many as wanted. */
+  take(count: number): Float32Array {
+    const numbers = new Float32Array(count);
+    for (let at = 0; at < count; at += TABLE_NUMBERS / 2) {
+      numbers.set(this.view(Math.min(count - at, TABLE_NUMBERS / 2)), at);
+    }
+    return numbers;
+  }
+
+  /** A view of `count` bytes of f32 or bf16 numbers; copies where that is more than half the table. */
+  bytes(count: number, dtype: "F32" | "BF16"): Uint8Array {
+    if (dtype === "F32") {
+      const numbers = count / 4 <= TABLE_NUMBERS / 2 ? this.view(count / 4) : this.take(count / 4);
+      return new Uint8Array(numbers.buffer, numbers.byteOffset, count);
+    }
+    // The upper half of an f32 is a bf16, rounded towards zero.
+    this.#brain ??= Uint16Array.from(new Uint32Array(this.#table.slice().buffer), (bits) => bits >>> 16);
+    const from = this.#place(TABLE_NUMBERS - count / 2) & ~1;
+    return new Uint8Array(this.#brain.buffer, from * 2, count);
+  }
+
+  #place(below: number): number {
+    this.#state ^= this.#state << 13;
+    this.#state ^= this.#state >>> 17;
+    this.#state ^= this.#state << 5;
+    return (this.#state >>> 0) % (below + 1);
+  }
+}
+
 /** A tensor of a made-up checkpoint. */
 export interface SyntheticTensor {
   readonly shape: readonly number[];
@@ -25,34 +78,44 @@ export interface SyntheticTensor {
   readonly offset?: number;
 }
 
-/** Builds a layer on random weights; `tensors` are the checkpoint, f32. The arena owns what the layer holds. */
+/** A checkpoint of random tensors, stored as f32 or bf16, that exist only while they are read. */
+export function syntheticIndex(
+  tensors: ReadonlyMap<string, SyntheticTensor>,
+  dtype: "F32" | "BF16" = "F32",
+): TensorIndex {
+  const elementBytes = dtype === "F32" ? 4 : 2;
+  const sizeOf = ({ shape }: SyntheticTensor): number => elementCount(shape) * elementBytes;
+  const runs = new Map<string, Runs>();
+  const source = bytesSource(new Uint8Array(0), "synthetic");
+  return {
+    entries: new Map(
+      [...tensors].map(([name, tensor]) => {
+        const entry = { name, dtype, shape: tensor.shape, offsetBytes: 0, lengthBytes: sizeOf(tensor) };
+        return [name, { entry, source }];
+      }),
+    ),
+    shapes: new Map([...tensors].map(([name, { shape }]) => [name, shape])),
+    sizeBytes: [...tensors.values()].reduce((sum, tensor) => sum + sizeOf(tensor), 0),
+    async read({ entry }, _offsetBytes, lengthBytes) {
+      const { scale, offset = 0 } = tensors.get(entry.name)!;
+      const kind = `${scale} ${offset}`;
+      const own = runs.get(kind) ?? new Runs(runs.size + 1, scale, offset);
+      runs.set(kind, own);
+      return own.bytes(lengthBytes, dtype);
+    },
+    async close() {},
+  };
+}
+
+/** Builds a layer on random weights; `tensors` are the checkpoint. The arena owns what the layer holds. */
 export async function synthetic<T>(
   device: Device,
   tensors: ReadonlyMap<string, SyntheticTensor>,
   build: (root: Weights) => T,
 ): Promise<{ layer: T; arena: Arena }> {
   const arena = new Arena(device, "workload");
-  let seed = 1;
-  const index: TensorIndex = {
-    entries: new Map(
-      [...tensors].map(([name, { shape }]) => {
-        const lengthBytes = elementCount(shape) * 4;
-        const entry = { name, dtype: "F32" as const, shape, offsetBytes: 0, lengthBytes };
-        return [name, { entry, source: bytesSource(new Uint8Array(0), "synthetic") }];
-      }),
-    ),
-    shapes: new Map([...tensors].map(([name, { shape }]) => [name, shape])),
-    sizeBytes: 0,
-    async read({ entry }, _offsetBytes, lengthBytes) {
-      const { scale, offset = 0 } = tensors.get(entry.name)!;
-      const numbers = normals(lengthBytes / 4, ++seed, scale);
-      if (offset) for (let i = 0; i < numbers.length; i++) numbers[i]! += offset;
-      return new Uint8Array(numbers.buffer);
-    },
-    async close() {},
-  };
   try {
-    const loader = new WeightLoader(device, index);
+    const loader = new WeightLoader(device, syntheticIndex(tensors));
     const layer = arena.run(() => build(loader.root()));
     loader.check("synthetic", () => false);
     await loader.load({});

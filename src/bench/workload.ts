@@ -5,14 +5,18 @@ import type { Tensor } from "../runtime/tensor.js";
 /** How the weights of a workload are held; where it has none it runs once, in f32. */
 export type BenchType = Exclude<HoldType, "auto">;
 
+/**
+ * What a workload is compared with at the end: towers and prefills with the matrix products of the run, decoding with the
+ * products of one row.
+ */
+export type Kind = "product" | "row product" | "rows" | "decode" | "other";
+
 /** A workload made ready on a device. */
 export interface Prepared {
   /** Records one run; the result belongs to the caller's scope. */
   run(): Tensor;
-  /** Largest relative error against the float64 reference. */
+  /** Largest relative error against the float64 reference; infinite where what has to be equal is not. */
   verify(): Promise<number>;
-  /** Put back before every run (a cache's length). */
-  reset?(): void;
   dispose(): void;
 }
 
@@ -21,13 +25,15 @@ export interface Workload {
   readonly name: string;
   readonly what: string;
   readonly shape: string;
+  readonly kind: Kind;
   /** 2 for every multiply-add. */
   readonly flops: number;
-  /** Weight elements read. */
+  /** Weight elements read; 0 where the dtype changes nothing. */
   readonly weights: number;
   /** Bytes of activations and caches read and written. */
   readonly otherBytes: number;
-  /** Largest error that is right, by dtype of the weights. */
+  /** Each run is submitted and its result read back, as other engines are timed; else runs follow each other on the adapter. */
+  readonly readsBack?: boolean;
   prepare(device: Device, type: BenchType): Promise<Prepared>;
 }
 

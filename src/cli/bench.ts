@@ -1,26 +1,50 @@
-import { type BenchType, BITS, type Measurement, measure, measurePeak, PEER_WORKLOADS } from "../bench/index.js";
+import { createRequire } from "node:module";
+import {
+  type BenchType,
+  BITS,
+  bestProduct,
+  KERNEL_WORKLOADS,
+  type Measurement,
+  type MeasureOptions,
+  MODEL_WORKLOADS,
+  ModelBench,
+  measure,
+  measurePeak,
+  PEER_WORKLOADS,
+  type Peak,
+  summarise,
+} from "../bench/index.js";
 import { Device } from "../runtime/device.js";
 import { OptionError } from "../runtime/errors.js";
+import { nearest } from "../runtime/options.js";
 import { parse } from "./arguments.js";
+import { footer, header, row } from "./bench-table.js";
+import { ProgressLine } from "./progress-line.js";
+
+const KERNELS = [...KERNEL_WORKLOADS, ...PEER_WORKLOADS];
 
 const HELP = `ocellus bench [pattern] [options]
 
 Verifies workloads against float64 references, then times them on this adapter.
 
-  pattern            only workloads whose name matches this regular expression
-  --dtype TYPES      how weights are held: f32, f16, bf16, q8, q4, or several with commas (f32)
+  pattern            only workloads whose name matches this regular expression; without one all but the models
+  --all              the models too
+  --dtype TYPES      how weights are held: f32, f16, bf16, q8, q4, or several with commas (f32; models q4, their tower f16)
   --seconds N        time spent on each (2)
+  --checkpoint DIR   a checkpoint's folder in place of the models' random weights
   --features none    without subgroups, f16 and timestamps: the plain kernels
-  --json             one JSON line a workload, with the adapter
+  --json             one JSON line a workload, with the adapter, and the summary in the last
   --list             the names
 
 Workloads:
-${PEER_WORKLOADS.map((workload) => `  ${workload.name.padEnd(24)} ${workload.what}`).join("\n")}
+${[...KERNELS, ...MODEL_WORKLOADS].map(({ name, what }) => `  ${name.padEnd(24)} ${what}`).join("\n")}
 `;
 
 const OPTIONS = {
+  all: { type: "boolean" },
   dtype: { type: "string" },
   seconds: { type: "string" },
+  checkpoint: { type: "string" },
   features: { type: "string" },
   json: { type: "boolean" },
   list: { type: "boolean" },
@@ -35,13 +59,12 @@ export async function bench(args: string[]): Promise<void> {
     out.write(HELP);
     return;
   }
-  const pattern = new RegExp(given.positionals[0] ?? "");
-  const workloads = PEER_WORKLOADS.filter((workload) => pattern.test(workload.name));
+  const { kernels, models } = chosen(given.positionals, given.has("all"));
   if (given.has("list")) {
-    for (const { name } of workloads) out.write(`${name}\n`);
+    for (const { name } of [...kernels, ...models]) out.write(`${name}\n`);
     return;
   }
-  const types = (given.value("dtype") ?? "f32").split(",").map(benchType);
+  const types = given.value("dtype")?.split(",").map(benchType);
   const features = given.value("features") ?? "all";
   if (features !== "all" && features !== "none") {
     throw new OptionError({
@@ -52,30 +75,90 @@ export async function bench(args: string[]): Promise<void> {
     });
   }
   const seconds = given.count("seconds");
+  const checkpoint = given.value("checkpoint");
+  const abort = new AbortController();
+  process.once("SIGINT", () => abort.abort());
+  const { signal } = abort;
+  const progress = new ProgressLine(process.stderr);
   const device = await Device.open({ features });
   try {
+    progress.text("measuring the adapter's peak");
     const peak = await measurePeak(device);
-    if (!given.has("json")) {
-      out.write(`adapter  ${device.facts.name}\n`);
-      out.write(`peak     ${peak.gflops.toFixed(1)} GFLOP/s, ${peak.gigabytesPerSecond.toFixed(1)} GB/s\n\n`);
-      out.write(
-        `${line(["name", "shape", "dtype", "median ms", "min ms", "GFLOP/s", "GB/s", "share", "disp.", "error", "kernels"])}\n`,
-      );
-    }
-    for (const workload of workloads) {
-      for (const dtype of types) {
-        const result = await measure(device, workload, dtype, { peak, ...(seconds !== undefined && { seconds }) });
-        if (given.has("json")) {
-          const { vendor, architecture, description } = device.facts;
-          out.write(
-            `${JSON.stringify({ ...result, peak, adapter: device.facts.name, vendor, architecture, driver: description })}\n`,
-          );
-        } else out.write(`${row(result)}\n`);
+    progress.clear();
+    const report = given.has("json") ? new Lines(device, peak) : new Table(device, peak);
+    const options = (name: string, dtype: string): MeasureOptions => ({
+      peak,
+      signal,
+      ...(seconds !== undefined && { seconds }),
+      onStage: (stage) => progress.text(`${name} in ${dtype}: ${stage}`),
+    });
+    const done: Measurement[] = [];
+    const say = (measured: Measurement): void => {
+      progress.clear();
+      done.push(measured);
+      report.say(measured);
+    };
+    for (const workload of kernels) {
+      for (const dtype of workload.weights === 0 ? ["f32" as const] : (types ?? ["f32"])) {
+        say(await measure(device, workload, dtype, options(workload.name, dtype)));
       }
     }
+    for (const dtype of models.length > 0 ? (types ?? ["q4"]) : []) {
+      const loading = { ...options("model", dtype), ...(checkpoint !== undefined && { checkpoint }) };
+      const model = await ModelBench.open(device, dtype, loading);
+      try {
+        for (const workload of models) {
+          progress.text(`${workload.name} in ${dtype}: timing`);
+          say(await workload.run(model));
+        }
+      } finally {
+        model.dispose();
+      }
+    }
+    report.end(done);
+  } catch (cause) {
+    if (!signal.aborted) throw cause;
+    process.exitCode = 130;
   } finally {
+    progress.clear();
     device.dispose();
   }
+}
+
+/** The workloads that a pattern names; throws OptionError where there are none. */
+function chosen(
+  positionals: readonly string[],
+  all: boolean,
+): { kernels: typeof KERNELS; models: typeof MODEL_WORKLOADS } {
+  const [text, ...more] = positionals;
+  if (text === undefined) return { kernels: KERNELS, models: all ? MODEL_WORKLOADS : [] };
+  const where = "ocellus bench, pattern";
+  if (more.length > 0) {
+    const remedy = `several names are one pattern: "${positionals.join("|")}"`;
+    throw new OptionError({ where, expected: "one", got: positionals.join(" "), remedy });
+  }
+  let pattern: RegExp;
+  try {
+    pattern = new RegExp(text);
+  } catch (cause) {
+    throw new OptionError({
+      where,
+      expected: "a regular expression",
+      got: cause instanceof Error ? cause.message : text,
+      remedy: "`ocellus bench --list` prints the names",
+    });
+  }
+  const kernels = KERNELS.filter(({ name }) => pattern.test(name));
+  const models = MODEL_WORKLOADS.filter(({ name }) => pattern.test(name));
+  if (kernels.length + models.length > 0) return { kernels, models };
+  const names = [...KERNELS, ...MODEL_WORKLOADS].map(({ name }) => name);
+  const near = nearest(text, names);
+  throw new OptionError({
+    where,
+    expected: `the name of a workload, or part of one: ${names.join(", ")}`,
+    got: text,
+    remedy: near ? `did you mean ${near}?` : "`ocellus bench --list` prints the names",
+  });
 }
 
 function benchType(text: string): BenchType {
@@ -88,29 +171,57 @@ function benchType(text: string): BenchType {
   });
 }
 
-function row(m: Measurement): string {
-  return line([
-    m.name,
-    m.shape,
-    m.dtype,
-    m.medianMs.toFixed(2),
-    m.minimumMs.toFixed(2),
-    m.gflops.toFixed(1),
-    m.gigabytesPerSecond.toFixed(2),
-    `${(100 * m.share).toFixed(0)} %`,
-    String(m.dispatches),
-    m.relativeError.toExponential(1),
-    m.algorithm,
-  ]);
+/** Text for people. */
+class Table {
+  constructor(
+    device: Device,
+    readonly peak: Peak,
+  ) {
+    process.stdout.write(header(device.facts.name, peak));
+  }
+
+  say(measured: Measurement): void {
+    process.stdout.write(row(measured));
+  }
+
+  end(run: readonly Measurement[]): void {
+    process.stdout.write(footer(run, this.peak));
+  }
 }
 
-const WIDTHS = [-23, -26, -5, 10, 10, 9, 7, 6, 6, 9] as const;
+/** A JSON line each, with what is needed to compare it with another day's. */
+class Lines {
+  readonly #about: object;
 
-function line(cells: readonly string[]): string {
-  return cells
-    .map((cell, i) => {
-      const width = WIDTHS[i] ?? 0;
-      return width < 0 ? cell.padEnd(-width) : cell.padStart(width);
-    })
-    .join(" ");
+  constructor(device: Device, peak: Peak) {
+    const { name, vendor, architecture, description } = device.facts;
+    const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+    this.#about = {
+      peak,
+      adapter: name,
+      vendor,
+      architecture,
+      driver: description,
+      versions: { ocellus: version, node: process.version },
+      date: new Date().toISOString(),
+    };
+  }
+
+  say(measured: Measurement): void {
+    this.#write(measured);
+  }
+
+  end(run: readonly Measurement[]): void {
+    const bestProduct = bestOf(run);
+    this.#write({ name: "summary", comparisons: summarise(run), ...(bestProduct && { bestProduct }) });
+  }
+
+  #write(what: object): void {
+    process.stdout.write(`${JSON.stringify({ ...what, ...this.#about })}\n`);
+  }
+}
+
+function bestOf(run: readonly Measurement[]): { name: string; dtype: string; gflops: number } | undefined {
+  const best = bestProduct(run);
+  return best && { name: best.name, dtype: best.dtype, gflops: best.gflops };
 }

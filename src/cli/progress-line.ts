@@ -21,6 +21,10 @@ export class ProgressLine {
     this.#show(`${what} ${done} of ${total}`, done === total);
   }
 
+  text(what: string): void {
+    this.#show(what, true);
+  }
+
   clear(): void {
     if (!this.#shown) return;
     this.stream.write("\r\x1b[2K");

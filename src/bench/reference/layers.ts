@@ -10,14 +10,15 @@ import { layerNorm, rmsNorm } from "./norm.js";
 import { rope } from "./rope.js";
 import { swiglu } from "./swiglu.js";
 
-/** The elements of a packed matrix as it is held, quantised or not: `[columns, inner]`. */
-export async function heldMatrix(matrix: PackedMatrix): Promise<Float32Array> {
+/** The elements of a packed matrix as it is held, quantised or not: `[columns, inner]`, or only the columns asked for. */
+export async function heldMatrix(matrix: PackedMatrix, columns?: readonly number[]): Promise<Float32Array> {
   const { device } = matrix.blocks[0]!.tensor;
-  const whole = new Float32Array(matrix.columns * matrix.inner);
+  const total = columns?.length ?? matrix.columns;
+  const whole = new Float32Array(total * matrix.inner);
   const most = Math.min(4096, Math.floor(device.facts.maxBindingBytes / (matrix.inner * 4)));
-  for (let first = 0; first < matrix.columns; first += most) {
-    const count = Math.min(most, matrix.columns - first);
-    const ids = Uint32Array.from({ length: count }, (_, i) => first + i);
+  for (let first = 0; first < total; first += most) {
+    const count = Math.min(most, total - first);
+    const ids = Uint32Array.from({ length: count }, (_, i) => columns?.[first + i] ?? first + i);
     const rows = device.scope(() => gather(device.upload(ids, [count], "ids"), matrix, "rows"));
     whole.set(await rows.read(), first * matrix.inner);
     rows.dispose();

@@ -1,0 +1,133 @@
+import { WeightLoader } from "../io/weights.js";
+import type { LlavaOneVisionConfig } from "../models/llava-onevision/config.js";
+import { resolveLayout } from "../models/llava-onevision/layout.js";
+import { LlavaOneVision } from "../models/llava-onevision/model.js";
+import { type DtypeByPart, Network } from "../models/llava-onevision/network.js";
+import { rehearse } from "../models/llava-onevision/rehearsal.js";
+import type { Device } from "../runtime/device.js";
+import { qwen2Tensors, type SyntheticTensor, siglipTensors, syntheticIndex } from "./synthetic.js";
+import { siglipLevels } from "./verify.js";
+import type { BenchType } from "./workload.js";
+
+/** The sizes of a model. */
+export type Geometry = Pick<LlavaOneVisionConfig, "vision" | "text">;
+
+/** Those of the published 0.5B model. */
+export const GEOMETRY_05B: Geometry = {
+  vision: {
+    width: 1152,
+    heads: 16,
+    headSize: 72,
+    layers: 26,
+    mlpWidth: 4304,
+    patchSide: 14,
+    tileSide: 384,
+    cells: 27,
+    layerNormEps: 1e-6,
+  },
+  text: {
+    width: 896,
+    layers: 24,
+    heads: 14,
+    keyValueHeads: 2,
+    headSize: 64,
+    mlpWidth: 4864,
+    vocabulary: 152000,
+    maxPositions: 32768,
+    ropeTheta: 1e6,
+    rmsNormEps: 1e-6,
+    tied: true,
+  },
+};
+
+/** A model on a device, and what it took to get it there. */
+export interface LoadedModel {
+  readonly network: Network;
+  readonly geometry: Geometry;
+  /** `[3, 256]` */
+  readonly levels: Float32Array;
+  readonly dtype: BenchType;
+  /** Of the vision tower and the projector. */
+  readonly visionType: BenchType;
+  readonly seconds: number;
+  /** What the adapter holds for it. */
+  readonly weightBytes: number;
+  dispose(): void;
+}
+
+/**
+ * The tower is held in f16 whatever the language model is: each of its weights is used 729 times a tile, so fewer bits bring
+ * little, and the published checkpoints are in 16 bits.
+ */
+const VISION_TYPE: BenchType = "f16";
+
+/** Loads a checkpoint folder, or random weights of a geometry (0.5B if not given); `dtype` is the language's and the embedding's. */
+export async function loadModel(
+  device: Device,
+  dtype: BenchType,
+  options: { checkpoint?: string; geometry?: Geometry; signal?: AbortSignal } = {},
+): Promise<LoadedModel> {
+  const { checkpoint, signal } = options;
+  const byPart: DtypeByPart = { vision: VISION_TYPE, projector: VISION_TYPE, language: dtype, embed: dtype };
+  const before = device.pool.liveBytes;
+  const started = performance.now();
+  const given =
+    checkpoint === undefined
+      ? undefined
+      : await LlavaOneVision.load(checkpoint, { device, dtype: byPart, ...(signal && { signal }) });
+  const made = given ?? (await random(device, byPart, options.geometry ?? GEOMETRY_05B, signal));
+  return {
+    network: made.network,
+    geometry: given?.config ?? options.geometry ?? GEOMETRY_05B,
+    levels: given?.processor.levels ?? siglipLevels(),
+    dtype,
+    visionType: VISION_TYPE,
+    seconds: (performance.now() - started) / 1000,
+    weightBytes: device.pool.liveBytes - before,
+    dispose: () => made.dispose(),
+  };
+}
+
+/** A model of random weights that are made while they are read. */
+async function random(
+  device: Device,
+  dtype: DtypeByPart,
+  geometry: Geometry,
+  signal: AbortSignal | undefined,
+): Promise<{ network: Network; dispose(): void }> {
+  const index = syntheticIndex(tensorsOf(geometry), "BF16");
+  const layout = resolveLayout(index.shapes.keys(), { tied: geometry.text.tied });
+  const loader = new WeightLoader(device, index);
+  const arena = device.arena("model");
+  try {
+    const network = arena.run(
+      () =>
+        new Network(loader.root(), { ...geometry, layout }, dtype, device.upload(siglipLevels(), [3, 256], "levels")),
+    );
+    loader.check("synthetic", (name) => layout.ignored(name));
+    rehearse(network, "f32");
+    await loader.load({ signal });
+    await device.prepared();
+    return { network, dispose: () => arena.dispose() };
+  } catch (cause) {
+    arena.dispose();
+    throw cause;
+  }
+}
+
+/** All tensors of a model with a tied head, by the names of the published checkpoints. */
+function tensorsOf({ vision, text }: Geometry): Map<string, SyntheticTensor> {
+  const tensors = new Map<string, SyntheticTensor>();
+  for (const [name, tensor] of siglipTensors(vision)) tensors.set(`vision_tower.vision_model.${name}`, tensor);
+  for (const [name, tensor] of qwen2Tensors(text)) tensors.set(`language_model.model.${name}`, tensor);
+  const scale = 0.02;
+  for (const [name, inner] of [
+    ["linear_1", vision.width],
+    ["linear_2", text.width],
+  ] as const) {
+    tensors.set(`multi_modal_projector.${name}.weight`, { shape: [text.width, inner], scale });
+    tensors.set(`multi_modal_projector.${name}.bias`, { shape: [text.width], scale });
+  }
+  tensors.set("image_newline", { shape: [text.width], scale });
+  return tensors;
+}
