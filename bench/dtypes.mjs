@@ -1,0 +1,53 @@
+// What fewer bits a weight cost in exactness, on the embedded trained checkpoint: its bundled examples are answered in f32, and
+// those answers are fed to the model held in each type. At every token of them: is the most probable token that of f32, and how
+// far apart are the distributions. Prints the table of docs/dtypes.md.
+//
+//   node bench/dtypes.mjs
+//
+// Run `npm run build` before. OCELLUS_ADAPTER chooses the adapter.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Device, LlavaOneVision } from "ocellus";
+import { agreement, judge } from "ocellus/bench";
+
+const folder = fileURLToPath(new URL("../models/tiny", import.meta.url));
+const { examples } = JSON.parse(await readFile(join(folder, "examples/examples.json"), "utf8"));
+const questions = examples.flatMap(({ files, video, frames, turns }) => {
+  const media = files.map((file) => {
+    const path = join(folder, "examples", file);
+    return video ? { type: "video", video: path, ...(frames !== null && { frames }) } : { type: "image", image: path };
+  });
+  return turns.map(({ question }) => [{ role: "user", content: [...media, { type: "text", text: question }] }]);
+});
+
+const truth = [];
+for (const dtype of ["f32", "bf16", "f16", "q8", "q4"]) {
+  const device = await Device.open();
+  const model = await LlavaOneVision.load(folder, { device, dtype });
+  const bytes = device.pool.liveBytes;
+  const sum = { rows: 0, same: 0, divergence: 0, identical: 0 };
+  for (const [i, messages] of questions.entries()) {
+    const session = model.createSession();
+    const { tokens } = await session.generate(messages).result;
+    session.dispose();
+    truth[i] ??= { tokens, judgement: await judge(model, messages, tokens) };
+    const one = agreement(truth[i].judgement, await judge(model, messages, truth[i].tokens));
+    for (const name of Object.keys(one)) sum[name] += one[name];
+    if (String(tokens) === String(truth[i].tokens)) sum.identical++;
+  }
+  if (dtype === "f32") {
+    console.log(`${device.facts.name}: ${questions.length} questions, ${sum.rows} answer tokens\n`);
+    console.log(
+      "| dtype | most probable token as in f32 | mean KL divergence, nats | answers as in f32 | weights on the GPU |",
+    );
+    console.log("|---|---|---|---|---|");
+  }
+  const share = `${((100 * sum.same) / sum.rows).toFixed(2)} %`;
+  const mean = (sum.divergence / sum.rows).toExponential(1);
+  console.log(
+    `| ${dtype} | ${share} | ${mean} | ${sum.identical} of ${questions.length} | ${(bytes / 1e6).toFixed(2)} MB |`,
+  );
+  model.dispose();
+  device.dispose();
+}

@@ -1,0 +1,75 @@
+import { KVCache } from "../layers/kv-cache.js";
+import type { LlavaOneVision } from "../models/llava-onevision/model.js";
+import type { ChatMessage } from "../models/llava-onevision/processor.js";
+import { PromptPass } from "../models/prompt-pass.js";
+import { TapRecorder } from "../models/taps.js";
+import { Arena } from "../runtime/arena.js";
+
+/** What a model thinks of every token of an answer that it is given. */
+export interface Judgement {
+  /** Rows × vocabulary: the logits before each token of the answer, and those after its last. */
+  readonly logits: Float32Array;
+  readonly rows: number;
+}
+
+/** Feeds a question and its answer to the model at once, and reads the logits at every token of the answer. */
+export async function judge(
+  model: LlavaOneVision,
+  messages: readonly ChatMessage[],
+  answer: readonly number[],
+): Promise<Judgement> {
+  const { device, network, config } = model;
+  const { width, layers, keyValueHeads, headSize } = config.text;
+  const prompt = await model.processor.prepare(messages, {});
+  const inputIds = [...prompt.inputIds, ...answer];
+  const owner = new Arena(device, "judgement");
+  const cache = new KVCache(device, layers, keyValueHeads * headSize);
+  try {
+    cache.reserve(inputIds.length);
+    const taps = new TapRecorder(device);
+    const pass = new PromptPass(model, { ...prompt, inputIds }, owner, { taps });
+    await pass.see(0);
+    await pass.prefill(0, cache);
+    const hidden = (await taps.collect()).find(({ name }) => name === "norm")!.data;
+    const rows = answer.length + 1;
+    const last = hidden.slice((inputIds.length - rows) * width);
+    const y = owner.run(() => device.scope(() => network.language.logits(device.upload(last, [rows, width], "rows"))));
+    return { logits: await y.read(), rows };
+  } finally {
+    owner.dispose();
+    cache.dispose();
+  }
+}
+
+/** How two judgements of the same answer differ. */
+export interface Agreement {
+  readonly rows: number;
+  /** Rows whose most probable token is the same. */
+  readonly same: number;
+  /** Sum over the rows of Σ p·ln(p/q), in nats. */
+  readonly divergence: number;
+}
+
+/** Compares the distributions p of `truth` and q of `other`. */
+export function agreement(truth: Judgement, other: Judgement): Agreement {
+  const vocabulary = truth.logits.length / truth.rows;
+  let same = 0;
+  let divergence = 0;
+  for (let row = 0; row < truth.rows; row++) {
+    const p = logSoftmax(truth.logits.subarray(row * vocabulary, (row + 1) * vocabulary));
+    const q = logSoftmax(other.logits.subarray(row * vocabulary, (row + 1) * vocabulary));
+    if (largest(p) === largest(q)) same++;
+    for (let i = 0; i < vocabulary; i++) divergence += Math.exp(p[i]!) * (p[i]! - q[i]!);
+  }
+  return { rows: truth.rows, same, divergence };
+}
+
+function logSoftmax(logits: Float32Array): Float64Array {
+  const most = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const log = most + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0));
+  return Float64Array.from(logits, (logit) => logit - log);
+}
+
+function largest(values: Float64Array): number {
+  return values.reduce((best, value, i) => (value > values[best]! ? i : best), 0);
+}
