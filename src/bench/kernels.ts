@@ -40,7 +40,7 @@ export async function looking<T>(device: Device, run: () => Tensor, look: (y: Te
   }
 }
 
-function product(name: string, what: string, rows: number, inner: number, columns: number): Workload {
+export function product(name: string, what: string, rows: number, inner: number, columns: number): Workload {
   return {
     name,
     what,
@@ -82,7 +82,7 @@ function product(name: string, what: string, rows: number, inner: number, column
 }
 
 /** Attention by itself; with `causal` the queries are the last of the keys. */
-function attending(
+export function attending(
   name: string,
   what: string,
   sizes: Pick<AttentionShape, "queries" | "keys" | "heads" | "keyValueHeads" | "headSize">,

@@ -55,7 +55,7 @@ function workload(description: Description, make: (device: Device, type: BenchTy
 
 const EPSILON = 1e-6;
 
-function rootNorm(rows: number, width: number): Workload {
+export function rootNorm(rows: number, width: number): Workload {
   const bytes = 4 * (2 * rows * width + width);
   const description = { name: "rms_norm", what: "RMSNorm", shape: `${rows}×${width}`, flops: 4 * rows * width };
   return workload({ ...description, otherBytes: bytes }, (device) => {
@@ -68,7 +68,7 @@ function rootNorm(rows: number, width: number): Workload {
   });
 }
 
-function meanNorm(rows: number, width: number): Workload {
+export function meanNorm(rows: number, width: number): Workload {
   const bytes = 4 * (2 * rows * width + 2 * width);
   const description = { name: "layer_norm", what: "LayerNorm", shape: `${rows}×${width}`, flops: 7 * rows * width };
   return workload({ ...description, otherBytes: bytes }, (device) => {

@@ -30,7 +30,7 @@ export interface Measurement {
 }
 
 /** Largest relative error against the float64 reference on the weights as held. */
-const ALLOWED_ERROR = 1e-4;
+export const ALLOWED_ERROR = 1e-4;
 const LEAST_RUNS = 3;
 const MOST_RUNS = 200;
 /** Short runs go to the adapter together for about this long, so that waiting for it is not what is timed. */

@@ -5,18 +5,20 @@ import { ask } from "./ask.js";
 import { bench } from "./bench.js";
 import { demo } from "./demo.js";
 import { doctor } from "./doctor.js";
+import { tune } from "./tune.js";
 
 const HELP = `ocellus: LLaVA-OneVision on WebGPU
 
   ocellus ask [options] ["question"]   answer a question about pictures
   ocellus demo                         the embedded checkpoint on bundled pictures
   ocellus bench [pattern]              verify and time kernels and layers on this adapter
+  ocellus tune                         the best parameters of kernels on this adapter, measured
   ocellus doctor                       the adapter, its limits, and what is missing
 
 \`ocellus <command> --help\` lists a command's options. --debug prints stack traces.
 `;
 
-const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = { ask, bench, demo, doctor };
+const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = { ask, bench, demo, doctor, tune };
 
 async function main(args: string[]): Promise<void> {
   const [name, ...rest] = args;

@@ -2,9 +2,11 @@ import type { AdapterFacts } from "../runtime/adapter.js";
 import { ShapeError } from "../runtime/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { tuned } from "../runtime/tuning.js";
 import { attentionBroadcastKernel } from "./attention-broadcast.js";
 import { attentionStep, attentionStepKernel } from "./attention-step.js";
 import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./cached.js";
+import { SHARE_KEYS } from "./tunables.js";
 
 /** Where the heads of an operand lie: columns `first + head·headSize` of rows of the tensor's width. */
 export interface HeadColumns {
@@ -28,8 +30,7 @@ export interface AttentionShape {
   readonly shares?: number | undefined;
 }
 
-/** Keys of a share where the adapter decides, and how many shares at most. */
-const SHARE_KEYS = 256;
+/** Shares at most where the adapter decides. */
 const MOST_SHARES = 32;
 
 const PARAMS = `
@@ -165,7 +166,7 @@ function choose(
   }
   if (queries === 1 && batches === 1 && QUADS <= attentionStepKernel.constants.LANES) {
     // A head is a workgroup, which leaves most of a GPU idle; the few workers of a CPU have enough with the heads.
-    const fitting = facts.onCPU ? 1 : Math.min(MOST_SHARES, Math.ceil(shape.keys / SHARE_KEYS));
+    const fitting = facts.onCPU ? 1 : Math.min(MOST_SHARES, Math.ceil(shape.keys / tuned(facts.tuning, SHARE_KEYS)));
     return { shares: shape.shares ?? fitting };
   }
   const { LANES } = attentionKernel.constants;

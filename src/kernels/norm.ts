@@ -1,5 +1,7 @@
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { tuned } from "../runtime/tuning.js";
+import { NORM_LANES } from "./tunables.js";
 
 const REDUCE = `
 var<workgroup> partial: array<f32, LANES>;
@@ -71,7 +73,8 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   weight.expect([width], "rmsNorm");
   const y = x.device.empty(x.shape, "f32", weight.label);
   const rows = x.length / width;
-  x.device.run(rmsNormKernel, { x, weight, y }, { rows, width, epsilon }, [rows]);
+  const kernel = rmsNormKernel.variant({ LANES: tuned(x.device.facts.tuning, NORM_LANES) });
+  x.device.run(kernel, { x, weight, y }, { rows, width, epsilon }, [rows]);
   return y;
 }
 
@@ -82,6 +85,7 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: numb
   bias.expect([width], "layerNorm");
   const y = x.device.empty(x.shape, "f32", weight.label);
   const rows = x.length / width;
-  x.device.run(layerNormKernel, { x, weight, bias, y }, { rows, width, epsilon }, [rows]);
+  const kernel = layerNormKernel.variant({ LANES: tuned(x.device.facts.tuning, NORM_LANES) });
+  x.device.run(kernel, { x, weight, bias, y }, { rows, width, epsilon }, [rows]);
   return y;
 }

@@ -24,7 +24,9 @@ export interface AdapterFacts {
   readonly timestamps: boolean;
   readonly maxBindingBytes: number;
   readonly maxBufferBytes: number;
-  /** What was chosen for this adapter by measuring; the `choose` functions ask `chosen`. Empty unless `tuned` asks for it. */
+  /** Memory that the invocations of a workgroup share. */
+  readonly maxWorkgroupBytes: number;
+  /** What was chosen for this adapter by measuring; the `choose` functions ask `tuned`. Empty unless `tuned` asks for it. */
   readonly tuning: Tuning;
   /** Why this adapter was taken. */
   readonly reasons: readonly string[];
@@ -53,9 +55,8 @@ const WANTED: readonly GPUFeatureName[] = ["subgroups", "shader-f16", "timestamp
 
 /** Dawn's name for products of matrices that a subgroup holds; the standard has none yet. */
 const MATRICES = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
-/** Threads of the workgroups, and bytes of their memory, of the kernels that use them. */
+/** Threads of the workgroups of the kernels that use them; Dawn wants whole subgroups, however large they may be. */
 const MATRIX_THREADS = 128;
-const MATRIX_BYTES = 24576;
 
 /** Limits raised to what the adapter offers; the others stay at the specification's defaults. */
 const RAISED = [
@@ -134,14 +135,14 @@ async function prove(
 }
 
 /** The matrices of an adapter that kernels can use: factors in f32 before f16, large before small. */
-export function matrixOf({ features, limits, info }: GPUAdapter): SubgroupMatrix | undefined {
+export function matrixOf({ features, info }: Pick<GPUAdapter, "features" | "info">): SubgroupMatrix | undefined {
   const widest = info.subgroupMaxSize ?? 0;
-  const fits = widest > 0 && MATRIX_THREADS % widest === 0 && limits.maxComputeWorkgroupStorageSize >= MATRIX_BYTES;
-  if (!fits || !features.has(MATRICES) || !features.has("subgroups")) return undefined;
+  if (widest === 0 || MATRIX_THREADS % widest !== 0) return undefined;
+  if (!features.has(MATRICES) || !features.has("subgroups")) return undefined;
   const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<MatrixConfig> };
   const usable: SubgroupMatrix[] = [];
   for (const { componentType: input, resultComponentType, M: m, N: n, K: k } of subgroupMatrixConfigs) {
-    if (resultComponentType !== "f32" || 32 % m !== 0 || 16 % n !== 0 || 32 % k !== 0) continue;
+    if (resultComponentType !== "f32" || 32 % m !== 0 || 16 % n !== 0 || 16 % k !== 0) continue;
     if (input === "f32" || (input === "f16" && features.has("shader-f16"))) usable.push({ m, n, k, input });
   }
   const worth = ({ m, n, k, input }: SubgroupMatrix): number => m * n * k * (input === "f32" ? 2 ** 16 : 1);
@@ -176,6 +177,7 @@ export function factsOf(gpu: GPUDevice, info: GPUAdapterInfo, reasons: readonly 
     timestamps: gpu.features.has("timestamp-query"),
     maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
     maxBufferBytes: gpu.limits.maxBufferSize,
+    maxWorkgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize,
     tuning: {},
     reasons,
   };

@@ -11,7 +11,7 @@ export interface Tunable<T extends number | string = number | string> {
 }
 
 /** The value that `tuning` has for a choice, if the choice has it; the first one otherwise. */
-export function chosen<T extends number | string>(tuning: Readonly<Tuning>, tunable: Tunable<T>): T {
+export function tuned<T extends number | string>(tuning: Readonly<Tuning>, tunable: Tunable<T>): T {
   const value = tuning[tunable.name];
   return tunable.values.find((known) => known === value) ?? tunable.values[0];
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Device } from "../../src/runtime/device.js";
 import { SourceError } from "../../src/runtime/errors.js";
-import { chosen, storedTuning, storeTuning } from "../../src/runtime/tuning.js";
+import { storedTuning, storeTuning, tuned } from "../../src/runtime/tuning.js";
 
 let folder: string;
 beforeEach(async () => {
@@ -50,9 +50,9 @@ test("a folder that is a file is a typed error when written and a reason when re
 
 test("values that a choice does not have mean its first", () => {
   const slices = { name: "slices", values: [8, 4, 16] } as const;
-  expect(chosen({}, slices)).toBe(8);
-  expect(chosen({ slices: 16 }, slices)).toBe(16);
-  for (const slices_ of [3, Number.NaN, "16"]) expect(chosen({ slices: slices_ }, slices)).toBe(8);
+  expect(tuned({}, slices)).toBe(8);
+  expect(tuned({ slices: 16 }, slices)).toBe(16);
+  for (const slices_ of [3, Number.NaN, "16"]) expect(tuned({ slices: slices_ }, slices)).toBe(8);
 });
 
 test("a device takes choices that are given, those stored when asked, and none by itself", async () => {

@@ -1,0 +1,204 @@
+import type { Device } from "../runtime/device.js";
+import { throwIfAborted } from "../runtime/errors.js";
+import type { Tunable, Tuning } from "../runtime/tuning.js";
+import { ALLOWED_ERROR } from "./run.js";
+import { choicesFor, type Size, type TunedChoice } from "./tuned-choices.js";
+import type { BenchType, Prepared } from "./workload.js";
+
+/** A value of a choice has to be faster than the standard by this share, or nothing changes. */
+const WORTH = 0.03;
+/** Rounds in which every value is timed once. */
+const LEAST_ROUNDS = 5;
+const MOST_ROUNDS = 50;
+/** Short runs go to the adapter together for about this long, so that waiting for it is not what is timed. */
+const BATCH_MS = 10;
+const MOST_A_BATCH = 200;
+
+type Value = number | string;
+
+/** What one value of a choice took. */
+export interface Trial {
+  readonly value: Value;
+  /** Time as a share of the standard's, the mean over the shapes; undefined for a value that is wrong. */
+  readonly ratio: number | undefined;
+  /** The largest over the shapes. */
+  readonly relativeError: number;
+}
+
+export interface ChoiceResult {
+  readonly name: string;
+  readonly winner: Value;
+  /** The standard first. */
+  readonly trials: readonly Trial[];
+}
+
+export interface TuneOptions {
+  readonly size?: Size;
+  /** How weights are held; all of them count alike. */
+  readonly dtypes?: readonly BenchType[];
+  /** Seconds of timing for each choice. */
+  readonly seconds?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (choice: string, stage: "preparing" | "verifying" | "timing") => void;
+  readonly onResult?: (result: ChoiceResult) => void;
+  /** In place of the choices for `size`. */
+  readonly choices?: readonly TunedChoice[];
+}
+
+/**
+ * Times the values of every choice that counts on this adapter, on the real shapes of a size, and returns those that are worth
+ * it: what is not named stays as it is. Every value is verified before it is timed. `device.facts.tuning` is as before
+ * afterwards: open a device with the result as `tuned`, or store it.
+ */
+export async function tune(device: Device, options: TuneOptions = {}): Promise<Tuning> {
+  const { size = "0.5b", dtypes = ["f16", "q4"], seconds = 4, signal } = options;
+  const { tuning } = device.facts;
+  const before = { ...tuning };
+  const found: Tuning = {};
+  try {
+    for (const name of Object.keys(tuning)) delete tuning[name];
+    for (const choice of options.choices ?? choicesFor(device.facts, size, dtypes)) {
+      const { tunable } = choice;
+      if (choice.counts?.(tuning) === false) continue;
+      const told = (stage: "preparing" | "verifying" | "timing") => options.onProgress?.(tunable.name, stage);
+      told("preparing");
+      const cases: Prepared[] = [];
+      try {
+        for (const { workload, dtype } of choice.cases) {
+          throwIfAborted(signal, "ocellus tune");
+          cases.push(await workload.prepare(device, dtype));
+        }
+        const result = await measureChoice(device, tunable, cases, seconds, told, signal);
+        options.onResult?.(result);
+        // The choices that follow are measured with this one made.
+        if (result.winner !== tunable.values[0]) found[tunable.name] = tuning[tunable.name] = result.winner;
+      } finally {
+        for (const one of cases) one.dispose();
+        device.pool.trim();
+      }
+    }
+    return found;
+  } finally {
+    for (const name of Object.keys(tuning)) delete tuning[name];
+    Object.assign(tuning, before);
+  }
+}
+
+async function measureChoice(
+  device: Device,
+  tunable: Tunable,
+  cases: readonly Prepared[],
+  seconds: number,
+  told: (stage: "verifying" | "timing") => void,
+  signal: AbortSignal | undefined,
+): Promise<ChoiceResult> {
+  const { tuning } = device.facts;
+  const [standard] = tunable.values;
+  const choose = (value: Value): void => {
+    tuning[tunable.name] = value;
+  };
+  try {
+    told("verifying");
+    const errors = new Map<Value, number>();
+    for (const value of tunable.values) {
+      choose(value);
+      let worst = 0;
+      for (const one of cases) {
+        throwIfAborted(signal, "ocellus tune");
+        worst = Math.max(worst, await one.verify());
+      }
+      errors.set(value, worst);
+    }
+    const right = tunable.values.filter((value) => errors.get(value)! <= ALLOWED_ERROR);
+    let times = new Map<Value, number[][]>();
+    if (right.includes(standard) && right.length > 1) {
+      told("timing");
+      choose(standard);
+      const together: number[] = [];
+      for (const one of cases) {
+        const once = await timed(device, one, 1);
+        together.push(Math.max(1, Math.min(MOST_A_BATCH, Math.ceil(BATCH_MS / Math.max(once, 1e-3)))));
+      }
+      const started = performance.now();
+      const enough = (rounds: number): boolean =>
+        rounds >= MOST_ROUNDS || (rounds >= LEAST_ROUNDS && performance.now() - started > seconds * 1000);
+      times = await interleaved(right, enough, async (value) => {
+        throwIfAborted(signal, "ocellus tune");
+        choose(value);
+        const milliseconds: number[] = [];
+        for (const [i, one] of cases.entries()) milliseconds.push(await timed(device, one, together[i]!));
+        return milliseconds;
+      });
+    }
+    const { winner, ratios } = decide(standard, times);
+    const trials = tunable.values.map((value) => ({
+      value,
+      ratio: ratios.get(value),
+      relativeError: errors.get(value)!,
+    }));
+    return { name: tunable.name, winner, trials };
+  } finally {
+    delete tuning[tunable.name];
+  }
+}
+
+/** Milliseconds of a run, of several that follow each other. */
+async function timed(device: Device, prepared: Prepared, runs: number): Promise<number> {
+  const started = performance.now();
+  for (let i = 0; i < runs; i++) device.scope(() => void prepared.run());
+  await device.sync();
+  return (performance.now() - started) / runs;
+}
+
+/**
+ * Measures all values in turn, round after round (A B C A B C), so that what disturbs the machine for a while disturbs all of
+ * them alike. The first round warms up and does not count. Result: by value the rounds, of each the milliseconds of the shapes.
+ */
+export async function interleaved<V>(
+  values: readonly V[],
+  enough: (rounds: number) => boolean,
+  measure: (value: V) => Promise<number[]>,
+): Promise<Map<V, number[][]>> {
+  const times = new Map<V, number[][]>(values.map((value) => [value, []]));
+  for (let round = -1; round < 0 || !enough(round); round++) {
+    for (const value of values) {
+      const milliseconds = await measure(value);
+      if (round >= 0) times.get(value)!.push(milliseconds);
+    }
+  }
+  return times;
+}
+
+/**
+ * The value that is faster than the standard by 3 % in the mean over the shapes, and on none of them slower by as much; among
+ * several the fastest; else the standard. Times are medians over the rounds; ratios are shares of the standard's.
+ */
+export function decide<V>(
+  standard: V,
+  times: ReadonlyMap<V, readonly (readonly number[])[]>,
+): { winner: V; ratios: Map<V, number> } {
+  const own = times.get(standard);
+  const ratios = new Map<V, number>();
+  let winner = standard;
+  if (!own || own.length === 0) return { winner, ratios };
+  const base = medians(own);
+  let least = 1 - WORTH;
+  for (const [value, rounds] of times) {
+    const shares = medians(rounds).map((milliseconds, shape) => milliseconds / base[shape]!);
+    const ratio = shares.reduce((sum, share) => sum + share, 0) / shares.length;
+    ratios.set(value, ratio);
+    if (value === standard || ratio > least || shares.some((share) => share > 1 + WORTH)) continue;
+    winner = value;
+    least = ratio;
+  }
+  return { winner, ratios };
+}
+
+/** By shape the median over the rounds. */
+function medians(rounds: readonly (readonly number[])[]): number[] {
+  return rounds[0]!.map((_, shape) => {
+    const sorted = rounds.map((round) => round[shape]!).sort((a, b) => a - b);
+    const half = sorted.length >> 1;
+    return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
+  });
+}
