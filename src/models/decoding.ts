@@ -8,6 +8,8 @@ import { Sampler, type SamplerOptions } from "./sampler.js";
 /** What the steps of one read should take: short enough that text flows and an abort is prompt. */
 const TARGET_MS = 40;
 const MOST_STEPS = 16;
+/** Where steps are slow two go together as long as they take no more than this: a read in the middle costs too. */
+const TWO_STEPS_MS = 250;
 /** One runs while the other is read. */
 const FLIGHTS = 2;
 
@@ -22,7 +24,8 @@ export class Pace {
 
   /** `steps` took `milliseconds`. */
   learn(steps: number, milliseconds: number): void {
-    const fitting = Math.floor((TARGET_MS * steps) / Math.max(milliseconds, 1e-3));
+    const each = Math.max(milliseconds, 1e-3) / steps;
+    const fitting = Math.max(Math.floor(TARGET_MS / each), Math.min(2, Math.floor(TWO_STEPS_MS / each)));
     // A first step also compiles; and one quick read is no proof of many.
     this.steps = Math.max(1, Math.min(fitting, 2 * this.steps, MOST_STEPS));
   }
@@ -64,9 +67,11 @@ export async function* decode(
 
   const begin = (steps: number, work: (at: number) => void): void => {
     const begunAt = performance.now();
-    owner.run(() => {
-      for (let at = 0; at < steps; at++) work(at);
-    });
+    device.together(() =>
+      owner.run(() => {
+        for (let at = 0; at < steps; at++) work(at);
+      }),
+    );
     const readback = readbacks.shift()!;
     flights.push({ steps, begunAt, readback });
     readback.begin(sampler.answer, steps * 4);

@@ -6,7 +6,7 @@ import { bindTensors } from "./bound-tensors.js";
 import { type DType, sizeInBytes } from "./dtype.js";
 import { DeviceLostError, DisposedError, LimitError, type OcellusError, ShapeError } from "./errors.js";
 import { faultOf, lossOf } from "./gpu-fault.js";
-import type { Kernel } from "./kernel.js";
+import { type Grid, gridOf, type Kernel } from "./kernel.js";
 import { ParameterSlots } from "./parameter-slots.js";
 import { Pipelines } from "./pipelines.js";
 import { Pool } from "./pool.js";
@@ -16,6 +16,8 @@ import { Tensor } from "./tensor.js";
 
 /** Dispatches recorded before they are submitted on their own, so that the adapter starts while the host records. */
 const BATCH_DISPATCHES = 128;
+/** Those of work that goes together. */
+const MOST_DISPATCHES = 1024;
 
 /** Counts since the device was opened; differences say what a piece of work took. */
 export interface Counters {
@@ -43,6 +45,7 @@ export class Device {
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #batch = 0;
+  #most = BATCH_DISPATCHES;
   readonly #pipelines: Pipelines;
   readonly #slots: ParameterSlots;
   readonly #groups: BindGroups;
@@ -75,7 +78,7 @@ export class Device {
       (blocks) => this.#groups.forget(blocks),
     );
     this.profile = new Profile(gpu, facts.timestamps);
-    this.#slots = new ParameterSlots(gpu, BATCH_DISPATCHES);
+    this.#slots = new ParameterSlots(gpu, MOST_DISPATCHES);
     this.#pipelines = new Pipelines(gpu, this.#slots.layout, (fault) => {
       this.#fault = fault;
     });
@@ -207,7 +210,7 @@ export class Device {
     kernel: Kernel,
     tensors: Readonly<Record<string, Tensor>>,
     parameters: Readonly<Record<string, number>>,
-    workgroups: readonly [number, number?, number?],
+    workgroups: Grid,
   ): void {
     this.check();
     if (this.#rehearsing) {
@@ -215,17 +218,9 @@ export class Device {
       return;
     }
     const pipeline = this.#pipelines.of(kernel);
-    const [x, y = 1, z = 1] = workgroups;
-    if (x > 65535 || y > 65535 || z > 65535) {
-      throw new LimitError({
-        where: `kernel ${kernel.name}`,
-        expected: "at most 65535 workgroups a dimension",
-        got: `${x} × ${y} × ${z}`,
-        remedy: "split the work by rows",
-      });
-    }
+    const [x, y, z] = gridOf(kernel, workgroups);
     if (x === 0 || y === 0 || z === 0) return;
-    if (this.#slots.full) this.flush();
+    if (this.#slots.used >= this.#most) this.flush();
     const group = this.#groups.of(kernel, pipeline, bindTensors(kernel, tensors, this.#batch, this.#bound));
     const offset = this.#slots.take(kernel, parameters);
     const pass = this.#openPass(kernel.name);
@@ -280,6 +275,16 @@ export class Device {
   /** Waits for the kernels of rehearsals, and throws KernelError for one that does not compile. */
   async prepared(): Promise<void> {
     await this.settled(this.#pipelines.prepared());
+  }
+
+  /** Records `work` without submitting in its middle: short dispatches, of which many are soon done. */
+  together(work: () => void): void {
+    this.#most = MOST_DISPATCHES;
+    try {
+      work();
+    } finally {
+      this.#most = BATCH_DISPATCHES;
+    }
   }
 
   /** Submits what is recorded. */

@@ -1,4 +1,4 @@
-import { KernelError } from "./errors.js";
+import { KernelError, LimitError } from "./errors.js";
 
 /** A storage binding as declared in the WGSL. */
 export interface Binding {
@@ -88,6 +88,25 @@ function lineNumber(line: string): number {
     lineNumbers.set(line, number);
   }
   return number;
+}
+
+/** Workgroups in one, two or three dimensions. */
+export type Grid = readonly [number, number?, number?];
+
+/** What every adapter allows in one dimension. */
+const MOST_WORKGROUPS = 65535;
+
+/** The three dimensions of a grid. Throws LimitError for one over the limits. */
+export function gridOf(kernel: Kernel, [x, y = 1, z = 1]: Grid): readonly [number, number, number] {
+  if (x > MOST_WORKGROUPS || y > MOST_WORKGROUPS || z > MOST_WORKGROUPS) {
+    throw new LimitError({
+      where: `kernel ${kernel.name}`,
+      expected: `at most ${MOST_WORKGROUPS} workgroups a dimension`,
+      got: `${x} × ${y} × ${z}`,
+      remedy: "split the work by rows",
+    });
+  }
+  return [x, y, z];
 }
 
 /** WGSL with line numbers, for messages. */

@@ -17,7 +17,7 @@ export class ParameterSlots {
 
   constructor(
     private readonly gpu: GPUDevice,
-    private readonly count: number,
+    count: number,
   ) {
     this.#bytes = new ArrayBuffer(SLOT_BYTES * count);
     this.#view = new DataView(this.#bytes);
@@ -35,8 +35,9 @@ export class ParameterSlots {
     });
   }
 
-  get full(): boolean {
-    return this.#used === this.count;
+  /** Slots that wait for a submission. */
+  get used(): number {
+    return this.#used;
   }
 
   /** Writes a kernel's parameters into the next slot; returns the slot's offset in bytes. Throws KernelError for a wrong name. */
