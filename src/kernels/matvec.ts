@@ -1,33 +1,59 @@
 import { Kernel } from "../runtime/kernel.js";
 import { GROUP, PANEL } from "./packed.js";
 
-/** The matrix product for one row: each workgroup one panel, its slices share the inner length. Called by `matmul`. */
+/**
+ * The matrix product for one row, or the few of GPUs: each workgroup one panel, its slices share the inner length. Called by
+ * `matmul`. ROWS rows use each weight that is loaded.
+ */
 export const matvecKernel = new Kernel(
   "matvec",
   `
 struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;      // [quads]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [stride]
-var<workgroup> sums: array<f32, PANEL * SLICES>;
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;      // [rows, quads]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [rows, stride]
+var<workgroup> sums: array<f32, ROWS * PANEL * SLICES>;
+
+fn silu(x: f32) -> f32 { return x / (1.0 + exp(clamp(-x, -80.0, 80.0))); }
+
+// What the slices have of a row and a column of the panel.
+fn sumOf(row: u32, lane: u32) -> f32 {
+  var sum = 0.0;
+  for (var slice = 0u; slice < SLICES; slice++) { sum += sums[(row * SLICES + slice) * PANEL + lane]; }
+  return sum;
+}
 
 @compute @workgroup_size(PANEL, SLICES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let lane = local.x;
-  var sum = 0.0;
+  let firstRow = group.y * ROWS;
+  let last = params.rows - 1u;
+  var own: array<f32, ROWS>;
   for (var g = local.y; g < params.groups; g += SLICES) {
     let block = group.x * params.groups + g;
     let scale = scaleOf(block, lane);
     let first = g * GROUP;
-    for (var j = 0u; j < min(GROUP, params.quads - first); j++) { sum += dot(x[first + j], load(block, j, lane, scale)); }
+    for (var j = 0u; j < min(GROUP, params.quads - first); j++) {
+      let w = load(block, j, lane, scale);
+      for (var r = 0u; r < ROWS; r++) { own[r] += dot(x[min(firstRow + r, last) * params.quads + first + j], w); }
+    }
   }
-  sums[local.y * PANEL + lane] = sum;
+  for (var r = 0u; r < ROWS; r++) { sums[(r * SLICES + local.y) * PANEL + lane] = own[r]; }
   workgroupBarrier();
   let inBlock = group.x * PANEL + lane;
-  if (local.y != 0u || inBlock >= params.columns) { return; }
-  for (var slice = 1u; slice < SLICES; slice++) { sum += sums[slice * PANEL + lane]; }
-  let column = params.firstColumn + inBlock;
-  y[column] = finish(sum, 0u, column, params.stride, params.residualRows);
+  // A slice finishes every SLICES-th row.
+  for (var r = local.y; r < min(ROWS, params.rows - firstRow); r += SLICES) {
+    let row = firstRow + r;
+    if (SWIGLU == 1u) {
+      let at = (params.firstColumn + inBlock) / 16u * 8u + lane % 8u;
+      if (lane % 16u < 8u && inBlock < params.columns) {
+        y[row * (params.stride / 2u) + at] = silu(sumOf(r, lane)) * sumOf(r, (lane + 8u) % PANEL);
+      }
+    } else if (inBlock < params.columns) {
+      let column = params.firstColumn + inBlock;
+      y[row * params.stride + column] = finish(sumOf(r, lane), row, column, params.stride, params.residualRows);
+    }
+  }
 }
 `,
-  { PANEL, GROUP, SLICES: 8 },
+  { PANEL, GROUP, SLICES: 8, ROWS: 1, SWIGLU: 0 },
 );

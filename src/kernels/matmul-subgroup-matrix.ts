@@ -1,0 +1,192 @@
+import type { SubgroupMatrix } from "../runtime/adapter.js";
+import { Kernel } from "../runtime/kernel.js";
+import { GROUP, PANEL, type WeightType } from "./packed.js";
+
+/**
+ * The matrix product of many rows where subgroups multiply matrices; called by `matmul`.
+ *
+ * A workgroup has a tile of TILE × TILE sums in f32, a quarter for each of four subgroups, and walks the inner length DEPTH
+ * quads at a time. Elements of type E are brought to workgroup memory, as the matrices are loaded from there. Where E is f16
+ * an element is held as two, its upper bits and what they leave over, so that a product keeps 22 bits instead of 11: three
+ * products of halves for one, two where the weights themselves have no more than 11 bits.
+ *
+ * A subgroup may have another size than expected: with fewer than four in a workgroup they take turns, with more the others
+ * repeat what the first four do.
+ */
+export const matmulSubgroupMatrixKernel = new Kernel(
+  "matmulSubgroupMatrix",
+  `
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
+
+const TILE = 64u;
+const OWN = TILE / 2u;
+const THREADS = 128u;
+const QUADS_EACH = TILE * DEPTH / THREADS;
+const DOWN = OWN / M;
+const ACROSS = OWN / N;
+// Columns that are finished at once: gate and up of SwiGLU.
+const WIDE = 16u;
+// Elements of a row; not a power of two, so that the rows of a matrix begin in different banks.
+const STRIDE = 4u * DEPTH + 8u;
+
+var<workgroup> xs: array<E, X_PARTS * TILE * STRIDE>;   // [part, row, inner]
+var<workgroup> ws: array<E, W_PARTS * TILE * STRIDE>;   // [part, column, inner]
+var<workgroup> results: array<f32, 4u * M * WIDE>;      // [quarter, row, column]
+
+fn silu(v: f32) -> f32 { return v / (1.0 + exp(clamp(-v, -80.0, 80.0))); }
+
+fn put(at: u32, row: u32, local: u32) {
+  if (row >= params.rows || local >= params.columns) { return; }
+  if (SWIGLU == 1u) {
+    if (local % 16u < 8u) {
+      let half = (params.firstColumn + local) / 16u * 8u + local % 8u;
+      y[row * (params.stride / 2u) + half] = silu(results[at]) * results[at + 8u];
+    }
+    return;
+  }
+  let column = params.firstColumn + local;
+  y[row * params.stride + column] = finish(results[at], row, column, params.stride, params.residualRows);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32,
+  @builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32,
+) {
+  let width = params.quads;
+  let firstRow = group.y * TILE;
+  let firstColumn = group.x * TILE;
+  let last = params.rows - 1u;
+  let column = thread % TILE;
+  let firstQuad = thread / TILE * QUADS_EACH;
+  let panel = min((firstColumn + column) / PANEL, (params.columns - 1u) / PANEL);
+  for (var first = 0u; first < 4u; first += subgroups) {
+    let quarter = (first + subgroup) % 4u;
+    let top = quarter / 2u * OWN;
+    let left = quarter % 2u * OWN;
+    var sums: array<Result, DOWN * ACROSS>;
+    for (var k = 0u; k < width; k += DEPTH) {
+      for (var i = 0u; i < QUADS_EACH; i++) {
+        let at = thread + i * THREADS;
+        let quad = at % DEPTH;
+        let row = at / DEPTH;
+        var e = vec4f();
+        if (k + quad < width) { e = x[min(firstRow + row, last) * width + k + quad]; }
+        holdX(row * STRIDE + 4u * quad, e);
+      }
+      let block = panel * params.groups + k / GROUP;
+      let scale = scaleOf(block, column % PANEL);
+      for (var i = 0u; i < QUADS_EACH; i++) {
+        let quad = firstQuad + i;
+        holdW(column * STRIDE + 4u * quad, load(block, k % GROUP + quad, column % PANEL, scale));
+      }
+      workgroupBarrier();
+      for (var inner = 0u; inner < 4u * DEPTH; inner += K) {
+        var l: array<Left, X_PARTS * DOWN>;
+        for (var p = 0u; p < X_PARTS; p++) {
+          for (var i = 0u; i < DOWN; i++) { l[p * DOWN + i] = leftAt((p * TILE + top + i * M) * STRIDE + inner); }
+        }
+        for (var j = 0u; j < ACROSS; j++) {
+          for (var q = 0u; q < W_PARTS; q++) {
+            let r = rightAt((q * TILE + left + j * N) * STRIDE + inner);
+            // What two remainders give is below the precision of the sum.
+            for (var p = 0u; p < max(1u, X_PARTS - q); p++) {
+              for (var i = 0u; i < DOWN; i++) { sums[i * ACROSS + j] = added(sums[i * ACROSS + j], l[p * DOWN + i], r); }
+            }
+          }
+        }
+      }
+      workgroupBarrier();
+    }
+    for (var i = 0u; i < DOWN; i++) {
+      for (var j = 0u; j < OWN / WIDE; j++) {
+        if (subgroup < 4u) {
+          for (var s = 0u; s < WIDE / N; s++) { keep(quarter * M * WIDE + s * N, sums[i * ACROSS + j * (WIDE / N) + s]); }
+        }
+        workgroupBarrier();
+        for (var at = thread; at < 4u * M * WIDE; at += THREADS) {
+          let held = at / (M * WIDE);
+          if (held >= first && held < first + subgroups) {
+            let row = firstRow + held / 2u * OWN + i * M + at / WIDE % M;
+            put(at, row, firstColumn + held % 2u * OWN + j * WIDE + at % WIDE);
+          }
+        }
+        workgroupBarrier();
+      }
+    }
+  }
+}
+`,
+  { PANEL, GROUP, SWIGLU: 0, M: 16, N: 16, K: 16, DEPTH: 8, X_PARTS: 1, W_PARTS: 1 },
+);
+
+/** Rows and columns of a workgroup. */
+export const MATRIX_TILE = 64;
+
+/** The operations on matrices, with which the body is written; matrices are named by columns × rows. */
+const OPERATIONS = `
+alias Left = subgroup_matrix_left<E, K, M>;
+alias Right = subgroup_matrix_right<E, N, K>;
+alias Result = subgroup_matrix_result<f32, N, M>;
+fn leftAt(at: u32) -> Left { return subgroupMatrixLoad<Left, row_major>(&xs, at, STRIDE); }
+fn rightAt(at: u32) -> Right { return subgroupMatrixLoad<Right, col_major>(&ws, at, STRIDE); }
+fn added(sum: Result, l: Left, r: Right) -> Result { return subgroupMatrixMultiplyAccumulate(l, r, sum); }
+fn keep(at: u32, sum: Result) { subgroupMatrixStore<row_major>(&results, at, sum, WIDE); }`;
+
+/** How elements are held in workgroup memory. */
+const HOLD_ELEMENTS = {
+  f32: `
+alias E = f32;
+fn holdX(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { xs[at + c] = v[c]; } }
+fn holdW(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { ws[at + c] = v[c]; } }`,
+  // The upper bits are cut out: compilers take a conversion to f16 and back for nothing, and the remainder would be zero.
+  // Beyond the largest f16 a conversion may give anything; the remainder carries as much again.
+  f16: `
+alias E = f16;
+fn bounded(v: vec4f) -> vec4f { return clamp(v, vec4f(-65504.0), vec4f(65504.0)); }
+fn upper(v: vec4f) -> vec4f { return bitcast<vec4f>(bitcast<vec4u>(bounded(v)) & vec4u(0xffffe000u)); }
+fn holdX(at: u32, v: vec4f) {
+  let e = upper(v);
+  let rest = bounded(v - e);
+  for (var c = 0u; c < 4u; c++) {
+    xs[at + c] = E(e[c]);
+    if (X_PARTS == 2u) { xs[TILE * STRIDE + at + c] = E(rest[c]); }
+  }
+}
+fn holdW(at: u32, v: vec4f) {
+  let e = upper(v);
+  let rest = bounded(v - e);
+  for (var c = 0u; c < 4u; c++) {
+    ws[at + c] = E(e[c]);
+    if (W_PARTS == 2u) { ws[TILE * STRIDE + at + c] = E(rest[c]); }
+  }
+}`,
+} as const;
+
+/** Types of weights that f16 holds as they are; in bf16 what is below 6e-5 loses bits, which no sum shows. */
+const FITS_F16: readonly WeightType[] = ["f16", "bf16"];
+
+/** What DEPTH of 8 takes; every adapter has enough for 4. */
+const DEEP_BYTES = 24576;
+
+/** The kernel for the matrices of an adapter and a type of weights. */
+export function matmulSubgroupMatrix(
+  { m: M, n: N, k: K, input }: SubgroupMatrix,
+  type: WeightType,
+  SWIGLU: 0 | 1,
+  workgroupBytes: number,
+): Kernel {
+  const halves = input === "f16" ? { X_PARTS: 2, W_PARTS: FITS_F16.includes(type) ? 1 : 2 } : {};
+  const DEPTH = workgroupBytes >= DEEP_BYTES ? 8 : 4;
+  const enable = input === "f16" ? ["enable f16;"] : [];
+  return matmulSubgroupMatrixKernel.variant(
+    { M, N, K, SWIGLU, DEPTH, ...halves },
+    ...enable,
+    "enable subgroups;",
+    "enable chromium_experimental_subgroup_matrix;",
+    OPERATIONS,
+    HOLD_ELEMENTS[input],
+  );
+}
