@@ -36,6 +36,8 @@ Verifies workloads against float64 references, then times them on this adapter.
   --json             one JSON line a workload, with the adapter, and the summary in the last
   --list             the names
 
+OCELLUS_TUNED=1 in the environment takes the parameters that \`ocellus tune\` stored.
+
 Workloads:
 ${[...KERNELS, ...MODEL_WORKLOADS].map(({ name, what }) => `  ${name.padEnd(24)} ${what}`).join("\n")}
 `;
@@ -189,20 +191,35 @@ class Table {
   }
 }
 
+/** The version in a package.json; undefined where there is none. */
+function versionOf(path: string): string | undefined {
+  try {
+    return (createRequire(import.meta.url)(path) as { version?: string }).version;
+  } catch {
+    return undefined;
+  }
+}
+
 /** A JSON line each, with what is needed to compare it with another day's. */
 class Lines {
   readonly #about: object;
 
   constructor(device: Device, peak: Peak) {
     const { name, vendor, architecture, description } = device.facts;
-    const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+    const { tuning } = device.facts;
     this.#about = {
       peak,
       adapter: name,
       vendor,
       architecture,
       driver: description,
-      versions: { ocellus: version, node: process.version },
+      ...(Object.keys(tuning).length > 0 && { tuning }),
+      // Dawn's own version is not told; the package that brings it has one.
+      versions: {
+        ocellus: versionOf("../../package.json"),
+        node: process.version,
+        webgpu: versionOf("webgpu/package.json"),
+      },
       date: new Date().toISOString(),
     };
   }
