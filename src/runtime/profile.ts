@@ -3,13 +3,14 @@ import { GPU_COPY_DST, GPU_COPY_SRC, GPU_MAP_READ, GPU_QUERY_RESOLVE } from "./p
 /** One dispatch as timed by the adapter. */
 export interface TimedPass {
   readonly name: string;
+  /** 0 where the adapter has no clock. */
   readonly milliseconds: number;
 }
 
 /** Passes timed between two reads; more are left untimed. */
 const CAPACITY = 2048;
 
-/** Times every dispatch by the adapter's own clock, where it has one (`timestamp-query`). Off until `start()`. */
+/** Names every dispatch, and times it by the adapter's own clock where it has one (`timestamp-query`). Off until `start()`. */
 export class Profile {
   #names: string[] = [];
   #queries: GPUQuerySet | undefined;
@@ -20,18 +21,18 @@ export class Profile {
     readonly available: boolean,
   ) {}
 
-  /** Starts timing; does nothing where the adapter has no timestamps. */
+  /** Starts; what was named and not read before is forgotten. */
   start(): void {
-    if (!this.available) return;
-    this.#queries ??= this.gpu.createQuerySet({ type: "timestamp", count: CAPACITY * 2 });
+    if (this.available) this.#queries ??= this.gpu.createQuerySet({ type: "timestamp", count: CAPACITY * 2 });
     this.#names = [];
     this.enabled = true;
   }
 
   /** The descriptor of the next compute pass. */
   pass(label: string): GPUComputePassDescriptor {
-    if (!this.enabled || !this.#queries || this.#names.length === CAPACITY) return { label };
+    if (!this.enabled || this.#names.length === CAPACITY) return { label };
     const at = this.#names.push(label) - 1;
+    if (!this.#queries) return { label };
     return {
       label,
       timestampWrites: {
@@ -42,12 +43,13 @@ export class Profile {
     };
   }
 
-  /** Stops timing and reads what was timed. Call after `device.flush()`. */
+  /** Stops, and reads what was timed. Call after `device.flush()`. */
   async stop(): Promise<TimedPass[]> {
     const names = this.#names;
     this.enabled = false;
     this.#names = [];
-    if (!this.#queries || names.length === 0) return [];
+    if (names.length === 0) return [];
+    if (!this.#queries) return names.map((name) => ({ name, milliseconds: 0 }));
     const size = names.length * 16;
     const resolved = this.gpu.createBuffer({ size, usage: GPU_QUERY_RESOLVE | GPU_COPY_SRC });
     const staging = this.gpu.createBuffer({ size, usage: GPU_MAP_READ | GPU_COPY_DST });
