@@ -10,6 +10,7 @@ import { matmulBroadcast4Kernel } from "./matmul-broadcast4.js";
 import { MATRIX_TILE, matmulSubgroupMatrix } from "./matmul-subgroup-matrix.js";
 import { matmulTileKernel, TILES, tileFor } from "./matmul-tile.js";
 import { matvecKernel } from "./matvec.js";
+import { matvecBlockKernel, matvecBlockQuantizedKernel } from "./matvec-block.js";
 import { matvecBroadcastKernel, NORM_AT, PIECE_PRODUCTS } from "./matvec-broadcast.js";
 import { GROUP_PRODUCTS, matvecQuantizedKernel } from "./matvec-quantized.js";
 import { rmsNorm } from "./norm.js";
@@ -112,8 +113,15 @@ function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm
     const kernel = (lanes === 4 ? matmulBroadcast4Kernel : matmulBroadcastKernel).variant({ SWIGLU });
     return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: PANEL };
   }
+  if (facts.onCPU && rows === 1) {
+    const group = { rowsAGroup: 1, columnsAGroup: PANEL };
+    if (type === "q8" || type === "q4") {
+      return { ...group, kernel: matvecBlockQuantizedKernel.variant({ SWIGLU }), reader: GROUP_PRODUCTS[type] };
+    }
+    return { ...group, kernel: matvecBlockKernel.variant({ SWIGLU }), reader: PIECE_PRODUCTS[type] };
+  }
   // Rows share the weights that are loaded; as many rows as there are, so that none is computed in vain.
-  if (rows === 1 || (!facts.onCPU && rows <= FEW_ROWS)) {
+  if (!facts.onCPU && rows <= FEW_ROWS) {
     const ROWS = rows <= 2 ? rows : rows <= 4 ? 4 : 8;
     const SLICES = tuned(facts.tuning, MATVEC_SLICES);
     return { kernel: matvecKernel.variant({ SWIGLU, ROWS, SLICES }), rowsAGroup: ROWS, columnsAGroup: PANEL };

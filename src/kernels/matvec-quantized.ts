@@ -39,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       v *= normAt(min(quad, params.quads - 1u));
       u *= normAt(min(quad + 4u, params.quads - 1u));
     }
-    let total = totalOf(v + u);
+    let total = subgroupAdd(totalOf(v + u));
     v *= shiftOf(lane);
     u *= shiftOf(lane);
     let e0 = subgroupBroadcast(v, 0u);
@@ -89,7 +89,7 @@ export const GROUP_PRODUCTS: Record<"q8" | "q4", string> = {
   q8: `
 @group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, WORDS]
 const WORDS = GROUP / 4u * PANEL + PANEL / 8u;
-fn totalOf(v: vec4f) -> f32 { return subgroupAdd(dot(v, vec4f(-128.0))); }
+fn totalOf(v: vec4f) -> f32 { return dot(v, vec4f(-128.0)); }
 fn shiftOf(lane: u32) -> vec4f { return vec4f(1.0, 0.00390625, 0.0000152587890625, 1.0); }
 fn quad(w: u32, e: vec4f) -> f32 {
   let n = vec4i(vec4u(w & 0xffu, w & 0xff00u, w & 0xff0000u, w >> 24u));
@@ -110,7 +110,7 @@ ${PRODUCTS}`,
   q4: `
 @group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, WORDS]
 const WORDS = PANEL + PANEL / 4u;
-fn totalOf(v: vec4f) -> f32 { return subgroupAdd(dot(v, vec4f(1.0))); }
+fn totalOf(v: vec4f) -> f32 { return dot(v, vec4f(1.0)); }
 fn shiftOf(lane: u32) -> vec4f { return vec4f(1.0, 0.0625, 0.00390625, 0.000244140625); }
 fn eight(w: u32, a: vec4f, b: vec4f) -> f32 {
   let i = vec4i(vec4u(w) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u));

@@ -2,7 +2,7 @@ import { Kernel } from "../runtime/kernel.js";
 import { GROUP, PANEL } from "./packed.js";
 
 /**
- * The matrix product for one row, or the few of GPUs: each workgroup one panel, its slices share the inner length. Called by
+ * The matrix product for one row or a few on GPUs: each workgroup one panel, its slices share the inner length. Called by
  * `matmul`. ROWS rows use each weight that is loaded.
  */
 export const matvecKernel = new Kernel(

@@ -1,0 +1,75 @@
+import { Kernel } from "../runtime/kernel.js";
+import { PUT_COLUMNS } from "./epilogue.js";
+import { GROUP, PANEL } from "./packed.js";
+
+const PARAMS = `
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;      // [quads]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [stride]
+
+${PUT_COLUMNS}`;
+
+/**
+ * The matrix product for one row with quantised weights for adapters on the CPU without subgroups; called by `matmul`.
+ *
+ * As `matvecQuantized`, but each lane loads the row itself, a group at a time. A workgroup has a panel, a lane four columns.
+ */
+export const matvecBlockQuantizedKernel = new Kernel(
+  "matvecBlockQuantized",
+  `
+${PARAMS}
+
+// Quads beyond the last are zeros, so the weights' padding does not count.
+fn quadAt(i: u32) -> vec4f { return select(vec4f(), x[min(i, params.quads - 1u)], i < params.quads); }
+
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let shift = shiftOf(0u);
+  var sums = vec4f();
+  for (var g = 0u; g < params.groups; g++) {
+    let at = g * GROUP;
+    let e0 = quadAt(at);
+    let e1 = quadAt(at + 1u);
+    let e2 = quadAt(at + 2u);
+    let e3 = quadAt(at + 3u);
+    let e4 = quadAt(at + 4u);
+    let e5 = quadAt(at + 5u);
+    let e6 = quadAt(at + 6u);
+    let e7 = quadAt(at + 7u);
+    let total = totalOf(((e0 + e1) + (e2 + e3)) + ((e4 + e5) + (e6 + e7)));
+    let a = e0 * shift; let b = e1 * shift; let c = e2 * shift; let d = e3 * shift;
+    let e = e4 * shift; let f = e5 * shift; let h = e6 * shift; let i = e7 * shift;
+    sums += products(group.x * params.groups + g, lane, total, a, b, c, d, e, f, h, i);
+  }
+  put(sums, 0u, group.x * 8u + lane);
+}
+`,
+  { PANEL, GROUP, SWIGLU: 0 },
+);
+
+/** The same for weights in 32 or 16 bits, a piece of 16 bytes at a time. */
+export const matvecBlockKernel = new Kernel(
+  "matvecBlock",
+  `
+${PARAMS}
+
+fn products(at: u32, a: vec4f, b: vec4f) -> vec4f {
+  return vec4f(product(at, a, b), product(at + 8u, a, b), product(at + 16u, a, b), product(at + 24u, a, b));
+}
+
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  var at = group.x * (params.groups * 8u / QUADS * PANEL) + lane;
+  var sums = vec4f();
+  for (var quad = 0u; quad < params.quads; quad += QUADS) {
+    let a = x[quad];
+    var b = a;
+    if (QUADS == 2u) { b = select(vec4f(), x[min(quad + 1u, params.quads - 1u)], quad + 1u < params.quads); }
+    sums += products(at, a, b);
+    at += PANEL;
+  }
+  put(sums, 0u, group.x * 8u + lane);
+}
+`,
+  { PANEL, SWIGLU: 0 },
+);
