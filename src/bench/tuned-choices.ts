@@ -58,8 +58,8 @@ export function choicesFor(facts: AdapterFacts, size: Size, dtypes: readonly Ben
     ]);
   const choices: TunedChoice[] = [];
   if (facts.broadcastLanes) choices.push({ tunable: MATVEC_BLOCKS, cases: oneRow() });
-  else choices.push({ tunable: MATVEC_SLICES, cases: oneRow() });
   if (!facts.onCPU) {
+    choices.push({ tunable: MATVEC_SLICES, cases: oneRow() });
     if (facts.subgroupMatrix) choices.push({ tunable: MATMUL_UNITS, cases: manyRows() });
     const tiled = (tuning: Readonly<Tuning>): boolean =>
       !facts.subgroupMatrix || tuned(tuning, MATMUL_UNITS) === "tiles";

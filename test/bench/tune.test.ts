@@ -169,6 +169,7 @@ describe("tuning", () => {
     const { facts } = held.device;
     const names = (own: typeof facts) => choicesFor(own, "7b", ["q4"]).map(({ tunable }) => tunable.name);
     expect(names({ ...facts, onCPU: true, broadcastLanes: 4 })).toEqual(["matvec.blocks", "norm.lanes"]);
+    expect(names({ ...facts, onCPU: true, broadcastLanes: 0 })).toEqual(["norm.lanes"]);
     const gpu = { ...facts, onCPU: false, broadcastLanes: 0 as const };
     expect(names({ ...gpu, subgroupMatrix: undefined })).toEqual([
       "matvec.slices",

@@ -1,56 +1,127 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { attention as attentionReference } from "../../src/bench/reference/attention.js";
 import { heldMatrix } from "../../src/bench/reference/layers.js";
 import { matmul as matmulReference } from "../../src/bench/reference/matmul.js";
 import { layerNorm as layerNormReference, rmsNorm as rmsNormReference } from "../../src/bench/reference/norm.js";
+import { swiglu as swigluReference } from "../../src/bench/reference/swiglu.js";
 import { normals } from "../../src/bench/synthetic.js";
+import { attention } from "../../src/kernels/attention.js";
 import { matmul } from "../../src/kernels/matmul.js";
 import { layerNorm, rmsNorm } from "../../src/kernels/norm.js";
 import { packMatrix } from "../../src/kernels/pack.js";
-import { MATVEC_BLOCKS, MATVEC_SLICES, NORM_LANES } from "../../src/kernels/tunables.js";
+import { MATMUL_TILE, MATVEC_BLOCKS, MATVEC_SLICES, NORM_LANES, SHARE_KEYS } from "../../src/kernels/tunables.js";
+import type { AdapterFacts } from "../../src/runtime/adapter.js";
+import { ADAPTERS, forge } from "../support/adapters.js";
 import { expectClose } from "../support/compare.js";
-import { FEATURES, result, useDevice } from "../support/device.js";
+import { result, useDevice } from "../support/device.js";
 
-describe.each(FEATURES)("tuned kernels, features %s", (features) => {
-  const held = useDevice({ features });
-  afterEach(() => {
-    const { tuning } = held.device.facts;
-    for (const name of Object.keys(tuning)) delete tuning[name];
-  });
+// Whatever tuning chooses is right. GPUs' kernels are computed by the adapter of the tests.
 
-  const choices = [MATVEC_BLOCKS, MATVEC_SLICES].flatMap(({ name, values }) =>
-    values.map((value) => [name, value] as const),
-  );
-  test.each(choices)("one row with %s %s", async (name, value) => {
-    const { device } = held;
-    device.facts.tuning[name] = value;
-    const [inner, columns] = [100, 97];
-    const [x, bias, residual] = [normals(inner, 1), normals(columns, 2), normals(columns, 3)];
-    for (const type of ["f32", "q4"] as const) {
-      const weights = packMatrix(device, normals(inner * columns, 4, 0.1), [columns, inner], "w", type);
-      const y = await result(device, () =>
-        matmul(device.upload(x, [1, inner], "x"), weights, {
-          bias: device.upload(bias, [columns], "bias"),
-          residual: device.upload(residual, [1, columns], "residual"),
-        }),
-      );
-      expectClose(y, matmulReference(x, await heldMatrix(weights), 1, inner, columns, { bias, residual }), "kernel");
-      for (const { tensor } of weights.blocks) tensor.dispose();
-    }
-  });
+const held = useDevice();
+let own: AdapterFacts;
+let texts: Set<string>;
+beforeEach(() => {
+  const { device } = held;
+  own = device.facts;
+  texts = new Set();
+  device.run = (kernel, ...others) => {
+    texts.add(kernel.text);
+    Object.getPrototypeOf(device).run.call(device, kernel, ...others);
+  };
+});
+afterEach(() => {
+  forge(held.device, own);
+  Reflect.deleteProperty(held.device, "run");
+});
 
-  test.each(NORM_LANES.values)("norms with %i lanes a row", async (lanes) => {
-    const { device } = held;
-    device.facts.tuning[NORM_LANES.name] = lanes;
-    for (const width of [1, 33, 257]) {
-      const [x, w, b] = [normals(3 * width, 1), normals(width, 2), normals(width, 3)];
-      const upload = (numbers: Float32Array, shape: number[]) => device.upload(numbers, shape, "x");
-      const root = await result(device, () => rmsNorm(upload(x, [3, width]), upload(w, [width]), 1e-6));
-      expectClose(root, rmsNormReference(x, w, 1e-6), "kernel");
-      const mean = await result(device, () =>
-        layerNorm(upload(x, [3, width]), upload(w, [width]), upload(b, [width]), 1e-6),
-      );
-      expectClose(mean, layerNormReference(x, w, b, 1e-6), "kernel");
-    }
-    expect(device.pool.liveBytes).toBe(0);
+/** Makes the device look like a GPU, or like itself, where a choice was made. */
+function choose(name: string, value: number | string, gpu: boolean): void {
+  forge(held.device, { ...(gpu && ADAPTERS["GPU, no subgroups"]), tuning: { [name]: value } });
+}
+
+/** Products with an epilogue, and with norm and SwiGLU, of awkward sizes. */
+async function checkProducts(rows: number): Promise<void> {
+  const { device } = held;
+  const [inner, columns, width] = [100, 97, 96];
+  const [x, bias, residual] = [normals(rows * inner, 1), normals(columns, 2), normals(rows * columns, 3)];
+  const norm = normals(inner, 4);
+  for (const type of ["f32", "q4"] as const) {
+    const weights = packMatrix(device, normals(inner * columns, 5, 0.1), [columns, inner], "w", type);
+    const y = await result(device, () =>
+      matmul(device.upload(x, [rows, inner], "x"), weights, {
+        bias: device.upload(bias, [columns], "bias"),
+        residual: device.upload(residual, [rows, columns], "residual"),
+      }),
+    );
+    const truth = matmulReference(x, await heldMatrix(weights), rows, inner, columns, { bias, residual });
+    expectClose(y, truth, "kernel");
+    const pairs = packMatrix(device, normals(inner * width, 6, 0.1), [width, inner], "gate and up", type);
+    const z = await result(device, () =>
+      matmul(device.upload(x, [rows, inner], "x"), pairs, {
+        norm: { weight: device.upload(norm, [inner], "norm"), epsilon: 1e-6 },
+        swiglu: true,
+      }),
+    );
+    const normed = rmsNormReference(x, norm, 1e-6);
+    expectClose(
+      z,
+      swigluReference(matmulReference(normed, await heldMatrix(pairs), rows, inner, width), rows),
+      "kernel",
+    );
+    for (const { tensor } of [...weights.blocks, ...pairs.blocks]) tensor.dispose();
+  }
+}
+
+describe.each(MATVEC_BLOCKS.values)("blocks of columns in a product of one row: %s", (value) => {
+  test("as this adapter computes it", async () => {
+    choose(MATVEC_BLOCKS.name, value, false);
+    await checkProducts(1);
   });
+});
+
+describe.each(MATVEC_SLICES.values)("slices of the inner length on GPUs: %i", (value) => {
+  test.each([1, 5])("%i rows", async (rows) => {
+    choose(MATVEC_SLICES.name, value, true);
+    await checkProducts(rows);
+    expect([...texts].join()).toContain(`const SLICES = ${value}u;`);
+  });
+});
+
+test.each(MATMUL_TILE.values)("tile of a product of many rows on GPUs: %s", async (value) => {
+  choose(MATMUL_TILE.name, value, true);
+  await checkProducts(67);
+  expect([...texts].join()).toContain(`const COLUMNS = ${value === "large" ? 128 : 64}u;`);
+});
+
+test.each(SHARE_KEYS.values)("keys of a share on GPUs: %i", async (value) => {
+  const { device } = held;
+  choose(SHARE_KEYS.name, value, true);
+  for (const keys of [1, value, value + 1, 1500]) {
+    const sizes = { batches: 1, queries: 1, keys, heads: 4, keyValueHeads: 2, headSize: 16 };
+    const [q, k, v] = [normals(64, 1), normals(keys * 32, 2), normals(keys * 32, 3)];
+    const y = await result(device, () => {
+      const [a, b, c] = [q, k, v].map((numbers, i) => ({
+        tensor: device.upload(numbers, [numbers.length / (i ? 32 : 64), i ? 32 : 64], "x"),
+        first: 0,
+      }));
+      return attention(a!, b!, c!, sizes, "y");
+    });
+    expectClose(y, attentionReference(q, k, v, sizes), "kernel");
+  }
+});
+
+test.each(NORM_LANES.values)("lanes of a row of a norm: %i", async (lanes) => {
+  const { device } = held;
+  choose(NORM_LANES.name, lanes, false);
+  for (const width of [1, 33, 257]) {
+    const [x, w, b] = [normals(3 * width, 1), normals(width, 2), normals(width, 3)];
+    const upload = (numbers: Float32Array, shape: number[]) => device.upload(numbers, shape, "x");
+    const root = await result(device, () => rmsNorm(upload(x, [3, width]), upload(w, [width]), 1e-6));
+    expectClose(root, rmsNormReference(x, w, 1e-6), "kernel");
+    const mean = await result(device, () =>
+      layerNorm(upload(x, [3, width]), upload(w, [width]), upload(b, [width]), 1e-6),
+    );
+    expectClose(mean, layerNormReference(x, w, b, 1e-6), "kernel");
+  }
+  expect([...texts].join()).toContain(`const LANES = ${lanes}u;`);
 });
