@@ -105,6 +105,9 @@ async function product(gpu: GPUDevice, code: string): Promise<Float32Array> {
     const y = buffer(GPU_STORAGE | GPU_COPY_SRC);
     const staging = buffer(GPU_MAP_READ | GPU_COPY_DST);
     const module = gpu.createShaderModule({ label: "trial", code });
+    const { messages } = await module.getCompilationInfo();
+    const refused = messages.find(({ type }) => type === "error");
+    if (refused) throw new Error(`the shader was refused: ${refused.message}`);
     const pipeline = await gpu.createComputePipelineAsync({ label: "trial", layout: "auto", compute: { module } });
     const layout = pipeline.getBindGroupLayout(0);
     const entries = [a, b, y].map((one, binding) => ({ binding, resource: { buffer: one } }));
