@@ -29,7 +29,9 @@ describe("what an adapter computes", () => {
   });
 
   test("matrices without the feature are a reason, no fault of the device", async () => {
-    expect(await tryMatrices(held.device.gpu, { m: 8, n: 8, k: 8, input: "f32" })).toMatch(/the shader was refused: .*subgroup_matrix/);
+    expect(await tryMatrices(held.device.gpu, { m: 8, n: 8, k: 8, input: "f32" })).toMatch(
+      /the shader was refused: .*subgroup_matrix/,
+    );
     await held.device.sync();
   });
 });
