@@ -22,8 +22,9 @@ export {
   type AnswerUsage,
 } from "./models/answer.js";
 export type { LlavaOneVisionConfig, TextConfig, VisionConfig } from "./models/llava-onevision/config.js";
+export { type ConvertedFile, type ConvertOptions, convertCheckpoint } from "./models/llava-onevision/convert.js";
+export type { DtypeByPart } from "./models/llava-onevision/dtype-by-part.js";
 export { LlavaOneVision, type LoadOptions } from "./models/llava-onevision/model.js";
-export type { DtypeByPart } from "./models/llava-onevision/network.js";
 export type {
   ChatMessage,
   ImageContent,

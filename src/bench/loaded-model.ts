@@ -1,8 +1,9 @@
 import { WeightLoader } from "../io/weights.js";
 import type { LlavaOneVisionConfig } from "../models/llava-onevision/config.js";
+import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
 import { resolveLayout } from "../models/llava-onevision/layout.js";
 import { LlavaOneVision } from "../models/llava-onevision/model.js";
-import { type DtypeByPart, Network } from "../models/llava-onevision/network.js";
+import { Network } from "../models/llava-onevision/network.js";
 import { rehearse } from "../models/llava-onevision/rehearsal.js";
 import type { Device } from "../runtime/device.js";
 import { qwen2Tensors, type SyntheticTensor, siglipTensors, syntheticIndex } from "./synthetic.js";

@@ -1,16 +1,15 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { writeSafetensors } from "../io/safetensors.js";
-import type { HoldType } from "../io/weights.js";
 import { checkMessages, type Message } from "../models/llava-onevision/messages.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
-import type { DtypeByPart } from "../models/llava-onevision/network.js";
 import type { ChatMessage, VideoContent } from "../models/llava-onevision/processor.js";
 import type { GenerateOptions } from "../models/session.js";
 import type { Tap } from "../models/taps.js";
 import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
 import { type Arguments, parse } from "./arguments.js";
 import { tinyCheckpoint } from "./embedded.js";
+import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 
 const HELP = `ocellus ask [options] ["question"]
@@ -134,14 +133,6 @@ function generateOptions(given: Arguments): GenerateOptions {
   return options;
 }
 
-/** `--dtype q4` or `--dtype vision=q8,language=q4`; the model checks the names. */
-function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
-  const text = given.value("dtype");
-  if (text === undefined) return {};
-  if (!text.includes("=")) return { dtype: text as HoldType };
-  return { dtype: Object.fromEntries(text.split(",").map((part) => part.split("="))) as Partial<DtypeByPart> };
-}
-
 /** The model checks the name. */
 function cacheDtypeOption(given: Arguments): Pick<LoadOptions, "cacheDtype"> {
   const text = given.value("cache-dtype");
@@ -149,15 +140,6 @@ function cacheDtypeOption(given: Arguments): Pick<LoadOptions, "cacheDtype"> {
 }
 
 /** How the checkpoint is found if it is a hub id; the token comes from HF_TOKEN, which shells do not list. */
-function hubOptions(given: Arguments): Pick<LoadOptions, "revision" | "refresh" | "offline"> {
-  const revision = given.value("revision");
-  return {
-    ...(revision !== undefined && { revision }),
-    ...(given.has("refresh") && { refresh: true }),
-    ...(given.has("offline") && { offline: true }),
-  };
-}
-
 function oneOf<T extends string>(given: Arguments, name: string, values: readonly T[]): T | undefined {
   const text = given.value(name);
   if (text === undefined) return undefined;

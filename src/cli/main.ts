@@ -3,6 +3,7 @@ import { OcellusError, OptionError } from "../runtime/errors.js";
 import { nearest } from "../runtime/options.js";
 import { ask } from "./ask.js";
 import { bench } from "./bench.js";
+import { convert } from "./convert.js";
 import { demo } from "./demo.js";
 import { doctor } from "./doctor.js";
 import { tune } from "./tune.js";
@@ -11,6 +12,7 @@ const HELP = `ocellus: LLaVA-OneVision on WebGPU
 
   ocellus ask [options] ["question"]   answer a question about pictures
   ocellus demo                         the embedded checkpoint on bundled pictures
+  ocellus convert FROM TO --dtype q4   a smaller checkpoint, which loads without conversion
   ocellus bench [pattern]              verify and time kernels and layers on this adapter
   ocellus tune                         the best parameters of kernels on this adapter, measured
   ocellus doctor                       the adapter, its limits, and what is missing
@@ -18,7 +20,14 @@ const HELP = `ocellus: LLaVA-OneVision on WebGPU
 \`ocellus <command> --help\` lists a command's options. --debug prints stack traces.
 `;
 
-const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = { ask, bench, demo, doctor, tune };
+const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+  ask,
+  bench,
+  convert,
+  demo,
+  doctor,
+  tune,
+};
 
 async function main(args: string[]): Promise<void> {
   const [name, ...rest] = args;

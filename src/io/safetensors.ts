@@ -101,31 +101,32 @@ export async function openSafetensors(source: ByteSource, signal?: AbortSignal):
   return { source, entries, metadata };
 }
 
+/** What the header says of a tensor. */
+export type TensorHead = Pick<TensorData, "name" | "dtype" | "shape">;
+
+/** Tensors with larger elements first, so that every tensor is aligned to its element; the order given is kept otherwise. */
+export function inFileOrder<T extends TensorHead>(tensors: Iterable<T>): T[] {
+  return [...tensors].sort((a, b) => itemBytes(b.dtype) - itemBytes(a.dtype));
+}
+
 /**
- * Makes a safetensors file: the chunks are to be written one after the other.
- * Tensors with larger elements come first, so that every tensor is aligned to its element; the order given is kept otherwise.
- * The header is padded with spaces to a multiple of 8 bytes.
- * @throws CheckpointError for a name given twice or bytes that do not fit dtype and shape.
+ * The beginning of a safetensors file: length and header, padded with spaces to a multiple of 8 bytes. The tensors' bytes
+ * follow in the order given. Throws CheckpointError for a name given twice.
  */
-export function writeSafetensors(
-  tensors: Iterable<TensorData>,
-  metadata?: Readonly<Record<string, string>>,
-): Uint8Array[] {
-  const ordered = [...tensors].sort((a, b) => itemBytes(b.dtype) - itemBytes(a.dtype));
+export function safetensorsHeader(
+  tensors: Iterable<TensorHead>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
   const header = new Map<string, JsonValue>();
-  if (metadata) header.set(METADATA, { ...metadata });
+  if (Object.keys(metadata).length > 0) header.set(METADATA, { ...metadata });
   let at = 0;
-  for (const { name, dtype, shape, bytes } of ordered) {
+  for (const { name, dtype, shape } of tensors) {
     if (header.has(name) || name === METADATA) {
       throw broken(`tensor ${name}`, "every name once", "it twice or a reserved one", "rename one tensor");
     }
-    const wanted = byteLength(shape, dtype);
-    if (wanted !== bytes.length) {
-      const got = `${bytes.length} bytes`;
-      throw broken(`tensor ${name}`, `${wanted} bytes for ${dtype} ${showJson([...shape])}`, got, "correct the shape");
-    }
-    header.set(name, { dtype, shape: [...shape], data_offsets: [at, at + bytes.length] });
-    at += bytes.length;
+    const bytes = byteLength(shape, dtype);
+    header.set(name, { dtype, shape: [...shape], data_offsets: [at, at + bytes] });
+    at += bytes;
   }
   // fromEntries and not assignment: a tensor may be called __proto__.
   const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
@@ -133,7 +134,25 @@ export function writeSafetensors(
   const start = new Uint8Array(PREFIX_BYTES + headerBytes).fill(0x20);
   new DataView(start.buffer).setBigUint64(0, BigInt(headerBytes), true);
   start.set(text, PREFIX_BYTES);
-  return [start, ...ordered.map((tensor) => tensor.bytes)];
+  return start;
+}
+
+/**
+ * Makes a safetensors file: the chunks are to be written one after the other.
+ * @throws CheckpointError for a name given twice or bytes that do not fit dtype and shape.
+ */
+export function writeSafetensors(
+  tensors: Iterable<TensorData>,
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array[] {
+  const ordered = inFileOrder(tensors);
+  for (const { name, dtype, shape, bytes } of ordered) {
+    const wanted = byteLength(shape, dtype);
+    if (wanted === bytes.length) continue;
+    const got = `${bytes.length} bytes`;
+    throw broken(`tensor ${name}`, `${wanted} bytes for ${dtype} ${showJson([...shape])}`, got, "correct the shape");
+  }
+  return [safetensorsHeader(ordered, metadata), ...ordered.map((tensor) => tensor.bytes)];
 }
 
 function readHeader(bytes: Uint8Array, file: string): JsonObject {

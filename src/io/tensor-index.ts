@@ -3,6 +3,7 @@
 import { CheckpointError, SourceError } from "../runtime/errors.js";
 import type { Place } from "./checkpoint.js";
 import { isJsonObject, type JsonValue, showJson } from "./json.js";
+import { type QuantizedMatrix, quantizedMatrices } from "./quantized.js";
 import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.js";
 import type { ByteSource } from "./source.js";
 
@@ -10,6 +11,8 @@ import type { ByteSource } from "./source.js";
 export interface IndexedTensor {
   readonly entry: TensorEntry;
   readonly source: ByteSource;
+  /** Type and shape of a matrix whose bytes are quantised. */
+  readonly quantized?: QuantizedMatrix | undefined;
 }
 
 /** All tensors of a checkpoint by name. */
@@ -77,18 +80,20 @@ class Tensors implements TensorIndex {
     readonly close: () => Promise<void>,
   ) {
     const entries = new Map<string, IndexedTensor>();
-    for (const { source, entries: ofFile } of files) {
-      for (const entry of ofFile.values()) {
+    for (const file of files) {
+      const { source } = file;
+      const quantized = quantizedMatrices(file);
+      for (const entry of file.entries.values()) {
         const other = entries.get(entry.name);
         if (other) {
           const got = `${other.source.name} and ${source.name}`;
           throw disagree(`tensor ${entry.name}`, "one file that holds it", got);
         }
-        entries.set(entry.name, { entry, source });
+        entries.set(entry.name, { entry, source, quantized: quantized.get(entry.name) });
       }
     }
     this.entries = entries;
-    this.shapes = new Map([...entries].map(([name, { entry }]) => [name, entry.shape]));
+    this.shapes = new Map([...entries].map(([name, { entry, quantized }]) => [name, (quantized ?? entry).shape]));
     this.sizeBytes = [...entries.values()].reduce((total, { entry }) => total + entry.lengthBytes, 0);
   }
 

@@ -3,15 +3,22 @@ import type { Device } from "../runtime/device.js";
 import { showShape, widenBF16, widenF16 } from "../runtime/dtype.js";
 import { CheckpointError, throwIfAborted } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { GROUP_ELEMENTS, type QuantizedMatrix, type QuantizedType, quantizedRowBytes } from "./quantized.js";
 import type { IndexedTensor, TensorIndex } from "./tensor-index.js";
 
-/** Element types of a checkpoint that the model can hold. */
-export type StoredType = "f32" | "f16" | "bf16";
+/** How a checkpoint stores tensors; matrices only may be quantised. */
+export type StoredType = "f32" | "f16" | "bf16" | QuantizedType;
 
 /** How the model holds a matrix; "auto" is as stored. */
-export type HoldType = StoredType | "q8" | "q4" | "auto";
+export type HoldType = StoredType | "auto";
 
-const STORED: Readonly<Record<string, StoredType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
+const STORED: Readonly<Record<string, FloatType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
+type FloatType = Exclude<StoredType, QuantizedType>;
+
+/** The stored type of a tensor; undefined for one that no model has. */
+export function storedType({ entry, quantized }: IndexedTensor): StoredType | undefined {
+  return quantized?.type ?? STORED[entry.dtype];
+}
 
 /** Takes rows `[rows, inner]` of a stored matrix that have just arrived on the adapter as `u32` words. */
 export type RowConsumer = (chunk: Tensor, type: StoredType, firstRow: number, rows: number) => void;
@@ -49,6 +56,8 @@ export class WeightLoader {
   readonly #requests: Request[] = [];
   readonly #faults: string[] = [];
   readonly #asked = new Set<string>();
+  /** How the model holds each matrix it asked for. */
+  readonly held = new Map<string, StoredType>();
   #piece: Uint8Array | undefined;
 
   constructor(
@@ -66,29 +75,36 @@ export class WeightLoader {
 
   /** The stored type of a tensor, "f32" for one that is missing. */
   typeOf(name: string): StoredType {
-    return STORED[this.index.entries.get(name)?.entry.dtype ?? ""] ?? "f32";
+    const stored = this.index.entries.get(name);
+    return (stored && storedType(stored)) ?? "f32";
   }
 
-  ask(name: string, shape: readonly number[], target: { consume?: RowConsumer; into?: Tensor; first?: number }): void {
+  ask(
+    name: string,
+    shape: readonly number[],
+    target: { consume?: RowConsumer; held?: StoredType; into?: Tensor; first?: number },
+  ): void {
     this.#asked.add(name);
     const stored = this.index.entries.get(name);
     if (!stored) {
       this.#faults.push(`tensor ${name} ${showShape(shape)} is missing`);
       return;
     }
-    const type = STORED[stored.entry.dtype];
-    if (!type) {
+    const type = storedType(stored);
+    const { shape: had } = stored.quantized ?? stored.entry;
+    if (!type || (stored.quantized && !target.consume)) {
       this.#faults.push(
-        `tensor ${name} in ${stored.source.name} has dtype ${stored.entry.dtype}, wanted F32, F16 or BF16`,
+        `tensor ${name} in ${stored.source.name} has dtype ${stored.quantized?.type ?? stored.entry.dtype}, wanted F32, F16 or BF16`,
       );
       return;
     }
-    if (showShape(stored.entry.shape) !== showShape(shape)) {
+    if (showShape(had) !== showShape(shape)) {
       this.#faults.push(
-        `tensor ${name} in ${stored.source.name} has shape ${showShape(stored.entry.shape)}, wanted ${showShape(shape)}`,
+        `tensor ${name} in ${stored.source.name} has shape ${showShape(had)}, wanted ${showShape(shape)}`,
       );
       return;
     }
+    if (target.held) this.held.set(name, target.held);
     this.#requests.push({
       name,
       stored,
@@ -153,7 +169,7 @@ export class WeightLoader {
     this.#piece ??= new Uint8Array(CHUNK_BYTES);
     if (into) {
       const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal, this.#piece);
-      this.device.write(into, widen(bytes, type), request.first * 4);
+      this.device.write(into, widen(bytes, type as FloatType), request.first * 4);
       yield bytes.length;
       return;
     }
@@ -216,8 +232,8 @@ export class Weights {
   }
 
   /** A large tensor, handed over rows at a time while loading; the first dimension is the rows. */
-  stream(name: string, shape: readonly number[], consume: RowConsumer): void {
-    this.loader.ask(this.path(name), shape, { consume });
+  stream(name: string, shape: readonly number[], held: StoredType, consume: RowConsumer): void {
+    this.loader.ask(this.path(name), shape, { consume, held });
   }
 
   /** How a matrix is held: as stored where nothing else was asked for. */
@@ -226,10 +242,36 @@ export class Weights {
   }
 }
 
-function widen(bytes: Uint8Array, type: StoredType): Float32Array {
+/** Stored floats as f32. */
+export function widen(bytes: Uint8Array, type: FloatType): Float32Array {
   // A copy where the view is not aligned to its elements.
   const at = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
   if (type === "f32") return new Float32Array(at.buffer, at.byteOffset, at.length / 4);
   const half = new Uint16Array(at.buffer, at.byteOffset, at.length / 2);
   return type === "f16" ? widenF16(half) : widenBF16(half);
+}
+
+/** Rows of a quantised matrix as f32. */
+export function widenQuantized(bytes: Uint8Array, { type, shape }: QuantizedMatrix): Float32Array {
+  const inner = shape[1];
+  const rowBytes = quantizedRowBytes(type, inner);
+  const rows = bytes.length / rowBytes;
+  const groups = Math.ceil(inner / GROUP_ELEMENTS);
+  const values = new Float32Array(rows * inner);
+  for (let row = 0; row < rows; row++) {
+    const own = bytes.slice(row * rowBytes, (row + 1) * rowBytes);
+    const halves = widenF16(new Uint16Array(own.buffer));
+    for (let k = 0; k < inner; k++) {
+      const group = Math.floor(k / GROUP_ELEMENTS);
+      const j = k % GROUP_ELEMENTS;
+      if (type === "q4") {
+        const n = (own[group * 20 + (j >> 1)]! >> (4 * (j & 1))) & 15;
+        values[row * inner + k] = n * halves[group * 10 + 8]! + halves[group * 10 + 9]!;
+      } else {
+        const scale = halves[(groups * GROUP_ELEMENTS) / 2 + group]!;
+        values[row * inner + k] = (own[group * GROUP_ELEMENTS + j]! - 128) * scale;
+      }
+    }
+  }
+  return values;
 }

@@ -1,61 +1,125 @@
 import type { Device } from "../runtime/device.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { GROUP, PANEL, PackedMatrix, type WeightType } from "./packed.js";
+import { GROUP, PANEL, PackedMatrix, type QuantizedType, type WeightType } from "./packed.js";
 
-/** Element types of a checkpoint's matrices. */
-export type SourceType = "f32" | "f16" | "bf16";
+/** How a checkpoint's matrices are stored; the quantised ones as `io/quantized.ts` describes. */
+export type SourceType = WeightType;
 
 const READ: Record<SourceType, string> = {
-  f32: "fn element(i: u32) -> f32 { return bitcast<f32>(source[i]); }",
-  f16: "fn element(i: u32) -> f32 { return unpack2x16float(source[i / 2u])[i % 2u]; }",
-  bf16: "fn element(i: u32) -> f32 { return bitcast<f32>(select(source[i / 2u] << 16u, source[i / 2u] & 0xffff0000u, i % 2u == 1u)); }",
+  f32: "fn element(row: u32, k: u32) -> f32 { return bitcast<f32>(source[row * params.inner + k]); }",
+  f16: `
+fn element(row: u32, k: u32) -> f32 {
+  let i = row * params.inner + k;
+  return unpack2x16float(source[i / 2u])[i % 2u];
+}`,
+  bf16: `
+fn element(row: u32, k: u32) -> f32 {
+  let i = row * params.inner + k;
+  return bitcast<f32>(select(source[i / 2u] << 16u, source[i / 2u] & 0xffff0000u, i % 2u == 1u));
+}`,
+  q8: `
+fn wordAt(row: u32, group: u32, j: u32) -> u32 { return source[row * (params.groups * GROUP + (params.groups + 1u) / 2u) + group * GROUP + j]; }
+fn scaleAt(row: u32, group: u32) -> u32 {
+  let pair = source[row * (params.groups * GROUP + (params.groups + 1u) / 2u) + params.groups * GROUP + group / 2u];
+  return (pair >> (16u * (group % 2u))) & 0xffffu;
+}
+fn element(row: u32, k: u32) -> f32 {
+  let group = k / (4u * GROUP);
+  let byte = (wordAt(row, group, k / 4u % GROUP) >> (8u * (k % 4u))) & 255u;
+  return (f32(byte) - 128.0) * unpack2x16float(scaleAt(row, group)).x;
+}`,
+  q4: `
+fn wordAt(row: u32, group: u32, j: u32) -> u32 { return source[(row * params.groups + group) * (GROUP / 2u + 1u) + j]; }
+fn scaleAt(row: u32, group: u32) -> u32 { return wordAt(row, group, GROUP / 2u); }
+fn element(row: u32, k: u32) -> f32 {
+  let group = k / (4u * GROUP);
+  let nibble = (wordAt(row, group, k / 8u % (GROUP / 2u)) >> (4u * (k % 8u))) & 15u;
+  let scale = unpack2x16float(scaleAt(row, group));
+  return f32(nibble) * scale.x + scale.y;
+}`,
 };
 
-const WRITE: Record<WeightType, string> = {
+/** Where a group's words lie: in a packed matrix `at` is the group's number and `lane` its column, in rows lane is not used. */
+const PLACE = {
+  packed: {
+    q8: `
+const WORDS = GROUP * PANEL + PANEL / 2u;
+fn put(at: u32, lane: u32, j: u32, word: u32) { atomicStore(&packed[at * WORDS + (j / 4u * PANEL + lane) * 4u + j % 4u], word); }
+fn putScale(at: u32, lane: u32, half: u32) {
+  putHalf(at * WORDS + GROUP * PANEL + lane % 8u * 2u + lane / 16u, lane / 8u % 2u == 1u, half);
+}`,
+    q4: `
+const WORDS = (GROUP / 2u + 1u) * PANEL;
+fn put(at: u32, lane: u32, j: u32, word: u32) { packed[at * WORDS + lane * 4u + j] = word; }
+fn putScale(at: u32, lane: u32, halves: u32) { packed[at * WORDS + GROUP / 2u * PANEL + lane % 8u * 4u + lane / 8u] = halves; }`,
+  },
+  rows: {
+    q8: `
+fn start(at: u32) -> u32 { return at / params.groups * (params.groups * GROUP + (params.groups + 1u) / 2u); }
+fn put(at: u32, lane: u32, j: u32, word: u32) { atomicStore(&packed[start(at) + at % params.groups * GROUP + j], word); }
+fn putScale(at: u32, lane: u32, half: u32) {
+  let group = at % params.groups;
+  // The last word of a row may have one half only; the other is zero, not what the memory held.
+  if (group + 1u == params.groups && group % 2u == 0u) { atomicStore(&packed[start(at) + params.groups * GROUP + group / 2u], half); return; }
+  putHalf(start(at) + params.groups * GROUP + group / 2u, group % 2u == 1u, half);
+}`,
+    q4: `
+fn put(at: u32, lane: u32, j: u32, word: u32) { packed[at * (GROUP / 2u + 1u) + j] = word; }
+fn putScale(at: u32, lane: u32, halves: u32) { packed[at * (GROUP / 2u + 1u) + GROUP / 2u] = halves; }`,
+  },
+} as const;
+
+const FLOATS: Record<Exclude<WeightType, QuantizedType>, string> = {
   f32: `
 @group(0) @binding(1) var<storage, read_write> packed: array<vec4f>;
-fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
-  for (var j = 0u; j < GROUP; j++) { packed[(group * GROUP + j) * PANEL + lane] = e[j]; }
+fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
+  for (var j = 0u; j < GROUP; j++) { packed[(at * GROUP + j) * PANEL + lane] = e[j]; }
 }`,
   f16: `
 @group(0) @binding(1) var<storage, read_write> packed: array<vec2u>;
-fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
+fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
   for (var j = 0u; j < GROUP; j++) {
-    packed[((group * GROUP + j - j % 2u) * PANEL / 2u + lane) * 2u + j % 2u] = vec2u(pack2x16float(e[j].xy), pack2x16float(e[j].zw));
+    packed[((at * GROUP + j - j % 2u) * PANEL / 2u + lane) * 2u + j % 2u] = vec2u(pack2x16float(e[j].xy), pack2x16float(e[j].zw));
   }
 }`,
   bf16: `
 @group(0) @binding(1) var<storage, read_write> packed: array<vec2u>;
-fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
+fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
   for (var j = 0u; j < GROUP; j++) {
     let bits = bitcast<vec4u>(e[j]);
     let r = (bits + 0x7fffu + ((bits >> vec4u(16u)) & vec4u(1u))) >> vec4u(16u);  // to nearest, ties to even
-    packed[((group * GROUP + j - j % 2u) * PANEL / 2u + lane) * 2u + j % 2u] = vec2u(r.x | (r.y << 16u), r.z | (r.w << 16u));
+    packed[((at * GROUP + j - j % 2u) * PANEL / 2u + lane) * 2u + j % 2u] = vec2u(r.x | (r.y << 16u), r.z | (r.w << 16u));
   }
 }`,
-  // The scale is rounded to f16 first, so that the levels are those that will be read back. Two lanes share a word of scales.
-  q8: `
+};
+
+/** Two scales share a word. */
+const BYTES = `
 @group(0) @binding(1) var<storage, read_write> packed: array<atomic<u32>>;
-const WORDS = GROUP * PANEL + PANEL / 2u;
-fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
+fn putHalf(at: u32, upper: bool, half: u32) {
+  atomicAnd(&packed[at], select(0xffff0000u, 0x0000ffffu, upper));
+  atomicOr(&packed[at], half << select(0u, 16u, upper));
+}`;
+const NIBBLES = `
+@group(0) @binding(1) var<storage, read_write> packed: array<u32>;`;
+
+/** The scale is rounded to f16 first, so that the levels are those that will be read back. */
+const QUANTIZE: Record<QuantizedType, string> = {
+  q8: `
+fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
   var most = vec4f();
   for (var j = 0u; j < GROUP; j++) { most = max(most, abs(e[j])); }
   let half = pack2x16float(vec2f(max(max(most.x, most.y), max(most.z, most.w)) / 127.0, 0.0));
   let scale = max(unpack2x16float(half).x, 1e-30);
   for (var j = 0u; j < GROUP; j++) {
     let q = vec4u(clamp(vec4i(round(e[j] / scale)), vec4i(-127), vec4i(127)) + 128);
-    atomicStore(&packed[group * WORDS + (j / 4u * PANEL + lane) * 4u + j % 4u], q.x | (q.y << 8u) | (q.z << 16u) | (q.w << 24u));
+    put(at, lane, j, q.x | (q.y << 8u) | (q.z << 16u) | (q.w << 24u));
   }
-  let at = group * WORDS + GROUP * PANEL + lane % 8u * 2u + lane / 16u;
-  let upper = lane / 8u % 2u == 1u;
-  atomicAnd(&packed[at], select(0xffff0000u, 0x0000ffffu, upper));
-  atomicOr(&packed[at], half << select(0u, 16u, upper));
+  putScale(at, lane, half);
 }`,
   q4: `
-@group(0) @binding(1) var<storage, read_write> packed: array<u32>;
-const WORDS = (GROUP / 2u + 1u) * PANEL;
-fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
+fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
   var low = e[0];
   var high = e[0];
   for (var j = 1u; j < GROUP; j++) { low = min(low, e[j]); high = max(high, e[j]); }
@@ -66,17 +130,38 @@ fn store(group: u32, lane: u32, e: array<vec4f, GROUP>) {
   for (var j = 0u; j < GROUP; j += 2u) {
     let a = vec4u(clamp(round((e[j] - scale.y) / max(scale.x, 1e-30)), vec4f(0.0), vec4f(15.0)));
     let b = vec4u(clamp(round((e[j + 1u] - scale.y) / max(scale.x, 1e-30)), vec4f(0.0), vec4f(15.0)));
-    packed[group * WORDS + lane * 4u + j / 2u] =
-      a.x | (a.y << 4u) | (a.z << 8u) | (a.w << 12u) | (b.x << 16u) | (b.y << 20u) | (b.z << 24u) | (b.w << 28u);
+    put(at, lane, j / 2u,
+      a.x | (a.y << 4u) | (a.z << 8u) | (a.w << 12u) | (b.x << 16u) | (b.y << 20u) | (b.z << 24u) | (b.w << 28u));
   }
-  packed[group * WORDS + GROUP / 2u * PANEL + lane % 8u * 4u + lane / 8u] = halves;
+  putScale(at, lane, halves);
 }`,
 };
+
+/** Takes a stored group as it is. */
+const REARRANGE: Record<QuantizedType, string> = {
+  q8: `
+fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
+  for (var j = 0u; j < GROUP; j++) { put(at, lane, j, wordAt(row, group, j)); }
+  putScale(at, lane, scaleAt(row, group));
+}`,
+  q4: `
+fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
+  for (var j = 0u; j < GROUP / 2u; j++) { put(at, lane, j, wordAt(row, group, j)); }
+  putScale(at, lane, scaleAt(row, group));
+}`,
+};
+
+/** Header lines that read groups of one type and write them as another. */
+function headerOf(from: SourceType, to: WeightType, place: keyof typeof PLACE): string[] {
+  if (to !== "q8" && to !== "q4") return [READ[from], FLOATS[to]];
+  const buffer = to === "q8" ? BYTES : NIBBLES;
+  return [READ[from], buffer, PLACE[place][to], from === to ? REARRANGE[to] : QUANTIZE[to]];
+}
 
 export const packKernel = new Kernel(
   "pack",
   `
-struct Params { rows: u32, inner: u32, groups: u32, firstRow: u32, firstColumn: u32, blockColumn: u32, turns: u32 }
+struct Params { rows: u32, inner: u32, groups: u32, firstRow: u32, firstColumn: u32, blockColumn: u32, turns: u32, rowMajor: u32 }
 @group(0) @binding(0) var<storage, read> source: array<u32>;  // [rows, inner] as stored
 
 // One lane a group of 32 elements of a row.
@@ -88,13 +173,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var e: array<vec4f, GROUP>;
   for (var i = 0u; i < 4u * GROUP; i++) {
     let k = group * 4u * GROUP + i;
-    if (k < params.inner) { e[i / 4u][i % 4u] = element((params.firstRow + row) * params.inner + k); }
+    if (k < params.inner) { e[i / 4u][i % 4u] = element(params.firstRow + row, k); }
   }
   var column = params.firstColumn + row;
   // One of two matrices in turns of eight columns, 1 the first and 2 the second.
   if (params.turns > 0u) { column = column / 8u * 16u + column % 8u + 8u * (params.turns - 1u); }
   column -= params.blockColumn;
-  store(column / PANEL * params.groups + group, column % PANEL, e);
+  let at = select(column / PANEL, column, params.rowMajor == 1u) * params.groups + group;
+  store(params.firstRow + row, group, at, column % PANEL, e);
 }
 `,
   { LANES: 64, PANEL, GROUP },
@@ -102,7 +188,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 
 /**
  * Writes rows of a stored matrix into their place in a packed one: `packed[:, firstColumn + r] = source[r, :]`.
- * `source` holds `[rows, inner]` of `type` as `u32` words. Quantises a group at a time where the matrix is quantised:
+ * `source` holds `[rows, inner]` of `type` as `u32` words. Quantises a group at a time where the matrix is quantised and the
+ * source is not of the same type.
  * With `turn` two matrices share the packed one in turns of eight columns: row r of the first (0) becomes column
  * `16·⌊r/8⌋ + r mod 8`, of the second (1) 8 more; `firstColumn` is then the first row.
  * q8 to 255 levels about zero, q4 to 16 levels between the least and the largest element, scales rounded to f16.
@@ -116,7 +203,7 @@ export function pack(
   turn?: 0 | 1,
 ): void {
   const { LANES } = packKernel.constants;
-  const kernel = packKernel.variant({}, READ[type], WRITE[matrix.type]);
+  const kernel = packKernel.variant({}, ...headerOf(type, matrix.type, "packed"));
   for (const block of matrix.blocks) {
     // The part of the rows that falls into this block; in turns, a block of n columns has n / 2 rows of each matrix.
     const share = turn === undefined ? 1 : 2;
@@ -134,10 +221,29 @@ export function pack(
         firstColumn: from,
         blockColumn: block.firstColumn,
         turns: turn === undefined ? 0 : 1 + turn,
+        rowMajor: 0,
       },
       [Math.ceil((to - from) / LANES), matrix.groups],
     );
   }
+}
+
+/**
+ * Quantises rows `[rows, inner]` of a stored matrix, as `pack` does, into rows one after the other: `io/quantized.ts` has their
+ * form. Result: `u32` words.
+ */
+export function quantizeRows(source: Tensor, type: SourceType, rows: number, inner: number, to: QuantizedType): Tensor {
+  const { device } = source;
+  const groups = Math.ceil(inner / (4 * GROUP));
+  const words = to === "q4" ? groups * (GROUP / 2 + 1) : groups * GROUP + Math.ceil(groups / 2);
+  const packed = device.empty([rows, words], "u32", `${source.label} as ${to}`);
+  device.run(
+    packKernel.variant({}, ...headerOf(type, to, "rows")),
+    { source, packed },
+    { rows, inner, groups, firstRow: 0, firstColumn: 0, blockColumn: 0, turns: 0, rowMajor: 1 },
+    [Math.ceil(rows / packKernel.constants.LANES), groups],
+  );
+  return packed;
 }
 
 /** Packs a host matrix `[columns, inner]` of f32 as `type`; it belongs to the current owner of memory. */

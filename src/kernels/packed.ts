@@ -6,7 +6,8 @@ import type { Tensor } from "../runtime/tensor.js";
 const BLOCK_BYTES = 512 * 1024 * 1024;
 
 /** How the elements of a packed matrix are held: as floats, or in 8 or 4 bits with a scale for each 32 of them. */
-export type WeightType = "f32" | "f16" | "bf16" | "q8" | "q4";
+export type WeightType = "f32" | "f16" | "bf16" | QuantizedType;
+export type QuantizedType = "q8" | "q4";
 
 /** Columns of a panel: a workgroup's lanes each own one or a few. */
 export const PANEL = 32;

@@ -49,7 +49,7 @@ export function packedMatrix(
   let first = 0;
   for (const part of parts) {
     const offset = first;
-    weights.stream(part.name, part.shape ?? [part.columns, inner], (chunk, stored, firstRow, rows) =>
+    weights.stream(part.name, part.shape ?? [part.columns, inner], type, (chunk, stored, firstRow, rows) =>
       pack(chunk, stored, rows, matrix, (part.turn === undefined ? offset : 0) + firstRow, part.turn),
     );
     first += part.columns;

@@ -50,3 +50,29 @@ export function widenBF16(brain: Uint16Array): Float32Array {
   for (let i = 0; i < brain.length; i++) bits[i] = brain[i]! << 16;
   return new Float32Array(bits.buffer);
 }
+
+/** Narrows to IEEE half floats, to nearest, ties to even; what is too large becomes infinite. */
+export function narrowF16(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(values, (value, i) => {
+    const sign = (bits[i]! >>> 16) & 0x8000;
+    const size = Math.abs(value);
+    if (Number.isNaN(value)) return sign | 0x7e00;
+    if (size >= 65520) return sign | 0x7c00;
+    // A step is 2⁻²⁴ below 2⁻¹⁴, and a 1024th of the power of two above; whole steps are then the bits themselves.
+    const exponent = size < 2 ** -14 ? -14 : Math.floor(Math.log2(size));
+    return sign | (((exponent + 14) << 10) + tiesToEven(size / 2 ** (exponent - 10)));
+  });
+}
+
+/** Narrows to bfloat16, to nearest, ties to even. */
+export function narrowBF16(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(bits, (word) => (word + 0x7fff + ((word >>> 16) & 1)) >>> 16);
+}
+
+function tiesToEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+}

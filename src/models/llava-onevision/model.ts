@@ -14,7 +14,8 @@ import { CheckpointError, DisposedError, OptionError, throwIfAborted } from "../
 import { checkOptions } from "../../runtime/options.js";
 import { Session } from "../session.js";
 import { type LlavaOneVisionConfig, parseConfig } from "./config.js";
-import { type DtypeByPart, Network } from "./network.js";
+import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
+import { Network } from "./network.js";
 import { Processor } from "./processor.js";
 import { ChatTemplate, placeholderIds } from "./prompt.js";
 import { rehearse } from "./rehearsal.js";
@@ -33,8 +34,6 @@ export interface LoadOptions extends HubOptions {
    */
   cacheDtype?: CacheType | "auto";
 }
-
-const HOLD_TYPES: readonly HoldType[] = ["auto", "f32", "f16", "bf16", "q8", "q4"];
 
 const CACHE_TYPES: readonly CacheType[] = ["f32", "f16", "q8"];
 
@@ -191,28 +190,6 @@ async function build(files: CheckpointFiles, device: Device, options: LoadOption
   } finally {
     await index.close();
   }
-}
-
-/** The dtype of each part; throws OptionError for an unknown part or type. */
-function dtypeByPart(dtype: LoadOptions["dtype"] = "auto"): DtypeByPart {
-  const byPart = typeof dtype === "object" && dtype !== null ? dtype : undefined;
-  // Anything that is neither a name nor an object is no name either, and refused below.
-  const all = byPart ? "auto" : (dtype as HoldType);
-  const parts = { vision: all, projector: all, language: all, embed: all };
-  checkOptions("dtype", byPart ?? {}, Object.keys(parts));
-  for (const [part, type] of Object.entries(byPart ?? {})) {
-    if (type !== undefined) parts[part as keyof DtypeByPart] = type;
-  }
-  for (const [part, type] of Object.entries(parts)) {
-    if (HOLD_TYPES.includes(type)) continue;
-    throw new OptionError({
-      where: `dtype of ${part}`,
-      expected: HOLD_TYPES.join(", "),
-      got: String(type),
-      remedy: "leave it out to hold weights as stored",
-    });
-  }
-  return parts;
 }
 
 /** The type asked for; throws OptionError for an unknown one. */

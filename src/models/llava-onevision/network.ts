@@ -1,4 +1,4 @@
-import type { HoldType, Weights } from "../../io/weights.js";
+import type { Weights } from "../../io/weights.js";
 import type { RowPiece } from "../../kernels/resample.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import type { Device } from "../../runtime/device.js";
@@ -7,16 +7,9 @@ import { Projector } from "../projector.js";
 import { Qwen2 } from "../qwen2.js";
 import { SigLIP } from "../siglip.js";
 import type { LlavaOneVisionConfig } from "./config.js";
+import type { DtypeByPart } from "./dtype-by-part.js";
 import { packFeatures } from "./encode.js";
 import type { PackingPlan } from "./packing.js";
-
-/** The parts of the model whose weights may be held differently; `embed` is the embedding table and the head. */
-export interface DtypeByPart {
-  vision: HoldType;
-  projector: HoldType;
-  language: HoldType;
-  embed: HoldType;
-}
 
 /** Bytes of activations that one vision batch may have in its widest tensor. */
 const VISION_BATCH_BYTES = 128 * 1024 * 1024;

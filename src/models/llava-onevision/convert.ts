@@ -1,0 +1,225 @@
+import {
+  type CheckpointFiles,
+  type CheckpointLocation,
+  HUB_OPTIONS,
+  type HubOptions,
+  openCheckpoint,
+} from "../../io/checkpoint.js";
+import { type QuantizedMatrix, quantizedMetadata, quantizedRowBytes } from "../../io/quantized.js";
+import { inFileOrder, itemBytes, safetensorsHeader, type TensorHead } from "../../io/safetensors.js";
+import type { IndexedTensor, TensorIndex } from "../../io/tensor-index.js";
+import { type HoldType, type StoredType, storedType, WeightLoader, widen, widenQuantized } from "../../io/weights.js";
+import { quantizeRows } from "../../kernels/pack.js";
+import { Device } from "../../runtime/device.js";
+import { elementCount, narrowBF16, narrowF16 } from "../../runtime/dtype.js";
+import { CheckpointError, throwIfAborted } from "../../runtime/errors.js";
+import { checkOptions } from "../../runtime/options.js";
+import { parseConfig } from "./config.js";
+import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
+import { Network } from "./network.js";
+
+export interface ConvertOptions extends HubOptions {
+  /** How the matrices of each part are to be stored; "auto" leaves them. */
+  dtype: HoldType | Partial<DtypeByPart>;
+  /** A device that the program already has; quantising is done there. */
+  device?: Device;
+  /** Most bytes of one weights file; 5 GB if not given. */
+  shardBytes?: number;
+  signal?: AbortSignal;
+}
+
+/** A file of the converted checkpoint. */
+export interface ConvertedFile {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** The file's bytes in order; to be read once, before the next file is asked for. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/** A tensor of the result, and the one it comes from. */
+interface Planned extends TensorHead {
+  readonly stored: IndexedTensor;
+  readonly from: StoredType | undefined;
+  readonly to: StoredType | undefined;
+  readonly bytes: number;
+}
+
+/** What lies beside the weights and is taken over. */
+const TAKEN_OVER = [
+  "config.json",
+  "generation_config.json",
+  "preprocessor_config.json",
+  "processor_config.json",
+  "video_preprocessor_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "merges.txt",
+  "chat_template.jinja",
+  "chat_template.json",
+];
+const SHARD_BYTES = 5e9;
+const CHUNK_BYTES = 2 ** 22;
+const DTYPES = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
+
+/**
+ * The files of a checkpoint whose matrices are stored in another type: a checkpoint again, which loads without conversion.
+ * Quantised exactly as they would be while loading; norms, biases and the patch embedding are left as they are. One piece of a
+ * matrix is in memory at a time. Throws as `LlavaOneVision.load` does.
+ */
+export async function* convertCheckpoint(
+  location: CheckpointLocation,
+  options: ConvertOptions,
+): AsyncGenerator<ConvertedFile, void, undefined> {
+  checkOptions("convertCheckpoint", options, ["dtype", "device", "shardBytes", "signal", ...HUB_OPTIONS]);
+  const dtype = dtypeByPart(options.dtype);
+  const files = await openCheckpoint(location, options);
+  const index = await files.tensors();
+  const device = options.device ?? (await Device.open());
+  try {
+    const planned = await plan(files, index, device, dtype);
+    const shards = divide(planned, options.shardBytes ?? SHARD_BYTES);
+    const names = shards.map((_, i) => shardName(i, shards.length));
+    for (const [i, tensors] of shards.entries()) yield weightsFile(names[i]!, tensors, index, device, options.signal);
+    if (shards.length > 1) yield textFile("model.safetensors.index.json", shardIndex(shards, names));
+    for (const name of TAKEN_OVER) {
+      const text = await files.text(name);
+      if (text !== undefined) yield textFile(name, text);
+    }
+  } finally {
+    await index.close();
+    if (!options.device) device.dispose();
+  }
+}
+
+/** Asks the model's own constructors which matrices there are and how each is held. */
+async function plan(
+  files: CheckpointFiles,
+  index: TensorIndex,
+  device: Device,
+  dtype: DtypeByPart,
+): Promise<Planned[]> {
+  const [configJson, preprocessor, processor, generation] = await Promise.all([
+    files.json("config.json"),
+    files.json("preprocessor_config.json"),
+    files.json("processor_config.json"),
+    files.json("generation_config.json"),
+  ]);
+  if (configJson === undefined) {
+    const remedy = "give the folder of a LLaVA-OneVision checkpoint";
+    throw new CheckpointError({ where: files.name, expected: "config.json", got: "no such file", remedy });
+  }
+  const config = parseConfig(configJson, { preprocessor, processor, generation, tensorShapes: index.shapes });
+  const loader = new WeightLoader(device, index);
+  device.rehearse(() => {
+    new Network(loader.root(), config, dtype, device.empty([3, 256], "f32", "levels"));
+  });
+  loader.check(files.name, (name) => config.layout.ignored(name));
+  return [...index.entries].map(([name, stored]): Planned => {
+    const from = storedType(stored);
+    const to = loader.held.get(name) ?? from;
+    const { shape } = stored.quantized ?? stored.entry;
+    const rows = shape[0] ?? 1;
+    const inner = elementCount(shape) / rows;
+    if (to === "q8" || to === "q4") {
+      const bytesARow = quantizedRowBytes(to, inner);
+      return { name, stored, from, to, dtype: "U8", shape: [rows, bytesARow], bytes: rows * bytesARow };
+    }
+    const target = to === undefined ? stored.entry.dtype : DTYPES[to];
+    return { name, stored, from, to, dtype: target, shape, bytes: elementCount(shape) * itemBytes(target) };
+  });
+}
+
+/** Tensors in files of at most `most` bytes, or of one tensor. */
+function divide(planned: readonly Planned[], most: number): Planned[][] {
+  const shards: Planned[][] = [[]];
+  let bytes = 0;
+  for (const tensor of planned) {
+    if (bytes > 0 && bytes + tensor.bytes > most) {
+      shards.push([]);
+      bytes = 0;
+    }
+    shards.at(-1)!.push(tensor);
+    bytes += tensor.bytes;
+  }
+  return shards.map(inFileOrder);
+}
+
+function shardName(i: number, count: number): string {
+  const number = (n: number): string => String(n).padStart(5, "0");
+  return count === 1 ? "model.safetensors" : `model-${number(i + 1)}-of-${number(count)}.safetensors`;
+}
+
+function shardIndex(shards: readonly Planned[][], names: readonly string[]): string {
+  const weightMap = Object.fromEntries(shards.flatMap((tensors, i) => tensors.map(({ name }) => [name, names[i]!])));
+  const total = shards.flat().reduce((sum, { bytes }) => sum + bytes, 0);
+  return `${JSON.stringify({ metadata: { total_size: total }, weight_map: weightMap }, undefined, 2)}\n`;
+}
+
+function weightsFile(
+  name: string,
+  tensors: readonly Planned[],
+  index: TensorIndex,
+  device: Device,
+  signal: AbortSignal | undefined,
+): ConvertedFile {
+  const matrices = new Map<string, QuantizedMatrix>();
+  for (const { name: tensor, stored, to } of tensors) {
+    if (to !== "q8" && to !== "q4") continue;
+    const { shape } = stored.quantized ?? stored.entry;
+    matrices.set(tensor, { type: to, shape: [shape[0]!, elementCount(shape) / shape[0]!] });
+  }
+  const header = safetensorsHeader(tensors, { format: "pt", ...quantizedMetadata(matrices) });
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    yield header;
+    for (const tensor of tensors) yield* converted(tensor, index, device, signal);
+  }
+  const sizeBytes = tensors.reduce((sum, { bytes }) => sum + bytes, header.length);
+  return { name, sizeBytes, chunks: chunks() };
+}
+
+/** A tensor's bytes, some rows at a time. */
+async function* converted(
+  { name, stored, from, to }: Planned,
+  index: TensorIndex,
+  device: Device,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  const { entry, quantized } = stored;
+  const { shape } = quantized ?? entry;
+  const rows = from === to ? entry.lengthBytes : shape[0]!;
+  const inner = elementCount(shape) / shape[0]!;
+  const rowBytes = entry.lengthBytes / rows;
+  // An even number of rows keeps 16-bit rows of odd length on whole words.
+  const step = Math.max(2, 2 * Math.floor(Math.min(CHUNK_BYTES, device.facts.maxBindingBytes) / rowBytes / 2));
+  for (let first = 0; first < rows; first += step) {
+    const count = Math.min(step, rows - first);
+    throwIfAborted(signal, `converting ${name}`);
+    const bytes = await index.read(stored, first * rowBytes, count * rowBytes, signal);
+    if (from === to || from === undefined) {
+      yield bytes;
+    } else if (to === "q8" || to === "q4") {
+      const packed = device.scope(() => {
+        const chunk = device.empty([Math.ceil(bytes.length / 4)], "u32", name);
+        device.write(chunk, bytes);
+        return quantizeRows(chunk, from, count, inner, to);
+      });
+      yield new Uint8Array(await device.read(packed));
+      packed.dispose();
+    } else {
+      const values = from === "q8" || from === "q4" ? widenQuantized(bytes, quantized!) : widen(bytes, from);
+      const narrow = to === "f32" ? values : to === "f16" ? narrowF16(values) : narrowBF16(values);
+      yield new Uint8Array(narrow.buffer, narrow.byteOffset, narrow.byteLength);
+    }
+  }
+}
+
+function textFile(name: string, text: string): ConvertedFile {
+  const bytes = new TextEncoder().encode(text);
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    yield bytes;
+  }
+  return { name, sizeBytes: bytes.length, chunks: chunks() };
+}
