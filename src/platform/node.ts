@@ -14,7 +14,7 @@ import { type AdapterRequest, isSoftware, type OpenedAdapter, type Platform } fr
 
 /**
  * Dawn's switches on GPUs: without them it hides f16 on NVIDIA under Vulkan, and subgroup matrices everywhere. Both are tried
- * before they are used. Adapters on the CPU have nothing to gain, and are opened without.
+ * before they are used. Adapters on the CPU have nothing to gain; under Vulkan's memory model lavapipe takes up to twice the time.
  */
 const GPU_SWITCHES = ["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model"];
 
@@ -23,8 +23,8 @@ const instances: Partial<Record<InstanceKind, GPU>> = {};
 
 /** "system-software" is the system's driver held to adapters that run on the CPU (lavapipe, WARP). */
 type AdapterKind = "system" | "system-software" | "swiftshader";
-/** "system-plain" is the system's driver without the switches. */
-type InstanceKind = AdapterKind | "system-plain";
+/** "system-switched" is the system's driver with the switches. */
+type InstanceKind = AdapterKind | "system-switched";
 
 /** What an attempt gave: the adapter, or a sentence on why there is none. */
 type Attempt = { adapter: GPUAdapter; reason: string } | { adapter?: undefined; reason: string };
@@ -90,9 +90,9 @@ function kindsToTry(options: AdapterRequest): { kinds: AdapterKind[]; reasons: s
 async function openSystem(kind: "system" | "system-software", options: AdapterRequest): Promise<Attempt> {
   const absent = absentDrivers();
   if (absent) return { reason: absent };
-  const switched = await openInstance(kind, options);
-  const adapter =
-    kind === "system" && switched && isSoftware(switched.info) ? await openInstance("system-plain", options) : switched;
+  const plain = await openInstance(kind, options);
+  const isGPU = kind === "system" && plain && !isSoftware(plain.info);
+  const adapter = (isGPU && (await openInstance("system-switched", options))) || plain;
   if (adapter) return { adapter, reason: `The system's driver offers ${nameOf(adapter)}.` };
   const what = kind === "system" ? "Vulkan, Metal or D3D12 adapter" : "software adapter";
   return { reason: `The system offers no ${what} that Dawn accepts.` };
@@ -140,7 +140,7 @@ async function openSwiftShader(options: AdapterRequest): Promise<Attempt> {
 async function openInstance(kind: InstanceKind, options: AdapterRequest): Promise<GPUAdapter | null> {
   let gpu = instances[kind];
   if (!gpu) {
-    gpu = (await importWebGPU()).create(kind === "system" ? GPU_SWITCHES : []);
+    gpu = (await importWebGPU()).create(kind === "system-switched" ? GPU_SWITCHES : []);
     instances[kind] = gpu;
   }
   return gpu.requestAdapter({
