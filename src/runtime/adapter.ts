@@ -26,6 +26,8 @@ export interface AdapterFacts {
   readonly maxBufferBytes: number;
   /** Memory that the invocations of a workgroup share. */
   readonly maxWorkgroupBytes: number;
+  /** Parameters that a pass holds as immediate data; 0 where it cannot. */
+  readonly immediateBytes: number;
   /** What was chosen for this adapter by measuring; the `choose` functions ask `tuned`. Empty unless `tuned` asks for it. */
   readonly tuning: Tuning;
   /** Why this adapter was taken. */
@@ -74,7 +76,8 @@ export async function openAdapter(options: OpenOptions): Promise<{ gpu: GPUDevic
   const matrix = bare ? undefined : matrixOf(adapter);
   const features = bare ? [] : WANTED.filter((name) => adapter.features.has(name));
   const gpu = await requestDevice(adapter, matrix ? [...features, MATRICES] : features, bare);
-  const facts = { ...factsOf(gpu, adapter.info, reasons), subgroupMatrix: matrix };
+  const known = factsOf(gpu, adapter.info, reasons);
+  const facts = { ...known, subgroupMatrix: matrix, immediateBytes: bare ? 0 : known.immediateBytes };
   const proven = facts.onCPU ? { gpu, facts } : await prove(gpu, facts, options);
   const maxBindingBytes = Math.min(proven.facts.maxBindingBytes, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
   return { gpu: proven.gpu, facts: await tuned({ ...proven.facts, maxBindingBytes }, options.tuned) };
@@ -178,6 +181,8 @@ export function factsOf(gpu: GPUDevice, info: GPUAdapterInfo, reasons: readonly 
     maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
     maxBufferBytes: gpu.limits.maxBufferSize,
     maxWorkgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize,
+    // Browsers that do not know the limit yet have none.
+    immediateBytes: gpu.limits.maxImmediateSize ?? 0,
     tuning: {},
     reasons,
   };

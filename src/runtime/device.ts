@@ -78,8 +78,8 @@ export class Device {
       (blocks) => this.#groups.forget(blocks),
     );
     this.profile = new Profile(gpu, facts.timestamps);
-    this.#slots = new ParameterSlots(gpu, MOST_DISPATCHES);
-    this.#pipelines = new Pipelines(gpu, this.#slots.layout, (fault) => {
+    this.#slots = new ParameterSlots(gpu, MOST_DISPATCHES, facts.immediateBytes);
+    this.#pipelines = new Pipelines(gpu, this.#slots, (fault) => {
       this.#fault = fault;
     });
     gpu.addEventListener("uncapturederror", ({ error }) => {
@@ -226,7 +226,7 @@ export class Device {
     const pass = this.#openPass(kernel.name);
     pass.setPipeline(pipeline.pipeline);
     pass.setBindGroup(0, group);
-    if (kernel.parameters.length > 0) pass.setBindGroup(1, this.#slots.group, [offset]);
+    this.#slots.bind(pass, kernel, offset);
     pass.dispatchWorkgroups(x, y, z);
     this.counters.dispatches++;
     if (this.profile.enabled) this.#closePass();

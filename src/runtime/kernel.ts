@@ -20,6 +20,10 @@ const BINDING = /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_wri
 const PARAMS = /struct\s+Params\s*\{([^}]*)\}/;
 const FIELD = /(\w+)\s*:\s*(u32|i32|f32)\s*,?/g;
 
+/** Where the parameters come from: one line of the text. */
+const UNIFORM = "@group(1) @binding(0) var<uniform> params: Params;";
+const IMMEDIATE = "var<immediate> params: Params;";
+
 /**
  * A compute kernel: a name, a constant WGSL body and the constants that host and shader share.
  *
@@ -46,7 +50,7 @@ export class Kernel<C extends Constants = Constants> {
     this.parameters = fields
       ? [...fields.matchAll(FIELD)].map((m) => ({ name: m[1]!, type: m[2] as ParameterField["type"] }))
       : [];
-    this.text = fields ? `${source}\n@group(1) @binding(0) var<uniform> params: Params;\n` : source;
+    this.text = fields ? `${source}\n${UNIFORM}\n` : source;
     this.bindings = [...source.matchAll(BINDING)].map((m) => ({
       index: Number(m[1]),
       writable: m[2] === "read_write",
@@ -60,6 +64,11 @@ export class Kernel<C extends Constants = Constants> {
         remedy: "declare bindings as `@group(0) @binding(0) var<storage, read> x: array<f32>;`",
       });
     }
+  }
+
+  /** The text, its parameters immediate data if `immediate`, else a uniform binding. */
+  textWith(immediate: boolean): string {
+    return immediate ? this.text.replace(UNIFORM, IMMEDIATE) : this.text;
   }
 
   readonly #variants = new Map<string, Kernel<C>>();

@@ -6,7 +6,10 @@ import { GPU_COPY_DST, GPU_UNIFORM } from "./pool.js";
 /** Distance of slots: the largest alignment a dynamic uniform offset may need. */
 const SLOT_BYTES = 256;
 
-/** The parameters of recorded dispatches: slots of one uniform buffer that is written once a submission. */
+/**
+ * The parameters of recorded dispatches: immediate data of the pass where the device has it, else slots of one uniform buffer
+ * that is written once a submission.
+ */
 export class ParameterSlots {
   readonly layout: GPUBindGroupLayout;
   readonly group: GPUBindGroup;
@@ -14,10 +17,14 @@ export class ParameterSlots {
   readonly #view: DataView;
   readonly #buffer: GPUBuffer;
   #used = 0;
+  /** Whether a dispatch that waits for its submission reads the buffer. */
+  #read = false;
 
   constructor(
     private readonly gpu: GPUDevice,
     count: number,
+    /** What a pass holds as immediate data. */
+    private readonly immediateBytes: number,
   ) {
     this.#bytes = new ArrayBuffer(SLOT_BYTES * count);
     this.#view = new DataView(this.#bytes);
@@ -63,10 +70,28 @@ export class ParameterSlots {
     return offset;
   }
 
+  /** Whether a kernel's parameters are immediate data. */
+  immediate(kernel: Kernel): boolean {
+    return kernel.parameters.length * 4 <= this.immediateBytes;
+  }
+
+  /** Gives the next dispatch of a pass the parameters at `offset`. */
+  bind(pass: GPUComputePassEncoder, kernel: Kernel, offset: number): void {
+    const lengthBytes = kernel.parameters.length * 4;
+    if (lengthBytes === 0) return;
+    if (this.immediate(kernel)) {
+      pass.setImmediates(0, this.#bytes, offset, lengthBytes);
+      return;
+    }
+    this.#read = true;
+    pass.setBindGroup(1, this.group, [offset]);
+  }
+
   /** Writes what was taken since the last time to the GPU; the slots are free again. */
   submit(): void {
-    if (this.#used > 0) this.gpu.queue.writeBuffer(this.#buffer, 0, this.#bytes, 0, this.#used * SLOT_BYTES);
+    if (this.#read) this.gpu.queue.writeBuffer(this.#buffer, 0, this.#bytes, 0, this.#used * SLOT_BYTES);
     this.#used = 0;
+    this.#read = false;
   }
 
   dispose(): void {

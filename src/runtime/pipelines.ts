@@ -1,5 +1,6 @@
 import { KernelError, type OcellusError } from "./errors.js";
 import { type Kernel, numberedLines } from "./kernel.js";
+import type { ParameterSlots } from "./parameter-slots.js";
 
 /** GPUShaderStage.COMPUTE; the global does not exist in Node. */
 export const COMPUTE_STAGE = 4;
@@ -24,8 +25,7 @@ export class Pipelines {
 
   constructor(
     readonly gpu: GPUDevice,
-    /** Group 1: the parameters. */
-    readonly parameterLayout: GPUBindGroupLayout,
+    readonly parameters: ParameterSlots,
     readonly report: (fault: OcellusError) => void,
   ) {}
 
@@ -101,7 +101,8 @@ export class Pipelines {
     descriptor: GPUComputePipelineDescriptor;
   } {
     const { gpu } = this;
-    const module = gpu.createShaderModule({ label: kernel.name, code: kernel.text });
+    const immediate = this.parameters.immediate(kernel);
+    const module = gpu.createShaderModule({ label: kernel.name, code: kernel.textWith(immediate) });
     const layout = gpu.createBindGroupLayout({
       label: kernel.name,
       entries: kernel.bindings.map(({ index, writable }) => ({
@@ -110,10 +111,14 @@ export class Pipelines {
         buffer: { type: writable ? ("storage" as const) : ("read-only-storage" as const) },
       })),
     });
-    const bindGroupLayouts = kernel.parameters.length > 0 ? [layout, this.parameterLayout] : [layout];
+    const count = kernel.parameters.length;
+    const arrangement =
+      immediate || count === 0
+        ? { bindGroupLayouts: [layout], immediateSize: count * 4 }
+        : { bindGroupLayouts: [layout, this.parameters.layout] };
     const descriptor = {
       label: kernel.name,
-      layout: gpu.createPipelineLayout({ bindGroupLayouts }),
+      layout: gpu.createPipelineLayout(arrangement),
       compute: { module },
     };
     return { module, layout, descriptor };
