@@ -15,7 +15,13 @@ const TIMEOUT_MS = 120_000;
 const MAX_WORKERS = Math.min(2, availableParallelism());
 
 /** Tests that touch no adapter need not run on a second one. */
-const WITHOUT_GPU = ["test/architecture.node.test.ts", "test/cli/faults.node.test.ts", "test/io/**"];
+const WITHOUT_GPU = [
+  "test/architecture.node.test.ts",
+  "test/cli/faults.node.test.ts",
+  "test/io/**",
+  "test/kernels/compile.node.test.ts",
+  "test/runtime/adapter.node.test.ts",
+];
 /** Nor what needs an adapter with little memory: lavapipe has all of the machine's. */
 const SMALL_MEMORY = ["test/runtime/out-of-memory.node.test.ts"];
 

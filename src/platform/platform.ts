@@ -66,8 +66,9 @@ export interface OpenedAdapter {
 }
 
 /** Whether an adapter runs on the CPU. */
-export function isSoftware({ vendor, architecture, device, description }: GPUAdapterInfo): boolean {
-  return /swiftshader|llvmpipe|lavapipe|software/i.test(`${vendor} ${architecture} ${device} ${description}`);
+export function isSoftware(info: GPUAdapterInfo): boolean {
+  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
+  return info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(text);
 }
 
 /** Random access to a local file. */

@@ -75,9 +75,11 @@ export async function openAdapter(options: OpenOptions): Promise<{ gpu: GPUDevic
   const bare = options.features === "none";
   const matrix = bare ? undefined : matrixOf(adapter);
   const features = bare ? [] : WANTED.filter((name) => adapter.features.has(name));
-  const gpu = await requestDevice(adapter, matrix ? [...features, MATRICES] : features, bare);
+  // Without its switch, an experimental feature may be listed and still be refused.
+  const switched = matrix && (await requestDevice(adapter, [...features, MATRICES], bare).catch(() => undefined));
+  const gpu = switched ?? (await requestDevice(adapter, features, bare));
   const known = factsOf(gpu, adapter.info, reasons);
-  const facts = { ...known, subgroupMatrix: matrix, immediateBytes: bare ? 0 : known.immediateBytes };
+  const facts = { ...known, subgroupMatrix: switched && matrix, immediateBytes: bare ? 0 : known.immediateBytes };
   const proven = facts.onCPU ? { gpu, facts } : await prove(gpu, facts, options);
   const maxBindingBytes = Math.min(proven.facts.maxBindingBytes, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
   return { gpu: proven.gpu, facts: await tuned({ ...proven.facts, maxBindingBytes }, options.tuned) };
