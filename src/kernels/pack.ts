@@ -70,6 +70,17 @@ fn putScale(at: u32, lane: u32, halves: u32) { packed[at * (GROUP / 2u + 1u) + G
   },
 } as const;
 
+/** Values as f16, to nearest, ties to even. `pack2x16float` leaves the rounding to the adapter; weights are the same on all. */
+const HALVES = `
+fn halves(x: vec4f) -> vec4u {
+  let bits = bitcast<vec4u>(x);
+  let size = bits & vec4u(0x7fffffffu);
+  let normal = (size - 0x38000000u + 0xfffu + ((size >> vec4u(13u)) & vec4u(1u))) >> vec4u(13u);
+  let small = bitcast<vec4u>(bitcast<vec4f>(size) + 0.5) - 0x3f000000u;  // the sum is rounded to steps of 2^-24
+  let half = select(min(normal, vec4u(0x7c00u)), small, size < vec4u(0x38800000u));
+  return half | ((bits >> vec4u(16u)) & vec4u(0x8000u));
+}`;
+
 const FLOATS: Record<Exclude<WeightType, QuantizedType>, string> = {
   f32: `
 @group(0) @binding(1) var<storage, read_write> packed: array<vec4f>;
@@ -80,7 +91,8 @@ fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
 @group(0) @binding(1) var<storage, read_write> packed: array<vec2u>;
 fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
   for (var j = 0u; j < GROUP; j++) {
-    packed[((at * GROUP + j - j % 2u) * PANEL / 2u + lane) * 2u + j % 2u] = vec2u(pack2x16float(e[j].xy), pack2x16float(e[j].zw));
+    let h = halves(e[j]);
+    packed[((at * GROUP + j - j % 2u) * PANEL / 2u + lane) * 2u + j % 2u] = vec2u(h.x | (h.y << 16u), h.z | (h.w << 16u));
   }
 }`,
   bf16: `
@@ -104,16 +116,31 @@ fn putHalf(at: u32, upper: bool, half: u32) {
 const NIBBLES = `
 @group(0) @binding(1) var<storage, read_write> packed: array<u32>;`;
 
+/**
+ * The whole number of steps nearest to x, ties down, within limits. Division may be off by a little, differently on each adapter;
+ * what is left over after so many steps is exact (n has 7 bits and a step 11) and decides.
+ */
+const NEAREST = `
+fn nearest(x: vec4f, step: f32, inverse: f32, least: f32, most: f32) -> vec4f {
+  let n = clamp(round(x * inverse), vec4f(least), vec4f(most));
+  let rest = x - n * step;
+  let up = select(vec4f(), vec4f(1.0), rest > vec4f(0.5 * step));
+  let down = select(vec4f(), vec4f(1.0), rest <= vec4f(-0.5 * step));
+  return clamp(n + up - down, vec4f(least), vec4f(most));
+}
+const LEAST_STEP = 0x1p-100;  // where all elements are the same, or nearly`;
+
 /** The scale is rounded to f16 first, so that the levels are those that will be read back. */
 const QUANTIZE: Record<QuantizedType, string> = {
   q8: `
 fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
   var most = vec4f();
   for (var j = 0u; j < GROUP; j++) { most = max(most, abs(e[j])); }
-  let half = pack2x16float(vec2f(max(max(most.x, most.y), max(most.z, most.w)) / 127.0, 0.0));
-  let scale = max(unpack2x16float(half).x, 1e-30);
+  let half = halves(vec4f(max(max(most.x, most.y), max(most.z, most.w)) * (1.0 / 127.0), vec3f())).x;
+  let step = max(unpack2x16float(half).x, LEAST_STEP);
+  let inverse = 1.0 / step;
   for (var j = 0u; j < GROUP; j++) {
-    let q = vec4u(clamp(vec4i(round(e[j] / scale)), vec4i(-127), vec4i(127)) + 128);
+    let q = vec4u(vec4i(nearest(e[j], step, inverse, -127.0, 127.0)) + 128);
     put(at, lane, j, q.x | (q.y << 8u) | (q.z << 16u) | (q.w << 24u));
   }
   putScale(at, lane, half);
@@ -125,15 +152,18 @@ fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
   for (var j = 1u; j < GROUP; j++) { low = min(low, e[j]); high = max(high, e[j]); }
   let least = min(min(low.x, low.y), min(low.z, low.w));
   let most = max(max(high.x, high.y), max(high.z, high.w));
-  let halves = pack2x16float(vec2f((most - least) / 15.0, least));
-  let scale = unpack2x16float(halves);
+  let h = halves(vec4f((most - least) * (1.0 / 15.0), least, 0.0, 0.0));
+  let both = h.x | select(h.y << 16u, 0u, h.y == 0x8000u);  // which of two zeros is least is left to the adapter
+  let scale = unpack2x16float(both);
+  let step = max(scale.x, LEAST_STEP);
+  let inverse = 1.0 / step;
   for (var j = 0u; j < GROUP; j += 2u) {
-    let a = vec4u(clamp(round((e[j] - scale.y) / max(scale.x, 1e-30)), vec4f(0.0), vec4f(15.0)));
-    let b = vec4u(clamp(round((e[j + 1u] - scale.y) / max(scale.x, 1e-30)), vec4f(0.0), vec4f(15.0)));
+    let a = vec4u(nearest(e[j] - scale.y, step, inverse, 0.0, 15.0));
+    let b = vec4u(nearest(e[j + 1u] - scale.y, step, inverse, 0.0, 15.0));
     put(at, lane, j / 2u,
       a.x | (a.y << 4u) | (a.z << 8u) | (a.w << 12u) | (b.x << 16u) | (b.y << 20u) | (b.z << 24u) | (b.w << 28u));
   }
-  putScale(at, lane, halves);
+  putScale(at, lane, both);
 }`,
 };
 
@@ -153,9 +183,11 @@ fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
 
 /** Header lines that read groups of one type and write them as another. */
 function headerOf(from: SourceType, to: WeightType, place: keyof typeof PLACE): string[] {
+  if (to === "f16") return [READ[from], HALVES, FLOATS.f16];
   if (to !== "q8" && to !== "q4") return [READ[from], FLOATS[to]];
   const buffer = to === "q8" ? BYTES : NIBBLES;
-  return [READ[from], buffer, PLACE[place][to], from === to ? REARRANGE[to] : QUANTIZE[to]];
+  const store = from === to ? [REARRANGE[to]] : [HALVES, NEAREST, QUANTIZE[to]];
+  return [READ[from], buffer, PLACE[place][to], ...store];
 }
 
 export const packKernel = new Kernel(

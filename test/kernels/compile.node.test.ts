@@ -10,7 +10,7 @@ import type { Epilogue } from "../../src/kernels/epilogue.js";
 import { gather } from "../../src/kernels/gather.js";
 import { matmul } from "../../src/kernels/matmul.js";
 import { layerNorm, rmsNorm } from "../../src/kernels/norm.js";
-import { pack, type SourceType } from "../../src/kernels/pack.js";
+import { pack, quantizeRows } from "../../src/kernels/pack.js";
 import { PackedMatrix, type WeightType } from "../../src/kernels/packed.js";
 import { patchify } from "../../src/kernels/patchify.js";
 import { resample } from "../../src/kernels/resample.js";
@@ -118,7 +118,9 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
       for (const type of TYPES) {
         const matrix = PackedMatrix.allocate(device, COLUMNS, INNER, type, "W");
         gather(ids, matrix, "rows");
-        for (const source of ["f32", "f16", "bf16"] satisfies SourceType[]) {
+        for (const source of TYPES) {
+          if (type === "q8" || type === "q4")
+            quantizeRows(device.empty([COLUMNS, INNER], "u32", "s"), source, 8, 9, type);
           for (const turn of [undefined, 0, 1] as const)
             pack(device.empty([COLUMNS, INNER], "u32", "s"), source, 8, matrix, 0, turn);
         }
