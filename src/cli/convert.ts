@@ -1,9 +1,9 @@
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { type ConvertOptions, convertCheckpoint } from "../models/llava-onevision/convert.js";
 import { OptionError } from "../runtime/errors.js";
 import { parse } from "./arguments.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
+import { NewFolder } from "./new-folder.js";
 import { ProgressLine } from "./progress-line.js";
 
 const HELP = `ocellus convert FROM TO --dtype TYPE [options]
@@ -15,10 +15,10 @@ Writes a checkpoint whose matrices are stored in fewer bits. It loads without co
   --dtype TYPE            q4, q8, f16, bf16 or f32; or by part: vision=f16,language=q4
                           (parts: vision, projector, language, embed; those left out stay as they are)
   --shard-bytes N         most bytes of one weights file (5000000000)
-  --force                 write over the folder if it exists
+  --force                 replace the folder if it exists and holds a checkpoint, or nothing
   --revision NAME, --refresh, --offline   as for \`ocellus ask\`
 
-The folder appears when it is whole: until then the files lie in TO.partial.
+The folder appears when it is whole: until then the files lie in TO.partial, which an interruption removes.
 `;
 
 const OPTIONS = {
@@ -30,6 +30,8 @@ const OPTIONS = {
   offline: { type: "boolean" },
   help: { type: "boolean", short: "h" },
 } as const;
+
+const STOPS = ["SIGINT", "SIGTERM"] as const;
 
 /** Writes a converted checkpoint. */
 export async function convert(args: string[]): Promise<void> {
@@ -50,7 +52,7 @@ export async function convert(args: string[]): Promise<void> {
   }
   const abort = new AbortController();
   const stop = () => abort.abort();
-  process.once("SIGINT", stop);
+  for (const name of STOPS) process.once(name, stop);
   try {
     const shardBytes = given.count("shard-bytes");
     const options = {
@@ -61,54 +63,29 @@ export async function convert(args: string[]): Promise<void> {
     };
     await write(from, resolve(to), options, given.has("force"));
   } finally {
-    process.removeListener("SIGINT", stop);
+    for (const name of STOPS) process.removeListener(name, stop);
   }
 }
 
-/** Writes beside the target and renames at the end: a folder of that name is always whole. */
 async function write(from: string, target: string, options: ConvertOptions, force: boolean): Promise<void> {
-  if (!force && (await exists(target))) {
-    throw new OptionError({
-      where: "ocellus convert",
-      expected: "a folder that does not exist yet",
-      got: target,
-      remedy: "give another name, or --force to write over it",
-    });
-  }
-  const partial = `${target}.partial`;
+  const folder = await NewFolder.beside(target, force);
   const line = new ProgressLine(process.stderr);
   let total = 0;
   try {
-    await rm(partial, { recursive: true, force: true });
-    await mkdir(partial, { recursive: true });
-    for await (const { name, sizeBytes, chunks } of convertCheckpoint(from, options)) {
-      const file = await open(join(partial, name), "wx");
-      try {
-        let written = 0;
-        for await (const chunk of chunks) {
-          await file.writeFile(chunk);
-          written += chunk.length;
-          line.bytes(`writing ${name}:`, written, sizeBytes);
-        }
-        total += written;
-      } finally {
-        await file.close();
-      }
+    const converted = convertCheckpoint(from, {
+      ...options,
+      onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
+    });
+    for await (const { name, sizeBytes, chunks } of converted) {
+      const told = (written: number) => line.bytes(`writing ${name}:`, written, sizeBytes);
+      total += await folder.write(name, chunks, told);
     }
-    await rm(target, { recursive: true, force: true });
-    await rename(partial, target);
+    await folder.finish();
   } catch (cause) {
-    await rm(partial, { recursive: true, force: true });
+    await folder.abandon();
     throw cause;
   } finally {
     line.clear();
   }
   process.stdout.write(`${target}: ${(total / 1e6).toFixed(1)} MB\n`);
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,14 +1,28 @@
 import type { HoldType } from "../io/weights.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
 import type { LoadOptions } from "../models/llava-onevision/model.js";
+import { OptionError } from "../runtime/errors.js";
 import type { Arguments } from "./arguments.js";
 
-/** `--dtype q4` or `--dtype vision=q8,language=q4`; the model checks the names. */
+/** `--dtype q4` or `--dtype vision=q8,language=q4`; the model checks the names. Throws OptionError for anything else. */
 export function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
   const text = given.value("dtype");
   if (text === undefined) return {};
   if (!text.includes("=")) return { dtype: text as HoldType };
-  return { dtype: Object.fromEntries(text.split(",").map((part) => part.split("="))) as Partial<DtypeByPart> };
+  const parts = new Map<string, string>();
+  for (const pair of text.split(",")) {
+    const [part = "", type = "", ...more] = pair.split("=").map((word) => word.trim());
+    if (part === "" || type === "" || more.length > 0 || parts.has(part)) {
+      throw new OptionError({
+        where: "--dtype",
+        expected: "PART=TYPE, each part once",
+        got: parts.has(part) ? `${part} twice` : pair || "nothing after a comma",
+        remedy: "for example --dtype vision=f16,language=q4",
+      });
+    }
+    parts.set(part, type);
+  }
+  return { dtype: Object.fromEntries(parts) as Partial<DtypeByPart> };
 }
 
 /** `--revision`, `--refresh` and `--offline`. */

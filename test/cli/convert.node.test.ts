@@ -1,12 +1,13 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { setImmediate } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { convert } from "../../src/cli/convert.js";
 import { tinyCheckpoint } from "../../src/cli/embedded.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
-import { CheckpointError, OptionError } from "../../src/runtime/errors.js";
+import { AbortedError, CheckpointError, OcellusError, OptionError } from "../../src/runtime/errors.js";
 
 let folder: string;
 beforeAll(async () => {
@@ -31,14 +32,84 @@ test("writes a folder that loads and is smaller, and does not write over it unas
   expect(await readdir(folder)).toEqual(["small"]);
 });
 
-test("what fails leaves nothing", async () => {
-  const target = join(folder, "none");
-  await expect(convert([join(folder, "missing"), target, "--dtype", "q4"])).rejects.toThrow(CheckpointError);
-  const stopped = convert([tinyCheckpoint(), target, "--dtype", "q4"]);
-  process.emit("SIGINT");
-  await expect(stopped).rejects.toThrow("abort");
-  expect(existsSync(target)).toBe(false);
-  expect(existsSync(`${target}.partial`)).toBe(false);
+describe("what fails leaves nothing", () => {
+  const target = () => join(folder, "none");
+  afterEach(async () => {
+    expect(existsSync(target())).toBe(false);
+    expect(existsSync(`${target()}.partial`)).toBe(false);
+    expect(process.listenerCount("SIGINT")).toBe(0);
+  });
+
+  test("no checkpoint", async () => {
+    const failing = convert([join(folder, "missing"), target(), "--dtype", "q4"]);
+    await expect(failing).rejects.toThrow(CheckpointError);
+  });
+
+  test.each(["SIGINT", "SIGTERM"] as const)("%s at once", async (signal) => {
+    const stopped = convert([tinyCheckpoint(), target(), "--dtype", "q4"]);
+    process.emit(signal);
+    await expect(stopped).rejects.toThrow(AbortedError);
+  });
+
+  test("SIGINT in the middle of the weights", async () => {
+    const stopped = convert([tinyCheckpoint(), target(), "--dtype", "f32"]);
+    const outcome = stopped.catch((error: unknown) => error);
+    const weights = join(`${target()}.partial`, "model.safetensors");
+    while (!existsSync(weights) || (await stat(weights)).size < 10_000) await setImmediate();
+    process.emit("SIGINT");
+    expect(await outcome).toBeInstanceOf(AbortedError);
+  });
+});
+
+describe("--force", () => {
+  test("keeps what was there until the new checkpoint is whole", async () => {
+    const target = join(folder, "kept");
+    await convert([tinyCheckpoint(), target, "--dtype", "q4"]);
+    const before = await readFile(join(target, "model.safetensors"));
+    await expect(convert([join(folder, "missing"), target, "--dtype", "q8", "--force"])).rejects.toThrow(
+      CheckpointError,
+    );
+    expect(before.equals(await readFile(join(target, "model.safetensors")))).toBe(true);
+    // Its own source may be replaced too: it has been read by then.
+    await convert([target, target, "--dtype", "f32", "--force"]);
+    expect((await stat(join(target, "model.safetensors"))).size).toBeGreaterThan(4 * before.length);
+    expect((await readdir(folder)).filter((name) => name.startsWith("kept"))).toEqual(["kept"]);
+  });
+
+  test("replaces nothing but a checkpoint or an empty folder", async () => {
+    const home = join(folder, "home");
+    await mkdir(home);
+    await writeFile(join(home, "letter.txt"), "dear");
+    const letter = join(home, "letter.txt");
+    for (const target of [home, letter]) {
+      const failing = convert([tinyCheckpoint(), target, "--dtype", "q4", "--force"]);
+      await expect(failing).rejects.toThrow("a checkpoint to replace");
+    }
+    expect(await readdir(home)).toEqual(["letter.txt"]);
+    await mkdir(join(home, "empty"));
+    await convert([tinyCheckpoint(), join(home, "empty"), "--dtype", "q4", "--force"]);
+    expect(await readdir(join(home, "empty"))).toContain("config.json");
+  });
+});
+
+test("a place that cannot be written to is said", async () => {
+  await writeFile(join(folder, "file"), "");
+  const failing = convert([tinyCheckpoint(), join(folder, "file", "small"), "--dtype", "q4"]);
+  await expect(failing).rejects.toThrow(OcellusError);
+  await expect(failing).rejects.toThrow("file");
+});
+
+test("several files of weights load", async () => {
+  const target = join(folder, "shards");
+  await convert([tinyCheckpoint(), target, "--dtype", "vision=q8,language=q4", "--shard-bytes", "1000000"]);
+  const names = await readdir(target);
+  expect(names).toContain("model.safetensors.index.json");
+  expect(names).toContain("model-00001-of-00004.safetensors");
+  const model = await LlavaOneVision.load(target);
+  expect(model.network.language.layers[0]!.mlp.down.weight.type).toBe("q4");
+  expect(model.network.vision.layers[0]!.mlp.fc2.weight.type).toBe("q8");
+  expect(model.network.language.embedding.table.type).toBe("f16");
+  model.dispose();
 });
 
 test.each([
@@ -47,6 +118,12 @@ test.each([
   [["a", "b", "c", "--dtype", "q4"], "FROM, TO and --dtype"],
   [[tinyCheckpoint(), "x", "--dtype", "q5"], "q5"],
   [["a", "b", "--dtpye", "q4"], "--dtype"],
+  [["a", "x", "--dtype", "vision=q4,language"], "PART=TYPE"],
+  [["a", "x", "--dtype", "vision=q4,"], "PART=TYPE"],
+  [["a", "x", "--dtype", "vision=q4=q8"], "PART=TYPE"],
+  [["a", "x", "--dtype", "vision=q4,vision=q8"], "vision twice"],
+  [["a", "x", "--dtype", "visoin=q4"], "vision"],
+  [["a", "x", "--dtype", "q4", "--shard-bytes", "0"], "above 0"],
 ])("%j is refused", async (args, said) => {
   const refused = convert(args);
   await expect(refused).rejects.toThrow(OptionError);

@@ -12,10 +12,11 @@ import { type HoldType, type StoredType, storedType, WeightLoader, widen, widenQ
 import { quantizeRows } from "../../kernels/pack.js";
 import { Device } from "../../runtime/device.js";
 import { elementCount, narrowBF16, narrowF16 } from "../../runtime/dtype.js";
-import { CheckpointError, throwIfAborted } from "../../runtime/errors.js";
+import { CheckpointError, OptionError, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
 import { parseConfig } from "./config.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
+import { inCheckpoint } from "./model.js";
 import { Network } from "./network.js";
 
 export interface ConvertOptions extends HubOptions {
@@ -75,21 +76,31 @@ export async function* convertCheckpoint(
 ): AsyncGenerator<ConvertedFile, void, undefined> {
   checkOptions("convertCheckpoint", options, ["dtype", "device", "shardBytes", "signal", ...HUB_OPTIONS]);
   const dtype = dtypeByPart(options.dtype);
+  const shardBytes = options.shardBytes ?? SHARD_BYTES;
+  if (!(shardBytes > 0)) {
+    const remedy = `leave it out for ${SHARD_BYTES}`;
+    throw new OptionError({ where: "shardBytes", expected: "a number above 0", got: String(shardBytes), remedy });
+  }
   const files = await openCheckpoint(location, options);
-  const index = await files.tensors();
   const device = options.device ?? (await Device.open());
+  let index: TensorIndex | undefined;
   try {
+    index = await files.tensors();
     const planned = await plan(files, index, device, dtype);
-    const shards = divide(planned, options.shardBytes ?? SHARD_BYTES);
+    const shards = divide(planned, shardBytes);
     const names = shards.map((_, i) => shardName(i, shards.length));
-    for (const [i, tensors] of shards.entries()) yield weightsFile(names[i]!, tensors, index, device, options.signal);
+    for (const [i, tensors] of shards.entries()) {
+      yield weightsFile(names[i]!, tensors, index, device, options.signal);
+    }
     if (shards.length > 1) yield textFile("model.safetensors.index.json", shardIndex(shards, names));
     for (const name of TAKEN_OVER) {
       const text = await files.text(name);
       if (text !== undefined) yield textFile(name, text);
     }
+  } catch (cause) {
+    throw inCheckpoint(files.name, cause);
   } finally {
-    await index.close();
+    await index?.close();
     if (!options.device) device.dispose();
   }
 }

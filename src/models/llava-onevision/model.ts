@@ -214,7 +214,7 @@ function missing(name: string, file: string): CheckpointError {
 }
 
 /** Parsers know their file's name only; the reader wants to know which checkpoint's. */
-function inCheckpoint(name: string, cause: unknown): unknown {
+export function inCheckpoint(name: string, cause: unknown): unknown {
   if (!(cause instanceof CheckpointError) || cause.fault.where.includes(name)) return cause;
   return new CheckpointError({ ...cause.fault, where: `${name}: ${cause.fault.where}` });
 }

@@ -1,0 +1,116 @@
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { OptionError, SourceError } from "../runtime/errors.js";
+
+/** A folder that is written under another name and appears when it is whole. */
+export class NewFolder {
+  private constructor(
+    readonly path: string,
+    private readonly partial: string,
+  ) {}
+
+  /**
+   * Begins a folder; `replace` allows one that holds a checkpoint, or nothing, to be there: it stays until the new one is whole.
+   * @throws OptionError where something else is there, or anything unasked; SourceError where nothing can be written.
+   */
+  static async beside(path: string, replace: boolean): Promise<NewFolder> {
+    const names = await namesIn(path);
+    const fault = { where: path, remedy: "give another name" };
+    if (names && !replace) {
+      throw new OptionError({
+        ...fault,
+        expected: "a folder that does not exist yet",
+        got: names === "file" ? "a file" : "a folder",
+        remedy: `${fault.remedy}, or --force to replace it`,
+      });
+    }
+    // Whatever is there will be removed with all it holds: not somebody's home because of a slip.
+    if (names === "file" || (names && names.length > 0 && !names.includes("config.json"))) {
+      const got = names === "file" ? "a file" : `a folder with ${names.slice(0, 3).join(", ")}`;
+      throw new OptionError({ ...fault, expected: "a checkpoint to replace, or an empty folder", got });
+    }
+    const folder = new NewFolder(path, `${path}.partial`);
+    await guarded(folder.partial, async () => {
+      await rm(folder.partial, { recursive: true, force: true });
+      await mkdir(folder.partial, { recursive: true });
+    });
+    return folder;
+  }
+
+  /** Writes a file of the folder; `onProgress` is told the bytes so far. Returns its size. */
+  async write(name: string, chunks: AsyncIterable<Uint8Array>, onProgress: (bytes: number) => void): Promise<number> {
+    const path = join(this.partial, name);
+    const file = await guarded(path, () => open(path, "wx"));
+    let written = 0;
+    try {
+      for await (const chunk of chunks) {
+        await guarded(path, () => file.writeFile(chunk));
+        written += chunk.length;
+        onProgress(written);
+      }
+      await guarded(path, () => file.sync());
+    } finally {
+      await file.close();
+    }
+    return written;
+  }
+
+  /** Gives the folder its name. */
+  async finish(): Promise<void> {
+    const { path, partial } = this;
+    const old = `${path}.replaced`;
+    await guarded(path, async () => {
+      await rm(old, { recursive: true, force: true });
+      const replaced = await rename(path, old).then(
+        () => true,
+        () => false, // nothing was there
+      );
+      try {
+        await rename(partial, path);
+      } catch (cause) {
+        if (replaced) await rename(old, path);
+        throw cause;
+      }
+      await rm(old, { recursive: true, force: true });
+    });
+  }
+
+  /** Removes what has been written. */
+  async abandon(): Promise<void> {
+    await rm(this.partial, { recursive: true, force: true });
+  }
+}
+
+/** Names in a folder; undefined where there is nothing. */
+async function namesIn(path: string): Promise<string[] | "file" | undefined> {
+  try {
+    return await readdir(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    if (code === "ENOTDIR") return "file";
+    throw writeError(path, cause);
+  }
+}
+
+async function guarded<T>(path: string, work: () => Promise<T>): Promise<T> {
+  return work().catch((cause: unknown) => {
+    throw writeError(path, cause);
+  });
+}
+
+const CODES: Readonly<Record<string, { got: string; remedy: string }>> = {
+  EACCES: { got: "no permission", remedy: "choose a folder of your own" },
+  EPERM: { got: "no permission", remedy: "choose a folder of your own" },
+  EROFS: { got: "a disk that is read-only", remedy: "choose a folder on another disk" },
+  ENOSPC: { got: "a full disk", remedy: "make room or choose a folder on another disk" },
+  EDQUOT: { got: "a full quota", remedy: "make room or choose a folder on another disk" },
+  ENOTDIR: { got: "a file where a folder should be", remedy: "check the path" },
+  ENAMETOOLONG: { got: "a name that is too long", remedy: "give a shorter one" },
+};
+
+function writeError(path: string, cause: unknown): SourceError {
+  const { code = "" } = cause as NodeJS.ErrnoException;
+  const known = CODES[code] ?? { got: String(cause), remedy: "check the disk and the path" };
+  return new SourceError({ where: path, expected: "to write there", ...known, cause });
+}
