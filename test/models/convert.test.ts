@@ -110,8 +110,73 @@ test("in several files", async () => {
   expect((await loaded(files, undefined)).tokens).toEqual(one.tokens);
 });
 
+test("of another spelling, from several files, with a head of its own", async () => {
+  const lmms = "goldens/lmms-7b-like";
+  const files = await converted({ dtype: "q4", shardBytes: 400_000 }, checkpointFiles(lmms));
+  const index = await (await openCheckpoint(files)).tensors();
+  expect(index.entries.get("lm_head.weight")!.quantized?.type).toBe("q4");
+  expect(index.entries.get("model.norm.weight")!.entry.dtype).toBe("BF16");
+  await index.close();
+  const truth = await loaded(await checkpointFiles(lmms), "q4");
+  expect((await loaded(files, undefined)).tokens).toEqual(truth.tokens);
+});
+
+test("the types of norms and biases stay", async () => {
+  const before = await (await openCheckpoint(await checkpointFiles(FOLDER))).tensors();
+  const after = await (await openCheckpoint(await converted({ dtype: "q8" }))).tensors();
+  expect(after.shapes).toEqual(before.shapes);
+  for (const [name, { entry }] of before.entries) {
+    const { entry: now, quantized } = after.entries.get(name)!;
+    const kept = entry.shape.length !== 2 || /position_embedding/.test(name);
+    expect(quantized?.type ?? now.dtype, name).toBe(kept ? entry.dtype : "q8");
+  }
+  await Promise.all([before.close(), after.close()]);
+});
+
+test.each([0, -1, Number.NaN])("files of %d bytes are refused", async (shardBytes) => {
+  await expect(converted({ dtype: "q4", shardBytes })).rejects.toThrow(OptionError);
+});
+
 test("an unknown part is refused", async () => {
   await expect(converted({ dtype: { visoin: "q4" } as LoadOptions["dtype"] & object })).rejects.toThrow(OptionError);
+});
+
+describe("a converted model that was tampered with", () => {
+  const KEY = "ocellus.quantized";
+  const DOWN = "language_model.model.layers.0.mlp.down_proj.weight";
+  const NORM = "language_model.model.norm.weight";
+  type Tensors = Record<string, { type: string; shape: number[] }>;
+
+  /** Loads the q8 files after `change` of what the metadata says of their tensors. */
+  const load = async (change: (tensors: Tensors) => Tensors | undefined): Promise<unknown> => {
+    const files = await converted({ dtype: "q8" });
+    const at = files.findIndex(({ name }) => name === "model.safetensors");
+    const bytes = new Uint8Array(await files[at]!.arrayBuffer());
+    const { entries, metadata } = await openSafetensors(bytesSource(bytes, "model.safetensors"));
+    const tensors = change(JSON.parse(metadata.get(KEY)!).tensors);
+    const data = [...entries.values()].map(({ name, dtype, shape, offsetBytes, lengthBytes }): TensorData => {
+      return { name, dtype, shape, bytes: bytes.subarray(offsetBytes, offsetBytes + lengthBytes) };
+    });
+    const parts = writeSafetensors(data, tensors && { [KEY]: JSON.stringify({ version: 1, tensors }) });
+    files[at] = new File(
+      parts.map((part) => new Uint8Array(part)),
+      "model.safetensors",
+    );
+    return LlavaOneVision.load(files, { device });
+  };
+
+  test.each<[string, (tensors: Tensors) => Tensors | undefined, RegExp]>([
+    ["no metadata", () => undefined, /272, the columns of the embedding table/],
+    ["none of one matrix", ({ [DOWN]: _, ...rest }) => rest, /dtype U8, wanted F32, F16 or BF16/],
+    ["a row shorter within its padding", (t) => ({ ...t, [EMBEDDING]: { type: "q8", shape: [640, 255] } }), /25[56]/],
+    ["q4 for q8", (t) => ({ ...t, [EMBEDDING]: { type: "q4", shape: [640, 256] } }), /U8 \[640, 160\]/],
+    ["a norm", (t) => ({ ...t, [NORM]: { type: "q8", shape: [1, 256] } }), /BF16 \[256\]/],
+  ])("%s", async (_what, change, said) => {
+    const loading = load(change);
+    await expect(loading).rejects.toThrow(CheckpointError);
+    await expect(loading).rejects.toThrow(said);
+    expect(device.pool.liveBytes).toBe(0);
+  });
 });
 
 describe("metadata that lies", () => {
