@@ -1,6 +1,6 @@
 // What fewer bits a weight cost in exactness, on the embedded trained checkpoint: its bundled examples are answered in f32, and
 // those answers are fed to the model held in each type. At every token of them: is the most probable token that of f32, and how
-// far apart are the distributions. Prints the table of docs/dtypes.md.
+// far apart are the distributions; and the bytes on the GPU and in a converted file. Prints the table of docs/dtypes.md.
 //
 //   node bench/dtypes.mjs
 //
@@ -8,7 +8,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Device, LlavaOneVision } from "ocellus";
+import { convertCheckpoint, Device, LlavaOneVision } from "ocellus";
 import { agreement, judge } from "ocellus/bench";
 
 const folder = fileURLToPath(new URL("../models/tiny", import.meta.url));
@@ -37,16 +37,21 @@ for (const dtype of ["f32", "bf16", "f16", "q8", "q4"]) {
     if (String(tokens) === String(truth[i].tokens)) sum.identical++;
   }
   if (dtype === "f32") {
-    console.log(`${device.facts.name}: ${questions.length} questions, ${sum.rows} answer tokens\n`);
+    const day = new Date().toISOString().slice(0, 10);
+    console.log(`${device.facts.name}, ${day}: ${questions.length} questions, ${sum.rows} answer tokens\n`);
     console.log(
-      "| dtype | most probable token as in f32 | mean KL divergence, nats | answers as in f32 | weights on the GPU |",
+      "| dtype | most probable token as in f32 | mean KL divergence, nats | answers as in f32 | weights on the GPU | converted file |",
     );
-    console.log("|---|---|---|---|---|");
+    console.log("|---|---|---|---|---|---|");
+  }
+  let fileBytes = 0;
+  for await (const { name, sizeBytes } of convertCheckpoint(folder, { device, dtype })) {
+    if (name.endsWith(".safetensors")) fileBytes += sizeBytes;
   }
   const share = `${((100 * sum.same) / sum.rows).toFixed(2)} %`;
   const mean = (sum.divergence / sum.rows).toExponential(1);
   console.log(
-    `| ${dtype} | ${share} | ${mean} | ${sum.identical} of ${questions.length} | ${(bytes / 1e6).toFixed(2)} MB |`,
+    `| ${dtype} | ${share} | ${mean} | ${sum.identical} of ${questions.length} | ${(bytes / 1e6).toFixed(2)} MB | ${(fileBytes / 1e6).toFixed(2)} MB |`,
   );
   model.dispose();
   device.dispose();

@@ -54,21 +54,23 @@ export function widenBF16(brain: Uint16Array): Float32Array {
 /** Narrows to IEEE half floats, to nearest, ties to even; what is too large becomes infinite. */
 export function narrowF16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(values, (value, i) => {
+  const out = new Uint16Array(values.length);
+  for (let i = 0; i < out.length; i++) {
+    const size = bits[i]! & 0x7fffffff;
     const sign = (bits[i]! >>> 16) & 0x8000;
-    const size = Math.abs(value);
-    if (Number.isNaN(value)) return sign | 0x7e00;
-    if (size >= 65520) return sign | 0x7c00;
-    // A step is 2⁻²⁴ below 2⁻¹⁴, and a 1024th of the power of two above; whole steps are then the bits themselves.
-    const exponent = size < 2 ** -14 ? -14 : Math.floor(Math.log2(size));
-    return sign | (((exponent + 14) << 10) + tiesToEven(size / 2 ** (exponent - 10)));
-  });
+    if (size > 0x7f800000) out[i] = sign | 0x7e00;
+    else if (size < 0x38800000) out[i] = sign | tiesToEven(Math.abs(values[i]!) * 2 ** 24);
+    else out[i] = sign | Math.min((size - 0x38000000 + 0xfff + ((size >> 13) & 1)) >> 13, 0x7c00);
+  }
+  return out;
 }
 
 /** Narrows to bfloat16, to nearest, ties to even. */
 export function narrowBF16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(bits, (word) => (word + 0x7fff + ((word >>> 16) & 1)) >>> 16);
+  const out = new Uint16Array(bits.length);
+  for (let i = 0; i < out.length; i++) out[i] = (bits[i]! + 0x7fff + ((bits[i]! >>> 16) & 1)) >>> 16;
+  return out;
 }
 
 function tiesToEven(value: number): number {
