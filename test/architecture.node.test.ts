@@ -14,10 +14,11 @@ const ARROWS: Record<string, readonly string[]> = {
   index: ["models", "io", "layers", "kernels", "runtime", "platform"],
   bench: ["models", "io", "layers", "kernels", "runtime", "platform"],
   cli: ["index", "bench", "models", "io", "layers", "kernels", "runtime", "platform"],
-  models: ["layers", "io", "kernels", "runtime", "platform"],
+  models: ["layers", "structure", "io", "kernels", "runtime", "platform"],
   layers: ["kernels", "runtime", "platform"],
   kernels: ["runtime", "platform"],
   runtime: ["platform"],
+  structure: ["io", "runtime"],
   io: ["platform"],
   platform: [],
 };

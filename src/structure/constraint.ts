@@ -1,0 +1,213 @@
+import type { Tokenizer } from "../io/tokenizer.js";
+import { OptionError } from "../runtime/errors.js";
+import { parseGrammar } from "./grammar.js";
+import { Machine, type State } from "./machine.js";
+import { PatternFault } from "./network.js";
+import type { Pattern } from "./pattern.js";
+import { wholeMatch } from "./regex.js";
+import { schemaPattern } from "./schema.js";
+import { TokenTree } from "./token-tree.js";
+
+/** What the tokens of one answer may be. */
+export interface Constraint {
+  /**
+   * Sets the bits of tokens that may come next, bit t % 32 of word t / 32; end tokens exactly where the answer may end.
+   * `left` is the number of tokens that the answer may still have, this one and the end token among them: a token after which
+   * the answer could not be completed in time is not allowed. Where no token is left that could, the answer is not hurried.
+   */
+  allow(mask: Uint32Array, left: number): void;
+  /** The answer goes on with this token, one of those allowed and not an end token. */
+  accept(token: number): void;
+}
+
+export interface Structure {
+  readonly schema?: object | true | undefined;
+  readonly regex?: string | undefined;
+  readonly grammar?: string | undefined;
+}
+
+/**
+ * The constraint that an answer's options ask for, undefined where they ask for none. What is compiled is kept with the tokenizer.
+ * Throws OptionError for a schema, expression or grammar that is wrong, has parts that can't be held to exactly, or that no text fits.
+ */
+export function constraintFor(
+  structure: Structure,
+  tokenizer: Tokenizer,
+  endTokens: readonly number[],
+  vocabulary: number,
+): Constraint | undefined {
+  const kind = (["schema", "regex", "grammar"] as const).find((name) => structure[name] !== undefined);
+  if (!kind) return undefined;
+  const source = kind === "schema" ? jsonOf(structure.schema) : structure[kind]!;
+  const guide = guideFor(kind, source, tokenizer, endTokens, vocabulary);
+  return new Walk(guide, tokenizer, endTokens);
+}
+
+/** Compiled structures that are kept for a tokenizer; a large one takes a few megabytes. */
+const MOST_GUIDES = 16;
+/** Masks that are kept for a structure: 5 MB for the real vocabulary. */
+const MOST_MASKS = 256;
+
+/** What is kept for a tokenizer, the end tokens and the vocabulary of a model. */
+interface Kept {
+  readonly tree: TokenTree;
+  readonly guides: Map<string, Guide>;
+}
+
+const kept = new WeakMap<Tokenizer, Map<string, Kept>>();
+
+function guideFor(
+  kind: keyof Structure,
+  source: string,
+  tokenizer: Tokenizer,
+  endTokens: readonly number[],
+  vocabulary: number,
+): Guide {
+  const models = kept.get(tokenizer) ?? new Map<string, Kept>();
+  kept.set(tokenizer, models);
+  const model = `${vocabulary} ${endTokens.join()}`;
+  const { tree, guides } = models.get(model) ?? {
+    tree: new TokenTree(tokenizer, endTokens, vocabulary),
+    guides: new Map<string, Guide>(),
+  };
+  models.set(model, { tree, guides });
+  const key = `${kind} ${source}`;
+  const guide = guides.get(key) ?? new Guide(kind, machineFor(kind, source), tree);
+  remember(guides, key, guide, MOST_GUIDES);
+  return guide;
+}
+
+/** Puts an entry last, and drops the first when there are too many. */
+function remember<K, V>(map: Map<K, V>, key: K, value: V, most: number): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > most) map.delete(map.keys().next().value as K);
+}
+
+const PATTERNS: Record<keyof Structure, (source: string) => Pattern> = {
+  schema: (source) => schemaPattern(JSON.parse(source) as object | true),
+  regex: (source) => wholeMatch(source, "regex"),
+  grammar: parseGrammar,
+};
+
+function machineFor(kind: keyof Structure, source: string): Machine {
+  return explained(kind, () => new Machine(PATTERNS[kind](source)));
+}
+
+/** Says of which option a pattern is. */
+function explained<T>(kind: keyof Structure, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    // A range error is the engine's for calls too deep.
+    if (!(cause instanceof PatternFault || cause instanceof RangeError)) throw cause;
+    throw new OptionError({
+      where: kind,
+      expected: `a ${kind} that can be followed`,
+      got: cause instanceof RangeError ? "one that is nested too deeply" : cause.message,
+      remedy: "make it simpler, or check it for contradictions",
+      cause,
+    });
+  }
+}
+
+function jsonOf(schema: object | true | undefined): string {
+  try {
+    return JSON.stringify(schema);
+  } catch (cause) {
+    throw new OptionError({
+      where: "schema",
+      expected: "an object that can be written as JSON",
+      got: cause instanceof Error ? cause.message : String(cause),
+      remedy: "use $defs and $ref for a schema that contains itself",
+      cause,
+    });
+  }
+}
+
+/** A machine and what is known of its states for one vocabulary. */
+class Guide {
+  readonly #masks = new Map<State, { words: Uint32Array; cost: number }>();
+  readonly #costs = new WeakMap<State, number>();
+
+  constructor(
+    readonly kind: keyof Structure,
+    readonly machine: Machine,
+    readonly tree: TokenTree,
+  ) {}
+
+  /** All tokens that may come, the time aside, and the most bytes that any of them leaves to be written. */
+  mask(state: State, length: number): { words: Uint32Array; cost: number } {
+    let mask = this.#masks.get(state);
+    if (mask?.words.length !== length) {
+      const words = new Uint32Array(length);
+      let cost = 0;
+      this.tree.mask(this.machine, state, words, (after) => {
+        cost = Math.max(cost, after.cost);
+        return true;
+      });
+      mask = { words, cost };
+    }
+    remember(this.#masks, state, mask, MOST_MASKS);
+    return mask;
+  }
+
+  /**
+   * Tokens that complete the text: those of a shortest way, the longest that fit, one after the other. After the first of them
+   * it is one less, so that whoever has this many tokens left always finds one to go on with.
+   */
+  cost(state: State): number {
+    const passed: State[] = [];
+    let here = state;
+    while (here.cost > 0 && !this.#costs.has(here)) {
+      passed.push(here);
+      here = this.tree.along(this.machine, here);
+    }
+    let cost = here.cost === 0 ? 0 : this.#costs.get(here)!;
+    for (const before of passed.reverse()) this.#costs.set(before, ++cost);
+    return cost;
+  }
+}
+
+/** The way of one answer. */
+class Walk implements Constraint {
+  #state: State;
+
+  constructor(
+    readonly guide: Guide,
+    readonly tokenizer: Tokenizer,
+    readonly endTokens: readonly number[],
+  ) {
+    this.#state = guide.machine.start;
+  }
+
+  allow(mask: Uint32Array, left: number): void {
+    explained(this.guide.kind, () => this.#fill(mask, left));
+    if (!this.#state.complete) return;
+    for (const token of this.endTokens) if (token >>> 5 < mask.length) mask[token >>> 5]! |= 1 << (token & 31);
+  }
+
+  accept(token: number): void {
+    const { kind, machine } = this.guide;
+    for (const byte of this.tokenizer.bytesOf(token)) {
+      const next = explained(kind, () => machine.step(this.#state, byte));
+      if (!next) throw new Error(`token ${token} was not allowed`);
+      this.#state = next;
+    }
+  }
+
+  #fill(mask: Uint32Array, left: number): void {
+    const { guide } = this;
+    const all = guide.mask(this.#state, mask.length);
+    // After this token so many remain, one of them to end with.
+    const rest = left - 2;
+    if (all.cost > rest) {
+      // Without the end token the answer is whole as well.
+      for (const most of [rest, rest + 1]) {
+        guide.tree.mask(guide.machine, this.#state, mask, (after) => after.cost <= most || guide.cost(after) <= most);
+        if (this.#state.complete || mask.some((word) => word !== 0)) return;
+      }
+    }
+    mask.set(all.words);
+  }
+}

@@ -1,0 +1,154 @@
+import { codePoints } from "./code-points.js";
+import { chars, choice, EMPTY, NEVER, optional, type Pattern, Rule, repeat, sequence, text } from "./pattern.js";
+
+/** What numbers are asked for. */
+export interface NumberLimits {
+  readonly whole: boolean;
+  /** -Infinity for none. */
+  readonly least: number;
+  /** Infinity for none. */
+  readonly most: number;
+  /** Whether `least` itself is too little. */
+  readonly aboveLeast: boolean;
+  /** Whether `most` itself is too much. */
+  readonly belowMost: boolean;
+  /** A whole number that divides them; 1 for any. */
+  readonly step: number;
+}
+
+/** Digits of a number without exponent: as many as a double holds whatever they are, so comparing them is comparing numbers. */
+const MOST_DIGITS = 15;
+const DIGIT = digits(0, 9);
+
+/**
+ * Numbers as JSON: whole ones of at most 15 digits; others with a fraction of at most 14 and, where there are no limits,
+ * an exponent of at most two.
+ */
+export function numberPattern(limits: NumberLimits): Pattern {
+  const { whole, least, most, step } = limits;
+  if (least === Number.NEGATIVE_INFINITY && most === Number.POSITIVE_INFINITY && step === 1) {
+    const natural = sequence(digits(1, 9), repeat(DIGIT, 0, MOST_DIGITS - 1));
+    if (whole) return choice(text("0"), sequence(optional(text("-")), natural));
+    const fraction = sequence(text("."), repeat(DIGIT, 1, MOST_DIGITS - 1));
+    const exponent = sequence(
+      chars(
+        codePoints([
+          [0x45, 0x45],
+          [0x65, 0x65],
+        ]),
+      ),
+      optional(choice(text("+"), text("-"))),
+      repeat(DIGIT, 1, 2),
+    );
+    return sequence(optional(text("-")), choice(text("0"), natural), optional(fraction), optional(exponent));
+  }
+  const low: Bound = { value: decimal(least), open: limits.aboveLeast };
+  const high: Bound = { value: decimal(most), open: limits.belowMost };
+  const zero = decimal(0);
+  const options: Pattern[] = [];
+  // Zero and above; what is below zero is that of the other sign turned round.
+  if (most >= 0) options.push(...new Between(least < 0 ? { value: zero, open: false } : low, high, limits).lengths());
+  if (least < 0) {
+    const mirrored = { value: decimal(-least), open: low.open };
+    const from = most < 0 ? { value: decimal(-most), open: high.open } : { value: zero, open: true };
+    const below = new Between(from, mirrored, limits).lengths();
+    options.push(sequence(text("-"), choice(...below)));
+  }
+  return options.length === 0 ? NEVER : choice(...options);
+}
+
+interface Bound {
+  readonly value: Decimal | undefined;
+  readonly open: boolean;
+}
+
+/** Digits before and after the point. */
+interface Decimal {
+  readonly whole: string;
+  readonly fraction: string;
+}
+
+/** Undefined for infinities; a sign is left out. */
+function decimal(value: number): Decimal | undefined {
+  if (!Number.isFinite(value)) return undefined;
+  const [mantissa, exponent = "0"] = String(Math.abs(value)).split("e") as [string, string?];
+  const [before, after = ""] = mantissa.split(".") as [string, string?];
+  const shift = Number(exponent);
+  const all = before + after;
+  const point = before.length + shift;
+  const padded = point <= 0 ? "0".repeat(1 - point) + all : all.padEnd(point, "0");
+  const at = Math.max(point, 1);
+  return { whole: padded.slice(0, at).replace(/^0+(?=\d)/, ""), fraction: padded.slice(at) };
+}
+
+/** Numbers from zero on between two bounds, digit by digit: whoever has followed a bound so far must go on comparing. */
+class Between {
+  readonly #tails = new Map<string, Rule>();
+
+  constructor(
+    readonly low: Bound,
+    readonly high: Bound,
+    readonly limits: NumberLimits,
+  ) {}
+
+  /** A pattern for each number of digits before the point. */
+  lengths(): Pattern[] {
+    const [least, most] = [this.low.value?.whole.length ?? 1, this.high.value?.whole.length ?? MOST_DIGITS];
+    const found: Pattern[] = [];
+    for (let length = least; length <= Math.min(most, MOST_DIGITS); length++) {
+      found.push(this.#rest(length, 0, length === least, length === most && this.high.value !== undefined, 0));
+    }
+    return found;
+  }
+
+  /**
+   * What follows `at` digits of a number with `length` before the point. `onLow` and `onHigh` say that the digits so far are
+   * the bound's; `remainder` is that of the digits so far by the step.
+   */
+  #rest(length: number, at: number, onLow: boolean, onHigh: boolean, remainder: number): Pattern {
+    const { whole, step } = this.limits;
+    const places = whole ? 0 : MOST_DIGITS - length;
+    const inFraction = at > length;
+    if (!onLow && !onHigh && step === 1 && at > 0) {
+      if (inFraction) return repeat(DIGIT, 0, length + places - at);
+      const fraction = places > 0 ? optional(sequence(text("."), repeat(DIGIT, 1, places))) : EMPTY;
+      return sequence(repeat(DIGIT, length - at, length - at), fraction);
+    }
+    const key = onLow || onHigh ? [length, at, onLow, onHigh, remainder] : [length - at, at > 0, remainder];
+    const known = this.#tails.get(key.join());
+    if (known) return known;
+    const rule = new Rule("a number");
+    this.#tails.set(key.join(), rule);
+    const options: Pattern[] = [];
+    if (at >= length && remainder === 0 && this.#mayStop(length, at, onLow, onHigh)) options.push(EMPTY);
+    if (at < length + places) {
+      const next: Pattern[] = [];
+      const from = onLow ? digitAt(this.low.value, length, at) : 0;
+      const to = onHigh ? digitAt(this.high.value, length, at) : 9;
+      for (let digit = at === 0 && length > 1 ? Math.max(from, 1) : from; digit <= to; digit++) {
+        const after = (remainder * 10 + digit) % step;
+        const rest = this.#rest(length, at + 1, onLow && digit === from, onHigh && digit === to, after);
+        next.push(sequence(digits(digit, digit), rest));
+      }
+      const more = choice(...next);
+      options.push(at === length ? sequence(text("."), more) : more);
+    }
+    rule.body = choice(...options);
+    return rule;
+  }
+
+  /** Whether the number may end after `at` digits: what it lacks of a bound's digits counts as zeros. */
+  #mayStop(length: number, at: number, onLow: boolean, onHigh: boolean): boolean {
+    const nothingMore = ({ value }: Bound): boolean => /^0*$/.test(value!.fraction.slice(at - length));
+    if (onLow && (this.low.open || !nothingMore(this.low))) return false;
+    return !(onHigh && this.high.open && nothingMore(this.high));
+  }
+}
+
+function digitAt(value: Decimal | undefined, length: number, at: number): number {
+  return Number((at < length ? value!.whole[at] : value!.fraction[at - length]) ?? 0);
+}
+
+function digits(first: number, last: number): Pattern {
+  return chars(codePoints([[0x30 + first, 0x30 + last]]));
+}

@@ -1,0 +1,59 @@
+/** JSON as patterns: compact as `JSON.stringify` writes it, but for a space that may follow a comma or a colon. */
+import { type CodePoints, codePoints, common, except } from "./code-points.js";
+import { chars, choice, optional, type Pattern, repeat, sequence, text } from "./pattern.js";
+
+/** Characters that stand in a JSON string as escapes. */
+const ESCAPED: CodePoints = codePoints([
+  [0, 0x1f],
+  [0x22, 0x22],
+  [0x5c, 0x5c],
+]);
+
+const SPACE = optional(text(" "));
+export const COMMA = sequence(text(","), SPACE);
+export const COLON = sequence(text(":"), SPACE);
+export const QUOTE = text('"');
+
+/** One of these characters within a string; each has one spelling, so that a name cannot come in disguise. */
+export function stringChar(points: CodePoints): Pattern {
+  const escapes = common(points, ESCAPED).flatMap(([first, last]) =>
+    Array.from({ length: last - first + 1 }, (_, i) =>
+      text(JSON.stringify(String.fromCharCode(first + i)).slice(1, -1)),
+    ),
+  );
+  const plain = chars(except(points, ESCAPED));
+  return escapes.length === 0 ? plain : choice(plain, ...escapes);
+}
+
+/** A string's content, between the quotes, of a pattern of its characters (without rules). */
+export function stringContent(content: Pattern): Pattern {
+  switch (content.kind) {
+    case "chars":
+      return stringChar(content.points);
+    case "sequence":
+      return sequence(...content.parts.map(stringContent));
+    case "choice":
+      return choice(...content.options.map(stringContent));
+    case "repeat":
+      return repeat(stringContent(content.part), content.least, content.most);
+    case "rule":
+      throw new Error(`${content.name}: a rule within a string`);
+  }
+}
+
+/** This value and no other. */
+export function literal(value: unknown): Pattern {
+  if (Array.isArray(value)) return sequence(text("["), joined(value.map(literal)), text("]"));
+  if (typeof value !== "object" || value === null) return text(JSON.stringify(value));
+  const members = Object.entries(value).map(([name, inner]) => member(name, literal(inner)));
+  return sequence(text("{"), joined(members), text("}"));
+}
+
+/** A property and its value. */
+export function member(name: string, value: Pattern): Pattern {
+  return sequence(text(JSON.stringify(name)), COLON, value);
+}
+
+function joined(items: readonly Pattern[]): Pattern {
+  return sequence(...items.flatMap((item, i) => (i > 0 ? [COMMA, item] : [item])));
+}

@@ -1,0 +1,185 @@
+import { type CodePoints, utf8 } from "./code-points.js";
+import { type Pattern, Rule } from "./pattern.js";
+
+/** A place within a pattern. */
+export class Node {
+  /** The bytes that may come, and where they lead. */
+  readonly edges: { readonly first: number; readonly last: number; readonly to: Node }[] = [];
+  /** Where one may go without a byte. */
+  readonly free: Node[] = [];
+  /** A rule that comes first; `after` follows it. */
+  call: { readonly rule: Rule; readonly entry: Node; readonly after: Node } | undefined;
+  /** Fewest bytes from here to the end of the rule that the node is in; Infinity where there is no way. */
+  cost = Number.POSITIVE_INFINITY;
+
+  constructor(readonly id: number) {}
+}
+
+/** What is wrong with a pattern as a whole. */
+export class PatternFault extends Error {}
+
+/** More than this many nodes would take seconds and hundreds of megabytes. */
+const MOST_NODES = 200_000;
+/** A part is written out up to this many times; beyond, each time calls one rule. */
+const COPIES = 4;
+
+/** A pattern as nodes between which bytes lead. */
+export class Network {
+  /** Where every rule ends. */
+  readonly end: Node;
+  readonly root: Node;
+  readonly #nodes: Node[] = [];
+  readonly #entries = new Map<Rule, Node>();
+  readonly #pending: Rule[] = [];
+  /** Sets of characters (by their ranges) and repeated parts, which are rules so as to be there once. */
+  readonly #shared = new Map<string | Pattern, Rule>();
+
+  /** Throws PatternFault for a pattern that no text fits, one with a rule that begins with itself, or one that is too large. */
+  constructor(pattern: Pattern) {
+    this.end = this.#node();
+    this.end.cost = 0;
+    this.root = this.#enter(pattern, this.end);
+    for (let rule = this.#pending.pop(); rule; rule = this.#pending.pop()) {
+      const { body } = rule;
+      const first = body.kind === "chars" ? this.#chars(body.points, this.end) : this.#enter(body, this.end);
+      this.#entry(rule).free.push(first);
+    }
+    this.#measure();
+    this.#refuseLeftRecursion();
+    if (this.root.cost === Number.POSITIVE_INFINITY) throw new PatternFault("no text fits it");
+  }
+
+  #node(): Node {
+    if (this.#nodes.length >= MOST_NODES) throw new PatternFault(`it has more than ${MOST_NODES} states`);
+    const node = new Node(this.#nodes.length);
+    this.#nodes.push(node);
+    return node;
+  }
+
+  #entry(rule: Rule): Node {
+    let node = this.#entries.get(rule);
+    if (!node) {
+      node = this.#node();
+      this.#entries.set(rule, node);
+      this.#pending.push(rule);
+    }
+    return node;
+  }
+
+  /** The node from which the pattern leads to `after`. */
+  #enter(pattern: Pattern, after: Node): Node {
+    switch (pattern.kind) {
+      case "chars": {
+        const { points } = pattern;
+        if (points.every(([, last]) => last < 0x80)) return this.#chars(points, after);
+        return this.#call(this.#sharing(points.join(), pattern), after);
+      }
+      case "sequence":
+        return pattern.parts.reduceRight((to, part) => this.#enter(part, to), after);
+      case "choice": {
+        const node = this.#node();
+        for (const option of pattern.options) node.free.push(this.#enter(option, after));
+        return node;
+      }
+      case "repeat":
+        return this.#repeat(pattern.part, pattern.least, pattern.most, after);
+      case "rule":
+        return this.#call(pattern, after);
+    }
+  }
+
+  #repeat(part: Pattern, least: number, most: number, after: Node): Node {
+    const endless = most === Number.POSITIVE_INFINITY;
+    const once = (endless ? least : most) > COPIES ? this.#sharing(part, part) : part;
+    let node = after;
+    if (endless) {
+      node = this.#node();
+      node.free.push(this.#enter(once, node), after);
+    }
+    for (let i = least; i < most && !endless; i++) {
+      const skip = this.#node();
+      skip.free.push(this.#enter(once, node), after);
+      node = skip;
+    }
+    for (let i = 0; i < least; i++) node = this.#enter(once, node);
+    return node;
+  }
+
+  #call(rule: Rule, after: Node): Node {
+    const node = this.#node();
+    node.call = { rule, entry: this.#entry(rule), after };
+    return node;
+  }
+
+  #sharing(key: string | Pattern, body: Pattern): Rule {
+    let rule = this.#shared.get(key);
+    if (!rule) {
+      rule = new Rule("a part");
+      rule.body = body;
+      this.#shared.set(key, rule);
+    }
+    return rule;
+  }
+
+  #chars(points: CodePoints, after: Node): Node {
+    // Most sequences end in bytes of which any continuation will do.
+    const tails = [after];
+    const tail = (length: number): Node => {
+      let node = tails[length];
+      if (!node) {
+        node = this.#node();
+        node.edges.push({ first: 0x80, last: 0xbf, to: tail(length - 1) });
+        tails[length] = node;
+      }
+      return node;
+    };
+    const start = this.#node();
+    for (const ranges of utf8(points)) {
+      let whole = 0;
+      while (whole < ranges.length - 1 && ranges.at(-1 - whole)!.join() === "128,191") whole++;
+      let to = tail(whole);
+      for (let i = ranges.length - 1 - whole; i >= 0; i--) {
+        const from = i === 0 ? start : this.#node();
+        from.edges.push({ first: ranges[i]![0], last: ranges[i]![1], to });
+        to = from;
+      }
+    }
+    return start;
+  }
+
+  /** Sets the costs, node after node until none changes: forwards and backwards in turns, since chains run either way. */
+  #measure(): void {
+    for (let changed = true; changed; ) {
+      changed = false;
+      this.#nodes.reverse();
+      for (const node of this.#nodes) {
+        let { cost } = node;
+        for (const { to } of node.edges) cost = Math.min(cost, 1 + to.cost);
+        for (const to of node.free) cost = Math.min(cost, to.cost);
+        if (node.call) cost = Math.min(cost, node.call.entry.cost + node.call.after.cost);
+        if (cost === node.cost) continue;
+        node.cost = cost;
+        changed = true;
+      }
+    }
+  }
+
+  /** A rule that comes back to itself before a byte would be entered without end. */
+  #refuseLeftRecursion(): void {
+    const state = new Map<Rule, "open" | "done">();
+    const visit = (rule: Rule): void => {
+      if (state.get(rule) === "done") return;
+      if (state.get(rule) === "open") throw new PatternFault(`${rule.name} begins with itself`);
+      state.set(rule, "open");
+      const reached = new Set([this.#entry(rule)]);
+      for (const node of reached) {
+        for (const to of node.free) reached.add(to);
+        if (!node.call) continue;
+        visit(node.call.rule);
+        if (node.call.entry.cost === 0) reached.add(node.call.after);
+      }
+      state.set(rule, "done");
+    };
+    for (const rule of this.#entries.keys()) visit(rule);
+  }
+}

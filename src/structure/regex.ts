@@ -1,0 +1,215 @@
+/** Regular expressions of JavaScript (with the `u` flag) as patterns. */
+import { OptionError } from "../runtime/errors.js";
+import { type Anchored, alternatives, END, START } from "./anchors.js";
+import { ANY, type CodePoints, codePoints, except, type Range } from "./code-points.js";
+import { chars, choice, EMPTY, type Pattern, repeat, sequence } from "./pattern.js";
+
+/** Texts that the expression matches from beginning to end. Throws OptionError, which names `where`. */
+export function wholeMatch(source: string, where: string): Pattern {
+  return choice(...parts(source, where).map(({ body }) => body));
+}
+
+/** Texts in which the expression matches somewhere, as in a JSON schema. Throws OptionError, which names `where`. */
+export function someMatch(source: string, where: string): Pattern {
+  const anything = repeat(chars(ANY), 0, Number.POSITIVE_INFINITY);
+  return choice(
+    ...parts(source, where).map(({ start, end, body }) =>
+      sequence(start ? EMPTY : anything, body, end ? EMPTY : anything),
+    ),
+  );
+}
+
+function parts(source: string, where: string): Anchored[] {
+  try {
+    new RegExp(source, "u");
+  } catch (cause) {
+    throw fault(where, source, cause instanceof Error ? cause.message : String(cause));
+  }
+  const parser = new Parser(source, where);
+  const pattern = parser.choice();
+  const found = alternatives(pattern);
+  if (!found) throw fault(where, source, "^ or $ in the middle", "write anchors at the ends only");
+  return found;
+}
+
+function fault(
+  where: string,
+  source: string,
+  got: string,
+  remedy = "write it as JavaScript's RegExp with the u flag takes it",
+): OptionError {
+  return new OptionError({
+    where,
+    expected: "a regular expression that can be followed",
+    got: `${got} in /${source}/`,
+    remedy,
+  });
+}
+
+const WITHOUT = "write it without; there are literals, classes, groups, | and * + ? {m,n}";
+
+const LINE_ENDS: CodePoints = codePoints([
+  [0x0a, 0x0a],
+  [0x0d, 0x0d],
+  [0x2028, 0x2029],
+]);
+const DIGITS: CodePoints = [[0x30, 0x39]];
+const WORD: CodePoints = codePoints([
+  [0x30, 0x39],
+  [0x41, 0x5a],
+  [0x5f, 0x5f],
+  [0x61, 0x7a],
+]);
+const SPACE: CodePoints = codePoints(
+  Array.from({ length: 0x10000 }, (_, point): Range => [point, point]).filter(([point]) =>
+    /\s/u.test(String.fromCharCode(point)),
+  ),
+);
+const CLASSES: Record<string, CodePoints> = {
+  d: DIGITS,
+  D: except(ANY, DIGITS),
+  w: WORD,
+  W: except(ANY, WORD),
+  s: SPACE,
+  S: except(ANY, SPACE),
+};
+/** `\b` outside a class never comes here. */
+const CONTROLS: Record<string, number> = { b: 8, t: 9, n: 10, v: 11, f: 12, r: 13, "0": 0 };
+const COUNTS: Record<string, readonly string[]> = { "*": ["0", ""], "+": ["1", ""], "?": ["0", "1"] };
+
+/** Reads an expression that RegExp has found to be right: only what can't be a pattern is refused. */
+class Parser {
+  #at = 0;
+
+  constructor(
+    readonly source: string,
+    readonly where: string,
+  ) {}
+
+  choice(): Pattern {
+    const options = [this.#sequence()];
+    while (this.#take("|")) options.push(this.#sequence());
+    return options.length === 1 ? options[0]! : choice(...options);
+  }
+
+  #sequence(): Pattern {
+    const items: Pattern[] = [];
+    while (this.#at < this.source.length && !this.#sees("|") && !this.#sees(")"))
+      items.push(this.#counted(this.#item()));
+    return sequence(...items);
+  }
+
+  #item(): Pattern {
+    if (this.#take("^")) return START;
+    if (this.#take("$")) return END;
+    if (this.#take("(")) return this.#group();
+    if (this.#take("[")) return chars(this.#set());
+    if (this.#take(".")) return chars(except(ANY, LINE_ENDS));
+    const escaped = this.#sees("\\");
+    if (escaped && /[bBk1-9]/.test(this.source.charAt(this.#at + 1))) {
+      const what = /[bB]/.test(this.source.charAt(this.#at + 1)) ? "a word boundary" : "a back reference";
+      throw fault(this.where, this.source, `${what} (\\${this.source.charAt(this.#at + 1)})`, WITHOUT);
+    }
+    const member = this.#member();
+    return chars(typeof member === "number" ? codePoints([[member, member]]) : member);
+  }
+
+  #group(): Pattern {
+    const named = this.#match(/^\?(?::|<(?![=!])[^>]*>)/) !== "";
+    if (!named && this.#sees("?")) {
+      const kind = this.source.slice(this.#at - 1, this.#at + 3);
+      throw fault(this.where, this.source, `a lookahead, lookbehind or modifier (${kind}…)`, WITHOUT);
+    }
+    const inner = this.choice();
+    this.#at++;
+    return inner;
+  }
+
+  #counted(item: Pattern): Pattern {
+    const quantifier = /^(?:[*+?]|\{\d+(?:,\d*)?\})/.exec(this.source.slice(this.#at))?.[0];
+    if (!quantifier) return item;
+    this.#at += quantifier.length;
+    // Whether it is greedy makes no difference to what matches.
+    this.#take("?");
+    const [least, most] = COUNTS[quantifier] ?? quantifier.slice(1, -1).split(",");
+    const from = Number(least);
+    return repeat(item, from, most === undefined ? from : most === "" ? Number.POSITIVE_INFINITY : Number(most));
+  }
+
+  /** A class after its bracket. */
+  #set(): CodePoints {
+    const negated = this.#take("^");
+    const ranges: Range[] = [];
+    while (!this.#take("]")) {
+      const first = this.#member();
+      // Before a `]` it is a member itself.
+      const range = typeof first === "number" && this.#sees("-") && this.source.charAt(this.#at + 1) !== "]";
+      if (range) {
+        this.#at++;
+        ranges.push([first, this.#member() as number]);
+      } else if (typeof first === "number") ranges.push([first, first]);
+      else ranges.push(...first);
+    }
+    const points = codePoints(ranges);
+    return negated ? except(ANY, points) : points;
+  }
+
+  /** One character, or the escape for a set of them. */
+  #member(): number | CodePoints {
+    const escaped = this.#take("\\");
+    const point = this.source.codePointAt(this.#at)!;
+    const char = String.fromCodePoint(point);
+    this.#at += char.length;
+    if (!escaped) return point;
+    if (char in CLASSES) return CLASSES[char]!;
+    if (char in CONTROLS) return CONTROLS[char]!;
+    if (char === "p" || char === "P") return propertyPoints(`\\${char}${this.#match(/^\{[^}]*\}/)}`);
+    if (char === "c") return this.#match(/^./).charCodeAt(0) % 32;
+    if (char === "x") return Number.parseInt(this.#match(/^../), 16);
+    if (char !== "u") return point;
+    if (this.#sees("{")) return Number.parseInt(this.#match(/^\{[^}]*\}/).slice(1), 16);
+    const unit = Number.parseInt(this.#match(/^.{4}/), 16);
+    const low = /^\\u(d[c-f]..)/i.exec(this.source.slice(this.#at, this.#at + 6));
+    if (unit < 0xd800 || unit > 0xdbff || !low) return unit;
+    this.#at += 6;
+    return String.fromCharCode(unit, Number.parseInt(low[1]!, 16)).codePointAt(0)!;
+  }
+
+  #sees(char: string): boolean {
+    return this.source.charAt(this.#at) === char;
+  }
+
+  #take(char: string): boolean {
+    const seen = this.#sees(char);
+    if (seen) this.#at++;
+    return seen;
+  }
+
+  #match(expression: RegExp): string {
+    const found = expression.exec(this.source.slice(this.#at))?.[0] ?? "";
+    this.#at += found.length;
+    return found;
+  }
+}
+
+const properties = new Map<string, CodePoints>();
+
+/** What `\p{…}` matches, found by asking the engine for every code point. */
+function propertyPoints(source: string): CodePoints {
+  let points = properties.get(source);
+  if (!points) {
+    const expression = new RegExp(source, "u");
+    const ranges: Range[] = [];
+    let first = -1;
+    for (let point = 0; point <= 0x110000; point++) {
+      const matches = point < 0x110000 && expression.test(String.fromCodePoint(point));
+      if (matches && first < 0) first = point;
+      if (matches || first < 0) continue;
+      ranges.push([first, point - 1]);
+      first = -1;
+    }
+    points = codePoints(ranges);
+    properties.set(source, points);
+  }
+  return points;
+}

@@ -1,0 +1,99 @@
+import { FORMATS } from "./schema-formats.js";
+import { type Kind, kindsOf, type SchemaNode, type SchemaNodes } from "./schema-nodes.js";
+
+type Json = Record<string, unknown>;
+
+/** Whether a value fits a schema; for the values of `enum` and `const`, which other keywords may narrow. */
+export function holds(schemas: SchemaNodes, node: SchemaNode, value: unknown): boolean {
+  const fits = (schema: SchemaNode | undefined, inner: unknown): boolean =>
+    schema === undefined || holds(schemas, schema, inner);
+  return schemas.all([node]).every((part) => {
+    const { keywords } = part;
+    if (!kindsOf([part]).has(kindOf(value))) return false;
+    if (keywords.const !== undefined && !equal(keywords.const, value)) return false;
+    if (keywords.enum !== undefined && !(keywords.enum as unknown[]).some((known) => equal(known, value))) return false;
+    const [anyOf, oneOf] = [schemas.list(part, "anyOf"), schemas.list(part, "oneOf")];
+    if (anyOf.length > 0 && !anyOf.some((option) => fits(option, value))) return false;
+    if (oneOf.length > 0 && oneOf.filter((option) => fits(option, value)).length !== 1) return false;
+    if (typeof value === "number") return numberHolds(keywords, value);
+    if (typeof value === "string") return stringHolds(keywords, value);
+    if (Array.isArray(value)) {
+      const prefix = schemas.list(part, "prefixItems");
+      const items = schemas.one(part, "items");
+      return (
+        within(value.length, keywords.minItems, keywords.maxItems) &&
+        value.every((item, i) => fits(prefix[i] ?? items, item))
+      );
+    }
+    return typeof value !== "object" || value === null || objectHolds(schemas, part, value as Json, fits);
+  });
+}
+
+function objectHolds(
+  schemas: SchemaNodes,
+  node: SchemaNode,
+  value: Json,
+  fits: (schema: SchemaNode | undefined, inner: unknown) => boolean,
+): boolean {
+  const { required = [], minProperties, maxProperties } = node.keywords;
+  const entries = Object.entries(value);
+  if (!within(entries.length, minProperties, maxProperties)) return false;
+  if (!(required as string[]).every((name) => Object.hasOwn(value, name))) return false;
+  const names = schemas.one(node, "propertyNames");
+  return entries.every(
+    ([name, inner]) => fits(names, name) && propertySchemas(schemas, node, name).every((one) => fits(one, inner)),
+  );
+}
+
+/** What a schema for objects demands of the property of a name. */
+export function propertySchemas(schemas: SchemaNodes, node: SchemaNode, name: string): SchemaNode[] {
+  const own = schemas.named(node, "properties").get(name);
+  const found = own ? [own] : [];
+  for (const [pattern, schema] of schemas.named(node, "patternProperties")) {
+    if (new RegExp(pattern, "u").test(name)) found.push(schema);
+  }
+  const others = schemas.one(node, "additionalProperties");
+  return found.length === 0 && others ? [others] : found;
+}
+
+function numberHolds(keywords: Json, value: number): boolean {
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = keywords;
+  return (
+    within(value, minimum, maximum) &&
+    (exclusiveMinimum === undefined || value > (exclusiveMinimum as number)) &&
+    (exclusiveMaximum === undefined || value < (exclusiveMaximum as number)) &&
+    (multipleOf === undefined || Number.isInteger(value / (multipleOf as number)))
+  );
+}
+
+function stringHolds(keywords: Json, value: string): boolean {
+  const { minLength, maxLength, pattern, format } = keywords;
+  return (
+    within([...value].length, minLength, maxLength) &&
+    (pattern === undefined || new RegExp(pattern as string, "u").test(value)) &&
+    (format === undefined || new RegExp(FORMATS[format as string]!, "u").test(value))
+  );
+}
+
+function within(value: number, least: unknown, most: unknown): boolean {
+  return (least === undefined || value >= (least as number)) && (most === undefined || value <= (most as number));
+}
+
+export function kindOf(value: unknown): Kind {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "array";
+  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "fraction";
+  return typeof value as Kind;
+}
+
+/** Whether two values of JSON are the same, whatever the order of properties. */
+export function equal(a: unknown, b: unknown): boolean {
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const [left, right] = [a as Json, b as Json];
+  const names = Object.keys(left);
+  return (
+    names.length === Object.keys(right).length &&
+    names.every((name) => Object.hasOwn(right, name) && equal(left[name], right[name]))
+  );
+}

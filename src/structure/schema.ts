@@ -1,0 +1,130 @@
+import { numberPattern } from "./json-number.js";
+import { COMMA, literal } from "./json-text.js";
+import { choice, NEVER, type Pattern, Rule, repeat, sequence, text } from "./pattern.js";
+import { apart, limitsOf, valuesOf } from "./schema-apart.js";
+import { holds } from "./schema-holds.js";
+import { badSchema, KEYWORDS_OF } from "./schema-keywords.js";
+import { KINDS, type Kind, kindsOf, type SchemaNode, SchemaNodes } from "./schema-nodes.js";
+import { objectPattern } from "./schema-object.js";
+import { counts, stringPattern } from "./schema-string.js";
+
+/**
+ * The JSON texts that a schema accepts, as Ocellus writes them: compact but for a space after commas and colons, each character of a
+ * string in its shortest spelling. All of them fit the schema. Throws OptionError with the path to what can't be held to.
+ */
+export function schemaPattern(document: object | true): Pattern {
+  return new Compiler(document).value();
+}
+
+/** More rules than this come of options that multiply. */
+const MOST_RULES = 10_000;
+
+class Compiler {
+  readonly #schemas: SchemaNodes;
+  readonly #rules = new Map<string, Rule>();
+
+  constructor(document: object | true) {
+    this.#schemas = new SchemaNodes(document);
+  }
+
+  /** Values that fit all of the nodes; of the anyOf and oneOf named in `chosen` the option is among them already. */
+  value(nodes: readonly SchemaNode[] = [this.#schemas.root], chosen: readonly string[] = []): Pattern {
+    const all = this.#schemas.all(nodes);
+    const key = [...all.map(({ id }) => id).sort((a, b) => a - b), ...[...chosen].sort()].join(",");
+    let rule = this.#rules.get(key);
+    if (!rule) {
+      const path = all.at(-1)?.path ?? "";
+      if (this.#rules.size >= MOST_RULES)
+        throw badSchema(path, "fewer combinations of options", `more than ${MOST_RULES}`, "simplify anyOf and oneOf");
+      rule = new Rule(`the schema at #${path}`);
+      this.#rules.set(key, rule);
+      rule.body = this.#body(all, chosen);
+    }
+    return rule;
+  }
+
+  #body(nodes: readonly SchemaNode[], chosen: readonly string[]): Pattern {
+    for (const node of nodes) {
+      for (const keyword of ["anyOf", "oneOf"]) {
+        const name = `${node.id} ${keyword}`;
+        const options = this.#schemas.list(node, keyword);
+        if (options.length === 0 || chosen.includes(name)) continue;
+        if (keyword === "oneOf") this.#checkApart(node, options);
+        return choice(...options.map((option) => this.value([...nodes, option], [...chosen, name])));
+      }
+    }
+    const values = valuesOf(nodes);
+    if (values) {
+      const fitting = values.filter((value) => nodes.every((node) => holds(this.#schemas, node, value)));
+      return choice(...fitting.map(literal));
+    }
+    return choice(...[...this.#kinds(nodes)].map((kind) => this.#ofKind(kind, nodes)));
+  }
+
+  /** Without `type`, keywords of some types mean these types. */
+  #kinds(nodes: readonly SchemaNode[]): Set<Kind> {
+    const kinds = kindsOf(nodes);
+    if (nodes.some(({ keywords }) => keywords.type !== undefined)) return kinds;
+    const speaks = (type: string) =>
+      KEYWORDS_OF[type]?.some((keyword) => nodes.some(({ keywords }) => keywords[keyword] !== undefined));
+    const meant = KINDS.filter(
+      (kind) => kinds.has(kind) && speaks(kind === "integer" || kind === "fraction" ? "number" : kind),
+    );
+    return meant.length > 0 ? new Set(meant) : kinds;
+  }
+
+  #ofKind(kind: Kind, nodes: readonly SchemaNode[]): Pattern {
+    switch (kind) {
+      case "null":
+        return text("null");
+      case "boolean":
+        return choice(text("true"), text("false"));
+      case "string":
+        return stringPattern(nodes);
+      case "integer":
+        // Other numbers include whole ones.
+        return this.#kinds(nodes).has("fraction") ? NEVER : numberPattern({ ...limitsOf(nodes), whole: true });
+      case "fraction":
+        return numberPattern(limitsOf(nodes));
+      case "array":
+        return this.#array(nodes);
+      case "object":
+        return objectPattern(this.#schemas, nodes, (inner) => this.value(inner));
+    }
+  }
+
+  #array(nodes: readonly SchemaNode[]): Pattern {
+    const schemas = this.#schemas;
+    const prefixes = nodes.map((node) => schemas.list(node, "prefixItems"));
+    const longest = Math.max(0, ...prefixes.map(({ length }) => length));
+    const [least, most] = counts(nodes, "minItems", "maxItems");
+    const item = (index: number): Pattern =>
+      this.value(nodes.flatMap((node, i) => prefixes[i]![index] ?? schemas.one(node, "items") ?? []));
+    /** What follows `count` items. */
+    const rest = (count: number): Pattern => {
+      const end = count >= least ? text("]") : NEVER;
+      if (count >= most) return end;
+      if (count > 0 && count >= longest) {
+        return sequence(repeat(sequence(COMMA, item(count)), Math.max(0, least - count), most - count), text("]"));
+      }
+      return choice(end, sequence(...(count > 0 ? [COMMA] : []), item(count), rest(count + 1)));
+    };
+    return least > most ? NEVER : sequence(text("["), rest(0));
+  }
+
+  #checkApart(node: SchemaNode, options: readonly SchemaNode[]): void {
+    // Of the oneOf itself nothing may be assumed.
+    const { oneOf: _, ...keywords } = node.keywords;
+    const all = options.map((option) => this.#schemas.all([{ ...node, keywords }, option]));
+    for (let j = 1; j < all.length; j++) {
+      const i = all.findIndex((one, k) => k < j && !apart(this.#schemas, one, all[j]!));
+      if (i < 0) continue;
+      throw badSchema(
+        `${node.path}/oneOf`,
+        "options of which no value can fit two",
+        `${i} and ${j}, which may overlap`,
+        "write anyOf, or give each a type of its own or a required property with a const of its own",
+      );
+    }
+  }
+}

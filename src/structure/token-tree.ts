@@ -1,0 +1,128 @@
+import { tokenBytes } from "../io/detokenizer.js";
+import type { Tokenizer } from "../io/tokenizer.js";
+import { CheckpointError } from "../runtime/errors.js";
+import type { Machine, State } from "./machine.js";
+
+/** Bytes that UTF-8 has no use for; all others must be tokens, or some texts could not be written. */
+const NEVER_IN_UTF8 = (byte: number): boolean => byte === 0xc0 || byte === 0xc1 || byte > 0xf4;
+
+/** The bytes of all tokens that text consists of, as a tree: what tokens begin alike is followed once. */
+export class TokenTree {
+  /** Nodes in the order of a walk that goes down first: their byte, */
+  readonly #byte: Uint8Array;
+  /** the token that ends there, or -1, */
+  readonly #token: Int32Array;
+  /** and the node after all those below. */
+  readonly #skip: Int32Array;
+  /** Tokens with the bytes of another, which is in the tree. */
+  readonly #twins: readonly (readonly [token: number, twin: number])[];
+  readonly #deepest: number;
+
+  /**
+   * Special tokens, `endTokens` and ids from `vocabulary` on are left out.
+   * Throws CheckpointError when a byte of UTF-8 is no token.
+   */
+  constructor(tokenizer: Tokenizer, endTokens: readonly number[], vocabulary: number) {
+    const tokens: { id: number; bytes: Uint8Array }[] = [];
+    for (let id = 0; id < Math.min(tokenizer.size, vocabulary); id++) {
+      if (tokenizer.isSpecial(id) || endTokens.includes(id)) continue;
+      // Not bytesOf, which would keep the bytes of every token.
+      const bytes = tokenBytes(tokenizer.tokenOf(id) ?? "");
+      if (bytes.length > 0) tokens.push({ id, bytes });
+    }
+    tokens.sort((a, b) => compare(a.bytes, b.bytes));
+    checkBytes(tokens);
+
+    const most = tokens.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const byte = new Uint8Array(most);
+    const token = new Int32Array(most).fill(-1);
+    const skip = new Int32Array(most);
+    const twins: [number, number][] = [];
+    const open: number[] = [];
+    let count = 0;
+    let before = new Uint8Array();
+    for (const { id, bytes } of tokens) {
+      let same = 0;
+      while (same < bytes.length && bytes[same] === before[same]) same++;
+      while (open.length > same) skip[open.pop()!] = count;
+      for (let i = same; i < bytes.length; i++) {
+        byte[count] = bytes[i]!;
+        open.push(count++);
+      }
+      const end = open.at(-1)!;
+      if (token[end] === -1) token[end] = id;
+      else twins.push([token[end]!, id]);
+      before = new Uint8Array(bytes);
+    }
+    for (const node of open) skip[node] = count;
+    this.#byte = byte.slice(0, count);
+    this.#token = token.slice(0, count);
+    this.#skip = skip.slice(0, count);
+    this.#twins = twins;
+    this.#deepest = tokens.reduce((length, { bytes }) => Math.max(length, bytes.length), 0);
+  }
+
+  /** The mask of tokens that may come in a state and lead to one that `fits`: bit t % 32 of word t / 32, as many words as `mask` has. */
+  mask(machine: Machine, state: State, mask: Uint32Array, fits: (after: State) => boolean): void {
+    mask.fill(0);
+    const states = new Array<State>(this.#deepest + 1).fill(state);
+    const ends = new Int32Array(this.#deepest + 1);
+    ends[0] = this.#byte.length;
+    let depth = 0;
+    for (let node = 0; node < this.#byte.length; ) {
+      while (node >= ends[depth]!) depth--;
+      const above = states[depth]!;
+      const byte = this.#byte[node]!;
+      const next = above.next[byte];
+      const after = next === undefined ? machine.step(above, byte) : next;
+      if (after === null) {
+        node = this.#skip[node]!;
+        continue;
+      }
+      const token = this.#token[node]!;
+      if (token >= 0 && fits(after)) mask[token >>> 5]! |= 1 << (token & 31);
+      states[++depth] = after;
+      ends[depth] = this.#skip[node]!;
+      node++;
+    }
+    for (const [token, twin] of this.#twins) {
+      if ((mask[token >>> 5]! >>> (token & 31)) & 1) mask[twin >>> 5]! |= 1 << (twin & 31);
+    }
+  }
+
+  /** The state after the longest token that the shortest way to complete the text begins with. */
+  along(machine: Machine, state: State): State {
+    let found = state;
+    let here = state;
+    let [node, end] = [0, this.#byte.length];
+    for (;;) {
+      const byte = machine.shortest(here);
+      while (node < end && this.#byte[node] !== byte) node = this.#skip[node]!;
+      if (byte === undefined || node >= end) return found;
+      here = machine.step(here, byte)!;
+      if (this.#token[node]! >= 0) found = here;
+      end = this.#skip[node]!;
+      node++;
+    }
+  }
+}
+
+function compare(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
+  return a.length - b.length;
+}
+
+function checkBytes(tokens: readonly { bytes: Uint8Array }[]): void {
+  const single = new Set(tokens.filter(({ bytes }) => bytes.length === 1).map(({ bytes }) => bytes[0]!));
+  for (let byte = 0; byte < 256; byte++) {
+    if (single.has(byte) || NEVER_IN_UTF8(byte)) continue;
+    throw new CheckpointError({
+      where: "tokenizer.json: model.vocab",
+      expected: "a token for every byte, which structured answers are put together from",
+      got: `none for byte 0x${byte.toString(16).padStart(2, "0")}`,
+      remedy:
+        "use the tokenizer files published with a LLaVA-OneVision checkpoint, or leave schema, regex and grammar out",
+    });
+  }
+}
