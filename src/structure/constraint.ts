@@ -101,10 +101,11 @@ function explained<T>(kind: keyof Structure, work: () => T): T {
   } catch (cause) {
     // A range error is the engine's for calls too deep.
     if (!(cause instanceof PatternFault || cause instanceof RangeError)) throw cause;
+    const { message } = cause;
     throw new OptionError({
       where: kind,
       expected: `a ${kind} that can be followed`,
-      got: cause instanceof RangeError ? "one that is nested too deeply" : cause.message,
+      got: cause instanceof RangeError ? "one that is nested too deeply" : message,
       remedy: "make it simpler, or check it for contradictions",
       cause,
     });
