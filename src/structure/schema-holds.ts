@@ -22,6 +22,8 @@ export function holds(schemas: SchemaNodes, node: SchemaNode, value: unknown): b
       const items = schemas.one(part, "items");
       return (
         within(value.length, keywords.minItems, keywords.maxItems) &&
+        (keywords.uniqueItems !== true ||
+          !value.some((item, i) => value.slice(0, i).some((other) => equal(item, other)))) &&
         value.every((item, i) => fits(prefix[i] ?? items, item))
       );
     }

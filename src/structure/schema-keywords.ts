@@ -71,7 +71,7 @@ const KINDS: Record<string, Kind> = {
   prefixItems: SCHEMAS,
   minItems: COUNT,
   maxItems: COUNT,
-  uniqueItems: { expected: "false: items can't be held to differ", holds: (value) => value === false },
+  uniqueItems: { expected: "true or false", holds: (value) => typeof value === "boolean" },
   properties: NAMED_SCHEMAS,
   required: {
     expected: "a list of names",

@@ -1,12 +1,13 @@
 import { numberPattern } from "./json-number.js";
-import { COMMA, literal } from "./json-text.js";
-import { choice, NEVER, type Pattern, Rule, repeat, sequence, text } from "./pattern.js";
+import { literal } from "./json-text.js";
+import { choice, NEVER, type Pattern, Rule, text } from "./pattern.js";
 import { apart, limitsOf, valuesOf } from "./schema-apart.js";
+import { arrayPattern } from "./schema-array.js";
 import { holds } from "./schema-holds.js";
 import { badSchema, KEYWORDS_OF } from "./schema-keywords.js";
 import { KINDS, type Kind, kindsOf, type SchemaNode, SchemaNodes } from "./schema-nodes.js";
 import { objectPattern } from "./schema-object.js";
-import { counts, stringPattern } from "./schema-string.js";
+import { stringPattern } from "./schema-string.js";
 
 /**
  * The JSON texts that a schema accepts, as Ocellus writes them: compact but for a space after commas and colons, each character of a
@@ -87,29 +88,10 @@ class Compiler {
       case "fraction":
         return numberPattern(limitsOf(nodes));
       case "array":
-        return this.#array(nodes);
+        return arrayPattern(this.#schemas, nodes, (inner) => this.value(inner));
       case "object":
         return objectPattern(this.#schemas, nodes, (inner) => this.value(inner));
     }
-  }
-
-  #array(nodes: readonly SchemaNode[]): Pattern {
-    const schemas = this.#schemas;
-    const prefixes = nodes.map((node) => schemas.list(node, "prefixItems"));
-    const longest = Math.max(0, ...prefixes.map(({ length }) => length));
-    const [least, most] = counts(nodes, "minItems", "maxItems");
-    const item = (index: number): Pattern =>
-      this.value(nodes.flatMap((node, i) => prefixes[i]![index] ?? schemas.one(node, "items") ?? []));
-    /** What follows `count` items. */
-    const rest = (count: number): Pattern => {
-      const end = count >= least ? text("]") : NEVER;
-      if (count >= most) return end;
-      if (count > 0 && count >= longest) {
-        return sequence(repeat(sequence(COMMA, item(count)), Math.max(0, least - count), most - count), text("]"));
-      }
-      return choice(end, sequence(...(count > 0 ? [COMMA] : []), item(count), rest(count + 1)));
-    };
-    return least > most ? NEVER : sequence(text("["), rest(0));
   }
 
   #checkApart(node: SchemaNode, options: readonly SchemaNode[]): void {

@@ -154,6 +154,13 @@ describe("keywords", () => {
       ["[]", "[3]", "[1,1,1,1]", "{}"],
     ],
     [
+      "uniqueItems of an enum",
+      { type: "array", items: { enum: ["a", "b", 1, 1], type: "string" }, uniqueItems: true, minItems: 1 },
+      ['["a"]', '["b","a"]'],
+      ["[]", '["a","a"]', "[1]", '["a","b","a"]'],
+    ],
+    ["uniqueItems of one", { type: "array", uniqueItems: true, maxItems: 1 }, ["[]", "[[1]]"], ["[1,1]"]],
+    [
       "pattern with lengths",
       { type: "string", pattern: "b", minLength: 2, maxLength: 3 },
       ['"ab"', '"😀b😀"'],
@@ -236,6 +243,7 @@ describe("keywords", () => {
     ["email", ["a.b+c@d-e.org"], ["a@b", "@b.c", "a..b@c.de"]],
     ["hostname", ["a", "a-b.example"], ["-a", "a..b"]],
     ["ipv4", ["0.0.0.0", "255.249.99.1"], ["256.0.0.1", "1.2.3", "01.2.3.4"]],
+    ["uri", ["https://a.example:80/b/%20?c=d/e#f", "git+ssh://x"], ["https:", "http://a b", "/a", "http://a/%2"]],
     ["uuid", ["123e4567-e89b-12d3-a456-426614174000"], ["123e4567e89b12d3a456426614174000"]],
   ])("format %s", (format, right, wrong) => {
     const schema = { type: "string", format };
