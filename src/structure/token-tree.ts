@@ -10,6 +10,8 @@ const NEVER_IN_UTF8 = (byte: number): boolean => byte === 0xc0 || byte === 0xc1 
 export class TokenTree {
   /** Nodes in the order of a walk that goes down first: their byte, */
   readonly #byte: Uint8Array;
+  /** how many nodes are above it, */
+  readonly #depth: Uint32Array;
   /** the token that ends there, or -1, */
   readonly #token: Int32Array;
   /** and the node after all those below. */
@@ -35,6 +37,7 @@ export class TokenTree {
 
     const most = tokens.reduce((sum, { bytes }) => sum + bytes.length, 0);
     const byte = new Uint8Array(most);
+    const depth = new Uint32Array(most);
     const token = new Int32Array(most).fill(-1);
     const skip = new Int32Array(most);
     const twins: [number, number][] = [];
@@ -47,6 +50,7 @@ export class TokenTree {
       while (open.length > same) skip[open.pop()!] = count;
       for (let i = same; i < bytes.length; i++) {
         byte[count] = bytes[i]!;
+        depth[count] = i;
         open.push(count++);
       }
       const end = open.at(-1)!;
@@ -56,6 +60,7 @@ export class TokenTree {
     }
     for (const node of open) skip[node] = count;
     this.#byte = byte.slice(0, count);
+    this.#depth = depth.slice(0, count);
     this.#token = token.slice(0, count);
     this.#skip = skip.slice(0, count);
     this.#twins = twins;
@@ -66,23 +71,19 @@ export class TokenTree {
   mask(machine: Machine, state: State, mask: Uint32Array, fits: (after: State) => boolean): void {
     mask.fill(0);
     const states = new Array<State>(this.#deepest + 1).fill(state);
-    const ends = new Int32Array(this.#deepest + 1);
-    ends[0] = this.#byte.length;
-    let depth = 0;
-    for (let node = 0; node < this.#byte.length; ) {
-      while (node >= ends[depth]!) depth--;
+    const [bytes, tokens, depths, skips] = [this.#byte, this.#token, this.#depth, this.#skip];
+    for (let node = 0; node < bytes.length; ) {
+      const depth = depths[node]!;
       const above = states[depth]!;
-      const byte = this.#byte[node]!;
-      const next = above.next[byte];
-      const after = next === undefined ? machine.step(above, byte) : next;
+      const next = above.next[bytes[node]!];
+      const after = next === undefined ? machine.step(above, bytes[node]!) : next;
       if (after === null) {
-        node = this.#skip[node]!;
+        node = skips[node]!;
         continue;
       }
-      const token = this.#token[node]!;
+      states[depth + 1] = after;
+      const token = tokens[node]!;
       if (token >= 0 && fits(after)) mask[token >>> 5]! |= 1 << (token & 31);
-      states[++depth] = after;
-      ends[depth] = this.#skip[node]!;
       node++;
     }
     for (const [token, twin] of this.#twins) {
