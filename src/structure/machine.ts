@@ -63,14 +63,21 @@ export class Machine {
     const known = state.next[byte];
     if (known !== undefined) return known;
     const reached: Place[] = [];
+    // The bytes about this one that lead the same way.
+    let [least, most] = [0, 255];
     for (const { node, frame } of state.places) {
       for (const { first, last, to } of node.edges) {
-        if (byte >= first && byte <= last) reached.push({ node: to, frame });
+        if (last < byte) least = Math.max(least, last + 1);
+        else if (first > byte) most = Math.min(most, first - 1);
+        else {
+          reached.push({ node: to, frame });
+          [least, most] = [Math.max(least, first), Math.min(most, last)];
+        }
       }
     }
     const found = reached.length === 0 ? null : this.#state(reached);
     const next = found && (found.complete || found.places.length > 0) ? found : null;
-    state.next[byte] = next;
+    for (let alike = least; alike <= most; alike++) state.next[alike] = next;
     return next;
   }
 
