@@ -1,6 +1,6 @@
 /** Ocellus: LLaVA-OneVision on WebGPU, and the tensor library under it. */
 
-export type { CheckpointLocation, DownloadProgress, HubOptions } from "./io/checkpoint.js";
+export type { CheckpointLocation, DownloadProgress, DownloadSize, HubOptions } from "./io/checkpoint.js";
 export type { PictureInput, RawPixels } from "./io/picture-input.js";
 export type { VideoInput } from "./io/video.js";
 export type { HoldType, LoadProgress } from "./io/weights.js";
@@ -24,6 +24,9 @@ export {
 export type { LlavaOneVisionConfig, TextConfig, VisionConfig } from "./models/llava-onevision/config.js";
 export { type ConvertedFile, type ConvertOptions, convertCheckpoint } from "./models/llava-onevision/convert.js";
 export type { DtypeByPart } from "./models/llava-onevision/dtype-by-part.js";
+export { type Estimate, type EstimateOptions, estimate } from "./models/llava-onevision/estimate.js";
+export type { BytesByPart } from "./models/llava-onevision/footprint.js";
+export type { MemoryBudget } from "./models/llava-onevision/memory-budget.js";
 export { LlavaOneVision, type LoadOptions } from "./models/llava-onevision/model.js";
 export type {
   ChatMessage,
@@ -55,9 +58,11 @@ export {
   NoAdapterError,
   OcellusError,
   OptionError,
+  OverBudgetError,
   PromptError,
   ShapeError,
   SourceError,
+  WorkerError,
 } from "./runtime/errors.js";
 export { type Binding, type Constants, Kernel, type ParameterField } from "./runtime/kernel.js";
 export type { TimedPass } from "./runtime/profile.js";

@@ -6,6 +6,7 @@ import { bench } from "./bench.js";
 import { convert } from "./convert.js";
 import { demo } from "./demo.js";
 import { doctor } from "./doctor.js";
+import { estimate } from "./estimate.js";
 import { tune } from "./tune.js";
 
 const HELP = `ocellus: LLaVA-OneVision on WebGPU
@@ -13,6 +14,7 @@ const HELP = `ocellus: LLaVA-OneVision on WebGPU
   ocellus ask [options] ["question"]   answer a question about pictures
   ocellus demo                         the embedded checkpoint on bundled pictures
   ocellus convert FROM TO --dtype q4   a smaller checkpoint, which loads without conversion
+  ocellus estimate [MODEL]             what a model will take, before it is downloaded
   ocellus bench [pattern]              verify and time kernels and layers on this adapter
   ocellus tune                         the best parameters of kernels on this adapter, measured
   ocellus doctor                       the adapter, its limits, and what is missing
@@ -26,6 +28,7 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   convert,
   demo,
   doctor,
+  estimate,
   tune,
 };
 

@@ -19,7 +19,18 @@ export type CheckpointLocation = string | URL | ArrayLike<NamedBlob>;
 
 /** `signal` stops the opening, downloads, and every read of config files and headers. */
 export type CheckpointOptions = Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds"> &
-  HubOptions;
+  HubOptions & {
+    /** Configs and headers alone will be read: files of the hub that are not in the cache are read in ranges, and not kept. */
+    inspect?: boolean | undefined;
+  };
+
+/** What a checkpoint is on the network. */
+export interface DownloadSize {
+  /** Bytes of all files that are needed. */
+  readonly totalBytes: number;
+  /** Bytes of those that are not here yet; of files read over the network and not kept, all. */
+  readonly missingBytes: number;
+}
 
 /** Named files of one checkpoint. Names are relative, with "/" between folder and file. */
 export interface CheckpointFiles {
@@ -32,11 +43,17 @@ export interface CheckpointFiles {
   json(file: string): Promise<JsonValue | undefined>;
   /** Opens the weights and checks all their headers; the index must be closed. */
   tensors(): Promise<TensorIndex>;
+  /** The sizes of the weights and of those of `configs` that there are; of a repository, of everything that is downloaded. */
+  downloadSize(configs: readonly string[], weights: TensorIndex): Promise<DownloadSize>;
 }
 
 /** Where the files come from. */
 export interface Place {
   readonly name: string;
+  /** Whether every read goes over the network and nothing is kept. */
+  readonly remote?: boolean;
+  /** Where there is a listing with sizes. */
+  downloadSize?(): Promise<DownloadSize | undefined>;
   /** Names at the top; undefined where a place cannot list them (URLs). */
   list(): Promise<string[] | undefined>;
   has(file: string): Promise<boolean>;
@@ -124,6 +141,20 @@ class Checkpoint implements CheckpointFiles {
     const index = await this.json("model.safetensors.index.json");
     return openTensors(this.place, index, this.signal);
   }
+
+  async downloadSize(configs: readonly string[], weights: TensorIndex): Promise<DownloadSize> {
+    const listed = await this.place.downloadSize?.();
+    if (listed) return listed;
+    const sources = new Set([...weights.entries.values()].map(({ source }) => source));
+    let totalBytes = [...sources].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    for (const file of configs) {
+      throwIfAborted(this.signal, this.name);
+      const source = await this.place.open(file);
+      totalBytes += source?.sizeBytes ?? 0;
+      await source?.close();
+    }
+    return { totalBytes, missingBytes: this.place.remote ? totalBytes : 0 };
+  }
 }
 
 async function folderPlace(path: string): Promise<Place> {
@@ -190,6 +221,7 @@ function urlPlace(location: string, options: CheckpointOptions): Place {
   };
   return {
     name: location,
+    remote: true,
     list: async () => undefined,
     has: async (file) => {
       if (found.has(file)) return true;

@@ -15,6 +15,16 @@ const ATTEMPTS = 7;
 /** Bytes read at once from what an earlier run left, to hash them. */
 const READ_BYTES = 1 << 20;
 
+/** Bytes of the files that are neither in the cache folder under another name nor left there by an earlier run. */
+export async function bytesToFetch(cache: FileCache, paths: CachePaths, files: readonly HubFile[]): Promise<number> {
+  let bytes = 0;
+  for (const { hash, sizeBytes } of files) {
+    if ((await cache.sizeOf(paths.blob(hash))) === sizeBytes) continue;
+    bytes += Math.max(0, sizeBytes - ((await cache.sizeOf(paths.incomplete(hash))) ?? 0));
+  }
+  return bytes;
+}
+
 /** Brings files of one commit into the cache folder. */
 export class Downloads {
   private readonly cache: FileCache;
@@ -55,11 +65,7 @@ export class Downloads {
   }
 
   private async checkSpace(files: readonly HubFile[]): Promise<void> {
-    let needed = 0;
-    for (const { hash, sizeBytes } of files) {
-      if ((await this.cache.sizeOf(this.paths.blob(hash))) === sizeBytes) continue;
-      needed += Math.max(0, sizeBytes - ((await this.cache.sizeOf(this.paths.incomplete(hash))) ?? 0));
-    }
+    const needed = await bytesToFetch(this.cache, this.paths, files);
     const free = await this.cache.freeBytes(this.paths.root);
     if (free === undefined || needed <= free) return;
     throw new SourceError({

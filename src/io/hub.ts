@@ -3,14 +3,14 @@
 import { platform } from "#platform";
 import type { FileCache } from "../platform/platform.js";
 import { CheckpointError, OptionError, throwIfAborted } from "../runtime/errors.js";
-import type { Place } from "./checkpoint.js";
+import type { CheckpointOptions, DownloadSize, Place } from "./checkpoint.js";
 import { HubClient } from "./hub-client.js";
-import { Downloads } from "./hub-download.js";
+import { bytesToFetch, Downloads } from "./hub-download.js";
 import { readListing, writeListing } from "./hub-listing.js";
 import { CachePaths, type HubFile, type HubId, isCommit, neededFiles, revisionOf } from "./hub-names.js";
 import { DownloadMeter, type DownloadProgress } from "./hub-progress.js";
 import { readAhead } from "./read-ahead.js";
-import { type ByteSource, fileSource, type UrlOptions, urlSource } from "./source.js";
+import { type ByteSource, fileSource, urlSource } from "./source.js";
 
 export type { DownloadProgress } from "./hub-progress.js";
 
@@ -45,14 +45,12 @@ export const HUB_OPTIONS = [
   "onDownload",
 ] as const satisfies readonly (keyof HubOptions)[];
 
-type PlaceOptions = HubOptions & Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds">;
-
 /**
- * The files of a repository. Config files are downloaded here, weights when one is opened.
+ * The files of a repository. Config files are downloaded here, weights when one is opened; nothing if `inspect` is set.
  * @throws CheckpointError if there is no such repository or revision, no access, a file is not cached (offline), or is wrong;
  * SourceError for a broken network or a full disk; OptionError; AbortedError.
  */
-export async function hubPlace(id: HubId, options: PlaceOptions): Promise<Place> {
+export async function hubPlace(id: HubId, options: CheckpointOptions): Promise<Place> {
   const { cache } = platform;
   const settings = await cache?.hubSettings();
   const offline = options.offline ?? settings?.offline ?? false;
@@ -67,7 +65,7 @@ export async function hubPlace(id: HubId, options: PlaceOptions): Promise<Place>
   const name = revision === "main" ? id.name : `${id.name}@${revision}`;
   if (stream || !cache || !settings) {
     const commit = isCommit(revision) ? revision : await client.commitOf(revision);
-    return new StreamedPlace(name, client, commit, await client.files(commit), options.signal);
+    return new StreamedPlace(name, client, commit, await client.files(commit), options);
   }
   const folder = (options.cacheFolder ?? settings.cacheFolder).replace(/(?<=.)[\\/]+$/, "");
   const paths = new CachePaths(folder, id.name);
@@ -81,7 +79,11 @@ export async function hubPlace(id: HubId, options: PlaceOptions): Promise<Place>
   let files = await readListing(cache, paths, commit);
   if (!files) {
     files = await client.files(commit);
-    await writeListing(cache, paths, commit, files);
+    if (!options.inspect) await writeListing(cache, paths, commit, files);
+  }
+  if (options.inspect) {
+    const streamed = new StreamedPlace(name, client, commit, files, options);
+    return new CachedPlace(name, cache, paths, commit, files, streamed, options.signal);
   }
   const meter = new DownloadMeter(options.onDownload);
   const downloads = new Downloads(client, paths, commit, meter, options.signal);
@@ -121,7 +123,7 @@ function notCached(name: string, what: string): CheckpointError {
   });
 }
 
-/** A snapshot in the cache folder; what it lacks is downloaded, unless there is nothing to download with. */
+/** A snapshot in the cache folder; what it lacks is downloaded or read from the hub, unless there is neither to do it with. */
 class CachedPlace implements Place {
   readonly needed: { configs: HubFile[]; weights: HubFile[] };
   private readonly files: ReadonlyMap<string, HubFile> | undefined;
@@ -133,7 +135,7 @@ class CachedPlace implements Place {
     private readonly paths: CachePaths,
     private readonly commit: string,
     files: readonly HubFile[] | undefined,
-    private readonly downloads: Downloads | undefined,
+    private readonly rest: Downloads | StreamedPlace | undefined,
     private readonly signal: AbortSignal | undefined,
   ) {
     this.files = files && new Map(files.map((file) => [file.path, file]));
@@ -159,7 +161,8 @@ class CachedPlace implements Place {
     if (sizeBytes === undefined && !entry) return undefined;
     if (entry && sizeBytes !== entry.sizeBytes) {
       // Without the file the checkpoint would be another one than its repository says.
-      if (!this.downloads) throw notCached(this.name, `${file} with ${entry.sizeBytes} bytes in ${path}`);
+      if (this.rest instanceof StreamedPlace) return this.rest.open(file);
+      if (!this.rest) throw notCached(this.name, `${file} with ${entry.sizeBytes} bytes in ${path}`);
       await this.fetch(this.needed.weights.includes(entry) ? this.needed.weights : [entry]);
     }
     throwIfAborted(this.signal, this.name);
@@ -172,12 +175,21 @@ class CachedPlace implements Place {
     return files.filter(({ sizeBytes }, i) => sizes[i] !== sizeBytes);
   }
 
+  async downloadSize(): Promise<DownloadSize | undefined> {
+    if (!this.files) return undefined;
+    const files = [...this.needed.configs, ...this.needed.weights];
+    const missingBytes = await bytesToFetch(this.cache, this.paths, await this.missing(files));
+    return { totalBytes: sizeOf(files), missingBytes };
+  }
+
   /** Downloads those of the files that are missing; a group that is on its way is waited for. */
   async fetch(files: readonly HubFile[]): Promise<void> {
+    const { rest } = this;
+    if (!(rest instanceof Downloads)) return;
     let run = this.running.get(files);
     if (!run) {
       run = this.missing(files)
-        .then((missing) => this.downloads?.fetchAll(missing))
+        .then((missing) => rest.fetchAll(missing))
         .finally(() => this.running.delete(files));
       this.running.set(files, run);
     }
@@ -194,9 +206,15 @@ class StreamedPlace implements Place {
     private readonly client: HubClient,
     private readonly commit: string,
     files: readonly HubFile[],
-    private readonly signal: AbortSignal | undefined,
+    private readonly options: Pick<CheckpointOptions, "signal" | "inspect">,
   ) {
     this.files = new Map(files.map((file) => [file.path, file]));
+  }
+
+  async downloadSize(): Promise<DownloadSize> {
+    const { configs, weights } = neededFiles([...this.files.values()]);
+    const totalBytes = sizeOf([...configs, ...weights]);
+    return { totalBytes, missingBytes: totalBytes };
   }
 
   async list(): Promise<string[]> {
@@ -210,11 +228,13 @@ class StreamedPlace implements Place {
   async open(file: string): Promise<ByteSource | undefined> {
     const entry = this.files.get(file);
     if (!entry) return undefined;
-    const { client, signal } = this;
+    const { client } = this;
+    const { signal, inspect } = this.options;
     const url = client.urlOf(this.commit, file);
     const { headers, fetch, retryDelayMilliseconds } = client;
     const source = await urlSource(url, { headers, fetch, retryDelayMilliseconds, ...(signal && { signal }) });
-    if (source.sizeBytes === entry.sizeBytes) return readAhead(source);
+    // Behind a header lie weights that nobody will ask for.
+    if (source.sizeBytes === entry.sizeBytes) return inspect ? source : readAhead(source);
     await source.close();
     throw new CheckpointError({
       where: url,
@@ -223,4 +243,8 @@ class StreamedPlace implements Place {
       remedy: "load again, and check proxies between here and the hub",
     });
   }
+}
+
+function sizeOf(files: readonly HubFile[]): number {
+  return files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }

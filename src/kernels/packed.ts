@@ -62,12 +62,13 @@ export class PackedMatrix {
     const limit = Math.min(device.facts.maxBindingBytes, device.facts.maxBufferBytes, BLOCK_BYTES);
     const panelsABlock = Math.floor(limit / (panelWords * 4));
     if (panelsABlock === 0) {
-      throw new LimitError({
+      const fault = {
         where: `matrix ${label} [${columns}, ${inner}]`,
         expected: `${PANEL} columns to fit ${limit} bytes`,
         got: `${panelWords * 4} bytes`,
         remedy: "use an adapter with larger bindings, or fewer bits a weight",
-      });
+      };
+      throw new LimitError(fault, panelWords * 4);
     }
     const panels = Math.ceil(columns / PANEL);
     const blocks: PackedBlock[] = [];

@@ -53,7 +53,7 @@ export interface OpenOptions extends AdapterRequest {
 }
 
 /** Features used where the adapter has them; nothing depends on them. */
-const WANTED: readonly GPUFeatureName[] = ["subgroups", "shader-f16", "timestamp-query"];
+export const WANTED: readonly GPUFeatureName[] = ["subgroups", "shader-f16", "timestamp-query"];
 
 /** Dawn's name for products of matrices that a subgroup holds; the standard has none yet. */
 const MATRICES = "chromium-experimental-subgroup-matrix" as GPUFeatureName;

@@ -145,12 +145,13 @@ export class Device {
     const sizeBytes = sizeInBytes(shape, dtype);
     const limit = Math.min(this.facts.maxBindingBytes, this.facts.maxBufferBytes);
     if (sizeBytes > limit) {
-      throw new LimitError({
+      const fault = {
         where: `tensor ${label} [${shape.join(", ")}]`,
         expected: `at most ${limit} bytes in one binding of ${this.facts.name}`,
         got: `${sizeBytes} bytes`,
         remedy: "split it by rows",
-      });
+      };
+      throw new LimitError(fault, sizeBytes);
     }
     const block = this.#rehearsing ? this.pool.imagined() : this.pool.acquire(sizeBytes, label);
     block.owner = this.#current;

@@ -9,6 +9,7 @@ export type ErrorCode =
   | "MISSING_FEATURE"
   | "MISSING_PACKAGE"
   | "LIMIT"
+  | "OVER_BUDGET"
   | "CHECKPOINT"
   | "SOURCE"
   | "MEDIA"
@@ -19,6 +20,7 @@ export type ErrorCode =
   | "KERNEL"
   | "DISPOSED"
   | "DEVICE_LOST"
+  | "WORKER"
   | "ABORTED";
 
 /** The four parts of a message; `cause` keeps the error underneath. */
@@ -71,8 +73,23 @@ export class MissingPackageError extends OcellusError {
 
 /** A size is over what the adapter allows. */
 export class LimitError extends OcellusError {
-  constructor(fault: Fault) {
+  constructor(
+    fault: Fault,
+    /** Bytes of one binding that would do, where it is that. */
+    readonly neededBytes?: number,
+  ) {
     super("LIMIT", fault);
+  }
+}
+
+/** A model would take more memory than its `memoryBudget`. */
+export class OverBudgetError extends OcellusError {
+  constructor(
+    fault: Fault,
+    readonly neededBytes: number,
+    readonly budgetBytes: number,
+  ) {
+    super("OVER_BUDGET", fault);
   }
 }
 
@@ -147,6 +164,13 @@ export class DisposedError extends OcellusError {
 export class DeviceLostError extends OcellusError {
   constructor(fault: Fault) {
     super("DEVICE_LOST", fault);
+  }
+}
+
+/** The worker that a model runs in ended, failed, or does not serve models. */
+export class WorkerError extends OcellusError {
+  constructor(fault: Fault) {
+    super("WORKER", fault);
   }
 }
 

@@ -12,12 +12,12 @@ import { type HoldType, type StoredType, storedType, WeightLoader, widen, widenQ
 import { quantizeRows } from "../../kernels/pack.js";
 import { Device } from "../../runtime/device.js";
 import { elementCount, narrowBF16, narrowF16 } from "../../runtime/dtype.js";
-import { CheckpointError, OptionError, throwIfAborted } from "../../runtime/errors.js";
+import { OptionError, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
-import { parseConfig } from "./config.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
 import { inCheckpoint } from "./model.js";
 import { Network } from "./network.js";
+import { readConfig } from "./read-config.js";
 
 export interface ConvertOptions extends HubOptions {
   /** How the matrices of each part are to be stored; "auto" leaves them. */
@@ -112,17 +112,7 @@ async function plan(
   device: Device,
   dtype: DtypeByPart,
 ): Promise<Planned[]> {
-  const [configJson, preprocessor, processor, generation] = await Promise.all([
-    files.json("config.json"),
-    files.json("preprocessor_config.json"),
-    files.json("processor_config.json"),
-    files.json("generation_config.json"),
-  ]);
-  if (configJson === undefined) {
-    const remedy = "give the folder of a LLaVA-OneVision checkpoint";
-    throw new CheckpointError({ where: files.name, expected: "config.json", got: "no such file", remedy });
-  }
-  const config = parseConfig(configJson, { preprocessor, processor, generation, tensorShapes: index.shapes });
+  const config = await readConfig(files, index);
   const loader = new WeightLoader(device, index);
   device.rehearse(() => {
     new Network(loader.root(), config, dtype, device.empty([3, 256], "f32", "levels"));

@@ -10,14 +10,18 @@ import { type HoldType, type LoadProgress, WeightLoader } from "../../io/weights
 import type { CacheType } from "../../kernels/cached.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
-import { CheckpointError, DisposedError, OptionError, throwIfAborted } from "../../runtime/errors.js";
+import { CheckpointError, DisposedError, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
 import { Session } from "../session.js";
-import { type LlavaOneVisionConfig, parseConfig } from "./config.js";
+import { cacheTypeGiven } from "./cache-dtype.js";
+import type { LlavaOneVisionConfig } from "./config.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
+import { type Estimate, type EstimateOptions, estimate } from "./estimate.js";
+import { checkBudget, type MemoryBudget } from "./memory-budget.js";
 import { Network } from "./network.js";
 import { Processor } from "./processor.js";
 import { ChatTemplate, placeholderIds } from "./prompt.js";
+import { missingFile, readConfig } from "./read-config.js";
 import { rehearse } from "./rehearsal.js";
 
 /** Those of {@link HubOptions} count for a hub id (`org/name`) only. */
@@ -33,9 +37,15 @@ export interface LoadOptions extends HubOptions {
    * differ from the reference's by up to a thousandth (f16).
    */
   cacheDtype?: CacheType | "auto";
+  /** Longest sequence of a session, prompt and answer; what the checkpoint was made for if not given. */
+  contextTokens?: number;
+  /**
+   * Bytes that the model may take on the adapter together with one session of `contextTokens` (8,192 at most if not given) and a
+   * question about a picture of the most tiles, or of so many `tiles`: what {@link LlavaOneVision.estimate} finds. Loading what
+   * takes more is refused before anything is downloaded.
+   */
+  memoryBudget?: number | MemoryBudget;
 }
-
-const CACHE_TYPES: readonly CacheType[] = ["f32", "f16", "q8"];
 
 /** LLaVA-OneVision on a device: SigLIP, projector and Qwen2, with the checkpoint's own tokenizer and chat template. */
 export class LlavaOneVision {
@@ -53,7 +63,8 @@ export class LlavaOneVision {
 
   /**
    * Loads a checkpoint folder, hub id, URL or list of files.
-   * Throws CheckpointError, SourceError, NoAdapterError, LimitError, AbortedError; what was taken is then given back.
+   * Throws CheckpointError, SourceError, OptionError, OverBudgetError, NoAdapterError, LimitError, AbortedError; what was taken is
+   * then given back.
    */
   static async load(location: CheckpointLocation, options: LoadOptions = {}): Promise<LlavaOneVision> {
     checkOptions("LlavaOneVision.load", options, [
@@ -62,8 +73,11 @@ export class LlavaOneVision {
       "onProgress",
       "dtype",
       "cacheDtype",
+      "contextTokens",
+      "memoryBudget",
       ...HUB_OPTIONS,
     ]);
+    if (options.memoryBudget !== undefined) await checkBudget(location, options.memoryBudget, options);
     const files = await openCheckpoint(location, options);
     const device = options.device ?? (await Device.open());
     try {
@@ -72,6 +86,11 @@ export class LlavaOneVision {
       if (!options.device) device.dispose();
       throw inCheckpoint(files.name, cause);
     }
+  }
+
+  /** What a checkpoint will take, before it is loaded: {@link estimate}. */
+  static estimate(location: CheckpointLocation, options: EstimateOptions = {}): Promise<Estimate> {
+    return estimate(location, options);
   }
 
   /** For `build` alone. */
@@ -129,38 +148,18 @@ export class LlavaOneVision {
 }
 
 async function build(files: CheckpointFiles, device: Device, options: LoadOptions): Promise<LlavaOneVision> {
-  const [
-    configJson,
-    preprocessor,
-    processorJson,
-    generation,
-    tokenizerJson,
-    tokenizerConfig,
-    addedTokens,
-    jinja,
-    json,
-  ] = await Promise.all([
-    files.json("config.json"),
-    files.json("preprocessor_config.json"),
-    files.json("processor_config.json"),
-    files.json("generation_config.json"),
+  const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([
     files.json("tokenizer.json"),
     files.json("tokenizer_config.json"),
     files.json("added_tokens.json"),
     files.text("chat_template.jinja"),
     files.json("chat_template.json"),
   ]);
-  if (configJson === undefined) throw missing(files.name, "config.json");
-  if (tokenizerJson === undefined) throw missing(files.name, "tokenizer.json");
+  if (tokenizerJson === undefined) throw missingFile(files.name, "tokenizer.json");
   const index = await files.tensors();
   const arena = device.arena("model");
   try {
-    const config = parseConfig(configJson, {
-      preprocessor,
-      processor: processorJson,
-      generation,
-      tensorShapes: index.shapes,
-    });
+    const config = await readConfig(files, index, options.contextTokens);
     const tokenizer = new Tokenizer({ tokenizer: tokenizerJson, tokenizerConfig, addedTokens });
     const template = ChatTemplate.fromCheckpoint({ ...(jinja !== undefined && { jinja }), json, tokenizerConfig });
     const ids = placeholderIds(tokenizer, {
@@ -190,27 +189,6 @@ async function build(files: CheckpointFiles, device: Device, options: LoadOption
   } finally {
     await index.close();
   }
-}
-
-/** The type asked for; throws OptionError for an unknown one. */
-function cacheTypeGiven(given: LoadOptions["cacheDtype"] = "auto"): CacheType {
-  if (given === "auto") return "f32";
-  if (CACHE_TYPES.includes(given)) return given;
-  throw new OptionError({
-    where: "cacheDtype",
-    expected: ["auto", ...CACHE_TYPES].join(", "),
-    got: String(given),
-    remedy: "leave it out for f32",
-  });
-}
-
-function missing(name: string, file: string): CheckpointError {
-  return new CheckpointError({
-    where: name,
-    expected: file,
-    got: "no such file",
-    remedy: "give the folder of a LLaVA-OneVision checkpoint, with its config, tokenizer and safetensors files",
-  });
 }
 
 /** Parsers know their file's name only; the reader wants to know which checkpoint's. */

@@ -1,0 +1,16 @@
+import type { CacheType } from "../../kernels/cached.js";
+import { OptionError } from "../../runtime/errors.js";
+
+export const CACHE_TYPES: readonly CacheType[] = ["f32", "f16", "q8"];
+
+/** The type asked for; throws OptionError for an unknown one. */
+export function cacheTypeGiven(given: CacheType | "auto" = "auto"): CacheType {
+  if (given === "auto") return "f32";
+  if (CACHE_TYPES.includes(given)) return given;
+  throw new OptionError({
+    where: "cacheDtype",
+    expected: ["auto", ...CACHE_TYPES].join(", "),
+    got: String(given),
+    remedy: "leave it out for f32",
+  });
+}

@@ -1,0 +1,211 @@
+import { planAnyres } from "../../io/anyres.js";
+import type { TensorIndex } from "../../io/checkpoint.js";
+import { type StoredType, WeightLoader } from "../../io/weights.js";
+import type { CacheType } from "../../kernels/cached.js";
+import type { RowPiece } from "../../kernels/resample.js";
+import { KVCache } from "../../layers/kv-cache.js";
+import type { Arena } from "../../runtime/arena.js";
+import { Device } from "../../runtime/device.js";
+import { LimitError } from "../../runtime/errors.js";
+import { type ImaginedFacts, ImaginedGPU } from "../../runtime/imagined-gpu.js";
+import { Sampler } from "../sampler.js";
+import type { LlavaOneVisionConfig } from "./config.js";
+import type { DtypeByPart } from "./dtype-by-part.js";
+import { Network } from "./network.js";
+import {
+  type PackingPlan,
+  packImage,
+  packPadImage,
+  packVideo,
+  padImageTokens,
+  planImage,
+  videoTokens,
+} from "./packing.js";
+import { FRAMES_A_SEGMENT } from "./processor.js";
+
+/** Bytes of each part's weights on the adapter, padding and tables that are computed included. */
+export type BytesByPart = Readonly<Record<keyof DtypeByPart, number>>;
+
+/** What a question takes at most. */
+export interface Use {
+  readonly cacheType: CacheType;
+  /** Tokens of prompt and answer. */
+  readonly contextTokens: number;
+  /** Tiles of one picture, or frames of a clip. */
+  readonly tiles: number;
+}
+
+export interface Footprint {
+  readonly weights: BytesByPart;
+  readonly cacheBytes: number;
+  /** All else that the pool holds at the worst moment. */
+  readonly activationBytes: number;
+  /** Of the medium that it is for, and its visual tokens. */
+  readonly tiles: number;
+  readonly visualTokens: number;
+}
+
+/** A checkpoint whose headers were read. */
+export interface Described {
+  readonly name: string;
+  readonly index: TensorIndex;
+  readonly config: LlavaOneVisionConfig;
+}
+
+/** A picture or a run of a clip's frames, as the vision tower sees it. */
+interface Medium {
+  readonly tiles: number;
+  readonly plan: PackingPlan;
+}
+
+/** Sixteenths by which pictures are narrower or lower than a canvas: they take as many tiles as one that fills it, and fewer tokens. */
+const SHRUNK = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const;
+
+/** The medium of the most tiles, at most `most`, whose visual tokens the context holds. */
+function widestMedium(config: LlavaOneVisionConfig, most: number, contextTokens: number): Medium | undefined {
+  const { grids, maxTiles } = config;
+  const { tileSide, cells } = config.vision;
+  const fitting: { tiles: number; tokens: number; plan: () => PackingPlan }[] = [];
+  const add = (tiles: number, tokens: number, plan: () => PackingPlan): void => {
+    if (tiles <= most && tokens <= contextTokens) fitting.push({ tiles, tokens, plan });
+  };
+  add(1, padImageTokens(cells), () => packPadImage(cells));
+  for (const [right, bottom] of grids) {
+    for (const [x, y] of SHRUNK.flatMap((part) => [[part, 0] as const, [0, part] as const])) {
+      const [width, height] = [right - Math.floor((right * x) / 16), bottom - Math.floor((bottom * y) / 16)];
+      const cut = planAnyres(width, height, grids, tileSide);
+      const packing = planImage(width, height, cut, cells, maxTiles);
+      add(1 + cut.columns * cut.rows, packing.tokens, () => packImage(packing, cut, cells));
+    }
+  }
+  for (let frames = 1; frames <= Math.min(most, FRAMES_A_SEGMENT); frames++) {
+    add(frames, videoTokens(frames, cells), () => packVideo(frames, cells));
+  }
+  const [widest] = fitting.sort((a, b) => b.tiles - a.tiles || b.tokens - a.tokens);
+  return widest && { tiles: widest.tiles, plan: widest.plan() };
+}
+
+/** Builds the model on a GPU that only counts. Throws CheckpointError as loading does; LimitError. */
+function imagine({ name, index, config }: Described, dtype: DtypeByPart, facts: ImaginedFacts) {
+  const counter = new ImaginedGPU(facts);
+  const device = Device.from(counter.gpu);
+  const loader = new WeightLoader(device, index);
+  const arena = device.arena("model");
+  const network = arena.run(() => new Network(loader.root(), config, dtype, device.empty([3, 256], "f32", "levels")));
+  loader.check(name, (tensor) => config.layout.ignored(tensor));
+  return { counter, device, arena, network, held: loader.held };
+}
+
+/** What the weights take, held as `dtype` says, and the types of each part's matrices. */
+export function weightsOf(
+  described: Described,
+  dtype: DtypeByPart,
+  facts: ImaginedFacts,
+): { weights: BytesByPart; held: Readonly<Record<keyof DtypeByPart, ReadonlySet<StoredType>>> } {
+  const { arena, held } = imagine(described, dtype, facts);
+  const part = partOf(described.config);
+  const types = { vision: new Set(), projector: new Set(), language: new Set(), embed: new Set() } as Record<
+    keyof DtypeByPart,
+    Set<StoredType>
+  >;
+  for (const [name, type] of held) types[part(name)].add(type);
+  return { weights: byPart(arena, part), held: types };
+}
+
+/** What the model takes when it is used: found by going through one question with tensors that are only counted. */
+export function footprint(described: Described, dtype: DtypeByPart, use: Use, facts: ImaginedFacts): Footprint {
+  const { counter, device, arena, network } = imagine(described, dtype, facts);
+  const weights = byPart(arena, partOf(described.config));
+  const { text } = described.config;
+  const model = counter.heldBytes;
+  const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize, use.cacheType, use.contextTokens);
+  cache.reserve(use.contextTokens);
+  const cacheBytes = counter.heldBytes - model;
+  const medium = widestMedium(described.config, use.tiles, use.contextTokens);
+  ask(network, cache, use, medium);
+  return {
+    weights,
+    cacheBytes,
+    activationBytes: counter.peakBytes - model - cacheBytes,
+    tiles: medium?.tiles ?? 0,
+    visualTokens: medium?.plan.tokens ?? 0,
+  };
+}
+
+/** The least binding with which the model can be built and used: the widest tensor that is not split to fit. */
+export function neededBinding(described: Described, dtype: DtypeByPart, use: Use, facts: ImaginedFacts): number {
+  for (let bytes = 1; ; ) {
+    try {
+      footprint(described, dtype, use, { ...facts, maxBindingBytes: bytes, maxBufferBytes: bytes });
+      return bytes;
+    } catch (cause) {
+      if (!(cause instanceof LimitError && (cause.neededBytes ?? 0) > bytes)) throw cause;
+      bytes = cause.neededBytes!;
+    }
+  }
+}
+
+/** The worst question: every row of the prompt a visual token, the widest medium among them, and an answer that is drawn. */
+function ask(network: Network, cache: KVCache, { contextTokens }: Use, medium: Medium | undefined): void {
+  const { device, config } = network;
+  const { text } = config;
+  const owner = device.arena("answer");
+  const visual: RowPiece[] = medium ? [{ first: 0, tensor: owner.run(() => see(network, medium)) }] : [];
+  const rest = contextTokens - (medium?.plan.tokens ?? 0);
+  if (medium && rest > 0) {
+    visual.push({
+      first: medium.plan.tokens,
+      tensor: owner.run(() => device.empty([rest, text.width], "f32", "packed")),
+    });
+  }
+  // All chunks are alike: one that is read for the cache alone, and the last one.
+  const rows = Math.min(network.rowsPerChunk, contextTokens);
+  const first = contextTokens - rows;
+  const ids = new Uint32Array(rows);
+  cache.length = first;
+  owner.run(() => device.scope(() => void network.decode(ids, first, visual, cache)));
+  cache.length = first;
+  const logits = owner.run(() => network.next(ids, first, visual, cache));
+  const rules = { temperature: 1, topK: 40, topP: 0.9, repetitionPenalty: 1.1, endTokens: [], minNewTokens: 1 };
+  owner.run(() => {
+    const sampler = new Sampler(device, { ...rules, allowed: text.vocabulary }, 1);
+    sampler.choose(logits, 0, 0);
+    logits.dispose();
+    cache.length = contextTokens - 1;
+    device.scope(() => sampler.choose(network.step(sampler.token, cache), 1, 0));
+  });
+  owner.dispose();
+}
+
+/** The visual tokens of a medium, its tiles in batches. */
+function see(network: Network, { tiles, plan }: Medium) {
+  const { device, config, tilesPerBatch } = network;
+  const { tileSide, cells } = config.vision;
+  return device.scope(() => {
+    const features: RowPiece[] = [];
+    for (let first = 0; first < tiles; first += tilesPerBatch) {
+      const count = Math.min(tilesPerBatch, tiles - first);
+      const tensor = network.project(new Uint8Array(count * tileSide ** 2 * 3), count);
+      features.push({ first: first * cells ** 2, tensor });
+    }
+    return network.pack(features, plan);
+  });
+}
+
+/** The part that a tensor belongs to, by the name it has in the checkpoint or got from its layer. */
+function partOf({ layout }: LlavaOneVisionConfig): (name: string) => keyof DtypeByPart {
+  return (name) => {
+    const below = (prefix: string | undefined): boolean => prefix !== undefined && `${name}.`.startsWith(`${prefix}.`);
+    if (below(layout.vision) || name === "levels") return "vision";
+    if (layout.projector.some(below) || below(layout.newline)) return "projector";
+    if (below(`${layout.language}.embed_tokens`) || below(layout.head)) return "embed";
+    return "language";
+  };
+}
+
+function byPart(arena: Arena, part: (name: string) => keyof DtypeByPart): BytesByPart {
+  const bytes = { vision: 0, projector: 0, language: 0, embed: 0 };
+  // A matrix in several blocks numbers them behind "#".
+  for (const block of arena.blocks) bytes[part(block.buffer.label.replace(/#\d+$/, ""))] += block.sizeBytes;
+  return bytes;
+}

@@ -1,0 +1,206 @@
+import type { CheckpointLocation } from "../../io/checkpoint.js";
+import type { HoldType, StoredType } from "../../io/weights.js";
+import type { CacheType } from "../../kernels/cached.js";
+import { OptionError, OverBudgetError } from "../../runtime/errors.js";
+import type { ImaginedFacts } from "../../runtime/imagined-gpu.js";
+import { checkOptions } from "../../runtime/options.js";
+import type { DtypeByPart } from "./dtype-by-part.js";
+import { atLeast, type EstimateOptions, inspect, type Subject, total } from "./estimate.js";
+import { type BytesByPart, type Footprint, footprint, neededBinding, weightsOf } from "./footprint.js";
+
+/** Bits of an element with its share of the scales. */
+const BITS: Record<StoredType, number> = { f32: 32, f16: 16, bf16: 16, q8: 8.5, q4: 5 };
+const CACHE_BITS: Record<CacheType, number> = { f32: 32, f16: 16, q8: 8.5 };
+
+/** What a model may take on the adapter together with one session. */
+export interface MemoryBudget {
+  readonly bytes: number;
+  /** Tiles of a picture or frames of a clip that are asked about, at most; the most that there are if not given, 0 for text alone. */
+  readonly tiles?: number;
+}
+
+interface Step {
+  /** The most that matrices and cache are held in. */
+  readonly language: StoredType;
+  readonly others: StoredType;
+  readonly cache: CacheType;
+}
+
+/** What is given up for memory, in the order of what it costs in exactness. */
+const STEPS: readonly Step[] = [
+  { language: "f32", others: "f32", cache: "f32" },
+  { language: "f32", others: "f32", cache: "f16" },
+  { language: "f16", others: "f16", cache: "f16" },
+  { language: "q8", others: "q8", cache: "f32" },
+  { language: "q8", others: "q8", cache: "f16" },
+  { language: "q8", others: "q8", cache: "q8" },
+  { language: "q4", others: "q8", cache: "f16" },
+  { language: "q4", others: "q8", cache: "q8" },
+  { language: "q4", others: "q4", cache: "f16" },
+  { language: "q4", others: "q4", cache: "q8" },
+];
+
+/** Then a shorter context is tried, with all of the steps again. */
+const SHORTER_CONTEXTS = [4096, 2048, 1024] as const;
+
+interface Setting {
+  readonly dtype: DtypeByPart;
+  readonly cacheType: CacheType;
+  readonly contextTokens: number;
+}
+
+interface Need extends Setting {
+  readonly weightsBytes: number;
+  readonly cacheBytes: number;
+  readonly activationBytes: number;
+  readonly totalBytes: number;
+  /** What the activations are for. */
+  readonly tiles: number;
+}
+
+/**
+ * Throws OverBudgetError if a model with one session takes more than its budget (bytes), with the numbers and the nearest setting
+ * that fits. Reads config files and headers alone. Throws CheckpointError, SourceError, OptionError, AbortedError.
+ */
+export async function checkBudget(
+  location: CheckpointLocation,
+  budget: number | MemoryBudget,
+  options: Omit<EstimateOptions, "tiles">,
+): Promise<void> {
+  const { bytes: budgetBytes, tiles } = typeof budget === "object" && budget !== null ? budget : { bytes: budget };
+  if (typeof budget === "object") checkOptions("memoryBudget", budget, ["bytes", "tiles"]);
+  if (!(budgetBytes > 0)) {
+    throw new OptionError({
+      where: "memoryBudget",
+      expected: "a number of bytes above 0",
+      got: String(budgetBytes),
+      remedy: "leave it out for no limit",
+    });
+  }
+  await inspect(location, { ...options, ...(tiles !== undefined && { tiles }) }, (subject) => {
+    const needs = new Needs(subject);
+    const given = { dtype: subject.dtype, cacheType: subject.use.cacheType, contextTokens: subject.use.contextTokens };
+    const need = needs.of(given);
+    if (need.totalBytes <= budgetBytes) return;
+    const { fitting, least } = nearest(needs, need, budgetBytes);
+    throw new OverBudgetError(
+      {
+        where: subject.described.name,
+        expected: `at most ${shown(budgetBytes)} (memoryBudget)`,
+        got: `${shown(need.totalBytes)}: weights ${shown(need.weightsBytes)}, cache of ${need.contextTokens} tokens ${shown(need.cacheBytes)}, activations with ${need.tiles} tiles ${shown(need.activationBytes)}`,
+        remedy: fitting
+          ? `with ${changes(given, fitting)} it needs ${shown(fitting.totalBytes)}`
+          : `no setting fits: even with ${changes(given, least)} it needs ${shown(least.totalBytes)}`,
+      },
+      need.totalBytes,
+      budgetBytes,
+    );
+  });
+}
+
+/** What settings take; what several of them share is found once. */
+class Needs {
+  readonly #facts: ImaginedFacts;
+  readonly #weights = new Map<string, number>();
+  readonly #rest = new Map<string, Omit<Footprint, "weights">>();
+  readonly given: DtypeByPart;
+
+  constructor(readonly subject: Subject) {
+    const { described, dtype, use, facts } = subject;
+    // What does not fit the adapter's limits is said when it is used.
+    this.#facts = atLeast(facts, neededBinding(described, dtype, use, facts));
+    this.given = dtype;
+  }
+
+  of(setting: Setting): Need {
+    const { dtype, cacheType, contextTokens } = setting;
+    const weightsBytes = kept(this.#weights, JSON.stringify([dtype, contextTokens]), () =>
+      total(this.#weightsOf(dtype, contextTokens).weights),
+    );
+    const { cacheBytes, activationBytes, tiles } = kept(this.#rest, JSON.stringify([cacheType, contextTokens]), () =>
+      footprint(
+        this.#described(contextTokens),
+        this.given,
+        { ...this.subject.use, cacheType, contextTokens },
+        this.#facts,
+      ),
+    );
+    const totalBytes = weightsBytes + cacheBytes + activationBytes;
+    return { ...setting, weightsBytes, cacheBytes, activationBytes, totalBytes, tiles };
+  }
+
+  /** The widest type that each part is held in now. */
+  get widest(): Record<keyof DtypeByPart, StoredType> {
+    const { held } = this.#weightsOf(this.given, this.subject.use.contextTokens);
+    const widest = { vision: "q4", projector: "q4", language: "q4", embed: "q4" } as Record<
+      keyof DtypeByPart,
+      StoredType
+    >;
+    for (const part of PARTS) for (const type of held[part]) if (BITS[type] > BITS[widest[part]]) widest[part] = type;
+    return widest;
+  }
+
+  #weightsOf(dtype: DtypeByPart, contextTokens: number): ReturnType<typeof weightsOf> {
+    return weightsOf(this.#described(contextTokens), dtype, this.#facts);
+  }
+
+  /** A shorter context than was asked for is one that the option sets, and tables are shorter with it. */
+  #described(contextTokens: number): Subject["described"] {
+    const { described, use } = this.subject;
+    if (contextTokens === use.contextTokens) return described;
+    const { config } = described;
+    return { ...described, config: { ...config, text: { ...config.text, maxPositions: contextTokens } } };
+  }
+}
+
+const PARTS = ["vision", "projector", "language", "embed"] as const satisfies readonly (keyof BytesByPart)[];
+
+/** The first setting within the budget, and the smallest one of all. */
+function nearest(needs: Needs, need: Need, budgetBytes: number): { fitting: Need | undefined; least: Need } {
+  const { widest } = needs;
+  const lower = (given: HoldType, now: StoredType, most: StoredType): HoldType =>
+    BITS[most] < BITS[now] ? most : given;
+  const contexts = [need.contextTokens, ...SHORTER_CONTEXTS.filter((tokens) => tokens < need.contextTokens)];
+  let least = need;
+  for (const contextTokens of contexts) {
+    for (const { language, others, cache } of STEPS) {
+      const tried = needs.of({
+        contextTokens,
+        cacheType: CACHE_BITS[cache] < CACHE_BITS[need.cacheType] ? cache : need.cacheType,
+        dtype: {
+          vision: lower(need.dtype.vision, widest.vision, others),
+          projector: lower(need.dtype.projector, widest.projector, others),
+          language: lower(need.dtype.language, widest.language, language),
+          embed: lower(need.dtype.embed, widest.embed, others),
+        },
+      });
+      if (tried.totalBytes <= budgetBytes) return { fitting: tried, least };
+      if (tried.totalBytes < least.totalBytes) least = tried;
+    }
+  }
+  return { fitting: undefined, least };
+}
+
+/** The options that lead from one setting to another. */
+function changes(from: Setting, to: Setting): string {
+  const words: string[] = [];
+  const types = new Set(PARTS.map((part) => to.dtype[part]));
+  const changed = PARTS.filter((part) => to.dtype[part] !== from.dtype[part]);
+  if (changed.length > 0) {
+    const parts = PARTS.filter((part) => to.dtype[part] !== "auto").map((part) => `${part}: "${to.dtype[part]}"`);
+    words.push(types.size === 1 ? `dtype "${[...types][0]}"` : `dtype { ${parts.join(", ")} }`);
+  }
+  if (to.cacheType !== from.cacheType) words.push(`cacheDtype "${to.cacheType}"`);
+  if (to.contextTokens !== from.contextTokens) words.push(`contextTokens ${to.contextTokens}`);
+  return words.join(", ") || "these options";
+}
+
+function kept<T>(known: Map<string, T>, key: string, find: () => T): T {
+  const found = known.get(key) ?? find();
+  known.set(key, found);
+  return found;
+}
+
+function shown(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}

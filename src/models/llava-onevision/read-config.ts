@@ -1,0 +1,56 @@
+import type { CheckpointFiles, TensorIndex } from "../../io/checkpoint.js";
+import { CheckpointError, OptionError } from "../../runtime/errors.js";
+import { type LlavaOneVisionConfig, parseConfig } from "./config.js";
+
+/** What loading reads beside the weights, as far as it is there. */
+export const CONFIG_FILES = [
+  "config.json",
+  "preprocessor_config.json",
+  "processor_config.json",
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "added_tokens.json",
+  "chat_template.jinja",
+  "chat_template.json",
+  "model.safetensors.index.json",
+] as const;
+
+/**
+ * The config of a checkpoint whose weights are open. `contextTokens`: longest sequence, the checkpoint's own maximum if not given.
+ * Throws CheckpointError, SourceError, OptionError for a longer sequence than the model was made for.
+ */
+export async function readConfig(
+  files: CheckpointFiles,
+  index: TensorIndex,
+  contextTokens?: number,
+): Promise<LlavaOneVisionConfig> {
+  const [configJson, preprocessor, processor, generation] = await Promise.all([
+    files.json("config.json"),
+    files.json("preprocessor_config.json"),
+    files.json("processor_config.json"),
+    files.json("generation_config.json"),
+  ]);
+  if (configJson === undefined) throw missingFile(files.name, "config.json");
+  const config = parseConfig(configJson, { preprocessor, processor, generation, tensorShapes: index.shapes });
+  if (contextTokens === undefined) return config;
+  const { maxPositions } = config.text;
+  if (!(Number.isInteger(contextTokens) && contextTokens > 0 && contextTokens <= maxPositions)) {
+    throw new OptionError({
+      where: "contextTokens",
+      expected: `a whole number from 1 to ${maxPositions}, the model's longest sequence`,
+      got: String(contextTokens),
+      remedy: "leave it out for the longest sequence",
+    });
+  }
+  return { ...config, text: { ...config.text, maxPositions: contextTokens } };
+}
+
+export function missingFile(name: string, file: string): CheckpointError {
+  return new CheckpointError({
+    where: name,
+    expected: file,
+    got: "no such file",
+    remedy: "give the folder of a LLaVA-OneVision checkpoint, with its config, tokenizer and safetensors files",
+  });
+}
