@@ -20,7 +20,18 @@ export {
   type AnswerResult,
   type AnswerTimings,
   type AnswerUsage,
+  type TokenChance,
+  type TokenLogprob,
 } from "./models/answer.js";
+export type { ContentPart, SessionInput, SessionOptions } from "./models/conversation.js";
+export type {
+  AppendOptions,
+  GenerateOptions,
+  PromptOptions,
+  SamplingOptions,
+  StructureOptions,
+} from "./models/generate-options.js";
+export type { AppendResult, Measurement } from "./models/measurement.js";
 export type { LlavaOneVisionConfig, TextConfig, VisionConfig } from "./models/llava-onevision/config.js";
 export { type ConvertedFile, type ConvertOptions, convertCheckpoint } from "./models/llava-onevision/convert.js";
 export type { DtypeByPart } from "./models/llava-onevision/dtype-by-part.js";
@@ -36,7 +47,7 @@ export type {
   VideoContent,
 } from "./models/llava-onevision/processor.js";
 export type { AnswerProgress } from "./models/prompt-pass.js";
-export { type GenerateOptions, Session } from "./models/session.js";
+export { Session } from "./models/session.js";
 export type { Tap } from "./models/taps.js";
 export type { AdapterFacts, OpenOptions } from "./runtime/adapter.js";
 export { Arena } from "./runtime/arena.js";

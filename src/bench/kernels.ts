@@ -135,6 +135,7 @@ export function attending(
 const HEADS_05B = { heads: 14, keyValueHeads: 2, headSize: 64 };
 const HEADS_7B = { heads: 28, keyValueHeads: 4, headSize: 128 };
 
+/** One kernel each, at the sizes of the published models. */
 export const KERNEL_WORKLOADS: readonly Workload[] = [
   product("matvec_05b_gate_up", "0.5B: one row to gate and up", 1, 896, 9728),
   product("matvec_05b_down", "0.5B: one row down", 1, 4864, 896),

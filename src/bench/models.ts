@@ -16,6 +16,7 @@ import type { BenchType, Kind } from "./workload.js";
 export interface ModelWorkload {
   readonly name: string;
   readonly what: string;
+  /** Computes and times it on a bench whose model was verified. */
   run(bench: ModelBench): Promise<Measurement>;
 }
 

@@ -203,6 +203,7 @@ const head: Workload = {
   },
 };
 
+/** What other engines were timed with too, at the same sizes. */
 export const PEER_WORKLOADS: readonly Workload[] = [
   gemm,
   siglip,

@@ -37,6 +37,7 @@ const MOST_RUNS = 200;
 const BATCH_MS = 20;
 const MOST_A_BATCH = 100;
 
+/** How a workload is timed. */
 export interface MeasureOptions {
   readonly peak: Peak;
   /** Runs go on for about this long. */

@@ -25,6 +25,7 @@ export interface Trial {
   readonly relativeError: number;
 }
 
+/** What was found for one parameter of the kernels. */
 export interface ChoiceResult {
   readonly name: string;
   readonly winner: Value;
@@ -32,6 +33,7 @@ export interface ChoiceResult {
   readonly trials: readonly Trial[];
 }
 
+/** How parameters are tried. */
 export interface TuneOptions {
   readonly size?: Size;
   /** How weights are held; all of them count alike. */

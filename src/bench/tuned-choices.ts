@@ -35,6 +35,7 @@ const SIZES: Readonly<Record<Size, Widths>> = {
   "7b": { width: 3584, mlpWidth: 18944, qkv: 4608, heads: { heads: 28, keyValueHeads: 4, headSize: 128 } },
 };
 
+/** The models whose shapes a device can be tuned for. */
 export const SIZE_NAMES = Object.keys(SIZES) as Size[];
 
 /** The choices that make a difference on an adapter, those of which others depend first. */

@@ -34,6 +34,7 @@ export interface Workload {
   readonly otherBytes: number;
   /** Each run is submitted and its result read back, as other engines are timed; else runs follow each other on the adapter. */
   readonly readsBack?: boolean;
+  /** Makes the operands, with weights held as `type`. */
   prepare(device: Device, type: BenchType): Promise<Prepared>;
 }
 

@@ -4,7 +4,7 @@ import { writeSafetensors } from "../io/safetensors.js";
 import { checkMessages, type Message } from "../models/llava-onevision/messages.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
 import type { ChatMessage, VideoContent } from "../models/llava-onevision/processor.js";
-import type { GenerateOptions } from "../models/session.js";
+import type { GenerateOptions } from "../models/generate-options.js";
 import type { Tap } from "../models/taps.js";
 import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
 import { type Arguments, parse } from "./arguments.js";

@@ -15,6 +15,7 @@ export interface HeadColumns {
   readonly first: number;
 }
 
+/** How many of what attention has, and what each query may see. */
 export interface AttentionShape {
   /** Independent sequences, stacked by rows. */
   readonly batches: number;

@@ -57,6 +57,7 @@ export class PackedMatrix {
     return Math.ceil(this.quads / GROUP);
   }
 
+  /** Makes room for a matrix `[columns, inner]`, in as many blocks as the adapter's limits want. Throws LimitError. */
   static allocate(device: Device, columns: number, inner: number, type: WeightType, label: string): PackedMatrix {
     const panelWords = Math.ceil(inner / QUAD / GROUP) * GROUP_WORDS[type];
     const limit = Math.min(device.facts.maxBindingBytes, device.facts.maxBufferBytes, BLOCK_BYTES);

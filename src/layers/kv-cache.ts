@@ -37,21 +37,32 @@ export class KVCache {
     const needed = Math.ceil(positions / STEP) * STEP;
     const generous = Math.ceil((this.capacity * 1.5) / STEP) * STEP;
     const fitting = Math.floor(this.device.facts.maxBindingBytes / (row * 4));
-    const capacity = Math.max(needed, Math.min(generous, fitting, Math.ceil(this.most / STEP) * STEP));
-    // One tensor after the other: a fault on the way leaves some with more room than the cache makes use of.
-    for (let layer = 0; layer < this.layers; layer++) {
-      for (const [name, tensors] of [
-        ["keys", this.keys],
-        ["values", this.values],
-      ] as const) {
-        const old = tensors[layer];
-        if (old && old.size(0) >= capacity) continue;
-        const grown = this.#arena.run(() => this.device.empty([capacity, row], this.type, `cache.${name}.${layer}`));
-        if (old) this.#move(old, grown);
-        tensors[layer] = grown;
-      }
+    this.#resize(Math.max(needed, Math.min(generous, fitting, Math.ceil(this.most / STEP) * STEP)));
+  }
+
+  /** Gives back the room beyond `capacity` positions, and forgets what is in it. */
+  shrink(capacity: number): void {
+    if (capacity >= this.capacity) return;
+    this.truncate(capacity);
+    if (capacity === 0) this.dispose();
+    else this.#resize(capacity);
+  }
+
+  /** Another cache with a copy of everything. Throws LimitError where that does not fit. */
+  clone(): KVCache {
+    const other = new KVCache(this.device, this.layers, this.width, this.type, this.most);
+    if (this.capacity === 0) return other;
+    try {
+      other.#resize(this.capacity);
+    } catch (cause) {
+      other.dispose();
+      throw cause;
     }
-    this.capacity = capacity;
+    for (const name of ["keys", "values"] as const) {
+      for (const [layer, tensor] of this[name].entries()) this.#copy(tensor, other[name][layer]!);
+    }
+    other.length = this.length;
+    return other;
   }
 
   /** Forgets everything from position `length` on. */
@@ -67,15 +78,35 @@ export class KVCache {
     this.capacity = 0;
   }
 
-  /** Copies the filled rows; of bytes the scales too, which stand behind all rows. */
-  #move(old: Tensor, grown: Tensor): void {
-    const { device } = this;
-    const row = old.size(1);
-    const bytes = row * { f32: 4, f16: 2, q8: 1 }[this.type];
-    if (this.length > 0) {
-      device.copy(old, 0, grown, 0, this.length * bytes);
-      if (this.type === "q8") device.copy(old, old.length, grown, grown.length, (this.length * row) / 16);
+  /** One tensor after the other: a fault on the way leaves some with more room than the cache makes use of. */
+  #resize(capacity: number): void {
+    const row = paddedRow(this.width, this.type);
+    const shrinks = capacity < this.capacity;
+    if (shrinks) this.capacity = capacity;
+    for (let layer = 0; layer < this.layers; layer++) {
+      for (const [name, tensors] of [
+        ["keys", this.keys],
+        ["values", this.values],
+      ] as const) {
+        const old = tensors[layer];
+        if (old && old.size(0) >= capacity && !shrinks) continue;
+        const other = this.#arena.run(() => this.device.empty([capacity, row], this.type, `cache.${name}.${layer}`));
+        if (old) {
+          this.#copy(old, other);
+          old.dispose();
+        }
+        tensors[layer] = other;
+      }
     }
-    old.dispose();
+    this.capacity = capacity;
+  }
+
+  /** Copies the filled rows; of bytes the scales too, which stand behind all rows. */
+  #copy(from: Tensor, to: Tensor): void {
+    if (this.length === 0) return;
+    const row = from.size(1);
+    const bytes = row * { f32: 4, f16: 2, q8: 1 }[this.type];
+    this.device.copy(from, 0, to, 0, this.length * bytes);
+    if (this.type === "q8") this.device.copy(from, from.length, to, to.length, (this.length * row) / 16);
   }
 }

@@ -1,7 +1,9 @@
 import type { KVCache } from "../layers/kv-cache.js";
+import { unlessAborted } from "../runtime/abort.js";
 import type { Arena } from "../runtime/arena.js";
 import { Readback } from "../runtime/readback.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Constraint } from "../structure/constraint.js";
 import type { Network } from "./llava-onevision/network.js";
 import { Sampler, type SamplerOptions } from "./sampler.js";
 
@@ -31,19 +33,69 @@ export class Pace {
   }
 }
 
-/** Steps that were recorded together, and are read together. */
-interface Flight {
-  readonly steps: number;
-  readonly begunAt: number;
-  readonly readback: Readback;
+/** A token of the answer, and the logits `[V]` it was chosen from where those were asked for. */
+export interface Choice {
+  readonly token: number;
+  readonly logits: Float32Array | undefined;
 }
 
 export interface DecodingOptions extends SamplerOptions {
   /** Most tokens of the answer. */
   readonly maxNewTokens: number;
   readonly pace: Pace;
+  /** Whether logits come with the tokens; they take a read each step. */
+  readonly readLogits?: boolean;
+  readonly signal?: AbortSignal | undefined;
   /** Throws if the session or the model was disposed; called before anything is recorded. */
   readonly check: () => void;
+}
+
+/** Copies of tokens to the host, and of the logits of one step. */
+class Reads {
+  readonly #tokens: Readback;
+  readonly #logits: Readback | undefined;
+
+  constructor(
+    network: Network,
+    readonly options: DecodingOptions,
+  ) {
+    this.#tokens = new Readback(network.device, MOST_STEPS * 4, "tokens");
+    if (options.readLogits) this.#logits = new Readback(network.device, network.config.text.vocabulary * 4, "logits");
+  }
+
+  get arrivedAt(): number | undefined {
+    return this.#tokens.arrivedAt;
+  }
+
+  see(logits: Tensor): void {
+    this.#logits?.begin(logits);
+  }
+
+  begin(sampler: Sampler, steps: number): void {
+    this.#tokens.begin(sampler.answer, steps * 4);
+  }
+
+  async choices(sampler: Sampler): Promise<Choice[]> {
+    const { signal } = this.options;
+    const tokens = new Uint32Array(await unlessAborted(this.#tokens.bytes(), signal, "generating"));
+    const logits = this.#logits && new Float32Array(await unlessAborted(this.#logits.bytes(), signal, "generating"));
+    return Array.from(tokens, (token) => {
+      sampler.check(token);
+      return { token, logits };
+    });
+  }
+
+  dispose(): void {
+    this.#tokens.dispose();
+    this.#logits?.dispose();
+  }
+}
+
+/** Steps that were recorded together, and are read together. */
+interface Flight {
+  readonly steps: number;
+  readonly begunAt: number;
+  readonly reads: Reads;
 }
 
 /**
@@ -57,52 +109,92 @@ export async function* decode(
   logits: Tensor,
   owner: Arena,
   options: DecodingOptions,
-): AsyncGenerator<number, void, undefined> {
+): AsyncGenerator<Choice, void, undefined> {
   const { device } = network;
-  const { maxNewTokens, pace, check } = options;
+  const { maxNewTokens, pace, check, readLogits } = options;
   const sampler = owner.run(() => new Sampler(device, options, MOST_STEPS));
-  const readbacks = Array.from({ length: FLIGHTS }, () => new Readback(device, MOST_STEPS * 4, "tokens"));
+  const idle = Array.from({ length: FLIGHTS }, () => new Reads(network, options));
   const flights: Flight[] = [];
   let chosen = 0;
 
-  const begin = (steps: number, work: (at: number) => void): void => {
+  const begin = (steps: number, next: () => Tensor): void => {
     const begunAt = performance.now();
+    const reads = idle.shift()!;
+    flights.push({ steps, begunAt, reads });
     device.together(() =>
       owner.run(() => {
-        for (let at = 0; at < steps; at++) work(at);
+        for (let at = 0; at < steps; at++) {
+          device.scope(() => {
+            const own = next();
+            sampler.choose(own, chosen++, at);
+            reads.see(own);
+          });
+        }
       }),
     );
-    const readback = readbacks.shift()!;
-    flights.push({ steps, begunAt, readback });
-    readback.begin(sampler.answer, steps * 4);
+    reads.begin(sampler, steps);
   };
 
   try {
     check();
     pace.start();
-    begin(1, (at) => sampler.choose(logits, chosen++, at));
+    begin(1, () => logits);
     logits.dispose();
     let arrivedAt: number | undefined;
     while (flights.length > 0) {
       while (flights.length < FLIGHTS && chosen < maxNewTokens) {
         check();
-        const steps = Math.min(pace.steps, maxNewTokens - chosen);
+        const steps = readLogits ? 1 : Math.min(pace.steps, maxNewTokens - chosen);
         cache.reserve(cache.length + steps);
-        begin(steps, (at) => device.scope(() => sampler.choose(network.step(sampler.token, cache), chosen++, at)));
+        begin(steps, () => network.step(sampler.token, cache));
       }
-      const { steps, begunAt, readback } = flights[0]!;
-      const tokens = new Uint32Array(await readback.bytes());
+      const { steps, begunAt, reads } = flights[0]!;
+      const choices = await reads.choices(sampler);
       flights.shift();
-      readbacks.push(readback);
-      const now = readback.arrivedAt ?? performance.now();
+      idle.push(reads);
+      const now = reads.arrivedAt ?? performance.now();
       if (arrivedAt !== undefined) pace.learn(steps, now - Math.max(arrivedAt, begunAt));
       arrivedAt = now;
-      for (const token of tokens) {
-        sampler.check(token);
-        yield token;
-      }
+      yield* choices;
     }
   } finally {
-    for (const readback of [...readbacks, ...flights.map((flight) => flight.readback)]) readback.dispose();
+    for (const reads of [...idle, ...flights.map((flight) => flight.reads)]) reads.dispose();
+  }
+}
+
+/** `decode` where each token decides which may come next. The host finds out while the device computes the next logits. */
+export async function* decodeUnder(
+  constraint: Constraint,
+  network: Network,
+  cache: KVCache,
+  logits: Tensor,
+  owner: Arena,
+  options: DecodingOptions,
+): AsyncGenerator<Choice, void, undefined> {
+  const { device } = network;
+  const { maxNewTokens, check, allowed } = options;
+  const sampler = owner.run(() => new Sampler(device, options, 1, true));
+  const reads = new Reads(network, options);
+  const mask = new Uint32Array(Math.ceil(allowed / 32));
+  try {
+    for (let index = 0, own = logits; index < maxNewTokens; index++) {
+      device.flush();
+      constraint.allow(mask, maxNewTokens - index);
+      check();
+      sampler.allow(mask);
+      owner.run(() => sampler.choose(own, index, 0));
+      reads.see(own);
+      own.dispose();
+      reads.begin(sampler, 1);
+      const [choice] = await reads.choices(sampler);
+      yield choice!;
+      if (index + 1 === maxNewTokens) return;
+      constraint.accept(choice!.token);
+      check();
+      cache.reserve(cache.length + 1);
+      own = owner.run(() => network.step(sampler.token, cache));
+    }
+  } finally {
+    reads.dispose();
   }
 }

@@ -1,5 +1,6 @@
 import type { RowPiece } from "../kernels/resample.js";
 import type { KVCache } from "../layers/kv-cache.js";
+import { unlessAborted } from "../runtime/abort.js";
 import type { Arena } from "../runtime/arena.js";
 import { throwIfAborted } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
@@ -24,6 +25,12 @@ export interface PassOptions {
 /** One forward pass over a prompt: the pictures' visual tokens, then the decoder over the rows that the cache lacks. */
 export class PromptPass {
   readonly #visual: RowPiece[] = [];
+  /** Keys of visual tokens that were known. */
+  readonly #taken: string[] = [];
+  /** Visual tokens that were made, by their keys. */
+  readonly #made = new Map<string, Tensor>();
+  /** Tiles that went through the vision tower. */
+  tiles = 0;
 
   constructor(
     readonly model: LlavaOneVision,
@@ -33,27 +40,38 @@ export class PromptPass {
     readonly options: PassOptions,
   ) {}
 
-  /** Computes the visual tokens of every medium that reaches beyond row `from` of the sequence. */
+  /** Finds or computes the visual tokens of every medium that reaches beyond row `from` of the sequence. */
   async see(from: number): Promise<void> {
     const media = this.prompt.media.filter((medium) => medium.start + medium.tokens > from);
-    const total = media.reduce((sum, medium) => sum + medium.tileCount, 0);
-    let done = 0;
-    for (const medium of media) {
+    const places = media.flatMap((medium) => {
       let first = medium.start;
-      for (const segment of medium.segments) {
-        const tensor = await this.#segment(segment, (tiles) => {
-          done += tiles;
-          this.options.onProgress?.({ stage: "vision", done, total });
-        });
-        this.#visual.push({ first, tensor });
+      return medium.segments.map((segment) => {
+        const place = { first, segment };
         first += segment.plan.tokens;
-      }
+        return place;
+      });
+    });
+    const known = places.map(({ segment }) => this.#known(segment));
+    const unknown = new Set(places.filter((_, i) => !known[i]).map(({ segment }) => segment.key));
+    const total = places.reduce((sum, { segment }) => sum + (unknown.delete(segment.key) ? segment.tileCount : 0), 0);
+    if (total > 0) this.#report("vision", 0, total);
+    for (const [i, { first, segment }] of places.entries()) {
+      const tensor = known[i] ?? this.#made.get(segment.key) ?? (await this.#segment(segment, total));
+      this.#visual.push({ first, tensor });
     }
-    await this.model.device.sync();
+    await this.#settled("vision");
+  }
+
+  /** Visual tokens of a picture seen before; with taps everything is computed. */
+  #known(segment: Segment): Tensor | undefined {
+    if (this.options.taps) return undefined;
+    const tensor = this.model.visionCache.take(segment.key);
+    if (tensor) this.#taken.push(segment.key);
+    return tensor;
   }
 
   /** The visual tokens `[M, D]` of a segment, its tiles in batches that fit. */
-  async #segment(segment: Segment, seen: (tiles: number) => void): Promise<Tensor> {
+  async #segment(segment: Segment, total: number): Promise<Tensor> {
     const { model, owner } = this;
     const tileBytes = segment.tiles.length / segment.tileCount;
     const patches = model.config.vision.cells ** 2;
@@ -65,39 +83,73 @@ export class PromptPass {
       this.options.taps?.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(tiles)));
       const tensor = owner.run(() => this.#tapped(() => model.network.project(tiles, count)));
       features.push({ first: first * patches, tensor });
-      await model.device.sync();
-      model.check();
-      seen(count);
+      await this.#settled("vision");
+      this.tiles += count;
+      this.#report("vision", this.tiles, total);
     }
     const packed = owner.run(() => model.network.pack(features, segment.plan));
     this.#tapped(() => model.device.tap?.("packed", packed));
     for (const { tensor } of features) tensor.dispose();
+    this.#made.set(segment.key, packed);
     return packed;
   }
 
   /** Runs rows `from` to the end through the decoder; the logits `[1, V]` of the last row. */
   async prefill(from: number, cache: KVCache): Promise<Tensor> {
-    const { model } = this;
     const ids = Uint32Array.from(this.prompt.inputIds);
-    for (let first = from; ; first += model.network.rowsPerChunk) {
-      throwIfAborted(this.options.signal, "prefill");
-      const chunk = ids.subarray(first, first + model.network.rowsPerChunk);
-      const isLast = first + chunk.length === ids.length;
-      const logits = this.owner.run(() =>
-        this.#tapped(() => {
-          if (isLast) return model.network.next(chunk, first, this.#visual, cache);
-          model.device.scope(() => void model.network.decode(chunk, first, this.#visual, cache));
-          return undefined;
-        }),
-      );
-      if (logits) {
-        for (const { tensor } of this.#visual) tensor.dispose();
-        return logits;
-      }
-      await model.device.sync();
-      model.check();
-      this.options.onProgress?.({ stage: "prefill", done: first + chunk.length, total: ids.length });
+    const { network } = this.model;
+    const last = from + Math.floor((ids.length - from - 1) / network.rowsPerChunk) * network.rowsPerChunk;
+    await this.fill(from, last, cache);
+    throwIfAborted(this.options.signal, "prefill");
+    this.#report("prefill", last - from, ids.length - from);
+    const logits = this.owner.run(() =>
+      this.#tapped(() => network.next(ids.subarray(last), last, this.#visual, cache)),
+    );
+    this.#dropLarge();
+    return logits;
+  }
+
+  /** What will not be kept is of no more use once the decoder has read it. */
+  #dropLarge(): void {
+    for (const [key, tensor] of this.#made) {
+      if (tensor.sizeBytes <= this.model.visionCache.mostBytes) continue;
+      this.#made.delete(key);
+      tensor.dispose();
     }
+  }
+
+  /** Runs rows `from` to `to` through the decoder, for the cache alone. */
+  async fill(from: number, to: number, cache: KVCache): Promise<void> {
+    const { device, network } = this.model;
+    const ids = Uint32Array.from(this.prompt.inputIds).subarray(0, to);
+    for (let first = from; first < to; first += network.rowsPerChunk) {
+      throwIfAborted(this.options.signal, "prefill");
+      this.#report("prefill", first - from, this.prompt.inputIds.length - from);
+      const chunk = ids.subarray(first, first + network.rowsPerChunk);
+      this.owner.run(() =>
+        this.#tapped(() => device.scope(() => void network.decode(chunk, first, this.#visual, cache))),
+      );
+      await this.#settled("prefill");
+    }
+  }
+
+  /** The answer stands: visual tokens that were made are kept for the next question. */
+  keep(): void {
+    for (const [key, tensor] of this.#made) this.model.visionCache.keep(key, tensor);
+  }
+
+  /** Nothing is read any more. */
+  end(): void {
+    for (const key of this.#taken.splice(0)) this.model.visionCache.release(key);
+  }
+
+  async #settled(stage: string): Promise<void> {
+    await unlessAborted(this.model.device.sync(), this.options.signal, stage);
+    this.model.check();
+  }
+
+  #report(stage: AnswerProgress["stage"], done: number, total: number): void {
+    this.options.onProgress?.({ stage, done, total });
   }
 
   #tapped<T>(work: () => T): T {
@@ -107,8 +159,10 @@ export class PromptPass {
 
 /** What a cache holds: the ids of its rows, and the media among them. */
 export class Held {
-  ids: number[] = [];
-  media: readonly PreparedMedium[] = [];
+  constructor(
+    readonly ids: readonly number[] = [],
+    readonly media: readonly PreparedMedium[] = [],
+  ) {}
 
   /** Rows that `prompt` has in common with the first `length` held ones. At least one row is left to compute. */
   common(prompt: PreparedPrompt, length: number): number {

@@ -1,82 +1,148 @@
-import { TextStream } from "../io/detokenizer.js";
 import { KVCache } from "../layers/kv-cache.js";
 import { Arena } from "../runtime/arena.js";
-import { DisposedError, OptionError, throwIfAborted } from "../runtime/errors.js";
+import { AbortedError, DisposedError, OptionError, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
-import { Answer, type AnswerPiece, type AnswerResult } from "./answer.js";
-import { decode, Pace } from "./decoding.js";
+import { constraintFor } from "../structure/constraint.js";
+import { Answer, type AnswerResult, type AnswerWriter } from "./answer.js";
+import { AnswerText } from "./answer-text.js";
+import { Clock } from "./clock.js";
+import { Conversation, type SessionInput, type SessionOptions } from "./conversation.js";
+import { type DecodingOptions, decode, decodeUnder, Pace } from "./decoding.js";
+import {
+  APPEND_OPTIONS,
+  type AppendOptions,
+  checkGenerateOptions,
+  checkPromptOptions,
+  type GenerateOptions,
+  PROMPT_OPTIONS,
+  type PromptOptions,
+} from "./generate-options.js";
 import { room } from "./llava-onevision/context.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
-import type { ChatMessage, ImageMode } from "./llava-onevision/processor.js";
-import { type AnswerProgress, Held, PromptPass } from "./prompt-pass.js";
-import { type Tap, TapRecorder } from "./taps.js";
+import type { ChatMessage, PreparedPrompt } from "./llava-onevision/processor.js";
+import type { AppendResult, Measurement } from "./measurement.js";
+import { Held, type PassOptions, PromptPass } from "./prompt-pass.js";
+import { TapRecorder } from "./taps.js";
 
-export interface GenerateOptions {
-  /** Most tokens of the answer; 256 if not given, or as many as the context still holds. */
-  maxNewTokens?: number;
-  /** No end token before this many tokens. */
-  minNewTokens?: number;
-  /** Above 1 makes tokens that the answer already has less likely; 1 if not given. */
-  repetitionPenalty?: number;
-  imageMode?: ImageMode;
-  /** "checkpoint" (the checkpoint's own chat template) or "onevision" (the text form of training). */
-  template?: "checkpoint" | "onevision";
-  /** Whether pictures are turned by their EXIF orientation; "apply" if not given. */
-  orientation?: "apply" | "ignore";
-  signal?: AbortSignal;
-  onProgress?: (progress: AnswerProgress) => void;
-  /** Called once with every named intermediate of the prompt's forward pass. Slow and large; for finding differences. */
-  onTaps?: (taps: Tap[]) => void | Promise<void>;
-}
-
-const OPTIONS = [
-  "maxNewTokens",
-  "minNewTokens",
-  "repetitionPenalty",
-  "imageMode",
-  "template",
-  "orientation",
-  "signal",
-  "onProgress",
-  "onTaps",
-] as const satisfies readonly (keyof GenerateOptions)[];
 /** One conversation: it owns the cache of keys and values. */
 export class Session {
-  readonly #cache: KVCache;
-  readonly #held = new Held();
   readonly #pace = new Pace();
+  #cache: KVCache;
+  #held = new Held();
+  #conversation: Conversation;
   #busy = false;
   #disposed = false;
 
-  constructor(readonly model: LlavaOneVision) {
+  /** For `model.createSession`. Throws OptionError for an unknown option. */
+  constructor(
+    readonly model: LlavaOneVision,
+    options: SessionOptions = {},
+  ) {
+    checkOptions("model.createSession", options, ["system"]);
+    const { system } = options;
+    if (system !== undefined && typeof system !== "string") {
+      throw new OptionError({
+        where: "model.createSession, system",
+        expected: "a text",
+        got: typeof system,
+        remedy: "leave it out for none",
+      });
+    }
     const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
     this.#cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
+    this.#conversation = new Conversation(system);
+  }
+
+  /** What was said so far: questions with everything that was appended to them, and answers. */
+  get messages(): readonly ChatMessage[] {
+    return this.#conversation.messages;
   }
 
   /**
-   * Answers the last message. Text streams through the answer's async iterator; `await answer.result` has the whole.
+   * Answers the input. Text streams through the answer's async iterator; `await answer.result` has the whole. An answer that fails
+   * or is aborted leaves the conversation as it was.
    * Throws OptionError at once for a bad option; everything else comes through the answer.
    */
-  generate(messages: readonly ChatMessage[], options: GenerateOptions = {}): Answer {
-    checkOptions("session.generate", options, OPTIONS);
-    checkNumbers(options);
-    checkNames(options);
-    if (this.#busy) {
-      throw new OptionError({
-        where: "session.generate",
-        expected: "one answer at a time",
-        got: "a second call while the first is running",
-        remedy: "await answer.result first, or use another session",
-      });
-    }
-    this.#check();
-    this.#busy = true;
+  generate(input: SessionInput, options: GenerateOptions = {}): Answer {
+    const where = "session.generate";
+    checkGenerateOptions(where, options);
+    this.#begin(where);
     return new Answer(
-      (emit) => this.#run(messages, options, emit),
-      () => {
-        this.#busy = false;
+      async (writer) => {
+        const asked = this.#conversation.asked(input, where);
+        const result = await this.#answer(asked, options, writer);
+        if (result.finishReason !== "stopped" || result.tokens.length > 0)
+          this.#conversation = asked.answered(result.text);
+        return result;
       },
+      () => this.#end(),
     );
+  }
+
+  /**
+   * Computes parts ahead of the question they belong to: they come first in what `generate` is given next. Pictures are seen and
+   * their rows are in the cache when the question comes.
+   */
+  async append(input: SessionInput, options: AppendOptions = {}): Promise<AppendResult> {
+    const where = "session.append";
+    checkOptions(where, options, APPEND_OPTIONS);
+    checkPromptOptions(where, options);
+    this.#begin(where);
+    try {
+      const appended = this.#conversation.appended(input, where);
+      const result = await this.#fill(appended, options);
+      this.#conversation = appended;
+      return result;
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** What a prompt would take if it was asked now; pictures are read for it, the adapter is not used. */
+  async measure(input: SessionInput, options: PromptOptions = {}): Promise<Measurement> {
+    const where = "session.measure";
+    checkOptions(where, options, PROMPT_OPTIONS);
+    checkPromptOptions(where, options);
+    this.#check();
+    const { messages } = this.#conversation.asked(input, where);
+    const prompt = await this.model.processor.prepare(messages, options);
+    const promptTokens = prompt.inputIds.length;
+    const contextTokens = this.model.config.text.maxPositions;
+    return {
+      promptTokens,
+      visualTokens: visualTokens(prompt),
+      reusedTokens: this.#held.common(prompt, this.#cache.length),
+      tiles: prompt.media.reduce((sum, { tileCount }) => sum + tileCount, 0),
+      contextTokens,
+      availableTokens: Math.max(0, contextTokens - promptTokens),
+      media: prompt.media.map(({ kind, tileCount, tokens }) => ({ kind, tiles: tileCount, tokens })),
+    };
+  }
+
+  /** Another session that has heard the same; its cache is a copy. Throws OptionError while an answer is running. */
+  clone(): Session {
+    this.#begin("session.clone");
+    try {
+      const other = this.model.createSession();
+      other.#conversation = this.#conversation;
+      try {
+        other.#cache = this.#cache.clone();
+      } catch (cause) {
+        other.dispose();
+        throw cause;
+      }
+      other.#held = this.#held;
+      return other;
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** Forgets what was said, but for what the session was created with. What is in the cache may still be of use. */
+  reset(): void {
+    this.#begin("session.reset");
+    this.#conversation = new Conversation(this.#conversation.system);
+    this.#end();
   }
 
   dispose(): void {
@@ -90,6 +156,24 @@ export class Session {
     this.dispose();
   }
 
+  /** One thing at a time. Throws OptionError while another is running, DisposedError after `dispose`. */
+  #begin(where: string): void {
+    this.#check();
+    if (this.#busy) {
+      throw new OptionError({
+        where,
+        expected: "one answer at a time",
+        got: "a second call while the first is running",
+        remedy: "await answer.result first, or use another session",
+      });
+    }
+    this.#busy = true;
+  }
+
+  #end(): void {
+    this.#busy = false;
+  }
+
   #check(): void {
     this.model.check();
     if (!this.#disposed) return;
@@ -101,143 +185,137 @@ export class Session {
     });
   }
 
-  async #run(
-    messages: readonly ChatMessage[],
-    options: GenerateOptions,
-    emit: (piece: AnswerPiece) => void,
-  ): Promise<AnswerResult> {
+  async #answer(asked: Conversation, options: GenerateOptions, writer: AnswerWriter): Promise<AnswerResult> {
     const { model } = this;
-    const { device, config } = model;
+    const { config } = model;
     const clock = new Clock();
-    const prompt = await model.processor.prepare(messages, options);
-    clock.lap("preprocess");
-    const length = prompt.inputIds.length;
-    const maxNewTokens = room(prompt, config, options.maxNewTokens);
-    const taps = options.onTaps && new TapRecorder(device);
-    const owner = new Arena(device, "answer");
-    const { signal, onProgress } = options;
-    const tokens: number[] = [];
-    const pass = new PromptPass(model, prompt, owner, { signal, onProgress, taps });
+    const allowed = Math.min(model.processor.tokenizer.size, config.text.vocabulary);
+    const constraint = constraintFor(options, model.processor.tokenizer, config.endTokens, allowed);
+    const answer = new AnswerText(model.processor.tokenizer, options, writer);
+    // Until the first token a stop is an abort that keeps what there is.
+    const signal = options.signal ? AbortSignal.any([options.signal, writer.enough]) : writer.enough;
+    let prompt: PreparedPrompt | undefined;
+    const usage = { reusedTokens: 0, tiles: 0 };
     try {
-      this.#check();
-      // Taps show the whole prompt, so nothing of it may come from the cache.
-      const reused = taps ? 0 : this.#held.common(prompt, this.#cache.length);
-      this.#cache.truncate(reused);
-      this.#cache.reserve(length + Math.min(maxNewTokens, 64));
-      this.#held.ids = [...prompt.inputIds];
-      this.#held.media = prompt.media;
-      await pass.see(reused);
-      clock.lap("vision");
-      const logits = await pass.prefill(reused, this.#cache);
-      if (taps && options.onTaps) await options.onTaps(await taps.collect());
-
-      const stream = new TextStream(model.processor.tokenizer, { skipSpecialTokens: true });
-      let text = "";
-      let finishReason: AnswerResult["finishReason"] = "length";
-      const say = (piece: string, token?: number): void => {
-        text += piece;
-        if (piece !== "" || token !== undefined) emit({ text: piece, ...(token !== undefined && { token }) });
-      };
-      const choices = decode(model.network, this.#cache, logits, owner, {
-        repetitionPenalty: options.repetitionPenalty ?? 1,
-        minNewTokens: options.minNewTokens ?? 0,
-        endTokens: config.endTokens,
-        allowed: Math.min(model.processor.tokenizer.size, config.text.vocabulary),
-        maxNewTokens,
-        pace: this.#pace,
-        check: () => this.#check(),
-      });
-      for await (const token of choices) {
-        if (tokens.length === 0) clock.lap("prefill");
-        throwIfAborted(signal, "generating");
-        this.#check();
-        if (config.endTokens.includes(token)) {
-          finishReason = "stop";
-          break;
+      prompt = await model.processor.prepare(asked.messages, { ...options, signal });
+      clock.lap("preprocess");
+      const length = prompt.inputIds.length;
+      const maxNewTokens = room(prompt, config, options.maxNewTokens);
+      const taps = options.onTaps && new TapRecorder(model.device);
+      const passOptions = { signal, onProgress: options.onProgress, taps };
+      await this.#during(prompt, passOptions, options.signal, usage, async (pass, owner, reused) => {
+        this.#cache.reserve(length + Math.min(maxNewTokens, 64));
+        await pass.see(reused);
+        clock.lap("vision");
+        const logits = await pass.prefill(reused, this.#cache);
+        if (taps && options.onTaps) await options.onTaps(await taps.collect());
+        const decoding: DecodingOptions = {
+          ...options,
+          seed: answer.seed,
+          maxNewTokens,
+          allowed,
+          endTokens: config.endTokens,
+          readLogits: options.logprobs ?? false,
+          pace: this.#pace,
+          check: () => this.#check(),
+        };
+        const choices = constraint
+          ? decodeUnder(constraint, model.network, this.#cache, logits, owner, decoding)
+          : decode(model.network, this.#cache, logits, owner, decoding);
+        let isFirst = true;
+        for await (const choice of choices) {
+          if (isFirst) clock.lap("prefill");
+          isFirst = false;
+          throwIfAborted(options.signal, "generating");
+          this.#check();
+          if (answer.ends(choice, config.endTokens)) break;
+          options.onProgress?.({ stage: "decode", done: answer.tokens.length, total: maxNewTokens });
         }
-        tokens.push(token);
-        say(stream.push(token), token);
-        onProgress?.({ stage: "decode", done: tokens.length, total: maxNewTokens });
-      }
-      say(stream.finish());
-      clock.lap("decode");
-      return {
-        text,
-        tokens,
-        promptTokens: prompt.inputIds,
-        finishReason,
-        usage: {
-          promptTokens: length,
-          reusedTokens: reused,
-          visualTokens: prompt.spans.reduce((sum, span) => sum + span.length, 0),
-          tiles: prompt.media.reduce((sum, medium) => sum + medium.tileCount, 0),
-          completionTokens: tokens.length,
-          totalTokens: length + tokens.length,
-        },
-        timings: clock.timings(),
-      };
-    } finally {
+        return answer.tokens;
+      });
+    } catch (cause) {
+      if (!isStop(cause, options.signal)) throw cause;
+      answer.finishReason = "stopped";
+    }
+    answer.finish();
+    clock.lap("decode");
+    const promptTokens = prompt?.inputIds ?? [];
+    return {
+      ...answer.result(),
+      promptTokens,
+      usage: {
+        promptTokens: promptTokens.length,
+        visualTokens: prompt ? visualTokens(prompt) : 0,
+        ...usage,
+        completionTokens: answer.tokens.length,
+        totalTokens: promptTokens.length + answer.tokens.length,
+      },
+      timings: clock.timings(),
+    };
+  }
+
+  async #fill(appended: Conversation, options: AppendOptions): Promise<AppendResult> {
+    const { processor } = this.model;
+    const prompt = await processor.prepareBeginning(appended.begun, options);
+    room(prompt, this.model.config, undefined);
+    const usage = { reusedTokens: 0, tiles: 0 };
+    const length = prompt.inputIds.length;
+    await this.#during(prompt, options, options.signal, usage, async (pass, _owner, reused) => {
+      this.#cache.reserve(length);
+      await pass.see(reused);
+      await pass.fill(reused, length, this.#cache);
+      return [];
+    });
+    return { promptTokens: length, visualTokens: visualTokens(prompt), ...usage };
+  }
+
+  /**
+   * Runs a pass over the rows of a prompt that the cache lacks; `work` tells which tokens it fed after them. When it fails, the cache
+   * is as large as before, and what is in it is known.
+   */
+  async #during(
+    prompt: PreparedPrompt,
+    options: PassOptions,
+    abort: AbortSignal | undefined,
+    usage: { reusedTokens: number; tiles: number },
+    work: (pass: PromptPass, owner: Arena, reused: number) => Promise<readonly number[]>,
+  ): Promise<void> {
+    this.#check();
+    const cache = this.#cache;
+    const { capacity } = cache;
+    const owner = new Arena(this.model.device, "answer");
+    const pass = new PromptPass(this.model, prompt, owner, options);
+    // Taps show the whole prompt, so nothing of it may come from the cache.
+    const reused = options.taps ? 0 : this.#held.common(prompt, cache.length);
+    cache.truncate(reused);
+    this.#held = new Held(prompt.inputIds, prompt.media);
+    usage.reusedTokens = reused;
+    try {
+      const fed = await work(pass, owner, reused);
+      pass.keep();
       // Steps were recorded ahead of the tokens that came.
-      this.#cache.truncate(length + tokens.length);
-      this.#held.ids = [...prompt.inputIds, ...tokens].slice(0, this.#cache.length);
+      cache.truncate(prompt.inputIds.length + fed.length);
+      this.#held = new Held([...prompt.inputIds, ...fed], prompt.media);
+    } catch (cause) {
+      cache.truncate(prompt.inputIds.length);
+      if (isStop(cause, abort)) pass.keep();
+      else if (cause instanceof AbortedError) cache.shrink(capacity);
+      else cache.truncate(reused);
+      throw cause;
+    } finally {
+      usage.tiles = pass.tiles;
+      pass.end();
       owner.dispose();
+      if (this.#disposed) this.model.forget(this);
     }
   }
 }
 
-/** Seconds of each stage. */
-class Clock {
-  readonly #started = performance.now();
-  #last = this.#started;
-  readonly #laps = { preprocess: 0, vision: 0, prefill: 0, decode: 0 };
-
-  lap(stage: keyof AnswerResult["timings"] & ("preprocess" | "vision" | "prefill" | "decode")): void {
-    const now = performance.now();
-    this.#laps[stage] += (now - this.#last) / 1000;
-    this.#last = now;
-  }
-
-  timings(): AnswerResult["timings"] {
-    return { ...this.#laps, total: (this.#last - this.#started) / 1000 };
-  }
+/** Whether it was `answer.stop()` that ended the work, not the caller's signal. */
+function isStop(cause: unknown, abort: AbortSignal | undefined): boolean {
+  return cause instanceof AbortedError && !abort?.aborted;
 }
 
-/** The names that the options' types allow; a slip would otherwise mean the default. */
-const NAMES = {
-  imageMode: ["auto", "anyres", "pad"],
-  template: ["checkpoint", "onevision"],
-  orientation: ["apply", "ignore"],
-} as const;
-
-function checkNames(options: GenerateOptions): void {
-  for (const [name, known] of Object.entries(NAMES) as [keyof typeof NAMES, readonly string[]][]) {
-    const value = options[name];
-    if (value === undefined || known.includes(value)) continue;
-    throw new OptionError({
-      where: `session.generate, ${name}`,
-      expected: known.map((word) => JSON.stringify(word)).join(" or "),
-      got: String(value),
-      remedy: "leave it out for the default",
-    });
-  }
-}
-
-function checkNumbers(options: GenerateOptions): void {
-  const { maxNewTokens, minNewTokens, repetitionPenalty } = options;
-  const bad = (name: string, expected: string, got: number): OptionError =>
-    new OptionError({
-      where: `session.generate, ${name}`,
-      expected,
-      got: String(got),
-      remedy: "leave it out for the default",
-    });
-  if (maxNewTokens !== undefined && !(Number.isInteger(maxNewTokens) && maxNewTokens > 0)) {
-    throw bad("maxNewTokens", "a whole number above 0", maxNewTokens);
-  }
-  if (minNewTokens !== undefined && !(Number.isInteger(minNewTokens) && minNewTokens >= 0)) {
-    throw bad("minNewTokens", "a whole number, 0 or above", minNewTokens);
-  }
-  if (repetitionPenalty !== undefined && !(repetitionPenalty > 0 && Number.isFinite(repetitionPenalty))) {
-    throw bad("repetitionPenalty", "a number above 0", repetitionPenalty);
-  }
+function visualTokens(prompt: PreparedPrompt): number {
+  return prompt.media.reduce((sum, { tokens }) => sum + tokens, 0);
 }

@@ -43,6 +43,7 @@ export interface SubgroupMatrix {
   readonly input: "f16" | "f32";
 }
 
+/** Which adapter `Device.open` takes, and how much of it. */
 export interface OpenOptions extends AdapterRequest {
   /** "none" leaves every optional feature off and takes the smallest limits of the specification. */
   features?: "all" | "none";

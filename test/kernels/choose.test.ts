@@ -1,23 +1,35 @@
 import { describe, expect, it } from "vitest";
 import { chooseToken as reference } from "../../src/bench/reference/choose.js";
-import { argmax, type ChoiceState, chooseToken } from "../../src/kernels/argmax.js";
+import { argmax } from "../../src/kernels/argmax.js";
+import { type ChoiceState, chooseToken } from "../../src/kernels/choose-token.js";
 import type { Device } from "../../src/runtime/device.js";
 import { useDevice } from "../support/device.js";
 import { normals, random } from "../support/random.js";
 
 const held = useDevice();
 
-/** A choice's state on the device with room for `most` tokens. */
-function stateOf(device: Device, count: number, ends: readonly number[], seen: readonly number[], most: number) {
-  const marks = new Uint32Array(Math.ceil(count / 16));
-  for (const token of ends) marks[token >> 4]! |= 2 << (2 * (token & 15));
-  for (const token of seen) marks[token >> 4]! |= 1 << (2 * (token & 15));
+/** What is told where there is no token to choose. */
+const NONE = 2 ** 32 - 1;
+
+/** A choice's state on the device with room for `most` tokens; it counts those of the answer if there are penalties. */
+function stateOf(device: Device, count: number, seen: readonly number[], most: number, penalised = true): ChoiceState {
+  const counts = new Uint32Array(count);
+  for (const token of seen) counts[token]!++;
   return {
     token: device.empty([1], "u32", "token"),
     answer: device.empty([most], "u32", "answer"),
-    marks: device.upload(marks, [marks.length], "marks"),
-  } satisfies ChoiceState;
+    counts: penalised ? device.upload(counts, [count], "counts") : undefined,
+  };
 }
+
+/** Bits of all tokens but some. */
+function maskWithout(device: Device, count: number, banned: readonly number[]) {
+  const mask = new Uint32Array(Math.ceil(count / 32)).fill(0xffffffff);
+  for (const token of banned) mask[token >>> 5]! &= ~(1 << (token & 31));
+  return device.upload(mask, [mask.length], "mask");
+}
+
+const repeated = (repetition: number) => ({ repetition, presence: 0, frequency: 0 });
 
 async function tokensOf(device: Device, work: () => ChoiceState): Promise<number[]> {
   const answer = device.scope(() => work().answer);
@@ -37,14 +49,19 @@ describe("choosing a token", () => {
       for (const token of ends) logits[token] = 40;
       for (const penalty of [1, 1.3, 0.7]) {
         const tokens = await tokensOf(device, () => {
-          const state = stateOf(device, count, ends, [], steps);
+          const state = stateOf(device, count, [], steps, penalty !== 1);
           const x = device.upload(logits, [1, logits.length], "logits");
-          for (let at = 0; at < steps; at++) chooseToken(x, state, { count, penalty, banned: at < least, at });
+          const mask = maskWithout(device, count, ends);
+          for (let at = 0; at < steps; at++) {
+            chooseToken(x, state, { count, at, penalties: repeated(penalty), mask: at < least ? mask : undefined });
+          }
           return state;
         });
         const truth: number[] = [];
         for (let at = 0; at < steps; at++) {
-          truth.push(reference(logits, { count, penalty, seen: truth, banned: at < least ? ends : [] }));
+          truth.push(
+            reference(logits, { count, penalties: repeated(penalty), seen: truth, banned: at < least ? ends : [] }),
+          );
         }
         expect(tokens, `penalty ${penalty}`).toEqual(truth);
       }
@@ -66,18 +83,18 @@ describe("choosing a token", () => {
     });
     const tokens = await tokensOf(device, () => {
       const states = rows.map((row, at) => {
-        const state = stateOf(device, 3, [], [1], rows.length);
+        const state = stateOf(device, 3, [1], rows.length);
         const x = device.upload(Float32Array.from(row), [1, 3], "logits");
         return { state, x, at };
       });
       const { answer } = states[0]!.state;
       for (const { state, x, at } of states) {
-        chooseToken(x, { ...state, answer }, { count: 3, penalty: trials[at]!.penalty, banned: false, at });
+        chooseToken(x, { ...state, answer }, { count: 3, at, penalties: repeated(trials[at]!.penalty) });
       }
       return states[0]!.state;
     });
     const truth = rows.map((row, i) =>
-      reference(row, { count: 3, penalty: trials[i]!.penalty, seen: [1], banned: [] }),
+      reference(row, { count: 3, penalties: repeated(trials[i]!.penalty), seen: [1] }),
     );
     expect(tokens).toEqual(truth);
     expect(new Set(truth).size).toBe(3);
@@ -98,8 +115,8 @@ describe("choosing a token", () => {
     ];
     for (const row of rows) {
       const best = device.scope(() => argmax(device.upload(Float32Array.from(row), [4], "x"), 4));
-      const truth = reference(row, { count: 4, penalty: 1, seen: [], banned: [] });
-      expect((await best.read("u32"))[0], String(row)).toBe(truth === 4 ? 2 ** 32 - 1 : truth);
+      const truth = reference(row, { count: 4 });
+      expect((await best.read("u32"))[0], String(row)).toBe(truth === 4 ? NONE : truth);
       best.dispose();
     }
   });

@@ -1,10 +1,11 @@
 import { readdirSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { create } from "webgpu";
-import { argmax, chooseToken } from "../../src/kernels/argmax.js";
+import { argmax } from "../../src/kernels/argmax.js";
 import { attention } from "../../src/kernels/attention.js";
 import type { CacheType } from "../../src/kernels/cached.js";
 import { paddedRow } from "../../src/kernels/cached.js";
+import { chooseToken } from "../../src/kernels/choose-token.js";
 import { copyRows } from "../../src/kernels/copy-rows.js";
 import type { Epilogue } from "../../src/kernels/epilogue.js";
 import { gather } from "../../src/kernels/gather.js";
@@ -141,13 +142,18 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
     compile(() => {
       for (const count of [100, 151936]) {
         argmax(floats(1, count), count);
-        const state = {
-          token: device.empty([1], "u32", "token"),
-          answer: device.empty([4], "u32", "answer"),
-          marks: device.empty([Math.ceil(count / 16)], "u32", "marks"),
-        };
-        for (const penalty of [1, 1.2]) {
-          for (const banned of [false, true]) chooseToken(floats(1, count), state, { count, penalty, banned, at: 0 });
+        const token = device.empty([1], "u32", "token");
+        const answer = device.empty([4], "u32", "answer");
+        const mask = device.empty([Math.ceil(count / 32)], "u32", "mask");
+        const penalties = { repetition: 1.2, presence: 1, frequency: 1 };
+        const draw = { temperature: 1, topK: 5, topP: 0.9, minP: 0.1, keys: [1, 2] as const };
+        for (const counts of [undefined, device.empty([count], "u32", "counts")]) {
+          for (const masked of [undefined, mask]) {
+            for (const drawn of [undefined, draw]) {
+              const rules = { count, at: 0, penalties, mask: masked, draw: drawn };
+              chooseToken(floats(1, count), { token, answer, counts }, rules);
+            }
+          }
         }
       }
     }));

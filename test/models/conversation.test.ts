@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import type { GenerateOptions } from "../../src/models/generate-options.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type {
   ChatMessage,
@@ -6,7 +7,7 @@ import type {
   TextContent,
   VideoContent,
 } from "../../src/models/llava-onevision/processor.js";
-import type { GenerateOptions, Session } from "../../src/models/session.js";
+import type { Session } from "../../src/models/session.js";
 import { Device } from "../../src/runtime/device.js";
 import { ContextOverflowError, OptionError, PromptError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";

@@ -67,7 +67,7 @@ async function run(
       pace: new Steady(steps),
       check: () => model.check(),
     });
-    for await (const token of choices) {
+    for await (const { token } of choices) {
       tokens.push(token);
       if (tokens.length === options.stop) break;
     }

@@ -94,12 +94,12 @@ describe("activations", () => {
     const session = model.createSession();
     const { usage } = await session.generate([text], { maxNewTokens: 6 }).result;
     expect(usage.tiles).toBe(tiles);
-    const { weightsBytes, cacheBytes, activationBytes, totalBytes } = e;
+    const { weightsBytes, cacheBytes, visionCacheBytes, activationBytes, totalBytes } = e;
     const peak = device.pool.peakBytes - weightsBytes - cacheBytes;
     const reserved = device.pool.reservedBytes - weightsBytes - cacheBytes;
     expect(activationBytes).toBeGreaterThanOrEqual(Math.max(peak, reserved));
     expect(activationBytes).toBeLessThanOrEqual(2 * Math.max(peak, reserved));
-    expect(totalBytes).toBe(weightsBytes + cacheBytes + activationBytes);
+    expect(totalBytes).toBe(weightsBytes + cacheBytes + visionCacheBytes + activationBytes);
     session.dispose();
     model.dispose();
   });
@@ -125,7 +125,7 @@ test("limits: what is needed is enough, and less is not", async () => {
     const device = await Device.open({ maxBindingBytes });
     try {
       const model = await LlavaOneVision.load(files, { device, contextTokens: 256 });
-      const running = model.createSession().generate([{ role: "user", content: "What?" }], { maxNewTokens: 2 });
+      const running = model.createSession().generate([{ role: "user", content: "What?" }], { maxNewTokens: 1 });
       return (await running.result).tokens.length;
     } finally {
       device.dispose();
@@ -148,9 +148,15 @@ describe("a memory budget", () => {
     const [, quoted] = /dtype "(\w+)"/.exec(message) ?? [];
     const [, parts] = /dtype (\{.*?\})/.exec(message) ?? [];
     const [, cache] = /cacheDtype "(\w+)"/.exec(message) ?? [];
+    const [, kept] = /visionCacheBytes (\d+)/.exec(message) ?? [];
     const [, tokens] = /contextTokens (\d+)/.exec(message) ?? [];
     const dtype = quoted ?? (parts && JSON.parse(parts.replace(/(\w+):/g, '"$1":')));
-    return { ...(dtype && { dtype }), ...(cache && { cacheDtype: cache }), ...(tokens && { contextTokens: +tokens }) };
+    return {
+      ...(dtype && { dtype }),
+      ...(cache && { cacheDtype: cache }),
+      ...(tokens && { contextTokens: +tokens }),
+      ...(kept && { visionCacheBytes: +kept }),
+    };
   };
 
   test("is kept, or refused with the numbers and the nearest setting, which then loads", async () => {
@@ -165,7 +171,7 @@ describe("a memory budget", () => {
       if (!(error instanceof OverBudgetError)) throw error;
       expect(error).toMatchObject({ code: "OVER_BUDGET", budgetBytes: budget, neededBytes: totalBytes });
       expect(error.message).toMatch(
-        /expected at most [\d.]+ MiB .* weights [\d.]+ MiB, cache .* MiB, activations with 37 tiles .* MiB/,
+        /expected at most [\d.]+ MiB .* weights [\d.]+ MiB, cache .* MiB, pictures kept 256\.0 MiB, activations with 37 tiles .* MiB/,
       );
       said.push(error.fault.remedy);
       if (error.fault.remedy.startsWith("no setting fits")) break;
@@ -175,10 +181,12 @@ describe("a memory budget", () => {
       if (tries < 3) (await load(budget, setting)).dispose();
       budget = needed - 1;
     }
-    expect(said[0]).toMatch(/^with cacheDtype "f16" it needs/);
+    expect(said[0]).toMatch(/^with visionCacheBytes 0 it needs/);
     expect(said.some((remedy) => remedy.includes('dtype "q8"'))).toBe(true);
     expect(said.some((remedy) => remedy.includes("contextTokens 1024"))).toBe(true);
-    expect(said.at(-1)).toMatch(/^no setting fits: even with dtype "q4", cacheDtype "q8", contextTokens 1024 it needs/);
+    expect(said.at(-1)).toMatch(
+      /^no setting fits: even with visionCacheBytes 0, dtype "q4", cacheDtype "q8", contextTokens 1024 it needs/,
+    );
   });
 
   test("of smaller pictures", async () => {

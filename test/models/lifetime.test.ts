@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { NamedBlob } from "../../src/io/checkpoint.js";
+import type { GenerateOptions } from "../../src/models/generate-options.js";
 import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
 import type { ChatMessage } from "../../src/models/llava-onevision/processor.js";
-import type { GenerateOptions } from "../../src/models/session.js";
 import { Device } from "../../src/runtime/device.js";
 import {
   AbortedError,

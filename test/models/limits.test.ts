@@ -125,7 +125,7 @@ describe("37 tiles and 40 frames", () => {
     const tiles = new Uint8Array(segments.reduce((sum, segment) => sum + segment.tiles.length, 0));
     tiles.set(segments[0]!.tiles);
     tiles.set(segments[1]!.tiles, segments[0]!.tiles.length);
-    const one = { tiles, tileCount: 40, plan: packVideo(40, 9) };
+    const one = { tiles, tileCount: 40, plan: packVideo(40, 9), key: "one" };
     const packed = async (parts: readonly Segment[]) => {
       const read: number[] = [];
       for (const part of parts) {

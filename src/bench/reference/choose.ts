@@ -1,22 +1,87 @@
 export interface ReferenceRules {
   /** Ids below this may be chosen. */
   readonly count: number;
-  readonly penalty: number;
-  /** Tokens that the answer has. */
-  readonly seen: readonly number[];
+  readonly penalties?: { readonly repetition: number; readonly presence: number; readonly frequency: number };
+  /** Tokens that the answer has, in any order, as often as it has them. */
+  readonly seen?: readonly number[];
   /** Tokens that may not be chosen. */
-  readonly banned: readonly number[];
+  readonly banned?: readonly number[];
+}
+
+export interface ReferenceDraw {
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+}
+
+/** Logits under the rules of an answer, in float32; NaN for what may not be chosen. */
+function ruled(logits: ArrayLike<number>, { penalties, seen = [], banned = [] }: ReferenceRules): Float32Array {
+  const own = Float32Array.from(logits);
+  if (penalties) {
+    const times = new Map<number, number>();
+    for (const token of seen) times.set(token, (times.get(token) ?? 0) + 1);
+    const [by, presence, frequency] = [penalties.repetition, penalties.presence, penalties.frequency].map(Math.fround);
+    for (const [token, count] of times) {
+      const e = Math.fround(own[token]! > 0 ? own[token]! / by! : own[token]! * by!);
+      own[token] = e - presence! - frequency! * count;
+    }
+  }
+  for (const token of banned) own[token] = Number.NaN;
+  return own;
 }
 
 /** The token with the largest logit, the lowest among equals; `count` if no logit is a number. All of it in float32. */
-export function chooseToken(logits: ArrayLike<number>, { count, penalty, seen, banned }: ReferenceRules): number {
-  const own = Float32Array.from(logits);
-  const by = Math.fround(penalty);
-  for (const token of new Set(seen)) own[token] = own[token]! > 0 ? own[token]! / by : own[token]! * by;
-  for (const token of banned) own[token] = Number.NEGATIVE_INFINITY;
+export function chooseToken(logits: ArrayLike<number>, rules: ReferenceRules): number {
+  const { count } = rules;
+  const own = ruled(logits, rules);
   let best = count;
   for (let i = 0; i < count; i++) {
     if (best === count ? !Number.isNaN(own[i]!) : own[i]! > own[best]!) best = i;
   }
   return best;
+}
+
+/**
+ * The probabilities that tokens are drawn with, in float64: softmax of the logits over the temperature, cut to the `topK` most
+ * probable, of those to the fewest that have `topP` together, of those to what is at least `minP` of the most probable. Equals stay
+ * together.
+ */
+export function drawProbabilities(logits: ArrayLike<number>, rules: ReferenceRules, draw: ReferenceDraw): Float64Array {
+  const { temperature, topK, topP, minP } = draw;
+  const own = ruled(logits, rules);
+  const order = Array.from({ length: rules.count }, (_, i) => i)
+    .filter((i) => own[i]! > Number.NEGATIVE_INFINITY)
+    .sort((a, b) => own[b]! - own[a]!);
+  const highest = own[order[0]!]!;
+  const weight = (i: number): number => Math.exp((own[i]! - highest) / temperature);
+  let kept = order;
+  const cut = (count: number): void => {
+    while (count < kept.length && own[kept[count]!] === own[kept[count - 1]!]) count++;
+    kept = kept.slice(0, count);
+  };
+  if (topK > 0) cut(Math.min(topK, kept.length));
+  if (topP < 1) {
+    const whole = kept.reduce((sum, i) => sum + weight(i), 0);
+    let count = 0;
+    for (let mass = 0; count < kept.length && mass < topP * whole; count++) mass += weight(kept[count]!);
+    cut(count);
+  }
+  kept = kept.filter((i) => weight(i) >= minP);
+  const whole = kept.reduce((sum, i) => sum + weight(i), 0);
+  const probabilities = new Float64Array(rules.count);
+  for (const i of kept) probabilities[i] = weight(i) / whole;
+  return probabilities;
+}
+
+/** Gumbel noise of a place, in float64, from the bits that the kernel makes. */
+export function gumbel(place: number, [upper, lower]: readonly [number, number]): number {
+  const scrambled = (n: number): number => {
+    let m = Math.imul(n ^ (n >>> 16), 0x7feb352d);
+    m = Math.imul(m ^ (m >>> 15), 0x846ca68b);
+    return (m ^ (m >>> 16)) >>> 0;
+  };
+  const bits = scrambled((scrambled(place ^ upper) + lower) >>> 0);
+  const v = Math.min((bits + 0.5) / 2 ** 32, 0.9999999);
+  return -Math.log(-Math.log1p(-v));
 }

@@ -37,6 +37,7 @@ export interface TextConfig {
   readonly tied: boolean;
 }
 
+/** All sizes and rules of a checkpoint, as read from its config files and the shapes of its tensors. */
 export interface LlavaOneVisionConfig extends PictureConfig {
   /** Which family of config files this came from. */
   readonly style: "llava-hf" | "lmms-lab";

@@ -16,7 +16,7 @@ import { checkOptions } from "../../runtime/options.js";
 import { cacheTypeGiven } from "./cache-dtype.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
 import { type BytesByPart, type Described, footprint, neededBinding, type Use } from "./footprint.js";
-import { inCheckpoint } from "./model.js";
+import { inCheckpoint, VISION_CACHE_BYTES } from "./model.js";
 import { CONFIG_FILES, readConfig } from "./read-config.js";
 
 /** Those of loading have the meaning they have there. Those of {@link HubOptions} count for a hub id (`org/name`) only. */
@@ -30,6 +30,7 @@ export interface EstimateOptions extends HubOptions {
    * alone. Other pictures of the prompt count by their visual tokens, which may fill the context.
    */
   tiles?: number;
+  visionCacheBytes?: number;
   /** Whose limits the model keeps to; without one, those of an adapter that allows what is needed. Nothing is computed on it. */
   device?: Device;
   signal?: AbortSignal;
@@ -46,13 +47,15 @@ export interface Estimate {
   readonly weightsBytes: number;
   /** Keys and values of one session that holds `contextTokens`. */
   readonly cacheBytes: number;
+  /** Visual tokens of pictures seen before, which the model keeps at most. */
+  readonly visionCacheBytes: number;
   /**
    * At most what one question takes beside that: the vision tower, the prompt's chunks, an answer's steps, and the buffers that
    * are kept for the next ones. Questions of other lengths leave other buffers, of which up to 512 MiB are kept.
    */
   readonly activationBytes: number;
   readonly totalBytes: number;
-  /** What the three numbers before are for. */
+  /** What the numbers before are for. */
   readonly contextTokens: number;
   readonly tiles: number;
   /** Of one medium of so many tiles. */
@@ -92,6 +95,7 @@ export async function estimate(location: CheckpointLocation, options: EstimateOp
     "cacheDtype",
     "contextTokens",
     "tiles",
+    "visionCacheBytes",
     "device",
     "signal",
     ...HUB_OPTIONS,
@@ -101,7 +105,7 @@ export async function estimate(location: CheckpointLocation, options: EstimateOp
     const { config, index } = described;
     const binding = neededBinding(described, dtype, use, facts);
     const found = footprint(described, dtype, use, atLeast(facts, binding));
-    const { weights, cacheBytes, activationBytes, tiles, visualTokens } = found;
+    const { weights, cacheBytes, visionCacheBytes, activationBytes, tiles, visualTokens } = found;
     const weightsBytes = total(weights);
     let parameters = 0;
     for (const [name, shape] of index.shapes) if (!config.layout.ignored(name)) parameters += elementCount(shape);
@@ -111,8 +115,9 @@ export async function estimate(location: CheckpointLocation, options: EstimateOp
       weights,
       weightsBytes,
       cacheBytes,
+      visionCacheBytes,
       activationBytes,
-      totalBytes: weightsBytes + cacheBytes + activationBytes,
+      totalBytes: weightsBytes + cacheBytes + visionCacheBytes + activationBytes,
       contextTokens: use.contextTokens,
       tiles,
       visualTokens,
@@ -149,7 +154,12 @@ export async function inspect<T>(
       return work({
         described: { name: files.name, index, config },
         dtype,
-        use: { cacheType, contextTokens, tiles: tilesGiven(options.tiles) },
+        use: {
+          cacheType,
+          contextTokens,
+          tiles: tilesGiven(options.tiles),
+          visionCacheBytes: options.visionCacheBytes ?? VISION_CACHE_BYTES,
+        },
         facts: options.device?.facts ?? ANY_GPU,
         download,
       });

@@ -33,11 +33,15 @@ export interface Use {
   readonly contextTokens: number;
   /** Tiles of one picture, or frames of a clip. */
   readonly tiles: number;
+  /** Bytes of visual tokens that are kept for the next questions. */
+  readonly visionCacheBytes: number;
 }
 
 export interface Footprint {
   readonly weights: BytesByPart;
   readonly cacheBytes: number;
+  /** Of visual tokens that are kept, at most; none where nothing is seen. */
+  readonly visionCacheBytes: number;
   /** All else that the pool holds at the worst moment. */
   readonly activationBytes: number;
   /** Of the medium that it is for, and its visual tokens. */
@@ -126,6 +130,7 @@ export function footprint(described: Described, dtype: DtypeByPart, use: Use, fa
   return {
     weights,
     cacheBytes,
+    visionCacheBytes: medium ? use.visionCacheBytes : 0,
     activationBytes: counter.peakBytes - model - cacheBytes,
     tiles: medium?.tiles ?? 0,
     visualTokens: medium?.plan.tokens ?? 0,

@@ -26,7 +26,7 @@ interface Step {
   readonly cache: CacheType;
 }
 
-/** What is given up for memory, in the order of what it costs in exactness. */
+/** What is given up for memory, in the order of what it costs in exactness; before all that, pictures seen before are not kept. */
 const STEPS: readonly Step[] = [
   { language: "f32", others: "f32", cache: "f32" },
   { language: "f32", others: "f32", cache: "f16" },
@@ -46,6 +46,7 @@ const SHORTER_CONTEXTS = [4096, 2048, 1024] as const;
 interface Setting {
   readonly dtype: DtypeByPart;
   readonly cacheType: CacheType;
+  readonly visionCacheBytes: number;
   readonly contextTokens: number;
 }
 
@@ -79,7 +80,7 @@ export async function checkBudget(
   }
   await inspect(location, { ...options, ...(tiles !== undefined && { tiles }) }, (subject) => {
     const needs = new Needs(subject);
-    const given = { dtype: subject.dtype, cacheType: subject.use.cacheType, contextTokens: subject.use.contextTokens };
+    const given = { dtype: subject.dtype, ...subject.use };
     const need = needs.of(given);
     if (need.totalBytes <= budgetBytes) return;
     const { fitting, least } = nearest(needs, need, budgetBytes);
@@ -87,10 +88,10 @@ export async function checkBudget(
       {
         where: subject.described.name,
         expected: `at most ${shown(budgetBytes)} (memoryBudget)`,
-        got: `${shown(need.totalBytes)}: weights ${shown(need.weightsBytes)}, cache of ${need.contextTokens} tokens ${shown(need.cacheBytes)}, activations with ${need.tiles} tiles ${shown(need.activationBytes)}`,
+        got: `${shown(need.totalBytes)}: weights ${shown(need.weightsBytes)}, cache of ${need.contextTokens} tokens ${shown(need.cacheBytes)}, pictures kept ${shown(need.visionCacheBytes)}, activations with ${need.tiles} tiles ${shown(need.activationBytes)}`,
         remedy: fitting
-          ? `with ${changes(given, fitting)} it needs ${shown(fitting.totalBytes)}`
-          : `no setting fits: even with ${changes(given, least)} it needs ${shown(least.totalBytes)}`,
+          ? `with ${changes(need, fitting)} it needs ${shown(fitting.totalBytes)}`
+          : `no setting fits: even with ${changes(need, least)} it needs ${shown(least.totalBytes)}`,
       },
       need.totalBytes,
       budgetBytes,
@@ -113,20 +114,21 @@ class Needs {
   }
 
   of(setting: Setting): Need {
-    const { dtype, cacheType, contextTokens } = setting;
+    const { dtype, cacheType, contextTokens, visionCacheBytes: most } = setting;
     const weightsBytes = kept(this.#weights, JSON.stringify([dtype, contextTokens]), () =>
       total(this.#weightsOf(dtype, contextTokens).weights),
     );
-    const { cacheBytes, activationBytes, tiles } = kept(this.#rest, JSON.stringify([cacheType, contextTokens]), () =>
+    const key = JSON.stringify([cacheType, contextTokens, most]);
+    const { cacheBytes, visionCacheBytes, activationBytes, tiles } = kept(this.#rest, key, () =>
       footprint(
         this.#described(contextTokens),
         this.given,
-        { ...this.subject.use, cacheType, contextTokens },
+        { ...this.subject.use, cacheType, contextTokens, visionCacheBytes: most },
         this.#facts,
       ),
     );
-    const totalBytes = weightsBytes + cacheBytes + activationBytes;
-    return { ...setting, weightsBytes, cacheBytes, activationBytes, totalBytes, tiles };
+    const totalBytes = weightsBytes + cacheBytes + visionCacheBytes + activationBytes;
+    return { ...setting, weightsBytes, cacheBytes, visionCacheBytes, activationBytes, totalBytes, tiles };
   }
 
   /** The widest type that each part is held in now. */
@@ -166,6 +168,7 @@ function nearest(needs: Needs, need: Need, budgetBytes: number): { fitting: Need
     for (const { language, others, cache } of STEPS) {
       const tried = needs.of({
         contextTokens,
+        visionCacheBytes: 0,
         cacheType: CACHE_BITS[cache] < CACHE_BITS[need.cacheType] ? cache : need.cacheType,
         dtype: {
           vision: lower(need.dtype.vision, widest.vision, others),
@@ -184,6 +187,7 @@ function nearest(needs: Needs, need: Need, budgetBytes: number): { fitting: Need
 /** The options that lead from one setting to another. */
 function changes(from: Setting, to: Setting): string {
   const words: string[] = [];
+  if (to.visionCacheBytes !== from.visionCacheBytes) words.push(`visionCacheBytes ${to.visionCacheBytes}`);
   const types = new Set(PARTS.map((part) => to.dtype[part]));
   const changed = PARTS.filter((part) => to.dtype[part] !== from.dtype[part]);
   if (changed.length > 0) {

@@ -10,8 +10,9 @@ import { type HoldType, type LoadProgress, WeightLoader } from "../../io/weights
 import type { CacheType } from "../../kernels/cached.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
-import { CheckpointError, DisposedError, throwIfAborted } from "../../runtime/errors.js";
+import { CheckpointError, DisposedError, OptionError, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
+import type { SessionOptions } from "../conversation.js";
 import { Session } from "../session.js";
 import { cacheTypeGiven } from "./cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./config.js";
@@ -23,6 +24,7 @@ import { Processor } from "./processor.js";
 import { ChatTemplate, placeholderIds } from "./prompt.js";
 import { missingFile, readConfig } from "./read-config.js";
 import { rehearse } from "./rehearsal.js";
+import { VisionCache } from "./vision-cache.js";
 
 /** Those of {@link HubOptions} count for a hub id (`org/name`) only. */
 export interface LoadOptions extends HubOptions {
@@ -45,7 +47,11 @@ export interface LoadOptions extends HubOptions {
    * takes more is refused before anything is downloaded.
    */
   memoryBudget?: number | MemoryBudget;
+  /** Bytes of visual tokens of pictures seen before that are kept while there are sessions; 256 MiB if not given, 0 for none. */
+  visionCacheBytes?: number;
 }
+
+export const VISION_CACHE_BYTES = 256 * 1024 * 1024;
 
 /** LLaVA-OneVision on a device: SigLIP, projector and Qwen2, with the checkpoint's own tokenizer and chat template. */
 export class LlavaOneVision {
@@ -57,6 +63,7 @@ export class LlavaOneVision {
     readonly processor: Processor,
     readonly network: Network,
     readonly cacheType: CacheType,
+    readonly visionCache: VisionCache,
     private readonly arena: Arena,
     private readonly ownsDevice: boolean,
   ) {}
@@ -75,8 +82,18 @@ export class LlavaOneVision {
       "cacheDtype",
       "contextTokens",
       "memoryBudget",
+      "visionCacheBytes",
       ...HUB_OPTIONS,
     ]);
+    const { visionCacheBytes } = options;
+    if (visionCacheBytes !== undefined && !(visionCacheBytes >= 0)) {
+      throw new OptionError({
+        where: "LlavaOneVision.load, visionCacheBytes",
+        expected: "a number of bytes, 0 or above",
+        got: String(visionCacheBytes),
+        remedy: "leave it out for 256 MiB",
+      });
+    }
     if (options.memoryBudget !== undefined) await checkBudget(location, options.memoryBudget, options);
     const files = await openCheckpoint(location, options);
     const device = options.device ?? (await Device.open());
@@ -100,17 +117,18 @@ export class LlavaOneVision {
     processor: Processor;
     network: Network;
     cacheType: CacheType;
+    visionCache: VisionCache;
     arena: Arena;
     ownsDevice: boolean;
   }): LlavaOneVision {
-    const { device, config, processor, network, cacheType, arena, ownsDevice } = parts;
-    return new LlavaOneVision(device, config, processor, network, cacheType, arena, ownsDevice);
+    const { device, config, processor, network, cacheType, visionCache, arena, ownsDevice } = parts;
+    return new LlavaOneVision(device, config, processor, network, cacheType, visionCache, arena, ownsDevice);
   }
 
-  /** A conversation with its own cache. Dispose it, or dispose the model. */
-  createSession(): Session {
+  /** A conversation with its own cache. Dispose it, or dispose the model. Throws OptionError for an unknown option. */
+  createSession(options: SessionOptions = {}): Session {
     this.check();
-    const session = new Session(this);
+    const session = new Session(this, options);
     this.#sessions.add(session);
     return session;
   }
@@ -128,8 +146,10 @@ export class LlavaOneVision {
     });
   }
 
+  /** Visual tokens are kept as long as somebody may ask about them again. */
   forget(session: Session): void {
     this.#sessions.delete(session);
+    if (this.#sessions.size === 0) this.visionCache.clear();
   }
 
   /** Gives back the weights, every session's cache, and the device if `load` opened it. */
@@ -137,6 +157,7 @@ export class LlavaOneVision {
     if (this.#disposed) return;
     this.#disposed = true;
     for (const session of this.#sessions) session.dispose();
+    this.visionCache.dispose();
     this.arena.dispose();
     if (this.ownsDevice) this.device.dispose();
     else this.device.pool.trim();
@@ -181,7 +202,8 @@ async function build(files: CheckpointFiles, device: Device, options: LoadOption
     await loader.load({ signal: options.signal, onProgress: options.onProgress });
     await device.prepared();
     const ownsDevice = options.device === undefined;
-    return LlavaOneVision.from({ device, config, processor, network, cacheType, arena, ownsDevice });
+    const visionCache = new VisionCache(device, options.visionCacheBytes ?? VISION_CACHE_BYTES);
+    return LlavaOneVision.from({ device, config, processor, network, cacheType, visionCache, arena, ownsDevice });
   } catch (cause) {
     arena.dispose();
     device.pool.trim();

@@ -62,6 +62,8 @@ export interface Segment {
   readonly tiles: Uint8Array;
   readonly tileCount: number;
   readonly plan: PackingPlan;
+  /** Hash of tiles and plan: equal keys have equal visual tokens. */
+  readonly key: string;
 }
 
 /** One picture or clip, ready for the GPU. */
@@ -71,7 +73,7 @@ export interface PreparedMedium {
   readonly tileCount: number;
   /** Visual tokens. */
   readonly tokens: number;
-  /** Hash of the tiles: equal keys have equal visual tokens. */
+  /** Those of the segments. */
   readonly key: string;
   /** Row of the sequence at which its visual tokens begin. */
   readonly start: number;
@@ -83,7 +85,7 @@ const VIDEO_KEYS = ["type", "video", "frames", "fps", "start", "end"] as const;
 type UnplacedMedium = Omit<PreparedMedium, "start">;
 
 /** Frames of a clip whose visual tokens are made at once; they stay within a binding even at the largest widths. */
-const FRAMES_A_SEGMENT = 32;
+export const FRAMES_A_SEGMENT = 32;
 
 /** A prompt, ready for the GPU. */
 export interface PreparedPrompt extends ExpandedPrompt {
@@ -123,6 +125,31 @@ export class Processor {
     const media = prepared.map(({ kind, tokens }) => ({ kind, tokens }));
     const expanded = expandPrompt(text, media, this.tokenizer, this.placeholders);
     return { ...expanded, text, media: inSequence(expanded, prepared) };
+  }
+
+  /**
+   * As much of a prompt as stays the same whatever text follows in its last message: `inputIds` end there, and so do the media.
+   * Throws what `prepare` throws.
+   */
+  async prepareBeginning(messages: readonly ChatMessage[], options: ProcessorOptions = {}): Promise<PreparedPrompt> {
+    const whole = await this.prepare(messages, options);
+    const template = options.template === "onevision" ? ChatTemplate.onevision : this.template;
+    const [first, ...others] = FOLLOWING.map((text) => {
+      const rendered = renderPrompt(followedBy(messages, text) as readonly Message[], template);
+      return expandPrompt(rendered, whole.media, this.tokenizer, this.placeholders);
+    });
+    const { inputIds, spans } = first!;
+    const same = Math.min(...others.map((other) => other.inputIds.findIndex((id, i) => id !== inputIds[i])));
+    const media = whole.media.map((medium, i) => ({ ...medium, start: spans[i]!.start }));
+    const cut = media.find(({ start, tokens }) => start < same && start + tokens > same);
+    const end = cut?.start ?? same;
+    const within = ({ start }: { start: number }): boolean => start < end;
+    return {
+      ...whole,
+      inputIds: inputIds.slice(0, end),
+      spans: spans.filter(within),
+      media: media.filter(within),
+    };
   }
 
   #image(picture: Picture, mode: "anyres" | "pad"): Promise<UnplacedMedium> {
@@ -208,9 +235,19 @@ export class Processor {
   }
 }
 
+/** Texts that have no beginning in common, whatever tokens they become. */
+const FOLLOWING = ["x", "\n", " 0"];
+
+/** The messages with one more text at the end. */
+function followedBy(messages: readonly ChatMessage[], text: string): ChatMessage[] {
+  const { role, content } = messages.at(-1)!;
+  const parts = typeof content === "string" ? [{ type: "text" as const, text: content }] : content;
+  return [...messages.slice(0, -1), { role, content: [...parts, { type: "text", text }] }];
+}
+
 /** A clip from its frames' tiles, in runs. */
 function clip(tiles: readonly Uint8Array[], cells: number): Promise<UnplacedMedium> {
-  const segments: Segment[] = [];
+  const segments: Omit<Segment, "key">[] = [];
   for (let first = 0; first === 0 || first < tiles.length; first += FRAMES_A_SEGMENT) {
     const run = tiles.slice(first, first + FRAMES_A_SEGMENT);
     const plan = packVideo(run.length, cells, first + run.length === tiles.length);
@@ -219,17 +256,23 @@ function clip(tiles: readonly Uint8Array[], cells: number): Promise<UnplacedMedi
   return medium("video", segments);
 }
 
-async function medium(kind: "image" | "video", segments: Segment[]): Promise<UnplacedMedium> {
-  const digests = await Promise.all(
-    segments.map(({ tiles }) => crypto.subtle.digest("SHA-256", tiles as Uint8Array<ArrayBuffer>)),
-  );
+async function medium(kind: "image" | "video", segments: Omit<Segment, "key">[]): Promise<UnplacedMedium> {
+  const keyed = await Promise.all(segments.map(async (segment) => ({ ...segment, key: await keyOf(segment) })));
   const tokens = segments.reduce((sum, { plan }) => sum + plan.tokens, 0);
   const tileCount = segments.reduce((sum, segment) => sum + segment.tileCount, 0);
-  const hash = digests.map((digest) =>
-    Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join(""),
-  );
-  // The number of tokens tells a square of one tile from the same tile cut out of a larger picture.
-  return { kind, segments, tileCount, tokens, key: `${kind} ${tokens} ${hash.join(" ")}` };
+  return { kind, segments: keyed, tileCount, tokens, key: `${kind} ${keyed.map(({ key }) => key).join(" ")}` };
+}
+
+/** The plan tells a square of one tile from the same tile cut out of a larger picture. */
+async function keyOf({ tiles, plan }: Omit<Segment, "key">): Promise<string> {
+  const { tokens, featureRows, copies, resample } = plan;
+  const places = new TextEncoder().encode(JSON.stringify([tokens, featureRows, copies, resample?.rows]));
+  const digests = [tiles, places, resample?.sources, resample?.weights]
+    .filter((bytes) => bytes !== undefined)
+    .map((bytes) => crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
+  return (await Promise.all(digests))
+    .map((digest) => Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join(""))
+    .join(" ");
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

@@ -1,0 +1,100 @@
+import { Kernel } from "../runtime/kernel.js";
+import type { Tensor } from "../runtime/tensor.js";
+import { RANK_OF } from "./argmax.js";
+
+/** Logits under the rules of an answer, as ranks; what may not be chosen has rank 0, which numbers have not. */
+export const rankLogitsKernel = new Kernel(
+  "rankLogits",
+  `
+struct Params { count: u32, inverseTemperature: f32, repetition: f32, presence: f32, frequency: f32 }
+@group(0) @binding(0) var<storage, read> x: array<f32>;            // [count or more]
+@group(0) @binding(1) var<storage, read_write> ranks: array<u32>;  // [count]
+${RANK_OF}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = id.x;
+  if (i >= params.count) { return; }
+  ranks[i] = select(0u, rankOf(penalised(i, x[i]) * params.inverseTemperature), allowed(i));
+}
+`,
+  { LANES: 64 },
+);
+
+/** What the tokens of the answer so far do to the logits. */
+export const PENALISED = {
+  no: "fn penalised(i: u32, e: f32) -> f32 { return e; }",
+  yes: `
+@group(0) @binding(2) var<storage, read> counts: array<u32>;  // [count] how often the answer has each token
+
+fn penalised(i: u32, e: f32) -> f32 {
+  let n = counts[i];
+  if (n == 0u) { return e; }
+  var d = e * params.repetition;
+  if (e > 0.0) { d = divided(e, params.repetition); }
+  return d - params.presence - params.frequency * f32(n);
+}
+
+// a / b to the nearest float: WGSL allows a division to be off by 2.5 units in the last place. Both above 0.
+fn divided(a: f32, b: f32) -> f32 {
+  let rough = a / b;
+  let by = (bitcast<u32>(b) & 0x7fffffu) | 0x800000u;
+  var rest = (bitcast<u32>(a) & 0x7fffffu) | 0x800000u;
+  var exponent = i32(bitcast<u32>(a) >> 23u) - i32(bitcast<u32>(b) >> 23u) + 127;
+  if (rest < by) { rest *= 2u; exponent -= 1; }
+  // Beyond the normal numbers the last place is another one.
+  if (exponent < 1 || exponent > 253 || bitcast<u32>(a) < 0x800000u || bitcast<u32>(a) >= 0x7f800000u) { return rough; }
+  var quotient = 0u;
+  for (var i = 0u; i < 24u; i++) {
+    quotient *= 2u;
+    if (rest >= by) { rest -= by; quotient += 1u; }
+    rest *= 2u;
+  }
+  return bitcast<f32>((u32(exponent) << 23u) + (quotient - 0x800000u) + select(0u, 1u, rest >= by));
+}`,
+};
+
+/** Which tokens may come. */
+export const ALLOWED = {
+  all: "fn allowed(i: u32) -> bool { return true; }",
+  masked: `
+@group(0) @binding(3) var<storage, read> mask: array<u32>;  // [ceil(count / 32)] a bit a token
+fn allowed(i: u32) -> bool { return ((mask[i / 32u] >> (i % 32u)) & 1u) == 1u; }`,
+};
+
+export interface Penalties {
+  /** Divides the logits of tokens that the answer has, multiplies negative ones; as f32. */
+  readonly repetition: number;
+  /** Is taken from the logits of tokens that the answer has. */
+  readonly presence: number;
+  /** Is taken from them once for each time. */
+  readonly frequency: number;
+}
+
+/**
+ * Ranks `[count]` u32 of logits `[1, V]` f32, over `temperature`: in their order, 0 for what may not come.
+ * `counts` `[count]` u32: how often the answer has each token; `mask` `[ceil(count / 32)]` u32: a bit for each that may come.
+ */
+export function rankLogits(
+  logits: Tensor,
+  count: number,
+  temperature: number,
+  penalties: Penalties,
+  tensors: { counts?: Tensor | undefined; mask?: Tensor | undefined },
+): Tensor {
+  const { device } = logits;
+  const { counts, mask } = tensors;
+  const ranks = device.empty([count], "u32", "ranks");
+  const kernel = rankLogitsKernel.variant(
+    {},
+    counts ? PENALISED.yes : PENALISED.no,
+    mask ? ALLOWED.masked : ALLOWED.all,
+  );
+  device.run(
+    kernel,
+    { x: logits, ranks, ...(counts && { counts }), ...(mask && { mask }) },
+    { count, inverseTemperature: 1 / temperature, ...penalties },
+    [Math.ceil(count / kernel.constants.LANES)],
+  );
+  return ranks;
+}

@@ -1,0 +1,67 @@
+import { TextStream } from "../io/detokenizer.js";
+import type { Tokenizer } from "../io/tokenizer.js";
+import type { AnswerResult, AnswerWriter, TokenLogprob } from "./answer.js";
+import type { Choice } from "./decoding.js";
+import type { GenerateOptions } from "./generate-options.js";
+import { logprobsOf } from "./logprobs.js";
+import { StopText } from "./stop-text.js";
+
+/** Puts the tokens of an answer together to its text, piece by piece, and knows when it ends. */
+export class AnswerText {
+  readonly tokens: number[] = [];
+  finishReason: AnswerResult["finishReason"] = "length";
+  /** What draws begin with. */
+  readonly seed: number | undefined;
+  readonly #logprobs: TokenLogprob[] = [];
+  readonly #stream: TextStream;
+  readonly #stop: StopText;
+  #text = "";
+
+  constructor(
+    readonly tokenizer: Tokenizer,
+    readonly options: GenerateOptions,
+    readonly writer: AnswerWriter,
+  ) {
+    this.#stream = new TextStream(tokenizer, { skipSpecialTokens: true });
+    this.#stop = new StopText(options.stop);
+    if ((options.temperature ?? 0) > 0) this.seed = options.seed ?? Math.floor(Math.random() * 2 ** 53);
+  }
+
+  /** Takes the next token; whether it was the last. */
+  ends({ token, logits }: Choice, endTokens: readonly number[]): boolean {
+    if (endTokens.includes(token)) {
+      this.finishReason = "stop";
+      return true;
+    }
+    this.tokens.push(token);
+    const logprob = logits && logprobsOf(logits, token, this.options.topLogprobs ?? 0, this.tokenizer);
+    if (logprob) this.#logprobs.push(logprob);
+    this.#say(this.#stop.push(this.#stream.push(token)), { token, ...(logprob && { logprob }) });
+    if (this.#stop.found !== undefined) this.finishReason = "stop";
+    else if (this.writer.enough.aborted) this.finishReason = "stopped";
+    return this.finishReason !== "length";
+  }
+
+  /** Says what was held back. */
+  finish(): void {
+    const rest = this.#stop.push(this.#stream.finish());
+    const text = this.#stop.found === undefined ? rest + this.#stop.finish() : rest;
+    if (text !== "") this.#say(text);
+  }
+
+  result(): Pick<AnswerResult, "text" | "tokens" | "finishReason" | "stopString" | "seed" | "logprobs"> {
+    return {
+      text: this.#text,
+      tokens: this.tokens,
+      finishReason: this.finishReason,
+      ...(this.#stop.found !== undefined && { stopString: this.#stop.found }),
+      ...(this.seed !== undefined && { seed: this.seed }),
+      ...(this.options.logprobs && { logprobs: this.#logprobs }),
+    };
+  }
+
+  #say(text: string, about: { token?: number; logprob?: TokenLogprob } = {}): void {
+    this.#text += text;
+    this.writer.emit({ text, ...about });
+  }
+}
