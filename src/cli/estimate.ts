@@ -84,6 +84,7 @@ function table(model: string, e: Estimate): string {
     ["weights", size(e.weightsBytes)],
     ...Object.entries(weights).map(([part, bytes]): [string, string] => [`  ${part}`, size(bytes)]),
     ["cache", size(e.cacheBytes), `keys and values of ${count(e.contextTokens)} tokens`],
+    ["kept pictures", size(e.visionCacheBytes), "visual tokens of pictures seen before, at most"],
     ["activations", size(e.activationBytes), `at most, with ${medium}`],
     ["on the adapter", size(e.totalBytes)],
     ["limits", `maxStorageBufferBindingSize ${count(e.limits.maxStorageBufferBindingSize)}, maxBufferSize alike`],
