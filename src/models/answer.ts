@@ -113,7 +113,11 @@ export class Answer implements AsyncIterable<AnswerPiece> {
       }
       whole = true;
     } finally {
-      if (!whole) this.stop();
+      if (!whole) {
+        this.stop();
+        // Who has left the loop may ask the next question.
+        await this.result.catch(() => {});
+      }
     }
     await this.result;
   }

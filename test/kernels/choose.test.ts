@@ -59,9 +59,9 @@ describe("choosing a token", () => {
         });
         const truth: number[] = [];
         for (let at = 0; at < steps; at++) {
-          truth.push(
-            reference(logits, { count, penalties: repeated(penalty), seen: truth, banned: at < least ? ends : [] }),
-          );
+          const rules = { count, penalties: repeated(penalty), seen: truth, banned: at < least ? ends : [] };
+          const token = reference(logits, rules);
+          truth.push(token === count ? NONE : token);
         }
         expect(tokens, `penalty ${penalty}`).toEqual(truth);
       }
