@@ -1,12 +1,13 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { writeSafetensors } from "../io/safetensors.js";
+import type { GenerateOptions } from "../models/generate-options.js";
 import { checkMessages, type Message } from "../models/llava-onevision/messages.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
 import type { ChatMessage, VideoContent } from "../models/llava-onevision/processor.js";
-import type { GenerateOptions } from "../models/generate-options.js";
 import type { Tap } from "../models/taps.js";
 import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
+import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions } from "./answer-options.js";
 import { type Arguments, parse } from "./arguments.js";
 import { tinyCheckpoint } from "./embedded.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
@@ -31,7 +32,8 @@ const HELP = `ocellus ask [options] ["question"]
   --dtype TYPE            how weights are held: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
                           (parts: vision, projector, language, embed)
   --cache-dtype TYPE      how keys and values are held: auto (f32), f32, f16 or q8
-  --max-new-tokens N      most tokens of the answer (256)
+  --system TEXT           what the model is told before the question
+${ANSWER_HELP}
   --json                  one object on standard output: text, tokens, promptTokens, usage, timings (seconds), adapter, finishReason
   --taps OUT.safetensors  write every named intermediate of the prompt's forward pass, f32
   --debug                 stack traces
@@ -54,7 +56,8 @@ const OPTIONS = {
   orientation: { type: "string" },
   dtype: { type: "string" },
   "cache-dtype": { type: "string" },
-  "max-new-tokens": { type: "string" },
+  system: { type: "string" },
+  ...ANSWER_OPTIONS,
   json: { type: "boolean" },
   taps: { type: "string" },
   help: { type: "boolean", short: "h" },
@@ -79,7 +82,7 @@ export async function ask(args: string[]): Promise<void> {
 
 async function answer(given: Arguments): Promise<void> {
   const messages = await conversation(given);
-  const options = generateOptions(given);
+  const options = await generateOptions(given);
   const tapsFile = given.value("taps");
   const json = given.has("json");
   const abort = new AbortController();
@@ -95,7 +98,8 @@ async function answer(given: Arguments): Promise<void> {
   }).finally(() => line.clear());
   try {
     line.clear();
-    const running = model.createSession().generate(messages, {
+    const system = given.value("system");
+    const running = model.createSession(system === undefined ? {} : { system }).generate(messages, {
       ...options,
       signal: abort.signal,
       onProgress: (p) => (p.stage === "decode" ? line.clear() : line.count(p.stage, p.done, p.total)),
@@ -105,11 +109,11 @@ async function answer(given: Arguments): Promise<void> {
       line.clear();
       if (!json) process.stdout.write(piece.text);
     }
-    const { text, tokens, promptTokens, usage, timings, finishReason } = await running.result;
+    const { text, tokens, promptTokens, usage, timings, finishReason, seed } = await running.result;
     const adapter = model.device.facts.name;
     if (json)
       process.stdout.write(
-        `${JSON.stringify({ text, tokens, promptTokens, usage, timings, adapter, finishReason })}\n`,
+        `${JSON.stringify({ text, tokens, promptTokens, usage, timings, adapter, finishReason, ...(seed !== undefined && { seed }) })}\n`,
       );
     else process.stdout.write("\n");
     if (finishReason === "length")
@@ -120,10 +124,8 @@ async function answer(given: Arguments): Promise<void> {
   }
 }
 
-function generateOptions(given: Arguments): GenerateOptions {
-  const options: GenerateOptions = {};
-  const maxNewTokens = given.count("max-new-tokens");
-  if (maxNewTokens !== undefined) options.maxNewTokens = maxNewTokens;
+async function generateOptions(given: Arguments): Promise<GenerateOptions> {
+  const options = await answerOptions(given, "ask");
   const imageMode = oneOf(given, "image-mode", ["auto", "anyres", "pad"] as const);
   if (imageMode) options.imageMode = imageMode;
   const template = oneOf(given, "template", ["checkpoint", "onevision"] as const);

@@ -1,0 +1,86 @@
+import { readFile } from "node:fs/promises";
+import { parseJson } from "../io/json.js";
+import type { GenerateOptions } from "../models/generate-options.js";
+import { OptionError, SourceError } from "../runtime/errors.js";
+import type { Arguments } from "./arguments.js";
+
+/** Options of commands that answer: how tokens are chosen, where an answer ends, what form it has. */
+export const ANSWER_OPTIONS = {
+  "max-new-tokens": { type: "string" },
+  temperature: { type: "string" },
+  "top-k": { type: "string" },
+  "top-p": { type: "string" },
+  "min-p": { type: "string" },
+  seed: { type: "string" },
+  "repetition-penalty": { type: "string" },
+  "presence-penalty": { type: "string" },
+  "frequency-penalty": { type: "string" },
+  stop: { type: "string", multiple: true },
+  schema: { type: "string" },
+  regex: { type: "string" },
+  grammar: { type: "string" },
+} as const;
+
+export const ANSWER_HELP = `\
+  --max-new-tokens N      most tokens of the answer (256)
+  --temperature T         draw tokens: 1 as the model thinks, less is more certain (0: the most probable token)
+  --top-k K, --top-p P, --min-p P, --seed N
+                          what is drawn among, and where draws begin
+  --repetition-penalty X, --presence-penalty X, --frequency-penalty X
+                          make tokens that the answer has less likely
+  --stop TEXT             the answer ends before it; may be given several times
+  --schema FILE.json      the answer is JSON that this schema accepts; - for any JSON
+  --regex PATTERN         the whole answer matches it
+  --grammar FILE          the whole answer is \`root\` of this grammar in EBNF`;
+
+const NUMBERS = {
+  temperature: "temperature",
+  "top-k": "topK",
+  "top-p": "topP",
+  "min-p": "minP",
+  seed: "seed",
+  "repetition-penalty": "repetitionPenalty",
+  "presence-penalty": "presencePenalty",
+  "frequency-penalty": "frequencyPenalty",
+} as const satisfies Record<string, keyof GenerateOptions>;
+
+/** The options that were given, read from their files. Throws OptionError, SourceError; the model checks what numbers mean. */
+export async function answerOptions(given: Arguments, command: string): Promise<GenerateOptions> {
+  const options: GenerateOptions = {};
+  const maxNewTokens = given.count("max-new-tokens");
+  if (maxNewTokens !== undefined) options.maxNewTokens = maxNewTokens;
+  for (const [flag, name] of Object.entries(NUMBERS)) {
+    const text = given.value(flag);
+    if (text === undefined) continue;
+    options[name] = Number(text);
+    if (Number.isNaN(options[name])) {
+      throw new OptionError({
+        where: `ocellus ${command}, --${flag}`,
+        expected: "a number",
+        got: text,
+        remedy: "give for example 0.7, and 40 for --top-k",
+      });
+    }
+  }
+  const stops = given.ordered.filter(({ name }) => name === "stop").map(({ value }) => value!);
+  if (stops.length > 0) options.stop = stops;
+  const [schema, regex, grammar] = [given.value("schema"), given.value("regex"), given.value("grammar")];
+  if (schema !== undefined) options.schema = schema === "-" ? true : (parseJson(await text(schema), schema) as object);
+  if (regex !== undefined) options.regex = regex;
+  if (grammar !== undefined) options.grammar = await text(grammar);
+  return options;
+}
+
+async function text(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    throw new SourceError({
+      where: file,
+      expected: "a file that can be read",
+      got: cause instanceof Error ? cause.message : String(cause),
+      remedy: "check the path",
+      cause,
+    });
+  }
+}
