@@ -23,6 +23,7 @@ export {
   type TokenChance,
   type TokenLogprob,
 } from "./models/answer.js";
+export type { ChatModel, ChatSession } from "./models/chat-model.js";
 export type { ContentPart, SessionInput, SessionOptions } from "./models/conversation.js";
 export type {
   AppendOptions,
@@ -31,7 +32,6 @@ export type {
   SamplingOptions,
   StructureOptions,
 } from "./models/generate-options.js";
-export type { AppendResult, Measurement } from "./models/measurement.js";
 export type { LlavaOneVisionConfig, TextConfig, VisionConfig } from "./models/llava-onevision/config.js";
 export { type ConvertedFile, type ConvertOptions, convertCheckpoint } from "./models/llava-onevision/convert.js";
 export type { DtypeByPart } from "./models/llava-onevision/dtype-by-part.js";
@@ -46,6 +46,7 @@ export type {
   TextContent,
   VideoContent,
 } from "./models/llava-onevision/processor.js";
+export type { AppendResult, Measurement } from "./models/measurement.js";
 export type { AnswerProgress } from "./models/prompt-pass.js";
 export { Session } from "./models/session.js";
 export type { Tap } from "./models/taps.js";

@@ -14,6 +14,7 @@ const ARROWS: Record<string, readonly string[]> = {
   index: ["models", "io", "layers", "kernels", "runtime", "platform"],
   bench: ["models", "io", "layers", "kernels", "runtime", "platform"],
   cli: ["index", "bench", "models", "io", "layers", "kernels", "runtime", "platform"],
+  worker: ["models", "io", "runtime", "platform"],
   models: ["layers", "structure", "io", "kernels", "runtime", "platform"],
   layers: ["kernels", "runtime", "platform"],
   kernels: ["runtime", "platform"],

@@ -161,19 +161,51 @@ export function readPixels(source: object, where: string): Promise<DecodedPictur
   }
 }
 
+/**
+ * A copy to be transferred to a worker, with the values that {@link readPixels} would read; undefined for any other object. A
+ * canvas and a frame are copied at once, an image element when it is loaded. Throws MediaError naming `where`.
+ */
+export function snapshot(source: object, where: string): Promise<ImageBitmap | VideoFrame> | undefined {
+  const kind = Object.prototype.toString.call(source).slice(8, -1);
+  const copied = async (copy: () => ImageBitmap | VideoFrame | Promise<ImageBitmap>) => {
+    try {
+      return await copy();
+    } catch (cause) {
+      throw unreadable(kind, cause, where);
+    }
+  };
+  switch (kind) {
+    case "HTMLImageElement":
+      return bitmapOf(source as HTMLImageElement, where);
+    case "ImageBitmap":
+      // createImageBitmap could multiply by alpha, or divide.
+      return copied(() => structuredClone(source as ImageBitmap));
+    case "HTMLCanvasElement":
+    case "OffscreenCanvas":
+      return copied(() => createImageBitmap(source as HTMLCanvasElement));
+    case "VideoFrame":
+      return copied(() => (source as VideoFrame).clone());
+    default:
+      return undefined;
+  }
+}
+
 /** An element's own pixels, turned upright; a texture copy straight from it would go through the page's colour management. */
 async function readImage(image: HTMLImageElement, where: string): Promise<DecodedPicture> {
-  let bitmap: ImageBitmap;
-  try {
-    await image.decode();
-    bitmap = await createImageBitmap(image, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
-  } catch (cause) {
-    throw unreadable("HTMLImageElement", cause, where);
-  }
+  const bitmap = await bitmapOf(image, where);
   try {
     return await readSource(bitmap, bitmap.width, bitmap.height, "HTMLImageElement", where);
   } finally {
     bitmap.close();
+  }
+}
+
+async function bitmapOf(image: HTMLImageElement, where: string): Promise<ImageBitmap> {
+  try {
+    await image.decode();
+    return await createImageBitmap(image, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  } catch (cause) {
+    throw unreadable("HTMLImageElement", cause, where);
   }
 }
 

@@ -1,6 +1,7 @@
 import { NoAdapterError, SourceError } from "../runtime/errors.js";
 import { openAnimation } from "./browser-animation.js";
-import { decodePicture, readPixels } from "./browser-pictures.js";
+import { endOfLifeline, holdLifeline } from "./browser-lifeline.js";
+import { decodePicture, readPixels, snapshot } from "./browser-pictures.js";
 import { videoCodecs } from "./browser-video.js";
 import type { AdapterRequest, OpenedAdapter, Platform } from "./platform.js";
 
@@ -12,6 +13,8 @@ export const platform: Platform = {
   listFolder: (path) => Promise.reject(noFiles(path)),
   decodePicture,
   readPixels,
+  snapshot,
+  lifeline: { hold: holdLifeline, ended: endOfLifeline },
   openAnimation,
   videoCodecs,
   // The browser's GPU work runs in another process, and its main thread must not sleep.

@@ -44,6 +44,7 @@ export const platform: Platform = {
   settings,
   decodePicture,
   readPixels: () => undefined,
+  snapshot: () => undefined,
   openAnimation,
   videoCodecs,
   waitFor,
@@ -178,7 +179,9 @@ function remedy(): string {
 
 /** Milliseconds slept between two looks at a promise: short waits answer soon, long ones cost nothing. */
 const FIRST_NAP = 0.2;
-const LONGEST_NAP = 4;
+const LONGEST_NAP = 2;
+/** A nap over the one before: what is done in the middle of a nap waits for its end. */
+const NAP_GROWTH = 1.1;
 
 /**
  * Waits for `promise`. Dawn's binding looks for finished work in every turn of the event loop and so spins a core while
@@ -193,7 +196,7 @@ async function waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T
   promise.then(settle, settle);
   const cell = new Int32Array(new SharedArrayBuffer(4));
   await turn();
-  for (let nap = FIRST_NAP; !settled; nap = Math.min(nap * 1.25, LONGEST_NAP)) {
+  for (let nap = FIRST_NAP; !settled; nap = Math.min(nap * NAP_GROWTH, LONGEST_NAP)) {
     Atomics.wait(cell, 0, 0, nap);
     await turn();
   }

@@ -30,6 +30,15 @@ export interface Platform {
    */
   readPixels(source: object, where: string): Promise<DecodedPicture> | undefined;
 
+  /**
+   * A copy of what a {@link PixelSource} shows, to be transferred to a worker; undefined for any other object; Node has none.
+   * Throws MediaError naming `where` for an image that is broken or of another origin.
+   */
+  snapshot(source: object, where: string): Promise<ImageBitmap | VideoFrame> | undefined;
+
+  /** Tells a page of its worker's end, and a worker of its page's; undefined where ports do (Node). */
+  readonly lifeline?: Lifeline;
+
   /** Every picture of a GIF or WebP, one after the other, as players show them; throws MediaError for a broken file. */
   openAnimation(bytes: Uint8Array, format: "gif" | "webp", where: string): Promise<Animation>;
 
@@ -41,6 +50,18 @@ export interface Platform {
 
   /** Gives unused memory back now, where the runtime lets a program ask for it (Node). */
   collectGarbage(): void;
+}
+
+export interface Lifeline {
+  /** Holds a new name until it is released or this page or worker ends; undefined where that cannot be had. */
+  hold(): Promise<Held | undefined>;
+  /** Resolves when a name that is held elsewhere is so no longer. */
+  ended(name: string): Promise<void>;
+}
+
+export interface Held {
+  readonly name: string;
+  release(): void;
 }
 
 /** What `ocellus tune` found, as text. */

@@ -1,0 +1,223 @@
+import { platform } from "#platform";
+import type { AnswerWriter } from "../models/answer.js";
+import type { Held } from "../platform/platform.js";
+import { AbortedError, type OcellusError, OptionError, throwIfAborted, WorkerError } from "../runtime/errors.js";
+import { listen, type WorkerEnd } from "./endpoint.js";
+import type { Connect, SentMessage, ToPage, ToWorker } from "./messages.js";
+import { receiveError } from "./sent-error.js";
+
+/** A worker's script may come over a slow network; without `serve` in it nothing would ever answer. */
+const CONNECT_SECONDS = 60;
+/** The first call: that the worker answers at all. */
+const CONNECTING = 0;
+
+/** What a call wants to hear of while it is under way. */
+export interface CallHooks {
+  /** Names the call in messages. */
+  readonly where: string;
+  /** The caller's options: its signal, and the functions that are called by their names. */
+  readonly options: { readonly signal?: AbortSignal | undefined };
+  /** Of an answer: gets its pieces, and knows whether it was stopped. */
+  readonly writer?: AnswerWriter;
+  /** The session's conversation after an answer. */
+  readonly onMessages?: (messages: readonly SentMessage[], value: unknown) => void;
+}
+
+/** A message that begins a call, and what is transferred with it. */
+export interface Opening {
+  readonly message: ToWorker;
+  readonly transfer?: Transferable[];
+}
+
+interface Pending {
+  readonly hooks: CallHooks;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  /** What a callback of the caller threw. */
+  thrown?: { readonly error: unknown };
+}
+
+/** The page's end of a port to a worker: calls, and how they end. */
+export class Connection {
+  readonly #port: MessagePort;
+  readonly #pending = new Map<number, Pending>();
+  readonly #deaf: (() => void)[] = [];
+  /** Why nothing can be asked any more. */
+  #ended: OcellusError | undefined;
+  #next = CONNECTING + 1;
+
+  /** Waits for `serve` in the worker. Throws WorkerError, AbortedError. */
+  static async open(worker: WorkerEnd, where: string, signal?: AbortSignal): Promise<Connection> {
+    const held = await platform.lifeline?.hold();
+    if (signal?.aborted) held?.release();
+    throwIfAborted(signal, where);
+    const { port1, port2 } = new MessageChannel();
+    const connection = new Connection(port1, worker, held);
+    let stop = (): void => {};
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      const connected = new Promise<unknown>((resolve, reject) => {
+        connection.#pending.set(CONNECTING, { hooks: { where, options: {} }, resolve, reject });
+        stop = () => connection.end(new AbortedError(where, signal?.reason));
+        signal?.addEventListener("abort", stop, { once: true });
+        timer = setTimeout(() => connection.end(silent(where)), CONNECT_SECONDS * 1000);
+        // A worker of Node that has ended says nothing any more.
+        if ("threadId" in worker && worker.threadId === -1) connection.end(gone("one that has ended"));
+        const connect: Connect = { ocellus: "connect", port: port2, life: held?.name };
+        worker.postMessage(connect, [port2 as never]);
+      });
+      const life = (await connected) as string | undefined;
+      connection.#pending.delete(CONNECTING);
+      if (life !== undefined) platform.lifeline?.ended(life).then(() => connection.end(gone("one that has ended")));
+      return connection;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  private constructor(
+    port: MessagePort,
+    worker: WorkerEnd,
+    private readonly held: Held | undefined,
+  ) {
+    this.#port = port;
+    const dies = (value: unknown, got: string) => this.end(gone(got, value));
+    this.#deaf.push(
+      listen(port, "message", (data) => this.#hear(data as ToPage)),
+      listen(port, "close", () => dies(undefined, "one that has ended")),
+      listen(port, "messageerror", (event) => dies(event, "a message that cannot be read")),
+      listen(worker, "error", (event) => dies(event, `an error in it: ${messageOf(event)}`)),
+      listen(worker, "exit", () => dies(undefined, "one that has ended")),
+    );
+  }
+
+  /** Throws why nothing can be asked any more. */
+  check(): void {
+    if (this.#ended) throw this.#ended;
+  }
+
+  post(message: ToWorker, transfer: Transferable[] = []): void {
+    this.#port.postMessage(message, transfer);
+  }
+
+  /** A new name for a call. */
+  name(): number {
+    return this.#next++;
+  }
+
+  /** Asks the worker to end an answer where it is. */
+  stop(call: number): void {
+    if (this.#pending.has(call)) this.post({ kind: "stop", call });
+  }
+
+  /** Sends the call of that name and waits for its end. What the page has to do before it can be sent comes as `opening`. */
+  async call(call: number, opening: Promise<Opening>, hooks: CallHooks): Promise<unknown> {
+    const { where, options } = hooks;
+    const { signal } = options;
+    const { message, transfer } = await opening;
+    throwIfAborted(signal, where);
+    this.check();
+    const abort = (): void => this.post({ kind: "abort", call });
+    try {
+      return await new Promise<unknown>((resolve, reject) => {
+        this.#pending.set(call, { hooks, resolve, reject });
+        try {
+          this.post(message, transfer);
+        } catch (cause) {
+          this.#pending.delete(call);
+          throw unsendable(where, cause);
+        }
+        if (hooks.writer?.enough.aborted) this.stop(call);
+        signal?.addEventListener("abort", abort, { once: true });
+      });
+    } catch (error) {
+      // The page's own error, with the reason as the caller gave it.
+      if (error instanceof AbortedError && signal?.aborted) throw new AbortedError(error.fault.where, signal.reason);
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Ends every call with `error`, and every later one; the port closes when the worker closes its end. */
+  end(error: OcellusError): void {
+    if (this.#ended) return;
+    this.#ended = error;
+    for (const stop of this.#deaf) stop();
+    this.post({ kind: "dispose" });
+    this.held?.release();
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+  }
+
+  #hear(message: ToPage): void {
+    const call = message.kind === "connected" ? CONNECTING : message.call;
+    const pending = this.#pending.get(call);
+    if (!pending) return;
+    const { hooks, resolve, reject, thrown } = pending;
+    switch (message.kind) {
+      case "connected":
+        resolve(message.life);
+        break;
+      case "piece":
+        hooks.writer?.emit(message.piece);
+        break;
+      case "callback":
+        this.#callBack(call, pending, message.name, message.values);
+        break;
+      case "done":
+      case "failed":
+        this.#pending.delete(call);
+        if (message.kind === "done" && message.messages) hooks.onMessages?.(message.messages, message.value);
+        if (thrown) reject(thrown.error);
+        else if (message.kind === "done") resolve(message.value);
+        else reject(receiveError(message.error));
+    }
+  }
+
+  /** What a callback throws ends its call, as it does without a worker. */
+  #callBack(call: number, pending: Pending, name: string, values: readonly unknown[]): void {
+    if (pending.thrown) return;
+    try {
+      (pending.hooks.options as Record<string, (...values: readonly unknown[]) => unknown>)[name]!(...values);
+    } catch (error) {
+      pending.thrown = { error };
+      this.post({ kind: "abort", call });
+    }
+  }
+}
+
+function messageOf(event: unknown): string {
+  const { message } = (event ?? {}) as { message?: unknown };
+  return typeof message === "string" && message !== "" ? message : "its script could not be loaded";
+}
+
+function gone(got: string, cause?: unknown): WorkerError {
+  return new WorkerError({
+    where: "worker",
+    expected: "a worker that runs",
+    got,
+    remedy: "start another worker and load the model again",
+    ...(cause !== undefined && { cause }),
+  });
+}
+
+function silent(where: string): WorkerError {
+  return new WorkerError({
+    where,
+    expected: "an answer from `serve` in the worker",
+    got: `none in ${CONNECT_SECONDS} seconds`,
+    remedy: "call serve(self) at the top of the worker's script, before its first await",
+  });
+}
+
+function unsendable(where: string, cause: unknown): OptionError {
+  return new OptionError({
+    where,
+    expected: "values that can be sent to a worker",
+    got: cause instanceof Error ? cause.message : String(cause),
+    remedy: "leave functions and objects of classes out",
+    cause,
+  });
+}

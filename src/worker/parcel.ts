@@ -1,0 +1,155 @@
+import { platform } from "#platform";
+import type { CheckpointLocation, NamedBlob } from "../io/checkpoint.js";
+import { type PictureInput, readPicture } from "../io/picture-input.js";
+import { OptionError } from "../runtime/errors.js";
+import type { SentFile, SentMedium, SentOptions } from "./messages.js";
+
+export interface ParcelOptions {
+  /** What the caller gives away. */
+  readonly transfer?: readonly Transferable[] | undefined;
+  readonly orientation?: "apply" | "ignore" | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * What one call sends to a worker. Bytes, pixels, bitmaps, canvases and frames are copied when they are put in, and the copies are
+ * transferred: what the caller has stays whole, but for what it gives away. Blobs and files are sent without their bytes.
+ */
+export class Parcel {
+  readonly transfer: Transferable[];
+  readonly #given: ReadonlySet<unknown>;
+  readonly #counts = { image: 0, video: 0 };
+
+  constructor(private readonly options: ParcelOptions = {}) {
+    this.transfer = [...(options.transfer ?? [])];
+    this.#given = new Set(options.transfer);
+  }
+
+  /**
+   * A text, parts or messages as they can be sent. `refOf` numbers parts with media. Values of wrong kinds are sent as they are:
+   * the session in the worker has the words for them.
+   */
+  async input(input: unknown, refOf: (part: object) => number): Promise<unknown> {
+    if (!Array.isArray(input)) return input;
+    return Promise.all(
+      input.map(async (item: unknown) => {
+        if (!isObject(item) || !("role" in item)) return this.#part(item, refOf);
+        const { content } = item;
+        if (!Array.isArray(content)) return item;
+        return { ...item, content: await Promise.all(content.map((part: unknown) => this.#part(part, refOf))) };
+      }),
+    );
+  }
+
+  async #part(part: unknown, refOf: (part: object) => number): Promise<unknown> {
+    if (!isObject(part)) return part;
+    const { image, video, frames } = part;
+    if (image === undefined && video === undefined && !Array.isArray(frames)) return part;
+    const kind = image === undefined ? "video" : "image";
+    const label = `${kind} ${++this.#counts[kind]}`;
+    const ref = refOf(part);
+    const sent = {
+      ...part,
+      ...(image !== undefined && { image: await this.picture(image, label) }),
+      ...(video !== undefined && { video: await this.#video(video, label) }),
+      ...(Array.isArray(frames) && { frames: await this.#pictures(frames, label) }),
+    };
+    return { ref, part: sent } satisfies SentMedium;
+  }
+
+  #pictures(pictures: readonly unknown[], label: string): Promise<unknown[]> {
+    return Promise.all(pictures.map((picture, i) => this.picture(picture, `${label}, frame ${i + 1}`)));
+  }
+
+  /** Throws MediaError for what is no picture, with the words of `readPicture`. */
+  async picture(picture: unknown, label: string): Promise<unknown> {
+    if (!isObject(picture)) return picture;
+    const simple = this.#simple(picture);
+    if (simple !== undefined) return simple;
+    if (this.#given.has(picture)) return picture;
+    if ("data" in picture) return ArrayBuffer.isView(picture.data) ? this.#pixels(picture) : picture;
+    const copy = await platform.snapshot(picture, label);
+    if (!copy) return readPicture(picture as unknown as PictureInput, label, this.options);
+    this.transfer.push(copy);
+    return copy;
+  }
+
+  async #video(video: unknown, label: string): Promise<unknown> {
+    if (Array.isArray(video)) return this.#pictures(video, label);
+    if (!isObject(video)) return video;
+    const simple = this.#simple(video);
+    if (simple !== undefined) return simple;
+    if (Symbol.asyncIterator in video) {
+      const pictures: unknown[] = [];
+      for await (const picture of video as unknown as AsyncIterable<unknown>) {
+        pictures.push(await this.picture(picture, `${label}, frame ${pictures.length + 1}`));
+      }
+      return pictures;
+    }
+    if (!("read" in video)) return video;
+    throw new OptionError({
+      where: label,
+      expected: "a clip that can be sent to a worker",
+      got: "a ByteSource, whose functions stay in the page",
+      remedy: "give a File, a Blob, a URL or the bytes",
+    });
+  }
+
+  /** What is sent as it is, or as bytes; undefined for anything else. */
+  #simple(value: object): unknown {
+    // The structured clone of a URL is an empty object in Node.
+    if (value instanceof URL) return value.href;
+    if (value instanceof Blob) return value;
+    if (value instanceof ArrayBuffer) return this.#given.has(value) ? value : this.#bytes(new Uint8Array(value)).buffer;
+    return value instanceof Uint8Array ? this.#bytes(value) : undefined;
+  }
+
+  /** A copy of the part in view alone; a clone would take the whole buffer along. */
+  #bytes(view: Uint8Array): Uint8Array {
+    if (this.#given.has(view.buffer)) return view;
+    const copy = new Uint8Array(view);
+    this.transfer.push(copy.buffer);
+    return copy;
+  }
+
+  #pixels(picture: Record<string, unknown>): object {
+    const { data, width, height } = picture;
+    if (data instanceof Uint8Array) return { data: this.#bytes(data), width, height };
+    if (!(data instanceof Uint8ClampedArray)) return { data, width, height };
+    const { buffer, byteOffset, byteLength } = data;
+    return { data: this.#bytes(new Uint8Array(buffer, byteOffset, byteLength)), width, height };
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+export function sendLocation(location: CheckpointLocation): string | SentFile[] {
+  if (typeof location === "string" || location instanceof URL) return String(location);
+  return Array.from(location, (file: NamedBlob) => ({
+    blob: file,
+    name: file.name,
+    path: file.webkitRelativePath,
+  }));
+}
+
+/** Options as they can be sent: every function stays, and is called by its name. Throws OptionError for `refused` ones. */
+export function sendOptions(where: string, options: object, refused: Readonly<Record<string, string>>): SentOptions {
+  const values: Record<string, unknown> = {};
+  const callbacks: string[] = [];
+  for (const [name, value] of Object.entries(options)) {
+    if (name in refused && value !== undefined) {
+      throw new OptionError({
+        where,
+        expected: `no \`${name}\` for a model in a worker`,
+        got: "one",
+        remedy: refused[name]!,
+      });
+    }
+    if (name === "signal" || name === "transfer") continue;
+    if (typeof value === "function") callbacks.push(name);
+    else values[name] = value;
+  }
+  return { values, callbacks, signal: ("signal" in options && options.signal !== undefined) || callbacks.length > 0 };
+}

@@ -1,0 +1,204 @@
+import { platform } from "#platform";
+import type { Answer } from "../models/answer.js";
+import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
+import type { Session } from "../models/session.js";
+import type { Held } from "../platform/platform.js";
+import { DisposedError } from "../runtime/errors.js";
+import { listen, type ServingEnd } from "./endpoint.js";
+import { isConnect, type SentOptions, type ToPage, type ToWorker } from "./messages.js";
+import { ReceivedMedia, receiveLocation } from "./received.js";
+import { sendError } from "./sent-error.js";
+
+/**
+ * Serves models to the page that started this worker; called once at the top of the worker's script, before its first `await`.
+ * Everything of the script's own goes on beside it.
+ *
+ * ```ts
+ * import { serve } from "ocellus/worker";
+ *
+ * serve(self); // in Node: import { parentPort } from "node:worker_threads", serve(parentPort!)
+ * ```
+ *
+ * In a shared worker: `onconnect = ({ ports }) => serve(ports[0])`.
+ */
+export function serve(end: ServingEnd): void {
+  listen(end, "message", (data) => {
+    if (isConnect(data)) void new ServedModel(data.port).connect(data.life);
+  });
+}
+
+/** A call that is under way. */
+interface Running {
+  readonly controller: AbortController;
+  answer?: Answer;
+  stopped?: boolean;
+  /** Resolves when it has ended, well or not. */
+  settled?: Promise<void>;
+}
+
+/** One model, for one connection. */
+class ServedModel {
+  #model: LlavaOneVision | undefined;
+  #ended = false;
+  /** A session, or why it could not be made. */
+  readonly #sessions = new Map<number, Session | { readonly fault: unknown }>();
+  readonly #running = new Map<number, Running>();
+  readonly #media = new ReceivedMedia();
+
+  #held: Held | undefined;
+
+  constructor(readonly port: MessagePort) {}
+
+  /** Listens until the page disposes the model or ends. */
+  async connect(life: string | undefined): Promise<void> {
+    listen(this.port, "message", (data) => this.#hear(data as ToWorker));
+    listen(this.port, "close", () => this.#dispose());
+    if (life !== undefined) platform.lifeline?.ended(life).then(() => this.#dispose());
+    this.#held = await platform.lifeline?.hold();
+    this.#post({ kind: "connected", life: this.#held?.name });
+  }
+
+  #post(message: ToPage): void {
+    this.port.postMessage(message);
+  }
+
+  #hear(message: ToWorker): void {
+    switch (message.kind) {
+      case "load":
+        void this.#load(message);
+        break;
+      case "session":
+        this.#open(message.session, () => this.#loaded().createSession(message.options));
+        break;
+      case "clone":
+        this.#open(message.session, () => this.#session(message.from).clone());
+        break;
+      case "reset":
+        this.#open(message.session, () => {
+          const session = this.#session(message.session);
+          session.reset();
+          return session;
+        });
+        break;
+      case "end": {
+        const session = this.#sessions.get(message.session);
+        this.#sessions.delete(message.session);
+        if (session && !("fault" in session)) session.dispose();
+        break;
+      }
+      case "ask":
+        void this.#ask(message);
+        break;
+      case "abort":
+        this.#running.get(message.call)?.controller.abort();
+        break;
+      case "stop": {
+        const running = this.#running.get(message.call);
+        if (running) running.stopped = true;
+        running?.answer?.stop();
+        break;
+      }
+      case "dispose":
+        this.#dispose();
+    }
+  }
+
+  #load({ call, location, options }: ToWorker & { kind: "load" }): Promise<void> {
+    return this.#call(call, options, async (given) => {
+      const model = await LlavaOneVision.load(receiveLocation(location), given as LoadOptions);
+      if (this.#ended) model.dispose();
+      else this.#model = model;
+    });
+  }
+
+  #loaded(): LlavaOneVision {
+    if (this.#model) return this.#model;
+    throw new DisposedError({
+      where: "model in a worker",
+      expected: "a loaded one",
+      got: "none",
+      remedy: "load it first",
+    });
+  }
+
+  /** Pages do not wait for it: what goes wrong is said by the session's next call. */
+  #open(name: number, make: () => Session): void {
+    try {
+      this.#sessions.set(name, make());
+    } catch (fault) {
+      this.#sessions.set(name, { fault });
+    }
+  }
+
+  #session(name: number): Session {
+    const session = this.#sessions.get(name);
+    if (session && !("fault" in session)) return session;
+    if (session) throw session.fault;
+    throw new DisposedError({
+      where: "Session",
+      expected: "an open session",
+      got: "a disposed one",
+      remedy: "create another",
+    });
+  }
+
+  async #ask({ call, session: name, method, input: sent, options: given }: ToWorker & { kind: "ask" }): Promise<void> {
+    const work = async (options: Record<string, unknown>, running: Running): Promise<unknown> => {
+      const session = this.#session(name);
+      const input = (await this.#media.input(sent, options)) as string;
+      if (method !== "generate") return session[method](input, options);
+      const answer = session.generate(input, options);
+      running.answer = answer;
+      if (running.stopped) answer.stop();
+      for await (const piece of answer) this.#post({ kind: "piece", call, piece });
+      return answer.result;
+    };
+    await this.#call(call, given, work, method === "generate" ? name : undefined);
+  }
+
+  /** Runs `work` and says how it ended; after an answer, with the session's conversation. */
+  async #call(
+    call: number,
+    sent: SentOptions,
+    work: (options: Record<string, unknown>, running: Running) => Promise<unknown>,
+    answering?: number,
+  ): Promise<void> {
+    const running: Running = { controller: new AbortController() };
+    this.#running.set(call, running);
+    const options: Record<string, unknown> = { ...sent.values };
+    if (sent.signal) options.signal = running.controller.signal;
+    for (const name of sent.callbacks) {
+      options[name] = (...values: unknown[]) => this.#post({ kind: "callback", call, name, values });
+    }
+    running.settled = this.#settle(call, work(options, running), answering);
+    await running.settled;
+  }
+
+  async #settle(call: number, work: Promise<unknown>, answering?: number): Promise<void> {
+    try {
+      const value = await work;
+      const messages = answering === undefined ? undefined : this.#media.messages(this.#session(answering).messages);
+      this.#post({ kind: "done", call, value, ...(messages && { messages }) });
+    } catch (error) {
+      this.#post({ kind: "failed", call, error: sendError(error) });
+    } finally {
+      this.#running.delete(call);
+    }
+  }
+
+  /** Ends what is under way first: what a call holds goes back before its device goes. */
+  async #dispose(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    const running = [...this.#running.values()];
+    for (const { controller, answer } of running) {
+      controller.abort();
+      answer?.stop();
+    }
+    await Promise.all(running.map(({ settled }) => settled));
+    this.#model?.dispose();
+    this.#sessions.clear();
+    this.#held?.release();
+    this.port.close();
+  }
+}

@@ -1,0 +1,17 @@
+import { Answer, type AnswerResult, type AnswerWriter } from "../models/answer.js";
+
+/** An answer that a worker generates. Pieces are kept until they are read: one who reads slowly holds nobody up. */
+export class WorkerAnswer extends Answer {
+  constructor(
+    run: (writer: AnswerWriter) => Promise<AnswerResult>,
+    ended: () => void,
+    private readonly onStop: () => void,
+  ) {
+    super(run, ended);
+  }
+
+  override stop(): void {
+    super.stop();
+    this.onStop();
+  }
+}

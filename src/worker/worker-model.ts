@@ -1,0 +1,99 @@
+import type { CheckpointLocation } from "../io/checkpoint.js";
+import type { ChatModel } from "../models/chat-model.js";
+import type { SessionOptions } from "../models/conversation.js";
+import type { LoadOptions } from "../models/llava-onevision/model.js";
+import { DisposedError, throwIfAborted } from "../runtime/errors.js";
+import { checkOptions } from "../runtime/options.js";
+import { Connection } from "./connection.js";
+import type { WorkerEnd } from "./endpoint.js";
+import { sendLocation, sendOptions } from "./parcel.js";
+import { type Names, WorkerSession } from "./worker-session.js";
+
+/** As {@link LoadOptions}; the worker opens its own device. */
+export type WorkerLoadOptions = Omit<LoadOptions, "device">;
+
+const WHERE = "WorkerModel.load";
+const REFUSED = { device: "leave it out: the worker opens its own" } as const;
+
+/**
+ * LLaVA-OneVision in a worker, with the interface that it has without one: programs that take a {@link ChatModel} take either.
+ * A page stays smooth while the model works, and one worker serves several models.
+ *
+ * ```ts
+ * import { WorkerModel } from "ocellus/worker";
+ *
+ * // model-worker.ts is two lines: import { serve } from "ocellus/worker"; serve(self);
+ * const worker = new Worker(new URL("./model-worker.ts", import.meta.url), { type: "module" });
+ * const model = await WorkerModel.load(worker, "https://example.com/models/llava-onevision-qwen2-0.5b-ov-hf/");
+ * const session = model.createSession({ system: "Be brief." });
+ * const answer = session.generate([
+ *   { type: "image", image: file }, // a File is sent without its bytes
+ *   { type: "text", text: "What is in this picture?" },
+ * ]);
+ * for await (const { text } of answer) output.append(text);
+ * console.log((await answer.result).finishReason);
+ * model.dispose(); // gives the GPU's memory back; the worker is the program's to terminate
+ * ```
+ *
+ * In Node the worker is one of `node:worker_threads`; dispose the model before it is terminated, since Dawn ends the process with a
+ * worker that goes in the middle of GPU work. Errors come as the classes they are without a worker. If the worker ends or
+ * an error in it is not caught, every call under way, and every later one, ends with WorkerError; where a browser says nothing of a
+ * terminated worker, `dispose` ends them.
+ */
+export class WorkerModel implements ChatModel {
+  #named = 0;
+  readonly #names: Names = { next: () => ++this.#named };
+
+  private constructor(private readonly connection: Connection) {}
+
+  /**
+   * Loads a checkpoint in the worker, whose script calls `serve`; see {@link LlavaOneVision.load} for locations, options and errors.
+   * Files go to the worker without their bytes. Throws WorkerError too.
+   */
+  static async load(
+    worker: WorkerEnd,
+    location: CheckpointLocation,
+    options: WorkerLoadOptions = {},
+  ): Promise<WorkerModel> {
+    const sent = sendOptions(WHERE, options, REFUSED);
+    const connection = await Connection.open(worker, WHERE, options.signal);
+    try {
+      const call = connection.name();
+      const message = { kind: "load", call, location: sendLocation(location), options: sent } as const;
+      await connection.call(call, Promise.resolve({ message }), { where: WHERE, options });
+      // The worker may have been done when the abort reached it.
+      throwIfAborted(options.signal, WHERE);
+    } catch (error) {
+      connection.end(disposed());
+      throw error;
+    }
+    return new WorkerModel(connection);
+  }
+
+  /** A conversation with its own cache, in the worker. Throws OptionError, DisposedError, WorkerError. */
+  createSession(options: SessionOptions = {}): WorkerSession {
+    checkOptions("model.createSession", options, ["system"]);
+    this.connection.check();
+    const session = this.#names.next();
+    this.connection.post({ kind: "session", session, options });
+    return new WorkerSession(this.connection, session, this.#names, options.system);
+  }
+
+  /** Gives the worker's memory back; what is under way ends with DisposedError. The worker itself goes on. */
+  dispose(): void {
+    this.connection.end(disposed());
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function disposed(): DisposedError {
+  return new DisposedError({
+    where: "WorkerModel",
+    expected: "a loaded model",
+    got: "a disposed one",
+    remedy: "load it again",
+  });
+}

@@ -1,0 +1,199 @@
+import type { AnswerResult, AnswerWriter } from "../models/answer.js";
+import type { ChatSession } from "../models/chat-model.js";
+import { Conversation, type SessionInput } from "../models/conversation.js";
+import {
+  type AppendOptions,
+  checkGenerateOptions,
+  type GenerateOptions,
+  type PromptOptions,
+} from "../models/generate-options.js";
+import type { ChatMessage } from "../models/llava-onevision/processor.js";
+import type { AppendResult, Measurement } from "../models/measurement.js";
+import { DisposedError, OptionError } from "../runtime/errors.js";
+import type { Connection, Opening } from "./connection.js";
+import type { SentMessage, SessionMethod } from "./messages.js";
+import { Parcel, sendOptions } from "./parcel.js";
+import { WorkerAnswer } from "./worker-answer.js";
+
+/** What of the input a call gives away: these buffers, bitmaps and frames are moved to the worker, not copied, and are empty here. */
+export interface Transfers {
+  transfer?: readonly Transferable[];
+}
+
+const REFUSED = { onTaps: "leave it out: intermediates are for looking at a model without a worker" } as const;
+
+/** Numbers for sessions and media; no two of a model are the same. */
+export interface Names {
+  next(): number;
+}
+
+interface Asked {
+  readonly call: number;
+  readonly where: string;
+  readonly method: SessionMethod;
+  readonly input: SessionInput;
+  readonly options: GenerateOptions & Transfers;
+  readonly writer?: AnswerWriter;
+}
+
+/** One conversation of a model in a worker, used as a `Session` is. What it is given is copied at the call. */
+export class WorkerSession implements ChatSession {
+  #messages: readonly ChatMessage[];
+  /** What the caller gave, by the numbers under which the worker has it. */
+  #media = new Map<number, object>();
+  #busy = false;
+  #disposed = false;
+
+  /** For WorkerModel alone. */
+  constructor(
+    private readonly connection: Connection,
+    private readonly session: number,
+    private readonly names: Names,
+    private readonly system: string | undefined,
+  ) {
+    this.#messages = new Conversation(system).messages;
+  }
+
+  /** The conversation so far, with the pictures and clips that it was given; the worker says it at the end of each call. */
+  get messages(): readonly ChatMessage[] {
+    return this.#messages;
+  }
+
+  /** See `Session.generate`. Throws OptionError, DisposedError and WorkerError at once; everything else comes through the answer. */
+  generate(input: SessionInput, options: GenerateOptions & Transfers = {}): WorkerAnswer {
+    const where = "session.generate";
+    const { transfer: _, ...given } = options;
+    checkGenerateOptions(where, given);
+    this.#begin(where);
+    const call = this.connection.name();
+    return new WorkerAnswer(
+      (writer) => this.#ask({ call, where, method: "generate", input, options, writer }) as Promise<AnswerResult>,
+      () => {
+        this.#busy = false;
+      },
+      () => this.connection.stop(call),
+    );
+  }
+
+  /** See `Session.append`. */
+  async append(input: SessionInput, options: AppendOptions & Transfers = {}): Promise<AppendResult> {
+    const where = "session.append";
+    this.#begin(where);
+    try {
+      const call = this.connection.name();
+      return (await this.#ask({ call, where, method: "append", input, options })) as AppendResult;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** See `Session.measure`. */
+  async measure(input: SessionInput, options: PromptOptions & Transfers = {}): Promise<Measurement> {
+    const where = "session.measure";
+    this.#check();
+    const call = this.connection.name();
+    return (await this.#ask({ call, where, method: "measure", input, options })) as Measurement;
+  }
+
+  /** See `Session.clone`. */
+  clone(): WorkerSession {
+    this.#begin("session.clone");
+    this.#busy = false;
+    const session = this.names.next();
+    this.connection.post({ kind: "clone", session, from: this.session });
+    const other = new WorkerSession(this.connection, session, this.names, this.system);
+    other.#messages = this.#messages;
+    other.#media = new Map(this.#media);
+    return other;
+  }
+
+  /** See `Session.reset`. */
+  reset(): void {
+    this.#begin("session.reset");
+    this.#busy = false;
+    this.connection.post({ kind: "reset", session: this.session });
+    this.#messages = new Conversation(this.system).messages;
+    this.#media.clear();
+  }
+
+  /** Gives the worker's cache back. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.connection.post({ kind: "end", session: this.session });
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #check(): void {
+    this.connection.check();
+    if (!this.#disposed) return;
+    throw new DisposedError({
+      where: "Session",
+      expected: "an open session",
+      got: "a disposed one",
+      remedy: "create another",
+    });
+  }
+
+  #begin(where: string): void {
+    this.#check();
+    if (this.#busy) {
+      throw new OptionError({
+        where,
+        expected: "one answer at a time",
+        got: "a second call while the first is running",
+        remedy: "await answer.result first, or use another session",
+      });
+    }
+    this.#busy = true;
+  }
+
+  async #ask(asked: Asked): Promise<unknown> {
+    const { call, where, options, writer } = asked;
+    const before = new Map(this.#media);
+    const hooks = {
+      where,
+      options,
+      onMessages: (sent: readonly SentMessage[], value: unknown) => this.#keep(sent, value as AnswerResult),
+    };
+    try {
+      return await this.connection.call(call, this.#opening(asked), writer ? { ...hooks, writer } : hooks);
+    } catch (error) {
+      if (writer || asked.method === "append") this.#media = before;
+      throw error;
+    }
+  }
+
+  async #opening({ call, where, method, input, options }: Asked): Promise<Opening> {
+    const sent = sendOptions(where, options, REFUSED);
+    const parcel = new Parcel(options);
+    const given = await parcel.input(input, (part) => {
+      const ref = this.names.next();
+      // What is only measured does not enter the conversation.
+      if (method !== "measure") this.#media.set(ref, part);
+      return ref;
+    });
+    const message = { kind: "ask", call, session: this.session, method, input: given, options: sent } as const;
+    return { message, transfer: parcel.transfer };
+  }
+
+  /** The worker's account of the conversation, its media being those of the caller. */
+  #keep(sent: readonly SentMessage[], { finishReason, tokens }: AnswerResult): void {
+    const media = new Map<number, object>();
+    const named = (part: object): object => {
+      if (!("ref" in part)) return part;
+      const given = this.#media.get(part.ref as number)!;
+      media.set(part.ref as number, given);
+      return given;
+    };
+    this.#messages = sent.map(({ role, content }) => ({
+      role,
+      content: typeof content === "string" ? content : content.map(named),
+    })) as readonly ChatMessage[];
+    // An answer stopped before its first token leaves what was appended waiting for the next question.
+    if (finishReason !== "stopped" || tokens.length > 0) this.#media = media;
+  }
+}

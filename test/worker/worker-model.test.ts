@@ -1,0 +1,268 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { AnswerPiece } from "../../src/models/answer.js";
+import type { GenerateOptions } from "../../src/models/generate-options.js";
+import type { ChatMessage, ImageContent, TextContent } from "../../src/models/llava-onevision/processor.js";
+import {
+  AbortedError,
+  CheckpointError,
+  ContextOverflowError,
+  DisposedError,
+  MediaError,
+  OptionError,
+} from "../../src/runtime/errors.js";
+import { WorkerModel } from "../../src/worker/index.js";
+import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { exampleFile, exampleOf, messagesOf } from "../support/examples.js";
+import { startWorker, type TestWorker } from "../support/worker.js";
+
+// A model in a real worker: a worker thread of Node, and a module worker of Chromium.
+
+const files = await checkpointFiles(TINY);
+const picture = await exampleFile("00-shapes.png");
+const image: ImageContent = { type: "image", image: picture };
+const ask: TextContent = { type: "text", text: "What do you see?" };
+const question: ChatMessage[] = [{ role: "user", content: [image, ask] }];
+const ANSWER = "An orange square at the top left.";
+
+async function read(pieces: AsyncIterable<AnswerPiece>): Promise<string> {
+  let text = "";
+  for await (const piece of pieces) text += piece.text;
+  return text;
+}
+
+describe("a model in a worker", () => {
+  let worker: TestWorker;
+  let model: WorkerModel;
+  let loaded: number;
+  const loading: number[] = [];
+  beforeAll(async () => {
+    worker = await startWorker();
+    model = await WorkerModel.load(worker.end, files, {
+      onProgress: ({ loadedBytes, totalBytes }) => loading.push(loadedBytes / totalBytes),
+    });
+    loaded = await worker.bytes();
+  });
+  afterAll(async () => {
+    model.dispose();
+    while ((await worker.bytes()) > 0);
+    worker.terminate();
+  });
+
+  test("loading reports progress to the whole, in order", () => {
+    expect(loading.length).toBeGreaterThan(10);
+    expect(loading).toEqual([...loading].sort((a, b) => a - b));
+    expect(loading.at(-1)).toBe(1);
+    expect(loaded).toBeGreaterThan(7e6);
+  });
+
+  test.each(["00-shapes.png", "09-pair-1.png"])("answers as the reference does: %s", async (file) => {
+    const example = exampleOf(file);
+    const turn = example.turns[0]!;
+    using session = model.createSession();
+    const answer = session.generate(await messagesOf(example, turn));
+    const { text, tokens, usage, finishReason } = await answer.result;
+    expect(tokens).toEqual(turn.reference_tokens);
+    expect(finishReason).toBe("stop");
+    expect(usage.completionTokens).toBe(tokens.length);
+    expect(await read(answer)).toBe(text);
+  });
+
+  test("pieces come one by one, in order, with their tokens", async () => {
+    using session = model.createSession();
+    const answer = session.generate(question, { logprobs: true, topLogprobs: 2 });
+    const pieces: AnswerPiece[] = [];
+    for await (const piece of answer) pieces.push(piece);
+    const { tokens, logprobs } = await answer.result;
+    expect(pieces.map(({ text }) => text).join("")).toBe(ANSWER);
+    expect(pieces.flatMap(({ token }) => token ?? [])).toEqual(tokens);
+    expect(pieces.flatMap(({ logprob }) => logprob ?? [])).toEqual(logprobs);
+    expect(logprobs![0]!.top).toHaveLength(2);
+  });
+
+  test("two sessions stream at the same time, and one that is read slowly holds nobody up", async () => {
+    using first = model.createSession();
+    using second = model.createSession();
+    const order: string[] = [];
+    const long: GenerateOptions = { minNewTokens: 40, maxNewTokens: 40 };
+    const slow = first.generate("Hello!", long);
+    const reader = slow[Symbol.asyncIterator]();
+    await reader.next();
+    const quick = second.generate(question, { onProgress: ({ stage }) => order.push(stage) });
+    expect(await read(quick)).toBe(ANSWER);
+    expect(new Set(order)).toEqual(new Set(["vision", "prefill", "decode"]));
+    expect((await slow.result).tokens).toHaveLength(40);
+    let rest = 0;
+    while (!(await reader.next()).done) rest++;
+    expect(rest).toBeGreaterThanOrEqual(39);
+  });
+
+  test("an abort in the middle, and what the session is then", async () => {
+    using session = model.createSession();
+    const reason = new RangeError("enough");
+    for (const stage of ["vision", "prefill", "decode"] as const) {
+      const controller = new AbortController();
+      const options: GenerateOptions = {
+        minNewTokens: 60,
+        signal: controller.signal,
+        onProgress: (progress) => {
+          if (progress.stage === stage) controller.abort(reason);
+        },
+      };
+      const error = await session.generate(question, options).result.catch((e: unknown) => e);
+      expect(error).toBeInstanceOf(AbortedError);
+      expect(error).toMatchObject({ code: "ABORTED", name: "AbortError", cause: reason });
+      expect(session.messages).toEqual([]);
+    }
+    expect((await session.generate(question).result).text).toBe(ANSWER);
+    await expect(session.generate(question, { signal: AbortSignal.abort() }).result).rejects.toThrow(AbortedError);
+  });
+
+  test("stop, and leaving the iteration early", async () => {
+    using session = model.createSession();
+    const long: GenerateOptions = { minNewTokens: 200, maxNewTokens: 200 };
+    const answer = session.generate("Hello!", long);
+    await answer[Symbol.asyncIterator]().next();
+    answer.stop();
+    const { finishReason, tokens } = await answer.result;
+    expect(finishReason).toBe("stopped");
+    expect(tokens.length).toBeLessThan(200);
+    const left = session.generate("Hello!", long);
+    for await (const _ of left) break;
+    expect((await left.result).finishReason).toBe("stopped");
+    const early = session.generate("Hello!", long);
+    early.stop();
+    expect((await early.result).finishReason).toBe("stopped");
+  });
+
+  test("a conversation that goes on, its clone, and a new beginning", async () => {
+    using session = model.createSession({ system: "Be brief." });
+    const beginning = session.messages;
+    expect(beginning).toMatchObject([{ role: "system" }]);
+    const started = await session.generate([image, ask]).result;
+    expect(session.messages).toHaveLength(3);
+    expect((session.messages[1]!.content as ImageContent[])[0]).toBe(image);
+    using copy = session.clone();
+    expect(copy.messages).toEqual(session.messages);
+    const next = "Which shape is orange?";
+    const [one, other] = await Promise.all([session.generate(next).result, copy.generate(next).result]);
+    expect(other.tokens).toEqual(one.tokens);
+    expect(one.usage.reusedTokens).toBeGreaterThan(started.usage.visualTokens);
+    expect(one.usage.tiles).toBe(0);
+    expect((copy.messages[1]!.content as ImageContent[])[0]).toBe(image);
+    session.reset();
+    expect(session.messages).toEqual(beginning);
+    expect((await session.generate([image, ask]).result).tokens).toEqual(started.tokens);
+  });
+
+  test("a prompt that is measured and computed ahead", async () => {
+    using session = model.createSession();
+    const measured = await session.measure([image, ask]);
+    expect(session.messages).toEqual([]);
+    await session.append([image]);
+    const { text, usage } = await session.generate([ask]).result;
+    expect(text).toBe(ANSWER);
+    expect(usage.promptTokens).toBe(measured.promptTokens);
+    expect(usage.tiles).toBe(0);
+    expect((session.messages[0]!.content as ImageContent[])[0]).toBe(image);
+  });
+
+  test("a buffer is given away where that is asked for, and copied otherwise", async () => {
+    using session = model.createSession();
+    expect((await session.generate(question).result).text).toBe(ANSWER);
+    expect(picture.byteLength).toBeGreaterThan(0);
+    const given = picture.slice();
+    const part = { type: "image", image: given } as const;
+    expect(
+      (await session.generate([{ role: "user", content: [part, ask] }], { transfer: [given.buffer] }).result).text,
+    ).toBe(ANSWER);
+    expect(given.byteLength).toBe(0);
+  });
+
+  test("options are checked at once", async () => {
+    using session = model.createSession();
+    expect(() => session.generate(question, { maxTokens: 3 } as GenerateOptions)).toThrow(/maxNewTokens/);
+    expect(() => session.generate(question, { temperature: -1 })).toThrow(OptionError);
+    expect(() => model.createSession({ sytem: "Be brief." } as object)).toThrow(/`system`/);
+    await expect(session.generate(question, { onTaps: () => {} }).result).rejects.toThrow(/onTaps/);
+    const running = session.generate(question);
+    expect(() => session.generate(question)).toThrow(OptionError);
+    expect((await running.result).text).toBe(ANSWER);
+  });
+
+  test("errors come as what they are", async () => {
+    using session = model.createSession();
+    const broken = { type: "image", image: picture.subarray(0, picture.length >> 1) } as const;
+    await expect(session.generate([broken, ask]).result).rejects.toThrow(MediaError);
+    const over = await session.generate(question, { maxNewTokens: 5000 }).result.catch((e: unknown) => e);
+    expect(over).toBeInstanceOf(ContextOverflowError);
+    expect(over).toMatchObject({ code: "CONTEXT_OVERFLOW", requestedTokens: 5186, availableTokens: 4096 });
+    await expect(read(session.generate([{ type: "image", image: {} as string }]))).rejects.toThrow(MediaError);
+    const onProgress = () => {
+      throw new RangeError("from the caller");
+    };
+    await expect(session.generate(question, { onProgress }).result).rejects.toThrow("from the caller");
+    expect((await session.generate(question).result).text).toBe(ANSWER);
+  });
+
+  test("sessions give their caches back", async () => {
+    const before = await worker.bytes();
+    const sessions = [model.createSession(), model.createSession()];
+    for (const session of sessions) await session.generate(question).result;
+    for (const session of sessions) session.dispose();
+    expect(() => sessions[0]!.generate(question)).toThrow(DisposedError);
+    await expect(sessions[0]!.measure("Hello!")).rejects.toThrow(DisposedError);
+    // Blocks stay in the pool for the next session: twice as many would show.
+    for (let i = 0; i < 4; i++) {
+      using session = model.createSession();
+      await session.generate(question).result;
+    }
+    expect(await worker.bytes()).toBeLessThan(2 * Math.max(before, loaded));
+  });
+});
+
+describe("loading", () => {
+  test("faults and an abort, and then a model on the same worker", async () => {
+    const worker = await startWorker();
+    const without = files.filter(({ name }) => name !== "tokenizer.json");
+    await expect(WorkerModel.load(worker.end, without)).rejects.toThrow(CheckpointError);
+    await expect(WorkerModel.load(worker.end, files, { onprogress: () => {} } as object)).rejects.toThrow(
+      /did you mean `onProgress`/,
+    );
+    await expect(WorkerModel.load(worker.end, files, { device: {} } as object)).rejects.toThrow(/device/);
+    const signal = AbortSignal.abort();
+    await expect(WorkerModel.load(worker.end, files, { signal })).rejects.toThrow(AbortedError);
+    const controller = new AbortController();
+    const stopped = WorkerModel.load(worker.end, files, {
+      signal: controller.signal,
+      onProgress: () => controller.abort(),
+    });
+    await expect(stopped).rejects.toThrow(AbortedError);
+    await expect.poll(() => worker.bytes()).toBe(0);
+    using model = await WorkerModel.load(worker.end, files);
+    expect((await model.createSession().measure(question)).tiles).toBe(2);
+    worker.terminate();
+  });
+});
+
+describe("the end", () => {
+  const start = async () => {
+    const worker = await startWorker();
+    const model = await WorkerModel.load(worker.end, files);
+    const session = model.createSession();
+    const running = session.generate("Hello!", { minNewTokens: 400, maxNewTokens: 400 });
+    await running[Symbol.asyncIterator]().next();
+    return { worker, model, session, running };
+  };
+
+  test("dispose ends what is under way and gives everything back", async () => {
+    const { worker, model, session, running } = await start();
+    model.dispose();
+    model.dispose();
+    await expect(running.result).rejects.toThrow(DisposedError);
+    expect(() => session.generate(question)).toThrow(DisposedError);
+    expect(() => model.createSession()).toThrow(DisposedError);
+    session.dispose();
+    await expect.poll(() => worker.bytes()).toBe(0);
+    worker.terminate();
+  });
+});
