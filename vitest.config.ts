@@ -21,9 +21,12 @@ const WITHOUT_GPU = [
   "test/io/**",
   "test/kernels/compile.node.test.ts",
   "test/runtime/adapter.node.test.ts",
+  "test/types/**",
 ];
 /** Nor what needs an adapter with little memory: lavapipe has all of the machine's. */
 const SMALL_MEMORY = ["test/runtime/out-of-memory.node.test.ts"];
+/** What the pages show is run once, in many processes, each of which compiles all shaders anew: lavapipe is ten times faster at that. */
+const DOCS = ["test/docs/**"];
 
 const platformFile = (name: "node" | "browser"): string =>
   fileURLToPath(new URL(`./src/platform/${name}.ts`, import.meta.url));
@@ -86,7 +89,10 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
 
 export default defineConfig(async () => {
   const lavapipe = lavapipeDriver();
-  const projects = [nodeProject("node", 1, { OCELLUS_ADAPTER: "swiftshader" }), await chromiumProject(3)];
+  const projects = [
+    nodeProject("node", 1, { OCELLUS_ADAPTER: "swiftshader" }, lavapipe ? DOCS : []),
+    await chromiumProject(3),
+  ];
   if (lavapipe) {
     const env = { OCELLUS_ADAPTER: "system", VK_ICD_FILENAMES: lavapipe };
     projects.push(nodeProject("lavapipe", 2, env, [...WITHOUT_GPU, ...SMALL_MEMORY]));

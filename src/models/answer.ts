@@ -29,6 +29,7 @@ export interface AnswerTimings {
   readonly total: number;
 }
 
+/** Tokens of an answer and of its prompt. */
 export interface AnswerUsage {
   readonly promptTokens: number;
   /** Those of the prompt whose keys and values were in the cache already. */
@@ -41,6 +42,7 @@ export interface AnswerUsage {
   readonly totalTokens: number;
 }
 
+/** A whole answer, how it ended, and what it took. */
 export interface AnswerResult {
   /** Without the stop text. */
   readonly text: string;

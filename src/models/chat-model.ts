@@ -9,6 +9,7 @@ import type { AppendResult, Measurement } from "./measurement.js";
  * worker.
  */
 export interface ChatModel extends Disposable {
+  /** A conversation with its own cache. */
   createSession(options?: SessionOptions): ChatSession;
   dispose(): void;
 }
@@ -16,10 +17,15 @@ export interface ChatModel extends Disposable {
 /** What `Session` and `WorkerSession` have in common. */
 export interface ChatSession extends Disposable {
   readonly messages: readonly ChatMessage[];
+  /** Answers the input, which is the next turn or a whole conversation. */
   generate(input: SessionInput, options?: GenerateOptions): Answer;
+  /** Computes parts ahead of the question they belong to. */
   append(input: SessionInput, options?: AppendOptions): Promise<AppendResult>;
+  /** What a prompt would take if it was asked now. */
   measure(input: SessionInput, options?: PromptOptions): Promise<Measurement>;
+  /** Another conversation that begins where this one stands. */
   clone(): ChatSession;
+  /** Forgets the conversation, but for its system message. */
   reset(): void;
   dispose(): void;
 }

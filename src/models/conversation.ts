@@ -1,6 +1,7 @@
 import { OptionError, PromptError } from "../runtime/errors.js";
 import type { ChatMessage, ImageContent, TextContent, VideoContent } from "./llava-onevision/processor.js";
 
+/** A part of a message. */
 export type ContentPart = TextContent | ImageContent | VideoContent;
 
 /**
@@ -9,6 +10,7 @@ export type ContentPart = TextContent | ImageContent | VideoContent;
  */
 export type SessionInput = string | readonly ContentPart[] | readonly ChatMessage[];
 
+/** How a conversation begins. */
 export interface SessionOptions {
   /** What the model is told before every conversation of the session. */
   system?: string | undefined;
