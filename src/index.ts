@@ -25,6 +25,12 @@ export {
 } from "./models/answer.js";
 export type { ChatModel, ChatSession } from "./models/chat-model.js";
 export type { ContentPart, SessionInput, SessionOptions } from "./models/conversation.js";
+export {
+  cosineSimilarity,
+  type EmbedMediaOptions,
+  type EmbedTextOptions,
+  type MediaEmbedding,
+} from "./models/embeddings.js";
 export type {
   AppendOptions,
   GenerateOptions,

@@ -24,7 +24,8 @@ export interface PassOptions {
 
 /** One forward pass over a prompt: the pictures' visual tokens, then the decoder over the rows that the cache lacks. */
 export class PromptPass {
-  readonly #visual: RowPiece[] = [];
+  /** Visual tokens with the row of the sequence at which they begin. */
+  readonly visual: RowPiece[] = [];
   /** Keys of visual tokens that were known. */
   readonly #taken: string[] = [];
   /** Visual tokens that were made, by their keys. */
@@ -57,9 +58,36 @@ export class PromptPass {
     if (total > 0) this.#report("vision", 0, total);
     for (const [i, { first, segment }] of places.entries()) {
       const tensor = known[i] ?? this.#made.get(segment.key) ?? (await this.#segment(segment, total));
-      this.#visual.push({ first, tensor });
+      this.visual.push({ first, tensor });
     }
     await this.#settled("vision");
+  }
+
+  /** What the vision tower makes of the tiles, before the projector: `[n·P, 1152]` for each batch of n tiles. */
+  async *features(): AsyncGenerator<Tensor, void, undefined> {
+    const { model, owner } = this;
+    const segments = this.prompt.media.flatMap(({ segments }) => segments);
+    const total = segments.reduce((sum, { tileCount }) => sum + tileCount, 0);
+    for (const segment of segments) {
+      for (const { tiles, count } of this.#batches(segment)) {
+        throwIfAborted(this.options.signal, "vision");
+        const tensor = owner.run(() => model.network.features(tiles, count));
+        await this.#settled("vision");
+        this.tiles += count;
+        this.#report("vision", this.tiles, total);
+        yield tensor;
+      }
+    }
+  }
+
+  /** The tiles of a segment in batches that fit. */
+  *#batches({ tiles, tileCount }: Segment): Generator<{ first: number; count: number; tiles: Uint8Array }> {
+    const { tilesPerBatch } = this.model.network;
+    const tileBytes = tiles.length / tileCount;
+    for (let first = 0; first < tileCount; first += tilesPerBatch) {
+      const count = Math.min(tilesPerBatch, tileCount - first);
+      yield { first, count, tiles: tiles.subarray(first * tileBytes, (first + count) * tileBytes) };
+    }
   }
 
   /** Visual tokens of a picture seen before; with taps everything is computed. */
@@ -73,13 +101,10 @@ export class PromptPass {
   /** The visual tokens `[M, D]` of a segment, its tiles in batches that fit. */
   async #segment(segment: Segment, total: number): Promise<Tensor> {
     const { model, owner } = this;
-    const tileBytes = segment.tiles.length / segment.tileCount;
     const patches = model.config.vision.cells ** 2;
     const features: RowPiece[] = [];
-    for (let first = 0; first < segment.tileCount; first += model.network.tilesPerBatch) {
+    for (const { first, count, tiles } of this.#batches(segment)) {
       throwIfAborted(this.options.signal, "vision");
-      const count = Math.min(model.network.tilesPerBatch, segment.tileCount - first);
-      const tiles = segment.tiles.subarray(first * tileBytes, (first + count) * tileBytes);
       this.options.taps?.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(tiles)));
       const tensor = owner.run(() => this.#tapped(() => model.network.project(tiles, count)));
       features.push({ first: first * patches, tensor });
@@ -102,9 +127,7 @@ export class PromptPass {
     await this.fill(from, last, cache);
     throwIfAborted(this.options.signal, "prefill");
     this.#report("prefill", last - from, ids.length - from);
-    const logits = this.owner.run(() =>
-      this.#tapped(() => network.next(ids.subarray(last), last, this.#visual, cache)),
-    );
+    const logits = this.owner.run(() => this.#tapped(() => network.next(ids.subarray(last), last, this.visual, cache)));
     this.#dropLarge();
     return logits;
   }
@@ -127,7 +150,7 @@ export class PromptPass {
       this.#report("prefill", first - from, this.prompt.inputIds.length - from);
       const chunk = ids.subarray(first, first + network.rowsPerChunk);
       this.owner.run(() =>
-        this.#tapped(() => device.scope(() => void network.decode(chunk, first, this.#visual, cache))),
+        this.#tapped(() => device.scope(() => void network.decode(chunk, first, this.visual, cache))),
       );
       await this.#settled("prefill");
     }

@@ -5,6 +5,7 @@ import {
   type HubOptions,
   openCheckpoint,
 } from "../../io/checkpoint.js";
+import type { PictureInput } from "../../io/picture-input.js";
 import { Tokenizer } from "../../io/tokenizer.js";
 import { type HoldType, type LoadProgress, WeightLoader } from "../../io/weights.js";
 import type { CacheType } from "../../kernels/cached.js";
@@ -13,6 +14,13 @@ import { Device } from "../../runtime/device.js";
 import { CheckpointError, DisposedError, OptionError, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
 import type { SessionOptions } from "../conversation.js";
+import {
+  type EmbedMediaOptions,
+  type EmbedTextOptions,
+  embedMedia,
+  embedTexts,
+  type MediaEmbedding,
+} from "../embeddings.js";
 import { Session } from "../session.js";
 import { cacheTypeGiven } from "./cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./config.js";
@@ -20,7 +28,7 @@ import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
 import { type Estimate, type EstimateOptions, estimate } from "./estimate.js";
 import { checkBudget, type MemoryBudget } from "./memory-budget.js";
 import { Network } from "./network.js";
-import { Processor } from "./processor.js";
+import { Processor, type VideoContent } from "./processor.js";
 import { ChatTemplate, placeholderIds } from "./prompt.js";
 import { missingFile, readConfig } from "./read-config.js";
 import { rehearse } from "./rehearsal.js";
@@ -131,6 +139,33 @@ export class LlavaOneVision {
     const session = new Session(this, options);
     this.#sessions.add(session);
     return session;
+  }
+
+  /**
+   * The vectors of a picture: SigLIP's features `[N·P, 1152]` or the projected visual tokens `[M, D]`, and their mean.
+   * Throws MediaError, SourceError, OptionError, AbortedError.
+   */
+  embedImage(image: PictureInput, options: EmbedMediaOptions = {}): Promise<MediaEmbedding> {
+    return embedMedia(this, { type: "image", image }, options);
+  }
+
+  /** The same of a clip's frames; `video` says which, as the part of a message does. */
+  embedVideo(video: Omit<VideoContent, "type">, options: EmbedMediaOptions = {}): Promise<MediaEmbedding> {
+    return embedMedia(this, { ...video, type: "video" }, options);
+  }
+
+  /**
+   * The vector `[D]` of a text, or of each of several: hidden states after the final norm, pooled.
+   * Throws PromptError for an empty text, ContextOverflowError, OptionError, AbortedError.
+   */
+  embedText(text: string, options?: EmbedTextOptions): Promise<Float32Array>;
+  embedText(texts: readonly string[], options?: EmbedTextOptions): Promise<Float32Array[]>;
+  async embedText(
+    text: string | readonly string[],
+    options: EmbedTextOptions = {},
+  ): Promise<Float32Array | Float32Array[]> {
+    if (Array.isArray(text)) return embedTexts(this, text, options);
+    return (await embedTexts(this, [text as string], options))[0]!;
   }
 
   readonly #sessions = new Set<Session>();

@@ -57,13 +57,17 @@ export class Network {
     return Math.max(1, Math.min(PREFILL_ROWS, Math.floor(this.device.facts.maxBindingBytes / (widest * 4))));
   }
 
-  /** Tiles `[n, S, S, 3]` RGB8 to projected features `[n·P, D]`. Synchronous; call in an owner of memory. */
-  project(tiles: Uint8Array, count: number): Tensor {
+  /** Tiles `[n, S, S, 3]` RGB8 to features `[n·P, 1152]`. Synchronous; call in an owner of memory. */
+  features(tiles: Uint8Array, count: number): Tensor {
     const { tileSide } = this.config.vision;
-    return this.device.scope(() => {
-      const pixels = this.device.upload(tiles, [count, tileSide, tileSide, 3], "pixels");
-      return this.projector.forward(this.vision.forward(pixels));
-    });
+    return this.device.scope(() =>
+      this.vision.forward(this.device.upload(tiles, [count, tileSide, tileSide, 3], "pixels")),
+    );
+  }
+
+  /** The same projected: `[n·P, D]`. */
+  project(tiles: Uint8Array, count: number): Tensor {
+    return this.device.scope(() => this.projector.forward(this.features(tiles, count)));
   }
 
   /** The visual tokens `[M, D]` of a segment from its projected features. */

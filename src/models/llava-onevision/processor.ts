@@ -36,11 +36,13 @@ export interface VideoContent {
   end?: number;
 }
 
+/** A text in a message. */
 export interface TextContent {
   type: "text";
   text: string;
 }
 
+/** One message of a conversation: a text, or parts in the order in which they are read. */
 export interface ChatMessage {
   role: "system" | "user" | "assistant";
   content: string | readonly (TextContent | ImageContent | VideoContent)[];
