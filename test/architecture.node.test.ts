@@ -13,8 +13,10 @@ const MAX_LINES = 400;
 const ARROWS: Record<string, readonly string[]> = {
   index: ["models", "io", "layers", "kernels", "runtime", "platform"],
   bench: ["models", "io", "layers", "kernels", "runtime", "platform"],
-  cli: ["index", "bench", "models", "io", "layers", "kernels", "runtime", "platform"],
+  cli: ["server", "openai", "index", "bench", "models", "io", "layers", "kernels", "runtime", "platform"],
   worker: ["models", "io", "runtime", "platform"],
+  server: ["openai", "models", "runtime"],
+  openai: ["models", "runtime"],
   models: ["layers", "structure", "io", "kernels", "runtime", "platform"],
   layers: ["kernels", "runtime", "platform"],
   kernels: ["runtime", "platform"],
@@ -33,7 +35,7 @@ const EXCEPTIONS: readonly { from: RegExp; to: RegExp }[] = [
 
 /** Names of one runtime: Node's modules and globals, and the browser's. */
 const RUNTIME_GLOBALS = new Set(["process", "navigator", "document", "Buffer"]);
-const MAY_BE_OF_ONE_RUNTIME = /^(platform|cli)\//;
+const MAY_BE_OF_ONE_RUNTIME = /^(platform|cli|server)\//;
 
 interface Source {
   name: string;

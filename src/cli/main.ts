@@ -3,18 +3,22 @@ import { OcellusError, OptionError } from "../runtime/errors.js";
 import { nearest } from "../runtime/options.js";
 import { ask } from "./ask.js";
 import { bench } from "./bench.js";
+import { chat } from "./chat.js";
 import { convert } from "./convert.js";
 import { demo } from "./demo.js";
 import { doctor } from "./doctor.js";
 import { estimate } from "./estimate.js";
+import { serve } from "./serve.js";
 import { tune } from "./tune.js";
 
 const HELP = `ocellus: LLaVA-OneVision on WebGPU
 
   ocellus ask [options] ["question"]   answer a question about pictures
+  ocellus chat [options]               a conversation in the terminal
   ocellus demo                         the embedded checkpoint on bundled pictures
   ocellus convert FROM TO --dtype q4   a smaller checkpoint, which loads without conversion
   ocellus estimate [MODEL]             what a model will take, before it is downloaded
+  ocellus serve                        an HTTP server with OpenAI's interface
   ocellus bench [pattern]              verify and time kernels and layers on this adapter
   ocellus tune                         the best parameters of kernels on this adapter, measured
   ocellus doctor                       the adapter, its limits, and what is missing
@@ -25,10 +29,12 @@ const HELP = `ocellus: LLaVA-OneVision on WebGPU
 const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   ask,
   bench,
+  chat,
   convert,
   demo,
   doctor,
   estimate,
+  serve,
   tune,
 };
 

@@ -1,0 +1,103 @@
+import { basename } from "node:path";
+import { LlavaOneVision } from "../models/llava-onevision/model.js";
+import { startServer } from "../server/server.js";
+import { parse } from "./arguments.js";
+import { tinyCheckpoint } from "./embedded.js";
+import { dtypeOption, hubOptions } from "./model-options.js";
+import { ProgressLine } from "./progress-line.js";
+
+const HELP = `ocellus serve [options]
+
+An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/models, /health, /metrics (Prometheus).
+
+  --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
+  --name NAME             what the model is called in requests (the hub id, or the folder's name)
+  --dtype TYPE            how weights are held: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
+  --revision NAME, --refresh, --offline   as for \`ocellus ask\`
+  --host ADDRESS          where it listens (127.0.0.1)
+  --port N                (8080)
+  --parallel N            requests that are answered at once (2)
+  --queue N               requests that wait beyond these; further ones get 429 (64)
+  --timeout S             most seconds of a request, waiting included (300)
+  --grace S               seconds that requests under way have when the server is stopped (30)
+  --max-body MB           largest body of a request (64)
+  --api-key KEY           what clients must send; better in the environment, as OCELLUS_API_KEY
+  --allow-remote-media    pictures and clips may be http and https URLs, of public addresses only
+  --cors ORIGIN           pages of this origin may ask; * for all
+  --debug                 stack traces
+`;
+
+const OPTIONS = {
+  model: { type: "string" },
+  name: { type: "string" },
+  dtype: { type: "string" },
+  revision: { type: "string" },
+  refresh: { type: "boolean" },
+  offline: { type: "boolean" },
+  host: { type: "string" },
+  port: { type: "string" },
+  parallel: { type: "string" },
+  queue: { type: "string" },
+  timeout: { type: "string" },
+  grace: { type: "string" },
+  "max-body": { type: "string" },
+  "api-key": { type: "string" },
+  "allow-remote-media": { type: "boolean" },
+  cors: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+/** Serves a model until a signal comes. */
+export async function serve(args: string[]): Promise<void> {
+  const given = parse("serve", args, OPTIONS);
+  if (given.has("help")) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const where = given.value("model") ?? tinyCheckpoint();
+  const name = given.value("name") ?? (/^[\w.-]+\/[\w.-]+$/.test(where) ? where : basename(where.replace(/\/+$/, "")));
+  const host = given.value("host") ?? "127.0.0.1";
+  const apiKey = given.value("api-key") ?? (process.env.OCELLUS_API_KEY || undefined);
+  const abort = new AbortController();
+  const stopped = new Promise<void>((resolve) => {
+    const stop = (): void => {
+      abort.abort();
+      resolve();
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
+    };
+    process.once("SIGINT", stop);
+    process.once("SIGTERM", stop);
+  });
+  const line = new ProgressLine(process.stderr);
+  let model: LlavaOneVision | undefined;
+  const load = async (): Promise<{ model: LlavaOneVision; name: string }> => {
+    model = await LlavaOneVision.load(where, {
+      signal: abort.signal,
+      ...dtypeOption(given),
+      ...hubOptions(given),
+      onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
+      onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
+    }).finally(() => line.clear());
+    return { model, name };
+  };
+  const server = await startServer(load, {
+    host,
+    port: Number(given.value("port") ?? 8080),
+    parallel: given.count("parallel") ?? 2,
+    queue: given.count("queue") ?? 64,
+    timeoutSeconds: given.count("timeout") ?? 300,
+    maxBodyBytes: (given.count("max-body") ?? 64) * 2 ** 20,
+    apiKey,
+    cors: given.value("cors"),
+    remoteMedia: given.has("allow-remote-media"),
+    gpuBytes: () => model?.device.pool.reservedBytes ?? 0,
+    log: (error) => process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`),
+  });
+  process.stdout.write(`${name} at ${server.url}/v1\n`);
+  if (apiKey === undefined && !["127.0.0.1", "::1", "localhost"].includes(host)) {
+    process.stderr.write("(anyone who reaches this address may ask: set OCELLUS_API_KEY)\n");
+  }
+  await stopped;
+  await server.close(given.count("grace") ?? 30);
+  model?.dispose();
+}

@@ -1,0 +1,189 @@
+import type { GenerateOptions } from "../models/generate-options.js";
+import { RequestError } from "./api-error.js";
+import { checkFields, type Fields, isFields, isFlag, isText, optional, shown, wholeWithin, within } from "./fields.js";
+
+/** What a request asks for, beside its messages. */
+export interface Asked {
+  readonly options: GenerateOptions;
+  readonly model: string | undefined;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+}
+
+const NAMES = ["text", "json_object", "json_schema"];
+
+/** Change no answer. */
+const PASSED_OVER = [
+  "user",
+  "metadata",
+  "store",
+  "service_tier",
+  "safety_identifier",
+  "prompt_cache_key",
+  "prompt_cache_retention",
+  "parallel_tool_calls",
+];
+
+/** Would change the answer; values that ask for nothing are let through. */
+const UNSUPPORTED: Readonly<Record<string, string>> = {
+  tools: "no tools are called here",
+  tool_choice: "no tools are called here",
+  functions: "no functions are called here",
+  function_call: "no functions are called here",
+  logit_bias: "tokens have no bias here",
+  audio: "answers are text",
+  modalities: "answers are text",
+  prediction: "answers are not predicted",
+  reasoning_effort: "the model does not reason ahead of its answer",
+  verbosity: "say in the messages how long the answer shall be",
+  web_search_options: "nothing is searched here",
+  moderation: "nothing is moderated here",
+};
+
+const NUMBERS = {
+  temperature: ["a number from 0 to 2", within(0, 2)],
+  top_p: ["a number from 0 to 1", within(0, 1)],
+  top_k: ["a whole number, 0 or above, or -1", wholeWithin(-1, Number.MAX_SAFE_INTEGER)],
+  min_p: ["a number from 0 to 1", within(0, 1)],
+  repetition_penalty: ["a number above 0, at most 100", (v: unknown): v is number => within(0, 100)(v) && v > 0],
+  presence_penalty: ["a number from -2 to 2", within(-2, 2)],
+  frequency_penalty: ["a number from -2 to 2", within(-2, 2)],
+  seed: ["a whole number", wholeWithin(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)],
+  max_tokens: ["a whole number above 0", wholeWithin(1, Number.MAX_SAFE_INTEGER)],
+  max_completion_tokens: ["a whole number above 0", wholeWithin(1, Number.MAX_SAFE_INTEGER)],
+  top_logprobs: ["a whole number from 0 to 20", wholeWithin(0, 20)],
+  n: ["1: one answer a request", wholeWithin(1, 1)],
+} as const satisfies Readonly<Record<string, readonly [string, (value: unknown) => value is number]>>;
+
+const KNOWN = [
+  ...["messages", "model", "stream", "stream_options", "stop", "logprobs", "response_format"],
+  ...Object.keys(NUMBERS),
+  ...PASSED_OVER,
+  ...Object.keys(UNSUPPORTED),
+];
+
+/** Checks the fields of a request, all but its messages. Throws RequestError. */
+export function readRequest(request: Fields): Asked {
+  checkFields("", request, KNOWN);
+  for (const [name, remedy] of Object.entries(UNSUPPORTED)) {
+    if (asksNothing(request[name])) continue;
+    throw new RequestError(
+      name,
+      { expected: "none", got: shown(request[name]), remedy: `leave it out: ${remedy}` },
+      { status: 400, code: "unsupported_parameter" },
+    );
+  }
+  const stream = optional(request, "stream", "true or false", isFlag) ?? false;
+  const number = (name: keyof typeof NUMBERS): number | undefined =>
+    optional(request, name, NUMBERS[name][0], NUMBERS[name][1]);
+  number("n");
+  const maxNewTokens = number("max_completion_tokens") ?? number("max_tokens");
+  const logprobs = optional(request, "logprobs", "true or false", isFlag);
+  const topLogprobs = number("top_logprobs");
+  if (topLogprobs !== undefined && topLogprobs > 0 && !logprobs) {
+    throw new RequestError("top_logprobs", {
+      expected: "logprobs: true beside it",
+      got: shown(request.logprobs),
+      remedy: "send logprobs: true, or leave it out",
+    });
+  }
+  const penalties = {
+    repetitionPenalty: number("repetition_penalty"),
+    presencePenalty: number("presence_penalty"),
+    frequencyPenalty: number("frequency_penalty"),
+  };
+  const stop = stopOf(request);
+  const schema = schemaOf(request);
+  return {
+    model: optional(request, "model", "the name of a model", isText),
+    stream,
+    includeUsage: includeUsage(request, stream),
+    options: {
+      ...(maxNewTokens !== undefined && { maxNewTokens }),
+      ...drawing(number),
+      ...(Object.fromEntries(Object.entries(penalties).filter(([, value]) => value !== undefined)) as GenerateOptions),
+      ...(stop && { stop }),
+      ...(logprobs && { logprobs, ...(topLogprobs !== undefined && { topLogprobs }) }),
+      ...(schema && { schema }),
+    },
+  };
+}
+
+/** Values that clients send by default. */
+function asksNothing(value: unknown): boolean {
+  if (value === undefined || value === null || value === "none" || value === "auto") return true;
+  if (Array.isArray(value)) return value.length === 0 || (value.length === 1 && value[0] === "text");
+  return isFields(value) && Object.keys(value).length === 0;
+}
+
+/**
+ * How tokens are drawn. OpenAI draws unless the temperature is 0; here answers are the most probable ones unless the request asks
+ * for more: by a temperature, or by what would mean nothing without one.
+ */
+function drawing(
+  number: (name: "temperature" | "top_p" | "top_k" | "min_p" | "seed") => number | undefined,
+): GenerateOptions {
+  const [topP, topK, minP, seed] = [number("top_p"), number("top_k"), number("min_p"), number("seed")];
+  const cuts = {
+    ...(topP !== undefined && topP < 1 && { topP }),
+    ...(topK !== undefined && topK > 0 && { topK }),
+    ...(minP !== undefined && minP > 0 && { minP }),
+  };
+  const temperature = number("temperature") ?? (Object.keys(cuts).length > 0 ? 1 : 0);
+  // The most probable token alone is at least so probable.
+  if (temperature === 0 || topP === 0) return {};
+  // Negative ones are allowed there: taken as other seeds than the positive ones.
+  return {
+    temperature,
+    ...cuts,
+    ...(seed !== undefined && { seed: seed < 0 ? Number.MAX_SAFE_INTEGER + seed : seed }),
+  };
+}
+
+function stopOf(request: Fields): string[] | undefined {
+  const isStop = (value: unknown): value is string | string[] =>
+    isText(value) ? value !== "" : Array.isArray(value) && value.every((text) => isText(text) && text !== "");
+  const stop = optional(request, "stop", "a text or a list of texts, none of them empty", isStop);
+  const list = isText(stop) ? [stop] : stop;
+  return list && list.length > 0 ? list : undefined;
+}
+
+function includeUsage(request: Fields, stream: boolean): boolean {
+  const options = optional(request, "stream_options", "an object", isFields);
+  if (!options) return false;
+  if (!stream) {
+    throw new RequestError("stream_options", {
+      expected: "stream: true beside it",
+      got: shown(request.stream),
+      remedy: "leave it out: a whole answer has its usage",
+    });
+  }
+  checkFields("stream_options", options, ["include_usage", "include_obfuscation"]);
+  return optional(options, "stream_options.include_usage", "true or false", isFlag) ?? false;
+}
+
+function schemaOf(request: Fields): object | undefined {
+  const format = optional(request, "response_format", "an object with a type", isFields);
+  if (!format) return undefined;
+  const { type } = format;
+  if (!isText(type) || !NAMES.includes(type)) {
+    throw new RequestError("response_format.type", {
+      expected: NAMES.join(", "),
+      got: shown(type),
+      remedy: "use one of these names",
+    });
+  }
+  checkFields("response_format", format, type === "json_schema" ? ["type", "json_schema"] : ["type"]);
+  if (type === "text") return undefined;
+  if (type === "json_object") return { type: "object" };
+  const given = format.json_schema;
+  if (isFields(given) && isFields(given.schema)) {
+    checkFields("response_format.json_schema", given, ["name", "description", "schema", "strict"]);
+    return given.schema;
+  }
+  throw new RequestError("response_format.json_schema", {
+    expected: "an object with a schema",
+    got: shown(given),
+    remedy: 'send { "name": "…", "schema": { … } }',
+  });
+}

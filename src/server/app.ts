@@ -1,0 +1,246 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Context, Hono } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { ChatModel } from "../models/chat-model.js";
+import { type ApiError, apiError, failure } from "../openai/api-error.js";
+import type { ChatCompletions } from "../openai/chat-completions.js";
+import type { ChatRun } from "../openai/chat-run.js";
+import { isFields } from "../openai/fields.js";
+import { eventStream } from "./event-stream.js";
+import { Metrics } from "./metrics.js";
+import type { serverPackages } from "./packages.js";
+import { Queue } from "./queue.js";
+
+/** Streams whose prompt takes longer than this begin without it, so that the client hears something. */
+const PATIENCE_MS = 10_000;
+const RETRY_SECONDS = 1;
+
+export interface AppOptions {
+  readonly parallel: number;
+  readonly queue: number;
+  readonly timeoutSeconds: number;
+  readonly maxBodyBytes: number;
+  readonly apiKey?: string | undefined;
+  /** Origin of pages that may ask, or "*". */
+  readonly cors?: string | undefined;
+  /** Bytes on the device. */
+  readonly gpuBytes: () => number;
+  /** Errors that are told to no client. */
+  readonly log: (error: unknown) => void;
+}
+
+/** The routes over a model, and what the server around them needs of it. */
+export class App {
+  readonly hono: Hono;
+  readonly queue: Queue;
+  readonly metrics: Metrics;
+  readonly #stopping = new AbortController();
+  readonly #created = Math.floor(Date.now() / 1000);
+  readonly #key: Buffer | undefined;
+  #completions: ChatCompletions | undefined;
+  /** Why nothing is answered. */
+  #unready: string | undefined = "the model is being loaded";
+
+  constructor(
+    { Hono, bodyLimit, cors, prometheus }: Awaited<ReturnType<typeof serverPackages>>,
+    private readonly options: AppOptions,
+  ) {
+    this.queue = new Queue(options.parallel, options.queue);
+    this.metrics = new Metrics(prometheus, {
+      active: () => this.queue.active,
+      queued: () => this.queue.length,
+      gpuBytes: options.gpuBytes,
+    });
+    this.#key = options.apiKey === undefined ? undefined : digest(options.apiKey);
+    const app = new Hono();
+    this.hono = app;
+    app.use(async (context, next) => {
+      await next();
+      this.metrics.request(routeOf(context.req.path), context.res.status);
+    });
+    if (options.cors !== undefined) app.use(cors({ origin: options.cors }));
+    app.get("/health", (context) =>
+      context.json(
+        { status: this.#unready ?? "ready", active: this.queue.active, queued: this.queue.length },
+        this.#unready === undefined ? 200 : 503,
+      ),
+    );
+    app.get("/metrics", async (context) =>
+      context.body(await this.metrics.text(), 200, { "content-type": this.metrics.contentType }),
+    );
+    app.use("/v1/*", async (context, next) => {
+      if (this.#authorized(context.req.header("authorization"))) return next();
+      return reply(
+        context,
+        failure(401, "expected the server's API key as `Authorization: Bearer …`", "invalid_api_key"),
+      );
+    });
+    app.get("/v1/models", (context) =>
+      context.json({ object: "list", data: this.#completions ? [this.#model()] : [] }),
+    );
+    app.get("/v1/models/:id{.+}", (context) => {
+      if (context.req.param("id") === this.#completions?.name) return context.json(this.#model());
+      return reply(context, failure(404, `no model \`${context.req.param("id")}\` here`, "model_not_found", "model"));
+    });
+    const limit = bodyLimit({
+      maxSize: options.maxBodyBytes,
+      onError: (context) =>
+        reply(context, failure(413, `expected a body of at most ${options.maxBodyBytes} bytes`, "body_too_large")),
+    });
+    app.post("/v1/chat/completions", limit, (context) => this.#chat(context));
+    app.notFound((context) => {
+      const { method, path } = context.req;
+      const allowed = ROUTES[path];
+      if (allowed === undefined || allowed === method) {
+        return reply(context, failure(404, `nothing at ${method} ${path}`, "not_found"));
+      }
+      return reply(context, failure(405, `expected ${allowed} ${path}, got ${method}`, "method_not_allowed"), {
+        allow: allowed,
+      });
+    });
+    app.onError((error, context) => this.#failed(context, error));
+  }
+
+  /** From now on requests are answered. */
+  ready(completions: ChatCompletions): void {
+    this.#completions = completions;
+    this.#unready = undefined;
+  }
+
+  /** From now on requests are refused; those under way go on. */
+  refuse(reason: string): void {
+    this.#unready = reason;
+  }
+
+  /** Ends the requests under way. */
+  abort(): void {
+    this.#stopping.abort(new Error("the server is stopping"));
+  }
+
+  #model() {
+    return { id: this.#completions?.name, object: "model", created: this.#created, owned_by: "ocellus" };
+  }
+
+  #authorized(header: string | undefined): boolean {
+    if (!this.#key) return true;
+    const given = /^Bearer (.+)$/i.exec(header ?? "")?.[1];
+    return given !== undefined && timingSafeEqual(digest(given), this.#key);
+  }
+
+  async #chat(context: Context): Promise<Response> {
+    const completions = this.#completions;
+    if (this.#unready !== undefined || !completions) {
+      return reply(context, failure(503, this.#unready ?? "no model", "unavailable"), {
+        "retry-after": String(RETRY_SECONDS),
+      });
+    }
+    const arrived = performance.now();
+    // A page of another origin could send anything else without being asked whether it may.
+    if (!/^application\/json\b/i.test(context.req.header("content-type") ?? "")) {
+      return reply(context, failure(415, "expected content-type: application/json", "unsupported_media_type"));
+    }
+    let request: unknown;
+    try {
+      request = JSON.parse(await context.req.text());
+    } catch (cause) {
+      const got = cause instanceof Error ? cause.message : String(cause);
+      return reply(context, failure(400, `expected JSON in the body, got ${got}`, "invalid_json"));
+    }
+    if (this.queue.full) {
+      const message = `expected at most ${this.queue.parallel} requests at once and ${this.queue.most} that wait`;
+      return reply(context, failure(429, `${message}; try again later`, "queue_full"), {
+        "retry-after": String(RETRY_SECONDS),
+      });
+    }
+    const left = new AbortController();
+    const timeout = AbortSignal.timeout(this.options.timeoutSeconds * 1000);
+    const signal = AbortSignal.any([context.req.raw.signal, left.signal, timeout, this.#stopping.signal]);
+    const errorOf = (error: unknown): ApiError => {
+      if (timeout.aborted) return failure(504, `no whole answer within ${this.options.timeoutSeconds} s`, "timeout");
+      if (this.#stopping.signal.aborted) return failure(503, "the server is stopping", "unavailable");
+      return this.#told(error);
+    };
+    try {
+      const begun = this.#begin(completions, request, signal, arrived);
+      if (!isFields(request) || request.stream !== true) return context.json(await (await begun).completion());
+      const patience = sleep(PATIENCE_MS);
+      const run = await Promise.race([begun, patience.over]).finally(patience.cancel);
+      const chunks = run ? run.chunks() : later(begun);
+      return eventStream(
+        chunks,
+        (error) => errorOf(error).body,
+        () => left.abort(),
+      );
+    } catch (error) {
+      const failed = errorOf(error);
+      // The official client would send what took too long twice more.
+      return reply(context, failed, failed.status === 504 ? { "x-should-retry": "false" } : {});
+    }
+  }
+
+  /** Waits for a slot and begins; the slot is free again when the answer has ended, read or not. */
+  async #begin(completions: ChatCompletions, request: unknown, signal: AbortSignal, arrived: number): Promise<ChatRun> {
+    const leave = await this.queue.enter(signal);
+    try {
+      const run = await completions.start(request, { signal });
+      run.result
+        .then((result) => this.metrics.answer(result, (performance.now() - arrived) / 1000))
+        .catch(() => {})
+        .finally(leave);
+      return run;
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  #failed(context: Context, error: unknown): Response {
+    return reply(context, this.#told(error));
+  }
+
+  #told(error: unknown): ApiError {
+    const failed = apiError(error);
+    if (failed.status >= 500) this.options.log(error);
+    if (failed.body.error.code === "device_lost") this.refuse("the GPU device was lost");
+    return failed;
+  }
+}
+
+const ROUTES: Readonly<Record<string, string>> = {
+  "/health": "GET",
+  "/metrics": "GET",
+  "/v1/models": "GET",
+  "/v1/chat/completions": "POST",
+};
+
+/** Routes are few in the metrics, whatever clients ask for. */
+function routeOf(path: string): string {
+  if (path.startsWith("/v1/models/")) return "/v1/models/:id";
+  return Object.hasOwn(ROUTES, path) ? path : "other";
+}
+
+function reply(context: Context, { status, body }: ApiError, headers: Record<string, string> = {}): Response {
+  return context.json(body, status as ContentfulStatusCode, headers);
+}
+
+function digest(key: string): Buffer {
+  return createHash("sha256").update(key).digest();
+}
+
+async function* later(begun: Promise<ChatRun>): AsyncGenerator<unknown> {
+  yield* (await begun).chunks();
+}
+
+function sleep(ms: number): { over: Promise<undefined>; cancel: () => void } {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const over = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  return { over, cancel: () => clearTimeout(timer) };
+}
+
+/** A model to serve, and what it is called. */
+export interface Served {
+  readonly model: ChatModel;
+  readonly name: string;
+}

@@ -1,0 +1,83 @@
+import type * as Prometheus from "prom-client";
+import type { AnswerResult } from "../models/answer.js";
+
+/** What is read when the metrics are. */
+export interface Gauges {
+  active(): number;
+  queued(): number;
+  gpuBytes(): number;
+}
+
+/** What `/metrics` shows. */
+export class Metrics {
+  readonly #registry: Prometheus.Registry;
+  readonly #requests: Prometheus.Counter<"route" | "status">;
+  readonly #prompt: Prometheus.Counter;
+  readonly #reused: Prometheus.Counter;
+  readonly #completion: Prometheus.Counter;
+  readonly #firstToken: Prometheus.Histogram;
+  readonly #rate: Prometheus.Histogram;
+
+  constructor({ Registry, Counter, Gauge, Histogram }: typeof Prometheus, gauges: Gauges) {
+    const registry = new Registry();
+    this.#registry = registry;
+    const registers = [registry];
+    const counter = (name: string, help: string) => new Counter({ name, help, registers });
+    const gauge = (name: string, help: string, read: () => number) =>
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    gauge("ocellus_active_requests", "Requests that have a slot", gauges.active);
+    gauge("ocellus_queue_length", "Requests that wait for a slot", gauges.queued);
+    gauge("ocellus_gpu_bytes", "Bytes that the device has reserved", gauges.gpuBytes);
+    this.#requests = new Counter({
+      name: "ocellus_requests_total",
+      help: "Requests by route and HTTP status",
+      labelNames: ["route", "status"],
+      registers,
+    });
+    this.#prompt = counter("ocellus_prompt_tokens_total", "Tokens of prompts");
+    this.#reused = counter("ocellus_reused_tokens_total", "Tokens of prompts that were in a cache already");
+    this.#completion = counter("ocellus_completion_tokens_total", "Tokens of answers");
+    this.#firstToken = new Histogram({
+      name: "ocellus_first_token_seconds",
+      help: "Seconds from a request's arrival to its first token",
+      buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
+      registers,
+    });
+    this.#rate = new Histogram({
+      name: "ocellus_tokens_per_second",
+      help: "Tokens a second of an answer after its first",
+      buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
+      registers,
+    });
+  }
+
+  request(route: string, status: number): void {
+    this.#requests.inc({ route, status: String(status) });
+  }
+
+  /** An answer that ended, `seconds` after its request came. */
+  answer({ usage, timings }: AnswerResult, seconds: number): void {
+    this.#prompt.inc(usage.promptTokens);
+    this.#reused.inc(usage.reusedTokens);
+    this.#completion.inc(usage.completionTokens);
+    this.#firstToken.observe(Math.max(0, seconds - timings.decode));
+    if (usage.completionTokens > 1 && timings.decode > 0) {
+      this.#rate.observe((usage.completionTokens - 1) / timings.decode);
+    }
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+}

@@ -1,0 +1,62 @@
+import { AbortedError } from "../runtime/errors.js";
+
+interface Waiting {
+  readonly begin: () => void;
+}
+
+/** A bounded number of requests at once, and a bounded number that wait for them, first come, first served. */
+export class Queue {
+  readonly #waiting: Waiting[] = [];
+  #active = 0;
+
+  constructor(
+    readonly parallel: number,
+    readonly most: number,
+  ) {}
+
+  get active(): number {
+    return this.#active;
+  }
+
+  get length(): number {
+    return this.#waiting.length;
+  }
+
+  /** Whether one more would have neither a slot nor a place to wait. */
+  get full(): boolean {
+    return this.#active >= this.parallel && this.#waiting.length >= this.most;
+  }
+
+  /** Waits for a slot; what it returns gives the slot back, once. Throws AbortedError. */
+  async enter(signal: AbortSignal): Promise<() => void> {
+    if (signal.aborted) throw new AbortedError("the queue", signal.reason);
+    if (this.#active < this.parallel) this.#active++;
+    else await this.#wait(signal);
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      // The slot goes on to the next one without being free in between.
+      const next = this.#waiting.shift();
+      if (next) next.begin();
+      else this.#active--;
+    };
+  }
+
+  #wait(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+        reject(new AbortedError("the queue", signal.reason));
+      };
+      const waiting: Waiting = {
+        begin: () => {
+          signal.removeEventListener("abort", leave);
+          resolve();
+        },
+      };
+      this.#waiting.push(waiting);
+      signal.addEventListener("abort", leave, { once: true });
+    });
+  }
+}

@@ -1,0 +1,134 @@
+import { lookup } from "node:dns/promises";
+import { request as requestHttp } from "node:http";
+import { request as requestHttps } from "node:https";
+import { BlockList, isIP } from "node:net";
+import { RequestError } from "../openai/api-error.js";
+import type { ReadMedia } from "../openai/content.js";
+
+const MOST_REDIRECTS = 3;
+const MOST_BYTES = 32 * 2 ** 20;
+const SECONDS = 20;
+
+/** Addresses that are not the public internet's: of this machine, of its networks, of tests, of groups. */
+const RESERVED = new BlockList();
+for (const [net, prefix] of [
+  ["0.0.0.0", 8],
+  ["10.0.0.0", 8],
+  ["100.64.0.0", 10],
+  ["127.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["172.16.0.0", 12],
+  ["192.0.0.0", 24],
+  ["192.0.2.0", 24],
+  ["192.88.99.0", 24],
+  ["192.168.0.0", 16],
+  ["198.18.0.0", 15],
+  ["198.51.100.0", 24],
+  ["203.0.113.0", 24],
+  ["224.0.0.0", 3],
+] as const) {
+  RESERVED.addSubnet(net, prefix, "ipv4");
+}
+/** Of IPv6 only what is given out to the internet, without the ranges in it that wrap other addresses or are for tests. */
+const GLOBAL = new BlockList();
+GLOBAL.addSubnet("2000::", 3, "ipv6");
+const WRAPPED = new BlockList();
+for (const [net, prefix] of [
+  ["2001::", 23],
+  ["2001:db8::", 32],
+  ["2002::", 16],
+  ["3fff::", 20],
+] as const) {
+  WRAPPED.addSubnet(net, prefix, "ipv6");
+}
+
+/** Whether an address may be asked for a client's picture. */
+export function isPublicAddress(address: string): boolean {
+  const family = isIP(address);
+  if (family === 4) return !RESERVED.check(address, "ipv4");
+  return family === 6 && GLOBAL.check(address, "ipv6") && !WRAPPED.check(address, "ipv6");
+}
+
+/**
+ * Reads pictures and clips from the internet for clients: http and https only, from addresses that are all public, and from that
+ * address which was looked at; bounded in redirects, bytes and time. Throws RequestError.
+ */
+export function remoteMedia(isAllowed: (address: string) => boolean = isPublicAddress): ReadMedia {
+  return async (text, { param, signal }) => {
+    const fail = (expected: string, got: string): RequestError =>
+      new RequestError(param, { expected, got, remedy: "send the bytes themselves as data:…;base64,…" });
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(SECONDS * 1000)]);
+    let url = text;
+    for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
+      const place = URL.canParse(url) ? new URL(url) : undefined;
+      if (!place || !/^https?:$/.test(place.protocol)) throw fail("an http or https URL", url.slice(0, 60));
+      try {
+        const answer = await ask(place, await addressOf(place, isAllowed), limited);
+        if (answer instanceof Uint8Array) return answer;
+        url = new URL(answer, place).href;
+      } catch (cause) {
+        if (signal.aborted) throw cause;
+        const got = limited.aborted
+          ? `none within ${SECONDS} s`
+          : cause instanceof Error
+            ? cause.message
+            : String(cause);
+        throw fail(`a file of at most ${MOST_BYTES} bytes from ${place.host}`, got);
+      }
+    }
+    throw fail(`at most ${MOST_REDIRECTS} redirects`, "more");
+  };
+}
+
+async function addressOf(
+  url: URL,
+  isAllowed: (address: string) => boolean,
+): Promise<{ address: string; family: number }> {
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const found = isIP(host) ? [{ address: host, family: isIP(host) }] : await lookup(host, { all: true });
+  // One name must not stand for a public and for a private address.
+  if (found.length === 0 || !found.every(({ address }) => isAllowed(address)))
+    throw new Error("an address that is not public");
+  return found[0]!;
+}
+
+/** The bytes, or where the answer points to. */
+function ask(url: URL, pinned: { address: string; family: number }, signal: AbortSignal): Promise<Uint8Array | string> {
+  const request = url.protocol === "https:" ? requestHttps : requestHttp;
+  return new Promise((resolve, reject) => {
+    const options = {
+      signal,
+      agent: false,
+      headers: { accept: "image/*, video/*" },
+      lookup: (
+        _host: string,
+        { all }: { all?: boolean },
+        done: (error: null, address: string | { address: string; family: number }[], family?: number) => void,
+      ) => (all ? done(null, [pinned]) : done(null, pinned.address, pinned.family)),
+    };
+    const asking = request(url, options as Parameters<typeof requestHttp>[1] & object, (response) => {
+      const { statusCode = 0, headers } = response;
+      const refuse = (got: string): void => {
+        asking.destroy();
+        reject(new Error(got));
+      };
+      if (statusCode >= 300 && statusCode < 400 && headers.location) {
+        asking.destroy();
+        return resolve(headers.location);
+      }
+      if (statusCode !== 200) return refuse(`HTTP ${statusCode}`);
+      if (Number(headers["content-length"] ?? 0) > MOST_BYTES) return refuse(`${headers["content-length"]} bytes`);
+      const chunks: Uint8Array[] = [];
+      let size = 0;
+      response.on("data", (chunk: Uint8Array) => {
+        size += chunk.length;
+        if (size > MOST_BYTES) refuse("more bytes");
+        else chunks.push(chunk);
+      });
+      response.on("end", () => resolve(new Uint8Array(Buffer.concat(chunks))));
+      response.on("error", reject);
+    });
+    asking.on("error", reject);
+    asking.end();
+  });
+}

@@ -1,0 +1,57 @@
+import type { AddressInfo } from "node:net";
+import { ChatCompletions } from "../openai/chat-completions.js";
+import { App, type AppOptions, type Served } from "./app.js";
+import { serverPackages } from "./packages.js";
+import { remoteMedia } from "./remote-media.js";
+
+export interface ServerOptions extends AppOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly remoteMedia: boolean;
+}
+
+export interface RunningServer {
+  readonly url: string;
+  readonly app: App;
+  /** Takes no more requests, waits so many seconds for those under way, and ends the rest. */
+  close(graceSeconds: number): Promise<void>;
+}
+
+/** Listens at once, and answers when `load` has the model. Throws MissingPackageError, and what `load` and listening do. */
+export async function startServer(load: () => Promise<Served>, options: ServerOptions): Promise<RunningServer> {
+  const packages = await serverPackages();
+  const app = new App(packages, options);
+  const server = packages.serve({ fetch: app.hono.fetch, overrideGlobalObjects: false }) as import("node:http").Server;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port, options.host, () => resolve());
+  });
+  const { address, family, port } = server.address() as AddressInfo;
+  const close = async (graceSeconds: number): Promise<void> => {
+    app.refuse("the server is stopping");
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    const grace = setTimeout(() => app.abort(), graceSeconds * 1000);
+    while (app.queue.active > 0 || app.queue.length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    clearTimeout(grace);
+    // What was answered last is still on its way.
+    const drained = setTimeout(() => server.closeAllConnections(), 1000);
+    server.closeIdleConnections();
+    await closed;
+    clearTimeout(drained);
+  };
+  try {
+    const { model, name } = await load();
+    app.ready(
+      new ChatCompletions(model, {
+        name,
+        keepSessions: options.parallel,
+        ...(options.remoteMedia && { readMedia: remoteMedia() }),
+      }),
+    );
+  } catch (error) {
+    await close(0);
+    throw error;
+  }
+  return { url: `http://${family === "IPv6" ? `[${address}]` : address}:${port}`, app, close };
+}
