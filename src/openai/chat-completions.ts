@@ -9,6 +9,7 @@ import { readRequest } from "./request.js";
 import { type Lease, SessionPool } from "./session-pool.js";
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from "./wire.js";
 
+/** What the model is called, and what is kept between requests. */
 export interface ChatCompletionsOptions {
   /** What the model is called in requests and answers; "ocellus" if not given. */
   name?: string;
@@ -18,6 +19,7 @@ export interface ChatCompletionsOptions {
   readMedia?: ReadMedia;
 }
 
+/** What does not belong to the request itself. */
 export interface CreateOptions {
   signal?: AbortSignal;
 }

@@ -33,6 +33,7 @@ export class ChatRun {
     this.#heading = { id, created: Math.floor(Date.now() / 1000), model };
   }
 
+  /** The whole answer. */
   async completion(): Promise<ChatCompletion> {
     const result = await this.result;
     return {

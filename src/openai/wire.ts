@@ -5,6 +5,7 @@ export interface TextPartParam {
   text: string;
 }
 
+/** A picture in a message. */
 export interface ImagePartParam {
   type: "image_url";
   image_url: {
@@ -25,8 +26,10 @@ export interface VideoPartParam {
   };
 }
 
+/** A part of a message. */
 export type ContentPartParam = TextPartParam | ImagePartParam | VideoPartParam;
 
+/** One message of a request. */
 export interface MessageParam {
   role: "system" | "developer" | "user" | "assistant";
   content: string | readonly ContentPartParam[];
@@ -34,6 +37,7 @@ export interface MessageParam {
   name?: string;
 }
 
+/** What form the answer has: text, any JSON, or JSON by a schema. */
 export type ResponseFormat =
   | { type: "text" }
   | { type: "json_object" }
@@ -73,21 +77,25 @@ export interface ChatCompletionRequest {
   metadata?: object | null;
 }
 
+/** What a token could have been, and the logarithm of its probability. */
 export interface TokenChanceParam {
   token: string;
   bytes: number[];
   logprob: number;
 }
 
+/** A token of an answer with its probability, and the most probable ones in its place. */
 export interface TokenLogprobParam extends TokenChanceParam {
   top_logprobs: TokenChanceParam[];
 }
 
+/** Probabilities of an answer's tokens. */
 export interface ChoiceLogprobs {
   content: TokenLogprobParam[];
   refusal: null;
 }
 
+/** Tokens of a request and its answer. */
 export interface CompletionUsage {
   prompt_tokens: number;
   completion_tokens: number;
@@ -96,8 +104,10 @@ export interface CompletionUsage {
   prompt_tokens_details: { cached_tokens: number };
 }
 
+/** Why an answer ended. */
 export type FinishReason = "stop" | "length";
 
+/** A whole answer. */
 export interface ChatCompletion {
   id: string;
   object: "chat.completion";
@@ -113,6 +123,7 @@ export interface ChatCompletion {
   usage: CompletionUsage;
 }
 
+/** A piece of a streamed answer. */
 export interface ChatCompletionChunk {
   id: string;
   object: "chat.completion.chunk";
