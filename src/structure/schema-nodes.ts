@@ -17,15 +17,15 @@ export const KINDS: readonly Kind[] = ["null", "boolean", "object", "array", "st
 /** The schemas within a schema; each is checked when it is first met. */
 export class SchemaNodes {
   readonly root: SchemaNode;
-  readonly #document: unknown;
+  readonly #whole: unknown;
   readonly #known = new Map<unknown, SchemaNode>();
   /** Those that are known not to refer to themselves. */
   readonly #straight = new Set<SchemaNode>();
   #count = 0;
 
-  constructor(document: object | boolean) {
-    this.#document = document;
-    this.root = this.at(document, "");
+  constructor(whole: object | boolean) {
+    this.#whole = whole;
+    this.root = this.at(whole, "");
   }
 
   /** The node of a schema that stands at `path`. */
@@ -108,7 +108,7 @@ export class SchemaNodes {
       );
     if (!/^#(?:\/|$)/.test(reference)) throw fault();
     const steps = reference.split("/").slice(1);
-    let schema = this.#document;
+    let schema = this.#whole;
     for (const step of steps) {
       const name = decoded(step)?.replaceAll("~1", "/").replaceAll("~0", "~");
       const inside = typeof schema === "object" && schema !== null && name !== undefined && Object.hasOwn(schema, name);

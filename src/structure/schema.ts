@@ -13,8 +13,8 @@ import { stringPattern } from "./schema-string.js";
  * The JSON texts that a schema accepts, as Ocellus writes them: compact but for a space after commas and colons, each character of a
  * string in its shortest spelling. All of them fit the schema. Throws OptionError with the path to what can't be held to.
  */
-export function schemaPattern(document: object | true): Pattern {
-  return new Compiler(document).value();
+export function schemaPattern(whole: object | true): Pattern {
+  return new Compiler(whole).value();
 }
 
 /** More rules than this come of options that multiply. */
@@ -24,8 +24,8 @@ class Compiler {
   readonly #schemas: SchemaNodes;
   readonly #rules = new Map<string, Rule>();
 
-  constructor(document: object | true) {
-    this.#schemas = new SchemaNodes(document);
+  constructor(whole: object | true) {
+    this.#schemas = new SchemaNodes(whole);
   }
 
   /** Values that fit all of the nodes; of the anyOf and oneOf named in `chosen` the option is among them already. */

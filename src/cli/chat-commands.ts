@@ -1,0 +1,112 @@
+import { writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { resolve } from "node:path";
+import type { LlavaOneVision } from "../models/llava-onevision/model.js";
+import type { AnswerProgress } from "../models/prompt-pass.js";
+import type { Session } from "../models/session.js";
+import { OptionError, SourceError } from "../runtime/errors.js";
+import { nearest } from "../runtime/options.js";
+
+export const COMMANDS_HELP = `\
+  /image PATH [PATH …]    pictures for the next question; they are looked at straight away
+  /video PATH [FRAMES]    a clip, as so many frames (16)
+  /system TEXT            what the model is told first; begins the conversation anew
+  /tokens                 what the conversation takes of the context
+  /save FILE              the conversation as JSON, which \`ocellus ask --messages\` reads
+  /reset                  forgets what was said
+  /help                   this list
+  /quit                   leaves (so do Ctrl-D, and Ctrl-C when nothing runs)`;
+
+/** What commands work on. */
+export interface Chat {
+  readonly model: LlavaOneVision;
+  session: Session;
+  readonly say: (text: string) => void;
+  readonly onProgress: (progress: AnswerProgress) => void;
+}
+
+type Command = (chat: Chat, words: string[], rest: string, signal: AbortSignal) => Promise<void> | void;
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  async image(chat, paths, _rest, signal) {
+    wanted(paths, "/image", "the path of a picture");
+    const parts = paths.map((path) => ({ type: "image" as const, image: file(path) }));
+    await append(chat, parts, signal);
+  },
+  async video(chat, [path, frames], _rest, signal) {
+    wanted(path, "/video", "the path of a clip");
+    const count = frames === undefined ? {} : { frames: Number(frames) };
+    await append(chat, [{ type: "video", video: file(path!), ...count }], signal);
+  },
+  system(chat, _words, rest) {
+    chat.session.dispose();
+    chat.session = chat.model.createSession(rest === "" ? {} : { system: rest });
+  },
+  async tokens(chat) {
+    const { promptTokens, visualTokens, contextTokens } = await chat.session.measure("");
+    chat.say(`${promptTokens} of ${contextTokens} tokens, ${visualTokens} of them of pictures`);
+  },
+  async save(chat, [path]) {
+    wanted(path, "/save", "the name of a file");
+    const text = `${JSON.stringify(chat.session.messages, null, 2)}\n`;
+    try {
+      await writeFile(file(path!), text);
+    } catch (cause) {
+      throw new SourceError({
+        where: path!,
+        expected: "a file that can be written",
+        got: cause instanceof Error ? cause.message : String(cause),
+        remedy: "check the folder and its permissions",
+        cause,
+      });
+    }
+    chat.say(`saved ${chat.session.messages.length} messages`);
+  },
+  reset(chat) {
+    chat.session.reset();
+  },
+  help(chat) {
+    chat.say(COMMANDS_HELP);
+  },
+};
+
+/** Runs a line that begins with a slash; false if it was `/quit`. Throws OptionError for an unknown command. */
+export async function runCommand(chat: Chat, line: string, signal: AbortSignal): Promise<boolean> {
+  const [, name = "", rest = ""] = /^\/(\S*)\s*(.*)$/s.exec(line)!;
+  if (name === "quit" || name === "exit") return false;
+  const command = COMMANDS[name];
+  if (!command) {
+    const near = nearest(name, Object.keys(COMMANDS));
+    throw new OptionError({
+      where: `/${name}`,
+      expected: `one of ${[...Object.keys(COMMANDS), "quit"].map((known) => `/${known}`).join(", ")}`,
+      got: "an unknown command",
+      remedy: near ? `did you mean /${near}?` : "/help lists them",
+    });
+  }
+  await command(chat, wordsOf(rest), rest, signal);
+  return true;
+}
+
+async function append(chat: Chat, parts: Parameters<Session["append"]>[0], signal: AbortSignal): Promise<void> {
+  const { visualTokens } = await chat.session.append(parts, { signal, onProgress: chat.onProgress });
+  chat.say(`${visualTokens} visual tokens; now ask`);
+}
+
+function wanted(value: string | readonly string[] | undefined, command: string, expected: string): void {
+  if (value !== undefined && value.length > 0) return;
+  throw new OptionError({ where: command, expected, got: "nothing", remedy: `for example ${command} "my file.png"` });
+}
+
+/** Words as a shell has them: quotes hold together, a backslash keeps the next letter. */
+export function wordsOf(text: string): string[] {
+  return [...text.matchAll(/"([^"]*)"|'([^']*)'|((?:\\.|[^\s\\])+)/g)].map(
+    ([, double, single, plain]) => double ?? single ?? plain!.replaceAll(/\\(.)/g, "$1"),
+  );
+}
+
+/** A path from where the program runs; addresses are left alone. */
+function file(path: string): string {
+  if (/^(https?|data):/i.test(path)) return path;
+  return resolve(path.replace(/^~(?=\/|$)/, homedir()));
+}
