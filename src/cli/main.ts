@@ -2,6 +2,7 @@
 import { OcellusError, OptionError } from "../runtime/errors.js";
 import { nearest } from "../runtime/options.js";
 import { ask } from "./ask.js";
+import { batch } from "./batch.js";
 import { bench } from "./bench.js";
 import { chat } from "./chat.js";
 import { convert } from "./convert.js";
@@ -19,6 +20,7 @@ const HELP = `ocellus: LLaVA-OneVision on WebGPU
   ocellus convert FROM TO --dtype q4   a smaller checkpoint, which loads without conversion
   ocellus estimate [MODEL]             what a model will take, before it is downloaded
   ocellus serve                        an HTTP server with OpenAI's interface
+  ocellus batch IN.jsonl -o OUT.jsonl  a file of requests in OpenAI's batch format
   ocellus bench [pattern]              verify and time kernels and layers on this adapter
   ocellus tune                         the best parameters of kernels on this adapter, measured
   ocellus doctor                       the adapter, its limits, and what is missing
@@ -28,6 +30,7 @@ const HELP = `ocellus: LLaVA-OneVision on WebGPU
 
 const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   ask,
+  batch,
   bench,
   chat,
   convert,

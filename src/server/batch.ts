@@ -1,0 +1,85 @@
+import { apiError, failure } from "../openai/api-error.js";
+import type { ChatCompletions } from "../openai/chat-completions.js";
+import { isFields } from "../openai/fields.js";
+
+const URL_OF_CHAT = "/v1/chat/completions";
+
+/** A line of a batch's output. */
+export interface BatchResult {
+  readonly id: string;
+  readonly custom_id: string | null;
+  readonly response: { readonly status_code: number; readonly request_id: string; readonly body: unknown } | null;
+  /** What is wrong with the line itself. */
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+/** The `custom_id` of a line of output that needs no second run; those of a failing server or of a broken line do. */
+export function finishedId(line: string): string | undefined {
+  try {
+    const { custom_id, response } = JSON.parse(line) as Partial<BatchResult>;
+    return typeof custom_id === "string" && response && response.status_code < 500 ? custom_id : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The requests of one batch. */
+export class Batch {
+  readonly #seen = new Set<string>();
+
+  constructor(
+    private readonly completions: ChatCompletions,
+    /** Ids that the output has already. */
+    private readonly done: ReadonlySet<string>,
+  ) {}
+
+  /**
+   * The result of line `number` (from 1) of the input; undefined for one that is done. Throws AbortedError, and DeviceLostError and
+   * its like: what no later line would survive either.
+   */
+  async run(line: string, number: number, signal: AbortSignal): Promise<BatchResult | undefined> {
+    const bad = (code: string, message: string, custom_id: string | null = null): BatchResult => ({
+      ...heading(custom_id),
+      response: null,
+      error: { code, message: `line ${number}: ${message}` },
+    });
+    let request: unknown;
+    try {
+      request = JSON.parse(line);
+    } catch (cause) {
+      return bad("invalid_json_line", cause instanceof Error ? cause.message : String(cause));
+    }
+    if (!isFields(request)) return bad("invalid_request", "expected an object");
+    const { custom_id: id, method, url, body } = request;
+    if (typeof id !== "string" || id === "") return bad("missing_custom_id", "expected a text as custom_id");
+    if (this.#seen.has(id)) return bad("duplicate_custom_id", `an earlier line has the custom_id ${id} too`, id);
+    this.#seen.add(id);
+    if (this.done.has(id)) return undefined;
+    if (method !== "POST") return bad("invalid_method", `expected POST, got ${String(method)}`, id);
+    if (url !== URL_OF_CHAT) return bad("invalid_url", `expected ${URL_OF_CHAT}, got ${String(url)}`, id);
+    if (isFields(body) && body.stream) {
+      return answered(
+        id,
+        400,
+        failure(400, "stream: expected none, got true — a batch has whole answers", null, "stream").body,
+      );
+    }
+    try {
+      const run = await this.completions.start(body, { signal });
+      return answered(id, 200, await run.completion());
+    } catch (error) {
+      const { status, body: told } = apiError(error);
+      if (signal.aborted || status === 503) throw error;
+      return answered(id, status, told);
+    }
+  }
+}
+
+function heading(custom_id: string | null): { id: string; custom_id: string | null } {
+  return { id: `batch_req_${crypto.randomUUID().replaceAll("-", "")}`, custom_id };
+}
+
+function answered(id: string, status_code: number, body: unknown): BatchResult {
+  const request_id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
+  return { ...heading(id), response: { status_code, request_id, body }, error: null };
+}
