@@ -29,6 +29,12 @@ const CONVERSATION = [
     ],
   },
 ];
+const REQUEST = {
+  custom_id: "greeting",
+  method: "POST",
+  url: "/v1/chat/completions",
+  body: { messages: [{ role: "user", content: "Hello!" }] },
+};
 
 /** A reader's project: a folder in which the pages' programs and commands run, with no network. */
 export class DocsFolder {
@@ -39,6 +45,7 @@ export class DocsFolder {
   constructor() {
     this.write("package.json", JSON.stringify({ name: "reader", private: true, type: "module" }));
     this.write("conversation.json", JSON.stringify(CONVERSATION));
+    this.write("in.jsonl", `${JSON.stringify(REQUEST)}\n`);
     for (const [name, source] of Object.entries(STAND_INS)) {
       mkdirSync(join(this.path, name, ".."), { recursive: true });
       cpSync(source, join(this.path, name));
