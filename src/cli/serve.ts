@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { LlavaOneVision } from "../models/llava-onevision/model.js";
+import type { Served } from "../server/app.js";
 import { startServer } from "../server/server.js";
 import { parse } from "./arguments.js";
 import { tinyCheckpoint } from "./embedded.js";
@@ -8,7 +9,7 @@ import { ProgressLine } from "./progress-line.js";
 
 const HELP = `ocellus serve [options]
 
-An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/models, /health, /metrics (Prometheus).
+An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/embeddings, /v1/models, /health, /metrics (Prometheus).
 
   --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
   --name NAME             what the model is called in requests (the hub id, or the folder's name)
@@ -70,15 +71,24 @@ export async function serve(args: string[]): Promise<void> {
   });
   const line = new ProgressLine(process.stderr);
   let model: LlavaOneVision | undefined;
-  const load = async (): Promise<{ model: LlavaOneVision; name: string }> => {
-    model = await LlavaOneVision.load(where, {
+  const load = async (): Promise<Served> => {
+    const loaded = await LlavaOneVision.load(where, {
       signal: abort.signal,
       ...dtypeOption(given),
       ...hubOptions(given),
       onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
       onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
     }).finally(() => line.clear());
-    return { model, name };
+    model = loaded;
+    const { tokenizer } = loaded.processor;
+    return {
+      model: loaded,
+      name,
+      embed: async (texts, signal) => ({
+        vectors: await loaded.embedText(texts, { signal }),
+        tokens: texts.reduce((sum, text) => sum + tokenizer.encode(text).length, 0),
+      }),
+    };
   };
   const server = await startServer(load, {
     host,

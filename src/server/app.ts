@@ -5,7 +5,9 @@ import type { ChatModel } from "../models/chat-model.js";
 import { type ApiError, apiError, failure } from "../openai/api-error.js";
 import type { ChatCompletions } from "../openai/chat-completions.js";
 import type { ChatRun } from "../openai/chat-run.js";
-import { isFields } from "../openai/fields.js";
+import { createEmbeddings, type EmbeddingList, type EmbedTexts } from "../openai/embeddings.js";
+import { isFields, isText } from "../openai/fields.js";
+import { MissingFeatureError } from "../runtime/errors.js";
 import { eventStream } from "./event-stream.js";
 import { Metrics } from "./metrics.js";
 import type { serverPackages } from "./packages.js";
@@ -38,6 +40,7 @@ export class App {
   readonly #created = Math.floor(Date.now() / 1000);
   readonly #key: Buffer | undefined;
   #completions: ChatCompletions | undefined;
+  #embed: EmbedTexts | undefined;
   /** Why nothing is answered. */
   #unready: string | undefined = "the model is being loaded";
 
@@ -87,7 +90,8 @@ export class App {
       onError: (context) =>
         reply(context, failure(413, `expected a body of at most ${options.maxBodyBytes} bytes`, "body_too_large")),
     });
-    app.post("/v1/chat/completions", limit, (context) => this.#chat(context));
+    app.post("/v1/chat/completions", limit, (context) => this.#answer(context));
+    app.post("/v1/embeddings", limit, (context) => this.#answer(context));
     app.notFound((context) => {
       const { method, path } = context.req;
       const allowed = ROUTES[path];
@@ -102,7 +106,8 @@ export class App {
   }
 
   /** From now on requests are answered. */
-  ready(completions: ChatCompletions): void {
+  ready(completions: ChatCompletions, embed?: EmbedTexts): void {
+    this.#embed = embed;
     this.#completions = completions;
     this.#unready = undefined;
   }
@@ -127,7 +132,7 @@ export class App {
     return given !== undefined && timingSafeEqual(digest(given), this.#key);
   }
 
-  async #chat(context: Context): Promise<Response> {
+  async #answer(context: Context): Promise<Response> {
     const completions = this.#completions;
     if (this.#unready !== undefined || !completions) {
       return reply(context, failure(503, this.#unready ?? "no model", "unavailable"), {
@@ -161,6 +166,9 @@ export class App {
       return this.#told(error);
     };
     try {
+      if (context.req.path === "/v1/embeddings") {
+        return context.json(await this.#embeddings(completions, request, signal));
+      }
       const begun = this.#begin(completions, request, signal, arrived);
       if (!isFields(request) || request.stream !== true) return context.json(await (await begun).completion());
       const patience = sleep(PATIENCE_MS);
@@ -176,6 +184,14 @@ export class App {
       // The official client would send what took too long twice more.
       return reply(context, failed, failed.status === 504 ? { "x-should-retry": "false" } : {});
     }
+  }
+
+  async #embeddings(completions: ChatCompletions, request: unknown, signal: AbortSignal): Promise<EmbeddingList> {
+    if (isFields(request) && isText(request.model)) completions.checkName(request.model);
+    const embed = this.#embed;
+    if (!embed) throw new MissingFeatureError(NO_EMBEDDINGS);
+    const leave = await this.queue.enter(signal);
+    return createEmbeddings(embed, completions.name, request, signal).finally(leave);
   }
 
   /** Waits for a slot and begins; the slot is free again when the answer has ended, read or not. */
@@ -206,11 +222,19 @@ export class App {
   }
 }
 
+const NO_EMBEDDINGS = {
+  where: "/v1/embeddings",
+  expected: "a model that embeds texts",
+  got: "one that does not",
+  remedy: "serve another",
+};
+
 const ROUTES: Readonly<Record<string, string>> = {
   "/health": "GET",
   "/metrics": "GET",
   "/v1/models": "GET",
   "/v1/chat/completions": "POST",
+  "/v1/embeddings": "POST",
 };
 
 /** Routes are few in the metrics, whatever clients ask for. */
@@ -243,4 +267,5 @@ function sleep(ms: number): { over: Promise<undefined>; cancel: () => void } {
 export interface Served {
   readonly model: ChatModel;
   readonly name: string;
+  readonly embed?: EmbedTexts;
 }

@@ -41,13 +41,14 @@ export async function startServer(load: () => Promise<Served>, options: ServerOp
     clearTimeout(drained);
   };
   try {
-    const { model, name } = await load();
+    const { model, name, embed } = await load();
     app.ready(
       new ChatCompletions(model, {
         name,
         keepSessions: options.parallel,
         ...(options.remoteMedia && { readMedia: remoteMedia() }),
       }),
+      embed,
     );
   } catch (error) {
     await close(0);

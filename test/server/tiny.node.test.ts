@@ -14,17 +14,24 @@ let client: OpenAI;
 
 beforeAll(async () => {
   model = await LlavaOneVision.load(TINY);
-  server = await startServer(async () => ({ model, name: "tiny" }), {
-    host: "127.0.0.1",
-    port: 0,
-    parallel: 2,
-    queue: 256,
-    timeoutSeconds: 100,
-    maxBodyBytes: 2 ** 20,
-    remoteMedia: false,
-    gpuBytes: () => model.device.pool.reservedBytes,
-    log: (error) => console.error(error),
-  });
+  server = await startServer(
+    async () => ({
+      model,
+      name: "tiny",
+      embed: async (texts, signal) => ({ vectors: await model.embedText(texts, { signal }), tokens: texts.length }),
+    }),
+    {
+      host: "127.0.0.1",
+      port: 0,
+      parallel: 2,
+      queue: 256,
+      timeoutSeconds: 100,
+      maxBodyBytes: 2 ** 20,
+      remoteMedia: false,
+      gpuBytes: () => model.device.pool.reservedBytes,
+      log: (error) => console.error(error),
+    },
+  );
   client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 });
 });
 
@@ -76,6 +83,18 @@ test("the official client completes, streams and sends a picture", async () => {
   expect([text, finish]).toEqual(["An orange square.", "stop"]);
   expect(usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThan(100);
   expect((await client.models.list()).data.map(({ id }) => id)).toEqual(["tiny"]);
+});
+
+test("the official client gets embeddings", async () => {
+  const input = ["an orange square", "a chart"];
+  // The client asks for base64 by itself, and decodes it.
+  const { data } = await client.embeddings.create({ model: "tiny", input });
+  const floats = await client.embeddings.create({ model: "tiny", input, encoding_format: "float" });
+  const expected = await model.embedText(input);
+  for (const [i, vector] of expected.entries()) {
+    expect(data[i]!.embedding).toEqual([...vector]);
+    expect(floats.data[i]!.embedding).toEqual([...vector]);
+  }
 });
 
 test("the official client gets JSON by schema", async () => {
