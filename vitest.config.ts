@@ -14,13 +14,16 @@ const TIMEOUT_MS = 120_000;
 /** Measured on two cores: two files at once took 18 s, one by one 30 s, since most files wait for the GPU only now and then. */
 const MAX_WORKERS = Math.min(2, availableParallelism());
 
-/** Tests that touch no adapter need not run on a second one. */
+/** Tests that are not about what an adapter computes need not run on a second one. */
 const WITHOUT_GPU = [
   "test/architecture.node.test.ts",
   "test/cli/faults.node.test.ts",
   "test/io/**",
   "test/kernels/compile.node.test.ts",
+  "test/openai/**",
   "test/runtime/adapter.node.test.ts",
+  "test/server/**",
+  "test/structure/**",
   "test/types/**",
 ];
 /** Nor what needs an adapter with little memory: lavapipe has all of the machine's. */
