@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { LlavaOneVision } from "../models/llava-onevision/model.js";
+import { OptionError } from "../runtime/errors.js";
 import type { Served } from "../server/app.js";
 import { startServer } from "../server/server.js";
 import { parse } from "./arguments.js";
@@ -18,7 +19,7 @@ An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/embeddings, /v
   --host ADDRESS          where it listens (127.0.0.1)
   --port N                (8080)
   --parallel N            requests that are answered at once (2)
-  --queue N               requests that wait beyond these; further ones get 429 (64)
+  --queue N               requests that wait beyond these; further ones get 429 (256)
   --timeout S             most seconds of a request, waiting included (300)
   --grace S               seconds that requests under way have when the server is stopped (30)
   --max-body MB           largest body of a request (64)
@@ -92,9 +93,9 @@ export async function serve(args: string[]): Promise<void> {
   };
   const server = await startServer(load, {
     host,
-    port: Number(given.value("port") ?? 8080),
+    port: portOf(given.value("port")),
     parallel: given.count("parallel") ?? 2,
-    queue: given.count("queue") ?? 64,
+    queue: given.count("queue") ?? 256,
     timeoutSeconds: given.count("timeout") ?? 300,
     maxBodyBytes: (given.count("max-body") ?? 64) * 2 ** 20,
     apiKey,
@@ -110,4 +111,16 @@ export async function serve(args: string[]): Promise<void> {
   await stopped;
   await server.close(given.count("grace") ?? 30);
   model?.dispose();
+}
+
+/** 0 takes any free port. */
+function portOf(text = "8080"): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65535) return port;
+  throw new OptionError({
+    where: "ocellus serve, --port",
+    expected: "a whole number from 0 to 65535",
+    got: text,
+    remedy: "leave it out for 8080",
+  });
 }

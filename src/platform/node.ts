@@ -183,24 +183,40 @@ const LONGEST_NAP = 2;
 /** A nap over the one before: what is done in the middle of a nap waits for its end. */
 const NAP_GROWTH = 1.1;
 
+/** Promises that are waited for, and the next nap. */
+let waiting = 0;
+let nap = FIRST_NAP;
+let dozing = false;
+
 /**
  * Waits for `promise`. Dawn's binding looks for finished work in every turn of the event loop and so spins a core while
  * something is pending; where the adapter computes on the same cores, the thread sleeps between turns instead.
  */
-async function waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T> {
+function waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T> {
   if (!adapterOnCPU) return promise;
-  let settled = false;
   const settle = (): void => {
-    settled = true;
+    waiting--;
+    nap = FIRST_NAP;
   };
+  waiting++;
+  nap = FIRST_NAP;
   promise.then(settle, settle);
+  void doze();
+  return promise;
+}
+
+/** One for all who wait: naps of several would add up. */
+async function doze(): Promise<void> {
+  if (dozing) return;
+  dozing = true;
   const cell = new Int32Array(new SharedArrayBuffer(4));
   await turn();
-  for (let nap = FIRST_NAP; !settled; nap = Math.min(nap * NAP_GROWTH, LONGEST_NAP)) {
+  while (waiting > 0) {
     Atomics.wait(cell, 0, 0, nap);
+    nap = Math.min(nap * NAP_GROWTH, LONGEST_NAP);
     await turn();
   }
-  return promise;
+  dozing = false;
 }
 
 /** One turn of the event loop, in which the binding settles its promises. */

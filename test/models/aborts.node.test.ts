@@ -48,7 +48,7 @@ test("1,000 random aborts", { timeout: 300_000 }, async () => {
     const { signal } = controller;
     let [last, events] = ["before", 0];
     // At a moment, or at an event of the progress.
-    const timer = next() < 0.5 ? setTimeout(() => controller.abort(), next() * 30) : undefined;
+    const timer = next() < 0.5 ? setTimeout(() => controller.abort(), next() * 12) : undefined;
     const after = timer ? Number.POSITIVE_INFINITY : Math.floor(next() * 10);
     if (after === 0) controller.abort();
     const onProgress = ({ stage }: { stage: string }): void => {

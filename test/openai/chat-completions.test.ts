@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { ChatCompletions, RequestError } from "../../src/openai/index.js";
+import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { readFixture } from "../support/fixture.js";
+
+// OpenAI's interface in the program itself, in Node and in a page.
+
+let model: LlavaOneVision;
+let completions: ChatCompletions;
+let url: string;
+beforeAll(async () => {
+  model = await LlavaOneVision.load(await checkpointFiles(TINY));
+  completions = new ChatCompletions(model, { name: "tiny" });
+  const bytes = await readFixture(`${TINY}/examples/00-shapes.png`);
+  url = `data:image/png;base64,${btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))}`;
+});
+afterAll(() => model?.dispose());
+
+const about = (text: string) => [
+  {
+    role: "user" as const,
+    content: [
+      { type: "image_url" as const, image_url: { url } },
+      { type: "text" as const, text },
+    ],
+  },
+];
+
+test("a whole answer, and the same in chunks", async () => {
+  const messages = about("What do you see?");
+  const whole = await completions.create({ messages });
+  expect(whole.choices[0]!.message.content).toBe("An orange square at the top left.");
+  expect(whole.choices[0]!.finish_reason).toBe("stop");
+  let text = "";
+  for await (const chunk of await completions.create({ messages, stream: true })) {
+    text += chunk.choices[0]?.delta.content ?? "";
+  }
+  expect(text).toBe(whole.choices[0]!.message.content);
+});
+
+test("JSON by a schema", async () => {
+  const schema = { type: "object", properties: { n: { enum: [1, 2] } }, required: ["n"], additionalProperties: false };
+  const { choices } = await completions.create({
+    messages: about("How many?"),
+    response_format: { type: "json_schema", json_schema: { name: "count", schema } },
+  });
+  expect([1, 2]).toContain((JSON.parse(choices[0]!.message.content) as { n: number }).n);
+});
+
+test("what is not understood is refused, and an abort ends it", async () => {
+  const messages = about("What?");
+  const tools = { messages, tools: [{ type: "function", function: { name: "f" } }] };
+  await expect(async () => completions.create(tools as never)).rejects.toThrow(RequestError);
+  await expect(async () => completions.create({ messages, temperature: "hot" } as never)).rejects.toThrow(RequestError);
+  const signal = AbortSignal.abort();
+  await expect(async () => completions.create({ messages }, { signal })).rejects.toMatchObject({ code: "ABORTED" });
+});
