@@ -52,7 +52,7 @@ export type {
   TextContent,
   VideoContent,
 } from "./models/llava-onevision/processor.js";
-export type { AppendResult, Measurement } from "./models/measurement.js";
+export type { AppendResult, MeasuredMedium, Measurement } from "./models/measurement.js";
 export type { AnswerProgress } from "./models/prompt-pass.js";
 export { Session } from "./models/session.js";
 export type { Tap } from "./models/taps.js";

@@ -2,13 +2,14 @@
 
 import { platform } from "#platform";
 import { CheckpointError, OcellusError, OptionError, throwIfAborted } from "../runtime/errors.js";
-import { type HubOptions, hubPlace } from "./hub.js";
 import { parseHubId } from "./hub-names.js";
+import type { HubOptions } from "./hub-options.js";
 import { type JsonValue, parseJson } from "./json.js";
 import { type ByteSource, blobSource, fileSource, NotFoundError, type UrlOptions, urlSource } from "./source.js";
 import { openTensors, type TensorIndex } from "./tensor-index.js";
 
-export { type DownloadProgress, HUB_OPTIONS, type HubOptions } from "./hub.js";
+export { HUB_OPTIONS, type HubOptions } from "./hub-options.js";
+export type { DownloadProgress } from "./hub-progress.js";
 export type { IndexedTensor, TensorIndex } from "./tensor-index.js";
 
 /** A File, or a Blob with a name; a folder chosen in a page gives `webkitRelativePath` too. */
@@ -78,7 +79,7 @@ export async function openCheckpoint(
 async function placeOf(location: CheckpointLocation, options: CheckpointOptions): Promise<Place> {
   const text = typeof location === "string" || location instanceof URL ? String(location) : undefined;
   const id = text === undefined ? undefined : parseHubId(text);
-  if (id && !(await isLocal(text!))) return hubPlace(id, options);
+  if (id && !(await isLocal(text!))) return (await import("./hub.js")).hubPlace(id, options);
   if (options.revision !== undefined) throw revisionWithoutHub(text, options.revision);
   if (text === undefined) return blobPlace(location as ArrayLike<NamedBlob>);
   if (/^https?:\/\//i.test(text)) return urlPlace(text, options);

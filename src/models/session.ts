@@ -2,7 +2,7 @@ import { KVCache } from "../layers/kv-cache.js";
 import { Arena } from "../runtime/arena.js";
 import { AbortedError, DisposedError, OptionError, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
-import { constraintFor } from "../structure/constraint.js";
+import type { Constraint } from "../structure/constraint.js";
 import { Answer, type AnswerResult, type AnswerWriter } from "./answer.js";
 import { AnswerText } from "./answer-text.js";
 import { Clock } from "./clock.js";
@@ -20,7 +20,7 @@ import {
 import { room } from "./llava-onevision/context.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
 import type { ChatMessage, PreparedPrompt } from "./llava-onevision/processor.js";
-import type { AppendResult, Measurement } from "./measurement.js";
+import { type AppendResult, type Measurement, measured } from "./measurement.js";
 import { Held, type PassOptions, PromptPass } from "./prompt-pass.js";
 import { TapRecorder } from "./taps.js";
 
@@ -115,7 +115,7 @@ export class Session {
       tiles: prompt.media.reduce((sum, { tileCount }) => sum + tileCount, 0),
       contextTokens,
       availableTokens: Math.max(0, contextTokens - promptTokens),
-      media: prompt.media.map(({ kind, tileCount, tokens }) => ({ kind, tiles: tileCount, tokens })),
+      media: prompt.media.map((medium) => measured(medium, this.model.config.vision.tileSide)),
     };
   }
 
@@ -190,7 +190,7 @@ export class Session {
     const { config } = model;
     const clock = new Clock();
     const allowed = Math.min(model.processor.tokenizer.size, config.text.vocabulary);
-    const constraint = constraintFor(options, model.processor.tokenizer, config.endTokens, allowed);
+    const constraint = await this.#constraint(options, allowed);
     const answer = new AnswerText(model.processor.tokenizer, options, writer);
     // Until the first token a stop is an abort that keeps what there is.
     const signal = options.signal ? AbortSignal.any([options.signal, writer.enough]) : writer.enough;
@@ -252,6 +252,14 @@ export class Session {
       },
       timings: clock.timings(),
     };
+  }
+
+  /** The code for structure comes only when an answer is to have one: pages load it then. */
+  async #constraint(options: GenerateOptions, allowed: number): Promise<Constraint | undefined> {
+    if (options.schema === undefined && options.regex === undefined && options.grammar === undefined) return undefined;
+    const { constraintFor } = await import("../structure/constraint.js");
+    const { processor, config } = this.model;
+    return constraintFor(options, processor.tokenizer, config.endTokens, allowed);
   }
 
   async #fill(appended: Conversation, options: AppendOptions): Promise<AppendResult> {

@@ -1,6 +1,7 @@
 /** What a page and its worker say to each other, over a port of their own. Numbers are the page's names of calls and sessions. */
 
 import type { AnswerPiece } from "../models/answer.js";
+import type { AdapterFacts } from "../runtime/adapter.js";
 import type { SentError } from "./sent-error.js";
 
 /** The first message, to the worker itself; the port comes with it. */
@@ -41,6 +42,12 @@ export interface SentMedium {
 export interface SentMessage {
   readonly role: string;
   readonly content: string | readonly (object | { readonly ref: number })[];
+}
+
+/** What is known of a model once it is loaded. */
+export interface LoadedModel {
+  readonly adapter: AdapterFacts;
+  readonly contextTokens: number;
 }
 
 export type SessionMethod = "generate" | "append" | "measure";

@@ -5,7 +5,7 @@ import type { Session } from "../models/session.js";
 import type { Held } from "../platform/platform.js";
 import { DisposedError } from "../runtime/errors.js";
 import { listen, type ServingEnd } from "./endpoint.js";
-import { isConnect, type SentOptions, type ToPage, type ToWorker } from "./messages.js";
+import { isConnect, type LoadedModel, type SentOptions, type ToPage, type ToWorker } from "./messages.js";
 import { ReceivedMedia, receiveLocation } from "./received.js";
 import { sendError } from "./sent-error.js";
 
@@ -108,6 +108,7 @@ class ServedModel {
       const model = await LlavaOneVision.load(receiveLocation(location), given as LoadOptions);
       if (this.#ended) model.dispose();
       else this.#model = model;
+      return { adapter: model.device.facts, contextTokens: model.config.text.maxPositions } satisfies LoadedModel;
     });
   }
 

@@ -2,10 +2,12 @@ import type { CheckpointLocation } from "../io/checkpoint.js";
 import type { ChatModel } from "../models/chat-model.js";
 import type { SessionOptions } from "../models/conversation.js";
 import type { LoadOptions } from "../models/llava-onevision/model.js";
+import type { AdapterFacts } from "../runtime/adapter.js";
 import { DisposedError, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
 import { Connection } from "./connection.js";
 import type { WorkerEnd } from "./endpoint.js";
+import type { LoadedModel } from "./messages.js";
 import { sendLocation, sendOptions } from "./parcel.js";
 import { type Names, WorkerSession } from "./worker-session.js";
 
@@ -44,7 +46,13 @@ export class WorkerModel implements ChatModel {
   #named = 0;
   readonly #names: Names = { next: () => ++this.#named };
 
-  private constructor(private readonly connection: Connection) {}
+  private constructor(
+    private readonly connection: Connection,
+    /** The adapter that the worker has opened. */
+    readonly adapter: AdapterFacts,
+    /** Tokens that a session's context holds. */
+    readonly contextTokens: number,
+  ) {}
 
   /**
    * Loads a checkpoint in the worker, whose script calls `serve`; see {@link LlavaOneVision.load} for locations, options and errors.
@@ -60,14 +68,17 @@ export class WorkerModel implements ChatModel {
     try {
       const call = connection.name();
       const message = { kind: "load", call, location: sendLocation(location), options: sent } as const;
-      await connection.call(call, Promise.resolve({ message }), { where: WHERE, options });
+      const loaded = (await connection.call(call, Promise.resolve({ message }), {
+        where: WHERE,
+        options,
+      })) as LoadedModel;
       // The worker may have been done when the abort reached it.
       throwIfAborted(options.signal, WHERE);
+      return new WorkerModel(connection, loaded.adapter, loaded.contextTokens);
     } catch (error) {
       connection.end(disposed());
       throw error;
     }
-    return new WorkerModel(connection);
   }
 
   /** A conversation with its own cache, in the worker. Throws OptionError, DisposedError, WorkerError. */

@@ -127,7 +127,7 @@ describe("a conversation", () => {
       tiles: 2,
       contextTokens: model.config.text.maxPositions,
       availableTokens: model.config.text.maxPositions - promptTokens.length,
-      media: [{ kind: "image", tiles: 2, tokens: 171 }],
+      media: [{ kind: "image", tiles: 2, tokens: 171, width: 121, height: 110, cuts: { x: [], y: [] } }],
     });
     expect((await session.measure("And now?")).reusedTokens).toBeGreaterThan(171);
   });

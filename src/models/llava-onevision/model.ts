@@ -26,7 +26,7 @@ import { cacheTypeGiven } from "./cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
 import { type Estimate, type EstimateOptions, estimate } from "./estimate.js";
-import { checkBudget, type MemoryBudget } from "./memory-budget.js";
+import type { MemoryBudget } from "./memory-budget.js";
 import { Network } from "./network.js";
 import { Processor, type VideoContent } from "./processor.js";
 import { ChatTemplate, placeholderIds } from "./prompt.js";
@@ -102,7 +102,10 @@ export class LlavaOneVision {
         remedy: "leave it out for 256 MiB",
       });
     }
-    if (options.memoryBudget !== undefined) await checkBudget(location, options.memoryBudget, options);
+    if (options.memoryBudget !== undefined) {
+      const { checkBudget } = await import("./memory-budget.js");
+      await checkBudget(location, options.memoryBudget, options);
+    }
     const files = await openCheckpoint(location, options);
     const device = options.device ?? (await Device.open());
     try {

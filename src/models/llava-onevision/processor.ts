@@ -1,8 +1,8 @@
-import { cutTiles, frameTile, padTile, planAnyres } from "../../io/anyres.js";
+import { type AnyresPlan, cutTiles, frameTile, padTile, planAnyres } from "../../io/anyres.js";
 import type { Picture } from "../../io/image.js";
 import { type PictureInput, readPicture } from "../../io/picture-input.js";
 import type { Tokenizer } from "../../io/tokenizer.js";
-import { readFrames, type VideoInput } from "../../io/video.js";
+import type { VideoInput } from "../../io/video.js";
 import { PromptError, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
 import type { LlavaOneVisionConfig } from "./config.js";
@@ -68,9 +68,21 @@ export interface Segment {
   readonly key: string;
 }
 
+/** What a picture or clip was before it became tiles. */
+export interface MediumView {
+  /** Size in pixels, of a clip's first frame. */
+  readonly width: number;
+  readonly height: number;
+  /** How a picture was cut into tiles; absent where it is one square. */
+  readonly grid?: AnyresPlan;
+  /** Seconds of the clip at which its frames appear; absent for frames given one by one. */
+  readonly frameSeconds?: readonly number[];
+}
+
 /** One picture or clip, ready for the GPU. */
 export interface PreparedMedium {
   readonly kind: "image" | "video";
+  readonly view: MediumView;
   readonly segments: readonly Segment[];
   readonly tileCount: number;
   /** Visual tokens. */
@@ -157,14 +169,15 @@ export class Processor {
   #image(picture: Picture, mode: "anyres" | "pad"): Promise<UnplacedMedium> {
     const { vision, grids, maxTiles } = this.config;
     const { tileSide, cells } = vision;
+    const { width, height } = picture;
     if (mode === "pad") {
       const tiles = padTile(picture, tileSide, this.#fill);
-      return medium("image", [{ tiles, tileCount: 1, plan: packPadImage(cells) }]);
+      return medium("image", { width, height }, [{ tiles, tileCount: 1, plan: packPadImage(cells) }]);
     }
-    const plan = planAnyres(picture.width, picture.height, grids, tileSide);
-    const packing = planImage(picture.width, picture.height, plan, cells, maxTiles);
-    const tiles = cutTiles(picture, plan, tileSide);
-    return medium("image", [{ tiles, tileCount: 1 + plan.columns * plan.rows, plan: packImage(packing, plan, cells) }]);
+    const grid = planAnyres(width, height, grids, tileSide);
+    const plan = packImage(planImage(width, height, grid, cells, maxTiles), grid, cells);
+    const tiles = cutTiles(picture, grid, tileSide);
+    return medium("image", { width, height, grid }, [{ tiles, tileCount: 1 + grid.columns * grid.rows, plan }]);
   }
 
   async #video(part: VideoContent, label: string, options: ProcessorOptions): Promise<UnplacedMedium> {
@@ -192,6 +205,8 @@ export class Processor {
       ...(part.start !== undefined && { startSeconds: part.start }),
       ...(part.end !== undefined && { endSeconds: part.end }),
     };
+    // What reads clips is large, and pages load it with the first one.
+    const { readFrames } = await import("../../io/video.js");
     const frames = readFrames(given ?? required(part.video, label, "video"), {
       ...choice,
       // A path names itself.
@@ -200,8 +215,15 @@ export class Processor {
       ...(options.signal && { signal: options.signal }),
     });
     const tiles: Uint8Array[] = [];
-    for await (const { picture } of frames) tiles.push(frameTile(picture, tileSide));
-    return clip(tiles, cells);
+    const seconds: number[] = [];
+    let size: Pick<MediumView, "width" | "height"> | undefined;
+    for await (const { picture, timestampSeconds } of frames) {
+      size ??= { width: picture.width, height: picture.height };
+      tiles.push(frameTile(picture, tileSide));
+      if (timestampSeconds !== undefined) seconds.push(timestampSeconds);
+    }
+    const view = { width: 0, height: 0, ...size, ...(seconds.length > 0 && { frameSeconds: seconds }) };
+    return clip(tiles, view, cells);
   }
 
   /** Grey of the borders in pad mode: the mean pixel. */
@@ -248,21 +270,25 @@ function followedBy(messages: readonly ChatMessage[], text: string): ChatMessage
 }
 
 /** A clip from its frames' tiles, in runs. */
-function clip(tiles: readonly Uint8Array[], cells: number): Promise<UnplacedMedium> {
+function clip(tiles: readonly Uint8Array[], view: MediumView, cells: number): Promise<UnplacedMedium> {
   const segments: Omit<Segment, "key">[] = [];
   for (let first = 0; first === 0 || first < tiles.length; first += FRAMES_A_SEGMENT) {
     const run = tiles.slice(first, first + FRAMES_A_SEGMENT);
     const plan = packVideo(run.length, cells, first + run.length === tiles.length);
     segments.push({ tiles: joined(run), tileCount: run.length, plan });
   }
-  return medium("video", segments);
+  return medium("video", view, segments);
 }
 
-async function medium(kind: "image" | "video", segments: Omit<Segment, "key">[]): Promise<UnplacedMedium> {
+async function medium(
+  kind: PreparedMedium["kind"],
+  view: MediumView,
+  segments: Omit<Segment, "key">[],
+): Promise<UnplacedMedium> {
   const keyed = await Promise.all(segments.map(async (segment) => ({ ...segment, key: await keyOf(segment) })));
   const tokens = segments.reduce((sum, { plan }) => sum + plan.tokens, 0);
   const tileCount = segments.reduce((sum, segment) => sum + segment.tileCount, 0);
-  return { kind, segments: keyed, tileCount, tokens, key: `${kind} ${keyed.map(({ key }) => key).join(" ")}` };
+  return { kind, view, segments: keyed, tileCount, tokens, key: `${kind} ${keyed.map(({ key }) => key).join(" ")}` };
 }
 
 /** The plan tells a square of one tile from the same tile cut out of a larger picture. */
