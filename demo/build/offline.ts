@@ -1,0 +1,33 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Plugin } from "vite";
+import { transformWithOxc } from "vite";
+import { POLICY } from "./policy.js";
+
+const SOURCE = fileURLToPath(new URL("../service-worker.ts", import.meta.url));
+
+/** Weights are kept by the library, files for hosts are not asked for by the page. */
+const NOT_KEPT = /^(hub\/|_headers$|service-worker\.js$|.*\.map$)/;
+
+/** Writes the service worker, which knows all files of the build and a name for them together. */
+export function offline(): Plugin {
+  return {
+    name: "offline",
+    apply: "build",
+    generateBundle: {
+      order: "post",
+      async handler(_options, bundle) {
+        const kept = Object.values(bundle).filter(({ fileName }) => !NOT_KEPT.test(fileName));
+        const hash = createHash("sha256");
+        for (const file of kept.sort((a, b) => (a.fileName < b.fileName ? -1 : 1))) {
+          hash.update(file.fileName).update(file.type === "chunk" ? file.code : file.source);
+        }
+        const build = { version: hash.digest("hex").slice(0, 12), files: kept.map(({ fileName }) => fileName), policy: POLICY };
+        const { code } = await transformWithOxc(readFileSync(SOURCE, "utf8"), SOURCE);
+        const source = `const BUILD = ${JSON.stringify(build)};\n${code.replace(/^export \{\s*\};?$/m, "")}`;
+        this.emitFile({ type: "asset", fileName: "service-worker.js", source });
+      },
+    },
+  };
+}

@@ -1,0 +1,45 @@
+/** What the page shows of an error: the library's have a code and their four parts, others a message. */
+export interface ShownFault {
+  readonly code: string | undefined;
+  readonly title: string;
+  readonly detail: string | undefined;
+  readonly remedy: string | undefined;
+}
+
+interface Fault {
+  readonly where: string;
+  readonly expected: string;
+  readonly got: string;
+  readonly remedy: string;
+}
+
+/** The library's errors are told by their parts, so that a page need not load the library to know them. */
+export function shown(error: unknown): ShownFault {
+  const { code, fault } = (error ?? {}) as { code?: unknown; fault?: Fault };
+  if (typeof code === "string" && fault) {
+    const detail = `${fault.where}: expected ${fault.expected}, got ${fault.got}.`;
+    return { code, title: TITLES[code] ?? "That did not work", detail, remedy: `${sentence(fault.remedy)}.` };
+  }
+  const detail = error instanceof Error ? error.message : String(error);
+  return { code: undefined, title: "That did not work", detail, remedy: undefined };
+}
+
+export function isCode(error: unknown, ...codes: readonly string[]): boolean {
+  return codes.includes(String((error as { code?: unknown } | undefined)?.code));
+}
+
+const TITLES: Readonly<Record<string, string>> = {
+  NO_ADAPTER: "There is no WebGPU here",
+  LIMIT: "This is too large for the graphics adapter",
+  OVER_BUDGET: "This takes more memory than it may",
+  CHECKPOINT: "The checkpoint can't be used",
+  SOURCE: "The files can't be read",
+  MEDIA: "The picture or clip can't be read",
+  PROMPT: "The question can't be used",
+  CONTEXT_OVERFLOW: "The conversation is too long",
+  DEVICE_LOST: "The graphics adapter was lost",
+};
+
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
