@@ -1,0 +1,100 @@
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { TopBar } from "../layout.js";
+import { Composer } from "./composer.js";
+import { clear, turns } from "./conversation.js";
+import { attach } from "./draft.js";
+import { Examples } from "./examples.js";
+import { ModelDialog } from "./model-dialog.js";
+import { ModelStatus } from "./model-status.js";
+import { TurnView } from "./turn.js";
+import { choice, state } from "./model.js";
+
+/** The page: the conversation, the model's state above it and the question's form below. */
+export function App() {
+  const dialog = useSignal(false);
+  const dropping = useFileDrop();
+  const count = useComputed(() => turns.value.length);
+  const end = useRef<HTMLDivElement>(null);
+  useSignalEffect(() => {
+    if (count.value > 0) end.current?.scrollIntoView({ block: "end" });
+  });
+  return (
+    <>
+      <TopBar current="talk">
+        {count.value > 0 && (
+          <button type="button" onClick={clear}>
+            New conversation
+          </button>
+        )}
+        <button type="button" onClick={() => (dialog.value = true)} aria-haspopup="dialog" data-phase={state.value.phase}>
+          Model: {choice.value.label}
+        </button>
+      </TopBar>
+      <main class="page talk">
+        <h1 class="sr-only">Talk about pictures and clips</h1>
+        <ModelStatus />
+        {count.value === 0 ? (
+          <Examples />
+        ) : (
+          <ol class="turns" aria-label="Conversation">
+            {turns.value.map((turn) => (
+              <TurnView key={turn.id} turn={turn} />
+            ))}
+          </ol>
+        )}
+        <div ref={end} />
+        <Composer />
+      </main>
+      {dialog.value && <ModelDialog onClose={() => (dialog.value = false)} />}
+      {dropping.value && (
+        <div class="drop" aria-hidden="true">
+          Drop pictures or clips anywhere
+        </div>
+      )}
+    </>
+  );
+}
+
+/** Files that are dropped or pasted anywhere on the page go to the question; tells whether some hover over it. */
+function useFileDrop() {
+  const over = useSignal(false);
+  useEffect(() => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
+    const inDialog = (event: Event): boolean => event.target instanceof Element && event.target.closest("dialog") !== null;
+    document.addEventListener(
+      "dragover",
+      (event) => {
+        if (!hasFiles(event)) return;
+        event.preventDefault();
+        over.value = !inDialog(event);
+      },
+      { signal },
+    );
+    document.addEventListener("dragleave", (event) => event.relatedTarget === null && (over.value = false), { signal });
+    document.addEventListener(
+      "drop",
+      (event) => {
+        over.value = false;
+        if (!hasFiles(event) || event.defaultPrevented) return;
+        event.preventDefault();
+        attach(event.dataTransfer!.files);
+      },
+      { signal },
+    );
+    document.addEventListener(
+      "paste",
+      (event) => {
+        const files = event.clipboardData?.files;
+        if (!files || files.length === 0 || inDialog(event)) return;
+        event.preventDefault();
+        attach(files);
+      },
+      { signal },
+    );
+    return () => controller.abort();
+  }, []);
+  return over;
+}

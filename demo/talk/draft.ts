@@ -1,0 +1,87 @@
+import { batch, effect, signal } from "@preact/signals";
+import type { Measurement } from "ocellus";
+import { isCode } from "../fault.js";
+import { ask, busy, currentSession, history } from "./conversation.js";
+import { type Attachment, attachmentOf, partOf } from "./media.js";
+import { model } from "./model.js";
+
+/** The question that is being written, and what goes with it. */
+export const text = signal("");
+export const attachments = signal<readonly Attachment[]>([]);
+/** Names of files that are neither picture nor clip. */
+export const refused = signal<readonly string[]>([]);
+/** What the question would take; undefined while it is found out. */
+export const measurement = signal<Measurement | undefined>(undefined);
+export const fault = signal<unknown>(undefined);
+
+export function attach(files: Iterable<File>, frames?: number): void {
+  const all = [...files].map((file) => ({ file, attachment: attachmentOf(file, frames) }));
+  batch(() => {
+    attachments.value = [...attachments.value, ...all.flatMap(({ attachment }) => attachment ?? [])];
+    refused.value = all.filter(({ attachment }) => !attachment).map(({ file }) => file.name);
+  });
+}
+
+export function detach(id: number): void {
+  attachments.value = attachments.value.filter((attachment) => attachment.id !== id);
+}
+
+export function send(): void {
+  const question = text.value.trim();
+  if (busy.value || !model.value || (question === "" && attachments.value.length === 0)) return;
+  const media = attachments.value;
+  batch(() => {
+    text.value = "";
+    attachments.value = [];
+    refused.value = [];
+    measurement.value = undefined;
+    fault.value = undefined;
+  });
+  void ask(question, media);
+}
+
+/** Time that nothing must change before a draft is measured. */
+const QUIET_MS = 200;
+
+// Pictures are cut and clips are read in the worker, so that tiles, frames and tokens are known before the question is sent.
+effect(() => {
+  const loaded = model.value;
+  const media = attachments.value;
+  const question = text.value.trim();
+  const parts = [...media.map(partOf), ...(question === "" ? [] : [{ type: "text" as const, text: question }])];
+  if (!loaded || parts.length === 0 || busy.value) {
+    measurement.value = undefined;
+    fault.value = undefined;
+    return;
+  }
+  const controller = new AbortController();
+  const { signal } = controller;
+  const measure = async (): Promise<void> => {
+    const session = currentSession();
+    if (!session) return;
+    try {
+      const measured = await session.measure([...history(), { role: "user", content: parts }], { signal });
+      if (signal.aborted) return;
+      batch(() => {
+        measurement.value = measured;
+        fault.value = undefined;
+        const own = measured.media.slice(-media.length);
+        for (const [i, attachment] of media.entries()) attachment.measured.value = inOrder(own, media, i);
+      });
+    } catch (error) {
+      if (!signal.aborted && !isCode(error, "ABORTED", "DISPOSED")) fault.value = error;
+    }
+  };
+  const timer = setTimeout(measure, QUIET_MS);
+  return () => {
+    clearTimeout(timer);
+    controller.abort();
+  };
+});
+
+/** The measured medium of attachment `i`: media are told in the order in which the prompt has them. */
+function inOrder(measured: Measurement["media"], media: readonly Attachment[], i: number) {
+  const { kind } = media[i]!;
+  const before = media.slice(0, i).filter((other) => other.kind === kind).length;
+  return measured.filter((medium) => medium.kind === kind)[before];
+}

@@ -1,0 +1,55 @@
+import { useSignal } from "@preact/signals";
+import type { Estimate, HoldType } from "ocellus";
+import { useEffect } from "preact/hooks";
+import { FaultView } from "../fault-view.js";
+import { inBytes } from "../quantities.js";
+import { DTYPES } from "./model-dialog.js";
+
+interface Row {
+  readonly dtype: HoldType;
+  readonly label: string;
+  readonly estimate: Estimate;
+}
+
+/** What a checkpoint of the hub takes, by the bits of its weights; found out from its headers alone. */
+export function EstimateTable({ id }: { id: string }) {
+  const rows = useSignal<readonly Row[]>([]);
+  const failed = useSignal<unknown>(undefined);
+  useEffect(() => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const find = async (): Promise<void> => {
+      const { LlavaOneVision } = await import("ocellus");
+      for (const { value, label } of DTYPES) {
+        const estimate = await LlavaOneVision.estimate(id, { dtype: value, signal });
+        if (signal.aborted) return;
+        rows.value = [...rows.value, { dtype: value, label, estimate }];
+      }
+    };
+    find().catch((error: unknown) => {
+      if (!signal.aborted) failed.value = error;
+    });
+    return () => controller.abort();
+  }, [id]);
+  if (failed.value !== undefined) return <FaultView error={failed.value} />;
+  return (
+    <table aria-label="What it takes" aria-busy={rows.value.length < DTYPES.length}>
+      <thead>
+        <tr>
+          <th scope="col">Weights</th>
+          <th scope="col">Download</th>
+          <th scope="col">Graphics memory</th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.value.map(({ dtype, label, estimate }) => (
+          <tr key={dtype}>
+            <th scope="row">{label}</th>
+            <td>{inBytes(estimate.download.missingBytes)}</td>
+            <td>{inBytes(estimate.totalBytes)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

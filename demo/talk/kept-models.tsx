@@ -1,0 +1,1 @@
+export function KeptModels(_: { onLoad: (choice: import("./model.js").ModelChoice) => void; dtype: import("ocellus").HoldType }) { return null; }

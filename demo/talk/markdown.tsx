@@ -1,0 +1,117 @@
+import { lexer, type Token, type Tokens } from "marked";
+import type { ComponentChildren, JSX } from "preact";
+
+/**
+ * An answer's Markdown. It becomes elements, never HTML text, so nothing in an answer can run or be fetched: raw HTML shows as it
+ * is written, pictures as their description, and links lead only to web pages.
+ */
+export function Markdown({ text }: { text: string }) {
+  return <div class="markdown">{blocks(lexer(text))}</div>;
+}
+
+function blocks(tokens: readonly Token[]): JSX.Element[] {
+  return tokens.map((token, i) => <Block key={i} token={token} />);
+}
+
+function Block({ token }: { token: Token }) {
+  const own = token as Tokens.Generic;
+  switch (token.type) {
+    case "space":
+      return null;
+    case "heading":
+      // The page has headings of its own above these.
+      return own.depth <= 1 ? <h3>{inline(own.tokens)}</h3> : <h4>{inline(own.tokens)}</h4>;
+    case "code":
+      return (
+        <pre>
+          <code>{own.text}</code>
+        </pre>
+      );
+    case "blockquote":
+      return <blockquote>{blocks(own.tokens ?? [])}</blockquote>;
+    case "list": {
+      const { items, ordered, start } = token as Tokens.List;
+      const entries = items.map((item, i) => <li key={i}>{blocks(item.tokens)}</li>);
+      return ordered ? <ol start={start === "" ? undefined : start}>{entries}</ol> : <ul>{entries}</ul>;
+    }
+    case "table":
+      return <Table table={token as Tokens.Table} />;
+    case "hr":
+      return <hr />;
+    case "html":
+      return <p>{own.text}</p>;
+    case "text":
+      return <>{own.tokens ? inline(own.tokens) : own.text}</>;
+    default:
+      return <p>{inline(own.tokens ?? [], own.raw)}</p>;
+  }
+}
+
+function Table({ table }: { table: Tokens.Table }) {
+  return (
+    <div class="wide" role="region" aria-label="Table" tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            {table.header.map((cell, i) => (
+              <th key={i} scope="col">
+                {inline(cell.tokens)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {table.rows.map((row, i) => (
+            <tr key={i}>
+              {row.map((cell, j) => (
+                <td key={j}>{inline(cell.tokens)}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function inline(tokens: readonly Token[] | undefined, otherwise = ""): ComponentChildren {
+  if (!tokens || tokens.length === 0) return otherwise;
+  return tokens.map((token, i) => <Inline key={i} token={token} />);
+}
+
+function Inline({ token }: { token: Token }) {
+  const own = token as Tokens.Generic;
+  switch (token.type) {
+    case "strong":
+      return <strong>{inline(own.tokens)}</strong>;
+    case "em":
+      return <em>{inline(own.tokens)}</em>;
+    case "del":
+      return <del>{inline(own.tokens)}</del>;
+    case "codespan":
+      return <code>{own.text}</code>;
+    case "br":
+      return <br />;
+    case "link":
+      return /^https?:\/\//i.test(String(own.href)) ? (
+        <a href={String(own.href)} target="_blank" rel="noopener noreferrer nofollow">
+          {inline(own.tokens)}
+        </a>
+      ) : (
+        <>{own.raw}</>
+      );
+    case "image":
+      return <>{own.text || own.raw}</>;
+    case "escape":
+      return <>{own.text}</>;
+    default:
+      return <>{own.tokens ? inline(own.tokens) : own.type === "text" ? decoded(own.text) : own.raw}</>;
+  }
+}
+
+/** The text of an element decodes no entities; these few are what Markdown's own escapes use. */
+function decoded(text: string): string {
+  return text.replace(/&(amp|lt|gt|quot|#39);/g, (_, name: string) => ENTITIES[name]!);
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', "#39": "'" };

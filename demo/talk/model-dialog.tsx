@@ -1,0 +1,135 @@
+import { useSignal } from "@preact/signals";
+import type { HoldType } from "ocellus";
+import { useRef } from "preact/hooks";
+import { Dialog } from "../dialog.js";
+import { FaultView } from "../fault-view.js";
+import { EstimateTable } from "./estimate-table.js";
+import { KeptModels } from "./kept-models.js";
+import { choice, open, TINY } from "./model.js";
+
+/** Checkpoints of the family that a graphics adapter of a desktop or a phone holds. */
+const SUGGESTED = [
+  "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+  "lmms-lab/llava-onevision-qwen2-0.5b-ov",
+  "llava-hf/llava-onevision-qwen2-7b-ov-hf",
+];
+
+export const DTYPES: readonly { readonly value: HoldType; readonly label: string }[] = [
+  { value: "q4", label: "4 bits: smallest" },
+  { value: "q8", label: "8 bits: nearly exact" },
+  { value: "auto", label: "as stored: exact" },
+];
+
+/** Another model: one that is kept here, one of the hub, or files. */
+export function ModelDialog({ onClose }: { onClose: () => void }) {
+  const id = useSignal("");
+  const dtype = useSignal<HoldType>("q8");
+  const folder = useRef<HTMLInputElement>(null);
+  const failed = useSignal<unknown>(undefined);
+  const asked = useSignal<string | undefined>(undefined);
+
+  const load = (next: Parameters<typeof open>[0]): void => {
+    void open(next);
+    onClose();
+  };
+  const loadFiles = (files: readonly File[]): void => {
+    if (!files.some(({ name }) => name.endsWith(".safetensors"))) {
+      failed.value = new Error("There is no .safetensors file among these: give all files of the checkpoint's folder.");
+      return;
+    }
+    load({ label: labelOf(files), location: files, options: { dtype: dtype.value } });
+  };
+  return (
+    <Dialog title="Model" onClose={onClose}>
+      <p>
+        Now: <strong>{choice.value.label}</strong>{" "}
+        {choice.value !== TINY && (
+          <button type="button" onClick={() => load(TINY)}>
+            Load {TINY.label}
+          </button>
+        )}
+      </p>
+      <KeptModels onLoad={load} dtype={dtype.value} />
+      <form
+        class="stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          load({ label: id.value, location: id.value.trim(), options: { dtype: dtype.value } });
+        }}
+      >
+        <h3>From the Hugging Face hub</h3>
+        <label>
+          Repository{" "}
+          <input
+            type="text"
+            list="suggested"
+            required
+            pattern="[\w.\-]+\/[\w.\-]+(@.+)?"
+            placeholder="organisation/name"
+            value={id.value}
+            onInput={({ currentTarget }) => {
+              id.value = currentTarget.value;
+              asked.value = undefined;
+            }}
+          />
+        </label>
+        <datalist id="suggested">
+          {SUGGESTED.map((name) => (
+            <option key={name} value={name} />
+          ))}
+        </datalist>
+        <label>
+          Weights{" "}
+          <select value={dtype.value} onChange={({ currentTarget }) => (dtype.value = currentTarget.value as HoldType)}>
+            {DTYPES.map(({ value, label }) => (
+              <option key={value} value={value}>
+                {label}
+              </option>
+            ))}
+          </select>
+        </label>
+        <div class="row">
+          <button type="button" disabled={!id.value.includes("/")} onClick={() => (asked.value = id.value.trim())}>
+            What will it take?
+          </button>
+          <button type="submit" class="primary">
+            Download and load
+          </button>
+        </div>
+        {asked.value !== undefined && <EstimateTable key={asked.value} id={asked.value} />}
+        <p class="small muted">The files are kept in this browser's storage, and a download that was broken off goes on where it was.</p>
+      </form>
+      <section
+        class="stack files"
+        onDragOver={(event) => event.preventDefault()}
+        onDrop={(event) => {
+          event.preventDefault();
+          loadFiles([...(event.dataTransfer?.files ?? [])]);
+        }}
+      >
+        <h3>From files</h3>
+        <p class="small muted">Choose a checkpoint's folder, or drop all its files here. They stay where they are.</p>
+        <div class="row">
+          <button type="button" onClick={() => folder.current?.click()}>
+            Choose a folder
+          </button>
+        </div>
+        <input
+          ref={folder}
+          type="file"
+          multiple
+          hidden
+          aria-label="Folder of a checkpoint"
+          {...{ webkitdirectory: true }}
+          onChange={({ currentTarget }) => loadFiles([...(currentTarget.files ?? [])])}
+        />
+        {failed.value !== undefined && <FaultView error={failed.value} />}
+      </section>
+    </Dialog>
+  );
+}
+
+function labelOf(files: readonly File[]): string {
+  const path = files[0]?.webkitRelativePath ?? "";
+  return path.includes("/") ? path.slice(0, path.indexOf("/")) : "dropped files";
+}

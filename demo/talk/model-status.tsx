@@ -1,0 +1,89 @@
+import type { DownloadProgress } from "ocellus";
+import { isCode } from "../fault.js";
+import { FaultView } from "../fault-view.js";
+import { NoWebGPU } from "../no-webgpu.js";
+import { inBytes, inTime } from "../quantities.js";
+import { cancel, choice, open, recoveries, state, TINY } from "./model.js";
+
+/** Where the model is: coming, here, or why not. */
+export function ModelStatus() {
+  const now = state.value;
+  return (
+    <div class="model-status" data-phase={now.phase}>
+      {now.phase === "starting" && <p class="muted busy">Starting the model</p>}
+      {now.phase === "downloading" && <Download progress={now.progress} />}
+      {now.phase === "loading" && (
+        <Line label={`Loading ${choice.value.label}`} share={now.share} detail={`${Math.round(100 * now.share)} %`} />
+      )}
+      {now.phase === "ready" && (
+        <p class="small muted">
+          {choice.value.label} is ready on {now.model.adapter.name}
+          {now.model.adapter.onCPU && ", which is software: answers take their time"}.
+          {recoveries.value > 0 && " The graphics adapter was lost, and the model was loaded again from this browser's storage."}
+        </p>
+      )}
+      {now.phase === "none" && (
+        <p class="row">
+          No model is loaded.{" "}
+          <button type="button" onClick={() => open()}>
+            Load {choice.value.label}
+          </button>
+        </p>
+      )}
+      {now.phase === "failed" && <Failure error={now.error} />}
+      <p class="sr-only" role="status">
+        {now.phase === "ready" ? "The model is ready." : ""}
+      </p>
+    </div>
+  );
+}
+
+function Failure({ error }: { error: unknown }) {
+  if (isCode(error, "NO_ADAPTER")) return <NoWebGPU error={error} />;
+  return (
+    <div data-state={isCode(error, "LIMIT", "OVER_BUDGET") ? "too-small" : isCode(error, "SOURCE") ? "source" : "failed"}>
+      <FaultView error={error}>
+        <button type="button" onClick={() => open()}>
+          Try again
+        </button>
+        {choice.value !== TINY && (
+          <button type="button" onClick={() => open(TINY)}>
+            Load {TINY.label}
+          </button>
+        )}
+      </FaultView>
+    </div>
+  );
+}
+
+function Download({ progress }: { progress: DownloadProgress }) {
+  const { allLoadedBytes, allTotalBytes, bytesPerSecond, secondsLeft } = progress;
+  const detail = [
+    `${inBytes(allLoadedBytes)} of ${inBytes(allTotalBytes)}`,
+    bytesPerSecond > 0 && `${inBytes(bytesPerSecond)}/s`,
+    secondsLeft !== undefined && secondsLeft > 0 && `${inTime(secondsLeft)} left`,
+  ];
+  return (
+    <Line
+      label={`Downloading ${choice.value.label}`}
+      share={allTotalBytes > 0 ? allLoadedBytes / allTotalBytes : 0}
+      detail={detail.filter(Boolean).join(" · ")}
+    />
+  );
+}
+
+function Line({ label, share, detail }: { label: string; share: number; detail: string }) {
+  return (
+    <div class="stack small">
+      <div class="row">
+        <span>{label}</span>
+        <span class="space" />
+        <span class="muted">{detail}</span>
+        <button type="button" class="quiet" onClick={cancel}>
+          Cancel
+        </button>
+      </div>
+      <progress aria-label={label} value={share} max={1} />
+    </div>
+  );
+}

@@ -1,0 +1,85 @@
+import { computed, signal } from "@preact/signals";
+import type { DownloadProgress } from "ocellus";
+import { WorkerModel, type WorkerLoadOptions } from "ocellus/worker";
+import { isCode } from "../fault.js";
+
+/** A checkpoint that the visitor chose. */
+export interface ModelChoice {
+  readonly label: string;
+  /** A hub id, or dropped files. */
+  readonly location: string | readonly File[];
+  readonly options: Pick<WorkerLoadOptions, "dtype" | "endpoint" | "revision" | "memoryBudget" | "contextTokens">;
+}
+
+export type ModelState =
+  | { readonly phase: "none" }
+  | { readonly phase: "starting" }
+  | { readonly phase: "downloading"; readonly progress: DownloadProgress }
+  | { readonly phase: "loading"; readonly share: number }
+  | { readonly phase: "ready"; readonly model: WorkerModel }
+  | { readonly phase: "failed"; readonly error: unknown };
+
+/** The embedded checkpoint, from the hub of plain files beside the page. */
+export const TINY: ModelChoice = {
+  label: "Tiny (embedded)",
+  location: "ocellus/tiny",
+  options: { endpoint: new URL("hub", document.baseURI).href },
+};
+
+export const state = signal<ModelState>({ phase: "none" });
+export const choice = signal<ModelChoice>(TINY);
+/** Times that the adapter was lost and the model loaded again in place. */
+export const recoveries = signal(0);
+export const model = computed(() => (state.value.phase === "ready" ? state.value.model : undefined));
+
+let worker: Worker | undefined;
+let opening: AbortController | undefined;
+
+/** Loads a checkpoint in a worker of its own, in place of the one before. What was downloaded once is read from this browser's storage. */
+export async function open(next: ModelChoice = choice.value): Promise<void> {
+  close();
+  choice.value = next;
+  const controller = new AbortController();
+  opening = controller;
+  state.value = { phase: "starting" };
+  const own = new Worker(new URL("./model-worker.ts", import.meta.url), { type: "module", name: "model" });
+  worker = own;
+  const report = (value: ModelState): void => {
+    if (opening === controller && !controller.signal.aborted) state.value = value;
+  };
+  try {
+    const loaded = await WorkerModel.load(own, typeof next.location === "string" ? next.location : [...next.location], {
+      ...next.options,
+      signal: controller.signal,
+      onDownload: (progress) => report({ phase: "downloading", progress }),
+      onProgress: ({ loadedBytes, totalBytes }) => report({ phase: "loading", share: loadedBytes / totalBytes }),
+    });
+    report({ phase: "ready", model: loaded });
+  } catch (error) {
+    own.terminate();
+    if (isCode(error, "ABORTED")) report({ phase: "none" });
+    else report({ phase: "failed", error });
+  }
+}
+
+/** Stops a download or a load; what has arrived stays. */
+export function cancel(): void {
+  opening?.abort();
+  close();
+}
+
+/** Gives the adapter's memory back. */
+export function close(): void {
+  opening?.abort();
+  model.value?.dispose();
+  worker?.terminate();
+  worker = undefined;
+  opening = undefined;
+  state.value = { phase: "none" };
+}
+
+/** After the adapter was lost: the same model once more, from this browser's storage. */
+export async function recover(): Promise<void> {
+  recoveries.value++;
+  await open();
+}

@@ -1,0 +1,53 @@
+/** A small picture of one moment of a clip. */
+export interface Still {
+  readonly seconds: number;
+  readonly url: string;
+}
+
+export interface Stills {
+  readonly durationSeconds: number;
+  readonly stills: readonly Still[];
+}
+
+/** Height in pixels of the pictures. */
+const HEIGHT = 96;
+/** A player shows the frame before a moment that is rounded down. */
+const INTO_FRAME_SECONDS = 1e-3;
+
+/** Small pictures of a clip's moments, by the browser's own player: what the visitor sees, not what the model gets. */
+export async function stillsOf(url: string, seconds: readonly number[], signal: AbortSignal): Promise<Stills> {
+  const player = document.createElement("video");
+  player.muted = true;
+  player.preload = "auto";
+  player.src = url;
+  try {
+    await happened(player, "loadeddata", signal);
+    const scale = HEIGHT / player.videoHeight;
+    const canvas = document.createElement("canvas");
+    canvas.height = HEIGHT;
+    canvas.width = Math.max(1, Math.round(player.videoWidth * scale));
+    const context = canvas.getContext("2d")!;
+    const stills: Still[] = [];
+    for (const at of seconds) {
+      const sought = happened(player, "seeked", signal);
+      player.currentTime = at + INTO_FRAME_SECONDS;
+      await sought;
+      context.drawImage(player, 0, 0, canvas.width, canvas.height);
+      const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/webp", 0.8));
+      if (blob) stills.push({ seconds: at, url: URL.createObjectURL(blob) });
+    }
+    return { durationSeconds: player.duration, stills };
+  } finally {
+    player.removeAttribute("src");
+    player.load();
+  }
+}
+
+function happened(player: HTMLVideoElement, name: "loadeddata" | "seeked", signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    player.addEventListener(name, () => resolve(), { once: true, signal });
+    player.addEventListener("error", () => reject(player.error ?? new Error("the player has no picture")), { once: true, signal });
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
