@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { theme, nextTheme } from "./theme.js";
+import { nextTheme, theme } from "./theme.js";
 
 const PAGES = [
   { name: "talk", href: "index.html", label: "Talk" },

@@ -1,8 +1,14 @@
 import { shown } from "./fault.js";
 
 const HINTS: readonly { readonly browser: string; readonly what: string }[] = [
-  { browser: "Chrome and Edge", what: "version 113 or newer on Windows, macOS and ChromeOS, 121 on Android. Turn on “Use graphics acceleration when available” in the settings under System, and look at chrome://gpu." },
-  { browser: "Chrome on Linux", what: "start it with --enable-unsafe-webgpu --enable-features=Vulkan where WebGPU is not on by default." },
+  {
+    browser: "Chrome and Edge",
+    what: "version 113 or newer on Windows, macOS and ChromeOS, 121 on Android. Turn on “Use graphics acceleration when available” in the settings under System, and look at chrome://gpu.",
+  },
+  {
+    browser: "Chrome on Linux",
+    what: "start it with --enable-unsafe-webgpu --enable-features=Vulkan where WebGPU is not on by default.",
+  },
   { browser: "Safari", what: "version 26 or newer on macOS, iOS and iPadOS." },
   { browser: "Firefox", what: "version 141 or newer on Windows, 145 on macOS with Apple silicon." },
 ];

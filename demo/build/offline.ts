@@ -23,7 +23,11 @@ export function offline(): Plugin {
         for (const file of kept.sort((a, b) => (a.fileName < b.fileName ? -1 : 1))) {
           hash.update(file.fileName).update(file.type === "chunk" ? file.code : file.source);
         }
-        const build = { version: hash.digest("hex").slice(0, 12), files: kept.map(({ fileName }) => fileName), policy: POLICY };
+        const build = {
+          version: hash.digest("hex").slice(0, 12),
+          files: kept.map(({ fileName }) => fileName),
+          policy: POLICY,
+        };
         const { code } = await transformWithOxc(readFileSync(SOURCE, "utf8"), SOURCE);
         const source = `const BUILD = ${JSON.stringify(build)};\n${code.replace(/^export \{\s*\};?$/m, "")}`;
         this.emitFile({ type: "asset", fileName: "service-worker.js", source });

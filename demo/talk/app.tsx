@@ -4,11 +4,12 @@ import { TopBar } from "../layout.js";
 import { Composer } from "./composer.js";
 import { clear, turns } from "./conversation.js";
 import { attach } from "./draft.js";
+import { takeDropped } from "./dropped.js";
 import { Examples } from "./examples.js";
+import { choice, state } from "./model.js";
 import { ModelDialog } from "./model-dialog.js";
 import { ModelStatus } from "./model-status.js";
 import { TurnView } from "./turn.js";
-import { choice, state } from "./model.js";
 
 /** The page: the conversation, the model's state above it and the question's form below. */
 export function App() {
@@ -27,7 +28,12 @@ export function App() {
             New conversation
           </button>
         )}
-        <button type="button" onClick={() => (dialog.value = true)} aria-haspopup="dialog" data-phase={state.value.phase}>
+        <button
+          type="button"
+          onClick={() => (dialog.value = true)}
+          aria-haspopup="dialog"
+          data-phase={state.value.phase}
+        >
           Model: {choice.value.label}
         </button>
       </TopBar>
@@ -49,7 +55,7 @@ export function App() {
       {dialog.value && <ModelDialog onClose={() => (dialog.value = false)} />}
       {dropping.value && (
         <div class="drop" aria-hidden="true">
-          Drop pictures or clips anywhere
+          Drop pictures, clips, or a model
         </div>
       )}
     </>
@@ -63,24 +69,31 @@ function useFileDrop() {
     const controller = new AbortController();
     const { signal } = controller;
     const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
-    const inDialog = (event: Event): boolean => event.target instanceof Element && event.target.closest("dialog") !== null;
+    const inDialog = (event: Event): boolean =>
+      event.target instanceof Element && event.target.closest("dialog") !== null;
     document.addEventListener(
       "dragover",
       (event) => {
         if (!hasFiles(event)) return;
         event.preventDefault();
-        over.value = !inDialog(event);
+        over.value = true;
       },
       { signal },
     );
-    document.addEventListener("dragleave", (event) => event.relatedTarget === null && (over.value = false), { signal });
+    document.addEventListener(
+      "dragleave",
+      (event) => {
+        if (event.relatedTarget === null) over.value = false;
+      },
+      { signal },
+    );
     document.addEventListener(
       "drop",
       (event) => {
         over.value = false;
         if (!hasFiles(event) || event.defaultPrevented) return;
         event.preventDefault();
-        attach(event.dataTransfer!.files);
+        void takeDropped(event.dataTransfer!);
       },
       { signal },
     );

@@ -45,7 +45,8 @@ export function Thumbnail({ attachment }: { attachment: Attachment }) {
 
 function costOf({ kind, tiles, tokens, cuts, width, height }: MeasuredMedium): string {
   const size = `${width} × ${height}`;
-  if (kind === "video") return `${size}, ${tiles} frame${tiles === 1 ? "" : "s"}, ${tokens.toLocaleString("en")} tokens`;
+  if (kind === "video")
+    return `${size}, ${tiles} frame${tiles === 1 ? "" : "s"}, ${tokens.toLocaleString("en")} tokens`;
   const how = cuts ? `whole and ${cuts.x.length + 1} × ${cuts.y.length + 1} tiles` : "one tile";
   return `${size}, ${how}, ${tokens.toLocaleString("en")} tokens`;
 }

@@ -1,7 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { FaultView } from "../fault-view.js";
 import { Dialog } from "../dialog.js";
+import { FaultView } from "../fault-view.js";
 import { attach } from "./draft.js";
 
 /** The camera's picture, one of which goes to the question. */
@@ -42,8 +42,15 @@ export function Camera({ onClose }: { onClose: () => void }) {
     <Dialog title="Camera" onClose={onClose}>
       {failed.value === undefined ? (
         <>
-          {/* biome-ignore lint/a11y/useMediaCaption: a live picture without sound */}
-          <video ref={video} class="camera" autoPlay muted playsInline aria-label="Camera" onLoadedData={() => (ready.value = true)} />
+          <video
+            ref={video}
+            class="camera"
+            autoPlay
+            muted
+            playsInline
+            aria-label="Camera"
+            onLoadedData={() => (ready.value = true)}
+          />
           <div class="row">
             <button type="button" class="primary" disabled={!ready.value} onClick={take}>
               Take the picture

@@ -1,6 +1,6 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
-import { stillsOf, type Still } from "./stills.js";
 import { type Attachment, MOST_FRAMES } from "./media.js";
+import { type Still, stillsOf } from "./stills.js";
 
 /** A clip's length as a line with the moments that are looked at, their pictures, and what changes them. */
 export function ClipTimeline({ attachment }: { attachment: Attachment }) {
@@ -30,12 +30,22 @@ export function ClipTimeline({ attachment }: { attachment: Attachment }) {
       <ol class="stills" aria-label={`Frames of ${file.name} that are looked at`}>
         {seconds.map((at, i) => (
           <li key={at}>
-            {stills.value[i]?.url ? <img src={stills.value[i]!.url} alt={`At ${at.toFixed(2)} s`} /> : <span class="still" />}
+            {stills.value[i]?.url ? (
+              <img src={stills.value[i]!.url} alt={`At ${at.toFixed(2)} s`} />
+            ) : (
+              <span class="still" />
+            )}
           </li>
         ))}
       </ol>
       {length > 0 && (
-        <svg class="timeline" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label={`${seconds.length} moments of ${length.toFixed(1)} seconds`}>
+        <svg
+          class="timeline"
+          viewBox="0 0 100 6"
+          preserveAspectRatio="none"
+          role="img"
+          aria-label={`${seconds.length} moments of ${length.toFixed(1)} seconds`}
+        >
           <rect class="whole" x="0" y="2" width="100" height="2" />
           {seconds.map((at) => (
             <rect key={at} class="moment" x={Math.min(99.2, (100 * at) / length)} y="0" width="0.8" height="6" />

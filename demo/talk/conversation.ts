@@ -37,7 +37,9 @@ export const settings = signal<Settings>({ maxNewTokens: 256, temperature: 0 });
 export const turns = signal<readonly Turn[]>([]);
 export const busy = computed(() => turns.value.some(({ reply }) => !ENDED.includes(reply.phase)));
 /** Tokens of the context that the conversation takes. */
-export const usedTokens = computed(() => turns.value.findLast(({ reply }) => reply.result)?.reply.result?.usage.totalTokens);
+export const usedTokens = computed(
+  () => turns.value.findLast(({ reply }) => reply.result)?.reply.result?.usage.totalTokens,
+);
 
 const ENDED: readonly Reply["phase"][] = ["done", "failed"];
 const WAITING: Reply = { phase: "waiting", pieces: [] };

@@ -1,8 +1,8 @@
 import { useSignal } from "@preact/signals";
 import EXAMPLES from "../examples.json";
 import { FaultView } from "../fault-view.js";
-import { attach, send, text } from "./draft.js";
 import { busy } from "./conversation.js";
+import { attach, send, text } from "./draft.js";
 import { choice, model, TINY } from "./model.js";
 
 type Example = (typeof EXAMPLES)[number];
@@ -24,18 +24,31 @@ export function Examples() {
   return (
     <section class="stack" aria-labelledby="examples">
       <p>
-        Drop a picture, several pictures or a clip, and ask about it. The model runs on this machine's graphics adapter; nothing you show
-        or ask leaves it.
+        Drop a picture, several pictures or a clip, and ask about it. The model runs on this machine's graphics adapter;
+        nothing you show or ask leaves it.
       </p>
       <h2 id="examples">Try one</h2>
       <ul class="examples">
         {EXAMPLES.map((example) => (
           <li key={example.title}>
-            <button type="button" class="card" disabled={!model.value || busy.value} onClick={() => ask(example)} data-kind={example.kind}>
+            <button
+              type="button"
+              class="card"
+              disabled={!model.value || busy.value}
+              onClick={() => ask(example)}
+              data-kind={example.kind}
+            >
               <span class="pictures">
                 {example.files.map((name) =>
                   name.endsWith(".mp4") ? (
-                    <video key={name} src={`./examples/${name}#t=0.5`} muted playsInline preload="metadata" aria-hidden="true" />
+                    <video
+                      key={name}
+                      src={`./examples/${name}#t=1.2`}
+                      muted
+                      playsInline
+                      preload="metadata"
+                      tabIndex={-1}
+                    />
                   ) : (
                     <img key={name} src={`./examples/${name}`} alt="" />
                   ),
@@ -49,8 +62,8 @@ export function Examples() {
       </ul>
       {choice.value === TINY && (
         <p class="small muted">
-          The embedded model is a toy of 3.7 million parameters that knows drawings like these and is often wrong. For photographs, load a
-          real checkpoint by the button above.
+          The embedded model is a toy of 3.7 million parameters that knows drawings like these and is often wrong. For
+          photographs, load a real checkpoint by the button above.
         </p>
       )}
       {failed.value !== undefined && <FaultView error={failed.value} />}

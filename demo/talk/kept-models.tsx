@@ -1,1 +1,6 @@
-export function KeptModels(_: { onLoad: (choice: import("./model.js").ModelChoice) => void; dtype: import("ocellus").HoldType }) { return null; }
+export function KeptModels(_: {
+  onLoad: (choice: import("./model.js").ModelChoice) => void;
+  dtype: import("ocellus").HoldType;
+}) {
+  return null;
+}

@@ -1,2 +1,4 @@
 import type { Turn } from "./conversation.js";
-export function Look(_: { turn: Turn }) { return null; }
+export function Look(_: { turn: Turn }) {
+  return null;
+}

@@ -49,7 +49,7 @@ function Block({ token }: { token: Token }) {
 
 function Table({ table }: { table: Tokens.Table }) {
   return (
-    <div class="wide" role="region" aria-label="Table" tabIndex={0}>
+    <div class="wide">
       <table>
         <thead>
           <tr>
@@ -79,7 +79,7 @@ function inline(tokens: readonly Token[] | undefined, otherwise = ""): Component
   return tokens.map((token, i) => <Inline key={i} token={token} />);
 }
 
-function Inline({ token }: { token: Token }) {
+function Inline({ token }: { token: Token }): ComponentChildren {
   const own = token as Tokens.Generic;
   switch (token.type) {
     case "strong":
@@ -98,7 +98,7 @@ function Inline({ token }: { token: Token }) {
           {inline(own.tokens)}
         </a>
       ) : (
-        <>{own.raw}</>
+        own.raw
       );
     case "image":
       return <>{own.text || own.raw}</>;

@@ -3,9 +3,10 @@ import type { HoldType } from "ocellus";
 import { useRef } from "preact/hooks";
 import { Dialog } from "../dialog.js";
 import { FaultView } from "../fault-view.js";
+import { openFiles } from "./dropped.js";
 import { EstimateTable } from "./estimate-table.js";
 import { KeptModels } from "./kept-models.js";
-import { choice, open, TINY } from "./model.js";
+import { budget, choice, open, TINY } from "./model.js";
 
 /** Checkpoints of the family that a graphics adapter of a desktop or a phone holds. */
 const SUGGESTED = [
@@ -32,23 +33,25 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
     void open(next);
     onClose();
   };
-  const loadFiles = (files: readonly File[]): void => {
-    if (!files.some(({ name }) => name.endsWith(".safetensors"))) {
-      failed.value = new Error("There is no .safetensors file among these: give all files of the checkpoint's folder.");
-      return;
-    }
-    load({ label: labelOf(files), location: files, options: { dtype: dtype.value } });
-  };
   return (
     <Dialog title="Model" onClose={onClose}>
       <p>
         Now: <strong>{choice.value.label}</strong>{" "}
-        {choice.value !== TINY && (
-          <button type="button" onClick={() => load(TINY)}>
-            Load {TINY.label}
-          </button>
-        )}
+        <button type="button" onClick={() => load(TINY)}>
+          Load {TINY.label}
+        </button>
       </p>
+      <label>
+        Graphics memory that a model may take, in MB (empty for no limit){" "}
+        <input
+          type="number"
+          min={1}
+          value={budget.value === undefined ? "" : budget.value / 1e6}
+          onChange={({ currentTarget }) => {
+            budget.value = currentTarget.valueAsNumber > 0 ? currentTarget.valueAsNumber * 1e6 : undefined;
+          }}
+        />
+      </label>
       <KeptModels onLoad={load} dtype={dtype.value} />
       <form
         class="stack"
@@ -97,18 +100,15 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
           </button>
         </div>
         {asked.value !== undefined && <EstimateTable key={asked.value} id={asked.value} />}
-        <p class="small muted">The files are kept in this browser's storage, and a download that was broken off goes on where it was.</p>
+        <p class="small muted">
+          The files are kept in this browser's storage, and a download that was broken off goes on where it was.
+        </p>
       </form>
-      <section
-        class="stack files"
-        onDragOver={(event) => event.preventDefault()}
-        onDrop={(event) => {
-          event.preventDefault();
-          loadFiles([...(event.dataTransfer?.files ?? [])]);
-        }}
-      >
+      <section class="stack">
         <h3>From files</h3>
-        <p class="small muted">Choose a checkpoint's folder, or drop all its files here. They stay where they are.</p>
+        <p class="small muted">
+          Choose a checkpoint's folder, or drop it anywhere on the page. The files stay where they are.
+        </p>
         <div class="row">
           <button type="button" onClick={() => folder.current?.click()}>
             Choose a folder
@@ -121,15 +121,16 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
           hidden
           aria-label="Folder of a checkpoint"
           {...{ webkitdirectory: true }}
-          onChange={({ currentTarget }) => loadFiles([...(currentTarget.files ?? [])])}
+          onChange={({ currentTarget }) => {
+            if (openFiles([...(currentTarget.files ?? [])], { dtype: dtype.value })) onClose();
+            else
+              failed.value = new Error(
+                "There is no .safetensors file in this folder: choose one with a checkpoint's files.",
+              );
+          }}
         />
         {failed.value !== undefined && <FaultView error={failed.value} />}
       </section>
     </Dialog>
   );
-}
-
-function labelOf(files: readonly File[]): string {
-  const path = files[0]?.webkitRelativePath ?? "";
-  return path.includes("/") ? path.slice(0, path.indexOf("/")) : "dropped files";
 }

@@ -3,7 +3,8 @@ import { isCode } from "../fault.js";
 import { FaultView } from "../fault-view.js";
 import { NoWebGPU } from "../no-webgpu.js";
 import { inBytes, inTime } from "../quantities.js";
-import { cancel, choice, open, recoveries, state, TINY } from "./model.js";
+import { budget, cancel, choice, open, recoveries, state, TINY } from "./model.js";
+import { DTYPES } from "./model-dialog.js";
 
 /** Where the model is: coming, here, or why not. */
 export function ModelStatus() {
@@ -19,7 +20,8 @@ export function ModelStatus() {
         <p class="small muted">
           {choice.value.label} is ready on {now.model.adapter.name}
           {now.model.adapter.onCPU && ", which is software: answers take their time"}.
-          {recoveries.value > 0 && " The graphics adapter was lost, and the model was loaded again from this browser's storage."}
+          {recoveries.value > 0 &&
+            " The graphics adapter was lost, and the model was loaded again from this browser's storage."}
         </p>
       )}
       {now.phase === "none" && (
@@ -40,12 +42,36 @@ export function ModelStatus() {
 
 function Failure({ error }: { error: unknown }) {
   if (isCode(error, "NO_ADAPTER")) return <NoWebGPU error={error} />;
+  const tooLarge = isCode(error, "LIMIT", "OVER_BUDGET");
   return (
-    <div data-state={isCode(error, "LIMIT", "OVER_BUDGET") ? "too-small" : isCode(error, "SOURCE") ? "source" : "failed"}>
+    <div data-state={tooLarge ? "too-small" : isCode(error, "SOURCE") ? "source" : "failed"}>
       <FaultView error={error}>
         <button type="button" onClick={() => open()}>
           Try again
         </button>
+        {tooLarge &&
+          DTYPES.filter(({ value }) => value !== "auto" && value !== choice.value.options.dtype).map(
+            ({ value, label }) => (
+              <button
+                key={value}
+                type="button"
+                onClick={() => open({ ...choice.value, options: { ...choice.value.options, dtype: value } })}
+              >
+                Load in {label}
+              </button>
+            ),
+          )}
+        {budget.value !== undefined && (
+          <button
+            type="button"
+            onClick={() => {
+              budget.value = undefined;
+              void open();
+            }}
+          >
+            Load without the limit of {inBytes(budget.value)}
+          </button>
+        )}
         {choice.value !== TINY && (
           <button type="button" onClick={() => open(TINY)}>
             Load {TINY.label}

@@ -1,6 +1,6 @@
 import { computed, signal } from "@preact/signals";
 import type { DownloadProgress } from "ocellus";
-import { WorkerModel, type WorkerLoadOptions } from "ocellus/worker";
+import { type WorkerLoadOptions, WorkerModel } from "ocellus/worker";
 import { isCode } from "../fault.js";
 
 /** A checkpoint that the visitor chose. */
@@ -8,7 +8,7 @@ export interface ModelChoice {
   readonly label: string;
   /** A hub id, or dropped files. */
   readonly location: string | readonly File[];
-  readonly options: Pick<WorkerLoadOptions, "dtype" | "endpoint" | "revision" | "memoryBudget" | "contextTokens">;
+  readonly options: Pick<WorkerLoadOptions, "dtype" | "endpoint">;
 }
 
 export type ModelState =
@@ -26,6 +26,8 @@ export const TINY: ModelChoice = {
   options: { endpoint: new URL("hub", document.baseURI).href },
 };
 
+/** Bytes of graphics memory that a model may take; undefined for no limit. */
+export const budget = signal<number | undefined>(undefined);
 export const state = signal<ModelState>({ phase: "none" });
 export const choice = signal<ModelChoice>(TINY);
 /** Times that the adapter was lost and the model loaded again in place. */
@@ -50,6 +52,7 @@ export async function open(next: ModelChoice = choice.value): Promise<void> {
   try {
     const loaded = await WorkerModel.load(own, typeof next.location === "string" ? next.location : [...next.location], {
       ...next.options,
+      ...(budget.value !== undefined && { memoryBudget: budget.value }),
       signal: controller.signal,
       onDownload: (progress) => report({ phase: "downloading", progress }),
       onProgress: ({ loadedBytes, totalBytes }) => report({ phase: "loading", share: loadedBytes / totalBytes }),

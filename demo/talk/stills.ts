@@ -47,7 +47,10 @@ function happened(player: HTMLVideoElement, name: "loadeddata" | "seeked", signa
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     player.addEventListener(name, () => resolve(), { once: true, signal });
-    player.addEventListener("error", () => reject(player.error ?? new Error("the player has no picture")), { once: true, signal });
+    player.addEventListener("error", () => reject(player.error ?? new Error("the player has no picture")), {
+      once: true,
+      signal,
+    });
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
 }

@@ -44,7 +44,12 @@ export function TurnView({ turn }: { turn: Turn }) {
             </button>
           )}
           {seen && (
-            <button type="button" class="quiet" aria-pressed={looking.value} onClick={() => (looking.value = !looking.value)}>
+            <button
+              type="button"
+              class="quiet"
+              aria-pressed={looking.value}
+              onClick={() => (looking.value = !looking.value)}
+            >
               What it looked at
             </button>
           )}
@@ -59,10 +64,7 @@ export function TurnView({ turn }: { turn: Turn }) {
 /** A picture or clip in the conversation. */
 function Shown({ medium }: { medium: Attachment }) {
   if (medium.kind === "image") return <Thumbnail attachment={medium} />;
-  return (
-    // biome-ignore lint/a11y/useMediaCaption: the visitor's own clip has none
-    <video src={medium.url} controls muted playsInline aria-label={medium.file.name} />
-  );
+  return <video src={medium.url} controls muted playsInline aria-label={medium.file.name} />;
 }
 
 function CopyButton({ text }: { text: string }) {
@@ -84,7 +86,11 @@ const STAGES: Readonly<Record<AnswerProgress["stage"], string>> = {
   prefill: "Reading",
   decode: "Writing",
 };
-const UNITS: Readonly<Record<AnswerProgress["stage"], string>> = { vision: "tiles", prefill: "tokens", decode: "tokens" };
+const UNITS: Readonly<Record<AnswerProgress["stage"], string>> = {
+  vision: "tiles",
+  prefill: "tokens",
+  decode: "tokens",
+};
 
 function Progress({ reply: { phase, progress } }: { reply: Reply }) {
   if (phase === "failed") return null;
@@ -102,7 +108,8 @@ function Progress({ reply: { phase, progress } }: { reply: Reply }) {
 function Figures({ reply: { firstTokenSeconds, result } }: { reply: Reply }) {
   if (!result) return null;
   const { usage, timings } = result;
-  const rate = timings.decode > 0 && usage.completionTokens > 1 ? (usage.completionTokens - 1) / timings.decode : undefined;
+  const rate =
+    timings.decode > 0 && usage.completionTokens > 1 ? (usage.completionTokens - 1) / timings.decode : undefined;
   return (
     <span class="muted figures">
       {firstTokenSeconds !== undefined && `first token ${firstTokenSeconds.toFixed(2)} s`}

@@ -1,0 +1,34 @@
+import { attach } from "./draft.js";
+import { type ModelChoice, open } from "./model.js";
+
+/** Pictures and clips go to the question; the files or the folder of a checkpoint are loaded as the model. */
+export async function takeDropped(data: DataTransfer): Promise<void> {
+  // The list is emptied as soon as this event is over; the entries stay.
+  const entries = Array.from(data.items, (item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  const files = entries.length > 0 ? (await Promise.all(entries.map(filesIn))).flat() : [...data.files];
+  if (!openFiles(files)) attach(files);
+}
+
+/** Loads a checkpoint's files as the model; false if there are no weights among them. */
+export function openFiles(files: readonly File[], options: ModelChoice["options"] = {}): boolean {
+  if (!files.some(({ name }) => name.endsWith(".safetensors"))) return false;
+  const path = files[0]?.webkitRelativePath ?? "";
+  const label = path.includes("/") ? path.slice(0, path.indexOf("/")) : "your files";
+  void open({ label, location: files, options });
+  return true;
+}
+
+/** The file, or all files of the folder. */
+async function filesIn(entry: FileSystemEntry): Promise<File[]> {
+  if (entry.isFile) {
+    return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))];
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const files: File[] = [];
+  // A reader gives a hundred entries at a time, and none at the end.
+  for (;;) {
+    const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (batch.length === 0) return files;
+    files.push(...(await Promise.all(batch.map(filesIn))).flat());
+  }
+}
