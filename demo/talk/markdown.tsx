@@ -30,7 +30,9 @@ function Block({ token }: { token: Token }) {
     case "blockquote":
       return <blockquote>{blocks(own.tokens ?? [])}</blockquote>;
     case "list": {
-      const { items, ordered, start } = token as Tokens.List;
+      const { items, ordered, start, raw } = token as Tokens.List;
+      // "1." is an answer of its own, not a list of nothing.
+      if (items.every((item) => item.text === "")) return <p>{raw}</p>;
       const entries = items.map((item, i) => <li key={i}>{blocks(item.tokens)}</li>);
       return ordered ? <ol start={start === "" ? undefined : start}>{entries}</ol> : <ul>{entries}</ul>;
     }

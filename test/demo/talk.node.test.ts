@@ -1,0 +1,176 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Page } from "playwright";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import type { ImageContent, VideoContent } from "../../src/models/llava-onevision/processor.js";
+import { ROOT } from "../support/cli.js";
+import { Demo, violations } from "../support/demo.js";
+
+// The page as a visitor uses it: built for a host of files and opened in a headless Chromium.
+
+interface Example {
+  readonly kind: string;
+  readonly title: string;
+  readonly files: readonly string[];
+  readonly frames?: number;
+  readonly question: string;
+}
+
+const EXAMPLES: readonly Example[] = JSON.parse(readFileSync(join(ROOT, "demo/examples.json"), "utf8"));
+const DRAWINGS = join(ROOT, "models/tiny/examples");
+
+let demo: Demo;
+let page: Page;
+beforeAll(async () => {
+  demo = await Demo.open();
+  page = await demo.visit();
+  await page.locator(".model-status[data-phase=ready]").waitFor();
+});
+afterAll(() => demo?.close());
+
+afterEach(() => {
+  expect(demo.faults.splice(0)).toEqual([]);
+  expect(demo.foreign).toEqual([]);
+});
+
+/** Waits for the newest answer. */
+async function answerOf(tab: Page): Promise<string> {
+  const turn = tab.locator(".turn").last();
+  await turn.and(tab.locator("[data-phase=done], [data-phase=failed]")).waitFor();
+  const failed = await turn.locator(".fault").allTextContents();
+  expect(failed).toEqual([]);
+  return (await turn.locator(".answer .markdown").textContent()) ?? "";
+}
+
+describe("the bundled examples", () => {
+  let model: LlavaOneVision;
+  beforeAll(async () => {
+    model = await LlavaOneVision.load(join(ROOT, "models/tiny"));
+  });
+  afterAll(() => model?.dispose());
+
+  test.each(EXAMPLES)("$title: the page answers as Node does", async ({ title, files, frames, question }) => {
+    const media = files.map((name): ImageContent | VideoContent => {
+      const path = join(DRAWINGS, name);
+      return name.endsWith(".mp4") ? { type: "video", video: path, frames: frames! } : { type: "image", image: path };
+    });
+    using session = model.createSession();
+    const expected = await session.generate([...media, { type: "text", text: question }]).result;
+    expect(expected.text).not.toBe("");
+    await page.getByRole("button", { name: new RegExp(`${title} ${question.replace("?", "\\?")}`) }).click();
+    expect(await answerOf(page)).toBe(expected.text);
+    await page.getByRole("button", { name: "New conversation" }).click();
+  });
+});
+
+describe("a question", () => {
+  const file = (name: string): string => join(DRAWINGS, name);
+  const picker = () => page.locator("input[type=file][aria-label='Pictures and clips']");
+  const newConversation = () => page.getByRole("button", { name: "New conversation" }).click();
+
+  test("shows tiles, frames and tokens before it is sent", async () => {
+    await picker().setInputFiles(file("01-shapes.png"));
+    const picture = page.locator(".attachment[data-kind=image][data-measured=true]");
+    await picture.waitFor();
+    expect(await picture.locator("figcaption").textContent()).toContain("207 × 125, whole and 2 × 1 tiles, 216 tokens");
+    const [cut] = await picture.locator(".tiles line").all();
+    expect(await cut!.getAttribute("x1")).toMatch(/^50(\.\d+)?$/);
+
+    await picker().setInputFiles(file("13-clip.mp4"));
+    const clip = page.locator(".attachment[data-kind=video][data-measured=true]");
+    await clip.waitFor();
+    expect(await clip.locator("figcaption").textContent()).toContain("8 frames");
+    await expect.poll(() => clip.locator(".stills img").count()).toBe(8);
+    expect(await clip.locator(".timeline .moment").count()).toBe(8);
+    await clip.getByLabel("Frames", { exact: true }).fill("3");
+    await clip.getByLabel("Frames", { exact: true }).press("Tab");
+    await expect.poll(() => clip.locator(".timeline .moment").count()).toBe(3);
+    expect(await page.locator("[data-tokens]").textContent()).toMatch(/^\d+ of 4,096 tokens$/);
+    await page.getByRole("button", { name: "Remove 13-clip.mp4" }).click();
+    await page.getByRole("button", { name: "Remove 01-shapes.png" }).click();
+    expect(await page.locator(".attachment").count()).toBe(0);
+  });
+
+  test("takes pictures that are dropped and pasted, and says what is neither picture nor clip", async () => {
+    const bytes = [...readFileSync(file("00-shapes.png"))];
+    for (const kind of ["drop", "paste"] as const) {
+      await page.evaluate(
+        ([kind, bytes]) => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], "drawing.png", { type: "image/png" }));
+          const event =
+            kind === "drop"
+              ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
+              : new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+          document.body.dispatchEvent(event);
+        },
+        [kind, bytes] as const,
+      );
+    }
+    await expect.poll(() => page.locator(".attachment[data-measured=true]").count()).toBe(2);
+    await picker().setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("?") });
+    expect(await page.getByRole("alert").textContent()).toContain("notes.txt");
+    await picker().setInputFiles({ name: "broken.png", mimeType: "image/png", buffer: Buffer.from("no picture") });
+    await page.locator(".composer .fault[data-code=MEDIA]").waitFor();
+    const remove = page.getByRole("button", { name: /^Remove/ });
+    while ((await remove.count()) > 0) await remove.first().click();
+    await expect.poll(() => page.locator(".fault").count()).toBe(0);
+  });
+
+  test("is asked with the keyboard, goes on from what was said, and is asked again", async () => {
+    await picker().setInputFiles(file("00-shapes.png"));
+    const box = page.getByLabel("Question", { exact: true });
+    await box.fill("What do you see?");
+    await box.press("Enter");
+    expect(await answerOf(page)).toBe("An orange square at the top left.");
+    await box.fill("Which shape is orange?");
+    await box.press("Enter");
+    const second = await answerOf(page);
+    expect(await page.locator(".turn").last().locator(".figures").textContent()).toMatch(/\d+ known/);
+    await page.getByRole("button", { name: "Ask again" }).last().click();
+    expect(await answerOf(page)).toBe(second);
+    expect(await page.locator(".turn").count()).toBe(2);
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.getByRole("button", { name: "Copy" }).first().click();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("An orange square at the top left.");
+    await newConversation();
+  });
+
+  test("is stopped before its answer begins, and the next one is answered", async () => {
+    await picker().setInputFiles(file("14-clip.mp4"));
+    const box = page.getByLabel("Question", { exact: true });
+    await box.fill("Describe the video.");
+    await box.press("Enter");
+    await page.locator(".turn[data-phase=working]").waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    const turn = page.locator(".turn[data-phase=done]");
+    await turn.waitFor();
+    expect(await turn.locator(".answer").textContent()).toContain("Stopped.");
+    await turn.getByRole("button", { name: "Ask again" }).click();
+    expect(await answerOf(page)).toBe("A white circle disappears.");
+    await newConversation();
+  });
+});
+
+describe("everybody can use it", () => {
+  test.each([
+    ["on a wide light screen", { width: 1200, height: 800 }, "light"],
+    ["on a phone in the dark", { width: 360, height: 740 }, "dark"],
+  ] as const)("%s", async (_name, size, colorScheme) => {
+    await page.setViewportSize(size);
+    await page.emulateMedia({ colorScheme });
+    expect(await violations(page)).toEqual([]);
+    await page.locator("button[data-kind=change]").click();
+    await answerOf(page);
+    expect(await violations(page)).toEqual([]);
+    // Nothing is cut off at the side.
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+    await page.getByRole("button", { name: /^Model:/ }).click();
+    await page.getByRole("dialog").waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.keyboard.press("Escape");
+    await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
+    await page.getByRole("button", { name: "New conversation" }).click();
+  });
+});
