@@ -1,6 +1,7 @@
 /** Ocellus: LLaVA-OneVision on WebGPU, and the tensor library under it. */
 
 export type { CheckpointLocation, DownloadProgress, DownloadSize, HubOptions } from "./io/checkpoint.js";
+export { forgetCheckpoint, type KeptCheckpoint, keptCheckpoints } from "./io/hub-kept.js";
 export type { PictureInput, RawPixels } from "./io/picture-input.js";
 export type { VideoInput } from "./io/video.js";
 export type { HoldType, LoadProgress } from "./io/weights.js";

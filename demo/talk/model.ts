@@ -44,6 +44,8 @@ export async function open(next: ModelChoice = choice.value): Promise<void> {
   const controller = new AbortController();
   opening = controller;
   state.value = { phase: "starting" };
+  // What was downloaded stays when the disk is nearly full, if the browser agrees; a page must ask, a worker can't.
+  void navigator.storage?.persist?.().catch(() => false);
   const own = new Worker(new URL("./model-worker.ts", import.meta.url), { type: "module", name: "model" });
   worker = own;
   const report = (value: ModelState): void => {

@@ -89,7 +89,7 @@ async function placeOf(location: CheckpointLocation, options: CheckpointOptions)
 
 async function isLocal(path: string): Promise<boolean> {
   const folder = await platform.listFolder(path).catch(() => undefined);
-  return folder !== undefined || (await platform.cache?.sizeOf(path)) !== undefined;
+  return folder !== undefined || (await (await platform.cache())?.sizeOf(path)) !== undefined;
 }
 
 function revisionWithoutHub(location: string | undefined, revision: string): OptionError {

@@ -4,10 +4,8 @@ import { CheckpointError, OcellusError, OptionError, SourceError } from "../runt
 import type { UrlOptions } from "./http-ranges.js";
 import { NotFoundError } from "./http-ranges.js";
 import { BrokenTransfer, mayPass, retrying } from "./http-transfer.js";
-import { type HubFile, hubFile } from "./hub-names.js";
+import { type HubFile, hubFile, PUBLIC_HUB } from "./hub-names.js";
 import { isJsonObject, type JsonValue, parseJson } from "./json.js";
-
-const PUBLIC_HUB = "https://huggingface.co";
 
 export interface HubClientOptions extends Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds"> {
   endpoint?: string | undefined;

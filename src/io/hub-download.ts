@@ -1,6 +1,5 @@
 /** Files of the hub into the cache folder: a few at a time, going on after a break, checked for size and hash. */
 
-import { platform } from "#platform";
 import type { FileCache, Hasher, PartialFile } from "../platform/platform.js";
 import { CheckpointError, SourceError, throwIfAborted } from "../runtime/errors.js";
 import { BrokenTransfer, chunksOf, mayPass, parseContentRange, retrying } from "./http-transfer.js";
@@ -27,17 +26,14 @@ export async function bytesToFetch(cache: FileCache, paths: CachePaths, files: r
 
 /** Brings files of one commit into the cache folder. */
 export class Downloads {
-  private readonly cache: FileCache;
-
   constructor(
+    private readonly cache: FileCache,
     private readonly client: HubClient,
     private readonly paths: CachePaths,
     private readonly commit: string,
     private readonly meter: DownloadMeter,
     private readonly signal: AbortSignal | undefined,
-  ) {
-    this.cache = platform.cache!;
-  }
+  ) {}
 
   /**
    * Downloads what is not there yet. After a failure or an abort what has arrived stays, and the next call goes on from there.
@@ -72,7 +68,7 @@ export class Downloads {
       where: this.paths.cacheFolder,
       expected: `${needed} bytes free for ${this.client.name}`,
       got: `${free}`,
-      remedy: "free some space, name another cache folder (HF_HUB_CACHE), or stream the weights (`stream: true`)",
+      remedy: this.cache.moreRoom,
     });
   }
 

@@ -105,6 +105,9 @@ function isSafePath(path: string): boolean {
   return !/[\u0000-\u001f\\:*?"<>|]/.test(path) && path.split("/").every((part) => !/^(|\.|\.\.)$/.test(part));
 }
 
+/** The hub where no other endpoint is given. */
+export const PUBLIC_HUB = "https://huggingface.co";
+
 const SINGLE = "model.safetensors";
 
 /**
@@ -117,6 +120,12 @@ export function neededFiles(files: readonly HubFile[]): { configs: HubFile[]; we
   const single = top.filter(({ path }) => path === SINGLE);
   const shards = top.filter(({ path }) => /-\d+-of-\d+\.safetensors$/.test(path));
   return { configs, weights: single.length > 0 ? single : shards.length > 0 ? shards : top };
+}
+
+/** The folder of a hub's repositories, without a stroke at its end. */
+export function hubFolder(cacheFolder: string, hubsApart: boolean, endpoint: string): string {
+  const folder = cacheFolder.replace(/(?<=.)[\\/]+$/, "");
+  return hubsApart && endpoint !== PUBLIC_HUB ? `${folder}/${encodeURIComponent(endpoint)}` : folder;
 }
 
 /** Where a repository's files lie in the cache folder, as the Python library lays them out. */

@@ -7,7 +7,7 @@ import type { CheckpointOptions, DownloadSize, Place } from "./checkpoint.js";
 import { HubClient } from "./hub-client.js";
 import { bytesToFetch, Downloads } from "./hub-download.js";
 import { readListing, writeListing } from "./hub-listing.js";
-import { CachePaths, type HubFile, type HubId, isCommit, neededFiles, revisionOf } from "./hub-names.js";
+import { CachePaths, type HubFile, type HubId, hubFolder, isCommit, neededFiles, revisionOf } from "./hub-names.js";
 import { DownloadMeter } from "./hub-progress.js";
 import { readAhead } from "./read-ahead.js";
 import { type ByteSource, fileSource, urlSource } from "./source.js";
@@ -18,12 +18,12 @@ import { type ByteSource, fileSource, urlSource } from "./source.js";
  * SourceError for a broken network or a full disk; OptionError; AbortedError.
  */
 export async function hubPlace(id: HubId, options: CheckpointOptions): Promise<Place> {
-  const { cache } = platform;
+  const cache = await platform.cache();
   const settings = await cache?.hubSettings();
   const offline = options.offline ?? settings?.offline ?? false;
   const revision = revisionOf(id, options.revision);
   const stream = options.stream ?? cache === undefined;
-  refuseContradiction(id.name, offline, stream, options.cacheFolder);
+  refuseContradiction(id.name, offline, stream, options.cacheFolder, cache !== undefined);
   const client = new HubClient(id.name, {
     ...options,
     endpoint: options.endpoint ?? settings?.endpoint,
@@ -34,7 +34,7 @@ export async function hubPlace(id: HubId, options: CheckpointOptions): Promise<P
     const commit = isCommit(revision) ? revision : await client.commitOf(revision);
     return new StreamedPlace(name, client, commit, await client.files(commit), options);
   }
-  const folder = (options.cacheFolder ?? settings.cacheFolder).replace(/(?<=.)[\\/]+$/, "");
+  const folder = hubFolder(options.cacheFolder ?? settings.cacheFolder, settings.hubsApart ?? false, client.endpoint);
   const paths = new CachePaths(folder, id.name);
   const kept = isCommit(revision) ? revision : await keptCommit(cache, paths, revision);
   if (offline) {
@@ -46,14 +46,14 @@ export async function hubPlace(id: HubId, options: CheckpointOptions): Promise<P
   let files = await readListing(cache, paths, commit);
   if (!files) {
     files = await client.files(commit);
-    if (!options.inspect) await writeListing(cache, paths, commit, files);
+    if (!options.inspect && cache.canDownload) await writeListing(cache, paths, commit, files);
   }
-  if (options.inspect) {
+  if (options.inspect || !cache.canDownload) {
     const streamed = new StreamedPlace(name, client, commit, files, options);
     return new CachedPlace(name, cache, paths, commit, files, streamed, options.signal);
   }
   const meter = new DownloadMeter(options.onDownload);
-  const downloads = new Downloads(client, paths, commit, meter, options.signal);
+  const downloads = new Downloads(cache, client, paths, commit, meter, options.signal);
   const place = new CachedPlace(name, cache, paths, commit, files, downloads, options.signal);
   meter.expect(await place.missing([...place.needed.configs, ...place.needed.weights]));
   await place.fetch(place.needed.configs);
@@ -62,16 +62,24 @@ export async function hubPlace(id: HubId, options: CheckpointOptions): Promise<P
   return place;
 }
 
-function refuseContradiction(name: string, offline: boolean, stream: boolean, folder: string | undefined): void {
-  const contradiction = platform.cache
-    ? offline && stream && "both, and nothing can be read offline without the cache"
-    : (offline || folder !== undefined) && "a browser, which has no cache folder";
+function refuseContradiction(
+  name: string,
+  offline: boolean,
+  stream: boolean,
+  folder: string | undefined,
+  kept: boolean,
+): void {
+  const inBrowser = platform.name === "browser";
+  const contradiction =
+    (inBrowser && folder !== undefined && "a browser, which has a folder of its own") ||
+    (offline && !kept && "a browser that keeps no files") ||
+    (offline && stream && "both, and nothing can be read offline without the cache");
   if (!contradiction) return;
   throw new OptionError({
     where: `${name}: stream, offline, cacheFolder`,
     expected: "a stream from the network or the cache folder",
     got: contradiction,
-    remedy: platform.cache ? "leave one out (HF_HUB_OFFLINE counts as offline)" : "give the files of the checkpoint",
+    remedy: inBrowser ? "leave it out" : "leave one out (HF_HUB_OFFLINE counts as offline)",
   });
 }
 

@@ -9,8 +9,10 @@ import type { AdapterRequest, OpenedAdapter, Platform } from "./platform.js";
 export const platform: Platform = {
   name: "browser",
   requestAdapter,
-  openFile: (path) => Promise.reject(noFiles(path)),
-  listFolder: (path) => Promise.reject(noFiles(path)),
+  // What keeps files is loaded when it is needed: many pages load no model of the hub.
+  cache: async () => (await import("./browser-cache.js")).openCache(),
+  openFile: async (path) => (await keptFiles(path)).openKept(path),
+  listFolder: async (path) => (await keptFiles(path)).listKept(path),
   decodePicture,
   readPixels,
   snapshot,
@@ -66,6 +68,12 @@ function entryPoint(): GPU {
     remedy:
       "use a current Chrome or Edge, Safari 26, or Firefox 141 on Windows; in workers it may need a newer version",
   });
+}
+
+/** Paths of the cache are the only ones. */
+async function keptFiles(path: string): Promise<typeof import("./browser-cache.js")> {
+  if (!path.startsWith("opfs:/")) throw noFiles(path);
+  return import("./browser-cache.js");
 }
 
 function noFiles(path: string): SourceError {

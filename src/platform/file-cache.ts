@@ -1,5 +1,11 @@
-/** What a program needs to keep downloaded files in the folder that the Hugging Face tools share. */
+/** What a program needs to keep downloaded files: in the folder that the Hugging Face tools share, or in the browser's storage. */
 export interface FileCache {
+  /** Whether files can be downloaded from here; if not, those that are whole are read. */
+  readonly canDownload: boolean;
+
+  /** What helps when there is no room, to follow a full stop. */
+  readonly moreRoom: string;
+
   /** Where files are kept and how the hub is reached, from the variables and the file that the Python library reads too. */
   hubSettings(): Promise<HubSettings>;
 
@@ -36,6 +42,12 @@ export interface FileCache {
    */
   lock(path: string, signal?: AbortSignal, onWait?: () => void): Promise<() => Promise<void>>;
 
+  /** Names of the folders in a folder; none if there is no such folder. */
+  folders(path: string): Promise<string[]>;
+
+  /** Removes a folder with everything in it, if there is one. */
+  removeFolder(path: string): Promise<void>;
+
   /** A hash over bytes that come piece by piece. */
   hasher(algorithm: "sha1" | "sha256"): Hasher;
 }
@@ -47,6 +59,8 @@ export interface HubSettings {
   endpoint?: string;
   token?: string;
   offline: boolean;
+  /** Whether repositories of other hubs have a folder of their own; the Hugging Face tools have one for all. */
+  hubsApart?: boolean;
 }
 
 /** A file that is being written. All methods throw SourceError, with "not enough disk" among its reasons. */

@@ -6,6 +6,7 @@ import {
   link as hardLink,
   mkdir,
   open,
+  readdir,
   readFile,
   rename,
   rm,
@@ -22,6 +23,8 @@ import { lock } from "./node-lock.js";
 
 /** Files kept between runs, on the local disk. */
 export const cache: FileCache = {
+  canDownload: true,
+  moreRoom: "free some space, name another cache folder (HF_HUB_CACHE), or stream the weights (`stream: true`)",
   hubSettings,
   sizeOf,
   readText,
@@ -31,6 +34,14 @@ export const cache: FileCache = {
   link,
   freeBytes,
   openPartial,
+  async folders(path) {
+    const entries = await readdir(path, { withFileTypes: true }).catch((cause: unknown) => {
+      if (isAbsent(cause)) return [];
+      throw cacheError(path, cause);
+    });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  },
+  removeFolder: (path) => guarded(path, () => rm(path, { force: true, recursive: true })),
   lock: (path, signal, onWait) => guarded(path, () => lock(path, signal, onWait)),
   hasher(algorithm) {
     const hash = createHash(algorithm);

@@ -40,7 +40,7 @@ export const platform: Platform = {
   },
   openFile,
   listFolder,
-  cache,
+  cache: () => Promise.resolve(cache),
   settings,
   decodePicture,
   readPixels: () => undefined,

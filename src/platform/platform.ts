@@ -9,14 +9,14 @@ export interface Platform {
   /** Opens the WebGPU entry point and asks it for an adapter; throws NoAdapterError with what to do. */
   requestAdapter(options: AdapterRequest): Promise<OpenedAdapter>;
 
-  /** Opens a local file (Node only; the browser throws SourceError and names Blob). */
+  /** Opens a local file, or one of the cache; in the browser there are no others, and SourceError names Blob. */
   openFile(path: string): Promise<FileHandle>;
 
-  /** Names in a local folder, not recursive (Node only). */
+  /** Names in a local folder or one of the cache, not recursive. */
   listFolder(path: string): Promise<string[]>;
 
-  /** Files kept between runs; undefined where a program has no folder of its own (the browser). */
-  readonly cache?: FileCache;
+  /** Files kept between runs: a folder (Node) or the origin's storage (the browser); undefined where there is none to be had. */
+  cache(): Promise<FileCache | undefined>;
 
   /** A small text kept between runs; undefined where a program has no folder of its own (the browser). */
   readonly settings?: Settings;

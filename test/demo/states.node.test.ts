@@ -39,7 +39,7 @@ describe("a visitor", () => {
     context = page.context();
     await expect.poll(() => demo.sent(WEIGHTS), { timeout: 20_000 }).toBe(3_000_000);
     await page.locator(".model-status[data-phase=downloading] progress").waitFor();
-    await expect.poll(async () => Number(await page.locator("progress").getAttribute("value"))).toBeGreaterThan(0.3);
+    await expect.poll(async () => Number(await page.locator("progress").getAttribute("value"))).toBeGreaterThan(0.1);
     await page.close();
     demo.stallAfterBytes = Number.POSITIVE_INFINITY;
     page = await demo.tab(context);

@@ -1,0 +1,86 @@
+/** Checkpoints of hubs that are kept on this machine: which there are, and how to be rid of one. */
+
+import { platform } from "#platform";
+import type { FileCache } from "../platform/platform.js";
+import { CheckpointError } from "../runtime/errors.js";
+import { readListing } from "./hub-listing.js";
+import { CachePaths, hubFolder, isCommit, neededFiles, PUBLIC_HUB } from "./hub-names.js";
+
+/** A repository of which files are kept. */
+export interface KeptCheckpoint {
+  /** `org/name` */
+  readonly name: string;
+  /** The hub that it came from, where that is known; in Node one folder serves all. */
+  readonly endpoint: string;
+  /** Commits of which there are files. */
+  readonly commits: readonly string[];
+  /** Bytes of the files that a model needs, of the newest commit that was looked up; those that are here, and all. */
+  readonly keptBytes: number;
+  readonly totalBytes: number;
+  /** Whether it loads without a network. */
+  readonly complete: boolean;
+}
+
+/** The repositories that are kept: in the cache folder (Node), or in this origin's storage (the browser). Throws SourceError. */
+export async function keptCheckpoints(): Promise<KeptCheckpoint[]> {
+  const cache = await platform.cache();
+  if (!cache) return [];
+  const { cacheFolder, hubsApart = false } = await cache.hubSettings();
+  const kept: KeptCheckpoint[] = [];
+  const visit = async (folder: string, endpoint: string): Promise<void> => {
+    for (const name of await cache.folders(folder)) {
+      const repository = /^models--(.+?)--(.+)$/.exec(name);
+      if (repository) {
+        const paths = new CachePaths(folder, `${repository[1]}/${repository[2]}`);
+        kept.push({ name: paths.name, endpoint, ...(await stateOf(cache, paths)) });
+      } else if (hubsApart && folder === cacheFolder && name.startsWith("http")) {
+        await visit(`${folder}/${name}`, decodeURIComponent(name));
+      }
+    }
+  };
+  await visit(cacheFolder, PUBLIC_HUB);
+  return kept;
+}
+
+/**
+ * Deletes everything that is kept of a repository, downloads that were broken off included.
+ * @throws CheckpointError if nothing is kept of it; SourceError if another tab works with its files.
+ */
+export async function forgetCheckpoint(name: string, options: { endpoint?: string } = {}): Promise<void> {
+  const { endpoint = PUBLIC_HUB } = options;
+  const cache = await platform.cache();
+  const settings = await cache?.hubSettings();
+  if (cache && settings) {
+    const folder = hubFolder(settings.cacheFolder, settings.hubsApart ?? false, endpoint);
+    const paths = new CachePaths(folder, name);
+    if ((await cache.folders(folder)).includes(paths.folderName)) return cache.removeFolder(paths.root);
+  }
+  const got = (await keptCheckpoints()).map((kept) => kept.name).join(", ");
+  throw new CheckpointError({
+    where: name,
+    expected: "a repository that is kept",
+    got: got === "" ? "none that is" : got,
+    remedy: "see keptCheckpoints()",
+  });
+}
+
+type State = Pick<KeptCheckpoint, "commits" | "keptBytes" | "totalBytes" | "complete">;
+
+async function stateOf(cache: FileCache, paths: CachePaths): Promise<State> {
+  const commits = await cache.folders(`${paths.root}/snapshots`);
+  const main = (await cache.readText(paths.ref("main")))?.trim();
+  // A download that was broken off has a listing before it has a snapshot.
+  const listed = (await platform.listFolder(`${paths.root}/trees`).catch((): string[] => []))
+    .map((file) => file.replace(/\.json$/, ""))
+    .filter(isCommit);
+  const commit = main ?? commits.at(-1) ?? listed.at(-1);
+  const listing = commit === undefined ? undefined : await readListing(cache, paths, commit);
+  const { configs, weights } = neededFiles(listing ?? []);
+  let keptBytes = 0;
+  for (const { hash, sizeBytes } of [...configs, ...weights]) {
+    const kept = (await cache.sizeOf(paths.blob(hash))) ?? (await cache.sizeOf(paths.incomplete(hash))) ?? 0;
+    keptBytes += Math.min(kept, sizeBytes);
+  }
+  const totalBytes = [...configs, ...weights].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return { commits, keptBytes, totalBytes, complete: totalBytes > 0 && keptBytes === totalBytes };
+}

@@ -1,0 +1,255 @@
+/**
+ * Files kept between visits in the origin private file system, under the names that the cache folder of Node has.
+ * Only a dedicated worker can write into the middle of a file there, so only there are files downloaded; others read.
+ * Source: https://fs.spec.whatwg.org
+ */
+import { sha1 } from "@noble/hashes/legacy.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { AbortedError, SourceError, throwIfAborted } from "../runtime/errors.js";
+import type { FileCache, PartialFile } from "./file-cache.js";
+import type { FileHandle } from "./platform.js";
+
+/** Begins the paths of such files; no URL and no hub id begins so. */
+export const SCHEME = "opfs:/";
+/** There are no links: a file of this name beside it says which file is meant. */
+const LINK = ".link";
+/** Bytes after which what was written is safe from whatever ends the browser. */
+const FLUSH_BYTES = 8 * 1024 * 1024;
+/** Time between two looks at a lock that another tab holds. */
+const LOOK_MS = 100;
+
+/** Undefined where the browser has no such files, or keeps none (private windows of some). */
+export async function openCache(): Promise<FileCache | undefined> {
+  const storage: StorageManager | undefined = globalThis.navigator?.storage;
+  try {
+    await storage?.getDirectory();
+  } catch {
+    return undefined;
+  }
+  return storage && cache;
+}
+
+const cache: FileCache = {
+  canDownload: "createSyncAccessHandle" in (globalThis.FileSystemFileHandle?.prototype ?? {}),
+  moreRoom:
+    "delete checkpoints that are kept (forgetCheckpoint), free space on the disk, or stream the weights (`stream: true`)",
+  async hubSettings() {
+    return { cacheFolder: `${SCHEME}ocellus/hub`, offline: false, hubsApart: true };
+  },
+  async sizeOf(path) {
+    return (await fileAt(path))?.size;
+  },
+  async readText(path) {
+    return (await fileAt(path))?.text();
+  },
+  async writeText(path, text) {
+    await guarded(path, async () => {
+      const { folder, name } = await place(path, true);
+      const file = await folder!.getFileHandle(name, { create: true });
+      const writable = await file.createWritable();
+      await writable.write(text);
+      await writable.close();
+    });
+  },
+  async rename(from, to) {
+    await guarded(to, async () => {
+      const { folder, name } = await place(from);
+      const target = await place(to, true);
+      const handle = (await folder!.getFileHandle(name)) as Movable;
+      await removed(target.folder, target.name);
+      await handle.move(target.folder!, target.name);
+    });
+  },
+  async remove(path) {
+    await guarded(path, async () => {
+      const { folder, name } = await place(path);
+      await removed(folder, name);
+    });
+  },
+  async link(target, path) {
+    await cache.writeText(path + LINK, target);
+  },
+  async freeBytes() {
+    const { quota, usage } = await navigator.storage.estimate();
+    return quota === undefined ? undefined : Math.max(0, quota - (usage ?? 0));
+  },
+  openPartial: (path) => guarded(path, () => openPartial(path)),
+  lock,
+  hasher(algorithm) {
+    const hash = { sha1, sha256 }[algorithm].create();
+    return { update: (bytes) => void hash.update(bytes), digest: () => bytesToHex(hash.digest()) };
+  },
+  async folders(path) {
+    const folder = await folderAt(path);
+    const names: string[] = [];
+    for await (const [name, entry] of folder ?? []) if (entry.kind === "directory") names.push(name);
+    return names;
+  },
+  async removeFolder(path) {
+    await guarded(path, async () => {
+      const { folder, name } = await place(path);
+      await removed(folder, name);
+    });
+  },
+};
+
+/** For the platform: opens a file to read it. Throws SourceError if there is none. */
+export async function openKept(path: string): Promise<FileHandle> {
+  const file = await fileAt(path);
+  if (!file) throw new SourceError({ where: path, expected: "a kept file", got: "none", remedy: "load it again" });
+  return {
+    sizeBytes: file.size,
+    async read(offsetBytes, lengthBytes, into) {
+      const bytes = new Uint8Array(await file.slice(offsetBytes, offsetBytes + lengthBytes).arrayBuffer());
+      if (!into) return bytes;
+      into.set(bytes);
+      return into.subarray(0, bytes.length);
+    },
+    close: async () => {},
+  };
+}
+
+/** For the platform: names of a folder's files; throws SourceError if there is none. */
+export async function listKept(path: string): Promise<string[]> {
+  const folder = await folderAt(path);
+  if (!folder) throw new SourceError({ where: path, expected: "a kept folder", got: "none", remedy: "load it again" });
+  const names: string[] = [];
+  for await (const name of folder.keys()) names.push(name.endsWith(LINK) ? name.slice(0, -LINK.length) : name);
+  return names;
+}
+
+/** What a dedicated worker has of a file; the types of pages know nothing of it. */
+interface AccessHandle {
+  getSize(): number;
+  read(into: Uint8Array, options: { at: number }): number;
+  write(bytes: Uint8Array, options: { at: number }): number;
+  truncate(sizeBytes: number): void;
+  flush(): void;
+  close(): void;
+}
+type Writable = FileSystemFileHandle & { createSyncAccessHandle(): Promise<AccessHandle> };
+type Movable = FileSystemFileHandle & { move(folder: FileSystemDirectoryHandle, name: string): Promise<void> };
+
+async function folderAt(path: string, create = false): Promise<FileSystemDirectoryHandle | undefined> {
+  let folder = await navigator.storage.getDirectory();
+  for (const name of path.slice(SCHEME.length).split("/")) {
+    if (name === "") continue;
+    try {
+      folder = await folder.getDirectoryHandle(name, { create });
+    } catch (cause) {
+      if (isAbsent(cause)) return undefined;
+      throw cause;
+    }
+  }
+  return folder;
+}
+
+async function place(
+  path: string,
+  create = false,
+): Promise<{ folder: FileSystemDirectoryHandle | undefined; name: string }> {
+  const at = path.lastIndexOf("/");
+  return { folder: await folderAt(path.slice(0, at), create), name: path.slice(at + 1) };
+}
+
+/** The file, or the one that is meant by it. */
+async function fileAt(path: string): Promise<File | undefined> {
+  const { folder, name } = await place(path);
+  const read = async (own: string): Promise<File | undefined> => {
+    try {
+      return await (await folder!.getFileHandle(own)).getFile();
+    } catch (cause) {
+      if (isAbsent(cause)) return undefined;
+      throw cause;
+    }
+  };
+  if (!folder) return undefined;
+  const file = await read(name);
+  if (file) return file;
+  const target = await read(name + LINK);
+  return target && fileAt(await target.text());
+}
+
+async function removed(folder: FileSystemDirectoryHandle | undefined, name: string): Promise<void> {
+  try {
+    await folder?.removeEntry(name, { recursive: true });
+  } catch (cause) {
+    if (!isAbsent(cause)) throw cause;
+  }
+}
+
+async function openPartial(path: string): Promise<PartialFile> {
+  const { folder, name } = await place(path, true);
+  const file = (await folder!.getFileHandle(name, { create: true })) as Writable;
+  const handle = await file.createSyncAccessHandle();
+  let unsafe = 0;
+  return {
+    sizeBytes: handle.getSize(),
+    read: (offsetBytes, lengthBytes) =>
+      guarded(path, async () => {
+        const bytes = new Uint8Array(lengthBytes);
+        return bytes.subarray(0, handle.read(bytes, { at: offsetBytes }));
+      }),
+    write: (bytes, offsetBytes) =>
+      guarded(path, async () => {
+        const written = handle.write(bytes, { at: offsetBytes });
+        if (written < bytes.length) throw new DOMException("the bytes were not taken", "QuotaExceededError");
+        unsafe += written;
+        if (unsafe < FLUSH_BYTES) return;
+        handle.flush();
+        unsafe = 0;
+      }),
+    truncate: (sizeBytes) => guarded(path, async () => handle.truncate(sizeBytes)),
+    flush: () =>
+      guarded(path, async () => {
+        handle.flush();
+        return handle.getSize();
+      }),
+    close: async () => handle.close(),
+  };
+}
+
+/** A lock of the origin: the browser releases it when its tab or worker ends. */
+async function lock(path: string, signal?: AbortSignal, onWait?: () => void): Promise<() => Promise<void>> {
+  throwIfAborted(signal, path);
+  const looks = onWait && setInterval(onWait, LOOK_MS);
+  try {
+    return await new Promise((resolve, reject) => {
+      const held = (): Promise<void> =>
+        new Promise((release) => {
+          resolve(async () => release());
+        });
+      navigator.locks.request(`ocellus ${path}`, { ...(signal && { signal }) }, held).catch(reject);
+    });
+  } catch (cause) {
+    if (signal?.aborted) throw new AbortedError(path, signal.reason);
+    throw cause;
+  } finally {
+    clearInterval(looks);
+  }
+}
+
+function isAbsent(cause: unknown): boolean {
+  return cause instanceof DOMException && (cause.name === "NotFoundError" || cause.name === "TypeMismatchError");
+}
+
+/** What the browser's names mean, and what the reader can do about each. */
+const NAMES: Record<string, { got: string; remedy: string }> = {
+  QuotaExceededError: { got: "no room left for this site", remedy: `${cache.moreRoom}; then go on` },
+  NoModificationAllowedError: {
+    got: "a file that another tab works with",
+    remedy: "close the other tab, or wait for it",
+  },
+  NotFoundError: { got: "nothing there", remedy: "load it again: the browser may have cleared its storage" },
+};
+
+async function guarded<T>(path: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (cause) {
+    if (!(cause instanceof DOMException)) throw cause;
+    const known = NAMES[cause.name] ?? { got: cause.message, remedy: "check this site's storage in the browser" };
+    throw new SourceError({ where: path, expected: "a file in the browser's storage", ...known, cause });
+  }
+}
