@@ -24,6 +24,7 @@ export {
   type TokenChance,
   type TokenLogprob,
 } from "./models/answer.js";
+export type { AnswerAttention, AttendedMedium, AttentionOptions } from "./models/answer-attention.js";
 export type { ChatModel, ChatSession } from "./models/chat-model.js";
 export type { ContentPart, SessionInput, SessionOptions } from "./models/conversation.js";
 export {
@@ -39,6 +40,7 @@ export type {
   SamplingOptions,
   StructureOptions,
 } from "./models/generate-options.js";
+export type { AttentionMap } from "./models/llava-onevision/attention-map.js";
 export type { LlavaOneVisionConfig, TextConfig, VisionConfig } from "./models/llava-onevision/config.js";
 export { type ConvertedFile, type ConvertOptions, convertCheckpoint } from "./models/llava-onevision/convert.js";
 export type { DtypeByPart } from "./models/llava-onevision/dtype-by-part.js";

@@ -1,11 +1,15 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Plugin } from "vite";
 import { transformWithOxc } from "vite";
 import { POLICY } from "./policy.js";
 
 const SOURCE = fileURLToPath(new URL("../service-worker.ts", import.meta.url));
+
+/** Copied as they are. */
+const PUBLIC = fileURLToPath(new URL("../public", import.meta.url));
 
 /** Weights are kept by the library, files for hosts are not asked for by the page. */
 const NOT_KEPT = /^(hub\/|_headers$|service-worker\.js$|.*\.map$)/;
@@ -23,9 +27,11 @@ export function offline(): Plugin {
         for (const file of kept.sort((a, b) => (a.fileName < b.fileName ? -1 : 1))) {
           hash.update(file.fileName).update(file.type === "chunk" ? file.code : file.source);
         }
+        const icons = readdirSync(PUBLIC);
+        for (const name of icons) hash.update(name).update(readFileSync(join(PUBLIC, name)));
         const build = {
           version: hash.digest("hex").slice(0, 12),
-          files: kept.map(({ fileName }) => fileName),
+          files: [...kept.map(({ fileName }) => fileName), ...icons],
           policy: POLICY,
         };
         const { code } = await transformWithOxc(readFileSync(SOURCE, "utf8"), SOURCE);

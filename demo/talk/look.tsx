@@ -1,4 +1,181 @@
-import type { Turn } from "./conversation.js";
-export function Look(_: { turn: Turn }) {
-  return null;
+import { useSignal } from "@preact/signals";
+import type { AnswerAttention, AttendedMedium, AttentionMap } from "ocellus";
+import { useEffect, useRef } from "preact/hooks";
+import { FaultView } from "../fault-view.js";
+import { currentSession, type Turn } from "./conversation.js";
+import type { Attachment } from "./media.js";
+import { stillsOf } from "./stills.js";
+
+/** A word of the answer, and its tokens. */
+interface Word {
+  readonly text: string;
+  readonly tokens: readonly number[];
+}
+
+/** Pieces of an answer as words; a token that begins with a space begins one. */
+export function wordsOf(pieces: readonly string[]): Word[] {
+  const words: { text: string; tokens: number[] }[] = [];
+  for (const [token, text] of pieces.entries()) {
+    const last = words.at(-1);
+    if (last && !/^\s/.test(text)) {
+      last.text += text;
+      last.tokens.push(token);
+    } else {
+      words.push({ text, tokens: [token] });
+    }
+  }
+  return words.filter(({ text }) => text.trim() !== "");
+}
+
+/** What the model looked at for a word of its answer: its attention over the pictures and frames, worked out when a word is chosen. */
+export function Look({ turn }: { turn: Turn }) {
+  const words = wordsOf(turn.reply.pieces);
+  const chosen = useSignal<number | undefined>(undefined);
+  const attention = useSignal<AnswerAttention | undefined>(undefined);
+  const failed = useSignal<unknown>(undefined);
+  const working = useSignal(false);
+  const choose = async (at: number | undefined): Promise<void> => {
+    const session = currentSession();
+    if (!session || working.value) return;
+    chosen.value = at;
+    working.value = true;
+    failed.value = undefined;
+    try {
+      const tokens = at === undefined ? undefined : words[at]?.tokens;
+      attention.value = await session.attention(tokens ? { tokens } : {});
+    } catch (error) {
+      failed.value = error;
+    } finally {
+      working.value = false;
+    }
+  };
+  useEffect(() => void choose(undefined), []);
+  // The turn's own media are the last of the conversation's.
+  const seen = attention.value?.media.slice(-turn.media.length) ?? [];
+  return (
+    <section class="look card stack" aria-label="What the model looked at" aria-busy={working.value}>
+      <div class="words" role="group" aria-label="Words of the answer">
+        <button type="button" class="quiet" aria-pressed={chosen.value === undefined} onClick={() => choose(undefined)}>
+          Whole answer
+        </button>
+        {words.map(({ text, tokens }, i) => (
+          <button
+            key={tokens[0]}
+            type="button"
+            class="quiet"
+            aria-pressed={chosen.value === i}
+            onClick={() => choose(i)}
+          >
+            {text.trim()}
+          </button>
+        ))}
+      </div>
+      {failed.value !== undefined && <FaultView error={failed.value} />}
+      <div class="maps">
+        {seen.map((medium, i) => (
+          <MediumMaps key={turn.media[i]!.id} medium={medium} attachment={turn.media[i]!} />
+        ))}
+      </div>
+      <p class="small muted">
+        Warm places got more of the decoder's attention, averaged over its layers and heads. It is a hint, not a reason.
+      </p>
+    </section>
+  );
+}
+
+/** A picture with its map over it, or a clip's frames with theirs. */
+function MediumMaps({ medium, attachment }: { medium: AttendedMedium; attachment: Attachment }) {
+  const sources = useSignal<readonly string[]>(attachment.kind === "image" ? [attachment.url] : []);
+  const seconds = medium.maps.map((map) => map.seconds ?? 0);
+  useEffect(() => {
+    if (attachment.kind === "image") return;
+    const controller = new AbortController();
+    stillsOf(attachment.url, seconds, controller.signal).then(
+      ({ stills }) => (sources.value = stills.map(({ url }) => url)),
+      () => {
+        // Without a player for the clip the maps are shown by themselves.
+      },
+    );
+    return () => controller.abort();
+  }, [seconds.join()]);
+  const largest = Math.max(...medium.maps.flatMap(({ values }) => [...values]), Number.MIN_VALUE);
+  return (
+    <figure>
+      <div class="maps">
+        {medium.maps.map((map, i) => (
+          <HeatMap
+            key={map.seconds ?? i}
+            map={map}
+            largest={largest}
+            source={sources.value[i]}
+            aspect={medium.width / medium.height}
+            height={attachment.kind === "image" ? 220 : 90}
+            label={`${attachment.file.name}${map.seconds === undefined ? "" : ` at ${map.seconds.toFixed(2)} s`}: most attention ${placeOf(map)}`}
+          />
+        ))}
+      </div>
+      <figcaption class="small muted">
+        {attachment.file.name}: {(100 * medium.share).toFixed(medium.share < 0.1 ? 1 : 0)} % of the attention
+      </figcaption>
+    </figure>
+  );
+}
+
+interface HeatMapProps {
+  readonly map: AttentionMap;
+  readonly largest: number;
+  readonly source: string | undefined;
+  readonly aspect: number;
+  readonly height: number;
+  readonly label: string;
+}
+
+/** The picture in grey, and over it colours by the share of the largest value. */
+function HeatMap({ map, largest, source, aspect, height, label }: HeatMapProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const width = Math.round(height * aspect);
+  useEffect(() => {
+    let current = true;
+    const paint = async (): Promise<void> => {
+      const picture = source === undefined ? undefined : await loaded(source);
+      const context = canvas.current?.getContext("2d");
+      if (!current || !context) return;
+      context.clearRect(0, 0, width, height);
+      context.filter = "grayscale(0.7)";
+      if (picture) context.drawImage(picture, 0, 0, width, height);
+      context.filter = "none";
+      const cells = new OffscreenCanvas(map.columns, map.rows);
+      const colours = new ImageData(map.columns, map.rows);
+      for (const [i, value] of map.values.entries()) colours.data.set(colourOf(value / largest), 4 * i);
+      cells.getContext("2d")!.putImageData(colours, 0, 0);
+      context.imageSmoothingEnabled = true;
+      context.drawImage(cells, 0, 0, width, height);
+    };
+    void paint();
+    return () => {
+      current = false;
+    };
+  }, [map, source, largest, width, height]);
+  return <canvas ref={canvas} width={width} height={height} role="img" aria-label={label} />;
+}
+
+/** From nothing over red to yellow, the more the less transparent. */
+function colourOf(share: number): [number, number, number, number] {
+  return [255, Math.round(235 * share), Math.round(40 * share), Math.round(215 * Math.sqrt(share))];
+}
+
+/** Where the largest value is, in words. */
+function placeOf({ rows, columns, values }: AttentionMap): string {
+  const at = values.indexOf(Math.max(...values));
+  const third = (i: number, count: number): number => Math.floor((3 * (i + 0.5)) / count);
+  const row = ["at the top", "in the middle", "at the bottom"][third(Math.floor(at / columns), rows)]!;
+  const column = ["left", "centre", "right"][third(at % columns, columns)]!;
+  return `${row}, ${column}`;
+}
+
+async function loaded(source: string): Promise<HTMLImageElement> {
+  const picture = new Image();
+  picture.src = source;
+  await picture.decode();
+  return picture;
 }

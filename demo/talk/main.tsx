@@ -5,9 +5,5 @@ import { open } from "./model.js";
 render(<App />, document.getElementById("app")!);
 void open();
 
-// Only the built page has a service worker; it makes the page open without a network.
-if (import.meta.env.PROD && "serviceWorker" in navigator) {
-  navigator.serviceWorker.register(new URL("service-worker.js", document.baseURI)).catch(() => {
-    // Private windows and some settings refuse it; the page works, but not offline.
-  });
-}
+// It makes the page open without a network. Where there is none (private windows, vite's own server) the page works all the same.
+navigator.serviceWorker?.register(new URL("service-worker.js", document.baseURI)).catch(() => {});

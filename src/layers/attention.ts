@@ -72,6 +72,7 @@ export class CausalAttention {
     const { heads, keyValueHeads, headSize } = this.sizes;
     const qkv = this.qkv.forward(x, { norm }); // [T, (H + 2K)·C]
     const q = this.rotary.forward(qkv, cache, this.layer); // [T, H·C]
+    cache.watcher?.(this.layer, q);
     const queries = x.size(0);
     const attended = attention(
       { tensor: q, first: 0 },

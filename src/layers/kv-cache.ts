@@ -6,6 +6,9 @@ import type { Tensor } from "../runtime/tensor.js";
 /** Capacities are multiples of this, so that a cache does not grow at every token. */
 const STEP = 256;
 
+/** Of an element; those of bytes have scales beside. */
+const BYTES: Record<CacheType, number> = { f32: 4, f16: 2, q8: 1 };
+
 /** Keys and values of every layer, `[capacity, K·C]` each, padded rows where the type needs them. Belongs to a Session. */
 export class KVCache {
   readonly keys: Tensor[] = [];
@@ -13,6 +16,8 @@ export class KVCache {
   /** Positions filled. */
   length = 0;
   capacity = 0;
+  /** Sees the queries `[T, H·C]` that are about to attend to what is here; set by `at` alone. */
+  watcher: ((layer: number, q: Tensor) => void) | undefined;
   readonly #arena: Arena;
 
   constructor(
@@ -65,6 +70,41 @@ export class KVCache {
     return other;
   }
 
+  /**
+   * Runs `work` as if `position` rows were held, and shows `watcher` each layer's queries when their keys are here; the row that is
+   * added is then put back as it was. Synchronous.
+   */
+  at(position: number, watcher: NonNullable<KVCache["watcher"]>, work: () => void): void {
+    const { device, length } = this;
+    device.scope(() => {
+      const kept = [...this.keys, ...this.values].flatMap((tensor) =>
+        this.#rowsOf(tensor, position).map(({ firstByte, bytes }) => {
+          const copy = device.empty([bytes / 4], "u32", `${tensor.label} row`);
+          device.copy(tensor, firstByte, copy, 0, bytes);
+          return { tensor, firstByte, bytes, copy };
+        }),
+      );
+      this.length = position;
+      this.watcher = watcher;
+      try {
+        work();
+      } finally {
+        this.watcher = undefined;
+        this.length = length;
+        for (const { tensor, firstByte, bytes, copy } of kept) device.copy(copy, 0, tensor, firstByte, bytes);
+      }
+    });
+  }
+
+  /** Where the bytes of a row are; of bytes the scales too, which stand behind all rows. */
+  #rowsOf(tensor: Tensor, row: number): { firstByte: number; bytes: number }[] {
+    const width = tensor.size(1);
+    const bytes = width * BYTES[this.type];
+    const rows = [{ firstByte: row * bytes, bytes }];
+    if (this.type === "q8") rows.push({ firstByte: tensor.length + (row * width) / 16, bytes: width / 16 });
+    return rows;
+  }
+
   /** Forgets everything from position `length` on. */
   truncate(length: number): void {
     this.length = Math.min(this.length, length);
@@ -105,7 +145,7 @@ export class KVCache {
   #copy(from: Tensor, to: Tensor): void {
     if (this.length === 0) return;
     const row = from.size(1);
-    const bytes = row * { f32: 4, f16: 2, q8: 1 }[this.type];
+    const bytes = row * BYTES[this.type];
     this.device.copy(from, 0, to, 0, this.length * bytes);
     if (this.type === "q8") this.device.copy(from, from.length, to, to.length, (this.length * row) / 16);
   }

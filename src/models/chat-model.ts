@@ -1,4 +1,5 @@
 import type { Answer } from "./answer.js";
+import type { AnswerAttention, AttentionOptions } from "./answer-attention.js";
 import type { SessionInput, SessionOptions } from "./conversation.js";
 import type { AppendOptions, GenerateOptions, PromptOptions } from "./generate-options.js";
 import type { ChatMessage } from "./llava-onevision/processor.js";
@@ -23,6 +24,8 @@ export interface ChatSession extends Disposable {
   append(input: SessionInput, options?: AppendOptions): Promise<AppendResult>;
   /** What a prompt would take if it was asked now. */
   measure(input: SessionInput, options?: PromptOptions): Promise<Measurement>;
+  /** What the model looked at when it chose tokens of its last answer. */
+  attention(options?: AttentionOptions): Promise<AnswerAttention>;
   /** Another conversation that begins where this one stands. */
   clone(): ChatSession;
   /** Forgets the conversation, but for its system message. */

@@ -4,6 +4,7 @@ import { AbortedError, DisposedError, OptionError, throwIfAborted } from "../run
 import { checkOptions } from "../runtime/options.js";
 import type { Constraint } from "../structure/constraint.js";
 import { Answer, type AnswerResult, type AnswerWriter } from "./answer.js";
+import { type AnswerAttention, type Answered, type AttentionOptions, answerAttention } from "./answer-attention.js";
 import { AnswerText } from "./answer-text.js";
 import { Clock } from "./clock.js";
 import { Conversation, type SessionInput, type SessionOptions } from "./conversation.js";
@@ -30,6 +31,8 @@ export class Session {
   #cache: KVCache;
   #held = new Held();
   #conversation: Conversation;
+  /** What `attention` looks at. */
+  #answered: Answered | undefined;
   #busy = false;
   #disposed = false;
 
@@ -73,6 +76,7 @@ export class Session {
         const result = await this.#answer(asked, options, writer);
         if (result.finishReason !== "stopped" || result.tokens.length > 0)
           this.#conversation = asked.answered(result.text);
+        this.#answered = { promptLength: result.promptTokens.length, tokens: result.tokens.length };
         return result;
       },
       () => this.#end(),
@@ -119,6 +123,29 @@ export class Session {
     };
   }
 
+  /**
+   * What the model looked at when it chose tokens of its last answer: attention of the decoder, averaged over tokens, layers and heads,
+   * on places of the pictures and frames. It is a hint at best: attention is not an explanation.
+   * Throws OptionError if nothing was answered since the session was made, appended to or reset; AbortedError.
+   */
+  async attention(options: AttentionOptions = {}): Promise<AnswerAttention> {
+    const where = "session.attention";
+    this.#begin(where);
+    try {
+      if (!this.#answered?.tokens) {
+        throw new OptionError({
+          where,
+          expected: "a session that has answered",
+          got: this.#answered ? "an empty answer" : "none that has",
+          remedy: "await the result of generate first",
+        });
+      }
+      return await answerAttention(this.model, this.#cache, this.#held, this.#answered, options);
+    } finally {
+      this.#end();
+    }
+  }
+
   /** Another session that has heard the same; its cache is a copy. Throws OptionError while an answer is running. */
   clone(): Session {
     this.#begin("session.clone");
@@ -132,6 +159,7 @@ export class Session {
         throw cause;
       }
       other.#held = this.#held;
+      other.#answered = this.#answered;
       return other;
     } finally {
       this.#end();
@@ -141,6 +169,7 @@ export class Session {
   /** Forgets what was said, but for what the session was created with. What is in the cache may still be of use. */
   reset(): void {
     this.#begin("session.reset");
+    this.#answered = undefined;
     this.#conversation = new Conversation(this.#conversation.system);
     this.#end();
   }
@@ -289,6 +318,7 @@ export class Session {
     work: (pass: PromptPass, owner: Arena, reused: number) => Promise<readonly number[]>,
   ): Promise<void> {
     this.#check();
+    this.#answered = undefined;
     const cache = this.#cache;
     const { capacity } = cache;
     const owner = new Arena(this.model.device, "answer");

@@ -50,7 +50,7 @@ export interface LoadedModel {
   readonly contextTokens: number;
 }
 
-export type SessionMethod = "generate" | "append" | "measure";
+export type SessionMethod = "generate" | "append" | "measure" | "attention";
 
 export type ToWorker =
   | { kind: "load"; call: number; location: string | readonly SentFile[]; options: SentOptions }

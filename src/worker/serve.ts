@@ -146,6 +146,7 @@ class ServedModel {
   async #ask({ call, session: name, method, input: sent, options: given }: ToWorker & { kind: "ask" }): Promise<void> {
     const work = async (options: Record<string, unknown>, running: Running): Promise<unknown> => {
       const session = this.#session(name);
+      if (method === "attention") return session.attention(options);
       const input = (await this.#media.input(sent, options)) as string;
       if (method !== "generate") return session[method](input, options);
       const answer = session.generate(input, options);

@@ -48,11 +48,18 @@ export class WorkerModel implements ChatModel {
 
   private constructor(
     private readonly connection: Connection,
-    /** The adapter that the worker has opened. */
-    readonly adapter: AdapterFacts,
-    /** Tokens that a session's context holds. */
-    readonly contextTokens: number,
+    private readonly loaded: LoadedModel,
   ) {}
+
+  /** The adapter that the worker has opened. */
+  get adapter(): AdapterFacts {
+    return this.loaded.adapter;
+  }
+
+  /** Tokens that a session's context holds. */
+  get contextTokens(): number {
+    return this.loaded.contextTokens;
+  }
 
   /**
    * Loads a checkpoint in the worker, whose script calls `serve`; see {@link LlavaOneVision.load} for locations, options and errors.
@@ -74,7 +81,7 @@ export class WorkerModel implements ChatModel {
       })) as LoadedModel;
       // The worker may have been done when the abort reached it.
       throwIfAborted(options.signal, WHERE);
-      return new WorkerModel(connection, loaded.adapter, loaded.contextTokens);
+      return new WorkerModel(connection, loaded);
     } catch (error) {
       connection.end(disposed());
       throw error;

@@ -1,4 +1,5 @@
 import type { AnswerResult, AnswerWriter } from "../models/answer.js";
+import type { AnswerAttention, AttentionOptions } from "../models/answer-attention.js";
 import type { ChatSession } from "../models/chat-model.js";
 import { Conversation, type SessionInput } from "../models/conversation.js";
 import {
@@ -32,7 +33,7 @@ interface Asked {
   readonly where: string;
   readonly method: SessionMethod;
   readonly input: SessionInput;
-  readonly options: GenerateOptions & Transfers;
+  readonly options: (GenerateOptions | AttentionOptions) & Transfers;
   readonly writer?: AnswerWriter;
 }
 
@@ -93,6 +94,18 @@ export class WorkerSession implements ChatSession {
     this.#check();
     const call = this.connection.name();
     return (await this.#ask({ call, where, method: "measure", input, options })) as Measurement;
+  }
+
+  /** See `Session.attention`. */
+  async attention(options: AttentionOptions = {}): Promise<AnswerAttention> {
+    const where = "session.attention";
+    this.#begin(where);
+    try {
+      const call = this.connection.name();
+      return (await this.#ask({ call, where, method: "attention", input: [], options })) as AnswerAttention;
+    } finally {
+      this.#busy = false;
+    }
   }
 
   /** See `Session.clone`. */

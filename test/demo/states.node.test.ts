@@ -59,7 +59,7 @@ describe("a visitor", () => {
     await ready(page);
     expect(await ask(page)).toBe(ANSWER);
     await page.getByRole("button", { name: "New conversation" }).click();
-    await page.locator("button[data-kind=picture]").click();
+    await page.locator("button[data-kind=chart]").click();
     await page.locator(".turn[data-phase=done]").waitFor();
     expect([...demo.sentBytes.values()].reduce((sum, bytes) => sum + bytes, 0)).toBe(before);
     await context.setOffline(false);
@@ -75,7 +75,7 @@ describe("a visitor", () => {
     expect(await page.locator(".model-status").textContent()).toContain("was lost, and the model was loaded again");
     await page.getByRole("button", { name: "Try again" }).click();
     await page.locator(".turn[data-phase=done]").waitFor();
-    expect(await page.locator(".turn").textContent()).toContain("The star is blue.");
+    expect(await page.locator(".turn").textContent()).toContain("The orange bar.");
     expect(demo.sent(WEIGHTS)).toBe(sent);
   });
 

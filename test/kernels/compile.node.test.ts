@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { create } from "webgpu";
 import { argmax } from "../../src/kernels/argmax.js";
 import { attention } from "../../src/kernels/attention.js";
+import { attentionWeights } from "../../src/kernels/attention-weights.js";
 import type { CacheType } from "../../src/kernels/cached.js";
 import { paddedRow } from "../../src/kernels/cached.js";
 import { chooseToken } from "../../src/kernels/choose-token.js";
@@ -107,6 +108,7 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
             const k = { tensor: cache, first: 0 };
             const sizes = { batches: 1, queries, keys, heads, keyValueHeads: 2, headSize };
             attention(q, k, k, { ...sizes, causalFrom: keys - queries }, "y");
+            if (queries === 1) attentionWeights(q, k, sizes, "weights");
           }
         }
       }

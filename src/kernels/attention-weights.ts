@@ -1,0 +1,69 @@
+import { Kernel } from "../runtime/kernel.js";
+import type { Tensor } from "../runtime/tensor.js";
+import type { HeadColumns } from "./attention.js";
+import { cacheTypeOf, LOAD_KEYS } from "./cached.js";
+
+/** The weights that one query gives to each key: softmax(q·kᵀ/√C). For looking at, so nothing is done to make it fast. */
+export const attentionWeightsKernel = new Kernel(
+  "attentionWeights",
+  `
+struct Params { keys: u32, group: u32, qFirst: u32, kStride: u32, kFirst: u32, scale: f32 }
+@group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [1, heads * QUADS]
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;    // [heads, keys]
+var<workgroup> partial: array<f32, LANES>;
+
+// A workgroup a head: scores with the largest of them, then exponentials with their sum, then shares.
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let qAt = params.qFirst + group.x * QUADS;
+  let kAt = params.kFirst + group.x / params.group * QUADS;
+  let yAt = group.x * params.keys;
+  var largest = -1e30;
+  for (var key = lane; key < params.keys; key += LANES) {
+    var score = 0.0;
+    for (var c = 0u; c < QUADS; c++) { score += dot(q[qAt + c] * params.scale, keyAt(key * params.kStride + kAt + c)); }
+    y[yAt + key] = score;
+    largest = max(largest, score);
+  }
+  partial[lane] = largest;
+  workgroupBarrier();
+  for (var i = 0u; i < LANES; i++) { largest = max(largest, partial[i]); }
+  workgroupBarrier();
+  var sum = 0.0;
+  for (var key = lane; key < params.keys; key += LANES) {
+    let weight = exp(y[yAt + key] - largest);
+    y[yAt + key] = weight;
+    sum += weight;
+  }
+  partial[lane] = sum;
+  workgroupBarrier();
+  sum = 0.0;
+  for (var i = 0u; i < LANES; i++) { sum += partial[i]; }
+  for (var key = lane; key < params.keys; key += LANES) { y[yAt + key] /= sum; }
+}
+`,
+  { LANES: 64, QUADS: 16 },
+);
+
+/** Weights `[heads, keys]` of one query, `[1, H·C]`, over the first `keys` rows of k; heads share key/value heads evenly. */
+export function attentionWeights(
+  q: HeadColumns,
+  k: HeadColumns,
+  shape: { keys: number; heads: number; keyValueHeads: number; headSize: number },
+  label: string,
+): Tensor {
+  const { keys, heads, keyValueHeads, headSize } = shape;
+  const { device } = q.tensor;
+  const y = device.empty([heads, keys], "f32", label);
+  const kernel = attentionWeightsKernel.variant({ QUADS: headSize / 4 }, LOAD_KEYS[cacheTypeOf(k.tensor, label)]);
+  const parameters = {
+    keys,
+    group: heads / keyValueHeads,
+    qFirst: q.first / 4,
+    kStride: k.tensor.size(-1) / 4,
+    kFirst: k.first / 4,
+    scale: headSize ** -0.5,
+  };
+  device.run(kernel, { q: q.tensor, k: k.tensor, y }, parameters, [heads]);
+  return y;
+}

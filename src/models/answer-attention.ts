@@ -1,0 +1,129 @@
+import { attentionWeights } from "../kernels/attention-weights.js";
+import type { KVCache } from "../layers/kv-cache.js";
+import { unlessAborted } from "../runtime/abort.js";
+import { OptionError, throwIfAborted } from "../runtime/errors.js";
+import { checkOptions } from "../runtime/options.js";
+import type { Tensor } from "../runtime/tensor.js";
+import { type AttentionMap, attentionMaps } from "./llava-onevision/attention-map.js";
+import type { LlavaOneVision } from "./llava-onevision/model.js";
+import type { Held } from "./prompt-pass.js";
+
+/** Which attention is looked at. */
+export interface AttentionOptions {
+  /** Numbers of the answer's tokens, from 0; their attention is averaged. All if not given. */
+  tokens?: readonly number[];
+  /** Layers of the decoder, from 0; averaged. All if not given. */
+  layers?: readonly number[];
+  /** Heads of each layer, from 0; averaged. All if not given. */
+  heads?: readonly number[];
+  signal?: AbortSignal;
+}
+
+/** What the model looked at when it chose tokens of its answer. All values are shares of the attention of one row: they add up to 1. */
+export interface AnswerAttention {
+  readonly tokens: readonly number[];
+  readonly layers: readonly number[];
+  readonly heads: readonly number[];
+  /** What all text of the prompt and the answer gets; the first tokens of a prompt often get most of it. */
+  readonly textShare: number;
+  /** Pictures and clips in their order in the prompt. */
+  readonly media: readonly AttendedMedium[];
+}
+
+/** A picture or clip, and what its places get. */
+export interface AttendedMedium {
+  readonly kind: "image" | "video";
+  /** Pixels of the picture, or of the clip's first frame. */
+  readonly width: number;
+  readonly height: number;
+  /** What it gets in all, newlines and borders included. */
+  readonly share: number;
+  /** One for a picture, one a frame for a clip. */
+  readonly maps: readonly AttentionMap[];
+}
+
+/** The answer that a session gave last: rows of its prompt, and its tokens. */
+export interface Answered {
+  readonly promptLength: number;
+  readonly tokens: number;
+}
+
+const WHERE = "session.attention";
+
+/**
+ * Attention of the decoder for tokens of an answer that is in the cache. The row before each token is computed once more, to have its
+ * queries; the cache stays as it is.
+ */
+export async function answerAttention(
+  model: LlavaOneVision,
+  cache: KVCache,
+  held: Held,
+  answered: Answered,
+  options: AttentionOptions,
+): Promise<AnswerAttention> {
+  const { config } = model;
+  checkOptions(WHERE, options, ["tokens", "layers", "heads", "signal"]);
+  const tokens = numbers("tokens", options.tokens, answered.tokens);
+  const layers = numbers("layers", options.layers, config.text.layers);
+  const heads = numbers("heads", options.heads, config.text.heads);
+  const { signal } = options;
+  const sums = new Float64Array(answered.promptLength + answered.tokens);
+  for (const token of tokens) {
+    throwIfAborted(signal, WHERE);
+    const row = answered.promptLength - 1 + token;
+    const reads = weightsAt(model, cache, row, held.ids[row]!, layers);
+    const rows = await unlessAborted(Promise.all(reads), signal, WHERE);
+    model.check();
+    for (const bytes of rows) {
+      const weights = new Float32Array(bytes); // [H, row + 1]
+      for (const head of heads) {
+        for (let i = 0; i <= row; i++) sums[i]! += weights[head * (row + 1) + i]!;
+      }
+    }
+  }
+  const average = Float32Array.from(sums, (sum) => sum / (tokens.length * layers.length * heads.length));
+  const media = held.media.map((medium): AttendedMedium => {
+    const weights = average.slice(medium.start, medium.start + medium.tokens);
+    const { width, height } = medium.view;
+    const share = weights.reduce((sum, weight) => sum + weight, 0);
+    return { kind: medium.kind, width, height, share, maps: attentionMaps(medium, weights, config) };
+  });
+  return { tokens, layers, heads, textShare: 1 - media.reduce((sum, { share }) => sum + share, 0), media };
+}
+
+/** Computes row `row` of the sequence once more, and reads the weights `[H, row + 1]` of each of the layers. */
+function weightsAt(
+  { device, network, config }: LlavaOneVision,
+  cache: KVCache,
+  row: number,
+  id: number,
+  layers: readonly number[],
+): Promise<ArrayBuffer>[] {
+  const { heads, keyValueHeads, headSize } = config.text;
+  const { language } = network;
+  const reads: Promise<ArrayBuffer>[] = [];
+  const watcher = (layer: number, q: Tensor): void => {
+    if (!layers.includes(layer)) return;
+    const k = { tensor: cache.keys[layer]!, first: 0 };
+    const shape = { keys: row + 1, heads, keyValueHeads, headSize };
+    reads.push(device.read(attentionWeights({ tensor: q, first: 0 }, k, shape, `blocks.${layer}.weights`)));
+  };
+  cache.at(row, watcher, () => {
+    const token = device.upload(Uint32Array.of(id), [1], "id");
+    device.scope(() => void language.forward(language.embedding.forward(token), cache));
+  });
+  return reads;
+}
+
+/** The numbers given, each below `count`; all where none are given. */
+function numbers(name: string, given: readonly number[] | undefined, count: number): number[] {
+  const all = given ?? Array.from({ length: count }, (_, i) => i);
+  if (Array.isArray(all) && all.length > 0 && all.every((i) => Number.isInteger(i) && i >= 0 && i < count))
+    return [...all];
+  throw new OptionError({
+    where: `${WHERE}, ${name}`,
+    expected: `numbers from 0 to ${count - 1}`,
+    got: JSON.stringify(given),
+    remedy: "leave it out for all",
+  });
+}
