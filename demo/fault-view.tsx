@@ -1,9 +1,14 @@
 import type { ComponentChildren } from "preact";
-import { shown } from "./fault.js";
+import { type ShownFault, shown } from "./fault.js";
 
 /** An error in words: what happened, where, and what to do; `children` are what can be done here. */
 export function FaultView({ error, children }: { error: unknown; children?: ComponentChildren }) {
-  const { code, title, detail, remedy } = shown(error);
+  return <FaultText fault={shown(error)}>{children}</FaultText>;
+}
+
+/** The same of an error that was put into words elsewhere. */
+export function FaultText({ fault, children }: { fault: ShownFault; children?: ComponentChildren }) {
+  const { code, title, detail, remedy } = fault;
   return (
     <div class="fault stack" role="alert" data-code={code}>
       <p>

@@ -1,4 +1,4 @@
-import { shown } from "./fault.js";
+import type { ShownFault } from "./fault.js";
 
 const HINTS: readonly { readonly browser: string; readonly what: string }[] = [
   {
@@ -14,8 +14,7 @@ const HINTS: readonly { readonly browser: string; readonly what: string }[] = [
 ];
 
 /** What to do where there is no WebGPU, or none that gives an adapter. */
-export function NoWebGPU({ error }: { error: unknown }) {
-  const { detail, remedy } = shown(error);
+export function NoWebGPU({ fault: { detail, remedy } }: { fault: ShownFault }) {
   return (
     <section class="card stack" role="alert" data-state="no-webgpu">
       <h2>This browser has no WebGPU for this page</h2>

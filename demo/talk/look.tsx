@@ -34,6 +34,9 @@ export function Look({ turn }: { turn: Turn }) {
   const attention = useSignal<AnswerAttention | undefined>(undefined);
   const failed = useSignal<unknown>(undefined);
   const working = useSignal(false);
+  /** One layer of the decoder, or all. */
+  const layer = useSignal<number | undefined>(undefined);
+  const layers = useSignal(0);
   const choose = async (at: number | undefined): Promise<void> => {
     const session = currentSession();
     if (!session || working.value) return;
@@ -42,19 +45,28 @@ export function Look({ turn }: { turn: Turn }) {
     failed.value = undefined;
     try {
       const tokens = at === undefined ? undefined : words[at]?.tokens;
-      attention.value = await session.attention(tokens ? { tokens } : {});
+      const found = await session.attention({
+        ...(tokens && { tokens }),
+        ...(layer.value !== undefined && { layers: [layer.value] }),
+      });
+      attention.value = found;
+      layers.value = Math.max(layers.value, found.layers.length);
     } catch (error) {
       failed.value = error;
     } finally {
       working.value = false;
     }
   };
-  useEffect(() => void choose(undefined), []);
+  const panel = useRef<HTMLElement>(null);
+  useEffect(() => {
+    void choose(undefined).then(() => panel.current?.scrollIntoView({ block: "nearest" }));
+  }, []);
   // The turn's own media are the last of the conversation's.
   const seen = attention.value?.media.slice(-turn.media.length) ?? [];
   return (
-    <section class="look card stack" aria-label="What the model looked at" aria-busy={working.value}>
-      <div class="words" role="group" aria-label="Words of the answer">
+    <section ref={panel} class="look card stack" aria-label="What the model looked at" aria-busy={working.value}>
+      <fieldset class="words">
+        <legend class="sr-only">Words of the answer</legend>
         <button type="button" class="quiet" aria-pressed={chosen.value === undefined} onClick={() => choose(undefined)}>
           Whole answer
         </button>
@@ -69,7 +81,23 @@ export function Look({ turn }: { turn: Turn }) {
             {text.trim()}
           </button>
         ))}
-      </div>
+        {attention.value && (
+          <select
+            aria-label="Layers"
+            onChange={({ currentTarget }) => {
+              layer.value = currentTarget.value === "" ? undefined : Number(currentTarget.value);
+              void choose(chosen.value);
+            }}
+          >
+            <option value="">All layers</option>
+            {Array.from({ length: layers.value }, (_, i) => (
+              <option key={i} value={i}>
+                Layer {i + 1}
+              </option>
+            ))}
+          </select>
+        )}
+      </fieldset>
       {failed.value !== undefined && <FaultView error={failed.value} />}
       <div class="maps">
         {seen.map((medium, i) => (
@@ -77,7 +105,7 @@ export function Look({ turn }: { turn: Turn }) {
         ))}
       </div>
       <p class="small muted">
-        Warm places got more of the decoder's attention, averaged over its layers and heads. It is a hint, not a reason.
+        Warm places got more of the decoder's attention, averaged over layers and heads. It is a hint, not a reason.
       </p>
     </section>
   );

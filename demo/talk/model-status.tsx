@@ -1,5 +1,5 @@
 import type { DownloadProgress } from "ocellus";
-import { isCode } from "../fault.js";
+import { isCode, shown } from "../fault.js";
 import { FaultView } from "../fault-view.js";
 import { NoWebGPU } from "../no-webgpu.js";
 import { inBytes, inTime } from "../quantities.js";
@@ -41,7 +41,7 @@ export function ModelStatus() {
 }
 
 function Failure({ error }: { error: unknown }) {
-  if (isCode(error, "NO_ADAPTER")) return <NoWebGPU error={error} />;
+  if (isCode(error, "NO_ADAPTER")) return <NoWebGPU fault={shown(error)} />;
   const tooLarge = isCode(error, "LIMIT", "OVER_BUDGET");
   return (
     <div data-state={tooLarge ? "too-small" : isCode(error, "SOURCE") ? "source" : "failed"}>

@@ -5,6 +5,7 @@ export { KERNEL_WORKLOADS } from "./kernels.js";
 export { MODEL_WORKLOADS, ModelBench, type ModelWorkload } from "./models.js";
 export { measurePeak, type Peak } from "./peak.js";
 export { PEER_WORKLOADS } from "./peers.js";
+export { aboutRun, type RunAbout, summaryLine } from "./report.js";
 export { type Measurement, type MeasureOptions, measure } from "./run.js";
 export { bestProduct, type Comparison, summarise } from "./summary.js";
 export { type ChoiceResult, type Trial, type TuneOptions, tune } from "./tune.js";

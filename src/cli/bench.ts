@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
 import {
+  aboutRun,
   type BenchType,
   BITS,
-  bestProduct,
   KERNEL_WORKLOADS,
   type Measurement,
   type MeasureOptions,
@@ -12,7 +12,8 @@ import {
   measurePeak,
   PEER_WORKLOADS,
   type Peak,
-  summarise,
+  type RunAbout,
+  summaryLine,
 } from "../bench/index.js";
 import { Device } from "../runtime/device.js";
 import { OptionError } from "../runtime/errors.js";
@@ -202,26 +203,15 @@ function versionOf(path: string): string | undefined {
 
 /** A JSON line each, with what is needed to compare it with another day's. */
 class Lines {
-  readonly #about: object;
+  readonly #about: RunAbout;
 
   constructor(device: Device, peak: Peak) {
-    const { name, vendor, architecture, description } = device.facts;
-    const { tuning } = device.facts;
-    this.#about = {
-      peak,
-      adapter: name,
-      vendor,
-      architecture,
-      driver: description,
-      ...(Object.keys(tuning).length > 0 && { tuning }),
+    this.#about = aboutRun(device.facts, peak, {
+      ocellus: versionOf("../../package.json"),
+      node: process.version,
       // Dawn's own version is not told; the package that brings it has one.
-      versions: {
-        ocellus: versionOf("../../package.json"),
-        node: process.version,
-        webgpu: versionOf("webgpu/package.json"),
-      },
-      date: new Date().toISOString(),
-    };
+      webgpu: versionOf("webgpu/package.json"),
+    });
   }
 
   say(measured: Measurement): void {
@@ -229,16 +219,10 @@ class Lines {
   }
 
   end(run: readonly Measurement[]): void {
-    const bestProduct = bestOf(run);
-    this.#write({ name: "summary", comparisons: summarise(run), ...(bestProduct && { bestProduct }) });
+    this.#write(summaryLine(run));
   }
 
   #write(what: object): void {
     process.stdout.write(`${JSON.stringify({ ...what, ...this.#about })}\n`);
   }
-}
-
-function bestOf(run: readonly Measurement[]): { name: string; dtype: string; gflops: number } | undefined {
-  const best = bestProduct(run);
-  return best && { name: best.name, dtype: best.dtype, gflops: best.gflops };
 }

@@ -83,10 +83,10 @@ export class Demo {
   }
 
   /** A visitor of their own storage, with a tab. */
-  async visit(options: Parameters<Browser["newContext"]>[0] = {}): Promise<Page> {
+  async visit(options: Parameters<Browser["newContext"]>[0] = {}, name = ""): Promise<Page> {
     const context = await this.browser.newContext(options);
     this.contexts.push(context);
-    return this.tab(context);
+    return this.tab(context, name);
   }
 
   /** Another tab of the same visitor. */

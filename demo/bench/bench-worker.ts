@@ -1,0 +1,80 @@
+import { Device } from "ocellus";
+import {
+  aboutRun,
+  KERNEL_WORKLOADS,
+  type Measurement,
+  measure,
+  measurePeak,
+  PEER_WORKLOADS,
+  type Peak,
+  summaryLine,
+} from "ocellus/bench";
+import { version } from "ocellus/package.json";
+import { isCode, shown } from "../fault.js";
+import type { FromBench, Job, ToBench } from "./messages.js";
+
+// The workloads of `ocellus bench`, in the same way: verified against float64 loops, then timed.
+
+const WORKLOADS = [...KERNEL_WORKLOADS, ...PEER_WORKLOADS];
+
+const say = (message: FromBench): void => self.postMessage(message);
+
+let device: Device | undefined;
+let peak: Peak | undefined;
+let running: AbortController | undefined;
+
+async function open(): Promise<void> {
+  try {
+    device = await Device.open();
+    const workloads = WORKLOADS.map((workload) => ({
+      name: workload.name,
+      what: workload.what,
+      shape: workload.shape,
+      flops: workload.flops,
+      weighs: workload.weights > 0,
+      compared: PEER_WORKLOADS.includes(workload),
+    }));
+    const { facts } = device;
+    say({ kind: "opened", facts, workloads });
+  } catch (error) {
+    say({ kind: "failed", fault: shown(error) });
+  }
+}
+
+async function run(own: Device, jobs: readonly Job[], seconds: number): Promise<void> {
+  const controller = new AbortController();
+  running = controller;
+  const { signal } = controller;
+  const all: Measurement[] = [];
+  const stage = (text: string, done: number): void => say({ kind: "stage", text, done, total: jobs.length });
+  try {
+    if (!peak) {
+      stage("Measuring the adapter's peak", 0);
+      peak = await measurePeak(own);
+    }
+    say({ kind: "peak", peak });
+    for (const [done, job] of jobs.entries()) {
+      const workload = WORKLOADS.find(({ name }) => name === job.name);
+      if (!workload || signal.aborted) continue;
+      try {
+        const onStage = (name: string): void => stage(`${job.name} in ${job.dtype}: ${name}`, done);
+        const measured = await measure(own, workload, job.dtype, { peak, seconds, signal, onStage });
+        all.push(measured);
+        say({ kind: "measured", measured });
+      } catch (error) {
+        if (!isCode(error, "ABORTED")) say({ kind: "failed", fault: shown(error), job });
+      }
+    }
+  } finally {
+    running = undefined;
+  }
+  const about = peak && aboutRun(own.facts, peak, { ocellus: version, browser: navigator.userAgent });
+  const lines = [...all, ...(all.length > 0 ? [summaryLine(all)] : [])].map((line) => ({ ...line, ...about }));
+  say({ kind: "ended", lines, stopped: signal.aborted });
+}
+
+self.addEventListener("message", ({ data }: MessageEvent<ToBench>) => {
+  if (data.kind === "stop") running?.abort();
+  else if (device && !running) void run(device, data.jobs, data.seconds);
+});
+void open();

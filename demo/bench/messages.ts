@@ -1,0 +1,34 @@
+import type { AdapterFacts } from "ocellus";
+import type { BenchType, Measurement, Peak } from "ocellus/bench";
+import type { ShownFault } from "../fault.js";
+
+/** A workload as the page shows it before it runs. */
+export interface Listed {
+  readonly name: string;
+  readonly what: string;
+  readonly shape: string;
+  /** 2 for every multiply-add. */
+  readonly flops: number;
+  /** Workloads without weights run once, in f32. */
+  readonly weighs: boolean;
+  /** Whether ONNX Runtime was measured with the same. */
+  readonly compared: boolean;
+}
+
+/** A workload in one type. */
+export interface Job {
+  readonly name: string;
+  readonly dtype: BenchType;
+}
+
+export type ToBench =
+  | { readonly kind: "run"; readonly jobs: readonly Job[]; readonly seconds: number }
+  | { readonly kind: "stop" };
+
+export type FromBench =
+  | { readonly kind: "opened"; readonly facts: AdapterFacts; readonly workloads: readonly Listed[] }
+  | { readonly kind: "failed"; readonly fault: ShownFault; readonly job?: Job }
+  | { readonly kind: "peak"; readonly peak: Peak }
+  | { readonly kind: "stage"; readonly text: string; readonly done: number; readonly total: number }
+  | { readonly kind: "measured"; readonly measured: Measurement }
+  | { readonly kind: "ended"; readonly lines: readonly object[]; readonly stopped: boolean };

@@ -1,0 +1,86 @@
+import { useSignal } from "@preact/signals";
+import { FaultText } from "../fault-view.js";
+import { faults, lines, results } from "./run.js";
+
+const COLUMNS = [
+  "Workload",
+  "Shape",
+  "Weights",
+  "Median ms",
+  "Least ms",
+  "GFLOP/s",
+  "GB/s",
+  "Share of peak",
+  "Error",
+  "Kernels",
+];
+
+/** The numbers, and the same as JSON. */
+export function Results() {
+  const copied = useSignal(false);
+  const text = lines.value.map((line) => JSON.stringify(line)).join("\n");
+  const copy = async (): Promise<void> => {
+    await navigator.clipboard.writeText(text);
+    copied.value = true;
+  };
+  const download = (): void => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "application/x-ndjson" }));
+    link.download = "ocellus-bench.jsonl";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  };
+  if (results.value.length + faults.value.length === 0) return null;
+  return (
+    <section class="card stack" aria-labelledby="results">
+      <h2 id="results">Numbers</h2>
+      {faults.value.map(({ fault, job }) => (
+        <FaultText key={job ? job.name + job.dtype : ""} fault={fault} />
+      ))}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached with the keyboard */}
+      <section class="wide" aria-label="Table of numbers" tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              {COLUMNS.map((name) => (
+                <th key={name} scope="col">
+                  {name}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {results.value.map((m) => (
+              <tr key={`${m.name} ${m.dtype}`} data-error={m.relativeError}>
+                <th scope="row">{m.name}</th>
+                <td>{m.shape}</td>
+                <td>{m.dtype}</td>
+                <td>{inMilliseconds(m.medianMs)}</td>
+                <td>{inMilliseconds(m.minimumMs)}</td>
+                <td>{m.flops === 0 ? "–" : m.gflops.toFixed(1)}</td>
+                <td>{m.gigabytesPerSecond.toFixed(2)}</td>
+                <td>{(100 * m.share).toFixed(0)} %</td>
+                <td>{m.relativeError.toExponential(1)}</td>
+                <td class="small">{m.algorithm}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+      {text !== "" && (
+        <div class="row">
+          <button type="button" onClick={copy}>
+            {copied.value ? "Copied" : "Copy JSON"}
+          </button>
+          <button type="button" onClick={download}>
+            Download JSON
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function inMilliseconds(value: number): string {
+  return value.toFixed(value < 1 ? 4 : 2);
+}

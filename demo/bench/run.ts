@@ -1,0 +1,86 @@
+import { computed, signal } from "@preact/signals";
+import type { AdapterFacts } from "ocellus";
+import type { BenchType, Measurement, Peak } from "ocellus/bench";
+import type { ShownFault } from "../fault.js";
+import type { FromBench, Job, Listed, ToBench } from "./messages.js";
+
+/** Sets of workloads that go together. */
+export const SETS = ["quick", "kernels", "comparison"] as const;
+export type SetName = (typeof SETS)[number];
+
+/** Of small ones, which take seconds on any adapter. */
+const QUICK_FLOPS = 5e7;
+
+export const facts = signal<AdapterFacts | undefined>(undefined);
+export const workloads = signal<readonly Listed[]>([]);
+export const chosen = signal<ReadonlySet<string>>(new Set());
+export const dtypes = signal<readonly BenchType[]>(["f32"]);
+export const seconds = signal(1);
+export const peak = signal<Peak | undefined>(undefined);
+export const stage = signal<{ text: string; done: number; total: number } | undefined>(undefined);
+export const results = signal<readonly Measurement[]>([]);
+export const faults = signal<readonly { fault: ShownFault; job: Job | undefined }[]>([]);
+/** The lines of the run that ended, as `ocellus bench --json` writes them. */
+export const lines = signal<readonly object[]>([]);
+/** Why there is no adapter. */
+export const refused = signal<ShownFault | undefined>(undefined);
+export const running = computed(() => stage.value !== undefined);
+
+const worker = new Worker(new URL("./bench-worker.ts", import.meta.url), { type: "module", name: "bench" });
+
+export const jobs = computed<readonly Job[]>(() =>
+  workloads.value
+    .filter(({ name }) => chosen.value.has(name))
+    .flatMap(({ name, weighs }) => (weighs ? dtypes.value : (["f32"] as const)).map((dtype): Job => ({ name, dtype }))),
+);
+
+export function choose(set: SetName): void {
+  const inSet: Record<SetName, (workload: Listed) => boolean> = {
+    quick: ({ flops, compared }) => flops <= QUICK_FLOPS && !compared,
+    kernels: ({ compared }) => !compared,
+    comparison: ({ compared }) => compared,
+  };
+  chosen.value = new Set(workloads.value.filter(inSet[set]).map(({ name }) => name));
+}
+
+export function run(): void {
+  results.value = [];
+  faults.value = [];
+  lines.value = [];
+  stage.value = { text: "Starting", done: 0, total: jobs.value.length };
+  tell({ kind: "run", jobs: jobs.value, seconds: seconds.value });
+}
+
+export function stop(): void {
+  tell({ kind: "stop" });
+}
+
+function tell(message: ToBench): void {
+  worker.postMessage(message);
+}
+
+worker.addEventListener("message", ({ data }: MessageEvent<FromBench>) => {
+  switch (data.kind) {
+    case "opened":
+      facts.value = data.facts;
+      workloads.value = data.workloads;
+      choose("quick");
+      break;
+    case "failed":
+      if (facts.value) faults.value = [...faults.value, { fault: data.fault, job: data.job }];
+      else refused.value = data.fault;
+      break;
+    case "peak":
+      peak.value = data.peak;
+      break;
+    case "stage":
+      stage.value = data;
+      break;
+    case "measured":
+      results.value = [...results.value, data.measured];
+      break;
+    case "ended":
+      stage.value = undefined;
+      lines.value = data.lines;
+  }
+});

@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { ALLOWED_ERROR } from "../../src/bench/run.js";
+import { Demo, violations } from "../support/demo.js";
+
+// The page that measures kernels: a few small workloads, as a visitor runs them.
+
+let demo: Demo;
+beforeAll(async () => {
+  demo = await Demo.open();
+});
+afterAll(() => demo?.close());
+
+test("workloads are verified, timed, drawn and given as JSON", async () => {
+  const page = await demo.visit({ viewport: { width: 1000, height: 900 } }, "bench.html");
+  await page.getByText("software: it runs on the CPU").waitFor();
+  expect(await page.locator(".facts").textContent()).toMatch(/swiftshader/i);
+  await page.getByRole("button", { name: "None" }).click();
+  for (const name of ["gather", "argmax"])
+    await page
+      .locator(".workloads")
+      .getByLabel(new RegExp(`^${name} `))
+      .check();
+  await page.getByLabel("q4", { exact: true }).check();
+  await page.getByLabel("Seconds for each").fill("0.1");
+  await page.getByRole("button", { name: "Run 3" }).click();
+  await page.getByRole("button", { name: "Copy JSON" }).waitFor();
+  const rows = page.locator("tbody tr");
+  expect(await rows.locator("th").allTextContents()).toEqual(["gather", "gather", "argmax"]);
+  expect(await rows.locator("td:nth-of-type(2)").allTextContents()).toEqual(["f32", "q4", "f32"]);
+  for (const row of await rows.all()) {
+    expect(Number(await row.getAttribute("data-error"))).toBeLessThanOrEqual(ALLOWED_ERROR);
+    expect(Number(await row.locator("td:nth-of-type(3)").textContent())).toBeGreaterThan(0);
+  }
+  expect(await page.locator(".chart .bar").count()).toBe(6);
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.getByRole("button", { name: "Copy JSON" }).click();
+  const text = await page.evaluate(() => navigator.clipboard.readText());
+  const lines = text.split("\n").map((line) => JSON.parse(line));
+  expect(lines.map(({ name }) => name)).toEqual(["gather", "gather", "argmax", "summary"]);
+  for (const line of lines) {
+    expect(line).toMatchObject({
+      adapter: expect.stringMatching(/swiftshader/i),
+      versions: { ocellus: expect.any(String) },
+    });
+  }
+  expect(lines[0].medianMs.toFixed(lines[0].medianMs < 1 ? 4 : 2)).toBe(
+    await rows.first().locator("td:nth-of-type(3)").textContent(),
+  );
+  expect(await violations(page)).toEqual([]);
+
+  await page.getByRole("button", { name: "All kernels" }).click();
+  await page.getByRole("button", { name: /^Run/ }).click();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByRole("button", { name: /^Run/ }).waitFor();
+  await page.setViewportSize({ width: 360, height: 740 });
+  await page.emulateMedia({ colorScheme: "dark" });
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+  expect(await violations(page)).toEqual([]);
+  expect(demo.faults).toEqual([]);
+  expect(demo.foreign).toEqual([]);
+});
