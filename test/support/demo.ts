@@ -45,6 +45,8 @@ export class Demo {
   readonly sentBytes = new Map<string, number>();
   /** Bytes of weights that are sent in all, after which their connection stays open and silent. */
   stallAfterBytes = Number.POSITIVE_INFINITY;
+  /** Whether connections are broken off: no network. */
+  down = false;
   /** Addresses of other origins that the page asked for. */
   readonly foreign: string[] = [];
   /** What went wrong in a page. */
@@ -118,6 +120,10 @@ export class Demo {
   }
 
   private async answer(path: string, range: string | undefined, response: ServerResponse): Promise<void> {
+    if (this.down) {
+      response.destroy();
+      return;
+    }
     const base = new URL(this.url).pathname;
     const name = normalize(decodeURIComponent(path.slice(base.length))) || "index.html";
     const whole = path.startsWith(base)
