@@ -70,7 +70,16 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
   return {
     resolve: { alias: { "#platform": platformFile("browser") } },
     // Named here because a dependency found in the middle of a run reloads the page under the tests.
-    optimizeDeps: { include: ["@huggingface/jinja", "@huggingface/tokenizers", "mp4box"] },
+    optimizeDeps: {
+      include: [
+        "@huggingface/jinja",
+        "@huggingface/tokenizers",
+        "@noble/hashes/legacy.js",
+        "@noble/hashes/sha2.js",
+        "@noble/hashes/utils.js",
+        "mp4box",
+      ],
+    },
     test: {
       name: "browser",
       include: ["test/**/*.test.ts"],

@@ -48,6 +48,7 @@ test("workloads are verified, timed, drawn and given as JSON", async () => {
   );
   expect(await violations(page)).toEqual([]);
 
+  await demo.shoot(page, "bench");
   await page.getByRole("button", { name: "All kernels" }).click();
   await page.getByRole("button", { name: /^Run/ }).click();
   await page.getByRole("button", { name: "Stop" }).click();

@@ -39,6 +39,7 @@ describe("a visitor", () => {
     context = page.context();
     await expect.poll(() => demo.sent(WEIGHTS), { timeout: 20_000 }).toBe(3_000_000);
     await page.locator(".model-status[data-phase=downloading] progress").waitFor();
+    await demo.shoot(page, "downloading");
     // What has arrived is on its way into the browser's storage.
     await page.waitForTimeout(500);
     await page.close();
@@ -61,6 +62,7 @@ describe("a visitor", () => {
     await page.getByRole("button", { name: "New conversation" }).click();
     await page.locator("button[data-kind=chart]").click();
     await page.locator(".turn[data-phase=done]").waitFor();
+    await demo.shoot(page, "offline");
     demo.down = false;
   });
 
@@ -72,6 +74,7 @@ describe("a visitor", () => {
     await page.locator(".turn[data-phase=failed] [data-code=DEVICE_LOST]").waitFor();
     await ready(page);
     expect(await page.locator(".model-status").textContent()).toContain("was lost, and the model was loaded again");
+    await demo.shoot(page, "device-lost");
     await page.getByRole("button", { name: "Try again" }).click();
     await page.locator(".turn[data-phase=done]").waitFor();
     expect(await page.locator(".turn").textContent()).toContain("The orange bar.");
@@ -87,6 +90,7 @@ describe("a visitor", () => {
     const state = page.locator("[data-state=too-small]");
     await state.waitFor();
     expect(await state.textContent()).toMatch(/20\.0 MB|20 MB|20,000,000|20000000/);
+    await demo.shoot(page, "too-small");
     await state.getByRole("button", { name: /Load without the limit/ }).click();
     await ready(page);
   });
@@ -96,6 +100,7 @@ describe("a visitor", () => {
     const dialog = page.getByRole("dialog");
     const kept = dialog.getByRole("listitem").filter({ hasText: "ocellus/tiny" });
     await kept.getByText("7.5 MB").waitFor();
+    await demo.shoot(page, "kept");
     await kept.getByRole("button", { name: /^Delete/ }).click();
     await expect.poll(() => kept.count()).toBe(0);
     await page.close();
@@ -120,6 +125,7 @@ test("a visitor without room for the weights is told so before they are fetched"
   await state.waitFor();
   expect(await state.textContent()).toMatch(/bytes free/);
   expect(demo.sent(WEIGHTS) - before).toBe(0);
+  await demo.shoot(other, "no-room");
   await context.close();
 });
 
@@ -140,5 +146,6 @@ test("a visitor without WebGPU is told what to do", async () => {
   const state = tab.locator("[data-state=no-webgpu]");
   await state.waitFor();
   expect(await state.textContent()).toMatch(/Safari.*version 26/);
+  await demo.shoot(tab, "no-webgpu");
   await context.close();
 });

@@ -60,6 +60,7 @@ describe("the bundled examples", () => {
     expect(expected.text).not.toBe("");
     await page.getByRole("button", { name: new RegExp(`${title} ${question.replace("?", "\\?")}`) }).click();
     expect(await answerOf(page)).toBe(expected.text);
+    await demo.shoot(page, `example ${title.toLowerCase()}`);
     await page.getByRole("button", { name: "New conversation" }).click();
   });
 });
@@ -153,6 +154,28 @@ describe("a question", () => {
   });
 });
 
+test("what the model looked at is drawn over the picture, for the word that is chosen", async () => {
+  await page.getByRole("button", { name: /What color is the star/ }).click();
+  expect(await answerOf(page)).toBe("The star is blue.");
+  await page.getByRole("button", { name: "What it looked at" }).click();
+  const map = page.locator(".look canvas");
+  await map.waitFor();
+  await page.getByRole("button", { name: "blue." }).click();
+  // The star is at the top left.
+  await expect.poll(() => map.getAttribute("aria-label")).toContain("at the top, left");
+  const colours = await map.evaluate((canvas: HTMLCanvasElement) => {
+    const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(Array.from({ length: data.length / 4 }, (_, i) => data.slice(4 * i, 4 * i + 3).join())).size;
+  });
+  expect(colours).toBeGreaterThan(100);
+  await page.getByLabel("Layers").selectOption({ label: "Layer 3" });
+  await expect.poll(() => page.locator(".look").getAttribute("aria-busy")).toBe("false");
+  expect(await page.locator(".look .fault").count()).toBe(0);
+  expect(await violations(page)).toEqual([]);
+  await demo.shoot(page, "looked at");
+  await page.getByRole("button", { name: "New conversation" }).click();
+});
+
 describe("everybody can use it", () => {
   test.each([
     ["on a wide light screen", { width: 1200, height: 800 }, "light"],
@@ -166,6 +189,7 @@ describe("everybody can use it", () => {
     expect(await violations(page)).toEqual([]);
     // Nothing is cut off at the side.
     expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+    await demo.shoot(page, colorScheme);
     await page.getByRole("button", { name: /^Model:/ }).click();
     await page.getByRole("dialog").waitFor();
     expect(await violations(page)).toEqual([]);

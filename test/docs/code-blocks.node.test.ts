@@ -18,6 +18,8 @@ const IN_CHROMIUM = ["docs/guides/page.md", "docs/guides/worker.md"];
 const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm install && npm start": ".ci/run installs; test/cli runs `ocellus demo`, which is all that `npm start` does",
   "npm install && npm test": ".ci/run",
+  "npm run demo": "serves until it is stopped; test/demo builds and opens the same page",
+  "npm run demo:build": "test/demo",
   "npm install ../ocellus": "installs what DocsFolder puts there",
   "npx ocellus tune": "wants a GPU; test/bench/tune.test.ts",
 };

@@ -107,6 +107,11 @@ export class Demo {
     return page;
   }
 
+  /** A picture of a tab for people to look at, in a folder that is not part of the checkout. */
+  async shoot(page: Page, name: string): Promise<void> {
+    await page.screenshot({ path: join(ROOT, "screenshots", `${name}.png`), fullPage: true });
+  }
+
   /** Bytes sent of all files whose path ends so. */
   sent(ending: string): number {
     return [...this.sentBytes].reduce((sum, [path, bytes]) => sum + (path.endsWith(ending) ? bytes : 0), 0);
