@@ -18,6 +18,7 @@ const MAX_WORKERS = Math.min(2, availableParallelism());
 const WITHOUT_GPU = [
   "test/architecture.node.test.ts",
   "test/cli/faults.node.test.ts",
+  "test/demo/**",
   "test/io/**",
   "test/kernels/compile.node.test.ts",
   "test/openai/**",
@@ -28,8 +29,11 @@ const WITHOUT_GPU = [
 ];
 /** Nor what needs an adapter with little memory: lavapipe has all of the machine's. */
 const SMALL_MEMORY = ["test/runtime/out-of-memory.node.test.ts"];
-/** What the pages show is run once, in many processes, each of which compiles all shaders anew: lavapipe is ten times faster at that. */
-const DOCS = ["test/docs/**"];
+/**
+ * Run once, by the faster adapter: what the pages show takes many processes, each of which compiles all shaders anew; and the plain
+ * kernels are slow.
+ */
+const ONCE = ["test/docs/**", "test/models/goldens-plain.node.test.ts"];
 
 const platformFile = (name: "node" | "browser"): string =>
   fileURLToPath(new URL(`./src/platform/${name}.ts`, import.meta.url));
@@ -102,7 +106,7 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
 export default defineConfig(async () => {
   const lavapipe = lavapipeDriver();
   const projects = [
-    nodeProject("node", 1, { OCELLUS_ADAPTER: "swiftshader" }, lavapipe ? DOCS : []),
+    nodeProject("node", 1, { OCELLUS_ADAPTER: "swiftshader" }, lavapipe ? ONCE : []),
     await chromiumProject(3),
   ];
   if (lavapipe) {
