@@ -112,6 +112,23 @@ describe("a visitor", () => {
   });
 });
 
+test("two tabs at once fetch the weights once; wrong bytes are refused, thrown away and fetched anew", async () => {
+  const before = demo.sent(WEIGHTS);
+  demo.corrupt = true;
+  const page = await demo.visit();
+  const context = page.context();
+  const failed = page.locator(".model-status [data-code=CHECKPOINT]");
+  await failed.waitFor();
+  expect(await failed.textContent()).toMatch(/hash/);
+  expect(demo.sent(WEIGHTS) - before).toBe(WEIGHTS_BYTES);
+  demo.corrupt = false;
+  await page.close();
+  const tabs = await Promise.all([demo.tab(context), demo.tab(context)]);
+  await Promise.all(tabs.map(ready));
+  expect(demo.sent(WEIGHTS) - before).toBe(2 * WEIGHTS_BYTES);
+  await context.close();
+});
+
 test("a visitor without room for the weights is told so before they are fetched", async () => {
   const page = await demo.visit();
   const context = page.context();

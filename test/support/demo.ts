@@ -45,6 +45,8 @@ export class Demo {
   readonly sentBytes = new Map<string, number>();
   /** Bytes of weights that are sent in all, after which their connection stays open and silent. */
   stallAfterBytes = Number.POSITIVE_INFINITY;
+  /** Whether a byte of the weights is another one. */
+  corrupt = false;
   /** Whether connections are broken off: no network. */
   down = false;
   /** Addresses of other origins that the page asked for. */
@@ -149,6 +151,7 @@ export class Demo {
     });
     const weights = name.endsWith(".safetensors");
     const left = weights ? this.stallAfterBytes - this.sent(".safetensors") : Number.POSITIVE_INFINITY;
+    if (weights && this.corrupt) whole[whole.length - 1]! ^= 1;
     const body = whole.subarray(start, Math.min(end, start + Math.max(0, left)));
     this.sentBytes.set(name, (this.sentBytes.get(name) ?? 0) + body.length);
     if (start + body.length < end) response.write(body);
