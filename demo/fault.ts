@@ -17,7 +17,7 @@ interface Fault {
 export function shown(error: unknown): ShownFault {
   const { code, fault } = (error ?? {}) as { code?: unknown; fault?: Fault };
   if (typeof code === "string" && fault) {
-    const detail = `${fault.where}: expected ${fault.expected}, got ${fault.got}.`;
+    const detail = `${fault.where}: expected ${fault.expected}, got ${fault.got.replace(/\.+$/, "")}.`;
     return { code, title: TITLES[code] ?? "That did not work", detail, remedy: `${sentence(fault.remedy)}.` };
   }
   const detail = error instanceof Error ? error.message : String(error);

@@ -19,8 +19,12 @@ export function Chart() {
   const top = peak.value;
   if (all.length === 0 || !top) return null;
   const height = all.length * ROW + 26;
+  const arithmetic = ({ gflops }: Measurement): Bar => {
+    return { value: gflops, share: gflops / top.gflops, unit: "GFLOP/s", kind: "arithmetic" };
+  };
   const barsOf = (m: Measurement): Bar[] => [
-    { value: m.gflops, share: m.gflops / top.gflops, unit: "GFLOP/s", kind: "arithmetic" },
+    // Copying and looking up is no arithmetic.
+    ...(m.flops > 0 ? [arithmetic(m)] : []),
     {
       value: m.gigabytesPerSecond,
       share: m.gigabytesPerSecond / top.gigabytesPerSecond,
