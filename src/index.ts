@@ -27,12 +27,8 @@ export {
 export type { AnswerAttention, AttendedMedium, AttentionOptions } from "./models/answer-attention.js";
 export type { ChatModel, ChatSession } from "./models/chat-model.js";
 export type { ContentPart, SessionInput, SessionOptions } from "./models/conversation.js";
-export {
-  cosineSimilarity,
-  type EmbedMediaOptions,
-  type EmbedTextOptions,
-  type MediaEmbedding,
-} from "./models/embeddings.js";
+export { cosineSimilarity } from "./models/cosine-similarity.js";
+export type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./models/embeddings.js";
 export type {
   AppendOptions,
   GenerateOptions,
@@ -44,7 +40,7 @@ export type { AttentionMap } from "./models/llava-onevision/attention-map.js";
 export type { LlavaOneVisionConfig, TextConfig, VisionConfig } from "./models/llava-onevision/config.js";
 export { type ConvertedFile, type ConvertOptions, convertCheckpoint } from "./models/llava-onevision/convert.js";
 export type { DtypeByPart } from "./models/llava-onevision/dtype-by-part.js";
-export { type Estimate, type EstimateOptions, estimate } from "./models/llava-onevision/estimate.js";
+export type { Estimate, EstimateOptions } from "./models/llava-onevision/estimate.js";
 export type { BytesByPart } from "./models/llava-onevision/footprint.js";
 export type { MemoryBudget } from "./models/llava-onevision/memory-budget.js";
 export { LlavaOneVision, type LoadOptions } from "./models/llava-onevision/model.js";

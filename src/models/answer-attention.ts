@@ -88,7 +88,10 @@ export async function answerAttention(
     const share = weights.reduce((sum, weight) => sum + weight, 0);
     return { kind: medium.kind, width, height, share, maps: attentionMaps(medium, weights, config) };
   });
-  return { tokens, layers, heads, textShare: 1 - media.reduce((sum, { share }) => sum + share, 0), media };
+  const inMedia = (row: number): boolean =>
+    held.media.some(({ start, tokens: own }) => row >= start && row < start + own);
+  const textShare = average.reduce((sum, weight, row) => (inMedia(row) ? sum : sum + weight), 0);
+  return { tokens, layers, heads, textShare, media };
 }
 
 /** Computes row `row` of the sequence once more, and reads the weights `[H, row + 1]` of each of the layers. */
@@ -115,11 +118,11 @@ function weightsAt(
   return reads;
 }
 
-/** The numbers given, each below `count`; all where none are given. */
+/** The numbers given, each once and below `count`; all where none are given. */
 function numbers(name: string, given: readonly number[] | undefined, count: number): number[] {
   const all = given ?? Array.from({ length: count }, (_, i) => i);
   if (Array.isArray(all) && all.length > 0 && all.every((i) => Number.isInteger(i) && i >= 0 && i < count))
-    return [...all];
+    return [...new Set(all)];
   throw new OptionError({
     where: `${WHERE}, ${name}`,
     expected: `numbers from 0 to ${count - 1}`,

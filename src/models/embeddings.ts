@@ -1,7 +1,7 @@
 import { KVCache } from "../layers/kv-cache.js";
 import { unlessAborted } from "../runtime/abort.js";
 import { Arena } from "../runtime/arena.js";
-import { ContextOverflowError, OptionError, PromptError, ShapeError, throwIfAborted } from "../runtime/errors.js";
+import { ContextOverflowError, OptionError, PromptError, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { checkPromptOptions, PROMPT_OPTIONS, type PromptOptions } from "./generate-options.js";
@@ -99,25 +99,6 @@ export async function embedTexts(
     vectors.push(normalise ? unit(vector) : vector);
   }
   return vectors;
-}
-
-/** The cosine of the angle between two vectors, from -1 to 1; 0 where one has no length. Throws ShapeError for unequal widths. */
-export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  if (a.length !== b.length) {
-    throw new ShapeError({
-      where: "cosineSimilarity",
-      expected: `two vectors of ${a.length} numbers`,
-      got: `${b.length} in the second`,
-      remedy: "compare vectors of one model and one kind",
-    });
-  }
-  let [dot, first, second] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    dot += a[i]! * b[i]!;
-    first += a[i]! ** 2;
-    second += b[i]! ** 2;
-  }
-  return first > 0 && second > 0 ? dot / Math.sqrt(first * second) : 0;
 }
 
 function tokensOf(model: LlavaOneVision, text: unknown, where: string): Uint32Array {

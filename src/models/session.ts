@@ -4,7 +4,7 @@ import { AbortedError, DisposedError, OptionError, throwIfAborted } from "../run
 import { checkOptions } from "../runtime/options.js";
 import type { Constraint } from "../structure/constraint.js";
 import { Answer, type AnswerResult, type AnswerWriter } from "./answer.js";
-import { type AnswerAttention, type Answered, type AttentionOptions, answerAttention } from "./answer-attention.js";
+import type { AnswerAttention, Answered, AttentionOptions } from "./answer-attention.js";
 import { AnswerText } from "./answer-text.js";
 import { Clock } from "./clock.js";
 import { Conversation, type SessionInput, type SessionOptions } from "./conversation.js";
@@ -140,6 +140,7 @@ export class Session {
           remedy: "await the result of generate first",
         });
       }
+      const { answerAttention } = await import("./answer-attention.js");
       return await answerAttention(this.model, this.#cache, this.#held, this.#answered, options);
     } finally {
       this.#end();

@@ -69,21 +69,45 @@ test("for the word of a color, the object asked about gets more than what is bes
 });
 
 describe("looking", () => {
-  test("changes nothing: memory, the cache and the next answer are as they were", async () => {
+  test.each(["f32", "f16", "q8"] as const)(
+    "changes nothing in a cache of %s: memory and the next answer are as they were",
+    async (cacheDtype) => {
+      const held = await LlavaOneVision.load(await checkpointFiles(TINY), { device, cacheDtype });
+      try {
+        using session = held.createSession();
+        using other = held.createSession();
+        await Promise.all([askColor(session, 2, 4), askColor(other, 2, 4)]);
+        const bytes = device.pool.liveBytes;
+        await session.attention();
+        await session.attention({ tokens: [0, 2], layers: [1], heads: [0, 3] });
+        expect(device.pool.liveBytes).toBe(bytes);
+        const next = { maxNewTokens: 12, logprobs: true, minNewTokens: 12 };
+        const [one, two] = await Promise.all([
+          session.generate("What do you see?", next).result,
+          other.generate("What do you see?", next).result,
+        ]);
+        expect(one.tokens).toEqual(two.tokens);
+        expect(one.logprobs).toEqual(two.logprobs);
+      } finally {
+        held.dispose();
+      }
+    },
+  );
+
+  test("of several layers is the mean of each alone, and a layer named twice counts once", async () => {
     using session = model.createSession();
-    using other = model.createSession();
-    await Promise.all([askColor(session, 2, 4), askColor(other, 2, 4)]);
-    const bytes = device.pool.liveBytes;
-    await session.attention();
-    await session.attention({ tokens: [0, 2], layers: [1], heads: [0, 3] });
-    expect(device.pool.liveBytes).toBe(bytes);
-    const next = { maxNewTokens: 12, logprobs: true, minNewTokens: 12 };
-    const [one, two] = await Promise.all([
-      session.generate("What do you see?", next).result,
-      other.generate("What do you see?", next).result,
-    ]);
-    expect(one.tokens).toEqual(two.tokens);
-    expect(one.logprobs).toEqual(two.logprobs);
+    await askColor(session, 1, 3);
+    const [first, second, both, twice] = [
+      await session.attention({ layers: [0] }),
+      await session.attention({ layers: [2] }),
+      await session.attention({ layers: [0, 2] }),
+      await session.attention({ layers: [2, 2] }),
+    ];
+    for (const { textShare, media } of [first, second, both, twice]) {
+      expect(media.reduce((sum, { share }) => sum + share, textShare)).toBeCloseTo(1, 5);
+    }
+    expect(both.media[0]!.share).toBeCloseTo((first.media[0]!.share + second.media[0]!.share) / 2, 5);
+    expect(twice).toEqual({ ...second, layers: [2] });
   });
 
   test.each<LoadOptions["cacheDtype"]>(["f16", "q8"])("sees the same in a cache of %s", async (cacheDtype) => {

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { cosineSimilarity } from "../../src/models/embeddings.js";
+import { cosineSimilarity } from "../../src/models/cosine-similarity.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { Tap } from "../../src/models/taps.js";
 import { Device } from "../../src/runtime/device.js";

@@ -154,6 +154,27 @@ describe("a model in a worker", () => {
     expect((await session.generate([image, ask]).result).tokens).toEqual(started.tokens);
   });
 
+  test("says what it looked at, and which adapter it has", async () => {
+    expect(model.adapter.name).toMatch(/\w/);
+    expect(model.contextTokens).toBe(4096);
+    using session = model.createSession();
+    await expect(session.attention()).rejects.toThrow(OptionError);
+    await session.generate(question).result;
+    const controller = new AbortController();
+    const aborted = session.attention({ signal: controller.signal });
+    controller.abort();
+    await expect(aborted).rejects.toThrow(AbortedError);
+    const { tokens, media } = await session.attention({ tokens: [2] });
+    expect(tokens).toEqual([2]);
+    expect(media).toHaveLength(1);
+    const { rows, columns, values } = media[0]!.maps[0]!;
+    expect(values).toBeInstanceOf(Float32Array);
+    // The square is at the top left.
+    const most = values.indexOf(Math.max(...values));
+    expect(Math.floor(most / columns)).toBeLessThan(rows / 2);
+    expect(most % columns).toBeLessThan(columns / 2);
+  });
+
   test("a prompt that is measured and computed ahead", async () => {
     using session = model.createSession();
     const measured = await session.measure([image, ask]);

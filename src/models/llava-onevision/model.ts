@@ -14,18 +14,12 @@ import { Device } from "../../runtime/device.js";
 import { CheckpointError, DisposedError, OptionError, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
 import type { SessionOptions } from "../conversation.js";
-import {
-  type EmbedMediaOptions,
-  type EmbedTextOptions,
-  embedMedia,
-  embedTexts,
-  type MediaEmbedding,
-} from "../embeddings.js";
+import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "../embeddings.js";
 import { Session } from "../session.js";
 import { cacheTypeGiven } from "./cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
-import { type Estimate, type EstimateOptions, estimate } from "./estimate.js";
+import type { Estimate, EstimateOptions } from "./estimate.js";
 import type { MemoryBudget } from "./memory-budget.js";
 import { Network } from "./network.js";
 import { Processor, type VideoContent } from "./processor.js";
@@ -116,8 +110,12 @@ export class LlavaOneVision {
     }
   }
 
-  /** What a checkpoint will take, before it is loaded: {@link estimate}. */
-  static estimate(location: CheckpointLocation, options: EstimateOptions = {}): Promise<Estimate> {
+  /**
+   * What a checkpoint will take, found from its headers before it is loaded; the adapter is not asked, and nothing is computed.
+   * Throws CheckpointError, SourceError, OptionError, AbortedError.
+   */
+  static async estimate(location: CheckpointLocation, options: EstimateOptions = {}): Promise<Estimate> {
+    const { estimate } = await import("./estimate.js");
     return estimate(location, options);
   }
 
@@ -148,12 +146,14 @@ export class LlavaOneVision {
    * The vectors of a picture: SigLIP's features `[N·P, 1152]` or the projected visual tokens `[M, D]`, and their mean.
    * Throws MediaError, SourceError, OptionError, AbortedError.
    */
-  embedImage(image: PictureInput, options: EmbedMediaOptions = {}): Promise<MediaEmbedding> {
+  async embedImage(image: PictureInput, options: EmbedMediaOptions = {}): Promise<MediaEmbedding> {
+    const { embedMedia } = await import("../embeddings.js");
     return embedMedia(this, { type: "image", image }, options);
   }
 
   /** The same of a clip's frames; `video` says which, as the part of a message does. */
-  embedVideo(video: Omit<VideoContent, "type">, options: EmbedMediaOptions = {}): Promise<MediaEmbedding> {
+  async embedVideo(video: Omit<VideoContent, "type">, options: EmbedMediaOptions = {}): Promise<MediaEmbedding> {
+    const { embedMedia } = await import("../embeddings.js");
     return embedMedia(this, { ...video, type: "video" }, options);
   }
 
@@ -167,6 +167,7 @@ export class LlavaOneVision {
     text: string | readonly string[],
     options: EmbedTextOptions = {},
   ): Promise<Float32Array | Float32Array[]> {
+    const { embedTexts } = await import("../embeddings.js");
     if (Array.isArray(text)) return embedTexts(this, text, options);
     return (await embedTexts(this, [text as string], options))[0]!;
   }
