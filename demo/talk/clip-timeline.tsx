@@ -1,6 +1,6 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { type Attachment, MOST_FRAMES } from "./media.js";
-import { type Still, stillsOf } from "./stills.js";
+import { release, type Still, stillsOf } from "./stills.js";
 
 /** A clip's length as a line with the moments that are looked at, their pictures, and what changes them. */
 export function ClipTimeline({ attachment }: { attachment: Attachment }) {
@@ -13,7 +13,8 @@ export function ClipTimeline({ attachment }: { attachment: Attachment }) {
     const controller = new AbortController();
     stillsOf(url, seconds, controller.signal).then(
       (found) => {
-        if (controller.signal.aborted) return;
+        if (controller.signal.aborted) return release(found.stills);
+        release(stills.peek());
         stills.value = found.stills;
         duration.value = found.durationSeconds;
       },

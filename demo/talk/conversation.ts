@@ -96,6 +96,7 @@ export function stop(): void {
 /** Begins another conversation. */
 export function clear(): void {
   stop();
+  for (const { url } of turns.value.flatMap(({ media }) => media)) URL.revokeObjectURL(url);
   turns.value = [];
   answered.value = undefined;
   session?.reset();

@@ -23,7 +23,9 @@ export function attach(files: Iterable<File>, frames?: number): void {
 }
 
 export function detach(id: number): void {
+  const [gone] = attachments.value.filter((attachment) => attachment.id === id);
   attachments.value = attachments.value.filter((attachment) => attachment.id !== id);
+  if (gone) URL.revokeObjectURL(gone.url);
 }
 
 export function send(): void {

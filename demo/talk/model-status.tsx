@@ -1,4 +1,6 @@
+import { useSignal } from "@preact/signals";
 import type { DownloadProgress } from "ocellus";
+import { useEffect } from "preact/hooks";
 import { isCode, shown } from "../fault.js";
 import { FaultView } from "../fault-view.js";
 import { NoWebGPU } from "../no-webgpu.js";
@@ -82,12 +84,22 @@ function Failure({ error }: { error: unknown }) {
   );
 }
 
+/** Time without a byte after which the network is said to be slow. */
+const SILENCE_MS = 3000;
+
 function Download({ progress }: { progress: DownloadProgress }) {
+  const silent = useSignal(false);
+  useEffect(() => {
+    silent.value = false;
+    const timer = setTimeout(() => (silent.value = true), SILENCE_MS);
+    return () => clearTimeout(timer);
+  }, [progress]);
   const { allLoadedBytes, allTotalBytes, bytesPerSecond, secondsLeft } = progress;
   const detail = [
     `${inBytes(allLoadedBytes)} of ${inBytes(allTotalBytes)}`,
-    bytesPerSecond > 0 && `${inBytes(bytesPerSecond)}/s`,
-    secondsLeft !== undefined && secondsLeft > 0 && `${inTime(secondsLeft)} left`,
+    silent.value && "waiting for the network",
+    !silent.value && bytesPerSecond > 0 && `${inBytes(bytesPerSecond)}/s`,
+    !silent.value && secondsLeft !== undefined && secondsLeft > 0 && `${inTime(secondsLeft)} left`,
   ];
   return (
     <Line

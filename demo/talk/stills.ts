@@ -43,6 +43,11 @@ export async function stillsOf(url: string, seconds: readonly number[], signal: 
   }
 }
 
+/** Gives the memory of pictures back that are no longer shown. */
+export function release(stills: readonly Still[]): void {
+  for (const { url } of stills) URL.revokeObjectURL(url);
+}
+
 function happened(player: HTMLVideoElement, name: "loadeddata" | "seeked", signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();

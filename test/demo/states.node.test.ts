@@ -39,6 +39,10 @@ describe("a visitor", () => {
     context = page.context();
     await expect.poll(() => demo.sent(WEIGHTS), { timeout: 20_000 }).toBe(3_000_000);
     await page.locator(".model-status[data-phase=downloading] progress").waitFor();
+    await page
+      .locator(".model-status")
+      .getByText(/of 7\.5 MB · waiting for the network/)
+      .waitFor();
     await demo.shoot(page, "downloading");
     // What has arrived is on its way into the browser's storage.
     await page.waitForTimeout(500);
