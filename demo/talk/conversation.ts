@@ -55,9 +55,10 @@ effect(() => {
   const loaded = model.value;
   session = loaded?.createSession();
   answered.value = undefined;
-  if (!session) return;
-  const own = session;
-  return () => own.dispose();
+  return () => {
+    session?.dispose();
+    session = undefined;
+  };
 });
 
 /** The session of the model that is loaded. */
@@ -93,13 +94,14 @@ export function stop(): void {
   answer?.stop();
 }
 
-/** Begins another conversation. */
+/** Begins another conversation, in a session of its own: an answer that is running may take a moment to end. */
 export function clear(): void {
-  stop();
+  const old = session;
   for (const { url } of turns.value.flatMap(({ media }) => media)) URL.revokeObjectURL(url);
   turns.value = [];
   answered.value = undefined;
-  session?.reset();
+  session = model.value?.createSession();
+  old?.dispose();
 }
 
 /** Tells the turn that it has another reply, unless it was cleared away. */

@@ -2,7 +2,7 @@ import { batch, effect, signal } from "@preact/signals";
 import type { Measurement } from "ocellus";
 import { isCode } from "../fault.js";
 import { ask, busy, currentSession, history } from "./conversation.js";
-import { type Attachment, attachmentOf, partOf } from "./media.js";
+import { type Attachment, attachmentOf, inOrder, partOf } from "./media.js";
 import { model } from "./model.js";
 
 /** The question that is being written, and what goes with it. */
@@ -80,10 +80,3 @@ effect(() => {
     controller.abort();
   };
 });
-
-/** The measured medium of attachment `i`: media are told in the order in which the prompt has them. */
-function inOrder(measured: Measurement["media"], media: readonly Attachment[], i: number) {
-  const { kind } = media[i]!;
-  const before = media.slice(0, i).filter((other) => other.kind === kind).length;
-  return measured.filter((medium) => medium.kind === kind)[before];
-}

@@ -3,7 +3,7 @@ import type { AnswerAttention, AttendedMedium, AttentionMap } from "ocellus";
 import { useEffect, useRef } from "preact/hooks";
 import { FaultView } from "../fault-view.js";
 import { currentSession, type Turn } from "./conversation.js";
-import type { Attachment } from "./media.js";
+import { type Attachment, inOrder } from "./media.js";
 import { stillsOf } from "./stills.js";
 
 /** A word of the answer, and its tokens. */
@@ -100,9 +100,10 @@ export function Look({ turn }: { turn: Turn }) {
       </fieldset>
       {failed.value !== undefined && <FaultView error={failed.value} />}
       <div class="maps">
-        {seen.map((medium, i) => (
-          <MediumMaps key={turn.media[i]!.id} medium={medium} attachment={turn.media[i]!} />
-        ))}
+        {turn.media.map((attachment, i) => {
+          const medium = inOrder(seen, turn.media, i);
+          return medium && <MediumMaps key={attachment.id} medium={medium} attachment={attachment} />;
+        })}
       </div>
       <p class="small muted">
         Warm places got more of the decoder's attention, averaged over layers and heads. It is a hint, not a reason.

@@ -55,3 +55,14 @@ export function partOf({ kind, file, frames, start, end }: Attachment): ContentP
     ...(end.value !== undefined && { end: end.value }),
   };
 }
+
+/** What is told of attachment `i`: a prompt may have pictures before clips, but never pictures in another order. */
+export function inOrder<T extends { readonly kind: "image" | "video" }>(
+  told: readonly T[],
+  media: readonly Attachment[],
+  i: number,
+): T | undefined {
+  const { kind } = media[i]!;
+  const before = media.slice(0, i).filter((other) => other.kind === kind).length;
+  return told.filter((medium) => medium.kind === kind)[before];
+}

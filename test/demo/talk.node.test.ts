@@ -138,6 +138,18 @@ describe("a question", () => {
     await newConversation();
   });
 
+  test("is given up for another conversation while it is answered", async () => {
+    await picker().setInputFiles(file("12-clip.mp4"));
+    await page.getByLabel("Question", { exact: true }).fill("Describe the video.");
+    await page.getByLabel("Question", { exact: true }).press("Enter");
+    await page.locator(".turn[data-phase=working]").waitFor();
+    await newConversation();
+    await page.locator("button[data-kind=table]").click();
+    expect(await answerOf(page)).toBe("1.");
+    expect(await page.locator(".turn").count()).toBe(1);
+    await newConversation();
+  });
+
   test("is stopped before its answer begins, and the next one is answered", async () => {
     await picker().setInputFiles(file("14-clip.mp4"));
     const box = page.getByLabel("Question", { exact: true });
