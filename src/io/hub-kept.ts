@@ -3,6 +3,7 @@
 import { platform } from "#platform";
 import type { FileCache } from "../platform/platform.js";
 import { CheckpointError } from "../runtime/errors.js";
+import { checkOptions } from "../runtime/options.js";
 import { readListing } from "./hub-listing.js";
 import { CachePaths, hubFolder, isCommit, neededFiles, PUBLIC_HUB } from "./hub-names.js";
 
@@ -10,7 +11,7 @@ import { CachePaths, hubFolder, isCommit, neededFiles, PUBLIC_HUB } from "./hub-
 export interface KeptCheckpoint {
   /** `org/name` */
   readonly name: string;
-  /** The hub that it came from, where that is known; in Node one folder serves all. */
+  /** The hub that it came from; in Node, where one folder serves all hubs, always the public one. */
   readonly endpoint: string;
   /** Commits of which there are files. */
   readonly commits: readonly string[];
@@ -43,17 +44,21 @@ export async function keptCheckpoints(): Promise<KeptCheckpoint[]> {
 }
 
 /**
- * Deletes everything that is kept of a repository, downloads that were broken off included.
- * @throws CheckpointError if nothing is kept of it; SourceError if another tab works with its files.
+ * Deletes everything that is kept of a repository, downloads that were broken off included. One that is under way is waited for.
+ * @throws CheckpointError if nothing is kept of it; SourceError; AbortedError.
  */
-export async function forgetCheckpoint(name: string, options: { endpoint?: string } = {}): Promise<void> {
-  const { endpoint = PUBLIC_HUB } = options;
+export async function forgetCheckpoint(
+  name: string,
+  options: { endpoint?: string; signal?: AbortSignal } = {},
+): Promise<void> {
+  checkOptions("forgetCheckpoint", options, ["endpoint", "signal"]);
+  const endpoint = (options.endpoint ?? PUBLIC_HUB).replace(/\/+$/, "");
   const cache = await platform.cache();
   const settings = await cache?.hubSettings();
   if (cache && settings) {
     const folder = hubFolder(settings.cacheFolder, settings.hubsApart ?? false, endpoint);
     const paths = new CachePaths(folder, name);
-    if ((await cache.folders(folder)).includes(paths.folderName)) return cache.removeFolder(paths.root);
+    if ((await cache.folders(folder)).includes(paths.folderName)) return forget(cache, paths, options.signal);
   }
   const got = (await keptCheckpoints()).map((kept) => kept.name).join(", ");
   throw new CheckpointError({
@@ -63,6 +68,21 @@ export async function forgetCheckpoint(name: string, options: { endpoint?: strin
     remedy: "see keptCheckpoints()",
   });
 }
+
+async function forget(cache: FileCache, paths: CachePaths, signal: AbortSignal | undefined): Promise<void> {
+  const releases: (() => Promise<void>)[] = [];
+  const blobs = await platform.listFolder(`${paths.root}/blobs`).catch((): string[] => []);
+  try {
+    for (const blob of blobs.filter((file) => file.endsWith(INCOMPLETE))) {
+      releases.push(await cache.lock(paths.lock(blob.slice(0, -INCOMPLETE.length)), signal));
+    }
+    await cache.removeFolder(paths.root);
+  } finally {
+    for (const release of releases) await release();
+  }
+}
+
+const INCOMPLETE = ".incomplete";
 
 type State = Pick<KeptCheckpoint, "commits" | "keptBytes" | "totalBytes" | "complete">;
 
@@ -76,6 +96,7 @@ async function stateOf(cache: FileCache, paths: CachePaths): Promise<State> {
   const commit = main ?? commits.at(-1) ?? listed.at(-1);
   const listing = commit === undefined ? undefined : await readListing(cache, paths, commit);
   const { configs, weights } = neededFiles(listing ?? []);
+  if (commit !== undefined && !listing) return stateOfSnapshot(cache, paths, commit, commits);
   let keptBytes = 0;
   for (const { hash, sizeBytes } of [...configs, ...weights]) {
     const kept = (await cache.sizeOf(paths.blob(hash))) ?? (await cache.sizeOf(paths.incomplete(hash))) ?? 0;
@@ -83,4 +104,18 @@ async function stateOf(cache: FileCache, paths: CachePaths): Promise<State> {
   }
   const totalBytes = [...configs, ...weights].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   return { commits, keptBytes, totalBytes, complete: totalBytes > 0 && keptBytes === totalBytes };
+}
+
+/** Other tools keep no listing: what is there is taken for all, if there are weights and a config among it. */
+async function stateOfSnapshot(
+  cache: FileCache,
+  paths: CachePaths,
+  commit: string,
+  commits: readonly string[],
+): Promise<State> {
+  const names = await platform.listFolder(paths.snapshot(commit)).catch((): string[] => []);
+  const sizes = await Promise.all(names.map((name) => cache.sizeOf(paths.snapshot(commit, name))));
+  const bytes = sizes.reduce((sum: number, size) => sum + (size ?? 0), 0);
+  const complete = names.includes("config.json") && names.some((name) => name.endsWith(".safetensors"));
+  return { commits, keptBytes: bytes, totalBytes: bytes, complete };
 }

@@ -94,7 +94,10 @@ function notCached(name: string, what: string): CheckpointError {
     where: `${name}, offline`,
     expected: what,
     got: "nothing in the cache",
-    remedy: "load it once with the network (without offline and HF_HUB_OFFLINE), or name the right HF_HUB_CACHE",
+    remedy:
+      platform.name === "browser"
+        ? "load it once with the network, in a worker"
+        : "load it once with the network (without offline and HF_HUB_OFFLINE), or name the right HF_HUB_CACHE",
   });
 }
 

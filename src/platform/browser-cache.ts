@@ -155,6 +155,7 @@ async function place(
 
 /** The file, or the one that is meant by it. */
 async function fileAt(path: string): Promise<File | undefined> {
+  if (!path.startsWith(SCHEME)) return undefined;
   const { folder, name } = await place(path);
   const read = async (own: string): Promise<File | undefined> => {
     try {
