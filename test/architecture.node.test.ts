@@ -26,9 +26,10 @@ const ARROWS: Record<string, readonly string[]> = {
   platform: [],
 };
 
-/** Files that may be imported from where the folder may not: faults are typed everywhere, weights become tensors. */
+/** Files that may be imported from where the folder may not: faults are typed and options checked everywhere, weights become tensors. */
 const EXCEPTIONS: readonly { from: RegExp; to: RegExp }[] = [
   { from: /^(platform|io)\//, to: /^runtime\/errors\.ts$/ },
+  { from: /^io\//, to: /^runtime\/options\.ts$/ },
   { from: /^io\/weights\.ts$/, to: /^runtime\// },
   { from: /^layers\//, to: /^io\/weights\.ts$/ },
 ];

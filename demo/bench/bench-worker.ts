@@ -65,6 +65,8 @@ async function run(own: Device, jobs: readonly Job[], seconds: number): Promise<
         if (!isCode(error, "ABORTED")) say({ kind: "failed", fault: shown(error), job });
       }
     }
+  } catch (error) {
+    say({ kind: "failed", fault: shown(error) });
   } finally {
     running = undefined;
   }

@@ -1,7 +1,7 @@
 import { computed, signal } from "@preact/signals";
 import type { AdapterFacts } from "ocellus";
 import type { BenchType, Measurement, Peak } from "ocellus/bench";
-import type { ShownFault } from "../fault.js";
+import { type ShownFault, shown } from "../fault.js";
 import type { FromBench, Job, Listed, ToBench } from "./messages.js";
 
 /** Sets of workloads that go together. */
@@ -59,6 +59,9 @@ function tell(message: ToBench): void {
   worker.postMessage(message);
 }
 
+worker.addEventListener("error", (event) => {
+  refused.value = shown(new Error(event.message || "the page's worker could not be started; reload the page"));
+});
 worker.addEventListener("message", ({ data }: MessageEvent<FromBench>) => {
   switch (data.kind) {
     case "opened":
