@@ -1,3 +1,5 @@
+import { inBytes } from "./quantities.js";
+
 /** What the page shows of an error: the library's have a code and their four parts, others a message. */
 export interface ShownFault {
   readonly code: string | undefined;
@@ -13,12 +15,23 @@ interface Fault {
   readonly remedy: string;
 }
 
+/** For the page: the library's words are for programmers where there is something to click here. */
+function remedyOf(code: string, fault: Fault, error: object): string {
+  if (code !== "NO_ROOM") return `${sentence(fault.remedy)}.`;
+  const { neededBytes, freeBytes } = error as { neededBytes?: number; freeBytes?: number };
+  const numbers =
+    neededBytes === undefined || freeBytes === undefined
+      ? ""
+      : `It needs ${inBytes(neededBytes)}, and ${inBytes(freeBytes)} are free. `;
+  return `${numbers}Delete models that are kept in this browser, or free space on the disk; what has arrived stays.`;
+}
+
 /** The library's errors are told by their parts, so that a page need not load the library to know them. */
 export function shown(error: unknown): ShownFault {
   const { code, fault } = (error ?? {}) as { code?: unknown; fault?: Fault };
   if (typeof code === "string" && fault) {
     const detail = `${fault.where}: expected ${fault.expected}, got ${fault.got.replace(/\.+$/, "")}.`;
-    return { code, title: TITLES[code] ?? "That did not work", detail, remedy: `${sentence(fault.remedy)}.` };
+    return { code, title: TITLES[code] ?? "That did not work", detail, remedy: remedyOf(code, fault, error as object) };
   }
   const detail = error instanceof Error ? error.message : String(error);
   return { code: undefined, title: "That did not work", detail, remedy: undefined };
@@ -34,6 +47,7 @@ const TITLES: Readonly<Record<string, string>> = {
   OVER_BUDGET: "This takes more memory than it may",
   CHECKPOINT: "The checkpoint can't be used",
   SOURCE: "The files can't be read",
+  NO_ROOM: "There is no room left",
   MEDIA: "The picture or clip can't be read",
   PROMPT: "The question can't be used",
   CONTEXT_OVERFLOW: "The conversation is too long",

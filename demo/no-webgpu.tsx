@@ -14,7 +14,7 @@ const HINTS: readonly { readonly browser: string; readonly what: string }[] = [
 ];
 
 /** What to do where there is no WebGPU, or none that gives an adapter. */
-export function NoWebGPU({ fault: { detail, remedy } }: { fault: ShownFault }) {
+export function NoWebGPU({ fault: { detail, remedy }, onRetry }: { fault: ShownFault; onRetry: () => void }) {
   return (
     <section class="card stack" role="alert" data-state="no-webgpu">
       <h2>This browser has no WebGPU for this page</h2>
@@ -29,6 +29,11 @@ export function NoWebGPU({ fault: { detail, remedy } }: { fault: ShownFault }) {
       <p class="small muted">
         {detail} {remedy}
       </p>
+      <div class="row">
+        <button type="button" onClick={onRetry}>
+          Try again
+        </button>
+      </div>
     </section>
   );
 }

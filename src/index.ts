@@ -73,6 +73,7 @@ export {
   MissingFeatureError,
   MissingPackageError,
   NoAdapterError,
+  NoRoomError,
   OcellusError,
   OptionError,
   OverBudgetError,

@@ -1,4 +1,4 @@
-import { Device } from "ocellus";
+import { type AdapterFacts, Device } from "ocellus";
 import {
   aboutRun,
   KERNEL_WORKLOADS,
@@ -20,6 +20,7 @@ const WORKLOADS = [...KERNEL_WORKLOADS, ...PEER_WORKLOADS];
 const say = (message: FromBench): void => self.postMessage(message);
 
 let device: Device | undefined;
+let facts: AdapterFacts | undefined;
 let peak: Peak | undefined;
 let running: AbortController | undefined;
 
@@ -34,14 +35,28 @@ async function open(): Promise<void> {
       weighs: workload.weights > 0,
       compared: PEER_WORKLOADS.includes(workload),
     }));
-    const { facts } = device;
+    facts = device.facts;
     say({ kind: "opened", facts, workloads });
   } catch (error) {
     say({ kind: "failed", fault: shown(error) });
   }
 }
 
-async function run(own: Device, jobs: readonly Job[], seconds: number): Promise<void> {
+/** Runs `work` on the device; where that is lost, once more on another. */
+async function onDevice<T>(work: (device: Device) => Promise<T>): Promise<T> {
+  try {
+    device ??= await Device.open();
+    return await work(device);
+  } catch (error) {
+    if (!isCode(error, "DEVICE_LOST")) throw error;
+    device?.dispose();
+    device = undefined;
+    device = await Device.open();
+    return await work(device);
+  }
+}
+
+async function run(jobs: readonly Job[], seconds: number): Promise<void> {
   const controller = new AbortController();
   running = controller;
   const { signal } = controller;
@@ -50,15 +65,18 @@ async function run(own: Device, jobs: readonly Job[], seconds: number): Promise<
   try {
     if (!peak) {
       stage("Measuring the adapter's peak", 0);
-      peak = await measurePeak(own);
+      peak = await onDevice(measurePeak);
     }
+    const roof = peak;
     say({ kind: "peak", peak });
     for (const [done, job] of jobs.entries()) {
       const workload = WORKLOADS.find(({ name }) => name === job.name);
       if (!workload || signal.aborted) continue;
       try {
         const onStage = (name: string): void => stage(`${job.name} in ${job.dtype}: ${name}`, done);
-        const measured = await measure(own, workload, job.dtype, { peak, seconds, signal, onStage });
+        const measured = await onDevice((own) =>
+          measure(own, workload, job.dtype, { peak: roof, seconds, signal, onStage }),
+        );
         all.push(measured);
         say({ kind: "measured", measured });
       } catch (error) {
@@ -70,13 +88,13 @@ async function run(own: Device, jobs: readonly Job[], seconds: number): Promise<
   } finally {
     running = undefined;
   }
-  const about = peak && aboutRun(own.facts, peak, { ocellus: version, browser: navigator.userAgent });
+  const about = peak && facts && aboutRun(facts, peak, { ocellus: version, browser: navigator.userAgent });
   const lines = [...all, ...(all.length > 0 ? [summaryLine(all)] : [])].map((line) => ({ ...line, ...about }));
   say({ kind: "ended", lines, stopped: signal.aborted });
 }
 
 self.addEventListener("message", ({ data }: MessageEvent<ToBench>) => {
   if (data.kind === "stop") running?.abort();
-  else if (device && !running) void run(device, data.jobs, data.seconds);
+  else if (facts && !running) void run(data.jobs, data.seconds);
 });
 void open();

@@ -18,7 +18,7 @@ function Bench() {
           timed. Nothing leaves this machine.
         </p>
         {refused.value ? (
-          <NoWebGPU fault={refused.value} />
+          <NoWebGPU fault={refused.value} onRetry={() => location.reload()} />
         ) : facts.value ? (
           <>
             <Adapter facts={facts.value} />

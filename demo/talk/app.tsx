@@ -39,7 +39,7 @@ export function App() {
       </TopBar>
       <main class="page talk">
         <h1 class="sr-only">Talk about pictures and clips</h1>
-        <ModelStatus />
+        <ModelStatus onModels={() => (dialog.value = true)} />
         {count.value === 0 ? (
           <Examples />
         ) : (

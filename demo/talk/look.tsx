@@ -1,4 +1,4 @@
-import { useSignal } from "@preact/signals";
+import { useComputed, useSignal } from "@preact/signals";
 import type { AnswerAttention, AttendedMedium, AttentionMap } from "ocellus";
 import { useEffect, useRef } from "preact/hooks";
 import { FaultView } from "../fault-view.js";
@@ -37,6 +37,8 @@ export function Look({ turn }: { turn: Turn }) {
   /** One layer of the decoder, or all. */
   const layer = useSignal<number | undefined>(undefined);
   const layers = useSignal(0);
+  /** That of the maps that are shown. */
+  const shown = useComputed(() => (attention.value?.layers.length === 1 ? attention.value.layers[0] : undefined));
   const choose = async (at: number | undefined): Promise<void> => {
     const session = currentSession();
     if (!session || working.value) return;
@@ -106,7 +108,9 @@ export function Look({ turn }: { turn: Turn }) {
         })}
       </div>
       <p class="small muted">
-        Warm places got more of the decoder's attention, averaged over layers and heads. It is a hint, not a reason.
+        Warm places got more of the attention of{" "}
+        {shown.value === undefined ? "the decoder" : `layer ${shown.value + 1}`}, averaged over{" "}
+        {shown.value === undefined ? "layers and heads" : "its heads"}. It is a hint, not a reason.
       </p>
     </section>
   );

@@ -9,7 +9,7 @@ import { budget, cancel, choice, open, recoveries, state, TINY } from "./model.j
 import { DTYPES } from "./model-dialog.js";
 
 /** Where the model is: coming, here, or why not. */
-export function ModelStatus() {
+export function ModelStatus({ onModels }: { onModels: () => void }) {
   const now = state.value;
   return (
     <div class="model-status" data-phase={now.phase}>
@@ -34,7 +34,7 @@ export function ModelStatus() {
           </button>
         </p>
       )}
-      {now.phase === "failed" && <Failure error={now.error} />}
+      {now.phase === "failed" && <Failure error={now.error} onModels={onModels} />}
       <p class="sr-only" role="status">
         {now.phase === "ready" ? "The model is ready." : ""}
       </p>
@@ -42,15 +42,21 @@ export function ModelStatus() {
   );
 }
 
-function Failure({ error }: { error: unknown }) {
-  if (isCode(error, "NO_ADAPTER")) return <NoWebGPU fault={shown(error)} />;
+function Failure({ error, onModels }: { error: unknown; onModels: () => void }) {
+  if (isCode(error, "NO_ADAPTER")) return <NoWebGPU fault={shown(error)} onRetry={() => open()} />;
   const tooLarge = isCode(error, "LIMIT", "OVER_BUDGET");
+  const noRoom = isCode(error, "NO_ROOM");
   return (
-    <div data-state={tooLarge ? "too-small" : isCode(error, "SOURCE") ? "source" : "failed"}>
+    <div data-state={tooLarge ? "too-small" : noRoom ? "no-room" : "failed"}>
       <FaultView error={error}>
         <button type="button" onClick={() => open()}>
           Try again
         </button>
+        {noRoom && (
+          <button type="button" onClick={onModels} aria-haspopup="dialog">
+            See what is kept
+          </button>
+        )}
         {tooLarge &&
           DTYPES.filter(({ value }) => value !== "auto" && value !== choice.value.options.dtype).map(
             ({ value, label }) => (

@@ -37,8 +37,8 @@ export const model = computed(() => (state.value.phase === "ready" ? state.value
 let worker: Worker | undefined;
 let opening: AbortController | undefined;
 
-/** Loads a checkpoint in a worker of its own, in place of the one before. What was downloaded once is read from this browser's storage. */
-export async function open(next: ModelChoice = choice.value): Promise<void> {
+/** Loads a checkpoint in a worker of its own, in place of the one before. What was downloaded once is read from this browser's storage; `again` tries once more where the device is lost. */
+export async function open(next: ModelChoice = choice.value, again = true): Promise<void> {
   close();
   choice.value = next;
   const controller = new AbortController();
@@ -62,6 +62,8 @@ export async function open(next: ModelChoice = choice.value): Promise<void> {
     report({ phase: "ready", model: loaded });
   } catch (error) {
     own.terminate();
+    // Browsers lose all devices when they start their GPU process anew, as some do in their first second.
+    if (again && isCode(error, "DEVICE_LOST") && opening === controller) return open(next, false);
     if (isCode(error, "ABORTED")) report({ phase: "none" });
     else report({ phase: "failed", error });
   }

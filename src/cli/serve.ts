@@ -25,7 +25,7 @@ An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/embeddings, /v
   --max-body MB           largest body of a request (64)
   --api-key KEY           what clients must send; better in the environment, as OCELLUS_API_KEY
   --allow-remote-media    pictures and clips may be http and https URLs, of public addresses only
-  --cors ORIGIN           pages of this origin may ask; * for all
+  --cors ORIGIN           pages of this origin may ask, or all with *; without it none
   --debug                 stack traces
 `;
 
@@ -99,7 +99,7 @@ export async function serve(args: string[]): Promise<void> {
     timeoutSeconds: given.count("timeout") ?? 300,
     maxBodyBytes: (given.count("max-body") ?? 64) * 2 ** 20,
     apiKey,
-    cors: given.value("cors"),
+    cors: originOf(given.value("cors")),
     remoteMedia: given.has("allow-remote-media"),
     gpuBytes: () => model?.device.pool.reservedBytes ?? 0,
     log: (error) => process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`),
@@ -122,5 +122,16 @@ function portOf(text = "8080"): number {
     expected: "a whole number from 0 to 65535",
     got: text,
     remedy: "leave it out for 8080",
+  });
+}
+
+/** As browsers say it: what ends in a slash would never be equal. */
+function originOf(text: string | undefined): string | undefined {
+  if (text === undefined || text === "*" || (URL.canParse(text) && new URL(text).origin === text)) return text;
+  throw new OptionError({
+    where: "ocellus serve, --cors",
+    expected: "an origin such as https://example.com, or *",
+    got: text,
+    remedy: "give scheme, host and port, without a path or a slash at the end",
   });
 }

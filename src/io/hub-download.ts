@@ -1,7 +1,7 @@
 /** Files of the hub into the cache folder: a few at a time, going on after a break, checked for size and hash. */
 
 import type { FileCache, Hasher, PartialFile } from "../platform/platform.js";
-import { CheckpointError, SourceError, throwIfAborted } from "../runtime/errors.js";
+import { CheckpointError, NoRoomError, SourceError, throwIfAborted } from "../runtime/errors.js";
 import { BrokenTransfer, chunksOf, mayPass, parseContentRange, retrying } from "./http-transfer.js";
 import type { HubClient } from "./hub-client.js";
 import { type CachePaths, gitHeader, type HubFile, hashOf } from "./hub-names.js";
@@ -37,7 +37,7 @@ export class Downloads {
 
   /**
    * Downloads what is not there yet. After a failure or an abort what has arrived stays, and the next call goes on from there.
-   * @throws CheckpointError for wrong size or hash, or no access; SourceError for a broken network or a full disk; AbortedError.
+   * @throws CheckpointError for wrong size or hash, or no access; SourceError for a broken network; NoRoomError; AbortedError.
    */
   async fetchAll(files: readonly HubFile[]): Promise<void> {
     await this.checkSpace(files);
@@ -64,12 +64,16 @@ export class Downloads {
     const needed = await bytesToFetch(this.cache, this.paths, files);
     const free = await this.cache.freeBytes(this.paths.root);
     if (free === undefined || needed <= free) return;
-    throw new SourceError({
-      where: this.paths.cacheFolder,
-      expected: `${needed} bytes free for ${this.client.name}`,
-      got: `${free}`,
-      remedy: this.cache.moreRoom,
-    });
+    throw new NoRoomError(
+      {
+        where: this.paths.cacheFolder,
+        expected: `${needed} bytes free for ${this.client.name}`,
+        got: `${free}`,
+        remedy: this.cache.moreRoom,
+      },
+      needed,
+      free,
+    );
   }
 
   private async fetchOne(file: HubFile, signal: AbortSignal): Promise<void> {

@@ -15,7 +15,7 @@ import { type ByteSource, fileSource, urlSource } from "./source.js";
 /**
  * The files of a repository. Config files are downloaded here, weights when one is opened; nothing if `inspect` is set.
  * @throws CheckpointError if there is no such repository or revision, no access, a file is not cached (offline), or is wrong;
- * SourceError for a broken network or a full disk; OptionError; AbortedError.
+ * SourceError for a broken network; NoRoomError; OptionError; AbortedError.
  */
 export async function hubPlace(id: HubId, options: CheckpointOptions): Promise<Place> {
   const cache = await platform.cache();

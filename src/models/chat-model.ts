@@ -1,8 +1,10 @@
+import type { PictureInput } from "../io/picture-input.js";
 import type { Answer } from "./answer.js";
 import type { AnswerAttention, AttentionOptions } from "./answer-attention.js";
 import type { SessionInput, SessionOptions } from "./conversation.js";
+import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./embeddings.js";
 import type { AppendOptions, GenerateOptions, PromptOptions } from "./generate-options.js";
-import type { ChatMessage } from "./llava-onevision/processor.js";
+import type { ChatMessage, VideoContent } from "./llava-onevision/processor.js";
 import type { AppendResult, Measurement } from "./measurement.js";
 
 /**
@@ -12,6 +14,13 @@ import type { AppendResult, Measurement } from "./measurement.js";
 export interface ChatModel extends Disposable {
   /** A conversation with its own cache. */
   createSession(options?: SessionOptions): ChatSession;
+  /** The vectors of a picture. */
+  embedImage(image: PictureInput, options?: EmbedMediaOptions): Promise<MediaEmbedding>;
+  /** The vectors of a clip's frames. */
+  embedVideo(video: Omit<VideoContent, "type">, options?: EmbedMediaOptions): Promise<MediaEmbedding>;
+  /** The vector of a text, or of each of several. */
+  embedText(text: string, options?: EmbedTextOptions): Promise<Float32Array>;
+  embedText(texts: readonly string[], options?: EmbedTextOptions): Promise<Float32Array[]>;
   dispose(): void;
 }
 

@@ -46,6 +46,7 @@ const REPLIES: Readonly<Record<ErrorCode, readonly [status: number, code: string
   DISPOSED: [503, "unavailable"],
   NO_ADAPTER: [503, "unavailable"],
   WORKER: [503, "unavailable"],
+  NO_ROOM: [500, "internal_error"],
   MISSING_FEATURE: [500, "internal_error"],
   CHECKPOINT: [500, "internal_error"],
   SHAPE: [500, "internal_error"],

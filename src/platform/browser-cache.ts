@@ -6,7 +6,7 @@
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { AbortedError, SourceError, throwIfAborted } from "../runtime/errors.js";
+import { AbortedError, NoRoomError, SourceError, throwIfAborted } from "../runtime/errors.js";
 import type { FileCache, PartialFile } from "./file-cache.js";
 import type { FileHandle } from "./platform.js";
 
@@ -237,7 +237,6 @@ function isAbsent(cause: unknown): boolean {
 
 /** What the browser's names mean, and what the reader can do about each. */
 const NAMES: Record<string, { got: string; remedy: string }> = {
-  QuotaExceededError: { got: "no room left for this site", remedy: `${cache.moreRoom}; then go on` },
   NoModificationAllowedError: {
     got: "a file that another tab works with",
     remedy: "close the other tab, or wait for it",
@@ -250,7 +249,12 @@ async function guarded<T>(path: string, action: () => Promise<T>): Promise<T> {
     return await action();
   } catch (cause) {
     if (!(cause instanceof DOMException)) throw cause;
+    const expected = "a file in the browser's storage";
+    if (cause.name === "QuotaExceededError") {
+      const remedy = `${cache.moreRoom}; then go on`;
+      throw new NoRoomError({ where: path, expected, got: "no room left for this site", remedy, cause });
+    }
     const known = NAMES[cause.name] ?? { got: cause.message, remedy: "check this site's storage in the browser" };
-    throw new SourceError({ where: path, expected: "a file in the browser's storage", ...known, cause });
+    throw new SourceError({ where: path, expected, ...known, cause });
   }
 }

@@ -24,14 +24,20 @@ export const platform: Platform = {
   collectGarbage: () => {},
 };
 
+/** Chromium has no adapter while it starts its GPU process, and while it does so anew after a crash. */
+const RESTART_MS = 1000;
+const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
 async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
   const gpu = entryPoint();
   const software = options.prefer === "software";
-  const adapter = await gpu.requestAdapter({
-    featureLevel: "core",
-    powerPreference: options.powerPreference ?? "high-performance",
-    forceFallbackAdapter: software,
-  });
+  const ask = (): Promise<GPUAdapter | null> =>
+    gpu.requestAdapter({
+      featureLevel: "core",
+      powerPreference: options.powerPreference ?? "high-performance",
+      forceFallbackAdapter: software,
+    });
+  const adapter = (await ask()) ?? (await later(RESTART_MS).then(ask));
   if (!adapter) {
     throw new NoAdapterError({
       where: "navigator.gpu.requestAdapter",

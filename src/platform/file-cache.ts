@@ -63,7 +63,7 @@ export interface HubSettings {
   hubsApart?: boolean;
 }
 
-/** A file that is being written. All methods throw SourceError, with "not enough disk" among its reasons. */
+/** A file that is being written. All methods throw SourceError, or NoRoomError. */
 export interface PartialFile {
   /** Bytes there when it was opened. */
   readonly sizeBytes: number;

@@ -16,7 +16,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
-import { SourceError } from "../runtime/errors.js";
+import { NoRoomError, SourceError } from "../runtime/errors.js";
 import type { FileCache, PartialFile } from "./file-cache.js";
 import { hubSettings } from "./node-hub-settings.js";
 import { lock } from "./node-lock.js";
@@ -167,15 +167,22 @@ const ANOTHER_FOLDER = "change its permissions, or name another cache folder (HF
 
 /** What the codes of the file system mean, and what the reader can do about each. */
 const CODES: Record<string, { got: string; remedy: string }> = {
-  ENOSPC: { got: "a full disk", remedy: "free some space, or name another cache folder (HF_HUB_CACHE); then go on" },
-  EDQUOT: { got: "no quota left", remedy: "free some space, or name another cache folder (HF_HUB_CACHE); then go on" },
   EACCES: { got: "no permission", remedy: ANOTHER_FOLDER },
   EPERM: { got: "no permission", remedy: ANOTHER_FOLDER },
   EROFS: { got: "a disk that cannot be written", remedy: ANOTHER_FOLDER },
 };
 
-function cacheError(path: string, cause: unknown): SourceError {
-  const known = CODES[(cause as NodeJS.ErrnoException).code ?? ""];
+/** Those of them that are about room. */
+const FULL: Record<string, string> = { ENOSPC: "a full disk", EDQUOT: "no quota left" };
+
+function cacheError(path: string, cause: unknown): SourceError | NoRoomError {
+  const { code = "" } = cause as NodeJS.ErrnoException;
+  const expected = "a file of the cache";
+  if (FULL[code] !== undefined) {
+    const remedy = "free some space, or name another cache folder (HF_HUB_CACHE); then go on";
+    return new NoRoomError({ where: path, expected, got: FULL[code], remedy, cause });
+  }
+  const known = CODES[code];
   const fallback = { got: String(cause), remedy: "check the disk and the cache folder (HF_HUB_CACHE)" };
-  return new SourceError({ where: path, expected: "a file of the cache", ...(known ?? fallback), cause });
+  return new SourceError({ where: path, expected, ...(known ?? fallback), cause });
 }

@@ -12,6 +12,7 @@ export type ErrorCode =
   | "OVER_BUDGET"
   | "CHECKPOINT"
   | "SOURCE"
+  | "NO_ROOM"
   | "MEDIA"
   | "PROMPT"
   | "CONTEXT_OVERFLOW"
@@ -104,6 +105,18 @@ export class CheckpointError extends OcellusError {
 export class SourceError extends OcellusError {
   constructor(fault: Fault) {
     super("SOURCE", fault);
+  }
+}
+
+/** The disk is full, or a site has used up what the browser lets it keep. */
+export class NoRoomError extends OcellusError {
+  constructor(
+    fault: Fault,
+    /** Bytes still to be written, and bytes free for them, where they are known. */
+    readonly neededBytes?: number,
+    readonly freeBytes?: number,
+  ) {
+    super("NO_ROOM", fault);
   }
 }
 

@@ -61,6 +61,13 @@ export class App {
       await next();
       this.metrics.request(routeOf(context.req.path), context.res.status);
     });
+    // A page whose name comes to mean this machine is at home here to the browser, which then lets it read everything.
+    app.use(async (context, next) => {
+      const origin = context.req.header("origin");
+      if (origin === undefined || options.cors === "*" || options.cors === origin) return next();
+      const allowed = options.cors === undefined ? "no request of a page" : `requests of pages of ${options.cors}`;
+      return reply(context, failure(403, `expected ${allowed}, got one of ${origin}; \`--cors\` allows it`, "origin"));
+    });
     if (options.cors !== undefined) app.use(cors({ origin: options.cors }));
     app.get("/health", (context) =>
       context.json(

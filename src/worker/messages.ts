@@ -50,6 +50,7 @@ export interface LoadedModel {
   readonly contextTokens: number;
 }
 
+export type EmbedMethod = "embedImage" | "embedVideo" | "embedText";
 export type SessionMethod = "generate" | "append" | "measure" | "attention";
 
 export type ToWorker =
@@ -58,6 +59,7 @@ export type ToWorker =
   | { kind: "clone"; session: number; from: number }
   | { kind: "reset" | "end"; session: number }
   | { kind: "ask"; call: number; session: number; method: SessionMethod; input: unknown; options: SentOptions }
+  | { kind: "embed"; call: number; method: EmbedMethod; input: unknown; options: SentOptions }
   | { kind: "abort" | "stop"; call: number }
   | { kind: "dispose" };
 

@@ -1,6 +1,7 @@
 import { platform } from "#platform";
 import type { Answer } from "../models/answer.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
+import type { ImageContent, VideoContent } from "../models/llava-onevision/processor.js";
 import type { Session } from "../models/session.js";
 import type { Held } from "../platform/platform.js";
 import { DisposedError } from "../runtime/errors.js";
@@ -89,6 +90,9 @@ class ServedModel {
       case "ask":
         void this.#ask(message);
         break;
+      case "embed":
+        void this.#embed(message);
+        break;
       case "abort":
         this.#running.get(message.call)?.controller.abort();
         break;
@@ -156,6 +160,16 @@ class ServedModel {
       return answer.result;
     };
     await this.#call(call, given, work, method === "generate" ? name : undefined);
+  }
+
+  #embed({ call, method, input: sent, options: given }: ToWorker & { kind: "embed" }): Promise<void> {
+    return this.#call(call, given, async (options) => {
+      const model = this.#loaded();
+      const [input] = (await this.#media.input([sent], options)) as [unknown];
+      if (method === "embedText") return model.embedText(input as string, options);
+      if (method === "embedImage") return model.embedImage((input as ImageContent).image, options);
+      return model.embedVideo(input as VideoContent, options);
+    });
   }
 
   /** Runs `work` and says how it ended; after an answer, with the session's conversation. */

@@ -1,15 +1,18 @@
 import type { CheckpointLocation } from "../io/checkpoint.js";
+import type { PictureInput } from "../io/picture-input.js";
 import type { ChatModel } from "../models/chat-model.js";
 import type { SessionOptions } from "../models/conversation.js";
+import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "../models/embeddings.js";
 import type { LoadOptions } from "../models/llava-onevision/model.js";
+import type { VideoContent } from "../models/llava-onevision/processor.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import { DisposedError, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
-import { Connection } from "./connection.js";
+import { Connection, type Opening } from "./connection.js";
 import type { WorkerEnd } from "./endpoint.js";
-import type { LoadedModel } from "./messages.js";
-import { sendLocation, sendOptions } from "./parcel.js";
-import { type Names, WorkerSession } from "./worker-session.js";
+import type { EmbedMethod, LoadedModel } from "./messages.js";
+import { Parcel, sendLocation, sendOptions } from "./parcel.js";
+import { type Names, type Transfers, WorkerSession } from "./worker-session.js";
 
 /** As {@link LoadOptions}; the worker opens its own device. */
 export type WorkerLoadOptions = Omit<LoadOptions, "device">;
@@ -95,6 +98,44 @@ export class WorkerModel implements ChatModel {
     const session = this.#names.next();
     this.connection.post({ kind: "session", session, options });
     return new WorkerSession(this.connection, session, this.#names, options.system);
+  }
+
+  /** See {@link LlavaOneVision.embedImage}. Throws WorkerError too. */
+  async embedImage(image: PictureInput, options: EmbedMediaOptions & Transfers = {}): Promise<MediaEmbedding> {
+    return (await this.#embed("embedImage", { type: "image", image }, options)) as MediaEmbedding;
+  }
+
+  /** See {@link LlavaOneVision.embedVideo}. Throws WorkerError too. */
+  async embedVideo(
+    video: Omit<VideoContent, "type">,
+    options: EmbedMediaOptions & Transfers = {},
+  ): Promise<MediaEmbedding> {
+    return (await this.#embed("embedVideo", { ...video, type: "video" }, options)) as MediaEmbedding;
+  }
+
+  /** See {@link LlavaOneVision.embedText}. Throws WorkerError too. */
+  embedText(text: string, options?: EmbedTextOptions): Promise<Float32Array>;
+  embedText(texts: readonly string[], options?: EmbedTextOptions): Promise<Float32Array[]>;
+  async embedText(
+    text: string | readonly string[],
+    options: EmbedTextOptions = {},
+  ): Promise<Float32Array | Float32Array[]> {
+    return (await this.#embed("embedText", text, options)) as Float32Array | Float32Array[];
+  }
+
+  async #embed(method: EmbedMethod, input: unknown, options: { signal?: AbortSignal } & Transfers): Promise<unknown> {
+    const where = `model.${method}`;
+    const call = this.connection.name();
+    const opening = async (): Promise<Opening> => {
+      const sent = sendOptions(where, options, {});
+      const parcel = new Parcel(options);
+      const [given] = (await parcel.input([input], () => this.#names.next())) as [unknown];
+      return { message: { kind: "embed", call, method, input: given, options: sent }, transfer: parcel.transfer };
+    };
+    const vectors = await this.connection.call(call, opening(), { where, options });
+    // The worker may have been done when the abort reached it.
+    throwIfAborted(options.signal, where);
+    return vectors;
   }
 
   /** Gives the worker's memory back; what is under way ends with DisposedError. The worker itself goes on. */

@@ -267,6 +267,8 @@ describe.concurrent("the command line and the adapter", () => {
     [["ask", "--messages", "m.json", "--image", "a.png"], "expected either --messages or pictures and a question"],
     [["doctr"], "did you mean `ocellus doctor`?"],
     [["demo", "--fast"], "got --fast"],
+    [["serve", "--port", "70000"], "--port: expected a whole number from 0 to 65535, got 70000"],
+    [["serve", "--cors", "https://page.example/"], "--cors: expected an origin such as https://example.com, or *"],
     [["ask", "--taps", "/nowhere/taps.safetensors", "--max-new-tokens", "1", "What?"], "/nowhere/taps.safetensors"],
   ])("%j", async (args, text) => {
     await refused(args, [text]);

@@ -62,3 +62,24 @@ test("workloads are verified, timed, drawn and given as JSON", async () => {
   expect(demo.faults).toEqual([]);
   expect(demo.foreign).toEqual([]);
 });
+
+test("an adapter that is lost is opened anew, and the run goes on", async () => {
+  const page = await demo.visit({}, "bench.html");
+  await page.getByRole("button", { name: "None" }).click();
+  await page
+    .locator(".workloads")
+    .getByLabel(/^argmax /)
+    .check();
+  await page.getByLabel("Seconds for each").fill("0.1");
+  for (const lost of [false, true]) {
+    if (lost) {
+      const cdp = await demo.browser.newBrowserCDPSession();
+      await cdp.send("Browser.crashGpuProcess" as never);
+    }
+    await page.getByRole("button", { name: "Run 1" }).click();
+    await page.getByText("Stop", { exact: true }).waitFor({ state: "detached" });
+    expect(await page.locator("tbody th").allTextContents()).toEqual(["argmax"]);
+    expect(await page.getByRole("alert").count()).toBe(0);
+  }
+  expect(demo.faults).toEqual([]);
+});

@@ -142,11 +142,14 @@ test("a visitor without room for the weights is told so before they are fetched"
   const cdp = await context.newCDPSession(other);
   await cdp.send("Storage.overrideQuotaForOrigin", { origin: new URL(demo.url).origin, quotaSize: 2_000_000 });
   await other.goto(demo.url);
-  const state = other.locator("[data-state=source]");
+  const state = other.locator("[data-state=no-room]");
   await state.waitFor();
-  expect(await state.textContent()).toMatch(/bytes free/);
+  expect(await state.textContent()).toMatch(/There is no room left\. It needs 7\.5 MB, and [\d.]+ [kM]?B are free\./);
   expect(demo.sent(WEIGHTS) - before).toBe(0);
   await demo.shoot(other, "no-room");
+  // What is kept can be deleted from there.
+  await state.getByRole("button", { name: "See what is kept" }).click();
+  await other.getByRole("heading", { name: "Kept in this browser" }).waitFor();
   await context.close();
 });
 

@@ -3,7 +3,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { cache } from "../../src/platform/node-cache.js";
-import { AbortedError, SourceError } from "../../src/runtime/errors.js";
+import { AbortedError, NoRoomError } from "../../src/runtime/errors.js";
 
 const refused = vi.hoisted(() => ({ symlink: false, link: false, write: false }));
 
@@ -53,7 +53,7 @@ test("a full disk says what to do", async () => {
   const partial = await cache.openPartial(join(folder, "file"));
   const writing = partial.write(new Uint8Array(3), 0);
   await expect(writing).rejects.toThrow(/a full disk — free some space.*HF_HUB_CACHE/);
-  await expect(writing).rejects.toBeInstanceOf(SourceError);
+  await expect(writing).rejects.toBeInstanceOf(NoRoomError);
   await partial.close();
 });
 

@@ -1,9 +1,12 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Answer } from "../../src/models/answer.js";
 import type { ChatModel, ChatSession } from "../../src/models/chat-model.js";
+import type { ApiErrorBody } from "../../src/openai/api-error.js";
 import { AbortedError } from "../../src/runtime/errors.js";
 import { isPublicAddress, remoteMedia } from "../../src/server/remote-media.js";
-import { type RunningServer, startServer } from "../../src/server/server.js";
+import { type RunningServer, type ServerOptions, startServer } from "../../src/server/server.js";
 
 // What the server does beside answering, with a model that answers only when it is aborted.
 
@@ -21,8 +24,8 @@ const idleSession = {
 const model = { createSession: () => idleSession as unknown as ChatSession } as unknown as ChatModel;
 let server: RunningServer;
 
-beforeAll(async () => {
-  server = await startServer(async () => ({ model, name: "idle" }), {
+function start(options: Partial<ServerOptions> = {}): Promise<RunningServer> {
+  return startServer(async () => ({ model, name: "idle" }), {
     host: "127.0.0.1",
     port: 0,
     parallel: 1,
@@ -33,12 +36,17 @@ beforeAll(async () => {
     remoteMedia: true,
     gpuBytes: () => 7,
     log: (error) => console.error(error),
+    ...options,
   });
+}
+
+beforeAll(async () => {
+  server = await start();
 });
 afterAll(() => server?.close(0));
 
-function ask(key: string, signal?: AbortSignal): Promise<Response> {
-  return fetch(`${server.url}/v1/chat/completions`, {
+function ask(key: string, signal?: AbortSignal, url = server.url): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
     body: JSON.stringify({ messages: [{ role: "user", content: "Hi" }] }),
@@ -74,6 +82,80 @@ test("a wrong key is refused, health and metrics are open", async () => {
   expect(await (await fetch(`${server.url}/health`)).json()).toMatchObject({ status: "ready" });
   expect(await (await fetch(`${server.url}/metrics`)).text()).toContain("ocellus_gpu_bytes 7");
   expect((await fetch(`${server.url}/nothing`)).status).toBe(404);
+});
+
+test("pages ask only where they may", async () => {
+  const page = "https://page.example";
+  const preflight = (url: string, origin: string) =>
+    fetch(`${url}/v1/chat/completions`, {
+      method: "OPTIONS",
+      headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization" },
+    });
+  const refused = await preflight(server.url, page);
+  expect([refused.status, refused.headers.get("access-control-allow-origin")]).toEqual([403, null]);
+  const { error } = (await refused.json()) as ApiErrorBody;
+  expect(error.message).toBe(`expected no request of a page, got one of ${page}; \`--cors\` allows it`);
+  // As a page would whose name was made to mean this machine.
+  expect((await fetch(`${server.url}/health`, { headers: { origin: "http://rebound.example" } })).status).toBe(403);
+  for (const cors of [page, "*"]) {
+    const open = await start({ cors });
+    try {
+      const allowed = await preflight(open.url, page);
+      expect(allowed.status).toBe(204);
+      expect(allowed.headers.get("access-control-allow-origin")).toBe(cors);
+      expect(allowed.headers.get("access-control-allow-headers")).toContain("authorization");
+      const models = await fetch(`${open.url}/v1/models`, {
+        headers: { origin: page, authorization: "Bearer secret" },
+      });
+      expect([models.status, models.headers.get("access-control-allow-origin")]).toEqual([200, cors]);
+      const stranger = await preflight(open.url, "https://other.example");
+      expect(stranger.status).toBe(cors === "*" ? 204 : 403);
+    } finally {
+      await open.close(0);
+    }
+  }
+});
+
+test("a server that stops ends what is under way after its time, and takes nothing more", async () => {
+  const stopping = await start({ timeoutSeconds: 100 });
+  const running = ask("secret", undefined, stopping.url);
+  await until(() => stopping.app.queue.active === 1);
+  const waiting = ask("secret", undefined, stopping.url);
+  await until(() => stopping.app.queue.length === 1);
+  const closed = stopping.close(0.2);
+  await expect(ask("secret", undefined, stopping.url)).rejects.toThrow("fetch failed");
+  for (const ended of await Promise.all([running, waiting])) {
+    expect(ended.status).toBe(503);
+    expect(await ended.json()).toMatchObject({ error: { message: "the server is stopping" } });
+  }
+  await closed;
+  expect([stopping.app.queue.active, stopping.app.queue.length]).toEqual([0, 0]);
+});
+
+test("redirects are followed, but not to where a client may not point", async () => {
+  let asked: string[] = [];
+  const files = createServer(({ url = "" }, response) => {
+    asked.push(url);
+    const places: Record<string, string> = { "/once": "/file", "/inside": "http://[::1]/file", "/round": "/round" };
+    if (url === "/file") response.end("bytes");
+    else response.writeHead(302, { location: places[url] ?? "file:///etc/passwd" }).end();
+  });
+  await new Promise<void>((resolve) => files.listen(0, "127.0.0.1", resolve));
+  try {
+    const { port } = files.address() as AddressInfo;
+    const read = remoteMedia((address) => address === "127.0.0.1");
+    const options = { param: "url", signal: new AbortController().signal };
+    const get = (path: string) => read(`http://127.0.0.1:${port}${path}`, options);
+    expect(new TextDecoder().decode(await get("/once"))).toBe("bytes");
+    expect(asked).toEqual(["/once", "/file"]);
+    await expect(get("/inside")).rejects.toThrow("not public");
+    await expect(get("/elsewhere")).rejects.toThrow("http or https");
+    asked = [];
+    await expect(get("/round")).rejects.toThrow("redirects");
+    expect(asked.length).toBeLessThan(10);
+  } finally {
+    files.close();
+  }
 });
 
 test("pictures come from public addresses only", async () => {

@@ -20,6 +20,9 @@ const TYPES: Readonly<Record<string, string>> = {
   ".webmanifest": "application/manifest+json",
 };
 
+/** Pages compute on the CPU, which other tests may be busy with. */
+const PATIENCE_MS = 100_000;
+
 /** What axe finds wrong with a page for people who do not see, hear or point as others do. */
 export async function violations(page: Page): Promise<string[]> {
   // The page's own policy allows no other scripts: this one comes from outside.
@@ -89,6 +92,7 @@ export class Demo {
   /** A visitor of their own storage, with a tab. */
   async visit(options: Parameters<Browser["newContext"]>[0] = {}, name = ""): Promise<Page> {
     const context = await this.browser.newContext(options);
+    context.setDefaultTimeout(PATIENCE_MS);
     this.contexts.push(context);
     return this.tab(context, name);
   }

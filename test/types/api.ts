@@ -150,6 +150,7 @@ export function codes(error: unknown): string {
     case "MISSING_FEATURE":
     case "MISSING_PACKAGE":
     case "NO_ADAPTER":
+    case "NO_ROOM":
     case "OPTION":
     case "OVER_BUDGET":
     case "PROMPT":

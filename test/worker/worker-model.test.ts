@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AnswerPiece } from "../../src/models/answer.js";
 import type { GenerateOptions } from "../../src/models/generate-options.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { ChatMessage, ImageContent, TextContent } from "../../src/models/llava-onevision/processor.js";
 import {
   AbortedError,
@@ -9,9 +10,11 @@ import {
   DisposedError,
   MediaError,
   OptionError,
+  PromptError,
 } from "../../src/runtime/errors.js";
 import { WorkerModel } from "../../src/worker/index.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { expectClose } from "../support/compare.js";
 import { exampleFile, exampleOf, messagesOf } from "../support/examples.js";
 import { startWorker, type TestWorker } from "../support/worker.js";
 
@@ -173,6 +176,43 @@ describe("a model in a worker", () => {
     const most = values.indexOf(Math.max(...values));
     expect(Math.floor(most / columns)).toBeLessThan(rows / 2);
     expect(most % columns).toBeLessThan(columns / 2);
+  });
+
+  test("vectors of pictures, clips and texts", async () => {
+    const stages: string[] = [];
+    const seen = await model.embedImage(picture, { of: "tokens", onProgress: ({ stage }) => stages.push(stage) });
+    expect(picture.byteLength).toBeGreaterThan(0);
+    expect(stages.length).toBeGreaterThan(0);
+    const direct = await LlavaOneVision.load(files);
+    try {
+      const { rows, shape } = await direct.embedImage(picture, { of: "tokens" });
+      expect(seen.shape).toEqual(shape);
+      expectClose(seen.rows, rows, "tap", "tokens");
+      const texts = ["a red circle", "a blue square"];
+      const vectors = await direct.embedText(texts);
+      for (const [i, vector] of (await model.embedText(texts)).entries())
+        expectClose(vector, vectors[i]!, "tap", "text");
+      const last = { pooling: "last" } as const;
+      expectClose(await model.embedText("one", last), await direct.embedText("one", last), "tap", "last");
+    } finally {
+      direct.dispose();
+    }
+    const given = picture.slice();
+    const clip = await model.embedVideo({ frames: [picture, given] }, { of: "tokens", transfer: [given.buffer] });
+    expect(clip.shape).toEqual([2 * 25 + 1, seen.shape[1]]);
+    expect(given.byteLength).toBe(0);
+  });
+
+  test("what can't be a vector is refused, and an abort leaves nothing", async () => {
+    await expect(model.embedText("")).rejects.toThrow(PromptError);
+    await expect(model.embedText(42 as never)).rejects.toThrow(PromptError);
+    await expect(model.embedImage(undefined as never)).rejects.toThrow(PromptError);
+    await expect(model.embedImage(picture, { kind: "tokens" } as object)).rejects.toThrow(OptionError);
+    const controller = new AbortController();
+    const onProgress = () => controller.abort();
+    const aborted = model.embedImage(picture, { signal: controller.signal, onProgress });
+    await expect(aborted).rejects.toThrow(AbortedError);
+    expect((await model.embedText("one")).length).toBeGreaterThan(0);
   });
 
   test("a prompt that is measured and computed ahead", async () => {

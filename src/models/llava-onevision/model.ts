@@ -72,8 +72,8 @@ export class LlavaOneVision {
 
   /**
    * Loads a checkpoint folder, hub id, URL or list of files.
-   * Throws CheckpointError, SourceError, OptionError, OverBudgetError, NoAdapterError, LimitError, AbortedError; what was taken is
-   * then given back.
+   * Throws CheckpointError, SourceError, NoRoomError, OptionError, OverBudgetError, NoAdapterError, LimitError, AbortedError; what was
+   * taken is then given back.
    */
   static async load(location: CheckpointLocation, options: LoadOptions = {}): Promise<LlavaOneVision> {
     checkOptions("LlavaOneVision.load", options, [
