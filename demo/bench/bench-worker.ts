@@ -65,7 +65,7 @@ async function run(jobs: readonly Job[], seconds: number): Promise<void> {
   try {
     if (!peak) {
       stage("Measuring the adapter's peak", 0);
-      peak = await onDevice(measurePeak);
+      peak = await onDevice((own) => measurePeak(own, signal));
     }
     const roof = peak;
     say({ kind: "peak", peak });
@@ -84,7 +84,7 @@ async function run(jobs: readonly Job[], seconds: number): Promise<void> {
       }
     }
   } catch (error) {
-    say({ kind: "failed", fault: shown(error) });
+    if (!isCode(error, "ABORTED")) say({ kind: "failed", fault: shown(error) });
   } finally {
     running = undefined;
   }

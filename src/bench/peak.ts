@@ -1,4 +1,5 @@
 import type { Device } from "../runtime/device.js";
+import { throwIfAborted } from "../runtime/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 
 /** What the adapter reached in this run: the roof that shares are counted from. */
@@ -68,8 +69,8 @@ const LANES_IN_ALL = 2 ** 18;
 /** A loop grows until it takes this long. */
 const LONG_SECONDS = 0.05;
 
-/** Measures a copy and the loops of multiply-adds, each at the length that takes a moment; the best of several runs. */
-export async function measurePeak(device: Device): Promise<Peak> {
+/** Measures a copy and the loops of multiply-adds, each at the length that takes a moment; the best of several runs. Throws AbortedError. */
+export async function measurePeak(device: Device, signal?: AbortSignal): Promise<Peak> {
   const arena = device.arena("peak");
   try {
     const bytes = Math.min(64 * 2 ** 20, device.facts.maxBindingBytes);
@@ -80,6 +81,7 @@ export async function measurePeak(device: Device): Promise<Peak> {
     const best = async (runs: number, dispatch: () => void): Promise<number> => {
       let least = Number.POSITIVE_INFINITY;
       for (let i = 0; i < runs; i++) {
+        throwIfAborted(signal, "measurePeak");
         const started = performance.now();
         dispatch();
         await device.sync();
