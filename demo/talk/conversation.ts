@@ -85,6 +85,7 @@ export async function ask(text: string, media: readonly Attachment[]): Promise<v
 /** Answers a turn once more; what came after it is forgotten. */
 export async function retry(id: number): Promise<void> {
   const at = turns.value.findIndex((turn) => turn.id === id);
+  forget(turns.value.slice(at + 1));
   turns.value = turns.value.slice(0, at + 1).map((turn, i) => (i === at ? { ...turn, reply: WAITING } : turn));
   await answerTo(id);
 }
@@ -97,11 +98,16 @@ export function stop(): void {
 /** Begins another conversation, in a session of its own: an answer that is running may take a moment to end. */
 export function clear(): void {
   const old = session;
-  for (const { url } of turns.value.flatMap(({ media }) => media)) URL.revokeObjectURL(url);
+  forget(turns.value);
   turns.value = [];
   answered.value = undefined;
   session = model.value?.createSession();
   old?.dispose();
+}
+
+/** Gives the files of turns back that are no longer shown. */
+function forget(gone: readonly Turn[]): void {
+  for (const { url } of gone.flatMap(({ media }) => media)) URL.revokeObjectURL(url);
 }
 
 /** Tells the turn that it has another reply, unless it was cleared away. */

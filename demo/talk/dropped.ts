@@ -21,7 +21,11 @@ export function openFiles(files: readonly File[], options: ModelChoice["options"
 /** The file, or all files of the folder. */
 async function filesIn(entry: FileSystemEntry): Promise<File[]> {
   if (entry.isFile) {
-    return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))];
+    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+    // As the folder picker has it; entries know where they are, their files do not.
+    const path = entry.fullPath.replace(/^\//, "");
+    if (path.includes("/")) Object.defineProperty(file, "webkitRelativePath", { value: path });
+    return [file];
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const files: File[] = [];

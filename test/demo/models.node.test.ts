@@ -103,6 +103,20 @@ test("a model from a folder, and one that is broken", async () => {
   await page.context().close();
 });
 
+test("a model from a folder that is dropped", async () => {
+  const page = await demo.visit();
+  await ready(page, "Tiny (embedded)");
+  const cdp = await page.context().newCDPSession(page);
+  for (const type of ["dragEnter", "dragOver", "drop"] as const) {
+    if (type === "drop") await page.getByText("Drop pictures, clips, or a model").waitFor();
+    const data = { items: [], files: [TINY], dragOperationsMask: 1 };
+    await cdp.send("Input.dispatchDragEvent", { type, x: 300, y: 300, data });
+  }
+  await ready(page, "tiny");
+  expect(await hello(page)).toMatch(/\w/);
+  await page.context().close();
+});
+
 test("a picture of the camera", async () => {
   const page = await demo.visit({ permissions: ["camera"] });
   await ready(page, "Tiny (embedded)");
