@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import type { HubSettings } from "./file-cache.js";
+import { homeFolder, userCacheFolder } from "./node-folders.js";
 
 /**
  * The settings of huggingface_hub, by its rules: HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME;
@@ -10,7 +10,7 @@ import type { HubSettings } from "./file-cache.js";
  */
 export async function hubSettings(): Promise<HubSettings> {
   const { env } = process;
-  const home = expand(env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface"));
+  const home = expand(env.HF_HOME || join(userCacheFolder(), "huggingface"));
   const cacheFolder = expand(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home, "hub"));
   const endpoint = env.HF_ENDPOINT;
   const token = await tokenOf(home);
@@ -35,7 +35,7 @@ async function tokenOf(home: string): Promise<string | undefined> {
 /** `~`, `$NAME` and `${NAME}`; names without a value stay as they are. */
 function expand(path: string): string {
   const named = path.replace(/\$(\w+)|\$\{([^}]+)\}/g, (whole, plain, braced) => process.env[plain ?? braced] ?? whole);
-  return named.replace(/^~(?=$|[\\/])/, () => homedir());
+  return named.replace(/^~(?=$|[\\/])/, (tilde) => homeFolder() ?? tilde);
 }
 
 function isTrue(value: string | undefined): boolean {

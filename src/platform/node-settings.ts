@@ -1,6 +1,6 @@
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { cache } from "./node-cache.js";
+import { homeFolder, userCacheFolder } from "./node-folders.js";
 import type { Settings } from "./platform.js";
 
 /** The file that `ocellus tune` writes, in the user's cache folder or in the one that OCELLUS_CACHE names. */
@@ -17,9 +17,10 @@ export const settings: Settings = {
 };
 
 function folder(): string {
-  const { OCELLUS_CACHE, XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
+  const { OCELLUS_CACHE, LOCALAPPDATA } = process.env;
   if (OCELLUS_CACHE) return OCELLUS_CACHE;
   if (process.platform === "win32" && LOCALAPPDATA) return join(LOCALAPPDATA, "ocellus");
-  if (process.platform === "darwin") return join(homedir(), "Library", "Caches", "ocellus");
-  return join(XDG_CACHE_HOME || join(homedir(), ".cache"), "ocellus");
+  const home = homeFolder();
+  if (process.platform === "darwin" && home) return join(home, "Library", "Caches", "ocellus");
+  return join(userCacheFolder(), "ocellus");
 }

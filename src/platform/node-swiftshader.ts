@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
-import { cacheFolder, unpackOnce } from "./node-unpack.js";
+import { readArchive, type UnpackedFile, unpackOnce } from "./node-unpack.js";
 
 /** An installed `@sparticuz/chromium`: a headless Chromium with SwiftShader, from npm alone (linux x64). */
 export interface ChromiumPackage {
@@ -11,7 +11,14 @@ export interface ChromiumPackage {
   version: string;
 }
 
-/** `RTLD_NODELETE` of glibc and musl, not among Node's constants: the library stays although Node refuses it as an addon. */
+const PACKAGE = "@sparticuz/chromium";
+const LIBRARY = "libvk_swiftshader.so";
+/** Names the library to the Vulkan loader. */
+const DRIVER_FILE = "vk_swiftshader_icd.json";
+/** What Dawn opens: the Vulkan loader, or a driver under its name. */
+const LOADER_NAME = "libvulkan.so.1";
+
+/** `RTLD_NODELETE` of glibc, not among Node's constants: the library stays although Node refuses it as an addon. */
 const RTLD_NODELETE = 0x1000;
 
 /** The variables the Vulkan loader takes its driver list from; the newer name wins where both are set. */
@@ -22,8 +29,7 @@ export function findChromiumPackage(): ChromiumPackage | undefined {
   if (process.platform !== "linux" || process.arch !== "x64") return undefined;
   for (const from of [import.meta.url, join(process.cwd(), "package.json")]) {
     try {
-      // The package exports neither package.json nor bin; its entry is <package>/build/<kind>/<file>.
-      const root = join(dirname(createRequire(from).resolve("@sparticuz/chromium")), "..", "..");
+      const root = packageRoot(createRequire(from).resolve(PACKAGE));
       const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
       if (existsSync(join(root, "bin", "swiftshader.tar.br"))) return { bin: join(root, "bin"), version };
     } catch {
@@ -33,26 +39,55 @@ export function findChromiumPackage(): ChromiumPackage | undefined {
   return undefined;
 }
 
-/** Unpacks SwiftShader and its Vulkan loader once per user and version; returns the folder. */
-export function unpackSwiftShader(chromium: ChromiumPackage): Promise<string> {
-  const folder = cacheFolder("swiftshader", chromium.version);
-  return unpackOnce([join(chromium.bin, "swiftshader.tar.br")], folder, "vk_swiftshader_icd.json");
+/** The package exports neither package.json nor bin, and its entry has moved between versions: its folder is found by the name in its package.json. */
+function packageRoot(entry: string): string {
+  for (let folder = dirname(entry); folder !== dirname(folder); folder = dirname(folder)) {
+    const path = join(folder, "package.json");
+    if (existsSync(path) && (JSON.parse(readFileSync(path, "utf8")) as { name?: string }).name === PACKAGE)
+      return folder;
+  }
+  throw new Error(`${entry} is in no folder of ${PACKAGE}`);
 }
 
-/** Puts the bundled Vulkan loader into this process, so that Dawn's own `dlopen("libvulkan.so.1")` finds one where the system has none. */
-export function loadVulkanLoader(folder: string): void {
-  const { RTLD_NOW, RTLD_GLOBAL } = constants.dlopen;
+/**
+ * Unpacks SwiftShader once per user and version; returns the folder. With `load` it is loaded into this process, under the name of the
+ * Vulkan loader. Throws why that can't be done.
+ */
+export function unpackSwiftShader(chromium: ChromiumPackage, { load }: { load: boolean }): Promise<string> {
+  const files = async (): Promise<UnpackedFile[]> => {
+    const archive = await readArchive(join(chromium.bin, "swiftshader.tar.br"));
+    const wanted = archive.filter(({ name }) => name === LIBRARY || name === DRIVER_FILE);
+    return wanted.map((file) => (file.name === LIBRARY ? { ...file, bytes: underLoaderName(file.bytes) } : file));
+  };
+  const accept = (folder: string): void => loadLibrary(join(folder, LIBRARY));
+  return unpackOnce(`libvk_swiftshader-${chromium.version}`, files, load ? accept : undefined);
+}
+
+/**
+ * The library under the SONAME of the Vulkan loader. Dawn's own `dlopen("libvulkan.so.1")` finds it once it is in the process, so that
+ * neither a loader nor environment variables are needed: in a worker thread `process.env` is a copy, and the loader reads the real one.
+ */
+function underLoaderName(library: Uint8Array): Uint8Array {
+  const bytes = Buffer.from(library);
+  const at = bytes.indexOf(`\0${LIBRARY}\0`, 0, "latin1");
+  if (at < 0) throw new Error(`${LIBRARY} does not state its name`);
+  bytes.write(LOADER_NAME.padEnd(LIBRARY.length, "\0"), at + 1, "latin1");
+  return bytes;
+}
+
+function loadLibrary(path: string): void {
   try {
-    process.dlopen({ exports: {} }, join(folder, "libvulkan.so.1"), RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
-  } catch {
-    // Expected: "Module did not self-register". A loader that truly failed shows as a missing adapter.
+    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
+  } catch (error) {
+    // Node refuses every library that is not an addon, after it has been loaded. Other messages are the dynamic linker's.
+    if (!(error instanceof Error && error.message.includes("did not self-register"))) throw error;
   }
 }
 
-/** Runs `open` while the Vulkan loader sees SwiftShader as the only driver, then restores the environment. */
+/** Runs `open` while the Vulkan loader sees SwiftShader as the only driver, then restores the environment. Only in the main thread. */
 export async function withSwiftShaderOnly<T>(folder: string, open: () => Promise<T>): Promise<T> {
   const before = DRIVER_VARIABLES.map((name) => process.env[name]);
-  for (const name of DRIVER_VARIABLES) process.env[name] = join(folder, "vk_swiftshader_icd.json");
+  for (const name of DRIVER_VARIABLES) process.env[name] = join(folder, DRIVER_FILE);
   try {
     return await open();
   } finally {

@@ -1,15 +1,21 @@
-import { statSync } from "node:fs";
-import { delimiter } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { MissingPackageError, NoAdapterError, OptionError } from "../runtime/errors.js";
+import { isMainThread } from "node:worker_threads";
+import { NoAdapterError, OptionError } from "../runtime/errors.js";
 import { openAnimation } from "./node-animation.js";
 import { cache } from "./node-cache.js";
 import { listFolder, openFile } from "./node-files.js";
+import { importPackage } from "./node-packages.js";
 import { decodePicture } from "./node-pictures.js";
 import { settings } from "./node-settings.js";
-import { findChromiumPackage, loadVulkanLoader, unpackSwiftShader, withSwiftShaderOnly } from "./node-swiftshader.js";
+import {
+  type ChromiumPackage,
+  findChromiumPackage,
+  unpackSwiftShader,
+  withSwiftShaderOnly,
+} from "./node-swiftshader.js";
 import { videoCodecs } from "./node-video.js";
+import { absentDrivers } from "./node-vulkan-drivers.js";
 import { type AdapterRequest, isSoftware, type OpenedAdapter, type Platform } from "./platform.js";
 
 /**
@@ -45,6 +51,7 @@ export const platform: Platform = {
   decodePicture,
   readPixels: () => undefined,
   snapshot: () => undefined,
+  threads: { onExit, drained },
   openAnimation,
   videoCodecs,
   waitFor,
@@ -55,6 +62,7 @@ let queue: Promise<unknown> = Promise.resolve();
 
 async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
   const { kinds, reasons } = kindsToTry(options);
+  await importWebGPU();
   for (const kind of kinds) {
     const attempt = kind === "swiftshader" ? await openSwiftShader(options) : await openSystem(kind, options);
     reasons.push(attempt.reason);
@@ -90,6 +98,7 @@ function kindsToTry(options: AdapterRequest): { kinds: AdapterKind[]; reasons: s
 
 async function openSystem(kind: "system" | "system-software", options: AdapterRequest): Promise<Attempt> {
   const absent = absentDrivers();
+  // Dawn and the Vulkan loader would print warnings with stack traces before they said no.
   if (absent) return { reason: absent };
   const plain = await openInstance(kind, options);
   const isGPU = kind === "system" && plain && !isSoftware(plain.info);
@@ -99,23 +108,6 @@ async function openSystem(kind: "system" | "system-software", options: AdapterRe
   return { reason: `The system offers no ${what} that Dawn accepts.` };
 }
 
-/**
- * The Vulkan loader takes drivers from the files these variables name and no others. Where none of them is a file, Dawn would
- * print warnings with a stack trace of its own before it said no.
- */
-function absentDrivers(): string | undefined {
-  for (const name of ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"]) {
-    const value = process.env[name];
-    if (!value) continue;
-    const exists = value.split(delimiter).some((path) => {
-      const stat = statSync(path, { throwIfNoEntry: false });
-      return stat?.isFile() || stat?.isDirectory();
-    });
-    return exists ? undefined : `${name}=${value} names no driver.`;
-  }
-  return undefined;
-}
-
 async function openSwiftShader(options: AdapterRequest): Promise<Attempt> {
   const chromium = findChromiumPackage();
   if (!chromium) {
@@ -123,19 +115,38 @@ async function openSwiftShader(options: AdapterRequest): Promise<Attempt> {
       process.platform === "linux" && process.arch === "x64" ? "is not installed" : "has builds for Linux on x64 only";
     return { reason: `No software adapter: the package @sparticuz/chromium ${why}.` };
   }
-  let folder: string;
+  const name = `SwiftShader of @sparticuz/chromium ${chromium.version}`;
+  let adapter: GPUAdapter | null;
   try {
-    folder = await unpackSwiftShader(chromium);
+    adapter = await openSwiftShaderOf(chromium, options);
   } catch (error) {
-    return { reason: `SwiftShader could not be unpacked (${error instanceof Error ? error.message : String(error)}).` };
+    return { reason: `${name} can't be loaded (${error instanceof Error ? error.message : String(error)}).` };
   }
-  loadVulkanLoader(folder);
-  const adapter = await withSwiftShaderOnly(folder, () => openInstance("swiftshader", options));
-  if (!adapter) return { reason: `SwiftShader of @sparticuz/chromium ${chromium.version} did not start.` };
-  return {
-    adapter,
-    reason: `SwiftShader of @sparticuz/chromium ${chromium.version} runs on the CPU: ${nameOf(adapter)}.`,
-  };
+  if (!adapter) return { reason: `${name} did not start.` };
+  if (!isSwiftShader(adapter)) {
+    return { reason: `${name} can't be opened in a worker thread beside an adapter of the system's driver.` };
+  }
+  return { adapter, reason: `${name} runs on the CPU: ${nameOf(adapter)}.` };
+}
+
+/**
+ * Dawn takes SwiftShader for the Vulkan loader unless the system's loader is in the process. Where the system has drivers, that loader is
+ * asked for SwiftShader instead, so that both kinds of adapter can be open; it reads the environment, which worker threads can't change.
+ */
+async function openSwiftShaderOf(chromium: ChromiumPackage, options: AdapterRequest): Promise<GPUAdapter | null> {
+  if (!instances.swiftshader && process.env.OCELLUS_ADAPTER !== "swiftshader" && isMainThread && !absentDrivers()) {
+    const folder = await unpackSwiftShader(chromium, { load: false });
+    const adapter = await withSwiftShaderOnly(folder, () => openInstance("swiftshader", options));
+    if (adapter) return adapter;
+    // There are files of drivers, but no loader.
+    delete instances.swiftshader;
+  }
+  if (!instances.swiftshader) await unpackSwiftShader(chromium, { load: true });
+  return openInstance("swiftshader", options);
+}
+
+function isSwiftShader(adapter: GPUAdapter): boolean {
+  return /swiftshader/i.test(nameOf(adapter));
 }
 
 async function openInstance(kind: InstanceKind, options: AdapterRequest): Promise<GPUAdapter | null> {
@@ -151,18 +162,12 @@ async function openInstance(kind: InstanceKind, options: AdapterRequest): Promis
   });
 }
 
-async function importWebGPU(): Promise<typeof import("webgpu")> {
-  try {
-    return await import("webgpu");
-  } catch (cause) {
-    throw new MissingPackageError({
-      where: "WebGPU in Node",
-      expected: 'the package "webgpu"',
-      got: cause instanceof Error ? cause.message : String(cause),
-      remedy: "run `npm install webgpu`",
-      cause,
-    });
-  }
+function importWebGPU(): Promise<typeof import("webgpu")> {
+  return importPackage(() => import("webgpu"), {
+    where: "WebGPU in Node",
+    expected: 'the package "webgpu"',
+    remedy: "run `npm install webgpu`",
+  });
 }
 
 function nameOf(adapter: GPUAdapter): string {
@@ -222,6 +227,18 @@ async function doze(): Promise<void> {
 /** One turn of the event loop, in which the binding settles its promises. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** A destroyed device's promises are settled in the first turn; what they continue may ask for some more. */
+const DRAINING_TURNS = 10;
+
+async function drained(): Promise<void> {
+  for (let i = 0; i < DRAINING_TURNS; i++) await turn();
+}
+
+function onExit(work: () => void): () => void {
+  process.on("exit", work);
+  return () => process.off("exit", work);
 }
 
 let collector: (() => void) | undefined;

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { findChromiumPackage } from "../../src/platform/node-swiftshader.js";
-import { cacheFolder, unpackOnce } from "../../src/platform/node-unpack.js";
+import { readArchive, unpackOnce } from "../../src/platform/node-unpack.js";
 
 /** How to start a headless Chromium with WebGPU on SwiftShader. */
 export interface ChromiumLaunch {
@@ -24,7 +24,8 @@ export async function chromiumLaunch(): Promise<ChromiumLaunch> {
   const found = findChromiumPackage();
   if (!found) return { executablePath: undefined, args: ARGS, env };
   const archives = ["chromium.br", "swiftshader.tar.br", "al2023.tar.br"].map((name) => join(found.bin, name));
-  const folder = await unpackOnce(archives, cacheFolder("chromium", found.version), "chromium");
+  const files = async () => (await Promise.all(archives.map(readArchive))).flat();
+  const folder = await unpackOnce(`chromium-${found.version}`, files);
   return {
     executablePath: join(folder, "chromium"),
     args: ARGS,
