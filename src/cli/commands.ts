@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { OcellusError, OptionError } from "../runtime/errors.js";
 import { nearest } from "../runtime/options.js";
 import { ask } from "./ask.js";
@@ -41,7 +40,7 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   tune,
 };
 
-async function main(args: string[]): Promise<void> {
+async function runCommand(args: string[]): Promise<void> {
   const [name, ...rest] = args;
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     process.stdout.write(HELP);
@@ -60,18 +59,20 @@ async function main(args: string[]): Promise<void> {
   await command(rest);
 }
 
-const args = process.argv.slice(2);
-const debug = args.includes("--debug");
-main(args.filter((arg) => arg !== "--debug")).then(
-  // The Dawn binding keeps the process alive while a device exists; everything is written by now.
-  () => process.stdout.write("", () => process.exit(process.exitCode ?? 0)),
-  (error: unknown) => {
-    const known = error instanceof OcellusError;
-    const text =
-      error instanceof Error ? (debug || !known ? (error.stack ?? error.message) : error.message) : String(error);
-    process.stderr.write(`ocellus: ${text}\n`);
-    if (!known && !debug)
-      process.stderr.write("This is a fault of Ocellus itself; please report it with the lines above.\n");
-    process.exit(1);
-  },
-);
+/** Runs the command that `given` names and ends the process: with 1 after an error, which is printed. */
+export function run(given: readonly string[]): void {
+  const debug = given.includes("--debug");
+  runCommand(given.filter((arg) => arg !== "--debug")).then(
+    // The Dawn binding keeps the process alive while a device exists; everything is written by now.
+    () => process.stdout.write("", () => process.exit(process.exitCode ?? 0)),
+    (error: unknown) => {
+      const known = error instanceof OcellusError;
+      const text =
+        error instanceof Error ? (debug || !known ? (error.stack ?? error.message) : error.message) : String(error);
+      process.stderr.write(`ocellus: ${text}\n`);
+      if (!known && !debug)
+        process.stderr.write("This is a fault of Ocellus itself; please report it with the lines above.\n");
+      process.exit(1);
+    },
+  );
+}
