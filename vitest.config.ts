@@ -5,8 +5,9 @@ import { playwright } from "@vitest/browser-playwright";
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 import { chromiumLaunch } from "./test/support/chromium.js";
 
-// One suite, several adapters. `node` and `chromium` compute on SwiftShader, which gives the same results on every machine;
-// `lavapipe` runs the Node files once more where Mesa's software driver is installed. `npx vitest run --project node` picks one.
+// One suite, several adapters. `node` and `chromium` compute on SwiftShader, which gives the same results on every machine; `lavapipe` runs
+// the Node files that are about an adapter once more on Mesa's software driver, where it is installed or OCELLUS_LAVAPIPE names its driver
+// file (scripts/ci/with-lavapipe.sh). `npx vitest run --project node` runs one.
 
 /** Software adapters are slow, and a project's first test may wait for its compiler. */
 const TIMEOUT_MS = 120_000;
@@ -29,17 +30,15 @@ const WITHOUT_GPU = [
 ];
 /** Nor what needs an adapter with little memory: lavapipe has all of the machine's. */
 const SMALL_MEMORY = ["test/runtime/out-of-memory.node.test.ts"];
-/**
- * Run once, by the faster adapter: what the pages show takes many processes, each of which compiles all shaders anew; and the plain
- * kernels are slow.
- */
-const ONCE = ["test/docs/**", "test/models/goldens-plain.node.test.ts"];
+/** What the guides show takes many processes, each of which compiles all shaders anew; and the plain kernels are slow. */
+const SLOW = ["test/docs/**", "test/models/goldens-plain.node.test.ts"];
 
 const platformFile = (name: "node" | "browser"): string =>
   fileURLToPath(new URL(`./src/platform/${name}.ts`, import.meta.url));
 
-/** Mesa's lavapipe, where a Vulkan driver file of that name is installed. */
+/** The driver file of Mesa's lavapipe. */
 function lavapipeDriver(): string | undefined {
+  if (process.env.OCELLUS_LAVAPIPE) return process.env.OCELLUS_LAVAPIPE;
   const folder = "/usr/share/vulkan/icd.d";
   const name = existsSync(folder) ? readdirSync(folder).find((file) => /^lvp_icd.*\.json$/.test(file)) : undefined;
   return name && `${folder}/${name}`;
@@ -106,12 +105,12 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
 export default defineConfig(async () => {
   const lavapipe = lavapipeDriver();
   const projects = [
-    nodeProject("node", 1, { OCELLUS_ADAPTER: "swiftshader" }, lavapipe ? ONCE : []),
+    nodeProject("node", 1, { OCELLUS_ADAPTER: "swiftshader" }),
     await chromiumProject(3),
   ];
   if (lavapipe) {
     const env = { OCELLUS_ADAPTER: "system", VK_ICD_FILENAMES: lavapipe };
-    projects.push(nodeProject("lavapipe", 2, env, [...WITHOUT_GPU, ...SMALL_MEMORY]));
+    projects.push(nodeProject("lavapipe", 2, env, [...WITHOUT_GPU, ...SMALL_MEMORY, ...SLOW]));
   }
   const second = lavapipe ? "lavapipe" : "no lavapipe: Mesa's software driver is not installed";
   console.log(`projects: node (SwiftShader), chromium (SwiftShader), ${second}`);
