@@ -104,10 +104,7 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
 
 export default defineConfig(async () => {
   const lavapipe = lavapipeDriver();
-  const projects = [
-    nodeProject("node", 1, { OCELLUS_ADAPTER: "swiftshader" }),
-    await chromiumProject(3),
-  ];
+  const projects = [nodeProject("node", 1, { OCELLUS_ADAPTER: "swiftshader" }), await chromiumProject(3)];
   if (lavapipe) {
     const env = { OCELLUS_ADAPTER: "system", VK_ICD_FILENAMES: lavapipe };
     projects.push(nodeProject("lavapipe", 2, env, [...WITHOUT_GPU, ...SMALL_MEMORY, ...SLOW]));

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { realpathSync } from "node:fs";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
-import { absentDrivers } from "../platform/node-vulkan-drivers.js";
+import { platform } from "#platform";
 
 // Dawn, the Vulkan loader and Mesa write warnings and stack traces of their own to file descriptor 2, which a program in JavaScript can't
 // redirect in its own process. Where the system has Vulkan drivers, commands run in a child process whose standard error is filtered.
@@ -35,7 +35,7 @@ export function runQuietly(main: string): boolean {
   }
   if (process.argv.includes("--debug") || process.env.OCELLUS_ADAPTER === "swiftshader" || !isProgram(main))
     return false;
-  if (process.platform !== "linux" || absentDrivers()) return false;
+  if (!platform.driversMayWrite?.()) return false;
   runChild();
   return true;
 }

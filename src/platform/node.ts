@@ -54,6 +54,7 @@ export const platform: Platform = {
   threads: { onExit, drained },
   openAnimation,
   videoCodecs,
+  driversMayWrite: () => process.platform === "linux" && absentDrivers() === undefined,
   waitFor,
   collectGarbage,
 };

@@ -39,17 +39,30 @@ export interface Platform {
   /** Tells a page of its worker's end, and a worker of its page's; undefined where ports do (Node). */
   readonly lifeline?: Lifeline;
 
+  /** Threads that end with their process, whatever they are doing; undefined where a thread's end is no danger (the browser). */
+  readonly threads?: Threads;
+
   /** Every picture of a GIF or WebP, one after the other, as players show them; throws MediaError for a broken file. */
   openAnimation(bytes: Uint8Array, format: "gif" | "webp", where: string): Promise<Animation>;
 
   /** The decoder of video; throws MissingPackageError (Node) or MediaError (browser) where there is none. */
   videoCodecs(): Promise<VideoCodecs>;
 
+  /** Whether opening an adapter may load drivers of the system, which write to standard error; undefined where that can't be seen. */
+  driversMayWrite?(): boolean;
+
   /** Waits for `promise`; on adapters that run on the CPU it sleeps between looks so that the adapter has the cores. */
   waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T>;
 
   /** Gives unused memory back now, where the runtime lets a program ask for it (Node). */
   collectGarbage(): void;
+}
+
+export interface Threads {
+  /** Calls `work`, which can't wait for promises, when the process is about to end; until what is returned is called. */
+  onExit(work: () => void): () => void;
+  /** Resolves when the GPU binding has settled the promises of devices that were destroyed. */
+  drained(): Promise<void>;
 }
 
 export interface Lifeline {

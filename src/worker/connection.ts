@@ -5,6 +5,7 @@ import { AbortedError, type OcellusError, OptionError, throwIfAborted, WorkerErr
 import { listen, type WorkerEnd } from "./endpoint.js";
 import type { Connect, SentMessage, ToPage, ToWorker } from "./messages.js";
 import { receiveError } from "./sent-error.js";
+import { stopBeforeTermination, terminationFlag } from "./termination.js";
 
 /** A worker's script may come over a slow network; without `serve` in it nothing would ever answer. */
 const CONNECT_SECONDS = 60;
@@ -42,6 +43,8 @@ export class Connection {
   readonly #port: MessagePort;
   readonly #pending = new Map<number, Pending>();
   readonly #deaf: (() => void)[] = [];
+  /** Resolves when the worker's end of the port is closed: the model has been disposed, or the worker has ended. */
+  readonly #closed: Promise<void>;
   /** Why nothing can be asked any more. */
   #ended: OcellusError | undefined;
   #next = CONNECTING + 1;
@@ -63,7 +66,14 @@ export class Connection {
         timer = setTimeout(() => connection.end(silent(where)), CONNECT_SECONDS * 1000);
         // A worker of Node that has ended says nothing any more.
         if ("threadId" in worker && worker.threadId === -1) connection.end(gone("one that has ended"));
-        const connect: Connect = { ocellus: "connect", port: port2, life: held?.name };
+        const flag = terminationFlag();
+        if (flag)
+          stopBeforeTermination(worker, {
+            stop: () => connection.end(terminated()),
+            stopped: connection.#closed,
+            flag,
+          });
+        const connect: Connect = { ocellus: "connect", port: port2, life: held?.name, flag };
         worker.postMessage(connect, [port2 as never]);
       });
       const life = (await connected) as string | undefined;
@@ -82,9 +92,14 @@ export class Connection {
     private readonly held: Held | undefined,
   ) {
     this.#port = port;
+    this.#closed = new Promise((resolve) => {
+      listen(port, "close", () => resolve());
+      listen(worker, "exit", () => resolve());
+    });
     const dies = (value: unknown, got: string) => this.end(gone(got, value));
+    // Not removed when the connection ends: without a listener of messages Node's ports don't hear that the other end was closed.
+    listen(port, "message", (data) => this.#hear(data as ToPage));
     this.#deaf.push(
-      listen(port, "message", (data) => this.#hear(data as ToPage)),
       listen(port, "close", () => dies(undefined, "one that has ended")),
       listen(port, "messageerror", (event) => dies(event, "a message that cannot be read")),
       listen(worker, "error", (event) => dies(event, `an error in it: ${messageOf(event)}`)),
@@ -146,6 +161,8 @@ export class Connection {
     this.#ended = error;
     for (const stop of this.#deaf) stop();
     this.post({ kind: "dispose" });
+    // In Node a port keeps its process alive.
+    if ("unref" in this.#port && typeof this.#port.unref === "function") this.#port.unref();
     this.held?.release();
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
@@ -201,6 +218,10 @@ function gone(got: string, cause?: unknown): WorkerError {
     remedy: "start another worker and load the model again",
     ...(cause !== undefined && { cause }),
   });
+}
+
+function terminated(): WorkerError {
+  return gone("one that is being terminated");
 }
 
 function silent(where: string): WorkerError {

@@ -10,6 +10,8 @@ export interface Connect {
   readonly port: MessagePort;
   /** The name that the page holds as long as it lives, where there is such a thing. */
   readonly life: string | undefined;
+  /** Set to 1 when the model has been disposed, where threads must not end before (Node). */
+  readonly flag: Int32Array | undefined;
 }
 
 export function isConnect(data: unknown): data is Connect {

@@ -24,7 +24,7 @@ import { sendError } from "./sent-error.js";
  */
 export function serve(end: ServingEnd): void {
   listen(end, "message", (data) => {
-    if (isConnect(data)) void new ServedModel(data.port).connect(data.life);
+    if (isConnect(data)) void new ServedModel(data.port, data.flag).connect(data.life);
   });
 }
 
@@ -48,7 +48,10 @@ class ServedModel {
 
   #held: Held | undefined;
 
-  constructor(readonly port: MessagePort) {}
+  constructor(
+    readonly port: MessagePort,
+    private readonly flag: Int32Array | undefined,
+  ) {}
 
   /** Listens until the page disposes the model or ends. */
   async connect(life: string | undefined): Promise<void> {
@@ -215,6 +218,11 @@ class ServedModel {
     this.#model?.dispose();
     this.#sessions.clear();
     this.#held?.release();
+    await platform.threads?.drained();
+    if (this.flag) {
+      Atomics.store(this.flag, 0, 1);
+      Atomics.notify(this.flag, 0);
+    }
     this.port.close();
   }
 }
