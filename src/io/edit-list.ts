@@ -30,9 +30,15 @@ export interface ShownSample {
 
 /**
  * The samples on display in the order of time. `times` are composition times, in the order of decoding; samples whose
- * time is NaN cannot be decoded and are never shown. Without edits every sample is shown at its own time.
+ * time is NaN cannot be decoded and are never shown. Without edits every sample is shown at its own time. A list may
+ * show the whole track again and again, but no more than `maxShown` pictures in all.
  */
-export function applyEdits(times: readonly number[], edits: readonly Edit[], scales: Timescales): ShownSample[] {
+export function applyEdits(
+  times: readonly number[],
+  edits: readonly Edit[],
+  scales: Timescales,
+  maxShown = MAX_SHOWN,
+): ShownSample[] {
   const byTime = times.map((_, sample) => sample).filter((sample) => !Number.isNaN(times[sample]!));
   // Equal times keep the order of decoding.
   byTime.sort((a, b) => times[a]! - times[b]! || a - b);
@@ -49,7 +55,7 @@ export function applyEdits(times: readonly number[], edits: readonly Edit[], sca
       const afterHeld = firstPlace(byTime, (sample) => times[sample]! > mediaTime);
       const [from, to] =
         rate === 0 ? [Math.max(0, afterHeld - 1), afterHeld] : [firstFrom(mediaTime), firstFrom(endTime)];
-      if (shown.length + to - from > MAX_SHOWN) throw new Error(`more than ${MAX_SHOWN} pictures by the edit list`);
+      if (shown.length + to - from > maxShown) throw new Error(`more than ${maxShown} pictures by the edit list`);
       for (let i = from; i < to; i++) {
         const sample = byTime[i]!;
         const after = rate === 0 ? 0 : (times[sample]! - mediaTime) / scales.track;

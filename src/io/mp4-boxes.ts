@@ -1,24 +1,25 @@
 /**
- * The boxes of an MP4 or QuickTime file that describe it, read by byte ranges: `moov` wherever it lies and the `moof` of
- * every fragment. The media itself (`mdat`) is never read here.
- *
- * mp4box parses them. It expects a file from its first byte on and passes over `mdat` alone, so every box it need not
- * see is shown to it as an `mdat` header. Source: ISO/IEC 14496-12, QuickTime File Format.
+ * Boxes of MP4 and QuickTime files. {@link indexBoxes} walks the top of a file by byte ranges and brings those that
+ * describe it, never the media (`mdat`); {@link BoxReader} reads inside them. Whatever a box says of itself is checked
+ * against the bytes that are there before it is believed. Source: ISO/IEC 14496-12, QuickTime File Format.
  */
-import { createFile, type ISOFile, type MP4BoxBuffer } from "mp4box";
-import { MediaError, OcellusError } from "../runtime/errors.js";
+import { MediaError } from "../runtime/errors.js";
+import type { IndexBudget } from "./mp4-budget.js";
 import { asciiAt, dataView } from "./picture-format.js";
+import { printable } from "./printable.js";
 import type { ByteSource } from "./source.js";
 
-/** A parsed file: mp4box's view of it, and the bytes of `moov` for what mp4box does not keep as they were. */
-export interface Movie {
-  file: ISOFile;
-  moov: { offsetBytes: number; bytes: Uint8Array };
+/** A box in memory. `start` and `end` are those of its body, in the bytes of the reader. */
+export interface Box {
+  type: string;
+  /** Where its header begins in the file, for messages. */
+  offsetBytes: number;
+  start: number;
+  end: number;
 }
 
 interface BoxHeader {
   type: string;
-  offsetBytes: number;
   sizeBytes: number;
   headerBytes: number;
 }
@@ -29,12 +30,104 @@ const FIRST_BOXES = new Set(["ftyp", "moov", "mdat", "free", "skip", "wide", "pn
 const WINDOW_BYTES = 4096;
 /** The index of a day of video is 100 MB; more is a broken size. */
 const MAX_INDEX_BYTES = 256 * 1024 * 1024;
-/** 19 hours at 60 frames a second; a count in a box that needs no row a sample would otherwise only exhaust memory. */
-const MAX_SAMPLES = 2 ** 22;
-/** Rows of all tables together: a day of pictures with composition times, and of sound. */
-const MAX_ROWS = 2 ** 24;
-/** Boxes of the index, and boxes at the top: an hour of fragments of a picture each has a tenth of it. */
-const MAX_BOXES = 2 ** 20;
+
+/** The box header at the start of `bytes`; undefined where they are too few. A size of 0 means "to the end". */
+function parseHeader(bytes: Uint8Array, leftBytes: number): BoxHeader | undefined {
+  if (bytes.length < 8) return undefined;
+  const view = dataView(bytes);
+  const type = asciiAt(bytes, 4, 4);
+  const size = view.getUint32(0);
+  if (size === 1) {
+    return bytes.length < 16 ? undefined : { type, sizeBytes: Number(view.getBigUint64(8)), headerBytes: 16 };
+  }
+  return { type, sizeBytes: size === 0 ? leftBytes : size, headerBytes: 8 };
+}
+
+/** Reads boxes inside a box that is in memory. */
+export class BoxReader {
+  readonly view: DataView;
+
+  constructor(
+    readonly bytes: Uint8Array,
+    /** Where the bytes begin in the file. */
+    readonly offsetBytes: number,
+    readonly label: string,
+    readonly budget: IndexBudget,
+  ) {
+    this.view = dataView(bytes);
+  }
+
+  /** The box that the bytes are. */
+  get outer(): Box {
+    for (const box of this.#within(0, this.bytes.length)) return box;
+    throw new Error("no box");
+  }
+
+  /** The boxes in a box, from byte `from` of its body on. Fewer than 8 bytes after the last are QuickTime's terminator. */
+  children(box: Box, from = 0): Generator<Box, void, undefined> {
+    return this.#within(box.start + from, box.end);
+  }
+
+  /** The first box of each of these types in a box. */
+  firstOf<Type extends string>(box: Box, ...types: readonly Type[]): Partial<Record<Type, Box>> {
+    const found: Partial<Record<string, Box>> = {};
+    for (const child of this.children(box)) {
+      if ((types as readonly string[]).includes(child.type)) found[child.type] ??= child;
+    }
+    return found as Partial<Record<Type, Box>>;
+  }
+
+  /** Checks that the body of a box has `bytes` and returns where it starts. */
+  need(box: Box, bytes: number): number {
+    const got = box.end - box.start;
+    if (got < bytes) throw this.broken(box, `a body of at least ${bytes} bytes`, `${got} bytes`);
+    return box.start;
+  }
+
+  /** Version of a full box; those that are known are 0 and 1. */
+  version(box: Box): 0 | 1 {
+    const version = this.bytes[this.need(box, 4)]!;
+    if (version > 1) throw this.broken(box, "version 0 or 1", String(version));
+    return version === 1 ? 1 : 0;
+  }
+
+  flags(box: Box): number {
+    return this.view.getUint32(this.need(box, 4)) & 0xffffff;
+  }
+
+  /** A whole number of 64 bits at a place that was checked. */
+  uint64(box: Box, at: number): number {
+    const value = Number(this.view.getBigUint64(at));
+    if (!Number.isSafeInteger(value)) throw this.broken(box, "a time or place below 2^53", String(value));
+    return value;
+  }
+
+  /** The count at byte `countAt` of the body, after checking that so many rows of `rowBytes` follow it. */
+  rows(box: Box, countAt: number, rowBytes: number): number {
+    const count = this.view.getUint32(this.need(box, countAt + 4) + countAt);
+    const room = Math.floor((box.end - box.start - countAt - 4) / rowBytes);
+    if (count > room) throw this.broken(box, `${count} rows of ${rowBytes} bytes`, `room for ${room}`);
+    return count;
+  }
+
+  broken(box: Box, expected: string, got: string): MediaError {
+    return broken(this.label, box, expected, got);
+  }
+
+  *#within(start: number, end: number): Generator<Box, void, undefined> {
+    for (let at = start; at + 8 <= end; ) {
+      const header = parseHeader(this.bytes.subarray(at, Math.min(end, at + 16)), end - at);
+      const { type = "", sizeBytes = 0, headerBytes = 8 } = header ?? {};
+      const box = { type, offsetBytes: this.offsetBytes + at, start: at + headerBytes, end: at + sizeBytes };
+      this.budget.box(box);
+      if (sizeBytes < headerBytes) throw this.broken(box, "a size that fits its header", `${sizeBytes} bytes`);
+      if (sizeBytes > end - at)
+        throw this.broken(box, `${sizeBytes} bytes`, `${end - at} to the end of the box around it`);
+      yield box;
+      at = box.end;
+    }
+  }
+}
 
 /** Reads ahead a little, so that walking small boxes takes one request instead of one for each. */
 class Window {
@@ -53,6 +146,8 @@ class Window {
     const within = offsetBytes - this.#start;
     if (within < 0 || within + wanted > this.#bytes.length) {
       const length = Math.min(Math.max(wanted, WINDOW_BYTES), left);
+      // Two boxes are never held at once.
+      this.#bytes = new Uint8Array();
       this.#bytes = await this.source.read(offsetBytes, length, this.signal);
       this.#start = offsetBytes;
     }
@@ -60,181 +155,64 @@ class Window {
   }
 }
 
-/** The box header at the start of `bytes`; undefined where they are too few. A size of 0 means "to the end". */
-function parseHeader(bytes: Uint8Array, offsetBytes: number, endBytes: number): BoxHeader | undefined {
-  if (bytes.length < 8) return undefined;
-  const view = dataView(bytes);
-  const type = asciiAt(bytes, 4, 4);
-  const size = view.getUint32(0);
-  if (size === 1) {
-    if (bytes.length < 16) return undefined;
-    return { type, offsetBytes, sizeBytes: Number(view.getBigUint64(8)), headerBytes: 16 };
-  }
-  return { type, offsetBytes, sizeBytes: size === 0 ? endBytes - offsetBytes : size, headerBytes: 8 };
-}
-
 /**
- * Reads `moov` and, where the file is fragmented, every `moof`.
+ * Yields a reader for the first `moov` and for every `moof` after it; the bytes are valid until the next is asked for.
  * @throws MediaError for a file that is no MP4, has no index or is cut inside it; SourceError; AbortedError.
  */
-export async function readMovie(source: ByteSource, label: string, signal?: AbortSignal): Promise<Movie> {
+export async function* indexBoxes(
+  source: ByteSource,
+  label: string,
+  budget: IndexBudget,
+  signal?: AbortSignal,
+): AsyncGenerator<BoxReader, void, undefined> {
   const window = new Window(source, signal);
-  const file = createFile();
-  const budget = new Budget(label);
-  let moov: Movie["moov"] | undefined;
+  let indexed = false;
   for (let at = 0; at < source.sizeBytes; ) {
-    const box = parseHeader(await window.read(at, 16), at, source.sizeBytes);
-    if (!box || box.sizeBytes < box.headerBytes || !Number.isSafeInteger(at + box.sizeBytes)) {
-      if (moov) break; // Bytes after the last box, as some cameras leave them, take nothing from what was read.
-      throw broken(
-        label,
-        box?.type ?? "box",
-        at,
-        "a size that fits its header",
-        String(box?.sizeBytes ?? "a cut header"),
-      );
+    const header = parseHeader(await window.read(at, 16), source.sizeBytes - at);
+    const box = { type: header?.type ?? "box", offsetBytes: at };
+    if (!header || header.sizeBytes < header.headerBytes || !Number.isSafeInteger(at + header.sizeBytes)) {
+      if (indexed) return; // Bytes after the last box, as some cameras leave them, take nothing from what was read.
+      throw broken(label, box, "a size that fits its header", String(header?.sizeBytes ?? "a cut header"));
     }
-    budget.box(box.type, at);
-    if (at === 0 && !FIRST_BOXES.has(box.type)) throw notMp4(label, await window.read(0, 16));
-    const needed = box.type === "ftyp" || box.type === "moov" || box.type === "moof";
-    const end = at + box.sizeBytes;
-    if (end > source.sizeBytes && (needed || !moov)) throw cut(label, box, source.sizeBytes);
-    if (needed && box.sizeBytes > MAX_INDEX_BYTES) {
-      throw broken(label, box.type, at, `at most ${MAX_INDEX_BYTES} bytes`, `${box.sizeBytes} bytes`);
+    budget.box(box);
+    const { type, sizeBytes } = header;
+    if (at === 0 && !FIRST_BOXES.has(type)) throw notMp4(label, await window.read(0, 16));
+    const needed = indexed ? type === "moof" : type === "moov";
+    const end = at + sizeBytes;
+    if (end > source.sizeBytes && (needed || !indexed)) throw cut(label, box, sizeBytes, source.sizeBytes);
+    if (needed && sizeBytes > MAX_INDEX_BYTES) {
+      throw broken(label, box, `at most ${MAX_INDEX_BYTES} bytes`, `${sizeBytes} bytes`);
     }
-    const duplicate = box.type === "moov" && moov !== undefined;
-    if (needed && !duplicate) {
-      const read = await window.read(at, box.sizeBytes);
-      // mp4box takes whole buffers.
-      const bytes = read.length === read.buffer.byteLength ? read : read.slice();
-      prepare(bytes, box, budget);
-      if (box.type === "moov") moov = { offsetBytes: at, bytes };
-      feed(file, bytes, at, label, box);
-      if (box.type === "moov" && !file.moov?.mvex) break;
-    } else if (end < source.sizeBytes) {
-      feed(file, stub(box), at, label, box);
+    if (type === "moof" && !indexed) throw broken(label, box, 'the index (box "moov") before it', "none");
+    if (needed) {
+      indexed = true;
+      yield new BoxReader(await window.read(at, sizeBytes), at, label, budget);
     }
     at = end;
   }
-  if (!moov || !file.moov) {
-    throw new MediaError({
-      where: label,
-      expected: 'an MP4 with an index (box "moov")',
-      got: source.sizeBytes === 0 ? "no bytes at all" : `none in its ${source.sizeBytes} bytes`,
-      remedy: "the recording may not have been finished; get a complete copy",
-    });
-  }
-  return { file, moov };
-}
-
-function feed(file: ISOFile, bytes: Uint8Array, offsetBytes: number, label: string, box: BoxHeader): void {
-  const buffer = bytes.buffer as MP4BoxBuffer;
-  buffer.fileStart = offsetBytes;
-  try {
-    file.appendBuffer(buffer);
-  } catch (cause) {
-    throw new MediaError({
-      where: label,
-      expected: `a box "${box.type}" at byte ${offsetBytes} that can be parsed`,
-      got: whatBroke(cause),
-      remedy: "get an undamaged copy, or rewrite the file: ffmpeg -i in.mp4 -c copy out.mp4",
-      cause,
-    });
-  }
-}
-
-/** What an error of a parser says to a reader: boxes that are not there show as properties of undefined. */
-function whatBroke(cause: unknown): string {
-  if (cause instanceof TypeError || cause instanceof RangeError) return "boxes that are missing, cut or broken";
-  return cause instanceof Error ? cause.message : String(cause);
-}
-
-/** The header of an `mdat` as long as the box. */
-function stub({ sizeBytes, headerBytes }: BoxHeader): Uint8Array {
-  const bytes = new Uint8Array(headerBytes);
-  const view = dataView(bytes);
-  view.setUint32(0, headerBytes === 16 ? 1 : sizeBytes);
-  bytes.set([0x6d, 0x64, 0x61, 0x74], 4);
-  if (headerBytes === 16) view.setBigUint64(8, BigInt(sizeBytes));
-  return bytes;
-}
-
-/** What an index may take of memory and time, counted over a whole file. */
-class Budget {
-  #boxes = 0;
-  #rows = 0;
-  #samples = 0;
-
-  constructor(readonly label: string) {}
-
-  box(type: string, offsetBytes: number): void {
-    if (++this.#boxes > MAX_BOXES) throw broken(this.label, type, offsetBytes, `at most ${MAX_BOXES} boxes`, "more");
-  }
-
-  table(type: string, rows: number, offsetBytes: number): void {
-    const sizes = type === "stsz" || type === "stz2" || type === "trun";
-    if (rows > MAX_SAMPLES || (sizes && this.#samples + rows > MAX_SAMPLES * 2)) {
-      throw broken(this.label, type, offsetBytes, `at most ${MAX_SAMPLES} samples`, String(rows));
-    }
-    this.#rows += rows;
-    if (sizes) this.#samples += rows;
-    if (this.#rows > MAX_ROWS) {
-      throw broken(this.label, type, offsetBytes, `at most ${MAX_ROWS} rows in all tables`, String(this.#rows));
-    }
-  }
-}
-
-const CONTAINERS = new Set(["moov", "trak", "edts", "mdia", "minf", "stbl", "mvex", "moof", "traf"]);
-
-/** Boxes with a table, and where in their body the number of its rows stands. */
-const TABLES: Readonly<Record<string, number>> = {
-  ...{ stsd: 4, stts: 4, ctts: 4, stss: 4, stsc: 4, stsz: 8, stz2: 8, stco: 4, co64: 4, elst: 4, trun: 4 },
-};
-
-/** The other boxes that are looked at. */
-const READ = new Set(["mvhd", "tkhd", "mdhd", "hdlr", "trex", "mehd", "mfhd", "tfhd", "tfdt"]);
-
-/**
- * Makes a `moov` or `moof` safe to parse: boxes that are not needed become `free` (mp4box writes to the console over tag
- * names that QuickTime allows, and believes the counts in all of them), and the numbers of rows are checked.
- */
-function prepare(bytes: Uint8Array, outer: BoxHeader, budget: Budget): void {
-  const view = dataView(bytes);
-  const walk = (start: number, end: number): void => {
-    for (let at = start; at + 8 <= end; ) {
-      const box = parseHeader(bytes.subarray(at, end), at, end);
-      if (!box || box.sizeBytes < box.headerBytes || at + box.sizeBytes > end) return; // mp4box finds and reports it
-      const { type } = box;
-      const offsetBytes = outer.offsetBytes + at;
-      budget.box(type, offsetBytes);
-      const body = at + box.headerBytes;
-      const bodyEnd = at + box.sizeBytes;
-      const count = TABLES[type];
-      if (CONTAINERS.has(type)) walk(body, bodyEnd);
-      else if (count === undefined && !READ.has(type)) bytes.set([0x66, 0x72, 0x65, 0x65], at + 4);
-      else if (count !== undefined && body + count + 4 <= bodyEnd) {
-        budget.table(type, view.getUint32(body + count), offsetBytes);
-      }
-      at = bodyEnd;
-    }
-  };
-  walk(0, bytes.length);
-}
-
-function broken(label: string, type: string, offsetBytes: number, expected: string, got: string): MediaError {
-  return new MediaError({
-    where: `${label}, box "${printable(type)}" at byte ${offsetBytes}`,
-    expected,
-    got,
-    remedy: "get an undamaged copy",
+  if (indexed) return;
+  throw new MediaError({
+    where: label,
+    expected: 'an MP4 with an index (box "moov")',
+    got: source.sizeBytes === 0 ? "no bytes at all" : `none in its ${source.sizeBytes} bytes`,
+    remedy: "the recording may not have been finished; get a complete copy",
   });
 }
 
-function cut(label: string, box: BoxHeader, sizeBytes: number): MediaError {
+type BoxPlace = Pick<Box, "type" | "offsetBytes">;
+
+const whereOf = (label: string, box: BoxPlace): string =>
+  `${label}, box "${printable(box.type)}" at byte ${box.offsetBytes}`;
+
+export function broken(label: string, box: BoxPlace, expected: string, got: string): MediaError {
+  return new MediaError({ where: whereOf(label, box), expected, got, remedy: "get an undamaged copy" });
+}
+
+function cut(label: string, box: BoxPlace, boxBytes: number, fileBytes: number): MediaError {
   return new MediaError({
-    where: `${label}, box "${printable(box.type)}" at byte ${box.offsetBytes}`,
-    expected: `${box.sizeBytes} bytes${box.type === "mdat" ? " of media and an index after them" : ""}`,
-    got: `a file that ends after ${sizeBytes - box.offsetBytes} of them`,
+    where: whereOf(label, box),
+    expected: `${boxBytes} bytes${box.type === "mdat" ? " of media and an index after them" : ""}`,
+    got: `a file that ends after ${fileBytes - box.offsetBytes} of them`,
     remedy: "the file is cut; get a complete copy",
   });
 }
@@ -259,20 +237,4 @@ function describeStart(bytes: Uint8Array): string {
   if (start.startsWith("\x89PNG") || start.startsWith("\xff\xd8\xff")) return "a still picture; give it as an image";
   if (/^[\t\n\r\x20-\x7e]+$/.test(start)) return `text beginning with ${JSON.stringify(start)}`;
   return `unknown bytes ${[...bytes.subarray(0, 8)].map((b) => b.toString(16).padStart(2, "0")).join(" ")}`;
-}
-
-function printable(type: string): string {
-  return /^[\x20-\x7e]{4}$/.test(type) ? type : "????";
-}
-
-/** Rethrows a fault as it is, and anything else as a MediaError about the index. */
-export function asIndexFault(cause: unknown, label: string): OcellusError {
-  if (cause instanceof OcellusError) return cause;
-  return new MediaError({
-    where: `${label}, box "moov"`,
-    expected: "complete tables of the video track",
-    got: whatBroke(cause),
-    remedy: "get an undamaged copy, or rewrite the file: ffmpeg -i in.mp4 -c copy out.mp4",
-    cause,
-  });
 }

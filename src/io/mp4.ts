@@ -1,14 +1,17 @@
 /**
- * The index of a video file: how to decode its first video track, where its samples lie, and which of them are shown
+ * The index of a video file: how to decode its video track, where its samples lie, and which of them are shown
  * when. Nothing is decoded here. Source: ISO/IEC 14496-12 and 14496-15.
  */
-import type { ISOFile, Sample } from "mp4box";
-import { MediaError } from "../runtime/errors.js";
-import { applyEdits, type Edit, type ShownSample } from "./edit-list.js";
+import { MediaError, OcellusError } from "../runtime/errors.js";
+import { applyEdits, type ShownSample } from "./edit-list.js";
 import type { Orientation } from "./exif.js";
-import { MAX_PIXELS } from "./image.js";
-import { asIndexFault, type Movie, readMovie } from "./mp4-boxes.js";
-import { asciiAt, dataView } from "./picture-format.js";
+import { type Box, type BoxReader, indexBoxes } from "./mp4-boxes.js";
+import { IndexBudget } from "./mp4-budget.js";
+import { readFragment, readTrackDefaults, type TrackDefaults } from "./mp4-fragments.js";
+import { readSampleTable, SampleList } from "./mp4-samples.js";
+import { readTrack, type TrackBoxes } from "./mp4-track.js";
+import { asciiAt } from "./picture-format.js";
+import { printable } from "./printable.js";
 import type { ByteSource } from "./source.js";
 
 /** One encoded picture. Its place in `ClipIndex.samples` is its place in the order of decoding. */
@@ -28,7 +31,7 @@ export interface ClipColour {
   fullRange: boolean | null;
 }
 
-/** What a file says about its first video track. */
+/** What a file says about its video track. */
 export interface ClipIndex {
   label: string;
   /** WebCodecs codec string, e.g. "avc1.64001f"; the bare name of the sample entry where nothing more is known. */
@@ -48,122 +51,107 @@ export interface ClipIndex {
   frames: ShownSample[];
 }
 
-type Trak = ISOFile["moov"]["traks"][number];
-type Moof = ISOFile["moofs"][number];
-
 /**
- * Reads the index of an MP4 or QuickTime file, fragmented or not; of the media it reads nothing.
+ * Reads the index of an MP4 or QuickTime file, fragmented or not; of the media it reads nothing. The video track is the
+ * first that is enabled, else the first. Memory stays within 4 times the file and 64 MB, whatever the file says.
  * @throws MediaError without a video track or picture, or for a broken file; SourceError; AbortedError.
  */
 export async function readClipIndex(source: ByteSource, label: string, signal?: AbortSignal): Promise<ClipIndex> {
-  const movie = await readMovie(source, label, signal);
+  const budget = new IndexBudget(label, source.sizeBytes);
+  const list = new SampleList(label, source.sizeBytes);
+  let movie: { reader: BoxReader; boxes: TrackBoxes } | undefined;
+  let defaults: TrackDefaults | undefined;
+  let id = 0;
   try {
-    return indexOf(movie, label);
+    for await (const reader of indexBoxes(source, label, budget, signal)) {
+      if (movie && defaults) {
+        readFragment(reader, id, defaults, list);
+        continue;
+      }
+      const { mvex } = reader.firstOf(reader.outer, "mvex");
+      const boxes = videoTrack(reader);
+      movie = { reader, boxes };
+      id = trackId(reader, boxes.tkhd);
+      readSampleTable(reader, boxes.stbl, list);
+      if (!mvex) break;
+      defaults = readTrackDefaults(reader, mvex);
+    }
+    return indexOf(movie!.reader, movie!.boxes, list);
   } catch (cause) {
     throw asIndexFault(cause, label);
   }
 }
 
-function indexOf(movie: Movie, label: string): ClipIndex {
-  const { moov } = movie.file;
-  const traks = moov.traks ?? [];
-  const trak = traks.find((candidate) => candidate.mdia?.hdlr?.handler === "vide");
-  if (!trak) {
-    const kinds = traks.map((candidate) => candidate.mdia?.hdlr?.handler ?? "unknown").join(", ");
-    throw new MediaError({
-      where: label,
-      expected: "a video track",
-      got: kinds ? `tracks of other kinds (${kinds})` : "no track at all",
-      remedy: "give a file with pictures",
-    });
-  }
-  const timescale = trak.mdia.mdhd.timescale;
-  const samples = samplesOf(movie.file, trak, label);
-  const frames = applyEdits(decodableTimes(samples), editsOf(trak), { track: timescale, movie: moov.mvhd.timescale });
-  if (!(timescale > 0) || frames.length === 0) {
+function indexOf(reader: BoxReader, boxes: TrackBoxes, { samples, description = 1 }: SampleList): ClipIndex {
+  const { label } = reader;
+  startAtKeyframe(samples);
+  const { timescales, matrix, edits, ...entry } = readTrack(reader, boxes, description);
+  const { track, movie } = timescales;
+  const timed = track > 0 && (movie > 0 || edits.length === 0);
+  const maxShown = samples.length + reader.budget.entries;
+  const frames = timed ? applyEdits(decodableTimes(samples), edits, timescales, maxShown) : [];
+  if (frames.length === 0) {
     throw new MediaError({
       where: label,
       expected: "a video track that shows at least one picture",
-      got: `${samples.length} samples at ${timescale} ticks a second, none of them shown`,
+      got: `${samples.length} samples at ${track} ticks a second, none of them shown`,
       remedy: "get an undamaged copy",
     });
   }
-  const entry = entryOf(movie, trak, label);
-  return { label, ...entry, orientation: orientationOf(trak.tkhd.matrix), timescale, samples, frames };
+  return { label, ...entry, orientation: orientationOf(matrix), timescale: track, samples, frames };
 }
 
-/** Where the samples are. mp4box gives the table; the fragments are gone through again. */
-function samplesOf(file: ISOFile, trak: Trak, label: string): VideoSample[] {
-  const table = file.getTrackSamplesInfo(trak.tkhd.track_id) ?? [];
-  const wrong = table.find((sample) => sample.description_index !== table[0]!.description_index);
-  if (wrong) {
+/** Kinds of tracks that a message names. */
+const MAX_NAMED = 8;
+const ENABLED = 0x01;
+
+/** The boxes of the first video track that is enabled, else of the first. */
+function videoTrack(reader: BoxReader): TrackBoxes {
+  const { label, outer: moov } = reader;
+  const kinds = new Set<string>();
+  let mvhd: Box | undefined;
+  let chosen: { trak: Box; enabled: boolean } | undefined;
+  for (const trak of reader.children(moov)) {
+    if (trak.type === "mvhd") mvhd ??= trak;
+    if (trak.type !== "trak" || chosen?.enabled) continue;
+    const { tkhd, mdia } = reader.firstOf(trak, "tkhd", "mdia");
+    const { hdlr } = mdia ? reader.firstOf(mdia, "hdlr") : {};
+    const kind = hdlr ? asciiAt(reader.bytes, reader.need(hdlr, 12) + 8, 4) : "unknown";
+    if (kinds.size < MAX_NAMED) kinds.add(printable(kind));
+    if (kind !== "vide" || !tkhd) continue;
+    const enabled = (reader.flags(tkhd) & ENABLED) !== 0;
+    if (enabled || !chosen) chosen = { trak, enabled };
+  }
+  if (!chosen) {
     throw new MediaError({
-      where: `${label}, sample ${wrong.number}`,
-      expected: "one sample description for the whole track",
-      got: "a second one",
-      remedy: "encode the clip anew: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
+      where: label,
+      expected: "a video track",
+      got: kinds.size > 0 ? `tracks of other kinds (${[...kinds].join(", ")})` : "no track at all",
+      remedy: "give a file with pictures",
     });
   }
-  followFragments(file, trak, table);
-  const anyKey = table.some((sample) => sample.is_sync);
-  return table.map((sample, i) => {
-    if (!Number.isSafeInteger(sample.offset) || !Number.isSafeInteger(sample.cts)) {
-      throw new Error(`no place or no time for sample ${i} of ${table.length}`);
-    }
-    return {
-      offsetBytes: sample.offset,
-      sizeBytes: sample.size,
-      compositionTicks: sample.cts,
-      // Streams that refresh their pictures in slices have no keyframe; they start at the first sample.
-      isKeyframe: anyKey ? sample.is_sync : i === 0,
-    };
-  });
+  const { tkhd, edts, mdia } = reader.firstOf(chosen.trak, "tkhd", "edts", "mdia");
+  const { mdhd, minf } = needed(reader, mdia!, "mdhd", "minf");
+  const { stbl } = needed(reader, minf, "stbl");
+  const { stsd } = needed(reader, stbl, "stsd");
+  if (!mvhd) throw reader.broken(moov, 'a box "mvhd"', "none");
+  return { mvhd, tkhd: tkhd!, elst: edts && reader.firstOf(edts, "elst").elst, mdhd, stbl, stsd };
 }
 
-const HAS_BASE_OFFSET = 0x01;
-const BASE_IS_MOOF = 0x20000;
-const HAS_DATA_OFFSET = 0x01;
+function needed<Type extends string>(reader: BoxReader, box: Box, ...types: readonly Type[]): Record<Type, Box> {
+  const found = reader.firstOf(box, ...types);
+  for (const type of types) if (!found[type]) throw reader.broken(box, `a box "${type}"`, "none");
+  return found as Record<Type, Box>;
+}
 
-/**
- * Sets the place and time of samples in fragments. mp4box takes the data offset of a fragment's first run only, and the
- * decode time of a track's first fragment only; interleaved runs and gaps between fragments need the others too.
- */
-function followFragments({ moofs, moov }: ISOFile, trak: Trak, table: Sample[]): void {
-  const trexs = moov.mvex?.trexs ?? [];
-  let at = table.findIndex((sample) => sample.moof_number !== undefined);
-  if (at < 0) return;
-  const defaultSize = ({ tfhd }: Moof["trafs"][number]): number =>
-    tfhd.default_sample_size || trexs.find((trex) => trex.track_id === tfhd.track_id)?.default_sample_size || 0;
-  for (const moof of moofs) {
-    let previousEnd = moof.start ?? 0;
-    for (const traf of moof.trafs) {
-      const flags = traf.tfhd.flags;
-      const base =
-        flags & HAS_BASE_OFFSET ? traf.tfhd.base_data_offset : flags & BASE_IS_MOOF ? (moof.start ?? 0) : previousEnd;
-      const ours = traf.tfhd.track_id === trak.tkhd.track_id;
-      let end = base;
-      let shift = 0;
-      for (const [run, trun] of traf.truns.entries()) {
-        let offset: number = trun.flags & HAS_DATA_OFFSET ? base + trun.data_offset : run === 0 ? base : end;
-        if (!ours) {
-          const sizes = trun.sample_size;
-          end =
-            offset +
-            (sizes.length ? sizes.reduce((sum, size) => sum + size, 0) : trun.sample_count * defaultSize(traf));
-          continue;
-        }
-        for (let i = 0; i < trun.sample_count; i++, at++) {
-          const sample = table[at]!;
-          if (run === 0 && i === 0 && traf.tfdt) shift = traf.tfdt.baseMediaDecodeTime - sample.dts;
-          sample.offset = offset;
-          sample.cts += shift;
-          offset += sample.size;
-        }
-        end = offset;
-      }
-      previousEnd = end;
-    }
-  }
+function trackId(reader: BoxReader, tkhd: Box): number {
+  const at = reader.version(tkhd) === 1 ? 20 : 12;
+  return reader.view.getUint32(reader.need(tkhd, at + 4) + at);
+}
+
+/** Streams that refresh their pictures in slices have no keyframe; they start at the first sample. */
+function startAtKeyframe(samples: readonly VideoSample[]): void {
+  if (samples[0] && !samples.some((sample) => sample.isKeyframe)) samples[0].isKeyframe = true;
 }
 
 /**
@@ -178,101 +166,6 @@ function decodableTimes(samples: readonly VideoSample[]): number[] {
       i < (next < 0 ? samples.length : next) && sample.compositionTicks < samples[first]!.compositionTicks;
     return first < 0 || i < first || leading ? Number.NaN : sample.compositionTicks;
   });
-}
-
-function editsOf(trak: Trak): Edit[] {
-  return (trak.edts?.elst?.entries ?? []).map((entry) => ({
-    durationTicks: entry.segment_duration,
-    mediaTime: entry.media_time,
-    rate: entry.media_rate_integer + entry.media_rate_fraction / 65536,
-  }));
-}
-
-/** The parts of a sample entry that matter here; mp4box has a class for each kind. */
-interface VideoEntry {
-  type: string;
-  width?: number;
-  height?: number;
-  start?: number;
-  size: number;
-  getCodec?(): string;
-  avcC?: BoxPlace;
-  hvcC?: BoxPlace;
-  vvcC?: BoxPlace;
-  colr?: BoxPlace;
-  colrs?: BoxPlace[];
-}
-
-interface BoxPlace {
-  start?: number | undefined;
-  size: number;
-  hdr_size?: number | undefined;
-}
-
-function entryOf(
-  movie: Movie,
-  trak: Trak,
-  label: string,
-): Pick<ClipIndex, "codec" | "description" | "width" | "height" | "colour"> {
-  const { entries } = trak.mdia.minf.stbl.stsd;
-  const used = movie.file.getTrackSamplesInfo(trak.tkhd.track_id)?.[0]?.description_index ?? 0;
-  const entry = (entries[used] ?? entries[0]) as unknown as VideoEntry | undefined;
-  if (!entry) {
-    throw new MediaError({
-      where: `${label}, box "stsd"`,
-      expected: "a description of the video's codec",
-      got: "none",
-      remedy: "get an undamaged copy",
-    });
-  }
-  const { width = 0, height = 0 } = entry;
-  if (width * height > MAX_PIXELS) {
-    throw new MediaError({
-      where: `${label}, box "stsd"`,
-      expected: `pictures of at most ${MAX_PIXELS} pixels`,
-      got: `${width}×${height}`,
-      remedy: "make the clip smaller: ffmpeg -i in.mp4 -vf scale=1280:-2 out.mp4",
-    });
-  }
-  const record = entry.avcC ?? entry.hvcC ?? entry.vvcC;
-  return {
-    codec: entry.getCodec?.() ?? entry.type,
-    description: record && bodyOf(movie, record),
-    width,
-    height,
-    colour: colourOf([...(entry.colrs ?? []), ...(entry.colr ? [entry.colr] : [])].map((box) => bodyOf(movie, box))),
-  };
-}
-
-/** The bytes of a box inside `moov`, as they are in the file. */
-function bodyOf({ moov }: Movie, box: BoxPlace): Uint8Array {
-  const start = (box.start ?? 0) - moov.offsetBytes;
-  return moov.bytes.slice(start + (box.hdr_size ?? 8), start + box.size);
-}
-
-// Code points of ISO/IEC 23091-2 that WebCodecs has a name for.
-const PRIMARIES: Record<number, string> = { 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432" };
-const TRANSFERS: Record<number, string> = {
-  1: "bt709",
-  6: "smpte170m",
-  8: "linear",
-  13: "iec61966-2-1",
-  16: "pq",
-  18: "hlg",
-};
-const MATRICES: Record<number, string> = { 0: "rgb", 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020-ncl" };
-
-/** The first `colr` with code points; QuickTime's "nclc" is "nclx" without the range. */
-function colourOf(bodies: readonly Uint8Array[]): ClipColour {
-  const body = bodies.find((bytes) => bytes.length >= 10 && /^ncl[xc]$/.test(asciiAt(bytes, 0, 4)));
-  if (!body) return { primaries: null, transfer: null, matrix: null, fullRange: null };
-  const view = dataView(body);
-  return {
-    primaries: PRIMARIES[view.getUint16(4)] ?? null,
-    transfer: TRANSFERS[view.getUint16(6)] ?? null,
-    matrix: MATRICES[view.getUint16(8)] ?? null,
-    fullRange: asciiAt(body, 0, 4) === "nclx" && body.length > 10 ? body[10]! >= 0x80 : null,
-  };
 }
 
 /**
@@ -299,4 +192,20 @@ function orientationOf(matrix: ArrayLike<number> | undefined): Orientation {
     default:
       return 1;
   }
+}
+
+/** A fault as it is, and anything else as a MediaError about the index. */
+function asIndexFault(cause: unknown, label: string): OcellusError {
+  if (cause instanceof OcellusError) return cause;
+  // What a parser finds missing shows as a property of undefined, or as a place out of range.
+  const missing = cause instanceof TypeError || cause instanceof RangeError;
+  return new MediaError({
+    where: `${label}, box "moov"`,
+    expected: "complete tables of the video track",
+    got: missing
+      ? "boxes that are missing, cut or broken"
+      : printable(cause instanceof Error ? cause.message : String(cause)),
+    remedy: "get an undamaged copy, or rewrite the file: ffmpeg -i in.mp4 -c copy out.mp4",
+    cause,
+  });
 }

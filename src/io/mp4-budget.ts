@@ -1,0 +1,45 @@
+/** What the index of a clip may cost. Counted before it is paid: a few bytes of a file can claim thousands of millions. */
+import { broken } from "./mp4-boxes.js";
+
+/** Boxes of the index, and boxes at the top: an hour of fragments of a picture each has a tenth of it. */
+const MAX_BOXES = 2 ** 20;
+/** An entry takes at most so many bytes of memory, arrays and their growth included; measured. */
+const ENTRY_BYTES = 200;
+/** What entries may take in a small file. In all an index stays within 4 times the file and 64 MB, buffers included. */
+const BASE_BYTES = 32 * 1024 * 1024;
+
+/** The budget of one file. */
+export class IndexBudget {
+  readonly #maxEntries: number;
+  #boxes = 0;
+  #entries = 0;
+
+  constructor(
+    readonly label: string,
+    /** Size of the file. */
+    readonly fileBytes: number,
+  ) {
+    this.#maxEntries = Math.floor((BASE_BYTES + 2 * fileBytes) / ENTRY_BYTES);
+  }
+
+  /** @throws MediaError for more boxes than any index has. */
+  box(box: { type: string; offsetBytes: number }): void {
+    if (++this.#boxes > MAX_BOXES) throw broken(this.label, box, `at most ${MAX_BOXES} boxes`, "more");
+  }
+
+  /** Entries that may still be taken. */
+  get entries(): number {
+    return this.#maxEntries - this.#entries;
+  }
+
+  /**
+   * Takes `count` entries: samples, edits or defaults of tracks.
+   * @throws MediaError where a file of this size cannot have so many.
+   */
+  take(count: number, box: { type: string; offsetBytes: number }): void {
+    this.#entries += count;
+    if (this.#entries <= this.#maxEntries) return;
+    const expected = `at most ${this.#maxEntries} entries in the index of a file of ${this.fileBytes} bytes`;
+    throw broken(this.label, box, expected, String(this.#entries));
+  }
+}
