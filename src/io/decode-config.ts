@@ -2,6 +2,7 @@
 import type { VideoCodecs } from "../platform/platform.js";
 import { MediaError } from "../runtime/errors.js";
 import type { ClipColour, ClipIndex } from "./mp4.js";
+import { printable } from "./printable.js";
 
 /** Names of codecs that people meet, by the sample entry that begins the codec string. */
 const CODEC_NAMES: Record<string, string> = {
@@ -49,7 +50,7 @@ export async function supportedConfig(clip: ClipIndex, codecs: VideoCodecs): Pro
   throw new MediaError({
     where: clip.label,
     expected: `a codec that ${codecs.name} decodes`,
-    got: name ? `${name} (${clip.codec})` : `codec ${JSON.stringify(clip.codec)}`,
+    got: name ? `${name} (${clip.codec})` : `codec "${printable(clip.codec)}"`,
     remedy: `convert it to H.264: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4${codecs.remedy}`,
   });
 }

@@ -16,13 +16,14 @@ export interface DecodeRun {
  * wanted frame, up to the last one wanted. Runs follow each other in the order of the frames' times.
  */
 export function planRuns(clip: ClipIndex, wanted: readonly number[]): DecodeRun[] {
+  const keys = keyframesBefore(clip.samples);
   const runs: DecodeRun[] = [];
   let latest = Number.NEGATIVE_INFINITY;
   let open: { start: number; end: number; wanted: Set<number> } | undefined;
   for (const frame of wanted) {
     const { sample } = clip.frames[frame]!;
     const ticks = clip.samples[sample]!.compositionTicks;
-    const start = startOf(clip.samples, sample);
+    const start = startOf(clip.samples, keys, sample);
     // An edit list may go back in the track: what comes next is then decoded on its own.
     if (open && ticks >= latest && start >= open.start && start <= open.end) {
       open.end = Math.max(open.end, sample);
@@ -38,17 +39,22 @@ export function planRuns(clip: ClipIndex, wanted: readonly number[]): DecodeRun[
 }
 
 /** The keyframe from which a sample can be decoded. */
-function startOf(samples: readonly VideoSample[], sample: number): number {
-  let key = keyBefore(samples, sample);
+function startOf(samples: readonly VideoSample[], keys: Uint32Array, sample: number): number {
+  const key = keys[sample]!;
   // A picture shown before its own keyframe may refer to the group before.
-  if (samples[sample]!.compositionTicks < samples[key]!.compositionTicks && key > 0) key = keyBefore(samples, key - 1);
-  return key;
+  const leading = key > 0 && samples[sample]!.compositionTicks < samples[key]!.compositionTicks;
+  return leading ? keys[key - 1]! : key;
 }
 
-function keyBefore(samples: readonly VideoSample[], from: number): number {
-  let key = from;
-  while (key > 0 && !samples[key]!.isKeyframe) key--;
-  return key;
+/** For every sample the last keyframe up to it. */
+function keyframesBefore(samples: readonly VideoSample[]): Uint32Array {
+  const keys = new Uint32Array(samples.length);
+  let key = 0;
+  for (const [i, sample] of samples.entries()) {
+    if (sample.isKeyframe) key = i;
+    keys[i] = key;
+  }
+  return keys;
 }
 
 function closed(

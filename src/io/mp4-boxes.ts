@@ -31,16 +31,18 @@ const WINDOW_BYTES = 4096;
 /** The index of a day of video is 100 MB; more is a broken size. */
 const MAX_INDEX_BYTES = 256 * 1024 * 1024;
 
-/** The box header at the start of `bytes`; undefined where they are too few. A size of 0 means "to the end". */
-function parseHeader(bytes: Uint8Array, leftBytes: number): BoxHeader | undefined {
-  if (bytes.length < 8) return undefined;
-  const view = dataView(bytes);
-  const type = asciiAt(bytes, 4, 4);
-  const size = view.getUint32(0);
-  if (size === 1) {
-    return bytes.length < 16 ? undefined : { type, sizeBytes: Number(view.getBigUint64(8)), headerBytes: 16 };
-  }
-  return { type, sizeBytes: size === 0 ? leftBytes : size, headerBytes: 8 };
+/** The box header at `at`, undefined where it is cut; the box around it ends at `end`. A size of 0 means "to the end". */
+function parseHeader(view: DataView, at: number, end: number): BoxHeader | undefined {
+  if (at + 8 > end) return undefined;
+  const type = String.fromCharCode(
+    view.getUint8(at + 4),
+    view.getUint8(at + 5),
+    view.getUint8(at + 6),
+    view.getUint8(at + 7),
+  );
+  const size = view.getUint32(at);
+  if (size !== 1) return { type, sizeBytes: size === 0 ? end - at : size, headerBytes: 8 };
+  return at + 16 > end ? undefined : { type, sizeBytes: Number(view.getBigUint64(at + 8)), headerBytes: 16 };
 }
 
 /** Reads boxes inside a box that is in memory. */
@@ -116,7 +118,7 @@ export class BoxReader {
 
   *#within(start: number, end: number): Generator<Box, void, undefined> {
     for (let at = start; at + 8 <= end; ) {
-      const header = parseHeader(this.bytes.subarray(at, Math.min(end, at + 16)), end - at);
+      const header = parseHeader(this.view, at, end);
       const { type = "", sizeBytes = 0, headerBytes = 8 } = header ?? {};
       const box = { type, offsetBytes: this.offsetBytes + at, start: at + headerBytes, end: at + sizeBytes };
       this.budget.box(box);
@@ -168,7 +170,7 @@ export async function* indexBoxes(
   const window = new Window(source, signal);
   let indexed = false;
   for (let at = 0; at < source.sizeBytes; ) {
-    const header = parseHeader(await window.read(at, 16), source.sizeBytes - at);
+    const header = parseHeader(dataView(await window.read(at, 16)), 0, source.sizeBytes - at);
     const box = { type: header?.type ?? "box", offsetBytes: at };
     if (!header || header.sizeBytes < header.headerBytes || !Number.isSafeInteger(at + header.sizeBytes)) {
       if (indexed) return; // Bytes after the last box, as some cameras leave them, take nothing from what was read.

@@ -3,6 +3,8 @@ import { broken } from "./mp4-boxes.js";
 
 /** Boxes of the index, and boxes at the top: an hour of fragments of a picture each has a tenth of it. */
 const MAX_BOXES = 2 ** 20;
+/** 19 hours at 60 frames a second, under 1 GB. */
+const MAX_ENTRIES = 2 ** 22;
 /** An entry takes at most so many bytes of memory, arrays and their growth included; measured. */
 const ENTRY_BYTES = 200;
 /** What entries may take in a small file. In all an index stays within 4 times the file and 64 MB, buffers included. */
@@ -19,7 +21,7 @@ export class IndexBudget {
     /** Size of the file. */
     readonly fileBytes: number,
   ) {
-    this.#maxEntries = Math.floor((BASE_BYTES + 2 * fileBytes) / ENTRY_BYTES);
+    this.#maxEntries = Math.min(MAX_ENTRIES, Math.floor((BASE_BYTES + 2 * fileBytes) / ENTRY_BYTES));
   }
 
   /** @throws MediaError for more boxes than any index has. */

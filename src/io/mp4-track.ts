@@ -68,6 +68,8 @@ const RECORDS: Readonly<Record<string, string>> = {
   ...{ vvc1: "vvcC", vvi1: "vvcC", vp08: "vpcC", vp09: "vpcC", av01: "av1C" },
 };
 
+const RECORD_BOXES = new Set(Object.values(RECORDS));
+
 /** A sample entry, and where its codec has a longer name than the entry, one of the configuration box alone. */
 interface Entry extends Pick<ClipIndex, "codec" | "description" | "width" | "height" | "colour"> {
   alone: Uint8Array | undefined;
@@ -90,19 +92,19 @@ function readEntry(reader: BoxReader, stsd: Box, number: number): Entry {
   let colour: ClipColour | undefined;
   for (const box of reader.children(entry, ENTRY_BYTES)) {
     if (box.type === "colr") colour ??= colourOf(reader.bytes.subarray(box.start, Math.min(box.end, box.start + 11)));
-    if (records[box.type] || !Object.values(RECORDS).includes(box.type)) continue;
+    if (records[box.type] || !RECORD_BOXES.has(box.type)) continue;
     const sizeBytes = box.end - box.start;
     if (sizeBytes > MAX_RECORD_BYTES) throw reader.broken(box, `at most ${MAX_RECORD_BYTES} bytes`, String(sizeBytes));
     records[box.type] = copyOf(reader, box);
   }
   const recordType = RECORDS[entry.type];
-  const record = recordType && records[recordType];
+  const record = records[recordType ?? ""];
   if (recordType && !record) throw reader.broken(entry, `the codec's configuration, a box "${recordType}"`, "none");
   const fixed = reader.bytes.subarray(start, start + ENTRY_BYTES);
   return {
     codec: printable(entry.type),
     alone: record && compose(entry.type, fixed, record),
-    description: (records.avcC ?? records.hvcC ?? records.vvcC)?.subarray(8),
+    description: (records.avcC ?? records.hvcC ?? records.vvcC)?.slice(8),
     width,
     height,
     colour: colour ?? NO_COLOUR,

@@ -56,6 +56,8 @@ export interface MuxedTrack {
   /** a, b, c, d of the display matrix. */
   turn?: readonly [number, number, number, number];
   handler?: string;
+  /** Whether players show it; true if not given. */
+  enabled?: boolean;
   /** Goes after the tables of `trak`, before its end. */
   extra?: Uint8Array;
 }
@@ -151,7 +153,18 @@ function trak(track: MuxedTrack, id: number): Uint8Array {
   );
   return box(
     "trak",
-    fullBox("tkhd", 0, 3, zeros(8), u32(id), zeros(4), u32(0), zeros(16), matrix(track.turn), zeros(8)),
+    fullBox(
+      "tkhd",
+      0,
+      track.enabled === false ? 2 : 3,
+      zeros(8),
+      u32(id),
+      zeros(4),
+      u32(0),
+      zeros(16),
+      matrix(track.turn),
+      zeros(8),
+    ),
     edits ? box("edts", fullBox("elst", 0, 0, u32(edits.length), list)) : [],
     mdia,
     track.extra ?? [],
