@@ -28,6 +28,8 @@ interface BoxHeader {
 const FIRST_BOXES = new Set(["ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "styp", "sidx", "moof", "uuid"]);
 /** A fragment's header is mostly smaller than this: one read brings it and the header of the box after it. */
 const WINDOW_BYTES = 4096;
+/** Boxes at the top, and those looked at in a box: an hour of fragments of a picture each has a fifth of it at the top. */
+const MAX_BOXES = 2 ** 20;
 /** The index of a day of video is 100 MB; more is a broken size. */
 const MAX_INDEX_BYTES = 256 * 1024 * 1024;
 
@@ -48,6 +50,7 @@ function parseHeader(view: DataView, at: number, end: number): BoxHeader | undef
 /** Reads boxes inside a box that is in memory. */
 export class BoxReader {
   readonly view: DataView;
+  #boxes = 0;
 
   constructor(
     readonly bytes: Uint8Array,
@@ -121,7 +124,7 @@ export class BoxReader {
       const header = parseHeader(this.view, at, end);
       const { type = "", sizeBytes = 0, headerBytes = 8 } = header ?? {};
       const box = { type, offsetBytes: this.offsetBytes + at, start: at + headerBytes, end: at + sizeBytes };
-      this.budget.box(box);
+      checkNumber(this.label, box, ++this.#boxes);
       if (sizeBytes < headerBytes) throw this.broken(box, "a size that fits its header", `${sizeBytes} bytes`);
       if (sizeBytes > end - at)
         throw this.broken(box, `${sizeBytes} bytes`, `${end - at} to the end of the box around it`);
@@ -169,6 +172,7 @@ export async function* indexBoxes(
 ): AsyncGenerator<BoxReader, void, undefined> {
   const window = new Window(source, signal);
   let indexed = false;
+  let boxes = 0;
   for (let at = 0; at < source.sizeBytes; ) {
     const header = parseHeader(dataView(await window.read(at, 16)), 0, source.sizeBytes - at);
     const box = { type: header?.type ?? "box", offsetBytes: at };
@@ -176,7 +180,7 @@ export async function* indexBoxes(
       if (indexed) return; // Bytes after the last box, as some cameras leave them, take nothing from what was read.
       throw broken(label, box, "a size that fits its header", String(header?.sizeBytes ?? "a cut header"));
     }
-    budget.box(box);
+    checkNumber(label, box, ++boxes);
     const { type, sizeBytes } = header;
     if (at === 0 && !FIRST_BOXES.has(type)) throw notMp4(label, await window.read(0, 16));
     const needed = indexed ? type === "moof" : type === "moov";
@@ -199,6 +203,10 @@ export async function* indexBoxes(
     got: source.sizeBytes === 0 ? "no bytes at all" : `none in its ${source.sizeBytes} bytes`,
     remedy: "the recording may not have been finished; get a complete copy",
   });
+}
+
+function checkNumber(label: string, box: BoxPlace, boxes: number): void {
+  if (boxes > MAX_BOXES) throw broken(label, box, `at most ${MAX_BOXES} boxes`, "more");
 }
 
 type BoxPlace = Pick<Box, "type" | "offsetBytes">;

@@ -1,8 +1,6 @@
 /** What the index of a clip may cost. Counted before it is paid: a few bytes of a file can claim thousands of millions. */
 import { broken } from "./mp4-boxes.js";
 
-/** Boxes of the index, and boxes at the top: an hour of fragments of a picture each has a tenth of it. */
-const MAX_BOXES = 2 ** 20;
 /** 19 hours at 60 frames a second, under 1 GB. */
 const MAX_ENTRIES = 2 ** 22;
 /** An entry takes at most so many bytes of memory, arrays and their growth included; measured. */
@@ -13,7 +11,6 @@ const BASE_BYTES = 32 * 1024 * 1024;
 /** The budget of one file. */
 export class IndexBudget {
   readonly #maxEntries: number;
-  #boxes = 0;
   #entries = 0;
 
   constructor(
@@ -22,11 +19,6 @@ export class IndexBudget {
     readonly fileBytes: number,
   ) {
     this.#maxEntries = Math.min(MAX_ENTRIES, Math.floor((BASE_BYTES + 2 * fileBytes) / ENTRY_BYTES));
-  }
-
-  /** @throws MediaError for more boxes than any index has. */
-  box(box: { type: string; offsetBytes: number }): void {
-    if (++this.#boxes > MAX_BOXES) throw broken(this.label, box, `at most ${MAX_BOXES} boxes`, "more");
   }
 
   /** Entries that may still be taken. */
