@@ -1,6 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { OptionError } from "../runtime/errors.js";
-import { nearest } from "../runtime/options.js";
+import { suggestion } from "../runtime/options.js";
 
 type OptionTypes = NonNullable<ParseArgsConfig["options"]>;
 
@@ -30,14 +30,14 @@ export function parse(command: string, args: string[], options: OptionTypes): Ar
   for (const token of tokens) {
     if (token.kind === "positional") positionals.push(token.value);
     if (token.kind !== "option") continue;
-    const known = options[token.name];
+    const known = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
     if (!known) {
-      const near = nearest(token.name, Object.keys(options));
       throw new OptionError({
         where,
         expected: "a known option",
         got: token.rawName,
-        remedy: near ? `did you mean --${near}?` : `run \`ocellus ${command} --help\``,
+        remedy:
+          suggestion(token.name, Object.keys(options), (name) => `--${name}`) ?? `run \`ocellus ${command} --help\``,
       });
     }
     if (known.type === "string" && (token.value === undefined || token.value === "")) {

@@ -17,7 +17,7 @@ import {
 } from "../bench/index.js";
 import { Device } from "../runtime/device.js";
 import { OptionError } from "../runtime/errors.js";
-import { nearest } from "../runtime/options.js";
+import { suggestion } from "../runtime/options.js";
 import { parse } from "./arguments.js";
 import { footer, header, row } from "./bench-table.js";
 import { ProgressLine } from "./progress-line.js";
@@ -155,17 +155,16 @@ function chosen(
   const models = MODEL_WORKLOADS.filter(({ name }) => pattern.test(name));
   if (kernels.length + models.length > 0) return { kernels, models };
   const names = [...KERNELS, ...MODEL_WORKLOADS].map(({ name }) => name);
-  const near = nearest(text, names);
   throw new OptionError({
     where,
     expected: `the name of a workload, or part of one: ${names.join(", ")}`,
     got: text,
-    remedy: near ? `did you mean ${near}?` : "`ocellus bench --list` prints the names",
+    remedy: suggestion(text, names, String) ?? "`ocellus bench --list` prints the names",
   });
 }
 
 function benchType(text: string): BenchType {
-  if (text in BITS) return text as BenchType;
+  if (Object.hasOwn(BITS, text)) return text as BenchType;
   throw new OptionError({
     where: "ocellus bench, --dtype",
     expected: Object.keys(BITS).join(", "),

@@ -5,7 +5,7 @@ import type { LlavaOneVision } from "../models/llava-onevision/model.js";
 import type { AnswerProgress } from "../models/prompt-pass.js";
 import type { Session } from "../models/session.js";
 import { OptionError, SourceError } from "../runtime/errors.js";
-import { nearest } from "../runtime/options.js";
+import { suggestion } from "../runtime/options.js";
 
 export const COMMANDS_HELP = `\
   /image PATH [PATH …]    pictures for the next question; they are looked at straight away
@@ -74,14 +74,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 export async function runCommand(chat: Chat, line: string, signal: AbortSignal): Promise<boolean> {
   const [, name = "", rest = ""] = /^\/(\S*)\s*(.*)$/s.exec(line)!;
   if (name === "quit" || name === "exit") return false;
-  const command = COMMANDS[name];
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) {
-    const near = nearest(name, Object.keys(COMMANDS));
     throw new OptionError({
       where: `/${name}`,
       expected: `one of ${[...Object.keys(COMMANDS), "quit"].map((known) => `/${known}`).join(", ")}`,
       got: "an unknown command",
-      remedy: near ? `did you mean /${near}?` : "/help lists them",
+      remedy: suggestion(name, [...Object.keys(COMMANDS), "quit"], (known) => `/${known}`) ?? "/help lists them",
     });
   }
   await command(chat, wordsOf(rest), rest, signal);

@@ -1,5 +1,5 @@
-import { OcellusError, OptionError } from "../runtime/errors.js";
-import { nearest } from "../runtime/options.js";
+import { OcellusError, OptionError, printable } from "../runtime/errors.js";
+import { suggestion } from "../runtime/options.js";
 import { ask } from "./ask.js";
 import { batch } from "./batch.js";
 import { bench } from "./bench.js";
@@ -46,14 +46,13 @@ async function runCommand(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
-  const command = COMMANDS[name];
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) {
-    const near = nearest(name, Object.keys(COMMANDS));
     throw new OptionError({
       where: "ocellus",
       expected: `a command (${Object.keys(COMMANDS).join(", ")})`,
       got: name,
-      remedy: near ? `did you mean \`ocellus ${near}\`?` : "run `ocellus --help`",
+      remedy: suggestion(name, Object.keys(COMMANDS), (near) => `\`ocellus ${near}\``) ?? "run `ocellus --help`",
     });
   }
   await command(rest);
@@ -69,7 +68,7 @@ export function run(given: readonly string[]): void {
       const known = error instanceof OcellusError;
       const text =
         error instanceof Error ? (debug || !known ? (error.stack ?? error.message) : error.message) : String(error);
-      process.stderr.write(`ocellus: ${text}\n`);
+      process.stderr.write(`ocellus: ${printable(text, true)}\n`);
       if (!known && !debug)
         process.stderr.write("This is a fault of Ocellus itself; please report it with the lines above.\n");
       process.exit(1);

@@ -2,7 +2,10 @@
 
 import { platform } from "#platform";
 import { CheckpointError, OcellusError, OptionError, throwIfAborted } from "../runtime/errors.js";
-import { parseHubId } from "./hub-names.js";
+import { HEAD_BYTES, kindOf } from "./file-kind.js";
+import { fileInPlaceOfFolder, missing } from "./foreign-checkpoint.js";
+import { parseHubAddress } from "./hub-address.js";
+import { type HubId, parseHubId } from "./hub-names.js";
 import type { HubOptions } from "./hub-options.js";
 import { type JsonValue, parseJson } from "./json.js";
 import { type ByteSource, blobSource, fileSource, NotFoundError, type UrlOptions, urlSource } from "./source.js";
@@ -42,6 +45,8 @@ export interface CheckpointFiles {
   text(file: string): Promise<string | undefined>;
   /** The file parsed; undefined if it is absent. Throws CheckpointError with line and column if it is broken. */
   json(file: string): Promise<JsonValue | undefined>;
+  /** The error for a file that is not there: what lies in its place, and what to do. */
+  missing(file: string): Promise<CheckpointError>;
   /** Opens the weights and checks all their headers; the index must be closed. */
   tensors(): Promise<TensorIndex>;
   /** The sizes of the weights and of those of `configs` that there are; of a repository, of everything that is downloaded. */
@@ -55,8 +60,14 @@ export interface Place {
   readonly remote?: boolean;
   /** Where there is a listing with sizes. */
   downloadSize?(): Promise<DownloadSize | undefined>;
-  /** Names at the top; undefined where a place cannot list them (URLs). */
-  list(): Promise<string[] | undefined>;
+  /** Whether opening a file may download all of it. */
+  readonly downloads?: boolean;
+  /** Whether a web page was answered in place of a file (URLs). */
+  readonly answeredPage?: boolean;
+  /** Names at the top or in a folder; undefined where a place cannot list them (URLs). */
+  list(folder?: string): Promise<string[] | undefined>;
+  /** The first bytes of the location itself, where it is a file's address (URLs). */
+  self?(): Promise<Uint8Array | undefined>;
   has(file: string): Promise<boolean>;
   /** Opens a file; undefined if it is absent. */
   open(file: string): Promise<ByteSource | undefined>;
@@ -78,13 +89,22 @@ export async function openCheckpoint(
 /** The one switch between kinds of location. */
 async function placeOf(location: CheckpointLocation, options: CheckpointOptions): Promise<Place> {
   const text = typeof location === "string" || location instanceof URL ? String(location) : undefined;
-  const id = text === undefined ? undefined : parseHubId(text);
-  if (id && !(await isLocal(text!))) return (await import("./hub.js")).hubPlace(id, options);
+  const id = text === undefined ? undefined : await hubIdOf(text, options.endpoint);
+  if (id) return (await import("./hub.js")).hubPlace(id, options);
   if (options.revision !== undefined) throw revisionWithoutHub(text, options.revision);
   if (text === undefined) return blobPlace(location as ArrayLike<NamedBlob>);
   if (/^https?:\/\//i.test(text)) return urlPlace(text, options);
   if (/^file:\/\//i.test(text)) return folderPlace(pathOfFileUrl(text));
   return folderPlace(text);
+}
+
+/** The repository that is meant; a folder that exists is taken before one of the same name. */
+async function hubIdOf(text: string, endpoint: string | undefined): Promise<HubId | undefined> {
+  const pasted = text.trim();
+  const id = parseHubId(pasted);
+  if (id) return (await isLocal(text)) ? undefined : id;
+  if (/^(https?|hf):/i.test(pasted)) return parseHubAddress(pasted, endpoint);
+  return /^(datasets|spaces)\//.test(pasted) && !(await isLocal(text)) ? parseHubAddress(pasted) : undefined;
 }
 
 async function isLocal(path: string): Promise<boolean> {
@@ -99,6 +119,13 @@ function revisionWithoutHub(location: string | undefined, revision: string): Opt
     got: location === undefined ? "files" : "a folder or URL",
     remedy: "leave the revision out, or give org/name",
   });
+}
+
+/** Tokenizers of the largest vocabularies have 35 MB. */
+const TEXT_LIMIT_BYTES = 256e6;
+
+function textKind(file: string): string {
+  return file.endsWith(".json") ? "a JSON file" : "a text file";
 }
 
 class Checkpoint implements CheckpointFiles {
@@ -116,11 +143,27 @@ class Checkpoint implements CheckpointFiles {
     return this.place.has(file);
   }
 
+  missing(file: string): Promise<CheckpointError> {
+    return missing(this.place, file);
+  }
+
   async text(file: string): Promise<string | undefined> {
     throwIfAborted(this.signal, this.name);
     const source = await this.place.open(file);
     if (!source) return undefined;
     try {
+      const head = await source.read(0, Math.min(HEAD_BYTES, source.sizeBytes), this.signal);
+      const kind = kindOf(head);
+      if (kind)
+        throw new CheckpointError({ where: source.name, expected: textKind(file), got: kind.is, remedy: kind.remedy });
+      if (source.sizeBytes > TEXT_LIMIT_BYTES) {
+        throw new CheckpointError({
+          where: source.name,
+          expected: `${textKind(file)} of at most ${TEXT_LIMIT_BYTES / 1e6} MB`,
+          got: `${Math.round(source.sizeBytes / 1e6)} MB`,
+          remedy: "check that the file is what its name says",
+        });
+      }
       const bytes = await source.read(0, source.sizeBytes, this.signal);
       return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     } catch (cause) {
@@ -164,7 +207,7 @@ async function folderPlace(path: string): Promise<Place> {
   try {
     top = await platform.listFolder(root);
   } catch (cause) {
-    throw noFolder(path, cause);
+    throw await noFolder(path, cause);
   }
   const join = (file: string) => (root.endsWith("/") ? root + file : `${root}/${file}`);
   const has = async (file: string): Promise<boolean> => {
@@ -175,20 +218,36 @@ async function folderPlace(path: string): Promise<Place> {
   };
   return {
     name: path,
-    list: async () => top,
+    list: async (folder) => (folder === undefined ? top : platform.listFolder(join(folder)).catch((): string[] => [])),
     has,
     open: async (file) => ((await has(file)) ? fileSource(join(file)) : undefined),
   };
 }
 
-function noFolder(path: string, cause: unknown): CheckpointError {
-  return new CheckpointError({
+async function noFolder(path: string, cause: unknown): Promise<CheckpointError> {
+  const fault = {
     where: path,
     expected: platform.name === "browser" ? "a URL, a hub id or a list of files" : "a folder",
-    got: reasonOf(cause),
-    remedy: `give the folder, URL or files that hold config.json and model.safetensors${/[\\/]/.test(path) ? "" : ", or a hub id (org/name)"}`,
-    cause,
-  });
+  };
+  const head = await headOfFile(path);
+  if (head) return new CheckpointError({ ...fault, ...fileInPlaceOfFolder(path, head), cause });
+  const id = parseHubId(path.replace(/\/+$/, ""));
+  const remedy = id
+    ? `create the folder, or leave out the slash at the end if the repository ${id.name} of the hub is meant`
+    : `give the folder, URL or files that hold config.json and model.safetensors${/[\\/]/.test(path) ? "" : ", or a hub id (org/name)"}`;
+  return new CheckpointError({ ...fault, got: reasonOf(cause), remedy, cause });
+}
+
+/** The first bytes of a local file; undefined where there is none that can be read. */
+async function headOfFile(path: string): Promise<Uint8Array | undefined> {
+  const source = await fileSource(path).catch(() => undefined);
+  try {
+    return await source?.read(0, Math.min(HEAD_BYTES, source.sizeBytes));
+  } catch {
+    return undefined;
+  } finally {
+    await source?.close();
+  }
 }
 
 function reasonOf(cause: unknown): string {
@@ -207,6 +266,7 @@ function urlPlace(location: string, options: CheckpointOptions): Place {
   if (!base.pathname.endsWith("/")) base.pathname += "/";
   // What has() opened, for the open() that follows: one request less a file.
   const found = new Map<string, ByteSource>();
+  let answeredPage = false;
   const open = async (file: string): Promise<ByteSource | undefined> => {
     const kept = found.get(file);
     found.delete(file);
@@ -216,13 +276,23 @@ function urlPlace(location: string, options: CheckpointOptions): Place {
     try {
       return await urlSource(url, options);
     } catch (cause) {
-      if (cause instanceof NotFoundError) return undefined;
-      throw cause;
+      if (!(cause instanceof NotFoundError)) throw cause;
+      answeredPage ||= cause.isPage;
+      return undefined;
     }
   };
   return {
     name: location,
     remote: true,
+    get answeredPage() {
+      return answeredPage;
+    },
+    self: async () => {
+      // A folder's address ends in a slash or has no ending of a file's.
+      if (!/\.\w{2,11}$/.test(new URL(location).pathname)) return undefined;
+      const source = await urlSource(location, options).catch(() => undefined);
+      return source?.read(0, Math.min(HEAD_BYTES, source.sizeBytes)).finally(() => source.close());
+    },
     list: async () => undefined,
     has: async (file) => {
       if (found.has(file)) return true;
@@ -247,7 +317,11 @@ function blobPlace(blobs: ArrayLike<NamedBlob>): Place {
   }
   return {
     name: "list of files",
-    list: async () => [...files.keys()],
+    list: async (folder) => {
+      if (folder === undefined) return [...files.keys()];
+      const prefix = `${folder}/`;
+      return [...files.keys()].filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
+    },
     has: async (file) => files.has(file),
     open: async (file) => {
       const blob = files.get(file);

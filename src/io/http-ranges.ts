@@ -4,7 +4,10 @@ import { SourceError } from "../runtime/errors.js";
 import { BrokenTransfer, chunksOf, mayPass, parseContentRange, retrying } from "./http-transfer.js";
 
 /** Nothing lies at this name: callers that can do without the file catch this and only this. */
-export class NotFoundError extends SourceError {}
+export class NotFoundError extends SourceError {
+  /** Whether a web page was answered in its place. */
+  isPage = false;
+}
 
 export interface UrlOptions {
   headers?: Readonly<Record<string, string>>;
@@ -161,7 +164,9 @@ export class HttpRanges {
     if (!/^text\/html\b/i.test(response.headers.get("content-type") ?? "")) return;
     void response.body?.cancel();
     const remedy = "check the address; it is a page, not the file";
-    throw new NotFoundError({ where: this.url, expected: "a file", got: "a web page (text/html)", remedy });
+    const error = new NotFoundError({ where: this.url, expected: "a file", got: "a web page (text/html)", remedy });
+    error.isPage = true;
+    throw error;
   }
 }
 

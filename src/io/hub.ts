@@ -120,11 +120,12 @@ class CachedPlace implements Place {
     this.needed = neededFiles(files ?? []);
   }
 
-  async list(): Promise<string[]> {
-    const folder = this.paths.snapshot(this.commit);
-    const present = await platform.listFolder(folder).catch((): string[] => []);
-    const listed = [...(this.files?.keys() ?? [])].filter((path) => !path.includes("/"));
-    return [...new Set([...present, ...listed])].sort();
+  readonly downloads = true;
+
+  async list(folder?: string): Promise<string[]> {
+    const path = this.paths.snapshot(this.commit, folder);
+    const present = await platform.listFolder(path).catch((): string[] => []);
+    return [...new Set([...present, ...namesIn(this.files ?? new Map(), folder)])].sort();
   }
 
   async has(file: string): Promise<boolean> {
@@ -195,8 +196,8 @@ class StreamedPlace implements Place {
     return { totalBytes, missingBytes: totalBytes };
   }
 
-  async list(): Promise<string[]> {
-    return [...this.files.keys()].filter((path) => !path.includes("/"));
+  async list(folder?: string): Promise<string[]> {
+    return namesIn(this.files, folder);
   }
 
   async has(file: string): Promise<boolean> {
@@ -221,6 +222,13 @@ class StreamedPlace implements Place {
       remedy: "load again, and check proxies between here and the hub",
     });
   }
+}
+
+/** Names of files and folders at the top of a repository or in a folder of it, as a disk lists them. */
+function namesIn(files: ReadonlyMap<string, HubFile>, folder: string | undefined): string[] {
+  const prefix = folder === undefined ? "" : `${folder}/`;
+  const names = [...files.keys()].filter((path) => path.startsWith(prefix));
+  return [...new Set(names.map((path) => path.slice(prefix.length).split("/")[0]!))];
 }
 
 function sizeOf(files: readonly HubFile[]): number {

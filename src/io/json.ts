@@ -117,11 +117,16 @@ export class JsonFields {
   }
 
   /** The error for a field, in the grammar of every CheckpointError. */
-  fault(name: string, expected: string, remedy = "download the file again or correct it"): CheckpointError {
+  fault(
+    name: string,
+    expected: string,
+    remedy = "download the file again or correct it",
+    got = showJson(this.get(name)),
+  ): CheckpointError {
     return new CheckpointError({
       where: `${this.file}: ${this.pathOf(name)}`,
       expected,
-      got: showJson(this.get(name)),
+      got,
       remedy,
     });
   }

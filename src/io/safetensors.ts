@@ -4,6 +4,7 @@
  */
 
 import { CheckpointError } from "../runtime/errors.js";
+import { type FileKind, HEAD_BYTES, kindOf, SAFETENSORS } from "./file-kind.js";
 import { isJsonObject, type JsonObject, type JsonValue, parseJson, showJson } from "./json.js";
 import type { ByteSource } from "./source.js";
 
@@ -73,6 +74,25 @@ export function itemBytes(dtype: SafetensorsDType): number {
  * @throws CheckpointError for everything the format forbids, naming file and tensor; SourceError; AbortedError.
  */
 export async function openSafetensors(source: ByteSource, signal?: AbortSignal): Promise<SafetensorsFile> {
+  try {
+    return await readSafetensors(source, signal);
+  } catch (cause) {
+    // The header's faults say nothing of a file that is none: what it is helps more.
+    const kind = cause instanceof CheckpointError ? await otherKind(source, signal) : undefined;
+    if (!kind) throw cause;
+    throw broken(source.name, "a safetensors file", kind.is, kind.remedy, cause);
+  }
+}
+
+/** What a file is that has no header; undefined where it is not known, or where that cannot be read either. */
+async function otherKind(source: ByteSource, signal: AbortSignal | undefined): Promise<FileKind | undefined> {
+  if (source.sizeBytes === 0) return undefined;
+  const head = await source.read(0, Math.min(HEAD_BYTES, source.sizeBytes), signal).catch(() => undefined);
+  const kind = head && kindOf(head);
+  return kind === SAFETENSORS ? undefined : kind;
+}
+
+async function readSafetensors(source: ByteSource, signal: AbortSignal | undefined): Promise<SafetensorsFile> {
   const file = source.name;
   if (source.sizeBytes < PREFIX_BYTES) {
     throw broken(file, "a safetensors file of at least 8 bytes", `${source.sizeBytes} bytes`);

@@ -2,6 +2,7 @@
 
 import { CheckpointError, SourceError } from "../runtime/errors.js";
 import type { Place } from "./checkpoint.js";
+import { listed, missing, partialDownloads } from "./foreign-checkpoint.js";
 import { isJsonObject, type JsonValue, showJson } from "./json.js";
 import { type QuantizedMatrix, quantizedMatrices } from "./quantized.js";
 import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.js";
@@ -57,12 +58,17 @@ export async function openTensors(
     const source = await place.open(file);
     if (!source) return undefined;
     opened.push(source);
+    if ((await place.list())?.includes(`${file}.aria2`)) {
+      const got = `one that is still being downloaded (${file}.aria2 lies beside it)`;
+      const remedy = "let the download finish, or start it again";
+      throw new CheckpointError({ where: source.name, expected: "a whole file", got, remedy });
+    }
     return openSafetensors(source, signal);
   };
   try {
     const single = await open(SINGLE);
     if (single) return new Tensors([single], close);
-    if (indexJson === undefined) throw await noWeights(place);
+    if (indexJson === undefined) throw await missing(place, SINGLE, `${SINGLE} or ${INDEX} with its shards`);
     return new Tensors(await openShards(place, indexJson, open), close);
   } catch (cause) {
     await close();
@@ -147,10 +153,11 @@ async function openShards(
     }
   }
   if (absent.length > 0) {
+    const partial = await partialDownloads(place);
     throw new CheckpointError({
       where: place.name,
       expected: `the ${names.length} files named in ${INDEX}`,
-      got: `${files.length}; missing: ${absent.join(", ")}`,
+      got: `${files.length}; missing: ${listed(absent, 10)}${partial.length > 0 ? ` (not finished: ${listed(partial)})` : ""}`,
       remedy: "download the missing files into the same place",
     });
   }
@@ -185,30 +192,4 @@ function readWeightMap(index: JsonValue, where: string): Map<string, string> {
 function disagree(where: string, expected: string, got: string): CheckpointError {
   const remedy = "files of different checkpoints or versions are mixed; download all of them again";
   return new CheckpointError({ where, expected, got, remedy });
-}
-
-/** Says what is there in place of the weights. */
-async function noWeights(place: Place): Promise<CheckpointError> {
-  const names = (await place.list()) ?? [];
-  const pickles = names.filter((name) => /\.(bin|pt|pth|ckpt)$/.test(name) && /model|consolidated/.test(name));
-  if ((await place.list()) === undefined) {
-    for (const name of ["pytorch_model.bin", "pytorch_model.bin.index.json"]) {
-      if (await place.has(name)) pickles.push(name);
-    }
-  }
-  const tensors = names.filter((name) => name.endsWith(".safetensors"));
-  const fault = { where: place.name, expected: `${SINGLE} or ${INDEX} with its shards` };
-  if (tensors.some((name) => /-of-\d+\.safetensors$/.test(name))) {
-    return new CheckpointError({ ...fault, got: "shards without their index", remedy: `add ${INDEX}` });
-  }
-  if (tensors.length > 0) {
-    const remedy = `give a whole model; if one of these files is it, rename it to ${SINGLE}`;
-    return new CheckpointError({ ...fault, got: tensors.slice(0, 5).join(", "), remedy });
-  }
-  if (pickles.length > 0) {
-    const remedy = "convert it to safetensors (transformers: save_pretrained with safe_serialization)";
-    return new CheckpointError({ ...fault, got: `${pickles[0]}, a pickle file`, remedy });
-  }
-  const got = names.length > 0 ? `neither, among ${names.length} files` : "no files";
-  return new CheckpointError({ ...fault, got, remedy: "download the whole checkpoint, or check the location" });
 }

@@ -90,6 +90,7 @@ function typeOf(status: number): string {
 function paramOf({ code, fault }: OcellusError): string | null {
   const option = /^session\.generate, (\w+)/.exec(fault.where)?.[1];
   if (option !== undefined) return PARAMS[option] ?? option;
+  if (/^(schema|session\.generate, schema)\b/.test(fault.where)) return "response_format";
   const message = /^messages[\w.[\]]*/.exec(fault.where)?.[0];
   if (message !== undefined) return message;
   return code === "PROMPT" || code === "MEDIA" || code === "SOURCE" || code === "CONTEXT_OVERFLOW" ? "messages" : null;

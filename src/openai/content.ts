@@ -5,8 +5,9 @@ import type {
   TextContent,
   VideoContent,
 } from "../models/llava-onevision/processor.js";
+import { shown } from "../runtime/errors.js";
 import { RequestError } from "./api-error.js";
-import { checkFields, type Fields, isFields, isText, objectAt, optional, shown, wholeWithin } from "./fields.js";
+import { checkFields, type Fields, isFields, isText, nameAmong, objectAt, optional, wholeWithin } from "./fields.js";
 
 /**
  * Reads what a URL names that is not a `data:` URL. `param` is the place in the request, for messages. Without one such URLs are
@@ -20,16 +21,44 @@ export interface Conversation {
   readonly imageMode: ImageMode;
 }
 
-const ROLES: Readonly<Record<string, ChatMessage["role"]>> = {
-  system: "system",
-  developer: "system",
-  user: "user",
-  assistant: "assistant",
+const ROLES = { system: "system", developer: "system", user: "user", assistant: "assistant" } as const;
+const ROLE_NAMES = Object.keys(ROLES) as (keyof typeof ROLES)[];
+const NO_TOOLS = "tools are not called here; put what a tool said into a user message";
+/** Roles of OpenAI's that are not taken, and what others call those that are. */
+const OTHER_ROLES = {
+  tool: NO_TOOLS,
+  function: NO_TOOLS,
+  human: 'did you mean "user"?',
+  ...Object.fromEntries(["ai", "bot", "model", "gpt"].map((role) => [role, 'did you mean "assistant"?'])),
 };
-/** Those after `name` come back with messages that a completion had; they are empty in ours. */
-const MESSAGE_FIELDS = ["role", "content", "name", "refusal", "annotations", "audio", "tool_calls", "function_call"];
-const TYPES = ["text", "image_url", "video_url"];
-const DETAILS = ["auto", "low", "high"];
+const MESSAGE_FIELDS = ["role", "content", "name"];
+/** These come back with messages that a completion had; they are empty in ours. */
+const ANSWER_FIELDS: Readonly<Record<string, string>> = {
+  refusal: "leave it out; put the words of a refusal into content",
+  annotations: "leave it out: nothing is searched here",
+  audio: "leave it out: answers here are text; put its words into content",
+  tool_calls: "leave it out: tools are not called here; put what was called, and what it said, into content as text",
+  function_call:
+    "leave it out: functions are not called here; put what was called, and what it said, into content as text",
+};
+const OTHER_MESSAGE_FIELDS = {
+  tool_call_id: "leave it out: it belongs to tool messages, and tools are not called here",
+  images: 'send pictures as parts of content: { "type": "image_url", "image_url": { "url": "data:…;base64,…" } }',
+  text: "send the text as content",
+};
+const TYPES = ["text", "image_url", "video_url"] as const;
+/** Parts that others have. */
+const OTHER_TYPES: Readonly<Record<string, string>> = {
+  input_text: 'send { "type": "text", "text": "…" }: this is a part of the Responses API',
+  output_text: 'send { "type": "text", "text": "…" }: this is a part of the Responses API',
+  input_image: 'send { "type": "image_url", "image_url": { "url": "…" } }: this is a part of the Responses API',
+  input_video: 'send { "type": "video_url", "video_url": { "url": "…" } }',
+  refusal: "send the words of a refusal as a text part",
+  input_audio: "send text, pictures and clips: sound is not heard here",
+  audio_url: "send text, pictures and clips: sound is not heard here",
+  file: "send text, pictures and clips: documents are not read here",
+};
+const DETAILS = ["auto", "low", "high"] as const;
 /** As many as a context of 32,768 tokens holds at 196 tokens a frame, and some. */
 const MOST_FRAMES = 256;
 
@@ -51,8 +80,9 @@ export async function readMessages(
   for (const [i, given] of value.entries()) {
     const param = `messages[${i}]`;
     const message = objectAt(param, given);
-    checkFields(param, message, MESSAGE_FIELDS);
-    const role = roleOf(param, message.role);
+    // A role that is not taken explains the fields that only it has.
+    const role = ROLES[nameAmong(`${param}.role`, message.role, ROLE_NAMES, OTHER_ROLES)];
+    checkFields(param, message, [...MESSAGE_FIELDS, ...Object.keys(ANSWER_FIELDS)], OTHER_MESSAGE_FIELDS);
     checkEmpty(param, message);
     messages.push({ role, content: await contentOf(param, message.content, { details, signal, readMedia }) });
   }
@@ -61,23 +91,13 @@ export async function readMessages(
   return { messages, imageMode: !alike ? "auto" : detail === "low" ? "pad" : detail === "high" ? "anyres" : "auto" };
 }
 
-function roleOf(param: string, role: unknown): ChatMessage["role"] {
-  if (isText(role) && Object.hasOwn(ROLES, role)) return ROLES[role]!;
-  const tool = role === "tool" || role === "function";
-  throw new RequestError(`${param}.role`, {
-    expected: Object.keys(ROLES).join(", "),
-    got: shown(role),
-    remedy: tool ? "tools are not called here; put what a tool said into a user message" : "use one of these names",
-  });
-}
-
 function checkEmpty(param: string, message: Fields): void {
-  for (const name of MESSAGE_FIELDS.slice(3)) {
+  for (const [name, remedy] of Object.entries(ANSWER_FIELDS)) {
     const value = message[name];
     if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) continue;
     throw new RequestError(
       `${param}.${name}`,
-      { expected: "none", got: shown(value), remedy: "leave it out: answers here are text" },
+      { expected: "none", got: shown(value), remedy },
       { status: 400, code: "unsupported_parameter" },
     );
   }
@@ -96,7 +116,7 @@ async function contentOf(param: string, content: unknown, reading: Reading): Pro
     throw new RequestError(`${param}.content`, {
       expected: "a text or a list of parts",
       got: shown(content),
-      remedy: 'send a text, or [{ "type": "text", "text": "…" }]',
+      remedy: 'send a text (it may be empty: ""), or [{ "type": "text", "text": "…" }]',
     });
   }
   const parts: (TextContent | ImageContent | VideoContent)[] = [];
@@ -110,14 +130,7 @@ async function partOf(
   reading: Reading,
 ): Promise<TextContent | ImageContent | VideoContent> {
   const part = objectAt(param, given);
-  const { type } = part;
-  if (!isText(type) || !TYPES.includes(type)) {
-    throw new RequestError(`${param}.type`, {
-      expected: TYPES.join(", "),
-      got: shown(type),
-      remedy: type === "input_audio" || type === "file" ? "send text, pictures and clips" : "use one of these names",
-    });
-  }
+  const type = nameAmong(`${param}.type`, part.type, TYPES, OTHER_TYPES);
   checkFields(param, part, ["type", type]);
   if (type === "text") {
     if (isText(part.text)) return { type, text: part.text };
@@ -131,8 +144,7 @@ async function partOf(
   }
   if (type === "image_url") {
     checkFields(place, named, ["url", "detail"]);
-    const isDetail = (value: unknown): value is string => isText(value) && DETAILS.includes(value);
-    reading.details.push(optional(named, `${place}.detail`, DETAILS.join(", "), isDetail) ?? "auto");
+    reading.details.push(nameAmong(`${place}.detail`, named.detail ?? "auto", DETAILS));
     return { type: "image", image: await bytesOf(`${place}.url`, named.url, reading) };
   }
   checkFields(place, named, ["url", "frames"]);
@@ -159,7 +171,7 @@ function bytesOfDataURL(param: string, url: string): Uint8Array {
   const comma = url.indexOf(",");
   const isBase64 = comma > 0 && /;base64$/i.test(url.slice(0, comma));
   try {
-    if (!isBase64) throw new Error("no `;base64,`");
+    if (!isBase64) throw new Error("not base64");
     const binary = atob(url.slice(comma + 1));
     if (binary === "") throw new Error("no bytes");
     const bytes = new Uint8Array(binary.length);
@@ -168,7 +180,7 @@ function bytesOfDataURL(param: string, url: string): Uint8Array {
   } catch (cause) {
     throw new RequestError(param, {
       expected: "data:…;base64, and base64 after it",
-      got: `${shown(url)} (${cause instanceof Error ? cause.message : String(cause)})`,
+      got: `${shown(url)} (${isBase64 ? "what follows is not base64, or has no bytes" : "no `;base64,`"})`,
       remedy: "encode the file's bytes as base64",
       cause,
     });

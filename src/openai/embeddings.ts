@@ -1,5 +1,6 @@
+import { shown } from "../runtime/errors.js";
 import { RequestError } from "./api-error.js";
-import { checkFields, isText, objectAt, optional, shown } from "./fields.js";
+import { checkFields, isText, nameAmong, objectAt } from "./fields.js";
 
 /** What embeds texts: a vector each, and the tokens of all. */
 export type EmbedTexts = (
@@ -28,10 +29,16 @@ export async function createEmbeddings(
   checkFields("", fields, FIELDS);
   const { input, dimensions } = fields;
   const texts: readonly unknown[] = Array.isArray(input) ? input : [input];
-  if (!texts.every(isText) || texts.includes("") || texts.length === 0 || texts.length > MOST_TEXTS) {
-    throw new RequestError("input", {
-      expected: `a text or a list of at most ${MOST_TEXTS} texts, none of them empty`,
-      got: shown(input),
+  if (texts.length === 0 || texts.length > MOST_TEXTS) {
+    const got = texts.length === 0 ? "an empty list" : `${texts.length}`;
+    const remedy = "send the texts in several requests";
+    throw new RequestError("input", { expected: `1 to ${MOST_TEXTS} texts`, got, remedy });
+  }
+  const wrong = texts.findIndex((text) => !isText(text) || text === "");
+  if (!texts.every(isText) || wrong >= 0) {
+    throw new RequestError(Array.isArray(input) ? `input[${wrong}]` : "input", {
+      expected: "a text that is not empty",
+      got: shown(texts[wrong]),
       remedy: "send texts: ids of tokens are not taken",
     });
   }
@@ -39,8 +46,7 @@ export async function createEmbeddings(
     const remedy = "leave it out: vectors are as wide as the model";
     throw new RequestError("dimensions", { expected: "none", got: shown(dimensions), remedy });
   }
-  const isFormat = (value: unknown): value is "float" | "base64" => value === "float" || value === "base64";
-  const format = optional(fields, "encoding_format", "float or base64", isFormat) ?? "float";
+  const format = nameAmong("encoding_format", fields.encoding_format ?? "float", ["float", "base64"]);
   const { vectors, tokens } = await embed(texts, signal);
   return {
     object: "list",

@@ -1,4 +1,5 @@
-import { nearest } from "../runtime/options.js";
+import { shown } from "../runtime/errors.js";
+import { suggestion } from "../runtime/options.js";
 import { RequestError } from "./api-error.js";
 
 /** A JSON object of a request. */
@@ -8,34 +9,46 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A value of a request, short enough for a message. */
-export function shown(value: unknown): string {
-  if (value === undefined) return "none";
-  const text = typeof value === "string" ? value : JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
-}
-
 /** Throws RequestError for anything but an object. */
 export function objectAt(param: string, value: unknown): Fields {
   if (isFields(value)) return value;
   throw new RequestError(param, { expected: "an object", got: shown(value), remedy: "see OpenAI's API reference" });
 }
 
-/** Throws RequestError for a field that is not known, with the nearest one that is. */
-export function checkFields(where: string, fields: Fields, known: readonly string[]): void {
+/** Throws RequestError for a field that is not known, with what `foreign` says of it, or the nearest one that is. */
+export function checkFields(
+  where: string,
+  fields: Fields,
+  known: readonly string[],
+  foreign: Readonly<Record<string, string>> = {},
+): void {
   for (const name of Object.keys(fields)) {
     if (known.includes(name)) continue;
-    const near = nearest(name, known);
+    const remedy = Object.hasOwn(foreign, name) ? foreign[name]! : (suggestion(name, known) ?? "leave it out");
+    const short = shown(name).slice(1, -1);
     throw new RequestError(
-      where === "" ? name : `${where}.${name}`,
-      {
-        expected: "a known field",
-        got: `\`${name}\``,
-        remedy: near ? `did you mean \`${near}\`?` : "leave it out",
-      },
+      where === "" ? short : `${where}.${short}`,
+      { expected: "a known field", got: `\`${short}\``, remedy },
       { status: 400, code: "unknown_parameter" },
     );
   }
+}
+
+/** Throws RequestError for a value that is none of a few names; `foreign` says what other interfaces' names are here. */
+export function nameAmong<T extends string>(
+  param: string,
+  value: unknown,
+  known: readonly T[],
+  foreign: Readonly<Record<string, string>> = {},
+): T {
+  if (isText(value) && (known as readonly string[]).includes(value)) return value as T;
+  const said = isText(value) && Object.hasOwn(foreign, value) ? foreign[value] : undefined;
+  const near = isText(value) ? suggestion(value, known, (name) => `"${name}"`) : undefined;
+  throw new RequestError(param, {
+    expected: known.map((name) => `"${name}"`).join(", "),
+    got: shown(value),
+    remedy: said ?? near ?? "use one of these names",
+  });
 }
 
 /** A field that may be left out or null. Throws RequestError unless `holds`. */
@@ -44,11 +57,12 @@ export function optional<T>(
   param: string,
   expected: string,
   holds: (value: unknown) => value is T,
+  remedy = "leave it out for the default",
 ): T | undefined {
   const value = fields[param.slice(param.lastIndexOf(".") + 1)];
   if (value === undefined || value === null) return undefined;
   if (holds(value)) return value;
-  throw new RequestError(param, { expected, got: shown(value), remedy: "leave it out for the default" });
+  throw new RequestError(param, { expected, got: shown(value), remedy });
 }
 
 export function isText(value: unknown): value is string {

@@ -1,6 +1,17 @@
 import type { GenerateOptions } from "../models/generate-options.js";
+import { shown } from "../runtime/errors.js";
 import { RequestError } from "./api-error.js";
-import { checkFields, type Fields, isFields, isFlag, isText, optional, shown, wholeWithin, within } from "./fields.js";
+import {
+  checkFields,
+  type Fields,
+  isFields,
+  isFlag,
+  isText,
+  nameAmong,
+  optional,
+  wholeWithin,
+  within,
+} from "./fields.js";
 
 /** What a request asks for, beside its messages. */
 export interface Asked {
@@ -10,7 +21,7 @@ export interface Asked {
   readonly includeUsage: boolean;
 }
 
-const NAMES = ["text", "json_object", "json_schema"];
+const FORMATS = ["text", "json_object", "json_schema"] as const;
 
 /** Change no answer. */
 const PASSED_OVER = [
@@ -40,17 +51,38 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   moderation: "nothing is moderated here",
 };
 
+/** Fields of other interfaces, and what stands for them here. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  prompt: 'send messages: [{ "role": "user", "content": "…" }]',
+  input: 'send messages: [{ "role": "user", "content": "…" }]',
+  instructions: 'send a message: { "role": "system", "content": "…" }',
+  system: 'send a message: { "role": "system", "content": "…" }',
+  images: 'send pictures as parts of a message: { "type": "image_url", "image_url": { "url": "data:…;base64,…" } }',
+  extra_body: "send its fields beside messages: extra_body is of the Python client",
+  options: "send its fields beside messages",
+  max_output_tokens: "did you mean `max_completion_tokens`?",
+  stop_sequences: "did you mean `stop`?",
+  stop_token_ids: "leave it out, or send texts as `stop`",
+  best_of: "leave it out: one answer a request",
+  use_beam_search: "leave it out: answers are not searched for by beams here",
+  format: "did you mean `response_format`?",
+  guided_json: 'send response_format: { "type": "json_schema", "json_schema": { "schema": { … } } }',
+  guided_choice: 'send response_format: { "type": "json_schema", "json_schema": { "schema": { "enum": [ … ] } } }',
+};
+
+const LARGEST = Number.MAX_SAFE_INTEGER;
+
 const NUMBERS = {
   temperature: ["a number from 0 to 2", within(0, 2)],
   top_p: ["a number from 0 to 1", within(0, 1)],
-  top_k: ["a whole number, 0 or above, or -1", wholeWithin(-1, Number.MAX_SAFE_INTEGER)],
+  top_k: [`a whole number from -1 to ${LARGEST}`, wholeWithin(-1, LARGEST)],
   min_p: ["a number from 0 to 1", within(0, 1)],
   repetition_penalty: ["a number above 0, at most 100", (v: unknown): v is number => within(0, 100)(v) && v > 0],
   presence_penalty: ["a number from -2 to 2", within(-2, 2)],
   frequency_penalty: ["a number from -2 to 2", within(-2, 2)],
-  seed: ["a whole number", wholeWithin(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)],
-  max_tokens: ["a whole number above 0", wholeWithin(1, Number.MAX_SAFE_INTEGER)],
-  max_completion_tokens: ["a whole number above 0", wholeWithin(1, Number.MAX_SAFE_INTEGER)],
+  seed: ["a whole number of at most 64 bits (-2^63 to 2^64)", isSeed],
+  max_tokens: [`a whole number from 1 to ${LARGEST}`, wholeWithin(1, LARGEST)],
+  max_completion_tokens: [`a whole number from 1 to ${LARGEST}`, wholeWithin(1, LARGEST)],
   top_logprobs: ["a whole number from 0 to 20", wholeWithin(0, 20)],
   n: ["1: one answer a request", wholeWithin(1, 1)],
 } as const satisfies Readonly<Record<string, readonly [string, (value: unknown) => value is number]>>;
@@ -62,11 +94,23 @@ const KNOWN = [
   ...Object.keys(UNSUPPORTED),
 ];
 
+/** Seeds are integers of 64 bits there. JSON's readers give those beyond 2^53 as the nearest double: whole, and always the same. */
+function isSeed(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= -(2 ** 63) && (value as number) <= 2 ** 64;
+}
+
+/** A session's seed, 0 to 2^53 - 1. Negative seeds are others than the positive ones; of larger ones the upper bits are folded in. */
+function sessionSeed(seed: number): number {
+  if (Math.abs(seed) <= LARGEST) return seed < 0 ? LARGEST + seed : seed;
+  const bits = BigInt.asUintN(64, BigInt(seed));
+  return Number(BigInt.asUintN(53, bits ^ (bits >> 11n)));
+}
+
 /** Checks the fields of a request, all but its messages. Throws RequestError. */
 export function readRequest(request: Fields): Asked {
-  checkFields("", request, KNOWN);
+  checkFields("", request, KNOWN, FOREIGN);
   for (const [name, remedy] of Object.entries(UNSUPPORTED)) {
-    if (asksNothing(request[name])) continue;
+    if (asksNothing(name, request[name])) continue;
     throw new RequestError(
       name,
       { expected: "none", got: shown(request[name]), remedy: `leave it out: ${remedy}` },
@@ -109,10 +153,19 @@ export function readRequest(request: Fields): Asked {
   };
 }
 
+/** Values that mean nothing by themselves. */
+const NOTHING: Readonly<Record<string, readonly unknown[]>> = {
+  tool_choice: ["none", "auto"],
+  function_call: ["none", "auto"],
+  reasoning_effort: ["none"],
+  verbosity: ["medium"],
+};
+
 /** Values that clients send by default. */
-function asksNothing(value: unknown): boolean {
-  if (value === undefined || value === null || value === "none" || value === "auto") return true;
-  if (Array.isArray(value)) return value.length === 0 || (value.length === 1 && value[0] === "text");
+function asksNothing(name: string, value: unknown): boolean {
+  if (value === undefined || value === null || NOTHING[name]?.includes(value)) return true;
+  if (name === "modalities") return Array.isArray(value) && value.every((one) => one === "text");
+  if (Array.isArray(value)) return value.length === 0;
   return isFields(value) && Object.keys(value).length === 0;
 }
 
@@ -132,11 +185,10 @@ function drawing(
   const temperature = number("temperature") ?? (Object.keys(cuts).length > 0 ? 1 : 0);
   // The most probable token alone is at least so probable.
   if (temperature === 0 || topP === 0) return {};
-  // Negative ones are allowed there: taken as other seeds than the positive ones.
   return {
     temperature,
     ...cuts,
-    ...(seed !== undefined && { seed: seed < 0 ? Number.MAX_SAFE_INTEGER + seed : seed }),
+    ...(seed !== undefined && { seed: sessionSeed(seed) }),
   };
 }
 
@@ -163,17 +215,15 @@ function includeUsage(request: Fields, stream: boolean): boolean {
 }
 
 function schemaOf(request: Fields): object | undefined {
-  const format = optional(request, "response_format", "an object with a type", isFields);
+  const remedy = 'send { "type": "json_object" }, or "json_schema" with a schema';
+  const format = optional(request, "response_format", "an object with a type", isFields, remedy);
   if (!format) return undefined;
-  const { type } = format;
-  if (!isText(type) || !NAMES.includes(type)) {
-    throw new RequestError("response_format.type", {
-      expected: NAMES.join(", "),
-      got: shown(type),
-      remedy: "use one of these names",
-    });
-  }
-  checkFields("response_format", format, type === "json_schema" ? ["type", "json_schema"] : ["type"]);
+  const type = nameAmong("response_format.type", format.type, FORMATS);
+  const fields = type === "json_schema" ? ["type", "json_schema"] : ["type"];
+  const foreign = {
+    schema: 'send it within json_schema: { "type": "json_schema", "json_schema": { "schema": { … } } }',
+  };
+  checkFields("response_format", format, fields, foreign);
   if (type === "text") return undefined;
   if (type === "json_object") return { type: "object" };
   const given = format.json_schema;

@@ -41,14 +41,47 @@ export class OcellusError extends Error {
   readonly fault: Fault;
 
   constructor(code: ErrorCode, fault: Fault) {
+    const said = readable(code, fault);
     super(
-      `${fault.where}: expected ${fault.expected}, got ${fault.got} — ${fault.remedy}`,
+      `${said.where}: expected ${said.expected}, got ${said.got} — ${said.remedy}`,
       fault.cause === undefined ? undefined : { cause: fault.cause },
     );
     this.name = new.target.name;
     this.code = code;
-    this.fault = fault;
+    this.fault = said;
   }
+}
+
+/** Lists of names are shorter; what is longer comes from a file or a stranger. */
+const LONGEST_PART = 2000;
+/** How much of the end is kept of a part that is cut: paths end in what tells them apart. */
+const KEPT_END = 300;
+/** Their texts come from the adapter or quote a kernel's source, line by line. */
+const MANY_LINES: readonly ErrorCode[] = ["KERNEL", "LIMIT", "DEVICE_LOST", "NO_ADAPTER"];
+
+function readable(code: ErrorCode, fault: Fault): Fault {
+  const lines = MANY_LINES.includes(code);
+  const part = (text: string): string => {
+    const short =
+      code === "KERNEL" || text.length <= LONGEST_PART
+        ? text
+        : `${text.slice(0, LONGEST_PART - KEPT_END - 1)}…${text.slice(-KEPT_END)}`;
+    return printable(short, lines);
+  };
+  const { where, expected, got, remedy } = fault;
+  return { ...fault, where: part(where), expected: part(expected), got: part(got), remedy: part(remedy) };
+}
+
+// Controls, lone surrogates, separators of lines, and the marks that turn the direction of what follows.
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
+
+/** Text with what would steer a terminal written as JSON's escapes. `lines`: line ends and tabs are kept. */
+export function printable(text: string, lines = false): string {
+  return text.replace(UNPRINTABLE, (character) => {
+    if (lines && (character === "\n" || character === "\t")) return character;
+    const escaped = JSON.stringify(character).slice(1, -1);
+    return escaped === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}` : escaped;
+  });
 }
 
 /** No WebGPU adapter could be opened. */
@@ -198,4 +231,37 @@ export class AbortedError extends OcellusError {
 /** Throws {@link AbortedError} if the signal has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined, where: string): void {
   if (signal?.aborted) throw new AbortedError(where, signal.reason);
+}
+
+/** Letters of a stranger's value that a message quotes. */
+const SHOWN = 60;
+
+/**
+ * A value for "got": texts in quotes, so that `"3"` is told from `3`; whole numbers with all their digits; cut after 60 characters.
+ * `undefined` is "none".
+ */
+export function shown(value: unknown, most = SHOWN): string {
+  if (value === undefined) return "none";
+  if (typeof value === "string")
+    return cut(JSON.stringify(value.slice(0, most + 1)), value.length > most ? most : undefined);
+  if (typeof value === "number") return shownNumber(value);
+  if (typeof value === "bigint") return cut(`${value}n`, most);
+  if (typeof value === "function") return "a function";
+  if (Array.isArray(value) && value.length === 0) return "an empty list";
+  if (ArrayBuffer.isView(value)) return `${value.constructor.name} of ${value.byteLength} bytes`;
+  try {
+    return cut(JSON.stringify(value) ?? String(value), most);
+  } catch {
+    return "an object that is no JSON";
+  }
+}
+
+/** Numbers beyond 2^53 as the double that they are, and not rounded to what would be read back as it. */
+function shownNumber(value: number): string {
+  if (Number.isInteger(value) && Math.abs(value) < 1e21) return Object.is(value, -0) ? "-0" : BigInt(value).toString();
+  return String(value).replace("e+", "e");
+}
+
+function cut(text: string, most: number | undefined): string {
+  return most === undefined || text.length <= most ? text : `${text.slice(0, most).replace(/[\ud800-\udbff]$/, "")}…`;
 }

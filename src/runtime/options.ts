@@ -1,37 +1,83 @@
 import { OptionError } from "./errors.js";
 
-/** The name among `known` that is fewest edits from `word`, if it is near enough to be a slip. */
+/** Longer words are no slip of a name; comparing them would cost what whoever sent them likes. */
+const LONGEST_WORD = 64;
+/** Fewest letters that can stand for a whole name. */
+const SHORTEST_BEGINNING = 3;
+
+/**
+ * The name among `known` that `word` was most likely meant to be: spelt with other capitals, dashes or underscores, fewest edits
+ * away (Damerau-Levenshtein, at most a third of the letters), or beginning alike. Undefined where none is near, and for a word that
+ * is known itself: spelling is not what is wrong with it then.
+ */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  const lower = word.toLowerCase();
-  const ranked = known
-    .map((name) => ({ name, edits: editDistance(lower, name.toLowerCase()) }))
-    .sort((a, b) => a.edits - b.edits);
-  const best = ranked[0];
-  return best && best.edits <= Math.max(2, Math.floor(best.name.length / 3)) ? best.name : undefined;
+  if (word.length > LONGEST_WORD || known.includes(word)) return undefined;
+  const folded = fold(word);
+  if (folded === "") return undefined;
+  let best: string | undefined;
+  let fewest = Number.POSITIVE_INFINITY;
+  for (const name of known) {
+    const other = fold(name);
+    const most = Math.floor(Math.max(folded.length, other.length) / 3);
+    if (Math.abs(folded.length - other.length) > most) continue;
+    const edits = editDistance(folded, other);
+    if (edits > most || edits >= fewest) continue;
+    best = name;
+    fewest = edits;
+  }
+  if (best !== undefined) return best;
+  const [alike, ...more] = known.filter((name) => beginAlike(folded, fold(name)));
+  return more.length === 0 ? alike : undefined;
+}
+
+/** The remedy for a misspelt word, if it was near enough to one of `known`; `written` is how a name is written where it is used. */
+export function suggestion(
+  word: string,
+  known: readonly string[],
+  written = (name: string): string => `\`${name}\``,
+): string | undefined {
+  const near = nearest(word, known);
+  if (near === undefined) return undefined;
+  const question = `did you mean ${written(near)}?`;
+  return near.toLowerCase() === word.toLowerCase() ? `${question} Upper and lower case count` : question;
 }
 
 /** Throws OptionError for a key of `options` that is not in `known`, with the nearest one that is. */
 export function checkOptions(where: string, options: object, known: readonly string[]): void {
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue;
-    const near = nearest(key, known);
     throw new OptionError({
       where,
       expected: `one of ${known.join(", ")}`,
       got: `option \`${key}\``,
-      remedy: near ? `did you mean \`${near}\`?` : "check the name",
+      remedy: suggestion(key, known) ?? "check the name",
     });
   }
 }
 
-/** Levenshtein distance. */
+/** `top_p`, `top-p` and `topP` are one name to whoever mixes them up. */
+function fold(name: string): string {
+  return name.toLowerCase().replace(/[-_\s]/g, "");
+}
+
+/** Whether `word` is the beginning of a name, or a name and at most as much again. */
+function beginAlike(word: string, name: string): boolean {
+  if (name.startsWith(word)) return word.length >= SHORTEST_BEGINNING;
+  return word.startsWith(name) && name.length > SHORTEST_BEGINNING && word.length <= 2 * name.length;
+}
+
+/** Levenshtein distance in which two letters that changed places are one edit (optimal string alignment). */
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+      let edits = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+      if (a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) edits = Math.min(edits, before[j - 2]! + 1);
+      next.push(edits);
     }
+    before = row;
     row = next;
   }
   return row[b.length]!;

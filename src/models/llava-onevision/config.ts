@@ -1,6 +1,7 @@
 /** The one config the model and the processor read, made from whichever dialect of files the checkpoint has. */
 
 import { JsonFields, type JsonValue } from "../../io/json.js";
+import { checkFamily } from "./family.js";
 import { type Layout, resolveLayout } from "./layout.js";
 import { flatTileSide, type PictureConfig, readPictures } from "./picture-config.js";
 import { disagree, Shapes } from "./tensor-shapes.js";
@@ -80,7 +81,7 @@ const UNSUPPORTED = "this model variant is not supported";
  */
 export function parseConfig(config: JsonValue, extras: ConfigExtras): LlavaOneVisionConfig {
   const top = new JsonFields(config, FILE);
-  const style = styleOf(top);
+  const style = checkFamily(config);
   const flat = style === "lmms-lab";
   if (flat) refuseUnbuiltFlat(top);
   else refuseUnbuilt(top);
@@ -111,19 +112,6 @@ export function parseConfig(config: JsonValue, extras: ConfigExtras): LlavaOneVi
   };
 }
 
-function styleOf(top: JsonFields): LlavaOneVisionConfig["style"] {
-  const type = top.get("model_type");
-  if (type === "llava_onevision") return "llava-hf";
-  // LLaVA 1.5 in transformers calls itself "llava" too, but is not flat.
-  const flat = !top.has("text_config") && !top.has("vision_config");
-  if (flat && (type === "llava" || type === "llava_qwen")) {
-    const architectures = JSON.stringify(top.get("architectures") ?? "LlavaQwen");
-    if (architectures.includes("LlavaQwen")) return "lmms-lab";
-    throw top.fault("architectures", '["LlavaQwenForCausalLM"]', UNSUPPORTED);
-  }
-  throw top.fault("model_type", '"llava_onevision", or "llava" or "llava_qwen" with a flat config', UNSUPPORTED);
-}
-
 /** Fields that would change the computation; each default is the one value that is built. */
 function refuseUnbuilt(top: JsonFields): void {
   top.only("projector_hidden_act", "gelu");
@@ -141,11 +129,9 @@ function refuseUnbuiltFlat(top: JsonFields): void {
   top.only("mm_spatial_pool_mode", "bilinear");
   top.only("mm_use_im_start_end", false);
   top.only("add_faster_video", false);
-  if (!/siglip/i.test(top.text("mm_vision_tower"))) throw top.fault("mm_vision_tower", "a SigLIP tower", UNSUPPORTED);
 }
 
 function refuseUnbuiltText(text: JsonFields): void {
-  if (text.path !== "") text.only("model_type", "qwen2");
   text.only("hidden_act", "silu");
   text.only("use_sliding_window", false);
   const kinds = text.get("layer_types");
@@ -190,7 +176,6 @@ function readText(fields: JsonFields, layout: Layout, shapes: Shapes): TextConfi
 }
 
 function readVision(fields: JsonFields, layout: Layout, shapes: Shapes): VisionConfig {
-  fields.only("model_type", "siglip_vision_model");
   fields.only("hidden_act", "gelu_pytorch_tanh");
   fields.only("num_channels", 3);
   const width = fields.count("hidden_size");

@@ -5,6 +5,7 @@ import {
   type HubOptions,
   openCheckpoint,
 } from "../../io/checkpoint.js";
+import type { JsonValue } from "../../io/json.js";
 import { type QuantizedMatrix, quantizedMetadata, quantizedRowBytes } from "../../io/quantized.js";
 import { inFileOrder, itemBytes, safetensorsHeader, type TensorHead } from "../../io/safetensors.js";
 import type { IndexedTensor, TensorIndex } from "../../io/tensor-index.js";
@@ -15,6 +16,7 @@ import { elementCount, narrowBF16, narrowF16 } from "../../runtime/dtype.js";
 import { OptionError, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
+import { readFamily } from "./family.js";
 import { inCheckpoint } from "./model.js";
 import { Network } from "./network.js";
 import { readConfig } from "./read-config.js";
@@ -82,11 +84,13 @@ export async function* convertCheckpoint(
     throw new OptionError({ where: "shardBytes", expected: "a number above 0", got: String(shardBytes), remedy });
   }
   const files = await openCheckpoint(location, options);
-  const device = options.device ?? (await Device.open());
+  let device = options.device;
   let index: TensorIndex | undefined;
   try {
+    const configJson = await readFamily(files);
+    device ??= await Device.open();
     index = await files.tensors();
-    const planned = await plan(files, index, device, dtype);
+    const planned = await plan(files, configJson, index, device, dtype);
     const shards = divide(planned, shardBytes);
     const names = shards.map((_, i) => shardName(i, shards.length));
     for (const [i, tensors] of shards.entries()) {
@@ -101,18 +105,19 @@ export async function* convertCheckpoint(
     throw inCheckpoint(files.name, cause);
   } finally {
     await index?.close();
-    if (!options.device) device.dispose();
+    if (!options.device) device?.dispose();
   }
 }
 
 /** Asks the model's own constructors which matrices there are and how each is held. */
 async function plan(
   files: CheckpointFiles,
+  configJson: JsonValue,
   index: TensorIndex,
   device: Device,
   dtype: DtypeByPart,
 ): Promise<Planned[]> {
-  const config = await readConfig(files, index);
+  const config = await readConfig(files, configJson, index);
   const loader = new WeightLoader(device, index);
   device.rehearse(() => {
     new Network(loader.root(), config, dtype, device.empty([3, 256], "f32", "levels"));

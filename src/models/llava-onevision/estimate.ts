@@ -15,6 +15,7 @@ import type { ImaginedFacts } from "../../runtime/imagined-gpu.js";
 import { checkOptions } from "../../runtime/options.js";
 import { cacheTypeGiven } from "./cache-dtype.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
+import { readFamily } from "./family.js";
 import { type BytesByPart, type Described, footprint, neededBinding, type Use } from "./footprint.js";
 import { inCheckpoint, VISION_CACHE_BYTES } from "./model.js";
 import { CONFIG_FILES, readConfig } from "./read-config.js";
@@ -146,9 +147,10 @@ export async function inspect<T>(
   const cacheType = cacheTypeGiven(options.cacheDtype);
   const files = await openCheckpoint(location, { ...options, inspect: true });
   try {
+    const configJson = await readFamily(files);
     const index = await files.tensors();
     try {
-      const config = await readConfig(files, index, options.contextTokens);
+      const config = await readConfig(files, configJson, index, options.contextTokens);
       const contextTokens = options.contextTokens ?? Math.min(CONTEXT_TOKENS, config.text.maxPositions);
       const download = await files.downloadSize(CONFIG_FILES, index);
       return work({

@@ -1,5 +1,6 @@
 /** The messages of a conversation and the checks they pass before anything is rendered. */
 import { PromptError } from "../../runtime/errors.js";
+import { suggestion } from "../../runtime/options.js";
 
 /** Who speaks. */
 export type Role = "system" | "user" | "assistant";
@@ -82,9 +83,8 @@ function checkMessage(message: unknown, index: number): void {
 
 function checkName(where: string, value: unknown, known: readonly string[]): void {
   if (typeof value === "string" && known.includes(value)) return;
-  const near = typeof value === "string" ? nearest(value, known) : undefined;
-  const remedy = near === undefined ? "use one of these names" : `did you mean ${JSON.stringify(near)}?`;
-  throw fault(where, known.map((name) => JSON.stringify(name)).join(" or "), value, remedy);
+  const near = typeof value === "string" ? suggestion(value, known, JSON.stringify) : undefined;
+  throw fault(where, known.map((name) => JSON.stringify(name)).join(" or "), value, near ?? "use one of these names");
 }
 
 function fault(where: string, expected: string, got: unknown, remedy: string): PromptError {
@@ -95,28 +95,4 @@ function fault(where: string, expected: string, got: unknown, remedy: string): P
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** The known name within edits of half its letters, or one that the word begins with or begins. */
-function nearest(word: string, known: readonly string[]): string | undefined {
-  const lower = word.toLowerCase();
-  const ranked = known
-    .map((name) => ({ name, edits: name.startsWith(lower) || lower.startsWith(name) ? 1 : editDistance(lower, name) }))
-    .filter(({ name, edits }) => lower !== "" && edits <= name.length / 2)
-    .sort((a, b) => a.edits - b.edits);
-  return ranked[0]?.name;
-}
-
-/** Levenshtein distance, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const swap = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, swap));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

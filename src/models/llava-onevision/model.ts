@@ -5,6 +5,7 @@ import {
   type HubOptions,
   openCheckpoint,
 } from "../../io/checkpoint.js";
+import type { JsonValue } from "../../io/json.js";
 import type { PictureInput } from "../../io/picture-input.js";
 import { Tokenizer } from "../../io/tokenizer.js";
 import { type HoldType, type LoadProgress, WeightLoader } from "../../io/weights.js";
@@ -20,11 +21,12 @@ import { cacheTypeGiven } from "./cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
 import type { Estimate, EstimateOptions } from "./estimate.js";
+import { readFamily } from "./family.js";
 import type { MemoryBudget } from "./memory-budget.js";
 import { Network } from "./network.js";
 import { Processor, type VideoContent } from "./processor.js";
 import { ChatTemplate, placeholderIds } from "./prompt.js";
-import { missingFile, readConfig } from "./read-config.js";
+import { readConfig } from "./read-config.js";
 import { rehearse } from "./rehearsal.js";
 import { VisionCache } from "./vision-cache.js";
 
@@ -101,11 +103,13 @@ export class LlavaOneVision {
       await checkBudget(location, options.memoryBudget, options);
     }
     const files = await openCheckpoint(location, options);
-    const device = options.device ?? (await Device.open());
+    let device = options.device;
     try {
-      return await build(files, device, options);
+      const configJson = await readFamily(files);
+      device ??= await Device.open();
+      return await build(files, configJson, device, options);
     } catch (cause) {
-      if (!options.device) device.dispose();
+      if (!options.device) device?.dispose();
       throw inCheckpoint(files.name, cause);
     }
   }
@@ -207,7 +211,12 @@ export class LlavaOneVision {
   }
 }
 
-async function build(files: CheckpointFiles, device: Device, options: LoadOptions): Promise<LlavaOneVision> {
+async function build(
+  files: CheckpointFiles,
+  configJson: JsonValue,
+  device: Device,
+  options: LoadOptions,
+): Promise<LlavaOneVision> {
   const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([
     files.json("tokenizer.json"),
     files.json("tokenizer_config.json"),
@@ -215,11 +224,11 @@ async function build(files: CheckpointFiles, device: Device, options: LoadOption
     files.text("chat_template.jinja"),
     files.json("chat_template.json"),
   ]);
-  if (tokenizerJson === undefined) throw missingFile(files.name, "tokenizer.json");
+  if (tokenizerJson === undefined) throw await files.missing("tokenizer.json");
   const index = await files.tensors();
   const arena = device.arena("model");
   try {
-    const config = await readConfig(files, index, options.contextTokens);
+    const config = await readConfig(files, configJson, index, options.contextTokens);
     const tokenizer = new Tokenizer({ tokenizer: tokenizerJson, tokenizerConfig, addedTokens });
     const template = ChatTemplate.fromCheckpoint({ ...(jinja !== undefined && { jinja }), json, tokenizerConfig });
     const ids = placeholderIds(tokenizer, {

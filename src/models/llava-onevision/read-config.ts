@@ -1,5 +1,6 @@
 import type { CheckpointFiles, TensorIndex } from "../../io/checkpoint.js";
-import { CheckpointError, OptionError } from "../../runtime/errors.js";
+import type { JsonValue } from "../../io/json.js";
+import { OptionError } from "../../runtime/errors.js";
 import { type LlavaOneVisionConfig, parseConfig } from "./config.js";
 
 /** What loading reads beside the weights, as far as it is there. */
@@ -17,21 +18,20 @@ export const CONFIG_FILES = [
 ] as const;
 
 /**
- * The config of a checkpoint whose weights are open. `contextTokens`: longest sequence, the checkpoint's own maximum if not given.
+ * The config of a checkpoint whose weights are open; `configJson` is its config.json. `contextTokens`: longest sequence, the checkpoint's own maximum if not given.
  * Throws CheckpointError, SourceError, OptionError for a longer sequence than the model was made for.
  */
 export async function readConfig(
   files: CheckpointFiles,
+  configJson: JsonValue,
   index: TensorIndex,
   contextTokens?: number,
 ): Promise<LlavaOneVisionConfig> {
-  const [configJson, preprocessor, processor, generation] = await Promise.all([
-    files.json("config.json"),
+  const [preprocessor, processor, generation] = await Promise.all([
     files.json("preprocessor_config.json"),
     files.json("processor_config.json"),
     files.json("generation_config.json"),
   ]);
-  if (configJson === undefined) throw missingFile(files.name, "config.json");
   const config = parseConfig(configJson, { preprocessor, processor, generation, tensorShapes: index.shapes });
   if (contextTokens === undefined) return config;
   const { maxPositions } = config.text;
@@ -44,13 +44,4 @@ export async function readConfig(
     });
   }
   return { ...config, text: { ...config.text, maxPositions: contextTokens } };
-}
-
-export function missingFile(name: string, file: string): CheckpointError {
-  return new CheckpointError({
-    where: name,
-    expected: file,
-    got: "no such file",
-    remedy: "give the folder of a LLaVA-OneVision checkpoint, with its config, tokenizer and safetensors files",
-  });
 }
