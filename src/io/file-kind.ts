@@ -120,7 +120,7 @@ export function kindOf(head: Uint8Array): FileKind | undefined {
   if (head.length >= LEAST_ZEROS && head.every((byte) => byte === 0)) {
     return { is: "zeros: a download that was begun and not finished", remedy: AGAIN };
   }
-  if (text.startsWith('{"', 8) && isSmall(head)) return SAFETENSORS;
+  if (/^\{\s*["}]/.test(text.slice(8)) && isSmall(head)) return SAFETENSORS;
   return kindOfText(text.replace(/^\xef\xbb\xbf/, "").trimStart()) ?? kindOfUnmarked(head, text);
 }
 
