@@ -7,6 +7,7 @@ import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/mode
 import type { ChatMessage, VideoContent } from "../models/llava-onevision/processor.js";
 import type { Tap } from "../models/taps.js";
 import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
+import { suggestion } from "../runtime/options.js";
 import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions } from "./answer-options.js";
 import { type Arguments, parse } from "./arguments.js";
 import { tinyCheckpoint } from "./embedded.js";
@@ -151,7 +152,7 @@ function oneOf<T extends string>(given: Arguments, name: string, values: readonl
     where: `ocellus ask, --${name}`,
     expected: values.join(" or "),
     got: text,
-    remedy: "run `ocellus ask --help`",
+    remedy: suggestion(text, values, String) ?? "run `ocellus ask --help`",
   });
 }
 

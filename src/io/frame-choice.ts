@@ -1,5 +1,5 @@
 /** Which frames of a clip are looked at. Source: model specification 3.7. */
-import { OptionError } from "../runtime/errors.js";
+import { OptionError, shown } from "../runtime/errors.js";
 
 /** How frames are chosen; `frames` and `fps` exclude each other. */
 export interface FrameChoice {
@@ -25,22 +25,27 @@ export function checkChoice({ frames, fps, startSeconds, endSeconds }: FrameChoi
     throw wrong("frames, fps", "one of them", `frames ${frames} and fps ${fps}`, "leave one out");
   }
   if (frames !== undefined && !(Number.isInteger(frames) && frames >= 1)) {
-    throw wrong("frames", "a whole number of at least 1", String(frames), "leave it out for 16 frames");
+    throw wrong("frames", "a whole number of at least 1", shown(frames), "leave it out for 16 frames");
   }
   if (fps !== undefined && !(Number.isFinite(fps) && fps > 0)) {
-    throw wrong("fps", "a number above 0", String(fps), "give frames a second, such as 1");
+    throw wrong("fps", "a number above 0", shown(fps), "give frames a second, such as 1");
   }
   for (const [name, value] of [
     ["start", startSeconds],
     ["end", endSeconds],
   ] as const) {
     if (value !== undefined && !Number.isFinite(value)) {
-      throw wrong(name, "a time in seconds", String(value), "leave it out for the whole clip");
+      throw wrong(name, "a time in seconds", shown(value), "leave it out for the whole clip");
     }
   }
   if (startSeconds !== undefined && endSeconds !== undefined && startSeconds > endSeconds) {
     throw wrong("start, end", "a start before the end", `${startSeconds} and ${endSeconds}`, "exchange them");
   }
+}
+
+/** A time for a message, to the millisecond. */
+function seconds(time: number): string {
+  return `${Number(time.toFixed(3))} s`;
 }
 
 function wrong(where: string, expected: string, got: string, remedy: string): OptionError {
@@ -73,13 +78,13 @@ export function chooseFrames(times: readonly number[], choice: FrameChoice): num
   const last = times[times.length - 1]!;
   const { frames, fps, startSeconds = first, endSeconds = last } = choice;
   if (endSeconds < first - SAME_MOMENT_SECONDS) {
-    const got = `${endSeconds} s, before its first frame at ${first} s`;
+    const got = `${seconds(endSeconds)}, before its first frame at ${seconds(first)}`;
     throw wrong("end", "a time inside the clip", got, "choose a later end");
   }
   // The last frame's own duration is not known here; the one before it tells how long it may be.
   const lastGap = times.length > 1 ? last - times[times.length - 2]! : 1;
   if (startSeconds > last + lastGap + SAME_MOMENT_SECONDS) {
-    const got = `${startSeconds} s, after its last frame at ${last} s`;
+    const got = `${seconds(startSeconds)}, after its last frame at ${seconds(last)}`;
     throw wrong("start", "a time inside the clip", got, "choose an earlier start");
   }
   if (fps === undefined) {

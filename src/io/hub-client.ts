@@ -4,8 +4,11 @@ import { CheckpointError, OcellusError, OptionError, SourceError } from "../runt
 import type { UrlOptions } from "./http-ranges.js";
 import { NotFoundError } from "./http-ranges.js";
 import { BrokenTransfer, mayPass, retrying } from "./http-transfer.js";
+import { notAModel } from "./hub-address.js";
 import { type HubFile, hubFile, PUBLIC_HUB } from "./hub-names.js";
 import { isJsonObject, type JsonValue, parseJson } from "./json.js";
+
+const A_REPOSITORY = "a repository";
 
 export interface HubClientOptions extends Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds"> {
   endpoint?: string | undefined;
@@ -48,10 +51,27 @@ export class HubClient {
 
   /** The commit that a branch or tag means now. */
   async commitOf(revision: string): Promise<string> {
-    const { json } = await this.json(`/api/models/${this.name}/revision/${encodeURIComponent(revision)}`);
+    const { json } = await this.json(`/api/models/${this.name}/revision/${encodeURIComponent(revision)}`).catch(
+      async (cause: unknown) => {
+        throw (await this.elsewhere(cause)) ?? cause;
+      },
+    );
     const commit = isJsonObject(json) ? json.sha : undefined;
     if (typeof commit === "string" && /^[0-9a-f]{40}$/.test(commit)) return commit;
     throw this.notAHub(`the commit of ${revision}`);
+  }
+
+  /** The error for a dataset or a space of that name, where there is no model of it. */
+  private async elsewhere(cause: unknown): Promise<CheckpointError | undefined> {
+    if (!(cause instanceof CheckpointError) || cause.fault.expected !== A_REPOSITORY) return undefined;
+    for (const kind of ["datasets", "spaces"]) {
+      const there = await this.json(`/api/${kind}/${this.name}`).catch((error: unknown) => {
+        if (error instanceof OcellusError && error.code === "ABORTED") throw error;
+        return undefined;
+      });
+      if (isJsonObject(there?.json) && there.json.id === this.name) return notAModel(this.where, kind);
+    }
+    return undefined;
   }
 
   /** All files of a commit. */
@@ -128,7 +148,7 @@ export class HubClient {
       ? "check the name, and that the token is valid and may read it"
       : "check the name; if the repository is private, set HF_TOKEN or pass `token`; a folder must exist to be taken for one";
     const got = `none of that name, or a private one (${detail})`;
-    return new CheckpointError({ where, expected: "a repository", got, remedy });
+    return new CheckpointError({ where, expected: A_REPOSITORY, got, remedy });
   }
 
   private notAHub(expected: string, got = "something else"): SourceError {

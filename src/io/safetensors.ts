@@ -219,8 +219,12 @@ function readEntry(name: string, value: JsonValue, dataStart: number, file: stri
   }
   const [begin, end] = offsets as [number, number];
   const wanted = byteLength(shape, dtype);
-  if (!Number.isSafeInteger(wanted) || end - begin !== wanted) {
-    throw broken(`${where}: data_offsets`, `${wanted} bytes for ${dtype} ${showJson(shape)}`, `${end - begin} bytes`);
+  if (!Number.isSafeInteger(wanted)) {
+    throw broken(`${where}: shape`, "a tensor of less than 2^53 bytes", showJson(shape));
+  }
+  if (end - begin !== wanted) {
+    const got = end < begin ? `an end (${end}) before the beginning (${begin})` : `${end - begin} bytes`;
+    throw broken(`${where}: data_offsets`, `${wanted} bytes for ${dtype} ${showJson(shape)}`, got);
   }
   return { name, dtype, shape, offsetBytes: dataStart + begin, lengthBytes: wanted };
 }

@@ -1,7 +1,7 @@
 import { KVCache } from "../layers/kv-cache.js";
 import { unlessAborted } from "../runtime/abort.js";
 import { Arena } from "../runtime/arena.js";
-import { ContextOverflowError, OptionError, PromptError, throwIfAborted } from "../runtime/errors.js";
+import { ContextOverflowError, OptionError, PromptError, shown, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { checkPromptOptions, PROMPT_OPTIONS, type PromptOptions } from "./generate-options.js";
@@ -178,7 +178,7 @@ function unknownName(where: string, known: readonly string[], got: unknown): Opt
   return new OptionError({
     where,
     expected: known.map((name) => JSON.stringify(name)).join(" or "),
-    got: String(got),
+    got: shown(got),
     remedy: "leave it out for the default",
   });
 }

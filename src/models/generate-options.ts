@@ -1,5 +1,5 @@
-import { OptionError } from "../runtime/errors.js";
-import { checkOptions } from "../runtime/options.js";
+import { OptionError, shown } from "../runtime/errors.js";
+import { checkOptions, suggestion } from "../runtime/options.js";
 import type { ImageMode } from "./llava-onevision/processor.js";
 import type { AnswerProgress } from "./prompt-pass.js";
 import type { Tap } from "./taps.js";
@@ -111,7 +111,10 @@ const RANGES: Partial<Record<keyof GenerateOptions, Range>> = {
   topK: { expected: "a whole number, 0 or above", holds: (n) => Number.isInteger(n) && n >= 0 },
   topP: { expected: "a number above 0, at most 1", holds: (n) => n > 0 && n <= 1 },
   minP: { expected: "a number from 0 to 1", holds: (n) => n >= 0 && n <= 1 },
-  seed: { expected: "a whole number from 0 to 2^53 - 1", holds: (n) => Number.isSafeInteger(n) && n >= 0 },
+  seed: {
+    expected: `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
+    holds: (n) => Number.isSafeInteger(n) && n >= 0,
+  },
   repetitionPenalty: { expected: "a number above 0", holds: (n) => n > 0 && Number.isFinite(n) },
   presencePenalty: { expected: "a number from -100 to 100", holds: (n) => Math.abs(n) <= 100 },
   frequencyPenalty: { expected: "a number from -100 to 100", holds: (n) => Math.abs(n) <= 100 },
@@ -125,7 +128,7 @@ export function checkGenerateOptions(where: string, options: GenerateOptions): v
   for (const [name, range] of Object.entries(RANGES) as [keyof GenerateOptions, Range][]) {
     const value: unknown = options[name];
     if (value === undefined || (typeof value === "number" && range.holds(value))) continue;
-    throw bad(`${where}, ${name}`, range.expected, value);
+    throw bad(`${where}, ${name}`, range.expected, shown(value));
   }
   checkStops(where, options.stop);
   checkStructure(where, options);
@@ -139,7 +142,7 @@ export function checkGenerateOptions(where: string, options: GenerateOptions): v
     });
   }
   if (options.topLogprobs !== undefined && !options.logprobs) {
-    throw bad(`${where}, topLogprobs`, "logprobs: true beside it", options.logprobs ?? "none", "set logprobs: true");
+    throw bad(`${where}, topLogprobs`, "logprobs: true beside it", shown(options.logprobs), "set logprobs: true");
   }
 }
 
@@ -148,7 +151,8 @@ export function checkPromptOptions(where: string, options: PromptOptions): void 
   for (const [name, known] of Object.entries(NAMES) as [keyof typeof NAMES, readonly string[]][]) {
     const value = options[name];
     if (value === undefined || known.includes(value)) continue;
-    throw bad(`${where}, ${name}`, known.map((word) => JSON.stringify(word)).join(" or "), value);
+    const near = suggestion(String(value), known, JSON.stringify);
+    throw bad(`${where}, ${name}`, known.map((word) => JSON.stringify(word)).join(" or "), shown(value), near);
   }
 }
 
@@ -156,7 +160,7 @@ function checkStops(where: string, stop: unknown): void {
   if (stop === undefined) return;
   const stops: readonly unknown[] = Array.isArray(stop) ? stop : [stop];
   if (stops.length > 0 && stops.every((text) => typeof text === "string" && text !== "")) return;
-  throw bad(`${where}, stop`, "a text, or a list of texts, none of them empty", JSON.stringify(stop));
+  throw bad(`${where}, stop`, "a text, or a list of texts, none of them empty", shown(stop));
 }
 
 function checkStructure(where: string, options: GenerateOptions): void {
@@ -169,23 +173,23 @@ function checkStructure(where: string, options: GenerateOptions): void {
     schema !== true &&
     (typeof schema !== "object" || schema === null || Array.isArray(schema))
   ) {
-    throw bad(`${where}, schema`, "a JSON schema as an object, or true", JSON.stringify(schema));
+    throw bad(`${where}, schema`, "a JSON schema as an object, or true", shown(schema));
   }
   for (const [name, text] of [
     ["regex", regex],
     ["grammar", grammar],
   ] as const) {
-    if (text !== undefined && typeof text !== "string") throw bad(`${where}, ${name}`, "a text", text);
+    if (text !== undefined && typeof text !== "string") throw bad(`${where}, ${name}`, "a text", shown(text));
   }
   if (given.length > 0 && options.minNewTokens) {
     throw bad(
       `${where}, minNewTokens`,
       `none beside ${given[0]}, which says where an answer may end`,
-      options.minNewTokens,
+      shown(options.minNewTokens),
     );
   }
 }
 
-function bad(where: string, expected: string, got: unknown, remedy = "leave it out for the default"): OptionError {
-  return new OptionError({ where, expected, got: String(got), remedy });
+function bad(where: string, expected: string, got: string, remedy = "leave it out for the default"): OptionError {
+  return new OptionError({ where, expected, got, remedy });
 }

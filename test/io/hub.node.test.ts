@@ -412,6 +412,40 @@ describe("access", () => {
     await open();
   });
 
+  test("a dataset's name and a space's", async () => {
+    server.others = { datasets: ["org/pictures"], spaces: ["org/demo"] };
+    await expect(open({}, "org/pictures")).rejects.toThrow(/expected a model's repository, got a dataset's/);
+    await expect(open({}, "org/demo")).rejects.toThrow(/got a space's.*the model that the space runs/);
+    await expect(open({}, "datasets/org/pictures")).rejects.toThrow("got a dataset's");
+  });
+
+  test("the address of a page of the hub is the repository's", async () => {
+    const page = `${server.endpoint}/${NAME}/tree/main`;
+    expect((await open({}, page)).name).toBe(NAME);
+    await expect(open({}, `${page}/onnx`)).rejects.toThrow("the folder onnx within");
+  });
+
+  test("another family is named before its weights are downloaded", async () => {
+    const config = new TextEncoder().encode('{"model_type": "qwen2_vl"}');
+    server.files.set("config.json", { bytes: config, large: false });
+    const loading = LlavaOneVision.load(NAME, { endpoint: server.endpoint, cacheFolder });
+    await expect(loading).rejects.toThrow(`${NAME}: config.json: model_type`);
+    expect(server.bytesOf(WEIGHTS)).toBe(0);
+  });
+
+  test("an adapter's repository, and one of GGUF files", async () => {
+    server.files.clear();
+    server.files.set("x.gguf", { bytes: weights, large: true });
+    const loading = (): Promise<unknown> =>
+      LlavaOneVision.load(NAME, { endpoint: server.endpoint, cacheFolder, refresh: true });
+    await expect(loading()).rejects.toThrow("x.gguf, a GGUF file");
+    expect(server.bytesOf("x.gguf")).toBe(0);
+    server.branches = { main: COMMIT.replace("0", "1") };
+    const adapter = new TextEncoder().encode('{"peft_type": "LORA", "base_model_name_or_path": "llava-hf/base"}');
+    server.files.set("adapter_config.json", { bytes: adapter, large: false });
+    await expect(loading()).rejects.toThrow("an adapter (PEFT, LORA) for llava-hf/base");
+  });
+
   test("a gated repository", async () => {
     server.gated = true;
     await expect(open()).rejects.toThrow(`accept its conditions at ${server.endpoint}/${NAME}; set HF_TOKEN`);

@@ -62,6 +62,9 @@ export class HubServer {
     return this;
   }
 
+  /** Names of repositories that are no models, by the kind in their address. */
+  others: Partial<Record<string, string[]>> = {};
+
   async stop(): Promise<void> {
     for (const server of this.servers) {
       server.closeAllConnections();
@@ -94,6 +97,9 @@ export class HubServer {
   private async hub(request: IncomingMessage, response: ServerResponse, entry: HubRequest): Promise<void> {
     const { pathname, searchParams } = new URL(request.url!, this.endpoint);
     const authorized = this.token === undefined || request.headers.authorization === `Bearer ${this.token}`;
+    const [, other] = /^\/api\/(datasets|spaces)\//.exec(pathname) ?? [];
+    const id = pathname.slice(`/api/${other}/`.length);
+    if (other !== undefined && this.others[other]?.includes(id)) return json(response, { id });
     const api = `/api/models/${this.name}/`;
     if (pathname.startsWith(api)) {
       if (!authorized) return refuse(response, 401, "RepoNotFound", "Repository not found");

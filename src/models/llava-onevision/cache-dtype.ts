@@ -1,5 +1,6 @@
 import type { CacheType } from "../../kernels/cached.js";
 import { OptionError } from "../../runtime/errors.js";
+import { suggestion } from "../../runtime/options.js";
 
 export const CACHE_TYPES: readonly CacheType[] = ["f32", "f16", "q8"];
 
@@ -11,6 +12,6 @@ export function cacheTypeGiven(given: CacheType | "auto" = "auto"): CacheType {
     where: "cacheDtype",
     expected: ["auto", ...CACHE_TYPES].join(", "),
     got: String(given),
-    remedy: "leave it out for f32",
+    remedy: suggestion(String(given), CACHE_TYPES) ?? "leave it out for f32",
   });
 }

@@ -13,7 +13,7 @@ import { type HoldType, type StoredType, storedType, WeightLoader, widen, widenQ
 import { quantizeRows } from "../../kernels/pack.js";
 import { Device } from "../../runtime/device.js";
 import { elementCount, narrowBF16, narrowF16 } from "../../runtime/dtype.js";
-import { OptionError, throwIfAborted } from "../../runtime/errors.js";
+import { OptionError, shown, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
 import { readFamily } from "./family.js";
@@ -81,7 +81,7 @@ export async function* convertCheckpoint(
   const shardBytes = options.shardBytes ?? SHARD_BYTES;
   if (!(shardBytes > 0)) {
     const remedy = `leave it out for ${SHARD_BYTES}`;
-    throw new OptionError({ where: "shardBytes", expected: "a number above 0", got: String(shardBytes), remedy });
+    throw new OptionError({ where: "shardBytes", expected: "a number above 0", got: shown(shardBytes), remedy });
   }
   const files = await openCheckpoint(location, options);
   let device = options.device;

@@ -1,6 +1,6 @@
 import type { HoldType } from "../../io/weights.js";
 import { OptionError } from "../../runtime/errors.js";
-import { checkOptions } from "../../runtime/options.js";
+import { checkOptions, suggestion } from "../../runtime/options.js";
 
 /** The parts of the model whose weights may be held differently; `embed` is the embedding table and the head. */
 export interface DtypeByPart {
@@ -28,7 +28,7 @@ export function dtypeByPart(dtype: HoldType | Partial<DtypeByPart> = "auto"): Dt
       where: `dtype of ${part}`,
       expected: HOLD_TYPES.join(", "),
       got: String(type),
-      remedy: "leave it out to hold weights as stored",
+      remedy: suggestion(String(type), HOLD_TYPES) ?? "leave it out to hold weights as stored",
     });
   }
   return parts;

@@ -10,7 +10,7 @@ import type { CacheType } from "../../kernels/cached.js";
 import { WANTED } from "../../runtime/adapter.js";
 import type { Device } from "../../runtime/device.js";
 import { elementCount } from "../../runtime/dtype.js";
-import { OptionError } from "../../runtime/errors.js";
+import { OptionError, shown } from "../../runtime/errors.js";
 import type { ImaginedFacts } from "../../runtime/imagined-gpu.js";
 import { checkOptions } from "../../runtime/options.js";
 import { cacheTypeGiven } from "./cache-dtype.js";
@@ -192,7 +192,7 @@ function tilesGiven(tiles: number | undefined): number {
   throw new OptionError({
     where: "tiles",
     expected: "a whole number, 0 or above",
-    got: String(tiles),
+    got: shown(tiles),
     remedy: "leave it out for the most tiles of a picture",
   });
 }

@@ -1,7 +1,7 @@
 import type { CheckpointLocation } from "../../io/checkpoint.js";
 import type { HoldType, StoredType } from "../../io/weights.js";
 import type { CacheType } from "../../kernels/cached.js";
-import { OptionError, OverBudgetError } from "../../runtime/errors.js";
+import { OptionError, OverBudgetError, shown } from "../../runtime/errors.js";
 import type { ImaginedFacts } from "../../runtime/imagined-gpu.js";
 import { checkOptions } from "../../runtime/options.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
@@ -74,7 +74,7 @@ export async function checkBudget(
     throw new OptionError({
       where: "memoryBudget",
       expected: "a number of bytes above 0",
-      got: String(budgetBytes),
+      got: shown(budgetBytes),
       remedy: "leave it out for no limit",
     });
   }
@@ -87,11 +87,11 @@ export async function checkBudget(
     throw new OverBudgetError(
       {
         where: subject.described.name,
-        expected: `at most ${shown(budgetBytes)} (memoryBudget)`,
-        got: `${shown(need.totalBytes)}: weights ${shown(need.weightsBytes)}, cache of ${need.contextTokens} tokens ${shown(need.cacheBytes)}, pictures kept ${shown(need.visionCacheBytes)}, activations with ${need.tiles} tiles ${shown(need.activationBytes)}`,
+        expected: `at most ${mebibytes(budgetBytes)} (memoryBudget)`,
+        got: `${mebibytes(need.totalBytes)}: weights ${mebibytes(need.weightsBytes)}, cache of ${need.contextTokens} tokens ${mebibytes(need.cacheBytes)}, pictures kept ${mebibytes(need.visionCacheBytes)}, activations with ${need.tiles} tiles ${mebibytes(need.activationBytes)}`,
         remedy: fitting
-          ? `with ${changes(need, fitting)} it needs ${shown(fitting.totalBytes)}`
-          : `no setting fits: even with ${changes(need, least)} it needs ${shown(least.totalBytes)}`,
+          ? `with ${changes(need, fitting)} it needs ${mebibytes(fitting.totalBytes)}`
+          : `no setting fits: even with ${changes(need, least)} it needs ${mebibytes(least.totalBytes)}`,
       },
       need.totalBytes,
       budgetBytes,
@@ -205,6 +205,6 @@ function kept<T>(known: Map<string, T>, key: string, find: () => T): T {
   return found;
 }
 
-function shown(bytes: number): string {
+function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }

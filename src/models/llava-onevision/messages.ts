@@ -1,5 +1,5 @@
 /** The messages of a conversation and the checks they pass before anything is rendered. */
-import { PromptError } from "../../runtime/errors.js";
+import { PromptError, shown } from "../../runtime/errors.js";
 import { suggestion } from "../../runtime/options.js";
 
 /** Who speaks. */
@@ -88,9 +88,8 @@ function checkName(where: string, value: unknown, known: readonly string[]): voi
 }
 
 function fault(where: string, expected: string, got: unknown, remedy: string): PromptError {
-  const text =
-    typeof got === "string" ? got : Array.isArray(got) && got.length === 0 ? "an empty list" : JSON.stringify(got);
-  return new PromptError({ where, expected, got: (text ?? String(got)).slice(0, 80), remedy });
+  const text = typeof got === "string" ? got.slice(0, 80) : got === undefined ? "undefined" : shown(got, 80);
+  return new PromptError({ where, expected, got: text, remedy });
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

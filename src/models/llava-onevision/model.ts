@@ -12,7 +12,7 @@ import { type HoldType, type LoadProgress, WeightLoader } from "../../io/weights
 import type { CacheType } from "../../kernels/cached.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
-import { CheckpointError, DisposedError, OptionError, throwIfAborted } from "../../runtime/errors.js";
+import { CheckpointError, DisposedError, OptionError, shown, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
 import type { SessionOptions } from "../conversation.js";
 import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "../embeddings.js";
@@ -94,7 +94,7 @@ export class LlavaOneVision {
       throw new OptionError({
         where: "LlavaOneVision.load, visionCacheBytes",
         expected: "a number of bytes, 0 or above",
-        got: String(visionCacheBytes),
+        got: shown(visionCacheBytes),
         remedy: "leave it out for 256 MiB",
       });
     }

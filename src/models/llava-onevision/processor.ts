@@ -3,7 +3,7 @@ import type { Picture } from "../../io/image.js";
 import { type PictureInput, readPicture } from "../../io/picture-input.js";
 import type { Tokenizer } from "../../io/tokenizer.js";
 import type { VideoInput } from "../../io/video.js";
-import { PromptError, throwIfAborted } from "../../runtime/errors.js";
+import { PromptError, shown, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import { type PackingPlan, packImage, packPadImage, packVideo, planImage } from "./packing.js";
@@ -195,7 +195,7 @@ export class Processor {
       throw new PromptError({
         where: `${label}, frames`,
         expected: "how many frames, or an array of pictures",
-        got: String(part.frames),
+        got: shown(part.frames),
         remedy: "leave it out for 16 frames of the video",
       });
     }

@@ -1,6 +1,6 @@
 import type { CheckpointFiles, TensorIndex } from "../../io/checkpoint.js";
 import type { JsonValue } from "../../io/json.js";
-import { OptionError } from "../../runtime/errors.js";
+import { OptionError, shown } from "../../runtime/errors.js";
 import { type LlavaOneVisionConfig, parseConfig } from "./config.js";
 
 /** What loading reads beside the weights, as far as it is there. */
@@ -39,7 +39,7 @@ export async function readConfig(
     throw new OptionError({
       where: "contextTokens",
       expected: `a whole number from 1 to ${maxPositions}, the model's longest sequence`,
-      got: String(contextTokens),
+      got: shown(contextTokens),
       remedy: "leave it out for the longest sequence",
     });
   }
