@@ -167,7 +167,8 @@ async function tokenizer(_: Place, names: readonly string[], wanted: string): Pr
   if (old.length === 0) return undefined;
   return {
     got: `${old.join(" and ")}, a tokenizer in an older form`,
-    remedy: "save it with transformers: AutoTokenizer.from_pretrained(folder, use_fast=True).save_pretrained(folder)",
+    remedy:
+      "take tokenizer.json of the llava-hf repository of the same size, or save it with transformers: AutoTokenizer.from_pretrained(folder, use_fast=True).save_pretrained(folder)",
   };
 }
 
@@ -250,6 +251,33 @@ async function smallJson(place: Place, file: string): Promise<ReturnType<typeof 
   } finally {
     await source?.close();
   }
+}
+
+/** Ends of tensor names that other tools give what they made of a matrix. */
+const TENSORS: readonly (readonly [name: RegExp, found: Found])[] = [
+  [
+    /\blora_(A|B|embedding_[AB]|magnitude_vector)\b/,
+    {
+      got: "LoRA matrices of an adapter",
+      remedy: "merge the adapter into its base model first, with PEFT's merge_and_unload",
+    },
+  ],
+  [
+    /\.(qweight|qzeros|weight_packed|weight_scale|weight_scale_inv|absmax|quant_map|SCB|scales)$/,
+    {
+      got: "matrices quantised by another tool",
+      remedy: 'use the checkpoint they were quantised from, with dtype "q8" or "q4"',
+    },
+  ],
+];
+
+/** What tensors are whose names no checkpoint of plain weights has. */
+export function foreignTensors(names: Iterable<string>): Found | undefined {
+  for (const name of names) {
+    const known = TENSORS.find(([pattern]) => pattern.test(name));
+    if (known) return { ...known[1], got: `${known[1].got} (${name})` };
+  }
+  return undefined;
 }
 
 /** Names for a message, the first of them if they are many. */

@@ -3,6 +3,7 @@ import type { Device } from "../runtime/device.js";
 import { showShape, widenBF16, widenF16 } from "../runtime/dtype.js";
 import { CheckpointError, throwIfAborted } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { foreignTensors } from "./foreign-checkpoint.js";
 import { GROUP_ELEMENTS, type QuantizedMatrix, type QuantizedType, quantizedRowBytes } from "./quantized.js";
 import type { IndexedTensor, TensorIndex } from "./tensor-index.js";
 
@@ -118,10 +119,12 @@ export class WeightLoader {
 
   /** Throws one CheckpointError with every fault of the names and shapes; `ignored` says which leftovers are known. */
   check(where: string, ignored: (name: string) => boolean): void {
-    for (const [name, { source }] of this.index.entries) {
-      if (!this.#asked.has(name) && !ignored(name)) this.#faults.push(`tensor ${name} in ${source.name} is not used`);
-    }
+    const unused = [...this.index.entries].filter(([name]) => !this.#asked.has(name) && !ignored(name));
+    for (const [name, { source }] of unused) this.#faults.push(`tensor ${name} in ${source.name} is not used`);
     if (this.#faults.length === 0) return;
+    const foreign = foreignTensors(unused.map(([name]) => name));
+    if (foreign)
+      throw new CheckpointError({ where, expected: "the tensors that its config.json describes", ...foreign });
     const shown = this.#faults.slice(0, 6).join("; ");
     const more = this.#faults.length > 6 ? `; and ${this.#faults.length - 6} more` : "";
     throw new CheckpointError({

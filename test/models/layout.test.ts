@@ -141,3 +141,10 @@ function faultOf(run: () => unknown): CheckpointError {
   }
   throw new Error("nothing was thrown");
 }
+
+test("adapters and other tools' quantised matrices are named", () => {
+  const lora = "base_model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight";
+  expect(faultOf(() => resolveLayout([lora])).message).toMatch(/LoRA matrices of an adapter .*merge_and_unload/);
+  const packed = "language_model.model.layers.0.mlp.up_proj.qweight";
+  expect(faultOf(() => resolveLayout([packed])).message).toMatch(/quantised by another tool .*qweight/);
+});

@@ -7,7 +7,7 @@ import type { CheckpointError } from "../../runtime/errors.js";
 
 const FILE = "config.json";
 /** Published checkpoints that run. */
-const EXAMPLES = `${EXAMPLE_ID}, llava-hf/llava-onevision-qwen2-7b-ov-hf or lmms-lab/llava-onevision-qwen2-0.5b-ov`;
+const EXAMPLES = `${EXAMPLE_ID} or llava-hf/llava-onevision-qwen2-7b-ov-hf`;
 const REMEDY = `Ocellus runs LLaVA-OneVision with a SigLIP tower and Qwen2, for example ${EXAMPLES}`;
 
 /** Families by model_type; the first pattern that fits names it. */

@@ -3,6 +3,7 @@
  * fine-tunes mix them, so every part's prefix is found by itself.
  */
 
+import { foreignTensors } from "../../io/foreign-checkpoint.js";
 import { CheckpointError } from "../../runtime/errors.js";
 
 /** Prefixes of the parts of one checkpoint: `${language}.layers.0.input_layernorm.weight`, and so on. */
@@ -120,6 +121,9 @@ function find(part: Part, present: ReadonlySet<string>): string | undefined {
 
 function notRecognised(missing: readonly Part[], present: ReadonlySet<string>): CheckpointError {
   const wanted = missing.map((part) => `${part.title} (${part.prefixes[0]}${part.suffix} or another known spelling)`);
+  const foreign = foreignTensors(present);
+  if (foreign)
+    return new CheckpointError({ where: "checkpoint: tensor names", expected: wanted.join(", "), ...foreign });
   const some = [...present].sort().slice(0, 6);
   return new CheckpointError({
     where: "checkpoint: tensor names",
