@@ -196,7 +196,14 @@ test("a hub id is read from the hub, which may not have it", async () => {
   const opening = openCheckpoint("llava-hf/no-such-model", { fetch, stream: true, endpoint: "https://hub.test" });
   await expect(opening).rejects.toThrow("llava-hf/no-such-model on hub.test: expected a repository");
   await expect(opening).rejects.toBeInstanceOf(CheckpointError);
-  expect(requests).toEqual(["https://hub.test/api/models/llava-hf/no-such-model/revision/main"]);
+  // A dataset or a space of that name would be named.
+  expect(requests).toEqual(
+    [
+      "models/llava-hf/no-such-model/revision/main",
+      "datasets/llava-hf/no-such-model",
+      "spaces/llava-hf/no-such-model",
+    ].map((path) => `https://hub.test/api/${path}`),
+  );
 });
 
 test("a revision goes with a hub id alone", async () => {
