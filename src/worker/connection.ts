@@ -221,7 +221,7 @@ function gone(got: string, cause?: unknown): WorkerError {
 }
 
 function terminated(): WorkerError {
-  return gone("one that is being terminated");
+  return gone("one that has ended (terminated)");
 }
 
 function silent(where: string): WorkerError {

@@ -40,8 +40,8 @@ const REFUSED = { device: "leave it out: the worker opens its own" } as const;
  * model.dispose(); // gives the GPU's memory back; the worker is the program's to terminate
  * ```
  *
- * In Node the worker is one of `node:worker_threads`; dispose the model before it is terminated, since Dawn ends the process with a
- * worker that goes in the middle of GPU work. Errors come as the classes they are without a worker. If the worker ends or
+ * In Node the worker is one of `node:worker_threads`. Its `terminate()` then waits until the models are disposed, at most a minute: Dawn
+ * aborts the process with a thread that ends in the middle of GPU work. Errors come as the classes they are without a worker. If the worker ends or
  * an error in it is not caught, every call under way, and every later one, ends with WorkerError; where a browser says nothing of a
  * terminated worker, `dispose` ends them.
  */
