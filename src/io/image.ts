@@ -4,11 +4,17 @@
  */
 import { platform } from "#platform";
 import { MediaError, OcellusError, OptionError } from "../runtime/errors.js";
-import { applyOrientation, readOrientation } from "./exif.js";
+import { decodeAvif } from "./avif.js";
+import { decodeBmp } from "./bmp.js";
+import { applyOrientation, inverseOrientation } from "./exif.js";
+import { decodeGif } from "./gif.js";
+import { inspectPicture, MAX_PIXELS, type PictureInfo } from "./inspect-picture.js";
 import { cleanPicture } from "./picture-clean.js";
-import { pictureSize, sniffFormat } from "./picture-format.js";
 import { decodePng } from "./png.js";
 import type { Pixels } from "./resize.js";
+import { readTiffHeader } from "./tiff-header.js";
+
+export { MAX_PIXELS };
 
 /** A decoded picture: RGB8 `[height, width, 3]`, and the name used in messages about it. */
 export interface Picture extends Pixels {
@@ -22,13 +28,11 @@ export interface DecodeImageOptions {
   orientation?: "apply" | "ignore";
 }
 
-/** 16384 × 16384: more than any camera gives, and still less than 1 GiB as RGB8. */
-export const MAX_PIXELS = 2 ** 28;
-
 /**
- * Decodes a JPEG, PNG, WebP, GIF or AVIF (the first frame of an animation). The format is told by content, never by
- * name. Throws MediaError naming the picture if it is empty, of another kind, cut, broken, has no pixel or more than
- * 2^28; OptionError for an unknown orientation; MissingPackageError where the decoder is not installed.
+ * Decodes a JPEG, PNG, WebP, GIF, AVIF or BMP (the first frame of an animation); in Node also a TIFF, and a HEIC where
+ * libheif-js is installed. The format is told by content, never by name. Throws MediaError naming the picture if it is empty, of
+ * another kind, cut, broken, has no pixel or more than 2^28; OptionError for an unknown orientation; MissingPackageError where
+ * the decoder is not installed.
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions): Promise<Picture> {
   const { label, orientation = "apply" } = options;
@@ -40,44 +44,61 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
       remedy: "leave it out to turn pictures by their EXIF orientation",
     });
   }
-  const format = sniffFormat(bytes, label);
-  const size = pictureSize(bytes, format);
-  if (!size || size.width === 0 || size.height === 0 || size.width * size.height > MAX_PIXELS) {
+  const info = inspectPicture(bytes, label);
+  const decoded = await decodeStored(bytes, info, label);
+  if (
+    decoded.width !== info.width ||
+    decoded.height !== info.height ||
+    decoded.data.length !== info.width * info.height * 3
+  ) {
     throw new MediaError({
       where: label,
-      expected: `a ${format.toUpperCase()} with 1 to ${MAX_PIXELS} pixels`,
-      got: size ? `${size.width}×${size.height}` : `no readable size in its ${bytes.length} bytes`,
-      remedy: size && size.width * size.height > MAX_PIXELS ? "make the picture smaller" : "get an undamaged copy",
-    });
-  }
-  let decoded: Pixels;
-  if (format === "png") {
-    decoded = await decodePng(bytes, label);
-  } else {
-    const clean = cleanPicture(bytes, format, label);
-    try {
-      decoded = await platform.decodePicture(clean, format, label);
-    } catch (error) {
-      if (error instanceof OcellusError) throw error;
-      throw new MediaError({
-        where: label,
-        expected: `a ${format.toUpperCase()} that can be decoded`,
-        got: error instanceof Error ? error.message : String(error),
-        remedy: "convert the picture to PNG or JPEG",
-        cause: error,
-      });
-    }
-  }
-  // An AVIF may be turned by its own boxes; everything else must come back as stored.
-  const asStored = decoded.width === size.width && decoded.height === size.height;
-  if (decoded.data.length !== decoded.width * decoded.height * 3 || (!asStored && format !== "avif")) {
-    throw new MediaError({
-      where: label,
-      expected: `${size.width}×${size.height} RGB pixels from the decoder`,
+      expected: `${info.width}×${info.height} RGB pixels from the decoder`,
       got: `${decoded.width}×${decoded.height} in ${decoded.data.length} bytes`,
       remedy: "convert the picture to PNG",
     });
   }
-  const upright = orientation === "apply" ? applyOrientation(decoded, readOrientation(bytes, format)) : decoded;
+  // The reference turns every TIFF, asked or not.
+  const turned = orientation === "apply" || info.format === "tiff";
+  const upright = turned ? applyOrientation(decoded, info.orientation) : decoded;
   return { ...upright, label };
+}
+
+/** TIFFs of other samples are converted in many ways; these are what the decoder gives as the reference does. */
+function checkTiff(bytes: Uint8Array, where: string): void {
+  const { bits = 1, sampleFormat = 1, photometric = -1 } = readTiffHeader(bytes) ?? {};
+  if ([1, 2, 4, 8, 16].includes(bits) && sampleFormat === 1 && photometric >= 0 && photometric <= 6) return;
+  throw new MediaError({
+    where,
+    expected: "a TIFF of 1 to 16 bits, unsigned: gray, palette, RGB, CMYK or YCbCr",
+    got: `${bits} bits, sample format ${sampleFormat}, photometric ${photometric}`,
+    remedy: "convert the picture to PNG",
+  });
+}
+
+/** The stored pixels, not turned. */
+async function decodeStored(bytes: Uint8Array, info: PictureInfo, label: string): Promise<Pixels> {
+  const { format, heif } = info;
+  if (format === "png") return decodePng(bytes, label);
+  if (format === "gif") return decodeGif(bytes, label);
+  if (format === "bmp") return decodeBmp(bytes, label);
+  if (format === "tiff") checkTiff(bytes, label);
+  const clean = cleanPicture(bytes, info, label);
+  try {
+    if (format === "avif" && heif && platform.decodeSamples) {
+      return await decodeAvif(heif, platform.decodeSamples, label, MAX_PIXELS);
+    }
+    const decoded = await platform.decodePicture(clean, format, label);
+    // The platform's decoders of these turn the picture by its boxes.
+    return heif ? applyOrientation(decoded, inverseOrientation(heif.turn)) : decoded;
+  } catch (error) {
+    if (error instanceof OcellusError) throw error;
+    throw new MediaError({
+      where: label,
+      expected: `a ${format.toUpperCase()} that can be decoded`,
+      got: error instanceof Error ? error.message : String(error),
+      remedy: "convert the picture to PNG or JPEG",
+      cause: error,
+    });
+  }
 }

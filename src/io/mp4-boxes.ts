@@ -4,8 +4,8 @@
  * against the bytes that are there before it is believed. Source: ISO/IEC 14496-12, QuickTime File Format.
  */
 import { MediaError } from "../runtime/errors.js";
+import { asciiAt, dataView } from "./bytes.js";
 import type { IndexBudget } from "./mp4-budget.js";
-import { asciiAt, dataView } from "./picture-format.js";
 import { printable } from "./printable.js";
 import type { ByteSource } from "./source.js";
 

@@ -9,7 +9,7 @@ import type { Edit } from "./edit-list.js";
 import { MAX_PIXELS } from "./image.js";
 import type { ClipColour, ClipIndex } from "./mp4.js";
 import type { Box, BoxReader } from "./mp4-boxes.js";
-import { asciiAt, dataView } from "./picture-format.js";
+import { asciiAt, dataView } from "./bytes.js";
 import { printable } from "./printable.js";
 
 /** The boxes of a track that are read. */

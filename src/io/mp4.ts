@@ -3,6 +3,7 @@
  * when. Nothing is decoded here. Source: ISO/IEC 14496-12 and 14496-15.
  */
 import { MediaError, OcellusError } from "../runtime/errors.js";
+import { asciiAt } from "./bytes.js";
 import { applyEdits, type ShownSample } from "./edit-list.js";
 import type { Orientation } from "./exif.js";
 import { type Box, type BoxReader, indexBoxes } from "./mp4-boxes.js";
@@ -10,7 +11,6 @@ import { IndexBudget } from "./mp4-budget.js";
 import { readFragment, readTrackDefaults, type TrackDefaults } from "./mp4-fragments.js";
 import { readSampleTable, SampleList } from "./mp4-samples.js";
 import { readTrack, type TrackBoxes } from "./mp4-track.js";
-import { asciiAt } from "./picture-format.js";
 import { printable } from "./printable.js";
 import type { ByteSource } from "./source.js";
 

@@ -1,45 +1,68 @@
 /**
- * What a picture file is and how large, from its first bytes and before anything is decoded.
- * The name of a file is never asked. Sources: the formats' own specifications.
+ * What a picture file is, by its first bytes (its name does not count), and the parts that JPEG and WebP files consist of.
+ * Sources: the formats' own specifications.
  */
 import type { PictureFormat } from "../platform/platform.js";
 import { MediaError } from "../runtime/errors.js";
+import { asciiAt, dataView } from "./bytes.js";
 
-/** `length` bytes from `start` as Latin-1 text. */
-export function asciiAt(bytes: Uint8Array, start: number, length: number): string {
-  return String.fromCharCode(...bytes.subarray(start, start + length));
-}
+const ACCEPTED = "a JPEG, PNG, WebP, GIF, AVIF, BMP, TIFF or HEIC picture";
 
-/** A view on the bytes for numbers of more than one byte. */
-export function dataView(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
+/** Formats people try that cannot be read here, by how they begin, to name them in the message. */
+const OTHERS: readonly [start: RegExp, name: string][] = [
+  [/^%PDF/, "a PDF document"],
+  [/^8BPS/, "a Photoshop document"],
+  [/^\xff\x0a|^....JXL /s, "a JPEG XL picture"],
+  [/^....jP {2}|^\xff\x4f\xff\x51/s, "a JPEG 2000 picture"],
+  [/^icns/, "an icon of macOS"],
+  [/^P[1-7][\s#]/, "a PNM picture"],
+  [/^qoif/, "a QOI picture"],
+  [/^DDS /, "a DDS texture"],
+  [/^FLIF/, "a FLIF picture"],
+  [/^(?:\xef\xbb\xbf)?\s*<(?:svg|\?xml)/i, "an SVG picture or another XML text"],
+  [/^(?:\xef\xbb\xbf)?\s*<(?:!doctype|html)/i, "an HTML page"],
+  [/^version https:\/\/git-lfs/, "a Git LFS pointer, which stands for a file that was not downloaded (git lfs pull)"],
+];
 
-const ACCEPTED = "a JPEG, PNG, WebP, GIF or AVIF picture";
-
-/** Formats people try that cannot be read here, to name them in the message. */
 function describe(bytes: Uint8Array): string {
-  const start = asciiAt(bytes, 0, 16);
-  if (start.startsWith("BM")) return "a BMP picture";
-  if (start.startsWith("II*\0") || start.startsWith("MM\0*")) return "a TIFF picture";
-  if (start.slice(4, 8) === "ftyp") return `an ISO media file of brand "${start.slice(8, 12).trim()}"`;
-  if (start.startsWith("%PDF")) return "a PDF document";
-  if (start.startsWith("8BPS")) return "a Photoshop document";
-  if (start.startsWith("\xff\x0a") || start.slice(4, 8) === "JXL ") return "a JPEG XL picture";
-  if (/^[\t\n\r\x20-\x7e]+$/.test(start)) return `text beginning with ${JSON.stringify(start)}`;
+  const start = asciiAt(bytes, 0, 32);
+  if (["\0\0\x01\0", "\0\0\x02\0"].includes(start.slice(0, 4))) return "an icon or cursor of Windows";
+  const other = OTHERS.find(([pattern]) => pattern.test(start));
+  if (other) return other[1];
+  if (start.slice(4, 8) === "ftyp") return `an ISO media file of brand ${JSON.stringify(start.slice(8, 12).trim())}`;
+  if (/^[\t\n\r\x20-\x7e]+$/.test(start)) return `text beginning with ${JSON.stringify(start.slice(0, 16))}`;
   return `unknown bytes ${[...bytes.subarray(0, 8)].map((b) => b.toString(16).padStart(2, "0")).join(" ")}`;
+}
+
+const AVIF_BRANDS = ["avif", "avis"];
+const HEIC_BRANDS = ["heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "msf1"];
+
+function isoFormat(bytes: Uint8Array): PictureFormat | undefined {
+  if (asciiAt(bytes, 4, 4) !== "ftyp" || bytes.length < 16) return undefined;
+  const brands = asciiAt(bytes, 8, Math.min(dataView(bytes).getUint32(0), 256) - 8).match(/.{4}/gs) ?? [];
+  if (brands.some((brand) => AVIF_BRANDS.includes(brand))) return "avif";
+  return brands.some((brand) => HEIC_BRANDS.includes(brand)) ? "heic" : undefined;
 }
 
 /** The format by its magic bytes; throws MediaError naming `where` and what was found instead. */
 export function sniffFormat(bytes: Uint8Array, where: string): PictureFormat {
-  if (asciiAt(bytes, 0, 8) === "\x89PNG\r\n\x1a\n") return "png";
-  if (asciiAt(bytes, 0, 3) === "\xff\xd8\xff") return "jpeg";
-  if (asciiAt(bytes, 0, 4) === "RIFF" && asciiAt(bytes, 8, 4) === "WEBP") return "webp";
-  if (/^GIF8[79]a/.test(asciiAt(bytes, 0, 6))) return "gif";
-  if (asciiAt(bytes, 4, 4) === "ftyp" && bytes.length >= 16) {
-    const brands = asciiAt(bytes, 8, Math.min(dataView(bytes).getUint32(0), 256) - 8);
-    if (/^(?:....)*?(?:avif|avis)/.test(brands)) return "avif";
+  if (asciiAt(bytes, 0, 8) === "\x89PNG\r\n\x1a\n") {
+    if (asciiAt(bytes, 12, 4) !== "CgBI") return "png";
+    throw new MediaError({
+      where,
+      expected: "a PNG as the standard has it",
+      got: "one that Xcode rewrote for iOS (chunk CgBI), which other decoders cannot read",
+      remedy: "use the original, or revert it on a Mac: xcrun pngcrush -revert-iphone-optimizations in.png out.png",
+    });
   }
+  const start = asciiAt(bytes, 0, 12);
+  if (start.startsWith("\xff\xd8\xff")) return "jpeg";
+  if (/^RIFF....WEBP/s.test(start)) return "webp";
+  if (/^GIF8[79]a/.test(start)) return "gif";
+  if (start.startsWith("BM")) return "bmp";
+  if (["II*\0", "II+\0", "MM\0*", "MM\0+"].includes(start.slice(0, 4))) return "tiff";
+  const iso = isoFormat(bytes);
+  if (iso) return iso;
   throw new MediaError({
     where,
     expected: ACCEPTED,
@@ -59,6 +82,7 @@ export interface JpegSegment {
 }
 
 export const JPEG_EOI = 0xd9;
+export const JPEG_SOS = 0xda;
 
 /** Offset of the next 0xFF that starts a marker other than a restart marker, or the end of the bytes. */
 function endOfScan(bytes: Uint8Array, from: number): number {
@@ -90,7 +114,7 @@ export function* jpegSegments(bytes: Uint8Array): Generator<JpegSegment> {
     const length = (bytes[at + 2]! << 8) | bytes[at + 3]!;
     const headerEnd = at + 2 + length;
     if (length < 2 || headerEnd > bytes.length) return;
-    const end = marker === 0xda ? endOfScan(bytes, headerEnd) : headerEnd;
+    const end = marker === JPEG_SOS ? endOfScan(bytes, headerEnd) : headerEnd;
     yield { marker, start: at, end, payload: bytes.subarray(at + 4, headerEnd) };
     at = end;
   }
@@ -113,76 +137,5 @@ export function* webpChunks(bytes: Uint8Array): Generator<RiffChunk> {
     const complete = at + 8 + length <= bytes.length;
     yield { type: asciiAt(bytes, at, 4), data: bytes.subarray(at + 8, at + 8 + length), complete };
     at += 8 + length + (length & 1);
-  }
-}
-
-type Size = { width: number; height: number };
-
-function jpegSize(bytes: Uint8Array): Size | undefined {
-  for (const { marker, payload } of jpegSegments(bytes)) {
-    const frame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
-    if (frame && payload.length >= 5) {
-      const view = dataView(payload);
-      return { width: view.getUint16(3), height: view.getUint16(1) };
-    }
-    if (marker === 0xda) return undefined;
-  }
-  return undefined;
-}
-
-function webpSize(bytes: Uint8Array): Size | undefined {
-  const [first] = webpChunks(bytes);
-  const data = first?.data;
-  if (!first || !data) return undefined;
-  if (first.type === "VP8X" && data.length >= 10) {
-    const three = (at: number) => data[at]! | (data[at + 1]! << 8) | (data[at + 2]! << 16);
-    return { width: three(4) + 1, height: three(7) + 1 };
-  }
-  if (first.type === "VP8L" && data.length >= 5) {
-    const bits = dataView(data).getUint32(1, true);
-    return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1 };
-  }
-  if (first.type === "VP8 " && data.length >= 10) {
-    const view = dataView(data);
-    return { width: view.getUint16(6, true) & 0x3fff, height: view.getUint16(8, true) & 0x3fff };
-  }
-  return undefined;
-}
-
-/** The largest `ispe` property: tiled pictures list the size of their tiles as well. */
-function avifSize(bytes: Uint8Array, start = 0, end = bytes.length): Size | undefined {
-  const view = dataView(bytes);
-  let largest: Size | undefined;
-  for (let at = start; at + 8 <= end; ) {
-    const size = view.getUint32(at);
-    const type = asciiAt(bytes, at + 4, 4);
-    const next = size === 0 ? end : at + size;
-    if (size === 1 || next > end || next < at + 8) break;
-    let found: Size | undefined;
-    if (type === "meta") found = avifSize(bytes, at + 12, next);
-    else if (type === "iprp" || type === "ipco") found = avifSize(bytes, at + 8, next);
-    else if (type === "ispe" && next >= at + 20) {
-      found = { width: view.getUint32(at + 12), height: view.getUint32(at + 16) };
-    }
-    if (found && (!largest || found.width * found.height > largest.width * largest.height)) largest = found;
-    at = next;
-  }
-  return largest;
-}
-
-/** Width and height in stored pixels as the header tells them, or undefined if there is no readable header. */
-export function pictureSize(bytes: Uint8Array, format: PictureFormat): Size | undefined {
-  const view = dataView(bytes);
-  switch (format) {
-    case "png":
-      return bytes.length < 24 ? undefined : { width: view.getUint32(16), height: view.getUint32(20) };
-    case "gif":
-      return bytes.length < 10 ? undefined : { width: view.getUint16(6, true), height: view.getUint16(8, true) };
-    case "jpeg":
-      return jpegSize(bytes);
-    case "webp":
-      return webpSize(bytes);
-    case "avif":
-      return avifSize(bytes);
   }
 }

@@ -7,6 +7,8 @@
  * clamped at 255. Source: PNG specification (ISO/IEC 15948), model specification 3.1.
  */
 import { MediaError } from "../runtime/errors.js";
+import { concatBytes } from "./bytes.js";
+import { inflateInto } from "./inflate.js";
 import type { Pixels } from "./resize.js";
 
 const SIGNATURE_BYTES = 8;
@@ -82,9 +84,10 @@ function broken(where: string, expected: string, got: string, cause?: unknown): 
 }
 
 function readHeader(data: Uint8Array, where: string): Header {
-  if (data.length !== 13) throw broken(where, "an IHDR of 13 bytes", `${data.length} bytes`);
+  if (data.length < 13) throw broken(where, "an IHDR of 13 bytes", `${data.length} bytes`);
   const view = new DataView(data.buffer, data.byteOffset, 13);
-  const [depth, colorType, compression, filter, interlace] = data.subarray(8) as unknown as [
+  // There is one compression method; the reference does not look at the byte, and takes every interlace method but 0 for Adam7.
+  const [depth, colorType, , filter, interlace] = data.subarray(8) as unknown as number[] as [
     number,
     number,
     number,
@@ -92,12 +95,8 @@ function readHeader(data: Uint8Array, where: string): Header {
     number,
   ];
   const kind = COLOR_TYPES[colorType];
-  if (!kind?.depths.includes(depth) || compression !== 0 || filter !== 0 || interlace > 1) {
-    throw broken(
-      where,
-      "a PNG colour type, bit depth, compression, filter and interlace method",
-      `${colorType}, ${depth}, ${compression}, ${filter}, ${interlace}`,
-    );
+  if (!kind?.depths.includes(depth) || filter !== 0) {
+    throw broken(where, "a PNG colour type, bit depth and filter method", `${colorType}, ${depth}, ${filter}`);
   }
   const { channels } = kind;
   return {
@@ -106,11 +105,14 @@ function readHeader(data: Uint8Array, where: string): Header {
     depth,
     colorType,
     channels,
-    interlaced: interlace === 1,
+    interlaced: interlace !== 0,
   };
 }
 
-/** Inflates `compressed` until `sizeBytes` are there; what follows is not needed and not looked at. */
+/**
+ * Inflates `compressed` until `sizeBytes` are there; what follows is not needed and not looked at. The runtime's decompressor
+ * drops what came before a fault, so a damaged stream is inflated once more by our own.
+ */
 async function inflate(compressed: Uint8Array<ArrayBuffer>, sizeBytes: number, where: string): Promise<Uint8Array> {
   const out = new Uint8Array(sizeBytes);
   const reader = new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
@@ -118,15 +120,17 @@ async function inflate(compressed: Uint8Array<ArrayBuffer>, sizeBytes: number, w
   try {
     while (filled < sizeBytes) {
       const { done, value } = await reader.read();
-      if (done) throw broken(where, `${sizeBytes} bytes of picture data`, `${filled} (the picture is cut off)`);
+      if (done) break;
       out.set(value.subarray(0, sizeBytes - filled), filled);
       filled += value.length;
     }
-  } catch (error) {
-    if (error instanceof MediaError) throw error;
-    throw broken(where, `${sizeBytes} bytes of picture data`, `a broken stream after ${filled} bytes`, error);
+  } catch {
+    filled = inflateInto(compressed, out);
   } finally {
     reader.cancel().catch(() => {});
+  }
+  if (filled < sizeBytes) {
+    throw broken(where, `${sizeBytes} bytes of picture data`, `${filled} (the picture is damaged or cut off)`);
   }
   return out;
 }
@@ -222,33 +226,47 @@ function expandRow(
   }
 }
 
-/** Checks the chunks and returns the header, the palette and the compressed picture. */
+/**
+ * Checks the chunks as the reference does and returns the header, the palette and the compressed picture: checksums count up
+ * to the picture's first chunk; its chunks follow one another; chunks after it must be whole, but IEND may be missing.
+ */
 function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint8Array<ArrayBuffer>] {
   let header: Header | undefined;
   let palette: Uint8Array = NO_BYTES;
+  let animated = false;
+  let after = false;
   const parts: Uint8Array[] = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const { type, data, offsetBytes, complete } of pngChunks(bytes)) {
-    if (!complete)
-      throw broken(where, `the whole ${type} chunk at byte ${offsetBytes}`, "the end of the file inside it");
+    if (type === "IDAT" && !after) {
+      // A picture that is cut shows when it is inflated.
+      parts.push(data);
+      continue;
+    }
+    after = parts.length > 0;
     const dataEnd = offsetBytes + 8 + data.length;
+    if (after) {
+      if (type === "IEND" || !/^\w{4}$/.test(type) || (type === "fcTL" && animated)) break;
+      if (dataEnd === bytes.length && view.getUint32(offsetBytes) > data.length) {
+        throw broken(where, `the whole ${type} chunk at byte ${offsetBytes}`, "the end of the file inside it");
+      }
+      continue;
+    }
+    if (!complete || !/^\w{4}$/.test(type)) {
+      throw broken(where, `a whole chunk at byte ${offsetBytes}`, `the end of the file, or no chunk`);
+    }
     if (crc32(bytes, offsetBytes + 4, dataEnd) !== view.getUint32(dataEnd)) {
       throw broken(where, `the ${type} chunk at byte ${offsetBytes} with its checksum`, "another checksum");
     }
     if (!header && type !== "IHDR") throw broken(where, "IHDR as the first chunk", type);
     if (type === "IHDR") header ??= readHeader(data, where);
     else if (type === "PLTE") palette = data;
-    else if (type === "IDAT") parts.push(data);
+    else if (type === "acTL")
+      animated = data.length >= 4 && new DataView(data.buffer, data.byteOffset).getUint32(0) > 1;
   }
   if (!header) throw broken(where, "an IHDR chunk", "none");
   if (header.colorType === 3 && palette.length === 0) throw broken(where, "a palette", "no PLTE chunk");
-  const compressed = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    compressed.set(part, at);
-    at += part.length;
-  }
-  return [header, palette, compressed];
+  return [header, palette, concatBytes(parts)];
 }
 
 /**

@@ -5,12 +5,14 @@
  */
 import { platform } from "#platform";
 import { MediaError, OptionError, throwIfAborted } from "../runtime/errors.js";
+import { asciiAt } from "./bytes.js";
 import { decodeFrames } from "./decode-clip.js";
 import { applyOrientation } from "./exif.js";
 import { checkChoice, chooseFrames, type FrameChoice, uniformIndices } from "./frame-choice.js";
+import { openGif } from "./gif.js";
 import { decodeImage, MAX_PIXELS, type Picture } from "./image.js";
+import { inspectPicture } from "./inspect-picture.js";
 import { readClipIndex } from "./mp4.js";
-import { asciiAt, pictureSize } from "./picture-format.js";
 import { kindOf, type PictureInput, readPicture } from "./picture-input.js";
 import { type ByteSource, blobSource, bytesSource, fileSource, urlSource } from "./source.js";
 
@@ -40,6 +42,10 @@ export interface VideoOptions extends FrameChoice {
 
 /** Animations are decoded from memory. */
 const MAX_ANIMATION_BYTES = 512 * 1024 * 1024;
+
+/** Players (browsers, FFmpeg) show a picture whose duration is this short, or not given, for the other. */
+const TOO_SHORT_MILLISECONDS = 10;
+const DEFAULT_DURATION_MILLISECONDS = 100;
 
 /** A frame that was chosen. */
 export interface Frame {
@@ -216,17 +222,14 @@ async function* framesOfAnimation(
     throw refuse(`an animation of at most ${MAX_ANIMATION_BYTES} bytes`, `${source.sizeBytes} bytes`);
   }
   const bytes = await source.read(0, source.sizeBytes, options.signal);
-  const size = pictureSize(bytes, format);
-  if (!size || size.width * size.height === 0 || size.width * size.height > MAX_PIXELS) {
-    throw refuse(`pictures of 1 to ${MAX_PIXELS} pixels`, size ? `${size.width}×${size.height}` : "no size");
-  }
-  const animation = await platform.openAnimation(bytes, format, label);
+  inspectPicture(bytes, label);
+  const animation = format === "gif" ? openGif(bytes, label, MAX_PIXELS) : await platform.openAnimation(bytes, label);
   try {
     const times: number[] = [];
     let milliseconds = 0;
     for (const duration of animation.durationsMilliseconds) {
       times.push(milliseconds / 1000);
-      milliseconds += duration;
+      milliseconds += duration <= TOO_SHORT_MILLISECONDS ? DEFAULT_DURATION_MILLISECONDS : duration;
     }
     const chosen = chooseFrames(times, options);
     for (const index of chosen) {

@@ -1,5 +1,5 @@
 /**
- * Animated GIF and WebP in the browser: its `ImageDecoder`, which composes the pictures and gives them as RGB. (A still
+ * Animated WebP in the browser: its `ImageDecoder`, which composes the pictures and gives them as RGB. (A still
  * WebP comes as subsampled planes instead; stills are decoded elsewhere.)
  */
 import { MediaError } from "../runtime/errors.js";
@@ -20,7 +20,7 @@ type ImageDecoderConstructor = new (init: {
 }) => ImageDecoder;
 
 /** Opens an animation; throws MediaError naming `where` for a broken file and where the browser has no ImageDecoder. */
-export async function openAnimation(bytes: Uint8Array, format: "gif" | "webp", where: string): Promise<Animation> {
+export async function openAnimation(bytes: Uint8Array, where: string): Promise<Animation> {
   const Decoder = (globalThis as { ImageDecoder?: ImageDecoderConstructor }).ImageDecoder;
   if (!Decoder) {
     throw new MediaError({
@@ -30,12 +30,11 @@ export async function openAnimation(bytes: Uint8Array, format: "gif" | "webp", w
       remedy: "convert the animation to MP4, or pass its frames as an array of pictures",
     });
   }
-  const type = `image/${format}`;
-  const decoder = new Decoder({ data: bytes, type, preferAnimation: true, colorSpaceConversion: "none" });
+  const decoder = new Decoder({ data: bytes, type: "image/webp", preferAnimation: true, colorSpaceConversion: "none" });
   const fault = (cause: unknown): MediaError =>
     new MediaError({
       where,
-      expected: `a ${format.toUpperCase()} that can be decoded`,
+      expected: "a WEBP that can be decoded",
       got: cause instanceof Error ? cause.message : String(cause),
       remedy: "get an undamaged copy, or convert it to MP4",
       cause,
@@ -47,7 +46,7 @@ export async function openAnimation(bytes: Uint8Array, format: "gif" | "webp", w
     const count = decoder.tracks.selectedTrack?.frameCount ?? 0;
     for (let frameIndex = 0; frameIndex < count; frameIndex++) {
       const { image } = await decoder.decode({ frameIndex });
-      durationsMilliseconds.push((image.duration ?? 100_000) / 1000);
+      durationsMilliseconds.push((image.duration ?? 0) / 1000);
       image.close();
     }
     return {

@@ -1,8 +1,8 @@
 /**
- * JPEG, WebP, GIF and AVIF in the browser: `createImageBitmap`, read back through WebGPU.
+ * JPEG, WebP and AVIF in the browser, and what else it can (HEIC and TIFF in Safari): `createImageBitmap`, read back through WebGPU.
  *
  * A 2D canvas premultiplies by alpha and rounds, and `ImageDecoder` gives subsampled planes; a texture copy gives the
- * decoder's own bytes. PNG does not come here: `io/png.ts` decodes it in every runtime.
+ * decoder's own bytes. PNG, GIF and BMP do not come here: `io/` decodes them in every runtime.
  */
 import { MediaError, NoAdapterError, OcellusError } from "../runtime/errors.js";
 import type { DecodedPicture, PictureFormat, PixelSource } from "./platform.js";

@@ -1,19 +1,16 @@
-/** Animated GIF and WebP in Node, decoded by sharp (libvips), which composes the pictures. */
+/** Animated WebP in Node, decoded by sharp (libvips), which composes the pictures. */
 import { MediaError, MissingPackageError } from "../runtime/errors.js";
 import type { Animation } from "./platform.js";
 
-/** Where a file names no duration, players show a picture this long. */
-const DEFAULT_DURATION_MILLISECONDS = 100;
-
 /** Opens an animation; throws MediaError naming `where` for a broken file, MissingPackageError without sharp. */
-export async function openAnimation(bytes: Uint8Array, format: "gif" | "webp", where: string): Promise<Animation> {
+export async function openAnimation(bytes: Uint8Array, where: string): Promise<Animation> {
   let sharp: typeof import("sharp").default;
   try {
     sharp = (await import("sharp")).default;
   } catch (cause) {
     throw new MissingPackageError({
       where,
-      expected: "the package sharp, which decodes GIF and WebP in Node",
+      expected: "the package sharp, which decodes WebP in Node",
       got: `an import that fails: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
       remedy: "run npm install sharp, or pass the clip as an array of pictures",
       cause,
@@ -26,7 +23,7 @@ export async function openAnimation(bytes: Uint8Array, format: "gif" | "webp", w
     } catch (cause) {
       throw new MediaError({
         where,
-        expected: `a ${format.toUpperCase()} that can be decoded`,
+        expected: "a WEBP that can be decoded",
         got: cause instanceof Error ? cause.message.split("\n")[0]! : String(cause),
         remedy: "get an undamaged copy, or convert it to MP4",
         cause,
@@ -35,7 +32,7 @@ export async function openAnimation(bytes: Uint8Array, format: "gif" | "webp", w
   };
   const { pages = 1, delay = [] } = await guarded(() => sharp(bytes, { ...options, pages: -1 }).metadata());
   return {
-    durationsMilliseconds: Array.from({ length: pages }, (_, i) => delay[i] ?? DEFAULT_DURATION_MILLISECONDS),
+    durationsMilliseconds: Array.from({ length: pages }, (_, i) => delay[i] ?? 0),
     picture: (index) =>
       guarded(async () => {
         const image = sharp(bytes, { ...options, page: index, pages: 1 })

@@ -1,9 +1,9 @@
 /**
- * JPEG, WebP, GIF and AVIF in Node, decoded by sharp (libvips): decoding only, every conversion it offers left alone.
- * PNG does not come here: `io/png.ts` decodes it in every runtime.
+ * JPEG, WebP, TIFF and the samples of AVIF in Node, decoded by sharp (libvips): decoding only, every conversion it offers left
+ * alone. HEIC by libheif-js. PNG, GIF and BMP do not come here: `io/` decodes them in every runtime.
  */
 import { MediaError, MissingPackageError } from "../runtime/errors.js";
-import type { DecodedPicture, PictureFormat } from "./platform.js";
+import type { DecodedPicture, DecodedSamples, PictureFormat } from "./platform.js";
 
 type Sharp = typeof import("sharp").default;
 
@@ -13,7 +13,7 @@ async function loadSharp(where: string): Promise<Sharp> {
   } catch (cause) {
     throw new MissingPackageError({
       where,
-      expected: "the package sharp, which decodes JPEG, WebP, GIF and AVIF in Node",
+      expected: "the package sharp, which decodes JPEG, WebP, AVIF and TIFF in Node",
       got: `an import that fails: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
       remedy: "run npm install sharp, or convert the picture to PNG",
       cause,
@@ -51,20 +51,34 @@ function toRgb(samples: Uint8Array, pixels: number, channels: number): Uint8Arra
   return rgb;
 }
 
+/** Damage fails, a warning does not: the reference reads on. Sizes are checked before. */
+const OPTIONS = { ignoreIcc: true, failOn: "truncated", limitInputPixels: false, animated: false } as const;
+
+function undecodable(format: string, where: string, cause: unknown): MediaError {
+  return new MediaError({
+    where,
+    expected: `a ${format.toUpperCase()} that can be decoded`,
+    got: cause instanceof Error ? cause.message.split("\n")[0]! : String(cause),
+    remedy: "get an undamaged copy, or convert the picture to PNG",
+    cause,
+  });
+}
+
 /**
  * Decodes the first frame to RGB8 `[height, width, 3]`: alpha dropped, not composited; no colour management; EXIF
- * rotation not applied. Exact against Pillow for JPEG, WebP and GIF. Throws MediaError naming `where` for a broken or
- * cut file, MissingPackageError without sharp.
+ * rotation not applied. Exact against Pillow for JPEG and WebP. Throws MediaError naming `where` for a broken or
+ * cut file, MissingPackageError without the package.
  */
 export async function decodePicture(bytes: Uint8Array, format: PictureFormat, where: string): Promise<DecodedPicture> {
-  if (format === "png") {
-    throw new MediaError({ where, expected: "a picture other than PNG", got: "PNG", remedy: "use decodePng" });
+  if (format === "png" || format === "gif" || format === "bmp") {
+    throw new MediaError({ where, expected: "a JPEG, WebP, TIFF or HEIC", got: format, remedy: "use decodeImage" });
   }
+  if (format === "heic") return decodeHeic(bytes, where);
   const sharp = await loadSharp(where);
   try {
-    const options = { ignoreIcc: true, failOn: "truncated", limitInputPixels: false, animated: false } as const;
-    const { space } = await sharp(bytes, options).metadata();
-    const image = sharp(bytes, options);
+    const { space } = await sharp(bytes, OPTIONS).metadata();
+    if (space === "grey16" || space === "rgb16") return await fromSixteenBits(sharp, bytes, space);
+    const image = sharp(bytes, OPTIONS);
     // Without both, libvips converts ink to sRGB by a profile of its own.
     if (space === "cmyk") image.pipelineColourspace("cmyk").toColourspace("cmyk");
     const { data, info } = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
@@ -72,12 +86,78 @@ export async function decodePicture(bytes: Uint8Array, format: PictureFormat, wh
     const rgb = space === "cmyk" ? cmykToRgb(data, pixels) : toRgb(data, pixels, info.channels);
     return { width: info.width, height: info.height, data: rgb };
   } catch (cause) {
-    throw new MediaError({
+    throw undecodable(format, where, cause);
+  }
+}
+
+/** As Pillow reads 16 bits of a TIFF: of colours the upper byte, gray levels cut off at 255. */
+async function fromSixteenBits(sharp: Sharp, bytes: Uint8Array, space: "grey16" | "rgb16"): Promise<DecodedPicture> {
+  const { width, height, channels, data } = await sixteenBits(sharp(bytes, OPTIONS).toColourspace(space));
+  const samples = Uint8Array.from(data, (value) => (space === "rgb16" ? value >> 8 : Math.min(value, 255)));
+  return { width, height, data: toRgb(samples, width * height, channels) };
+}
+
+async function sixteenBits(image: ReturnType<Sharp>) {
+  const { data, info } = await image.raw({ depth: "ushort" }).toBuffer({ resolveWithObject: true });
+  // A view of 16 bits begins at an even offset.
+  return { ...info, data: new Uint16Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.length)) };
+}
+
+/** See `Platform.decodeSamples`. Throws MediaError naming `where`, MissingPackageError without sharp. */
+export async function decodeSamples(avif: Uint8Array, deep: boolean, where: string): Promise<DecodedSamples> {
+  const sharp = await loadSharp(where);
+  try {
+    if (deep) {
+      const { width, height, channels, data } = await sixteenBits(sharp(avif, OPTIONS).toColourspace("rgb16"));
+      return { width, height, channels, bits: 16, data };
+    }
+    const { data, info } = await sharp(avif, OPTIONS).raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
+    const { width, height, channels } = info;
+    return { width, height, channels, bits: 8, data };
+  } catch (cause) {
+    throw undecodable("avif", where, cause);
+  }
+}
+
+/** What is used of libheif-js, which has no types. */
+interface Heif {
+  HeifDecoder: new () => {
+    decode(bytes: Uint8Array): {
+      get_width(): number;
+      get_height(): number;
+      display(into: { data: Uint8ClampedArray; width: number; height: number }, done: (filled: unknown) => void): void;
+    }[];
+  };
+}
+
+async function decodeHeic(bytes: Uint8Array, where: string): Promise<DecodedPicture> {
+  let heif: Heif;
+  try {
+    // Not resolved when compiled: the package is installed by whoever needs it.
+    const name: string = "libheif-js/wasm-bundle.js";
+    heif = ((await import(name)) as { default: Heif }).default;
+  } catch (cause) {
+    throw new MissingPackageError({
       where,
-      expected: `a ${format.toUpperCase()} that can be decoded`,
-      got: cause instanceof Error ? cause.message.split("\n")[0]! : String(cause),
-      remedy: "get an undamaged copy, or convert the picture to PNG",
+      expected: "the package libheif-js, which decodes HEIC in Node",
+      got: `an import that fails: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
+      remedy: "run npm install libheif-js, or convert the picture to JPEG",
       cause,
     });
+  }
+  try {
+    const [image] = new heif.HeifDecoder().decode(bytes);
+    if (!image) throw new Error("no picture in it");
+    const width = image.get_width();
+    const height = image.get_height();
+    const rgba = new Uint8ClampedArray(width * height * 4);
+    await new Promise<void>((resolve, reject) => {
+      image.display({ data: rgba, width, height }, (filled) =>
+        filled ? resolve() : reject(new Error("a picture that libheif cannot decode")),
+      );
+    });
+    return { width, height, data: toRgb(new Uint8Array(rgba.buffer), width * height, 4) };
+  } catch (cause) {
+    throw undecodable("heic", where, cause);
   }
 }

@@ -6,7 +6,7 @@ import { openAnimation } from "./node-animation.js";
 import { cache } from "./node-cache.js";
 import { listFolder, openFile } from "./node-files.js";
 import { importPackage } from "./node-packages.js";
-import { decodePicture } from "./node-pictures.js";
+import { decodePicture, decodeSamples } from "./node-pictures.js";
 import { settings } from "./node-settings.js";
 import {
   type ChromiumPackage,
@@ -49,6 +49,7 @@ export const platform: Platform = {
   cache: () => Promise.resolve(cache),
   settings,
   decodePicture,
+  decodeSamples,
   readPixels: () => undefined,
   snapshot: () => undefined,
   threads: { onExit, drained },

@@ -21,8 +21,17 @@ export interface Platform {
   /** A small text kept between runs; undefined where a program has no folder of its own (the browser). */
   readonly settings?: Settings;
 
-  /** Decodes a JPEG, PNG, WebP, GIF or AVIF to its stored RGB pixels: alpha dropped, no colour management, no rotation. */
+  /**
+   * Decodes a JPEG or WebP, and what else the runtime can, to its stored RGB pixels: alpha dropped, no colour management, no
+   * rotation but the one an AVIF or HEIC has in its boxes.
+   */
   decodePicture(bytes: Uint8Array, format: PictureFormat, where: string): Promise<DecodedPicture>;
+
+  /**
+   * Decodes an AVIF of one coded picture whose matrix is the identity to the samples of its planes; chroma of half resolution is
+   * repeated. `deep` asks for 16 bits. Undefined where {@link decodePicture} converts AVIF as the reference does (the browser).
+   */
+  decodeSamples?(avif: Uint8Array, deep: boolean, where: string): Promise<DecodedSamples>;
 
   /**
    * RGB pixels of a picture that the runtime has decoded already ({@link PixelSource}): alpha taken out again where it was
@@ -42,8 +51,8 @@ export interface Platform {
   /** Threads that end with their process, whatever they are doing; undefined where a thread's end is no danger (the browser). */
   readonly threads?: Threads;
 
-  /** Every picture of a GIF or WebP, one after the other, as players show them; throws MediaError for a broken file. */
-  openAnimation(bytes: Uint8Array, format: "gif" | "webp", where: string): Promise<Animation>;
+  /** Every picture of a WebP, one after the other, as players show them; throws MediaError for a broken file. */
+  openAnimation(bytes: Uint8Array, where: string): Promise<Animation>;
 
   /** The decoder of video; throws MissingPackageError (Node) or MediaError (browser) where there is none. */
   videoCodecs(): Promise<VideoCodecs>;
@@ -116,7 +125,16 @@ export interface FileHandle {
 /** What browsers hold pictures in. */
 export type PixelSource = ImageBitmap | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | VideoFrame;
 
-export type PictureFormat = "png" | "jpeg" | "webp" | "gif" | "avif";
+export type PictureFormat = "png" | "jpeg" | "webp" | "gif" | "avif" | "bmp" | "tiff" | "heic";
+
+/** Samples of a picture, row-major: `channels` a pixel of 8 or 16 bits; fewer bits stand at the top. */
+export interface DecodedSamples {
+  width: number;
+  height: number;
+  channels: number;
+  bits: 8 | 16;
+  data: Uint8Array | Uint16Array;
+}
 
 /** RGB8, row-major, 3 bytes a pixel. */
 export interface DecodedPicture {
@@ -139,7 +157,7 @@ export interface VideoCodecs {
 
 /** The pictures of an animation. */
 export interface Animation {
-  /** How long each picture is shown. */
+  /** How long each picture is shown, as the file says: 0 where it says nothing. */
   durationsMilliseconds: readonly number[];
   /** RGB8 of one picture, composed with those before it, alpha dropped. */
   picture(index: number): Promise<DecodedPicture>;

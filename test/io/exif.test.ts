@@ -39,14 +39,15 @@ describe("orientationOfTiff", () => {
   it("takes a broken block for none", () => {
     const good = tiff(true, [[0x0112, 3, 6]]);
     expect(orientationOfTiff(good)).toBe(6);
-    for (let length = 0; length < good.length - 4; length++) expect(orientationOfTiff(good.slice(0, length))).toBe(1);
+    for (let length = 0; length < good.length - 4; length++)
+      expect(orientationOfTiff(good.slice(0, length))).toBe(undefined);
     expect(orientationOfTiff(tiff(true, [[0x0112, 3, 9]]))).toBe(1);
     expect(orientationOfTiff(tiff(true, [[0x0112, 3, 0]]))).toBe(1);
     expect(orientationOfTiff(tiff(true, [[0x0112, 2, 6]]))).toBe(1);
-    expect(orientationOfTiff(tiff(true, []))).toBe(1);
+    expect(orientationOfTiff(tiff(true, []))).toBe(undefined);
     const far = tiff(true, [[0x0112, 3, 6]]);
     new DataView(far.buffer).setUint32(4, 0xfffffff0, true);
-    expect(orientationOfTiff(far)).toBe(1);
+    expect(orientationOfTiff(far)).toBe(undefined);
   });
 });
 
