@@ -243,7 +243,7 @@ function inEightBits(planes: AvifPlanes): AvifPlanes {
 }
 
 function clamp(value: number): number {
-  return value < 0 ? 0 : value > 1 ? 1 : value;
+  return Math.min(1, Math.max(0, value));
 }
 
 function floatToRgb(planes: AvifPlanes, { matrix, primaries, fullRange }: AvifColour): Uint8Array {

@@ -56,7 +56,7 @@ function pngText(type: string, data: Uint8Array): { keyword: string; text: Uint8
   const text = data.subarray(start);
   if (!compressed) return { keyword, text };
   const out = new Uint8Array(Math.min(MAX_TEXT_BYTES, text.length * 1032 + 16));
-  return { keyword, text: out.subarray(0, inflateInto(text, out)) };
+  return { keyword, text: out.subarray(0, inflateInto(text, out).filled) };
 }
 
 /** ImageMagick writes EXIF as text: a line feed, the name, the length, and the bytes in hexadecimal. */

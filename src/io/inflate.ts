@@ -49,8 +49,17 @@ const FIXED = [
   makeCode(new Uint8Array(32).fill(5))!,
 ] as const;
 
-/** Thrown within this file where the stream breaks off. */
+/** Thrown within this file where the bytes run out, and where they are no deflate stream. */
+class Exhausted extends Error {}
 class StreamFault extends Error {}
+/** And where `out` is full but the stream goes on. */
+class Full extends Error {}
+
+/** How a stream went: `ended` with the right checksum, `cut` where the bytes run out, `broken` before, or `full`: there is more. */
+export interface Inflated {
+  filled: number;
+  outcome: "ended" | "cut" | "broken" | "full";
+}
 
 class Inflater {
   filled = 0;
@@ -66,7 +75,7 @@ class Inflater {
   read(count: number): number {
     while (this.#held < count) {
       const byte = this.input[this.#at++];
-      if (byte === undefined) throw new StreamFault();
+      if (byte === undefined) throw new Exhausted();
       this.#bits |= byte << this.#held;
       this.#held += 8;
     }
@@ -94,13 +103,15 @@ class Inflater {
   stored(): void {
     this.#bits = 0;
     this.#held = 0;
+    if (this.#at + 4 > this.input.length) throw new Exhausted();
     const length = this.input[this.#at]! | (this.input[this.#at + 1]! << 8);
     const check = this.input[this.#at + 2]! | (this.input[this.#at + 3]! << 8);
     if (!(length === (~check & 0xffff))) throw new StreamFault();
     this.#at += 4;
-    for (let i = 0; i < length && this.filled < this.out.length; i++) {
+    for (let i = 0; i < length; i++) {
+      if (this.filled === this.out.length) throw new Full();
       const byte = this.input[this.#at++];
-      if (byte === undefined) throw new StreamFault();
+      if (byte === undefined) throw new Exhausted();
       this.out[this.filled++] = byte;
     }
   }
@@ -134,13 +145,14 @@ class Inflater {
   }
 
   block([literal, distance]: readonly [Code, Code]): void {
-    while (this.filled < this.out.length) {
+    for (;;) {
       const symbol = this.symbol(literal);
+      if (symbol === 256) return;
+      if (this.filled === this.out.length) throw new Full();
       if (symbol < 256) {
         this.out[this.filled++] = symbol;
         continue;
       }
-      if (symbol === 256) return;
       const length = LENGTH_BASE[symbol - 257];
       if (length === undefined) throw new StreamFault();
       const count = length + this.read(LENGTH_BITS[symbol - 257]!);
@@ -157,25 +169,46 @@ class Inflater {
 
   run(): void {
     const [method, flags] = [this.input[0] ?? 0, this.input[1] ?? 0];
+    if (this.input.length < 2) throw new Exhausted();
     if ((method & 15) !== 8 || method >> 4 > 7 || (method * 256 + flags) % 31 !== 0 || flags & 32)
       throw new StreamFault();
-    for (let last = 0; last === 0 && this.filled < this.out.length; ) {
+    for (let last = 0; last === 0; ) {
       last = this.read(1);
       const kind = this.read(2);
       if (kind === 3) throw new StreamFault();
       if (kind === 0) this.stored();
       else this.block(kind === 1 ? FIXED : this.dynamicCodes());
     }
+    this.#bits = 0;
+    this.#held = 0;
+    const checksum = this.input.subarray(this.#at, this.#at + 4);
+    if (checksum.length < 4) throw new Exhausted();
+    const [a, b] = adler32(this.out.subarray(0, this.filled));
+    if (checksum.some((byte, i) => byte !== [b >> 8, b & 255, a >> 8, a & 255][i])) throw new StreamFault();
   }
 }
 
-/** Fills `out` from a zlib stream and returns how many bytes came before its end or its first fault; checksums are not asked for. */
-export function inflateInto(input: Uint8Array, out: Uint8Array): number {
+function adler32(bytes: Uint8Array): [a: number, b: number] {
+  let a = 1;
+  let b = 0;
+  for (const byte of bytes) {
+    a = (a + byte) % 65521;
+    b = (b + a) % 65521;
+  }
+  return [a, b];
+}
+
+/** Fills `out` from a zlib stream, as far as it goes. */
+export function inflateInto(input: Uint8Array, out: Uint8Array): Inflated {
   const inflater = new Inflater(input, out);
+  let outcome: Inflated["outcome"] = "ended";
   try {
     inflater.run();
   } catch (error) {
-    if (!(error instanceof StreamFault)) throw error;
+    if (error instanceof Exhausted) outcome = "cut";
+    else if (error instanceof StreamFault) outcome = "broken";
+    else if (error instanceof Full) outcome = "full";
+    else throw error;
   }
-  return inflater.filled;
+  return { filled: inflater.filled, outcome };
 }

@@ -37,8 +37,7 @@ function cleanJpeg(bytes: Uint8Array, pixels: number, where: string): Uint8Array
 /** EXIF, ICC profile and XMP go, together with their flags in the VP8X header. */
 function cleanWebp(bytes: Uint8Array, where: string): Uint8Array {
   const declaredBytes = dataView(bytes).getUint32(4, true) + 8;
-  // A missing pad byte after the last chunk is common and harmless.
-  if (bytes.length + 1 < declaredBytes) {
+  if (bytes.length < declaredBytes) {
     throw cut(where, `${declaredBytes} bytes of WebP`, `${bytes.length} (the picture is cut off)`);
   }
   const parts = [bytes.slice(0, 12)];

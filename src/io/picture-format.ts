@@ -12,8 +12,8 @@ const ACCEPTED = "a JPEG, PNG, WebP, GIF, AVIF, BMP, TIFF or HEIC picture";
 const OTHERS: readonly [start: RegExp, name: string][] = [
   [/^%PDF/, "a PDF document"],
   [/^8BPS/, "a Photoshop document"],
-  [/^\xff\x0a|^....JXL /s, "a JPEG XL picture"],
-  [/^....jP {2}|^\xff\x4f\xff\x51/s, "a JPEG 2000 picture"],
+  [/^\xff\n|^....JXL /s, "a JPEG XL picture"],
+  [/^....jP {2}|^\xffO\xffQ/s, "a JPEG 2000 picture"],
   [/^icns/, "an icon of macOS"],
   [/^P[1-7][\s#]/, "a PNM picture"],
   [/^qoif/, "a QOI picture"],
@@ -134,7 +134,8 @@ export function* webpChunks(bytes: Uint8Array): Generator<RiffChunk> {
   let at = 12;
   while (at + 8 <= end) {
     const length = view.getUint32(at + 4, true);
-    const complete = at + 8 + length <= bytes.length;
+    // The byte that makes a length even belongs to the chunk.
+    const complete = at + 8 + length + (length & 1) <= end;
     yield { type: asciiAt(bytes, at, 4), data: bytes.subarray(at + 8, at + 8 + length), complete };
     at += 8 + length + (length & 1);
   }

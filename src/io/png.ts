@@ -109,30 +109,47 @@ function readHeader(data: Uint8Array, where: string): Header {
   };
 }
 
-/**
- * Inflates `compressed` until `sizeBytes` are there; what follows is not needed and not looked at. The runtime's decompressor
- * drops what came before a fault, so a damaged stream is inflated once more by our own.
- */
-async function inflate(compressed: Uint8Array<ArrayBuffer>, sizeBytes: number, where: string): Promise<Uint8Array> {
-  const out = new Uint8Array(sizeBytes);
+/** Fills `out` by the runtime's decompressor and counts. Undefined where it finds fault: it drops what came before. */
+async function inflateQuickly(compressed: Uint8Array<ArrayBuffer>, out: Uint8Array): Promise<number | undefined> {
   const reader = new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
   let filled = 0;
   try {
-    while (filled < sizeBytes) {
+    // One read more than needed: a wrong checksum shows only then.
+    for (;;) {
       const { done, value } = await reader.read();
-      if (done) break;
-      out.set(value.subarray(0, sizeBytes - filled), filled);
-      filled += value.length;
+      if (done) return filled;
+      if (filled === out.length) return filled;
+      out.set(value.subarray(0, out.length - filled), filled);
+      filled = Math.min(out.length, filled + value.length);
     }
   } catch {
-    filled = inflateInto(compressed, out);
+    return undefined;
   } finally {
     reader.cancel().catch(() => {});
   }
-  if (filled < sizeBytes) {
-    throw broken(where, `${sizeBytes} bytes of picture data`, `${filled} (the picture is damaged or cut off)`);
-  }
-  return out;
+}
+
+/**
+ * Inflates the picture data into zeros. As in the reference, a stream may end early, with its checksum, between two rows:
+ * those that are missing stay zero; and once the last row is there, only a checksum that is there too and wrong counts.
+ */
+async function inflate(
+  compressed: Uint8Array<ArrayBuffer>,
+  sizeBytes: number,
+  isRowEnd: (bytes: number) => boolean,
+  where: string,
+): Promise<Uint8Array> {
+  const out = new Uint8Array(sizeBytes);
+  const quick = await inflateQuickly(compressed, out);
+  if (quick === sizeBytes || (quick && isRowEnd(quick))) return out;
+  const { filled, outcome } = quick === undefined ? inflateInto(compressed, out) : { filled: quick, outcome: "cut" };
+  if (outcome !== "broken" && (filled === sizeBytes || (outcome === "ended" && filled > 0 && isRowEnd(filled))))
+    return out;
+  throw broken(
+    where,
+    `${sizeBytes} bytes of picture data`,
+    outcome === "broken" ? `a broken stream after ${filled} bytes` : `${filled} (the picture is cut off)`,
+  );
 }
 
 /** Undoes the row filters in place. `raw` holds `rows` rows of 1 + `rowBytes` bytes from `start` on. */
@@ -265,7 +282,6 @@ function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint
       animated = data.length >= 4 && new DataView(data.buffer, data.byteOffset).getUint32(0) > 1;
   }
   if (!header) throw broken(where, "an IHDR chunk", "none");
-  if (header.colorType === 3 && palette.length === 0) throw broken(where, "a palette", "no PLTE chunk");
   return [header, palette, concatBytes(parts)];
 }
 
@@ -286,7 +302,16 @@ export async function decodePng(bytes: Uint8Array, where: string): Promise<Pixel
     })
     .filter((pass) => pass.columns > 0 && pass.rows > 0);
   const sizeBytes = passes.reduce((sum, pass) => sum + pass.rows * (pass.rowBytes + 1), 0);
-  const raw = await inflate(compressed, sizeBytes, where);
+  const isRowEnd = (bytes: number): boolean => {
+    let start = 0;
+    for (const { rows, rowBytes } of passes) {
+      const end = start + rows * (rowBytes + 1);
+      if (bytes <= end) return (bytes - start) % (rowBytes + 1) === 0;
+      start = end;
+    }
+    return false;
+  };
+  const raw = await inflate(compressed, sizeBytes, isRowEnd, where);
   const data = new Uint8Array(width * height * 3);
   let at = 0;
   for (const { x0, y0, dx, dy, columns, rows, rowBytes } of passes) {

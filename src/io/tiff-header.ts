@@ -9,7 +9,7 @@ const TAGS = {
   sampleFormat: 339,
 } as const;
 
-export type TiffHeader = { [name in keyof typeof TAGS]?: number };
+export type TiffHeader = { -readonly [name in keyof typeof TAGS]?: number };
 
 /** The first value of each tag that is there; undefined without a first directory. */
 export function readTiffHeader(bytes: Uint8Array): TiffHeader | undefined {
