@@ -256,6 +256,7 @@ function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const { type, data, offsetBytes, complete } of pngChunks(bytes)) {
     if (type === "IDAT" && !after) {
+      if (!header) throw broken(where, "IHDR as the first chunk", type);
       // A picture that is cut shows when it is inflated.
       parts.push(data);
       continue;
