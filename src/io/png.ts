@@ -154,44 +154,48 @@ async function inflate(
 
 /** Undoes the row filters in place. `raw` holds `rows` rows of 1 + `rowBytes` bytes from `start` on. */
 function unfilter(raw: Uint8Array, start: number, rows: number, rowBytes: number, step: number, where: string): void {
-  let above = -1;
-  let at = start;
-  for (let y = 0; y < rows; y++, at += rowBytes + 1) {
-    const filter = raw[at]!;
-    const row = at + 1;
-    const end = row + rowBytes;
-    switch (filter) {
-      case 0:
-        break;
-      case 1:
-        for (let i = row + step; i < end; i++) raw[i] = raw[i]! + raw[i - step]!;
-        break;
-      case 2:
-        if (above >= 0) for (let i = row, u = above; i < end; i++, u++) raw[i] = raw[i]! + raw[u]!;
-        break;
-      case 3:
-        for (let i = row; i < end; i++) {
-          const left = i - step >= row ? raw[i - step]! : 0;
-          const up = above >= 0 ? raw[above + i - row]! : 0;
-          raw[i] = raw[i]! + ((left + up) >> 1);
-        }
-        break;
-      case 4:
-        for (let i = row; i < end; i++) {
-          const inside = i - step >= row;
-          const a = inside ? raw[i - step]! : 0;
-          const b = above >= 0 ? raw[above + i - row]! : 0;
-          const c = inside && above >= 0 ? raw[above + i - row - step]! : 0;
-          const pa = Math.abs(b - c);
-          const pb = Math.abs(a - c);
-          const pc = Math.abs(a + b - 2 * c);
-          raw[i] = raw[i]! + (pa <= pb && pa <= pc ? a : pb <= pc ? b : c);
-        }
-        break;
-      default:
-        throw broken(where, "a row filter from 0 to 4", `${filter} in row ${y}`);
-    }
+  // Above the first row there are zeros.
+  let above: Uint8Array = new Uint8Array(rowBytes);
+  for (let y = 0, at = start + 1; y < rows; y++, at += rowBytes + 1) {
+    const row = raw.subarray(at, at + rowBytes);
+    const filter = raw[at - 1]!;
+    if (filter > 4) throw broken(where, "a row filter from 0 to 4", `${filter} in row ${y}`);
+    if (filter === 1) unfilterLeft(row, step);
+    else if (filter === 2) for (let i = 0; i < rowBytes; i++) row[i] = row[i]! + above[i]!;
+    else if (filter === 3) unfilterAverage(row, above, step);
+    else if (filter === 4) unfilterPaeth(row, above, step);
     above = row;
+  }
+}
+
+function unfilterLeft(row: Uint8Array, step: number): void {
+  for (let i = step; i < row.length; i++) row[i] = row[i]! + row[i - step]!;
+}
+
+function unfilterAverage(row: Uint8Array, above: Uint8Array, step: number): void {
+  for (let i = 0; i < row.length; i++) {
+    const left = i < step ? 0 : row[i - step]!;
+    row[i] = row[i]! + ((left + above[i]!) >> 1);
+  }
+}
+
+/** Adds whichever of left, above and corner is nearest to left + above - corner. */
+function unfilterPaeth(row: Uint8Array, above: Uint8Array, step: number): void {
+  const first = Math.min(step, row.length);
+  for (let i = 0; i < first; i++) row[i] = row[i]! + above[i]!;
+  for (let i = step, back = 0; i < row.length; i++, back++) {
+    const left = row[back]!;
+    const up = above[i]!;
+    const corner = above[back]!;
+    const fromUp = up - corner;
+    const fromLeft = left - corner;
+    const both = fromUp + fromLeft;
+    // By signs instead of branches, which noise would make the processor guess wrong: a mask is all ones or zero.
+    const toLeft = (fromUp ^ (fromUp >> 31)) - (fromUp >> 31);
+    const toUp = (fromLeft ^ (fromLeft >> 31)) - (fromLeft >> 31);
+    const toCorner = (both ^ (both >> 31)) - (both >> 31);
+    const other = up ^ ((up ^ corner) & ((toCorner - toUp) >> 31));
+    row[i] = row[i]! + (left ^ ((left ^ other) & (((toUp - toLeft) | (toCorner - toLeft)) >> 31)));
   }
 }
 
@@ -207,6 +211,10 @@ function expandRow(
 ): void {
   const { depth, colorType, channels } = header;
   if (colorType === 2 || colorType === 6) {
+    if (depth === 8 && channels === 3 && step === 3) {
+      out.set(row.subarray(0, count * 3), at);
+      return;
+    }
     // High byte first: with 16 bits the high byte of each sample is the one that is kept.
     const sample = depth >> 3;
     const pixel = sample * channels;
