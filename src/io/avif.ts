@@ -8,6 +8,7 @@ import { type Av1Sequence, readAv1Sequence } from "./av1-header.js";
 import { type AvifPlanes, avifToRgb } from "./avif-colour.js";
 import { concatBytes } from "./bytes.js";
 import type { CodedItem, HeifFile, HeifPicture } from "./heif-items.js";
+import { printable } from "./printable.js";
 import type { Pixels } from "./resize.js";
 
 /** Decodes an AVIF of one coded picture whose matrix is the identity: red is V, green Y, blue U. */
@@ -45,7 +46,11 @@ async function planesOf(
   for (const [index, tile] of tiles.entries()) {
     const sequence = readAv1Sequence(concatBytes([tile.configuration.subarray(4), tile.data]), where);
     if (tile.type !== "av01" || sequence.width * sequence.height > maxPixels) {
-      throw fault(where, `AV1 of at most ${maxPixels} pixels`, `${tile.type}, ${sequence.width}×${sequence.height}`);
+      throw fault(
+        where,
+        `AV1 of at most ${maxPixels} pixels`,
+        `${printable(tile.type)}, ${sequence.width}×${sequence.height}`,
+      );
     }
     const first = whole?.sequence ?? sequence;
     const same = (["width", "height", "bits", "monochrome", "halfX", "halfY"] as const).every(

@@ -26,11 +26,12 @@ const EXTENSION = 0x21;
 const TRAILER = 0x3b;
 const GRAPHIC_CONTROL = 0xf9;
 
-/** The size of the screen, grown where the first frame is larger; undefined without a first frame. */
+/** The size of the screen, grown where the first frame is larger; undefined without a header. */
 export function gifSize(bytes: Uint8Array): { width: number; height: number } | undefined {
-  const [first] = gifFrames(bytes, 1);
-  if (!first) return undefined;
+  if (bytes.length < 13) return undefined;
   const { width, height } = screenSize(bytes);
+  const [first] = gifFrames(bytes, 1);
+  if (!first) return { width, height };
   return { width: Math.max(width, first.left + first.width), height: Math.max(height, first.top + first.height) };
 }
 

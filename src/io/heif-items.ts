@@ -8,6 +8,7 @@ import { MediaError } from "../runtime/errors.js";
 import { asciiAt, concatBytes, dataView } from "./bytes.js";
 import type { Orientation } from "./exif.js";
 import { BoxReader, boxAt, boxesIn } from "./iso-boxes.js";
+import { printable } from "./printable.js";
 
 /** Colour as an `nclx` box says it, in the numbers of ITU-T H.273. */
 export interface CodedColour {
@@ -214,7 +215,10 @@ class HeifReader {
     const item = this.#item(id);
     const configuration = this.#property(item, item.type === "hvc1" ? "hvcC" : "av1C");
     if (!configuration) {
-      throw this.fault("a picture coded as AV1 or HEVC", item.type ? `an item of type "${item.type}"` : "none");
+      throw this.fault(
+        "a picture coded as AV1 or HEVC",
+        item.type ? `an item of type "${printable(item.type)}"` : "none",
+      );
     }
     return { type: item.type, data: this.#bytesOf(id), configuration };
   }
@@ -366,7 +370,7 @@ export function readHeif(bytes: Uint8Array, where: string, withData = true): Hei
   for (const { type, body, offsetBytes, complete } of boxesIn(bytes)) {
     // Coded bytes that are missing are noticed where they are needed; what follows them may be anything.
     if (!complete && type !== "mdat" && (!meta || type === "meta" || type === "moov")) {
-      throw reader.fault(`the whole "${type}" box at byte ${offsetBytes}`, "the end of the file inside it");
+      throw reader.fault(`the whole "${printable(type)}" box at byte ${offsetBytes}`, "the end of the file inside it");
     }
     if (type === "ftyp") majorBrand ||= asciiAt(body, 0, 4);
     else if (type === "meta") meta ??= body;

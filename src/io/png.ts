@@ -9,6 +9,7 @@
 import { MediaError } from "../runtime/errors.js";
 import { concatBytes } from "./bytes.js";
 import { inflateInto } from "./inflate.js";
+import { printable } from "./printable.js";
 import type { Pixels } from "./resize.js";
 
 const SIGNATURE_BYTES = 8;
@@ -264,7 +265,7 @@ function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const { type, data, offsetBytes, complete } of pngChunks(bytes)) {
     if (type === "IDAT" && !after) {
-      if (!header) throw broken(where, "IHDR as the first chunk", type);
+      if (!header) throw broken(where, "IHDR as the first chunk", printable(type));
       // A picture that is cut shows when it is inflated.
       parts.push(data);
       continue;
@@ -274,7 +275,11 @@ function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint
     if (after) {
       if (type === "IEND" || !/^\w{4}$/.test(type) || (type === "fcTL" && animated)) break;
       if (dataEnd === bytes.length && view.getUint32(offsetBytes) > data.length) {
-        throw broken(where, `the whole ${type} chunk at byte ${offsetBytes}`, "the end of the file inside it");
+        throw broken(
+          where,
+          `the whole ${printable(type)} chunk at byte ${offsetBytes}`,
+          "the end of the file inside it",
+        );
       }
       continue;
     }
@@ -282,9 +287,9 @@ function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint
       throw broken(where, `a whole chunk at byte ${offsetBytes}`, `the end of the file, or no chunk`);
     }
     if (crc32(bytes, offsetBytes + 4, dataEnd) !== view.getUint32(dataEnd)) {
-      throw broken(where, `the ${type} chunk at byte ${offsetBytes} with its checksum`, "another checksum");
+      throw broken(where, `the ${printable(type)} chunk at byte ${offsetBytes} with its checksum`, "another checksum");
     }
-    if (!header && type !== "IHDR") throw broken(where, "IHDR as the first chunk", type);
+    if (!header && type !== "IHDR") throw broken(where, "IHDR as the first chunk", printable(type));
     if (type === "IHDR") header ??= readHeader(data, where);
     else if (type === "PLTE") palette = data;
     else if (type === "acTL")

@@ -2,23 +2,19 @@
  * JPEG, WebP, TIFF and the samples of AVIF in Node, decoded by sharp (libvips): decoding only, every conversion it offers left
  * alone. HEIC by libheif-js. PNG, GIF and BMP do not come here: `io/` decodes them in every runtime.
  */
-import { MediaError, MissingPackageError } from "../runtime/errors.js";
+import { MediaError } from "../runtime/errors.js";
+import { importPackage } from "./node-packages.js";
 import type { DecodedPicture, DecodedSamples, PictureFormat } from "./platform.js";
 
 type Sharp = typeof import("sharp").default;
 
 async function loadSharp(where: string): Promise<Sharp> {
-  try {
-    return (await import("sharp")).default;
-  } catch (cause) {
-    throw new MissingPackageError({
-      where,
-      expected: "the package sharp, which decodes JPEG, WebP, AVIF and TIFF in Node",
-      got: `an import that fails: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
-      remedy: "run npm install sharp, or convert the picture to PNG",
-      cause,
-    });
-  }
+  const { default: sharp } = await importPackage(() => import("sharp"), {
+    where,
+    expected: "the package sharp, which decodes JPEG, WebP, AVIF and TIFF in Node",
+    remedy: "run npm install sharp, or convert the picture to PNG",
+  });
+  return sharp;
 }
 
 /** `round(a · b / 255)` for 8-bit values, as Pillow computes it. */
@@ -131,20 +127,13 @@ interface Heif {
 }
 
 async function decodeHeic(bytes: Uint8Array, where: string): Promise<DecodedPicture> {
-  let heif: Heif;
-  try {
-    // Not resolved when compiled: the package is installed by whoever needs it.
-    const name: string = "libheif-js/wasm-bundle.js";
-    heif = ((await import(name)) as { default: Heif }).default;
-  } catch (cause) {
-    throw new MissingPackageError({
-      where,
-      expected: "the package libheif-js, which decodes HEIC in Node",
-      got: `an import that fails: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
-      remedy: "run npm install libheif-js, or convert the picture to JPEG",
-      cause,
-    });
-  }
+  // Not resolved when compiled: the package is installed by whoever needs it.
+  const name: string = "libheif-js/wasm-bundle.js";
+  const { default: heif } = await importPackage<{ default: Heif }>(() => import(name), {
+    where,
+    expected: "the package libheif-js, which decodes HEIC in Node",
+    remedy: "run npm install libheif-js, or convert the picture to JPEG",
+  });
   try {
     const [image] = new heif.HeifDecoder().decode(bytes);
     if (!image) throw new Error("no picture in it");
