@@ -70,7 +70,7 @@ function checkTiff(bytes: Uint8Array, where: string): void {
   if ([1, 2, 4, 8, 16].includes(bits) && sampleFormat === 1 && photometric >= 0 && photometric <= 6) return;
   throw new MediaError({
     where,
-    expected: "a TIFF of 1 to 16 bits, unsigned: gray, palette, RGB, CMYK or YCbCr",
+    expected: "a TIFF of 1, 2, 4, 8 or 16 bits, unsigned: gray, palette, RGB, CMYK or YCbCr",
     got: `${bits} bits, sample format ${sampleFormat}, photometric ${photometric}`,
     remedy: "convert the picture to PNG",
   });
