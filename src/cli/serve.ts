@@ -87,7 +87,7 @@ export async function serve(args: string[]): Promise<void> {
       name,
       embed: async (texts, signal) => ({
         vectors: await loaded.embedText(texts, { signal }),
-        tokens: texts.reduce((sum, text) => sum + tokenizer.encode(text).length, 0),
+        tokens: texts.reduce((sum, text) => sum + tokenizer.encodeLiteral(text).length, 0),
       }),
     };
   };

@@ -1,9 +1,10 @@
 /** The checkpoint's own byte-level BPE (Qwen2's): text to token ids and back, exactly as the reference does it. */
 import { Tokenizer as BpeTokenizer } from "@huggingface/tokenizers";
 import { CheckpointError } from "../runtime/errors.js";
+import { AddedTokens } from "./added-tokens.js";
 import { type DecodeOptions, newTextDecoder, tokenBytes } from "./detokenizer.js";
 import { parseJson } from "./json.js";
-import { type AddedToken, checkTokenizerJson, mergeAddedTokens } from "./tokenizer-files.js";
+import { checkTokenizerJson, mergeAddedTokens, type TokenizerJson } from "./tokenizer-files.js";
 
 /** The parsed files of a checkpoint that make its tokenizer. */
 export interface TokenizerFiles {
@@ -22,7 +23,10 @@ export interface TokenizerFiles {
 export class Tokenizer {
   /** One more than the highest id; the model's table may have more rows. */
   readonly size: number;
+  /** Without added tokens, so that it never finds one. */
   readonly #bpe: BpeTokenizer;
+  readonly #added: AddedTokens;
+  readonly #addedIds: ReadonlyMap<string, number>;
   readonly #tokenOf: readonly (string | undefined)[];
   readonly #special: ReadonlySet<number>;
   /** Filled as ids are met: an answer uses a few hundred of 150,000 tokens. */
@@ -32,7 +36,10 @@ export class Tokenizer {
   constructor(files: TokenizerFiles) {
     const json = checkTokenizerJson(files.tokenizer);
     const added = mergeAddedTokens(json, files.tokenizerConfig, files.addedTokens);
-    this.#bpe = buildBpe(json.normalizer, json.preTokenizer, json.vocab, json.merges, json.ignoreMerges, added);
+    this.#bpe = buildBpe(json);
+    const { normalizer } = this.#bpe;
+    this.#added = new AddedTokens(added, (text) => normalizer?.normalize(text) ?? text);
+    this.#addedIds = new Map(added.map(({ content, id }) => [content, id]));
 
     const idOf = new Map(Object.entries(json.vocab));
     for (const token of added) idOf.set(token.content, token.id);
@@ -56,11 +63,24 @@ export class Tokenizer {
   }
 
   /**
-   * The ids of a text. None is added before or after it; special tokens written in the text become their ids, wherever the
-   * text came from: the reference does the same, so text from strangers that must not end a turn has to be cleaned by the caller.
+   * The ids of a text; none is added before or after it. Added tokens written in the text become their ids, whoever wrote them, as
+   * the reference does it. Where `searched` is given they are looked for there instead: it is as long as the text, and what is
+   * blanked out in it becomes the ids of its characters.
    */
-  encode(text: string): number[] {
+  encode(text: string, searched = text): number[] {
+    return this.#added
+      .split(text, searched)
+      .flatMap(({ text, token }) => (token ? [token.id] : this.encodeLiteral(text)));
+  }
+
+  /** The ids of a text in which added tokens are characters like all others (`split_special_tokens` for every one of them). */
+  encodeLiteral(text: string): number[] {
     return this.#bpe.encode(text, { add_special_tokens: false }).ids;
+  }
+
+  /** The texts of the added tokens that `encode` finds. */
+  addedTokensIn(text: string): string[] {
+    return this.#added.split(text, text).flatMap(({ token }) => (token ? [token.content] : []));
   }
 
   /** The text of ids; ids without a token add nothing, bytes that are not UTF-8 become U+FFFD. */
@@ -84,7 +104,7 @@ export class Tokenizer {
 
   /** The id of a token as the vocabulary spells it (a space is `Ġ`), undefined when there is none. */
   idOf(token: string): number | undefined {
-    return this.#bpe.token_to_id(token);
+    return this.#addedIds.get(token) ?? this.#bpe.token_to_id(token);
   }
 
   /** The token of an id as the vocabulary spells it, undefined when there is none. */
@@ -108,19 +128,12 @@ export class Tokenizer {
   }
 }
 
-function buildBpe(
-  normalizer: unknown,
-  preTokenizer: unknown,
-  vocab: Record<string, number>,
-  merges: [string, string][],
-  ignoreMerges: boolean,
-  added: readonly AddedToken[],
-): BpeTokenizer {
+function buildBpe({ normalizer, preTokenizer, vocab, merges, ignoreMerges }: TokenizerJson): BpeTokenizer {
   const model = { type: "BPE", vocab, merges: [...merges], ignore_merges: ignoreMerges };
   try {
     const bpe = new BpeTokenizer(
       {
-        added_tokens: added,
+        added_tokens: [],
         normalizer,
         pre_tokenizer: foldLongS(preTokenizer),
         post_processor: null,

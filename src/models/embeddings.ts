@@ -5,6 +5,7 @@ import { ContextOverflowError, OptionError, PromptError, shown, throwIfAborted }
 import { checkOptions } from "../runtime/options.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { checkPromptOptions, PROMPT_OPTIONS, type PromptOptions } from "./generate-options.js";
+import type { SpecialTokens } from "./llava-onevision/literal-text.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
 import type { ImageContent, VideoContent } from "./llava-onevision/processor.js";
 import { type AnswerProgress, PromptPass } from "./prompt-pass.js";
@@ -24,6 +25,8 @@ export interface EmbedTextOptions {
   pooling?: "mean" | "last";
   /** Whether the vector has length 1; true if not given. */
   normalise?: boolean;
+  /** Whether `<|im_end|>` and the like in a text are plain characters ("literal", if not given) or their tokens ("parse"). */
+  specialTokens?: SpecialTokens;
   signal?: AbortSignal;
 }
 
@@ -86,14 +89,15 @@ export async function embedTexts(
   options: EmbedTextOptions,
 ): Promise<Float32Array[]> {
   const where = "model.embedText";
-  checkOptions(where, options, ["pooling", "normalise", "signal"]);
+  checkOptions(where, options, ["pooling", "normalise", "specialTokens", "signal"]);
+  checkPromptOptions(where, options);
   const { pooling = "mean", normalise = true, signal } = options;
   if (!POOLINGS.includes(pooling)) throw unknownName(`${where}, pooling`, POOLINGS, pooling);
   model.check();
   const vectors: Float32Array[] = [];
   for (const text of texts) {
     throwIfAborted(signal, where);
-    const hidden = await hiddenStates(model, tokensOf(model, text, where), signal, where);
+    const hidden = await hiddenStates(model, tokensOf(model, text, options, where), signal, where);
     const { width } = model.config.text;
     const vector = pooling === "mean" ? mean(hidden, width) : hidden.slice(-width);
     vectors.push(normalise ? unit(vector) : vector);
@@ -101,9 +105,12 @@ export async function embedTexts(
   return vectors;
 }
 
-function tokensOf(model: LlavaOneVision, text: unknown, where: string): Uint32Array {
+function tokensOf(model: LlavaOneVision, text: unknown, options: EmbedTextOptions, where: string): Uint32Array {
   if (typeof text !== "string") throw badText(where, typeof text);
-  const ids = Uint32Array.from(model.processor.tokenizer.encode(text));
+  const { tokenizer } = model.processor;
+  const ids = Uint32Array.from(
+    options.specialTokens === "parse" ? tokenizer.encode(text) : tokenizer.encodeLiteral(text),
+  );
   if (ids.length === 0) throw badText(where, "an empty one");
   const { maxPositions } = model.config.text;
   if (ids.length <= maxPositions) return ids;

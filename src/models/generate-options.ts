@@ -1,5 +1,6 @@
 import { OptionError, shown } from "../runtime/errors.js";
 import { checkOptions, suggestion } from "../runtime/options.js";
+import type { SpecialTokens } from "./llava-onevision/literal-text.js";
 import type { ImageMode } from "./llava-onevision/processor.js";
 import type { AnswerProgress } from "./prompt-pass.js";
 import type { Tap } from "./taps.js";
@@ -11,6 +12,12 @@ export interface PromptOptions {
   template?: "checkpoint" | "onevision";
   /** Whether pictures are turned by their EXIF orientation; "apply" if not given. */
   orientation?: "apply" | "ignore";
+  /**
+   * What `<|im_end|>`, `<image>` and every other added token of the tokenizer mean in the text of messages, whatever their role.
+   * "literal", if not given: plain characters, which end no turn and hold no picture's place. "parse": the token, as in the reference;
+   * for text that you wrote yourself.
+   */
+  specialTokens?: SpecialTokens;
   signal?: AbortSignal;
 }
 
@@ -68,6 +75,7 @@ export const PROMPT_OPTIONS = [
   "imageMode",
   "template",
   "orientation",
+  "specialTokens",
   "signal",
 ] as const satisfies readonly (keyof PromptOptions)[];
 export const APPEND_OPTIONS = [...PROMPT_OPTIONS, "onProgress"] as const satisfies readonly (keyof AppendOptions)[];
@@ -97,6 +105,7 @@ const NAMES = {
   imageMode: ["auto", "anyres", "pad"],
   template: ["checkpoint", "onevision"],
   orientation: ["apply", "ignore"],
+  specialTokens: ["literal", "parse"],
 } as const;
 
 interface Range {

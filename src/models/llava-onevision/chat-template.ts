@@ -1,5 +1,5 @@
 /** Chat templates: the checkpoint's own, in Jinja, and the text form the family was trained with. */
-import { Template } from "@huggingface/jinja";
+import { Template, tokenize } from "@huggingface/jinja";
 import { CheckpointError, PromptError } from "../../runtime/errors.js";
 import { type Message, partsOf } from "./messages.js";
 
@@ -7,6 +7,8 @@ import { type Message, partsOf } from "./messages.js";
 export const IMAGE_PLACEHOLDER = "<image>";
 /** Where a clip stands in a rendered prompt, unless the template writes {@link IMAGE_PLACEHOLDER} for clips as well. */
 export const VIDEO_PLACEHOLDER = "<video>";
+/** Finds both. */
+export const PLACEHOLDERS = new RegExp(`${IMAGE_PLACEHOLDER}|${VIDEO_PLACEHOLDER}`, "g");
 
 /** The files a checkpoint may keep its template in; absent ones are left out. */
 export interface ChatTemplateFiles {
@@ -29,6 +31,8 @@ export class ChatTemplate {
     /** The file the template comes from, or `onevision`. */
     readonly origin: string,
     private readonly renderer: (messages: readonly Message[]) => string,
+    /** Words that it may look for in texts: its string literals, and the special tokens that it may name. */
+    readonly words: readonly string[] = [],
   ) {}
 
   /**
@@ -42,8 +46,10 @@ export class ChatTemplate {
     if (found === undefined) return ChatTemplate.onevision;
     const { origin, source } = found;
     let template: Template;
+    let literals: string[];
     try {
       template = new Template(neutralGeneration(source));
+      literals = stringLiterals(source);
     } catch (cause) {
       throw new CheckpointError({
         where: origin,
@@ -53,15 +59,16 @@ export class ChatTemplate {
         cause,
       });
     }
+    const named = specialTokens(files.tokenizerConfig);
     const variables = {
-      ...specialTokens(files.tokenizerConfig),
+      ...named,
       tools: null,
       documents: null,
       add_generation_prompt: true,
     };
     const render = (messages: readonly object[]) => template.render({ ...variables, messages });
     const toMessages = probe(origin, render);
-    return new ChatTemplate(origin, (messages) => {
+    const refusing = (messages: readonly Message[]): string => {
       try {
         return render(messages.map(toMessages));
       } catch (cause) {
@@ -73,7 +80,8 @@ export class ChatTemplate {
           cause,
         });
       }
-    });
+    };
+    return new ChatTemplate(origin, refusing, [...new Set([...literals, ...Object.values(named)])]);
   }
 
   /** The prompt's text for messages that passed `checkMessages`. @throws PromptError when the template refuses them. */
@@ -125,6 +133,12 @@ function neutralGeneration(source: string): string {
   return source
     .replace(/\{%(-?)\s*generation\s*(-?)%\}/g, "{%$1 if true $2%}")
     .replace(/\{%(-?)\s*endgeneration\s*(-?)%\}/g, "{%$1 endif $2%}");
+}
+
+/** The words in quotes of a template's expressions. */
+function stringLiterals(source: string): string[] {
+  const tokens: readonly { type: string; value: string }[] = tokenize(source);
+  return tokens.filter(({ type }) => type === "StringLiteral").map(({ value }) => value);
 }
 
 /** `bos_token` and the like, which a template may name. */

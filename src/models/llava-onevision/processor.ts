@@ -6,6 +6,7 @@ import type { VideoInput } from "../../io/video.js";
 import { PromptError, shown, throwIfAborted } from "../../runtime/errors.js";
 import { checkOptions } from "../../runtime/options.js";
 import type { LlavaOneVisionConfig } from "./config.js";
+import { type SpecialTokens, withoutTexts } from "./literal-text.js";
 import { type PackingPlan, packImage, packPadImage, packVideo, planImage } from "./packing.js";
 import {
   ChatTemplate,
@@ -55,6 +56,7 @@ export interface ProcessorOptions {
   imageMode?: ImageMode | undefined;
   template?: "checkpoint" | "onevision" | undefined;
   orientation?: "apply" | "ignore" | undefined;
+  specialTokens?: SpecialTokens | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -119,8 +121,7 @@ export class Processor {
 
   /** Throws PromptError, MediaError, SourceError, AbortedError. */
   async prepare(messages: readonly ChatMessage[], options: ProcessorOptions = {}): Promise<PreparedPrompt> {
-    const template = options.template === "onevision" ? ChatTemplate.onevision : this.template;
-    const text = renderPrompt(messages as readonly Message[], template);
+    const { text, searched } = this.#render(messages, options);
     const parts = mediaOf(messages as readonly Message<ImageContent, VideoContent>[]);
     const images = parts.filter((part) => part.type === "image").length;
     const mode =
@@ -137,7 +138,7 @@ export class Processor {
       );
     }
     const media = prepared.map(({ kind, tokens }) => ({ kind, tokens }));
-    const expanded = expandPrompt(text, media, this.tokenizer, this.placeholders);
+    const expanded = expandPrompt(text, media, this.tokenizer, this.placeholders, searched);
     return { ...expanded, text, media: inSequence(expanded, prepared) };
   }
 
@@ -147,10 +148,9 @@ export class Processor {
    */
   async prepareBeginning(messages: readonly ChatMessage[], options: ProcessorOptions = {}): Promise<PreparedPrompt> {
     const whole = await this.prepare(messages, options);
-    const template = options.template === "onevision" ? ChatTemplate.onevision : this.template;
-    const [first, ...others] = FOLLOWING.map((text) => {
-      const rendered = renderPrompt(followedBy(messages, text) as readonly Message[], template);
-      return expandPrompt(rendered, whole.media, this.tokenizer, this.placeholders);
+    const [first, ...others] = FOLLOWING.map((following) => {
+      const { text, searched } = this.#render(followedBy(messages, following), options);
+      return expandPrompt(text, whole.media, this.tokenizer, this.placeholders, searched);
     });
     const { inputIds, spans } = first!;
     const same = Math.min(...others.map((other) => other.inputIds.findIndex((id, i) => id !== inputIds[i])));
@@ -164,6 +164,15 @@ export class Processor {
       spans: spans.filter(within),
       media: media.filter(within),
     };
+  }
+
+  /** The prompt's text, and its characters among which placeholders and added tokens are. */
+  #render(messages: readonly ChatMessage[], options: ProcessorOptions): { text: string; searched: string } {
+    const template = options.template === "onevision" ? ChatTemplate.onevision : this.template;
+    const plain = messages as readonly Message[];
+    const text = renderPrompt(plain, template);
+    if (options.specialTokens === "parse") return { text, searched: text };
+    return { text, searched: withoutTexts(text, plain, template, this.tokenizer) };
   }
 
   #image(picture: Picture, mode: "anyres" | "pad"): Promise<UnplacedMedium> {

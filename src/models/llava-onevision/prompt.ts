@@ -1,7 +1,7 @@
 /** From messages to the token ids the decoder runs on: render, encode, give every medium its visual tokens. */
 import type { Tokenizer } from "../../io/tokenizer.js";
 import { CheckpointError, PromptError } from "../../runtime/errors.js";
-import { type ChatTemplate, IMAGE_PLACEHOLDER, VIDEO_PLACEHOLDER } from "./chat-template.js";
+import { type ChatTemplate, IMAGE_PLACEHOLDER, PLACEHOLDERS, VIDEO_PLACEHOLDER } from "./chat-template.js";
 import { checkMessages, type Message } from "./messages.js";
 
 export { ChatTemplate, type ChatTemplateFiles, IMAGE_PLACEHOLDER, VIDEO_PLACEHOLDER } from "./chat-template.js";
@@ -86,10 +86,10 @@ export function placeholderIds(
 /**
  * Encodes a rendered prompt and gives every placeholder the tokens of its medium.
  *
- * The text is cut at the literal `<image>` and `<video>` and the pieces are encoded apart, which equals encoding the whole where
+ * The text is cut at the `<image>` and `<video>` of `searched` and the pieces are encoded apart, which equals encoding the whole where
  * these are special tokens and is the only way where the tokenizer lacks them. `media` lists pictures and clips in the order of
  * the messages: `<image>` takes the next picture and `<video>` the next clip; where the template writes `<image>` for clips as
- * well, each takes the next medium of either kind. A `<image>` typed by a user counts like any other.
+ * well, each takes the next medium of either kind.
  *
  * @throws PromptError when the placeholders do not match the media one to one.
  */
@@ -98,17 +98,21 @@ export function expandPrompt(
   media: readonly Medium[],
   tokenizer: Pick<Tokenizer, "encode">,
   ids: PlaceholderIds,
+  searched = prompt,
 ): ExpandedPrompt {
-  const pieces = prompt.split(PLACEHOLDERS);
+  const pieces = searched.split(CUTS);
   const order = assign(pieces, media);
   const promptIds: number[] = [];
   const inputIds: number[] = [];
   const spans: Span[] = [];
   let next = 0;
+  let at = 0;
   pieces.forEach((piece, i) => {
+    const from = at;
+    at += piece.length;
     // Splitting at a captured expression leaves text at the even places and placeholders at the odd ones.
     if (i % 2 === 0) {
-      for (const id of tokenizer.encode(piece)) {
+      for (const id of tokenizer.encode(prompt.slice(from, at), piece)) {
         promptIds.push(id);
         inputIds.push(id);
       }
@@ -122,7 +126,7 @@ export function expandPrompt(
   return { promptIds, inputIds, spans };
 }
 
-const PLACEHOLDERS = new RegExp(`(${IMAGE_PLACEHOLDER}|${VIDEO_PLACEHOLDER})`);
+const CUTS = new RegExp(`(${PLACEHOLDERS.source})`);
 
 /** The media in the order of the placeholders, each with its number among its kind. */
 function assign(pieces: readonly string[], media: readonly Medium[]): (Medium & { index: number })[] {
@@ -145,7 +149,7 @@ function assign(pieces: readonly string[], media: readonly Medium[]): (Medium & 
     expected: `one placeholder for each of ${count(seen.image, "picture")} and ${count(seen.video, "clip")}`,
     got: `${images} ${IMAGE_PLACEHOLDER} and ${videos} ${VIDEO_PLACEHOLDER}`,
     remedy: more
-      ? `take the literal ${IMAGE_PLACEHOLDER} or ${VIDEO_PLACEHOLDER} out of the messages' text: every image and video part gets its own`
+      ? `take the literal ${IMAGE_PLACEHOLDER} or ${VIDEO_PLACEHOLDER} out of the messages' text, where specialTokens: "parse" counts it, or use a chat template that writes one for every part`
       : 'use a chat template that writes a placeholder for every image and video part, such as the built-in "onevision"',
   });
 }

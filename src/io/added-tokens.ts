@@ -1,0 +1,102 @@
+/** Finds added tokens in a text, as the reference does before the rest is split and merged. */
+import type { AddedToken } from "./tokenizer-files.js";
+
+/** A piece of a text: an added token, or what lies between two of them. */
+interface Section {
+  readonly text: string;
+  /** Where tokens are looked for; as long as `text`. */
+  readonly searched: string;
+  readonly token?: AddedToken;
+}
+
+/** The added tokens of a tokenizer. Those with `normalized` are found in normalised text, the others in the text as it is. */
+export class AddedTokens {
+  readonly #asWritten: Dictionary;
+  readonly #normalised: Dictionary;
+
+  constructor(
+    tokens: readonly AddedToken[],
+    private readonly normalise: (text: string) => string,
+  ) {
+    this.#asWritten = new Dictionary(tokens.filter((t) => !t.normalized).map((t) => [t.content, t]));
+    const normalised = tokens.filter((t) => t.normalized);
+    this.#normalised = new Dictionary([
+      ...normalised.map((t) => [t.content, t] as const),
+      ...normalised.map((t) => [normalise(t.content), t] as const),
+    ]);
+  }
+
+  /**
+   * The text cut at its added tokens, white space taken off where a token's `lstrip` or `rstrip` says so. Tokens are looked for in
+   * `searched`, the text with the same characters or others in their places: what is blanked out there is never part of a token.
+   */
+  split(text: string, searched: string): readonly { readonly text: string; readonly token?: AddedToken }[] {
+    return this.#asWritten.split({ text, searched }).flatMap((section) => {
+      if (section.token || this.#normalised.isEmpty) return [section];
+      // Places are the same only as long as nothing is composed.
+      const whole = section.text === section.searched ? this.normalise(section.text) : undefined;
+      return this.#normalised.split(whole === undefined ? section : { text: whole, searched: whole });
+    });
+  }
+}
+
+/** Tokens by their text: the leftmost is found first, of those that begin in one place the longest. */
+class Dictionary {
+  readonly #byText: ReadonlyMap<string, AddedToken>;
+  /** Lengths of the tokens that begin with a character (UTF-16 unit), longest first. */
+  readonly #lengths = new Map<string, number[]>();
+
+  constructor(entries: readonly (readonly [text: string, token: AddedToken])[]) {
+    this.#byText = new Map(entries);
+    for (const text of this.#byText.keys()) {
+      const lengths = this.#lengths.get(text[0]!) ?? [];
+      if (!lengths.includes(text.length)) lengths.push(text.length);
+      this.#lengths.set(text[0]!, lengths);
+    }
+    for (const lengths of this.#lengths.values()) lengths.sort((a, b) => b - a);
+  }
+
+  get isEmpty(): boolean {
+    return this.#byText.size === 0;
+  }
+
+  split({ text, searched }: Section): Section[] {
+    const sections: Section[] = [];
+    const cut = (start: number, end: number, token?: AddedToken): void => {
+      if (end <= start) return;
+      const places = [start, end] as const;
+      sections.push({ text: text.slice(...places), searched: searched.slice(...places), ...(token && { token }) });
+    };
+    let start = 0;
+    for (let i = 0; i < searched.length; ) {
+      const token = this.#at(searched, i);
+      if (!token) {
+        i++;
+        continue;
+      }
+      cut(start, i);
+      start = i + token.length;
+      cut(i, start, token.token);
+      i = start;
+    }
+    cut(start, text.length);
+    return sections.map((section, i) => stripped(section, sections[i - 1]?.token, sections[i + 1]?.token));
+  }
+
+  #at(text: string, i: number): { token: AddedToken; length: number } | undefined {
+    for (const length of this.#lengths.get(text[i]!) ?? []) {
+      const token = this.#byText.get(text.slice(i, i + length));
+      if (token) return { token, length };
+    }
+    return undefined;
+  }
+}
+
+/** A section without the white space that its neighbours take. */
+function stripped(section: Section, before: AddedToken | undefined, after: AddedToken | undefined): Section {
+  if (section.token || !(before?.rstrip || after?.lstrip)) return section;
+  const { text, searched } = section;
+  const end = after?.lstrip ? text.trimEnd().length : text.length;
+  const start = before?.rstrip ? Math.min(text.length - text.trimStart().length, end) : 0;
+  return { text: text.slice(start, end), searched: searched.slice(start, end) };
+}
