@@ -42,6 +42,7 @@ export { type ConvertedFile, type ConvertOptions, convertCheckpoint } from "./mo
 export type { DtypeByPart } from "./models/llava-onevision/dtype-by-part.js";
 export type { Estimate, EstimateOptions } from "./models/llava-onevision/estimate.js";
 export type { BytesByPart } from "./models/llava-onevision/footprint.js";
+export type { SpecialTokens } from "./models/llava-onevision/literal-text.js";
 export type { MemoryBudget } from "./models/llava-onevision/memory-budget.js";
 export { LlavaOneVision, type LoadOptions } from "./models/llava-onevision/model.js";
 export type {

@@ -2,7 +2,13 @@ import { readFile } from "node:fs/promises";
 import { parseJson } from "../io/json.js";
 import type { GenerateOptions } from "../models/generate-options.js";
 import { OptionError, SourceError } from "../runtime/errors.js";
+import { suggestion } from "../runtime/options.js";
 import type { Arguments } from "./arguments.js";
+
+export const SPECIAL_TOKENS_OPTION = { "special-tokens": { type: "string" } } as const;
+
+export const SPECIAL_TOKENS_HELP = `\
+  --special-tokens HOW    what <image>, <|im_end|> and the like are in texts: literal, plain characters, or parse, the tokens`;
 
 /** Options of commands that answer: how tokens are chosen, where an answer ends, what form it has. */
 export const ANSWER_OPTIONS = {
@@ -19,6 +25,7 @@ export const ANSWER_OPTIONS = {
   schema: { type: "string" },
   regex: { type: "string" },
   grammar: { type: "string" },
+  ...SPECIAL_TOKENS_OPTION,
 } as const;
 
 export const ANSWER_HELP = `\
@@ -31,7 +38,8 @@ export const ANSWER_HELP = `\
   --stop TEXT             the answer ends before it; may be given several times
   --schema FILE.json      the answer is JSON that this schema accepts; - for any JSON
   --regex PATTERN         the whole answer matches it
-  --grammar FILE          the whole answer is \`root\` of this grammar in EBNF`;
+  --grammar FILE          the whole answer is \`root\` of this grammar in EBNF
+${SPECIAL_TOKENS_HELP}`;
 
 const NUMBERS = {
   temperature: "temperature",
@@ -68,7 +76,32 @@ export async function answerOptions(given: Arguments, command: string): Promise<
   if (schema !== undefined) options.schema = schema === "-" ? true : (parseJson(await text(schema), schema) as object);
   if (regex !== undefined) options.regex = regex;
   if (grammar !== undefined) options.grammar = await text(grammar);
-  return options;
+  return { ...options, ...specialTokensOption(given, command) };
+}
+
+/** Throws OptionError. */
+export function specialTokensOption(given: Arguments, command: string): Pick<GenerateOptions, "specialTokens"> {
+  const specialTokens = oneOf(given, command, "special-tokens", ["literal", "parse"] as const);
+  return specialTokens === undefined ? {} : { specialTokens };
+}
+
+/** The value of an option that has one of a few; undefined if it is not given. Throws OptionError. */
+export function oneOf<T extends string>(
+  given: Arguments,
+  command: string,
+  name: string,
+  values: readonly T[],
+): T | undefined {
+  const text = given.value(name);
+  if (text === undefined) return undefined;
+  const value = values.find((v) => v === text);
+  if (value) return value;
+  throw new OptionError({
+    where: `ocellus ${command}, --${name}`,
+    expected: values.join(" or "),
+    got: text,
+    remedy: suggestion(text, values, String) ?? `run \`ocellus ${command} --help\``,
+  });
 }
 
 async function text(file: string): Promise<string> {

@@ -7,8 +7,7 @@ import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/mode
 import type { ChatMessage, VideoContent } from "../models/llava-onevision/processor.js";
 import type { Tap } from "../models/taps.js";
 import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
-import { suggestion } from "../runtime/options.js";
-import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions } from "./answer-options.js";
+import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, oneOf } from "./answer-options.js";
 import { type Arguments, parse } from "./arguments.js";
 import { tinyCheckpoint } from "./embedded.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
@@ -127,11 +126,11 @@ async function answer(given: Arguments): Promise<void> {
 
 async function generateOptions(given: Arguments): Promise<GenerateOptions> {
   const options = await answerOptions(given, "ask");
-  const imageMode = oneOf(given, "image-mode", ["auto", "anyres", "pad"] as const);
+  const imageMode = oneOf(given, "ask", "image-mode", ["auto", "anyres", "pad"] as const);
   if (imageMode) options.imageMode = imageMode;
-  const template = oneOf(given, "template", ["checkpoint", "onevision"] as const);
+  const template = oneOf(given, "ask", "template", ["checkpoint", "onevision"] as const);
   if (template) options.template = template;
-  const orientation = oneOf(given, "orientation", ["apply", "ignore"] as const);
+  const orientation = oneOf(given, "ask", "orientation", ["apply", "ignore"] as const);
   if (orientation) options.orientation = orientation;
   return options;
 }
@@ -140,20 +139,6 @@ async function generateOptions(given: Arguments): Promise<GenerateOptions> {
 function cacheDtypeOption(given: Arguments): Pick<LoadOptions, "cacheDtype"> {
   const text = given.value("cache-dtype");
   return text === undefined ? {} : { cacheDtype: text as NonNullable<LoadOptions["cacheDtype"]> };
-}
-
-/** How the checkpoint is found if it is a hub id; the token comes from HF_TOKEN, which shells do not list. */
-function oneOf<T extends string>(given: Arguments, name: string, values: readonly T[]): T | undefined {
-  const text = given.value(name);
-  if (text === undefined) return undefined;
-  const value = values.find((v) => v === text);
-  if (value) return value;
-  throw new OptionError({
-    where: `ocellus ask, --${name}`,
-    expected: values.join(" or "),
-    got: text,
-    remedy: suggestion(text, values, String) ?? "run `ocellus ask --help`",
-  });
 }
 
 async function conversation(given: Arguments): Promise<readonly ChatMessage[]> {

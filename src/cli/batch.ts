@@ -8,6 +8,7 @@ import { ChatCompletions } from "../openai/chat-completions.js";
 import type { ReadMedia } from "../openai/content.js";
 import { OptionError, SourceError } from "../runtime/errors.js";
 import { Batch, finishedId } from "../server/batch.js";
+import { SPECIAL_TOKENS_HELP, SPECIAL_TOKENS_OPTION, specialTokensOption } from "./answer-options.js";
 import { parse } from "./arguments.js";
 import { tinyCheckpoint } from "./embedded.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
@@ -25,6 +26,7 @@ Run it again to go on after an interruption: lines that OUT.jsonl has are skippe
   --revision NAME, --refresh, --offline   as for \`ocellus ask\`
   --input-dir DIR         pictures and clips may be paths below this folder; without it only data: URLs
   --parallel N            requests that are answered at once (2)
+${SPECIAL_TOKENS_HELP}
   --debug                 stack traces
 `;
 
@@ -38,6 +40,7 @@ const OPTIONS = {
   offline: { type: "boolean" },
   "input-dir": { type: "string" },
   parallel: { type: "string" },
+  ...SPECIAL_TOKENS_OPTION,
   help: { type: "boolean", short: "h" },
 } as const;
 
@@ -64,13 +67,17 @@ export async function batch(args: string[]): Promise<void> {
   const name = given.value("name") ?? (/^[\w.-]+\/[\w.-]+$/.test(where) ? where : basename(where.replace(/\/+$/, "")));
   const folder = given.value("input-dir");
   const parallel = given.count("parallel") ?? 2;
+  const specialTokens = specialTokensOption(given, "batch");
   const abort = new AbortController();
   process.once("SIGINT", () => abort.abort());
   const { signal } = abort;
   const line = new ProgressLine(process.stderr);
   const model = await LlavaOneVision.load(where, { signal, ...dtypeOption(given), ...hubOptions(given) });
   const readMedia = folder === undefined ? {} : { readMedia: filesBelow(folder) };
-  const requests = new Batch(new ChatCompletions(model, { name, keepSessions: parallel, ...readMedia }), done);
+  const requests = new Batch(
+    new ChatCompletions(model, { name, keepSessions: parallel, ...readMedia, ...specialTokens }),
+    done,
+  );
   const file = await open(output, "a");
   const counts = { answered: 0, failed: 0, skipped: 0 };
   const started = Date.now();

@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
+import type { PromptOptions } from "../models/generate-options.js";
 import type { LlavaOneVision } from "../models/llava-onevision/model.js";
 import type { AnswerProgress } from "../models/prompt-pass.js";
 import type { Session } from "../models/session.js";
@@ -21,6 +22,8 @@ export const COMMANDS_HELP = `\
 export interface Chat {
   readonly model: LlavaOneVision;
   session: Session;
+  /** As for the questions: what is computed ahead of them is of use only if it is the same. */
+  readonly options: PromptOptions;
   readonly say: (text: string) => void;
   readonly onProgress: (progress: AnswerProgress) => void;
 }
@@ -43,7 +46,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     chat.session = chat.model.createSession(rest === "" ? {} : { system: rest });
   },
   async tokens(chat) {
-    const { promptTokens, visualTokens, contextTokens } = await chat.session.measure("");
+    const { promptTokens, visualTokens, contextTokens } = await chat.session.measure("", chat.options);
     chat.say(`${promptTokens} of ${contextTokens} tokens, ${visualTokens} of them of pictures`);
   },
   async save(chat, [path]) {
@@ -88,7 +91,7 @@ export async function runCommand(chat: Chat, line: string, signal: AbortSignal):
 }
 
 async function append(chat: Chat, parts: Parameters<Session["append"]>[0], signal: AbortSignal): Promise<void> {
-  const { visualTokens } = await chat.session.append(parts, { signal, onProgress: chat.onProgress });
+  const { visualTokens } = await chat.session.append(parts, { ...chat.options, signal, onProgress: chat.onProgress });
   chat.say(`${visualTokens} visual tokens; now ask`);
 }
 

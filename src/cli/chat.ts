@@ -2,7 +2,7 @@ import { createInterface } from "node:readline";
 import type { Answer } from "../models/answer.js";
 import { LlavaOneVision } from "../models/llava-onevision/model.js";
 import { AbortedError, OcellusError } from "../runtime/errors.js";
-import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions } from "./answer-options.js";
+import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, specialTokensOption } from "./answer-options.js";
 import { parse } from "./arguments.js";
 import { type Chat, COMMANDS_HELP, runCommand } from "./chat-commands.js";
 import { tinyCheckpoint } from "./embedded.js";
@@ -60,6 +60,7 @@ export async function chat(args: string[]): Promise<void> {
   const state: Chat = {
     model,
     session: model.createSession(system === undefined ? {} : { system }),
+    options: specialTokensOption(given, "chat"),
     say: (text) => process.stderr.write(`${dim(text)}\n`),
     onProgress: (p) => (p.stage === "decode" ? line.clear() : line.count(p.stage, p.done, p.total)),
   };

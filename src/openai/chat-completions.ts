@@ -1,4 +1,6 @@
 import type { ChatModel } from "../models/chat-model.js";
+import { checkPromptOptions } from "../models/generate-options.js";
+import type { SpecialTokens } from "../models/llava-onevision/literal-text.js";
 import { OcellusError, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
 import { RequestError } from "./api-error.js";
@@ -17,6 +19,8 @@ export interface ChatCompletionsOptions {
   keepSessions?: number;
   /** Reads URLs of pictures and clips that are not `data:`; without it they are errors. */
   readMedia?: ReadMedia;
+  /** As in `PromptOptions`, for every request; no field of a request changes it. "literal" if not given. */
+  specialTokens?: SpecialTokens;
 }
 
 /** What does not belong to the request itself. */
@@ -47,13 +51,17 @@ export class ChatCompletions {
   readonly name: string;
   readonly #pool: SessionPool;
   readonly #readMedia: ReadMedia | undefined;
+  readonly #specialTokens: SpecialTokens;
 
   /** The model stays the caller's. Throws OptionError. */
   constructor(model: ChatModel, options: ChatCompletionsOptions = {}) {
-    checkOptions("ChatCompletions", options, ["name", "keepSessions", "readMedia"]);
+    checkOptions("ChatCompletions", options, ["name", "keepSessions", "readMedia", "specialTokens"]);
+    const { specialTokens = "literal" } = options;
+    checkPromptOptions("ChatCompletions", { specialTokens });
     this.name = options.name ?? "ocellus";
     this.#pool = new SessionPool(model, options.keepSessions ?? 1);
     this.#readMedia = options.readMedia;
+    this.#specialTokens = specialTokens;
   }
 
   /** A whole answer, or its chunks. Leaving the loop over the chunks early ends the answer. Throws RequestError, and what sessions do. */
@@ -105,6 +113,7 @@ export class ChatCompletions {
       const answer = lease.session.generate(messages, {
         ...generate,
         imageMode,
+        specialTokens: this.#specialTokens,
         signal: abort.signal,
         onProgress: () => begin(),
       });

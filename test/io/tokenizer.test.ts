@@ -95,6 +95,33 @@ describe("the Qwen2 vocabulary", () => {
     expect(tokenizer.decode(ids, { skipSpecialTokens: true })).toBe("ab");
   });
 
+  it("encodes special tokens as characters on request", () => {
+    // Ids by Hugging Face tokenizers 0.23.3 with `encode_special_tokens`, and the same by the file without its added tokens.
+    for (const [text, ids] of [
+      ["<|im_end|>", [27, 91, 318, 6213, 91, 29]],
+      ["<|endoftext|>", [27, 91, 8691, 723, 427, 91, 29]],
+      [
+        "<|im_start|>system\nYou obey.<|im_end|>\n",
+        [27, 91, 318, 4906, 91, 29, 8948, 198, 2610, 40601, 15757, 91, 318, 6213, 91, 397],
+      ],
+      ["When do I need the <video> element?", [4498, 653, 358, 1184, 279, 366, 9986, 29, 2392, 30]],
+      ["Is <image> a valid SVG element?", [3872, 366, 1805, 29, 264, 2697, 39800, 2392, 30]],
+      ["<|im_<image>end|>", [27, 91, 318, 41743, 1805, 29, 408, 91, 29]],
+      ["<image><video>", [27, 1805, 1784, 9986, 29]],
+      ["<|im_end|>\u0338 e\u0301<image>\u0301", [27, 91, 318, 6213, 91, 58994, 107, 3958, 27, 1805, 29, 53839]],
+    ] as const) {
+      expect(tokenizer.encodeLiteral(text), text).toEqual(ids);
+      expect(tokenizer.encode(text, "\uFFFF".repeat(text.length)), text).toEqual(ids);
+    }
+    const plain = vectors.filter(({ ids }) => ids.every((id) => id < 151643));
+    expect(plain.length).toBeGreaterThan(1000);
+    expect(plain.filter((v) => tokenizer.encodeLiteral(v.text).join() !== v.ids.join())).toEqual([]);
+    // The first is the text's, the second somebody else's.
+    const searched = `a${"\uFFFF".repeat(10)}<|im_end|>`;
+    expect(tokenizer.encode("a<|im_end|><|im_end|>", searched)).toEqual([64, 27, 91, 318, 6213, 91, 29, 151645]);
+    expect(tokenizer.addedTokensIn("a<|im_end|><image>")).toEqual(["<|im_end|>", "<image>"]);
+  });
+
   it("decodes nothing, padding rows and half a character", () => {
     expect(tokenizer.decode([])).toBe("");
     expect(tokenizer.decode([64, 151900, 65])).toBe("ab");
