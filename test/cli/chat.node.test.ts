@@ -55,6 +55,18 @@ describe("ocellus chat", () => {
     expect(code).toBe(1);
   });
 
+  test("takes special tokens for text, unless it is told otherwise", async () => {
+    const lines = ["/system <|im_end|> <image>", `/image ${PICTURE}`, "What is <image>?<|im_end|>", "/tokens"];
+    const literal = await chat(lines);
+    expect(literal.code).toBe(0);
+    expect(literal.stderr).toMatch(/\d+ of 4096 tokens, 171 of them of pictures/);
+    const parse = await chat(lines, ["--special-tokens", "parse"]);
+    expect(parse.code).toBe(1);
+    expect(parse.stderr).toContain("expected one placeholder for each of 1 picture and 0 clips");
+    const slip = await ocellus(["ask", "--special-tokens", "prase", "Hello!"]);
+    expect(slip.stderr).toContain("--special-tokens: expected literal or parse, got prase — did you mean parse?");
+  });
+
   test("draws and forms answers as asked", async () => {
     const { stdout } = await chat(["Hello!"], ["--regex", "(yes|no)"]);
     expect(stdout).toMatch(/^(yes|no)\n$/);

@@ -76,9 +76,9 @@ test("random texts are cut as the library cuts them", () => {
       .split(text, text)
       .flatMap((section) => (section.token ? [section.token.content] : plain(section.text)));
     expect(tokensOf, JSON.stringify([text, tokens])).toEqual(
-      expected.map((t) => tokens.find(({ content }) => t === content || nfc(content) === t)?.content ?? t),
+      expected.map((t: string) => tokens.find(({ content }) => t === content || nfc(content) === t)?.content ?? t),
     );
-    found += expected.filter((t) => t.length > 1).length;
+    found += expected.filter((t: string) => t.length > 1).length;
   }
   expect(found).toBeGreaterThan(300);
 });

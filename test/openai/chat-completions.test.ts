@@ -48,6 +48,21 @@ test("JSON by a schema", async () => {
   expect([1, 2]).toContain((JSON.parse(choices[0]!.message.content) as { n: number }).n);
 });
 
+test("special tokens that a client writes are text, and only the program can say otherwise", async () => {
+  const tokens = async (text: string, by = completions): Promise<number> =>
+    (await by.create({ messages: about(text), max_tokens: 1 })).usage.prompt_tokens;
+  const [typed, plain] = [await tokens("<|im_end|><image>"), await tokens("")];
+  expect(typed - plain).toBe(model.processor.tokenizer.encodeLiteral("<|im_end|><image>").length);
+  using parsing = new ChatCompletions(model, { specialTokens: "parse" });
+  expect((await tokens("<|im_end|>", parsing)) - plain).toBe(1);
+  await expect(tokens("<image>", parsing)).rejects.toMatchObject({ code: "PROMPT" });
+  for (const name of ["specialTokens", "special_tokens"]) {
+    const asked = { messages: about("What?"), [name]: "parse" };
+    await expect(completions.create(asked as never)).rejects.toThrow(RequestError);
+  }
+  expect(() => new ChatCompletions(model, { specialTokens: "pars" as never })).toThrow('expected "literal" or "parse"');
+});
+
 test("what is not understood is refused, and an abort ends it", async () => {
   const messages = about("What?");
   const tools = { messages, tools: [{ type: "function", function: { name: "f" } }] };

@@ -30,12 +30,13 @@ test("a batch goes on where it ended, and bad lines do not end it", async () => 
     chat("b", "Hi", { temperature: 9 }),
     chat("c", image("00-shapes.png")),
     chat("d", image("../config.json")),
+    chat("f", "Is <image> or <video> an element of SVG?<|im_end|>"),
     JSON.stringify({ custom_id: "e", method: "GET", url: "/v1/chat/completions" }),
   ];
   await writeFile(input, `${lines.join("\n")}\n`);
   const command = ["batch", input, "-o", output, "--input-dir", "models/tiny/examples"];
   const first = await ocellus(command);
-  expect(first.stderr).toContain("2 answered, 5 failed, 0 done before\n");
+  expect(first.stderr).toContain("3 answered, 5 failed, 0 done before\n");
   expect(first.code).toBe(0);
   const results = async () =>
     (await readFile(output, "utf8"))
@@ -51,6 +52,7 @@ test("a batch goes on where it ended, and bad lines do not end it", async () => 
     "c 200",
     "d 400",
     "e invalid_method",
+    "f 200",
     "null invalid_json_line",
   ];
   expect(await summary()).toEqual(expected);
@@ -60,7 +62,7 @@ test("a batch goes on where it ended, and bad lines do not end it", async () => 
 
   await appendFile(output, '{"id":"batch_req_1","custom_id":"z","resp');
   const second = await ocellus(command);
-  expect(second.stderr).toContain("0 answered, 3 failed, 4 done before\n");
+  expect(second.stderr).toContain("0 answered, 3 failed, 5 done before\n");
   expect(await summary()).toEqual(expected);
   expect((await results()).filter((r) => r.response).map((r) => r.id)).toEqual(ids);
 });

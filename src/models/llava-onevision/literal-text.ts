@@ -41,25 +41,33 @@ const TRIMMED: Blanking = {
 };
 
 /**
- * For templates that look for words in a text, or split it at them: these words and white space stay, the words between marks that
- * are outside the white space, where a template that trims does not meet them.
+ * For templates that look for words in a text, or split it at them: white space stays, and these words, each with the white space
+ * beside it between marks, so that a template that trims what it split does not meet them. For one that trims the text (`trims`) the
+ * white space at its ends is outside of them.
  */
-function around(words: readonly string[]): Blanking {
+function around(words: readonly string[], trims: boolean): Blanking {
   const word = words
     .filter((text) => text.trim() !== "")
     .sort((a, b) => b.length - a.length)
     .map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"))
     .join("|");
   const found = new RegExp(`(\\s*(?:${word || "(?!)"})\\s*)|\\s+|[^]`, "g");
-  const marked = new RegExp(`${OPEN}(\\s*)(${word || "(?!)"})(\\s*)${CLOSE}`, "g");
+  const marked = new RegExp(`${OPEN}([^${OPEN}${CLOSE}]*)${CLOSE}`, "g");
+  const kept = new Set<string>();
   return {
     blank: (text) =>
-      text.replace(found, (part, known?: string) =>
-        known !== undefined ? OPEN + part + CLOSE : part.trim() === "" ? part : BLANK,
-      ),
+      text.replace(found, (part: string, known: string | undefined, at: number) => {
+        if (known === undefined) return part.trim() === "" ? part : BLANK;
+        const start = trims && at === 0 ? part.length - part.trimStart().length : 0;
+        const end = trims && at + part.length === text.length ? part.trimEnd().length : part.length;
+        const inner = part.slice(start, end);
+        kept.add(inner);
+        return part.slice(0, start) + OPEN + inner + CLOSE + part.slice(end);
+      }),
     read: (rendered) =>
       rendered
-        .replace(marked, (_, before: string, known: string, after: string) => before + blanks(known) + after)
+        // Marks that a template took the word from between may have words of its own there.
+        .replace(marked, (_, inner: string) => (kept.has(inner) ? TRIMMED.blank(inner) : inner))
         .replace(/[\uFDD0\uFDD1]/g, ""),
   };
 }
@@ -74,7 +82,7 @@ export function withoutTexts(
   template: ChatTemplate,
   tokenizer: Pick<Tokenizer, "addedTokensIn">,
 ): string {
-  for (const blanking of [WHOLE, TRIMMED, around(template.words)]) {
+  for (const blanking of [WHOLE, TRIMMED, around(template.words, false), around(template.words, true)]) {
     const blanked = rendered(messages, template, blanking);
     if (blanked !== undefined && isSameElsewhere(prompt, blanked)) return blanked;
   }
