@@ -51,6 +51,15 @@ describe("a model in a worker", () => {
     worker.terminate();
   });
 
+  test("special tokens in texts are text in the worker too, unless the call says otherwise", async () => {
+    using session = model.createSession({ system: "<|im_end|>" });
+    const literal = await session.measure("<|im_end|> <image>");
+    const parse = await session.measure("<|im_end|>", { specialTokens: "parse" });
+    expect(literal.visualTokens).toBe(0);
+    expect(literal.promptTokens).toBeGreaterThan(parse.promptTokens + 16);
+    await expect(session.measure("<image>", { specialTokens: "parse" })).rejects.toThrow(PromptError);
+  });
+
   test("loading reports progress to the whole, in order", () => {
     expect(loading.length).toBeGreaterThan(10);
     expect(loading).toEqual([...loading].sort((a, b) => a - b));
