@@ -1,21 +1,15 @@
 /** Animated WebP in Node, decoded by sharp (libvips), which composes the pictures. */
-import { MediaError, MissingPackageError } from "../runtime/errors.js";
+import { MediaError } from "../runtime/errors.js";
+import { importPackage } from "./node-packages.js";
 import type { Animation } from "./platform.js";
 
 /** Opens an animation; throws MediaError naming `where` for a broken file, MissingPackageError without sharp. */
 export async function openAnimation(bytes: Uint8Array, where: string): Promise<Animation> {
-  let sharp: typeof import("sharp").default;
-  try {
-    sharp = (await import("sharp")).default;
-  } catch (cause) {
-    throw new MissingPackageError({
-      where,
-      expected: "the package sharp, which decodes WebP in Node",
-      got: `an import that fails: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
-      remedy: "run npm install sharp, or pass the clip as an array of pictures",
-      cause,
-    });
-  }
+  const { default: sharp } = await importPackage(() => import("sharp"), {
+    where,
+    expected: "the package sharp, which decodes WebP in Node",
+    remedy: "run npm install sharp, or pass the clip as an array of pictures",
+  });
   const options = { ignoreIcc: true, failOn: "truncated", limitInputPixels: false } as const;
   const guarded = async <T>(decode: () => Promise<T>): Promise<T> => {
     try {

@@ -1,21 +1,14 @@
 /** Video decoding in Node: `@napi-rs/webcodecs`, FFmpeg behind the interface of WebCodecs. */
-import { MissingPackageError } from "../runtime/errors.js";
+import { importPackage } from "./node-packages.js";
 import type { VideoCodecs } from "./platform.js";
 
 /** The decoder's constructors; throws MissingPackageError naming the package where it is not installed. */
 export async function videoCodecs(): Promise<VideoCodecs> {
-  let codecs: typeof import("@napi-rs/webcodecs");
-  try {
-    codecs = await import("@napi-rs/webcodecs");
-  } catch (cause) {
-    throw new MissingPackageError({
-      where: "video in Node",
-      expected: "the package @napi-rs/webcodecs, which decodes video in Node",
-      got: `an import that fails: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
-      remedy: "run npm install @napi-rs/webcodecs@1.3.1, or pass the clip as an array of pictures",
-      cause,
-    });
-  }
+  const codecs = await importPackage(() => import("@napi-rs/webcodecs"), {
+    where: "video in Node",
+    expected: "the package @napi-rs/webcodecs, which decodes video in Node",
+    remedy: "run npm install @napi-rs/webcodecs@1.3.1, or pass the clip as an array of pictures",
+  });
   return {
     // The package declares the standard's interfaces with types of its own.
     VideoDecoder: codecs.VideoDecoder as unknown as typeof VideoDecoder,
