@@ -80,6 +80,7 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
         "@noble/hashes/legacy.js",
         "@noble/hashes/sha2.js",
         "@noble/hashes/utils.js",
+        "mediabunny",
         "mp4box",
       ],
     },

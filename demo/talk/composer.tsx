@@ -58,7 +58,7 @@ export function Composer() {
           multiple
           hidden
           aria-label="Pictures and clips"
-          accept="image/png,image/jpeg,image/webp,image/gif,image/avif,video/mp4,video/quicktime,.mov,.m4v"
+          accept="image/png,image/jpeg,image/webp,image/gif,image/avif,video/mp4,video/quicktime,video/webm,video/x-matroska,.mov,.m4v,.mkv"
           onChange={({ currentTarget }) => {
             attach(currentTarget.files ?? []);
             currentTarget.value = "";

@@ -23,7 +23,7 @@ let named = 0;
 
 /** Whether a file is a clip; GIFs are taken as clips where they are asked about as such, else as pictures. */
 function kindOf(file: File): "image" | "video" | undefined {
-  if (file.type.startsWith("video/") || /\.(mp4|m4v|mov)$/i.test(file.name)) return "video";
+  if (file.type.startsWith("video/") || /\.(mp4|m4v|mov|webm|mkv)$/i.test(file.name)) return "video";
   if (file.type.startsWith("image/") || /\.(png|jpe?g|webp|gif|avif)$/i.test(file.name)) return "image";
   return undefined;
 }

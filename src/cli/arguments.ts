@@ -17,8 +17,8 @@ export interface Arguments {
   /** The last value of an option. */
   value(name: string): string | undefined;
   has(name: string): boolean;
-  /** A whole number above 0. */
-  count(name: string): number | undefined;
+  /** A whole number above 0, or of at least another least one. */
+  count(name: string, least?: number): number | undefined;
 }
 
 /** Parses a command's arguments. Throws OptionError for an unknown option, with the nearest one that exists. */
@@ -64,16 +64,16 @@ export function parse(command: string, args: string[], options: OptionTypes): Ar
     ordered,
     value,
     has: (name) => ordered.some((option) => option.name === name),
-    count(name) {
+    count(name, least = 1) {
       const text = value(name);
       if (text === undefined) return undefined;
       const number = Number(text);
-      if (Number.isInteger(number) && number > 0) return number;
+      if (text.trim() !== "" && Number.isInteger(number) && number >= least) return number;
       throw new OptionError({
         where: `${where}, --${name}`,
-        expected: "a whole number above 0",
+        expected: least === 1 ? "a whole number above 0" : `a whole number from ${least}`,
         got: text,
-        remedy: "give for example 64",
+        remedy: `give for example ${least === 1 ? 64 : least}`,
       });
     },
   };

@@ -23,6 +23,7 @@ const HELP = `ocellus ask [options] ["question"]
   --video FILE            a clip; pictures and clips keep the order of the flags
   --frames N              frames taken from each clip, evenly (16)
   --fps N                 frames a second instead
+  --track N               video track of each clip, counted from 0 (the first enabled one)
   --messages FILE.json    a whole conversation: [{ "role", "content": [{ "type": "image", "image": PATH },
                           { "type": "text", "text": … }] }], paths relative to that file; a clip is
                           { "type": "video", "video": PATH } or { "type": "video", "frames": [PATH, …] }
@@ -50,6 +51,7 @@ const OPTIONS = {
   video: { type: "string", multiple: true },
   frames: { type: "string" },
   fps: { type: "string" },
+  track: { type: "string" },
   messages: { type: "string" },
   "image-mode": { type: "string" },
   template: { type: "string" },
@@ -181,11 +183,13 @@ async function conversation(given: Arguments): Promise<readonly ChatMessage[]> {
 function clipPart(video: string, given: Arguments): VideoContent {
   const frames = given.count("frames");
   const fps = given.value("fps");
+  const track = given.count("track", 0);
   return {
     type: "video",
     video,
     ...(frames !== undefined && { frames }),
     ...(fps !== undefined && { fps: Number(fps) }),
+    ...(track !== undefined && { track }),
   };
 }
 

@@ -4,9 +4,9 @@
  */
 import type { VideoCodecs } from "../platform/platform.js";
 import { AbortedError, MediaError, throwIfAborted } from "../runtime/errors.js";
+import type { ClipIndex } from "./clip-index.js";
 import { supportedConfig } from "./decode-config.js";
 import { type DecodeRun, planReads, planRuns } from "./decode-plan.js";
-import type { ClipIndex } from "./mp4.js";
 import type { Pixels } from "./resize.js";
 import type { ByteSource } from "./source.js";
 import { pixelsOfFrame } from "./video-frame.js";
@@ -89,6 +89,15 @@ function checkInside(source: ByteSource, clip: ClipIndex, runs: readonly DecodeR
   }
 }
 
+/** A sample as the codec made it. */
+function withPrefix(prefix: Uint8Array | undefined, bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (!prefix) return bytes as Uint8Array<ArrayBuffer>;
+  const whole = new Uint8Array(prefix.length + bytes.length);
+  whole.set(prefix);
+  whole.set(bytes, prefix.length);
+  return whole;
+}
+
 /** One decoder, used for one run after the other. */
 class ClipDecoder {
   readonly #decoder: VideoDecoder;
@@ -107,7 +116,7 @@ class ClipDecoder {
     readonly source: ByteSource,
     readonly clip: ClipIndex,
     readonly codecs: VideoCodecs,
-    config: VideoDecoderConfig,
+    readonly config: VideoDecoderConfig,
     readonly options: DecodeOptions,
   ) {
     this.#stallMilliseconds = options.stallMilliseconds ?? STALL_MILLISECONDS;
@@ -116,10 +125,15 @@ class ClipDecoder {
       error: (error) => this.#fail(error),
     });
     this.#decoder.addEventListener("dequeue", () => this.#step());
+  }
+
+  /** Forgets what was decoded: @napi-rs/webcodecs 1.3.1 ends the process over a VP9 frame that refers to one before a flush. */
+  #configure(): void {
     try {
-      this.#decoder.configure(config);
+      if (this.#decoder.state === "configured") this.#decoder.reset();
+      this.#decoder.configure(this.config);
     } catch (cause) {
-      this.close();
+      this.#check();
       throw this.#broken(cause);
     }
   }
@@ -128,6 +142,7 @@ class ClipDecoder {
   async *decode(run: DecodeRun): AsyncGenerator<{ sample: number; pixels: Pixels }, void, undefined> {
     this.#run = run;
     this.#given = 0;
+    this.#configure();
     for (const block of planReads(this.clip.samples, run.samples)) {
       const bytes = await this.source.read(block.offsetBytes, block.lengthBytes, this.options.signal);
       for (const number of block.samples) {
@@ -152,8 +167,8 @@ class ClipDecoder {
       yield* this.#drain();
     }
     yield* this.#drain();
-    if (this.#given !== run.samples.length) {
-      throw this.#broken(`${this.#given} frames from ${run.samples.length} samples`);
+    if (this.#given !== run.displayed.length) {
+      throw this.#broken(`${this.#given} frames from ${run.displayed.length} samples`);
     }
   }
 
@@ -170,7 +185,7 @@ class ClipDecoder {
         new this.codecs.EncodedVideoChunk({
           type: isKeyframe ? "key" : "delta",
           timestamp: Math.round((compositionTicks / this.clip.timescale) * 1e6),
-          data: bytes.subarray(start, start + sizeBytes) as Uint8Array<ArrayBuffer>,
+          data: withPrefix(this.clip.samplePrefix, bytes.subarray(start, start + sizeBytes)),
         }),
       );
     } catch (cause) {
@@ -256,7 +271,7 @@ class ClipDecoder {
     if (this.options.signal?.aborted) return new AbortedError(this.clip.label, this.options.signal.reason);
     const got = cause instanceof Error ? cause.message : String(cause);
     return new MediaError({
-      where: `${this.clip.label}, after ${this.#given} of ${this.#run.samples.length} frames of a group`,
+      where: `${this.clip.label}, after ${this.#given} of ${this.#run.displayed.length} frames of a group`,
       expected: `a ${this.clip.codec} stream that ${this.codecs.name} decodes`,
       got,
       remedy: "get an undamaged copy, or encode it anew: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",

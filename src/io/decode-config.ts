@@ -1,10 +1,10 @@
 /** How a decoder is set up for a clip, and what is said when it lacks the codec. */
 import type { VideoCodecs } from "../platform/platform.js";
 import { MediaError } from "../runtime/errors.js";
-import type { ClipColour, ClipIndex } from "./mp4.js";
+import type { ClipColour, ClipIndex } from "./clip-index.js";
 import { printable } from "./printable.js";
 
-/** Names of codecs that people meet, by the sample entry that begins the codec string. */
+/** Names of codecs that people meet, by the first four letters of the codec string, or by Matroska's name of the codec. */
 const CODEC_NAMES: Record<string, string> = {
   avc1: "H.264",
   avc3: "H.264",
@@ -14,6 +14,7 @@ const CODEC_NAMES: Record<string, string> = {
   dvhe: "Dolby Vision",
   vvc1: "VVC (H.266)",
   vp08: "VP8",
+  vp8: "VP8",
   vp09: "VP9",
   av01: "AV1",
   mp4v: "MPEG-4 part 2",
@@ -26,6 +27,20 @@ const CODEC_NAMES: Record<string, string> = {
   apco: "ProRes",
   ap4h: "ProRes",
   encv: "an encrypted codec",
+  V_THEORA: "Theora",
+  V_MJPEG: "Motion JPEG",
+  V_MPEG1: "MPEG-1",
+  V_MPEG2: "MPEG-2",
+  "V_MPEG4/ISO/SP": "MPEG-4 part 2",
+  "V_MPEG4/ISO/ASP": "MPEG-4 part 2",
+  "V_MPEG4/ISO/AP": "MPEG-4 part 2",
+  "V_MPEG4/MS/V3": "MS-MPEG-4",
+  V_FFV1: "FFV1",
+  V_UNCOMPRESSED: "uncompressed video",
+  "V_MPEGI/ISO/VVC": "VVC (H.266)",
+  "V_MPEG4/ISO/AVC": "H.264",
+  "V_MPEGH/ISO/HEVC": "HEVC (H.265)",
+  "V_MS/VFW/FOURCC": "a codec of Video for Windows",
 };
 
 /**
@@ -46,11 +61,11 @@ export async function supportedConfig(clip: ClipIndex, codecs: VideoCodecs): Pro
     const support = await codecs.VideoDecoder.isConfigSupported(tried).catch(() => undefined);
     if (support?.supported) return tried;
   }
-  const name = CODEC_NAMES[clip.codec.slice(0, 4)];
+  const name = CODEC_NAMES[clip.codec.slice(0, 4)] ?? CODEC_NAMES[clip.codec.split(" ")[0]!];
   throw new MediaError({
     where: clip.label,
     expected: `a codec that ${codecs.name} decodes`,
-    got: name ? `${name} (${clip.codec})` : `codec "${printable(clip.codec)}"`,
+    got: name ? `${name} (${printable(clip.codec)})` : `codec "${printable(clip.codec)}"`,
     remedy: `convert it to H.264: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4${codecs.remedy}`,
   });
 }

@@ -1,11 +1,11 @@
 /** Which samples must be decoded for the wanted ones, and in how many reads they come. Numbers only. */
-import type { ClipIndex, VideoSample } from "./mp4.js";
+import type { ClipIndex, VideoSample } from "./clip-index.js";
 
 /** Samples that are decoded together, from a keyframe on. */
 export interface DecodeRun {
   /** Places in `ClipIndex.samples`, ascending: the order in which the decoder takes them. */
   samples: number[];
-  /** The same in the order in which the decoder gives them back. */
+  /** Those that are not hidden, in the order in which the decoder gives them back. */
   displayed: number[];
   /** Those of them that are wanted. */
   wanted: Set<number>;
@@ -70,7 +70,7 @@ function closed(
     if (beforeNextKey && ticks(sample) < ticks(start)) continue;
     taken.push(sample);
   }
-  const displayed = [...taken].sort((a, b) => ticks(a) - ticks(b) || a - b);
+  const displayed = taken.filter((sample) => !samples[sample]!.isHidden).sort((a, b) => ticks(a) - ticks(b) || a - b);
   return { samples: taken, displayed, wanted };
 }
 

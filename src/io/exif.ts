@@ -145,6 +145,13 @@ export function inverseOrientation(orientation: Orientation): Orientation {
   return orientation === 6 ? 8 : orientation === 8 ? 6 : orientation;
 }
 
+/** The orientation that turns a picture clockwise by quarters and then, where asked, exchanges left and right. */
+export function orientationOfTurn(degrees: number, isFlipped: boolean): Orientation {
+  const plain = { 0: 1, 90: 6, 180: 3, 270: 8 } as const;
+  const flipped = { 0: 2, 90: 5, 180: 4, 270: 7 } as const;
+  return (isFlipped ? flipped : plain)[degrees as keyof typeof plain] ?? 1;
+}
+
 /**
  * Turns RGB8 `[h, w, 3]` so that it stands as the photographer saw it; `[w, h, 3]` for orientations 5 to 8.
  * The same pixels come back for 1.

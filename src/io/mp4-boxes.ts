@@ -4,7 +4,8 @@
  * against the bytes that are there before it is believed. Source: ISO/IEC 14496-12, QuickTime File Format.
  */
 import { MediaError } from "../runtime/errors.js";
-import { asciiAt, dataView } from "./bytes.js";
+import { dataView } from "./bytes.js";
+import { CLIP_START_BYTES, clipFormat, unknownClip } from "./clip-format.js";
 import type { IndexBudget } from "./mp4-budget.js";
 import { printable } from "./printable.js";
 import type { ByteSource } from "./source.js";
@@ -24,8 +25,6 @@ interface BoxHeader {
   headerBytes: number;
 }
 
-/** First boxes of files that are MP4 or QuickTime; anything else is not, whatever its name. */
-const FIRST_BOXES = new Set(["ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "styp", "sidx", "moof", "uuid"]);
 /** A fragment's header is mostly smaller than this: one read brings it and the header of the box after it. */
 const WINDOW_BYTES = 4096;
 /** Boxes at the top, and those looked at in a box: an hour of fragments of a picture each has a fifth of it at the top. */
@@ -171,6 +170,8 @@ export async function* indexBoxes(
   signal?: AbortSignal,
 ): AsyncGenerator<BoxReader, void, undefined> {
   const window = new Window(source, signal);
+  const first = await window.read(0, CLIP_START_BYTES);
+  if (clipFormat(first) !== "mp4") throw unknownClip(label, first);
   let indexed = false;
   let boxes = 0;
   for (let at = 0; at < source.sizeBytes; ) {
@@ -182,7 +183,6 @@ export async function* indexBoxes(
     }
     checkNumber(label, box, ++boxes);
     const { type, sizeBytes } = header;
-    if (at === 0 && !FIRST_BOXES.has(type)) throw notMp4(label, await window.read(0, 16));
     const needed = indexed ? type === "moof" : type === "moov";
     const end = at + sizeBytes;
     if (end > source.sizeBytes && (needed || !indexed)) throw cut(label, box, sizeBytes, source.sizeBytes);
@@ -225,26 +225,4 @@ function cut(label: string, box: BoxPlace, boxBytes: number, fileBytes: number):
     got: `a file that ends after ${fileBytes - box.offsetBytes} of them`,
     remedy: "the file is cut; get a complete copy",
   });
-}
-
-function notMp4(label: string, start: Uint8Array): MediaError {
-  return new MediaError({
-    where: label,
-    expected: "an MP4 or QuickTime file, or an animated GIF or WebP",
-    got: describeStart(start),
-    remedy: "convert it to MP4: ffmpeg -i in -c:v libx264 -pix_fmt yuv420p out.mp4",
-  });
-}
-
-/** What other files people try begin with, to name them in the message. */
-function describeStart(bytes: Uint8Array): string {
-  const start = asciiAt(bytes, 0, 16);
-  if (start.startsWith("\x1a\x45\xdf\xa3")) return "a WebM or Matroska file";
-  if (start.startsWith("RIFF") && start.slice(8, 12) === "AVI ") return "an AVI file";
-  if (start.startsWith("OggS")) return "an Ogg file";
-  if (start.startsWith("FLV")) return "a Flash video";
-  if (start.startsWith("\x47") || start.startsWith("\0\0\x01\xba")) return "an MPEG stream";
-  if (start.startsWith("\x89PNG") || start.startsWith("\xff\xd8\xff")) return "a still picture; give it as an image";
-  if (/^[\t\n\r\x20-\x7e]+$/.test(start)) return `text beginning with ${JSON.stringify(start)}`;
-  return `unknown bytes ${[...bytes.subarray(0, 8)].map((b) => b.toString(16).padStart(2, "0")).join(" ")}`;
 }

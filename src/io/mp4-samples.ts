@@ -3,7 +3,7 @@
  * the rows, or the bytes of media, that are there. Source: ISO/IEC 14496-12, sections 8.6 and 8.7.
  */
 import { MediaError } from "../runtime/errors.js";
-import type { VideoSample } from "./mp4.js";
+import type { VideoSample } from "./clip-index.js";
 import type { Box, BoxReader } from "./mp4-boxes.js";
 
 /** The samples of one track in the order of decoding, from its table and then from its fragments. */

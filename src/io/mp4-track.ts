@@ -6,9 +6,9 @@
 import { createFile, type ISOFile, type MP4BoxBuffer } from "mp4box";
 import { MediaError } from "../runtime/errors.js";
 import { asciiAt, dataView } from "./bytes.js";
+import type { ClipColour, ClipIndex } from "./clip-index.js";
 import type { Edit } from "./edit-list.js";
 import { MAX_PIXELS } from "./image.js";
-import type { ClipColour, ClipIndex } from "./mp4.js";
 import type { Box, BoxReader } from "./mp4-boxes.js";
 import { printable } from "./printable.js";
 

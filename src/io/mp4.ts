@@ -4,7 +4,8 @@
  */
 import { MediaError, OcellusError } from "../runtime/errors.js";
 import { asciiAt } from "./bytes.js";
-import { applyEdits, type ShownSample } from "./edit-list.js";
+import { type ClipIndex, chooseTrack, decodableTimes, type VideoSample } from "./clip-index.js";
+import { applyEdits } from "./edit-list.js";
 import type { Orientation } from "./exif.js";
 import { type Box, type BoxReader, indexBoxes } from "./mp4-boxes.js";
 import { IndexBudget } from "./mp4-budget.js";
@@ -14,49 +15,21 @@ import { readTrack, type TrackBoxes } from "./mp4-track.js";
 import { printable } from "./printable.js";
 import type { ByteSource } from "./source.js";
 
-/** One encoded picture. Its place in `ClipIndex.samples` is its place in the order of decoding. */
-export interface VideoSample {
-  offsetBytes: number;
-  sizeBytes: number;
-  /** Composition time in ticks of the track, before the edit list: it orders pictures inside a group. */
-  compositionTicks: number;
-  isKeyframe: boolean;
-}
-
-/** Colour signalling of the container, as WebCodecs names it; null where it is not given. */
-export interface ClipColour {
-  primaries: string | null;
-  transfer: string | null;
-  matrix: string | null;
-  fullRange: boolean | null;
-}
-
-/** What a file says about its video track. */
-export interface ClipIndex {
-  label: string;
-  /** WebCodecs codec string, e.g. "avc1.64001f"; the bare name of the sample entry where nothing more is known. */
-  codec: string;
-  /** Codec configuration record (`avcC`, `hvcC`), for codecs that need one. */
-  description: Uint8Array | undefined;
-  width: number;
-  height: number;
-  /** How a player turns the pictures, as an EXIF orientation. */
-  orientation: Orientation;
-  colour: ClipColour;
-  /** Ticks a second of the track. */
-  timescale: number;
-  /** In the order of decoding. */
-  samples: VideoSample[];
-  /** In the order of time, edit list applied. */
-  frames: ShownSample[];
-}
+export type { ClipColour, ClipIndex, VideoSample } from "./clip-index.js";
 
 /**
  * Reads the index of an MP4 or QuickTime file, fragmented or not; of the media it reads nothing. The video track is the
- * first that is enabled, else the first. Memory stays within 4 times the file and 64 MB, whatever the file says.
- * @throws MediaError without a video track or picture, or for a broken file; SourceError; AbortedError.
+ * first that is enabled, else the first; or number `track` of all of them, counted from 0. Memory stays within 4 times the
+ * file and 64 MB, whatever the file says.
+ * @throws MediaError without a video track or picture, or for a broken file; OptionError for a track that is not there;
+ * SourceError; AbortedError.
  */
-export async function readClipIndex(source: ByteSource, label: string, signal?: AbortSignal): Promise<ClipIndex> {
+export async function readClipIndex(
+  source: ByteSource,
+  label: string,
+  signal?: AbortSignal,
+  track?: number,
+): Promise<ClipIndex> {
   const budget = new IndexBudget(label, source.sizeBytes);
   const list = new SampleList(label, source.sizeBytes);
   let movie: { reader: BoxReader; boxes: TrackBoxes } | undefined;
@@ -69,7 +42,7 @@ export async function readClipIndex(source: ByteSource, label: string, signal?: 
         continue;
       }
       const { mvex } = reader.firstOf(reader.outer, "mvex");
-      const boxes = videoTrack(reader);
+      const boxes = videoTrack(reader, track);
       movie = { reader, boxes };
       id = trackId(reader, boxes.tkhd);
       readSampleTable(reader, boxes.stbl, list);
@@ -105,24 +78,23 @@ function indexOf(reader: BoxReader, boxes: TrackBoxes, { samples, description = 
 const MAX_NAMED = 8;
 const ENABLED = 0x01;
 
-/** The boxes of the first video track that is enabled, else of the first. */
-function videoTrack(reader: BoxReader): TrackBoxes {
+/** The boxes of video track `wanted`, else of the first that is enabled, else of the first. */
+function videoTrack(reader: BoxReader, wanted: number | undefined): TrackBoxes {
   const { label, outer: moov } = reader;
   const kinds = new Set<string>();
   let mvhd: Box | undefined;
-  let chosen: { trak: Box; enabled: boolean } | undefined;
+  const videos: { trak: Box; isEnabled: boolean }[] = [];
   for (const trak of reader.children(moov)) {
     if (trak.type === "mvhd") mvhd ??= trak;
-    if (trak.type !== "trak" || chosen?.enabled) continue;
+    if (trak.type !== "trak") continue;
     const { tkhd, mdia } = reader.firstOf(trak, "tkhd", "mdia");
     const { hdlr } = mdia ? reader.firstOf(mdia, "hdlr") : {};
     const kind = hdlr ? asciiAt(reader.bytes, reader.need(hdlr, 12) + 8, 4) : "unknown";
     if (kinds.size < MAX_NAMED) kinds.add(printable(kind));
     if (kind !== "vide" || !tkhd) continue;
-    const enabled = (reader.flags(tkhd) & ENABLED) !== 0;
-    if (enabled || !chosen) chosen = { trak, enabled };
+    videos.push({ trak, isEnabled: (reader.flags(tkhd) & ENABLED) !== 0 });
   }
-  if (!chosen) {
+  if (videos.length === 0) {
     throw new MediaError({
       where: label,
       expected: "a video track",
@@ -130,12 +102,24 @@ function videoTrack(reader: BoxReader): TrackBoxes {
       remedy: "give a file with pictures",
     });
   }
-  const { tkhd, edts, mdia } = reader.firstOf(chosen.trak, "tkhd", "edts", "mdia");
+  const { trak } = videos[chooseTrack(videos, wanted, label, ({ trak }) => describe(reader, trak))]!;
+  const { tkhd, edts, mdia } = reader.firstOf(trak, "tkhd", "edts", "mdia");
   const { mdhd, minf } = needed(reader, mdia!, "mdhd", "minf");
   const { stbl } = needed(reader, minf, "stbl");
   const { stsd } = needed(reader, stbl, "stsd");
   if (!mvhd) throw reader.broken(moov, 'a box "mvhd"', "none");
   return { mvhd, tkhd: tkhd!, elst: edts && reader.firstOf(edts, "elst").elst, mdhd, stbl, stsd };
+}
+
+/** Codec and size of a track, for messages. */
+function describe(reader: BoxReader, trak: Box): string {
+  let box: Box | undefined = trak;
+  for (const type of ["mdia", "minf", "stbl", "stsd"]) box = box && reader.firstOf(box, type)[type];
+  // Fields of `stsd`, header of its first entry, and fields of that up to the height.
+  if (!box || box.end - box.start < 44) return "without a description";
+  const { view, bytes } = reader;
+  const size = `${view.getUint16(box.start + 40)}×${view.getUint16(box.start + 42)}`;
+  return `${printable(asciiAt(bytes, box.start + 12, 4))} ${size}`;
 }
 
 function needed<Type extends string>(reader: BoxReader, box: Box, ...types: readonly Type[]): Record<Type, Box> {
@@ -152,20 +136,6 @@ function trackId(reader: BoxReader, tkhd: Box): number {
 /** Streams that refresh their pictures in slices have no keyframe; they start at the first sample. */
 function startAtKeyframe(samples: readonly VideoSample[]): void {
   if (samples[0] && !samples.some((sample) => sample.isKeyframe)) samples[0].isKeyframe = true;
-}
-
-/**
- * The composition times; NaN for pictures that no decoder can make: those before the first keyframe in the order of
- * decoding, and those after it that are shown before it, as they refer to pictures that are not in the file.
- */
-function decodableTimes(samples: readonly VideoSample[]): number[] {
-  const first = samples.findIndex((sample) => sample.isKeyframe);
-  const next = samples.findIndex((sample, i) => i > first && sample.isKeyframe);
-  return samples.map((sample, i) => {
-    const leading =
-      i < (next < 0 ? samples.length : next) && sample.compositionTicks < samples[first]!.compositionTicks;
-    return first < 0 || i < first || leading ? Number.NaN : sample.compositionTicks;
-  });
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The pixels of a WebCodecs VideoFrame, of a browser or of a package for Node: its own planes, not a converting copy. */
 import { platform } from "#platform";
 import { MediaError } from "../runtime/errors.js";
-import type { Orientation } from "./exif.js";
+import { type Orientation, orientationOfTurn } from "./exif.js";
 import type { Pixels } from "./resize.js";
 import { type FrameColour, type FramePlanes, type Plane, planesToRgb } from "./yuv.js";
 
@@ -57,7 +57,5 @@ async function planesOf(frame: VideoFrame): Promise<FramePlanes | undefined> {
 /** How a frame is to be turned, as an EXIF orientation; TypeScript's library does not have the two attributes yet. */
 export function orientationOfFrame(frame: VideoFrame & { rotation?: number; flip?: boolean }): Orientation {
   const { rotation = 0, flip = false } = frame;
-  const plain = { 0: 1, 90: 6, 180: 3, 270: 8 } as const;
-  const flipped = { 0: 2, 90: 5, 180: 4, 270: 7 } as const;
-  return (flip ? flipped : plain)[rotation as keyof typeof plain] ?? 1;
+  return orientationOfTurn(rotation, flip);
 }

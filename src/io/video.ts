@@ -1,17 +1,20 @@
 /**
  * A clip to pictures: which frames are looked at, and each of them as RGB8, one at a time.
  *
- * Sources: MP4 and QuickTime files (decoded by WebCodecs), animated GIF and WebP, and pictures given one by one.
+ * Sources: MP4, QuickTime, WebM and Matroska files (decoded by WebCodecs), animated GIF and WebP, and pictures given one
+ * by one.
  */
 import { platform } from "#platform";
 import { MediaError, OptionError, throwIfAborted } from "../runtime/errors.js";
-import { asciiAt } from "./bytes.js";
+import { CLIP_START_BYTES, clipFormat, unknownClip } from "./clip-format.js";
+import { type ClipIndex, checkTrack, chooseTrack } from "./clip-index.js";
 import { decodeFrames } from "./decode-clip.js";
 import { applyOrientation } from "./exif.js";
 import { checkChoice, chooseFrames, type FrameChoice, uniformIndices } from "./frame-choice.js";
 import { openGif } from "./gif.js";
 import { decodeImage, MAX_PIXELS, type Picture } from "./image.js";
 import { inspectPicture } from "./inspect-picture.js";
+import { readMatroskaIndex } from "./matroska.js";
 import { readClipIndex } from "./mp4.js";
 import { kindOf, type PictureInput, readPicture } from "./picture-input.js";
 import { type ByteSource, blobSource, bytesSource, fileSource, urlSource } from "./source.js";
@@ -35,6 +38,8 @@ export interface VideoOptions extends FrameChoice {
   label?: string | undefined;
   /** Whether to turn frames as players do (display matrix of a file, EXIF of pictures); "apply" if not given. */
   rotation?: "apply" | "ignore" | undefined;
+  /** Which video track of a file, counted from 0, disabled ones too; the first enabled one if not given. */
+  track?: number | undefined;
   signal?: AbortSignal | undefined;
   /** Told after each frame how many of how many are done. */
   onProgress?: ((done: number, total: number) => void) | undefined;
@@ -60,8 +65,8 @@ export interface Frame {
 
 /**
  * Reads the chosen frames of a clip, in the order of time; one is held at a time. Choosing: see {@link FrameChoice}; all
- * pictures of an array or iterable are taken unless `frames` says how many. Of a file only the index and the groups of
- * pictures with chosen frames are read. Pixel aspect is not applied, as in the reference.
+ * pictures of an array or iterable are taken unless `frames` says how many. Of an MP4 only the index and the groups of
+ * pictures with chosen frames are read; WebM and Matroska have no index of frames, so all of the file is read once. Pixel aspect is not applied, as in the reference.
  * @throws MediaError for a file that is no video, broken, cut, or of a codec that cannot be decoded here; OptionError;
  * MissingPackageError in Node without the decoder; SourceError; AbortedError.
  */
@@ -84,6 +89,7 @@ export async function* readFrames(
 
 function checkOptions(options: VideoOptions): void {
   checkChoice(options);
+  checkTrack(options.track);
   const { rotation } = options;
   if (rotation === undefined || rotation === "apply" || rotation === "ignore") return;
   throw new OptionError({
@@ -120,8 +126,16 @@ function isPictures(input: VideoInput): input is readonly PictureInput[] | Async
 async function* picturesOf(
   input: readonly PictureInput[] | AsyncIterable<PictureInput>,
   label: string,
-  { frames, fps, startSeconds, endSeconds, rotation, signal }: VideoOptions,
+  { frames, fps, startSeconds, endSeconds, rotation, track, signal }: VideoOptions,
 ): AsyncGenerator<Frame, void, undefined> {
+  if (track !== undefined) {
+    throw new OptionError({
+      where: `${label}, track`,
+      expected: "a file with video tracks",
+      got: "pictures",
+      remedy: "leave it out",
+    });
+  }
   for (const [name, value] of Object.entries({ fps, start: startSeconds, end: endSeconds })) {
     if (value === undefined) continue;
     throw new OptionError({
@@ -161,9 +175,11 @@ async function* framesOfFile(
   const given = isSource(input);
   const source = given ? input : await openSource(input, label, options.signal);
   try {
-    const start = await source.read(0, Math.min(16, source.sizeBytes), options.signal);
-    const animation = animationFormat(start);
-    yield* animation ? framesOfAnimation(source, animation, label, options) : framesOfMp4(source, label, options);
+    const start = await source.read(0, Math.min(CLIP_START_BYTES, source.sizeBytes), options.signal);
+    const format = clipFormat(start);
+    if (format === "gif" || format === "webp") yield* framesOfAnimation(source, format, label, options);
+    else if (!format) throw unknownClip(label, start);
+    else yield* framesOfTrack(source, await indexOf(source, format, label, options), options);
   } finally {
     // A source that was handed over stays its owner's.
     if (!given) await source.close();
@@ -189,18 +205,24 @@ async function openSource(
   return fileSource(text);
 }
 
-function animationFormat(start: Uint8Array): "gif" | "webp" | undefined {
-  if (/^GIF8[79]a/.test(asciiAt(start, 0, 6))) return "gif";
-  return asciiAt(start, 0, 4) === "RIFF" && asciiAt(start, 8, 4) === "WEBP" ? "webp" : undefined;
+async function indexOf(
+  source: ByteSource,
+  format: "mp4" | "matroska",
+  label: string,
+  { signal, track }: VideoOptions,
+): Promise<ClipIndex> {
+  if (format === "mp4") return readClipIndex(source, label, signal, track);
+  return readMatroskaIndex(source, label, { signal, track });
 }
 
-async function* framesOfMp4(
+async function* framesOfTrack(
   source: ByteSource,
-  label: string,
+  clip: ClipIndex,
   options: VideoOptions,
 ): AsyncGenerator<Frame, void, undefined> {
-  const clip = await readClipIndex(source, label, options.signal);
+  const { label } = clip;
   const times = clip.frames.map((frame) => frame.timestampSeconds);
+  checkWhole(source, clip, options);
   const chosen = chooseFrames(times, options);
   const codecs = await platform.videoCodecs();
   for await (const { frame, pixels } of decodeFrames(source, clip, chosen, codecs, { signal: options.signal })) {
@@ -208,6 +230,19 @@ async function* framesOfMp4(
     const picture = { ...upright, label: `${label}, frame ${frame + 1}` };
     yield { picture, index: frame, timestampSeconds: times[frame], count: chosen.length };
   }
+}
+
+/** Refuses a cut file where frames that are not there might be wanted. */
+function checkWhole(source: ByteSource, clip: ClipIndex, { endSeconds }: VideoOptions): void {
+  const { wholeBytes, frames, label } = clip;
+  const last = frames[frames.length - 1]!.timestampSeconds;
+  if (wholeBytes === undefined || (endSeconds !== undefined && endSeconds < last)) return;
+  throw new MediaError({
+    where: label,
+    expected: `${wholeBytes} bytes`,
+    got: `a file that ends at ${source.sizeBytes}, in which the last frame is at ${last} s`,
+    remedy: "the file is cut; get a complete copy, or choose an end before the cut",
+  });
 }
 
 async function* framesOfAnimation(
@@ -221,6 +256,7 @@ async function* framesOfAnimation(
   if (source.sizeBytes > MAX_ANIMATION_BYTES) {
     throw refuse(`an animation of at most ${MAX_ANIMATION_BYTES} bytes`, `${source.sizeBytes} bytes`);
   }
+  chooseTrack([{ isEnabled: true }], options.track, label, () => `animated ${format === "gif" ? "GIF" : "WebP"}`);
   const bytes = await source.read(0, source.sizeBytes, options.signal);
   inspectPicture(bytes, label);
   const animation = format === "gif" ? openGif(bytes, label, MAX_PIXELS) : await platform.openAnimation(bytes, label);

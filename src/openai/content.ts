@@ -147,11 +147,13 @@ async function partOf(
     reading.details.push(nameAmong(`${place}.detail`, named.detail ?? "auto", DETAILS));
     return { type: "image", image: await bytesOf(`${place}.url`, named.url, reading) };
   }
-  checkFields(place, named, ["url", "frames"]);
+  checkFields(place, named, ["url", "frames", "track"]);
   const expected = `a whole number from 1 to ${MOST_FRAMES}`;
   const frames = optional(named, `${place}.frames`, expected, wholeWithin(1, MOST_FRAMES));
+  const isTrack = wholeWithin(0, Number.MAX_SAFE_INTEGER);
+  const track = optional(named, `${place}.track`, "a whole number from 0, the first video track", isTrack);
   const video = await bytesOf(`${place}.url`, named.url, reading);
-  return { type: "video", video, ...(frames !== undefined && { frames }) };
+  return { type: "video", video, ...(frames !== undefined && { frames }), ...(track !== undefined && { track }) };
 }
 
 async function bytesOf(param: string, url: unknown, { signal, readMedia }: Reading): Promise<Uint8Array> {

@@ -23,6 +23,8 @@ export interface VideoPartParam {
     url: string;
     /** How many frames are taken, evenly; 16 if not given. */
     frames?: number | null;
+    /** Which video track, counted from 0; the first enabled one if not given. */
+    track?: number | null;
   };
 }
 

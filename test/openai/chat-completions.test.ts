@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
-import { ChatCompletions, RequestError } from "../../src/openai/index.js";
+import { type ChatCompletion, ChatCompletions, RequestError } from "../../src/openai/index.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { readFixture } from "../support/fixture.js";
 
@@ -70,4 +70,19 @@ test("what is not understood is refused, and an abort ends it", async () => {
   await expect(async () => completions.create({ messages, temperature: "hot" } as never)).rejects.toThrow(RequestError);
   const signal = AbortSignal.abort();
   await expect(async () => completions.create({ messages }, { signal })).rejects.toMatchObject({ code: "ABORTED" });
+});
+
+test("a clip's track is chosen by number, and a number that is none is refused", async () => {
+  const bytes = await readFixture("clips/two_tracks.mkv");
+  const data = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  const ask = async (track: unknown) => {
+    const part = { type: "video_url", video_url: { url: `data:video/x-matroska;base64,${data}`, frames: 1, track } };
+    const content = [part, { type: "text", text: "What happens?" }];
+    const request = { messages: [{ role: "user", content }], max_completion_tokens: 1 };
+    return (await completions.create(request as never)) as unknown as ChatCompletion;
+  };
+  expect((await ask(0)).choices).toHaveLength(1);
+  await expect(ask(2)).rejects.toThrow("choose one of these: 0: V_VP9 96×64, disabled; 1: V_VP9 64×48");
+  await expect(ask(-1)).rejects.toThrow(RequestError);
+  await expect(ask("1")).rejects.toThrow(RequestError);
 });

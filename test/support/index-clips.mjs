@@ -4,13 +4,15 @@
  * Prints a line of JSON for each.
  */
 import { basename } from "node:path";
+import { readMatroskaIndex } from "../../dist/io/matroska.js";
 import { readClipIndex } from "../../dist/io/mp4.js";
 import { fileSource } from "../../dist/io/source.js";
 import { OcellusError } from "../../dist/runtime/errors.js";
 
 const [first, ...clips] = process.argv.slice(2);
+const read = (source, path) => (/\.webm$/.test(path) ? readMatroskaIndex : readClipIndex)(source, "clip");
 const known = await fileSource(first);
-await readClipIndex(known, first);
+await read(known, first);
 await known.close();
 const peakBytes = () => process.resourceUsage().maxRSS * 1024;
 const before = peakBytes();
@@ -19,7 +21,7 @@ for (const path of clips) {
   const started = performance.now();
   const result = { name: basename(path), fileBytes: source.sizeBytes };
   try {
-    const { samples, frames } = await readClipIndex(source, "clip");
+    const { samples, frames } = await read(source, path);
     Object.assign(result, { samples: samples.length, frames: frames.length });
   } catch (error) {
     const code = error instanceof OcellusError ? error.code : `untyped ${error?.stack}`;

@@ -26,7 +26,9 @@ test(`workers terminated while they load, read a picture, answer or abort: ${ROU
       await ended;
     } else {
       const model = await loading;
-      const answer = model.createSession().generate([IMAGE, { type: "text", text: "What is it?" }], { maxNewTokens: 64 });
+      const answer = model
+        .createSession()
+        .generate([IMAGE, { type: "text", text: "What is it?" }], { maxNewTokens: 64 });
       const ended = expect(answer.result).rejects.toThrow(WorkerError);
       const controller = new AbortController();
       const aborted = model.createSession().generate("Hello!", { signal: controller.signal }).result;

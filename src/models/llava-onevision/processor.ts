@@ -35,6 +35,8 @@ export interface VideoContent {
   /** First and last second that frames are taken from. */
   start?: number;
   end?: number;
+  /** Which video track of a file, counted from 0; the first enabled one if not given. */
+  track?: number;
 }
 
 /** A text in a message. */
@@ -96,7 +98,7 @@ export interface PreparedMedium {
 }
 
 const IMAGE_KEYS = ["type", "image"] as const;
-const VIDEO_KEYS = ["type", "video", "frames", "fps", "start", "end"] as const;
+const VIDEO_KEYS = ["type", "video", "frames", "fps", "start", "end", "track"] as const;
 
 type UnplacedMedium = Omit<PreparedMedium, "start">;
 
@@ -213,6 +215,7 @@ export class Processor {
       ...(part.fps !== undefined && { fps: part.fps }),
       ...(part.start !== undefined && { startSeconds: part.start }),
       ...(part.end !== undefined && { endSeconds: part.end }),
+      ...(part.track !== undefined && { track: part.track }),
     };
     // What reads clips is large, and pages load it with the first one.
     const { readFrames } = await import("../../io/video.js");
