@@ -151,12 +151,12 @@ export function padTile(picture: Pixels, tileSide: number, fill: number): Uint8A
   checkPicture(picture.width, picture.height);
   const tile = resizeBicubic(padToSquare(picture, fill), tileSide, tileSide).data;
   // A picture that already is one tile passes through; the caller still gets an array of its own.
-  return tile === picture.data ? tile.slice() : tile;
+  return tile === picture.data ? new Uint8Array(tile) : tile;
 }
 
 /** A video frame squashed to one tile, RGB8 `[tileSide, tileSide, 3]`: aspect ratio not kept. Source: specification 3.7. */
 export function frameTile(picture: Pixels, tileSide: number): Uint8Array {
   checkPicture(picture.width, picture.height);
   const tile = resizeBicubic(picture, tileSide, tileSide).data;
-  return tile === picture.data ? tile.slice() : tile;
+  return tile === picture.data ? new Uint8Array(tile) : tile;
 }

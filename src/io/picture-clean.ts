@@ -41,7 +41,7 @@ function cleanWebp(bytes: Uint8Array, where: string): Uint8Array {
   if (bytes.length < declaredBytes) {
     throw cut(where, `${declaredBytes} bytes of WebP`, `${bytes.length} (the picture is cut off)`);
   }
-  const parts = [bytes.slice(0, 12)];
+  const parts = [bytes.subarray(0, 12)];
   for (const { type, data, complete } of webpChunks(bytes)) {
     if (!complete) throw cut(where, `the whole ${printable(type)} chunk of the WebP`);
     if (type === "EXIF" || type === "ICCP" || type === "XMP ") continue;

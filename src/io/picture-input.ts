@@ -1,6 +1,7 @@
 import { platform } from "#platform";
 import type { PixelSource } from "../platform/platform.js";
 import { AbortedError, MediaError, throwIfAborted } from "../runtime/errors.js";
+import { type Bytes, copyOf, isBytes } from "./bytes.js";
 import { applyOrientation } from "./exif.js";
 import { decodeImage, type Picture } from "./image.js";
 import type { Pixels } from "./resize.js";
@@ -8,10 +9,11 @@ import { fileSource, urlSource } from "./source.js";
 import { isVideoFrame, orientationOfFrame, pixelsOfFrame } from "./video-frame.js";
 
 /**
- * A picture as a caller may give it: path or URL, Blob or File, the bytes of a file, RGB(A) pixels (an ImageData too), a
- * VideoFrame, and in the browser an ImageBitmap, a canvas or an image element. What is given stays open and the caller's.
+ * A picture as a caller may give it: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an
+ * ArrayBuffer or a SharedArrayBuffer), RGB(A) pixels (an ImageData too), a VideoFrame, and in the browser an ImageBitmap, a canvas or
+ * an image element. What is given stays open and the caller's; bytes and pixels are copied.
  */
-export type PictureInput = string | URL | Blob | Uint8Array | ArrayBuffer | RawPixels | PixelSource;
+export type PictureInput = string | URL | Blob | ArrayBufferView | ArrayBufferLike | RawPixels | PixelSource;
 
 const ACCEPTED =
   "a path, a URL, a Blob, the bytes of a file, pixels as { data, width, height }, a VideoFrame, or in a browser an " +
@@ -47,16 +49,10 @@ export async function readPicture(input: PictureInput, label: string, options: P
 }
 
 /** What holds the bytes of a file. */
-type FileInput = string | URL | Blob | Uint8Array | ArrayBuffer;
+type FileInput = string | URL | Blob | Bytes;
 
 function isFile(input: unknown): input is FileInput {
-  return (
-    typeof input === "string" ||
-    input instanceof Uint8Array ||
-    input instanceof ArrayBuffer ||
-    input instanceof Blob ||
-    input instanceof URL
-  );
+  return typeof input === "string" || input instanceof Blob || input instanceof URL || isBytes(input);
 }
 
 /** A picture that is decoded already. Anything else may come from JSON or from code without types. */
@@ -87,8 +83,7 @@ export function kindOf(value: unknown): string {
 }
 
 async function readBytes(input: FileInput, name: string, signal?: AbortSignal): Promise<Uint8Array> {
-  if (input instanceof Uint8Array) return input;
-  if (input instanceof ArrayBuffer) return new Uint8Array(input);
+  if (isBytes(input)) return copyOf(input, name);
   if (input instanceof Blob) return new Uint8Array(await input.arrayBuffer());
   const text = String(input);
   if (text.startsWith("data:")) return bytesOfDataURL(text, name);
@@ -149,7 +144,7 @@ function fromPixels({ data, width, height }: RawPixels, label: string): Picture 
       remedy: "give 3 or 4 bytes a pixel",
     });
   }
-  if (data.length === pixels * 3) return { data: new Uint8Array(data), width, height, label };
+  if (data.length === pixels * 3) return { data: copyOf(data, label), width, height, label };
   if (data.length === pixels * 4) {
     const rgb = new Uint8Array(pixels * 3);
     for (let i = 0; i < pixels; i++) rgb.set(data.subarray(i * 4, i * 4 + 3), i * 3);

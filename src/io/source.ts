@@ -2,6 +2,7 @@
 
 import { platform } from "#platform";
 import { OcellusError, SourceError, throwIfAborted } from "../runtime/errors.js";
+import { type Bytes, copyOf, viewOf } from "./bytes.js";
 import { HttpRanges, type UrlOptions } from "./http-ranges.js";
 import { truncated } from "./http-transfer.js";
 
@@ -43,9 +44,23 @@ export function blobSource(blob: Blob, name: string): ByteSource {
   });
 }
 
-/** Wraps bytes already in memory; reads copy. */
-export function bytesSource(bytes: Uint8Array, name: string): ByteSource {
-  return new RangeSource(name, bytes.length, async (offset, length) => bytes.slice(offset, offset + length));
+/** Wraps bytes already in memory; reads copy. Throws MediaError for a buffer that was transferred away. */
+export function bytesSource(bytes: Bytes, name: string): ByteSource {
+  const view = viewOf(bytes, name);
+  return new RangeSource(name, view.length, async (offset, length) =>
+    copyOf(view.subarray(offset, offset + length), name),
+  );
+}
+
+/**
+ * Wraps a source that a program wrote itself: what its `read` returns is copied, since it may be a view of memory that the program
+ * uses again. Closing it is the program's.
+ */
+export function givenSource(source: ByteSource): ByteSource {
+  const { name, sizeBytes } = source;
+  return new RangeSource(name, sizeBytes, async (offset, length, signal) =>
+    copyOf(await source.read(offset, length, signal), name),
+  );
 }
 
 /**
@@ -107,7 +122,7 @@ class RangeSource implements ByteSource {
     }
     throwIfAborted(signal, this.name);
     if (bytes.length !== lengthBytes) throw truncated(this.name, range, `${bytes.length} bytes`);
-    return bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+    return bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes);
   }
 
   async close(): Promise<void> {

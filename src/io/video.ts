@@ -6,6 +6,7 @@
  */
 import { platform } from "#platform";
 import { MediaError, OptionError, throwIfAborted } from "../runtime/errors.js";
+import { type Bytes, isBytes } from "./bytes.js";
 import { CLIP_START_BYTES, clipFormat, unknownClip } from "./clip-format.js";
 import { type ClipIndex, checkTrack, chooseTrack } from "./clip-index.js";
 import { decodeFrames } from "./decode-clip.js";
@@ -17,18 +18,18 @@ import { inspectPicture } from "./inspect-picture.js";
 import { readMatroskaIndex } from "./matroska.js";
 import { readClipIndex } from "./mp4.js";
 import { kindOf, type PictureInput, readPicture } from "./picture-input.js";
-import { type ByteSource, blobSource, bytesSource, fileSource, urlSource } from "./source.js";
+import { type ByteSource, blobSource, bytesSource, fileSource, givenSource, urlSource } from "./source.js";
 
 /**
- * A clip as a caller may give it: path or URL, Blob or File, the bytes of a file, a {@link ByteSource}, or its frames as
- * pictures in the order of time.
+ * A clip as a caller may give it: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an ArrayBuffer
+ * or a SharedArrayBuffer), a {@link ByteSource}, or its frames as pictures in the order of time. What is given stays the caller's.
  */
 export type VideoInput =
   | string
   | URL
   | Blob
-  | Uint8Array
-  | ArrayBuffer
+  | ArrayBufferView
+  | ArrayBufferLike
   | ByteSource
   | readonly PictureInput[]
   | AsyncIterable<PictureInput>;
@@ -103,7 +104,7 @@ function checkOptions(options: VideoOptions): void {
 /** Inputs may come from JSON or from code without types. */
 function checkInput(input: unknown, label: string): void {
   if (typeof input === "string" || input instanceof URL || input instanceof Blob) return;
-  if (input instanceof Uint8Array || input instanceof ArrayBuffer || Array.isArray(input) || isSource(input)) return;
+  if (isBytes(input) || Array.isArray(input) || isSource(input)) return;
   if (typeof input === "object" && input !== null && Symbol.asyncIterator in input) return;
   throw new MediaError({
     where: label,
@@ -173,7 +174,7 @@ async function* framesOfFile(
   options: VideoOptions,
 ): AsyncGenerator<Frame, void, undefined> {
   const given = isSource(input);
-  const source = given ? input : await openSource(input, label, options.signal);
+  const source = given ? givenSource(input) : await openSource(input, label, options.signal);
   try {
     const start = await source.read(0, Math.min(CLIP_START_BYTES, source.sizeBytes), options.signal);
     const format = clipFormat(start);
@@ -191,12 +192,11 @@ function isSource(input: unknown): input is ByteSource {
 }
 
 async function openSource(
-  input: string | URL | Blob | Uint8Array | ArrayBuffer,
+  input: string | URL | Blob | Bytes,
   label: string,
   signal: AbortSignal | undefined,
 ): Promise<ByteSource> {
-  if (input instanceof Uint8Array) return bytesSource(input, label);
-  if (input instanceof ArrayBuffer) return bytesSource(new Uint8Array(input), label);
+  if (isBytes(input)) return bytesSource(input, label);
   if (input instanceof Blob) return blobSource(input, label);
   const text = String(input);
   if (/^(https?|blob):/i.test(text)) return urlSource(text, { ...(signal && { signal }) });

@@ -248,7 +248,7 @@ export class Weights {
 /** Stored floats as f32. */
 export function widen(bytes: Uint8Array, type: FloatType): Float32Array {
   // A copy where the view is not aligned to its elements.
-  const at = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const at = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   if (type === "f32") return new Float32Array(at.buffer, at.byteOffset, at.length / 4);
   const half = new Uint16Array(at.buffer, at.byteOffset, at.length / 2);
   return type === "f16" ? widenF16(half) : widenBF16(half);

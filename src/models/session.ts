@@ -18,6 +18,7 @@ import {
   PROMPT_OPTIONS,
   type PromptOptions,
 } from "./generate-options.js";
+import { keptInput } from "./kept-media.js";
 import { room } from "./llava-onevision/context.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
 import type { ChatMessage, PreparedPrompt } from "./llava-onevision/processor.js";
@@ -63,7 +64,7 @@ export class Session {
 
   /**
    * Answers the input. Text streams through the answer's async iterator; `await answer.result` has the whole. An answer that fails
-   * or is aborted leaves the conversation as it was.
+   * or is aborted leaves the conversation as it was. Bytes and pixels are copied at the call.
    * Throws OptionError at once for a bad option; everything else comes through the answer.
    */
   generate(input: SessionInput, options: GenerateOptions = {}): Answer {
@@ -72,7 +73,7 @@ export class Session {
     this.#begin(where);
     return new Answer(
       async (writer) => {
-        const asked = this.#conversation.asked(input, where);
+        const asked = this.#conversation.asked(keptInput(input, where), where);
         const result = await this.#answer(asked, options, writer);
         if (result.finishReason !== "stopped" || result.tokens.length > 0)
           this.#conversation = asked.answered(result.text);
@@ -93,7 +94,7 @@ export class Session {
     checkPromptOptions(where, options);
     this.#begin(where);
     try {
-      const appended = this.#conversation.appended(input, where);
+      const appended = this.#conversation.appended(keptInput(input, where), where);
       const result = await this.#fill(appended, options);
       this.#conversation = appended;
       return result;
@@ -108,7 +109,7 @@ export class Session {
     checkOptions(where, options, PROMPT_OPTIONS);
     checkPromptOptions(where, options);
     this.#check();
-    const { messages } = this.#conversation.asked(input, where);
+    const { messages } = this.#conversation.asked(keptInput(input, where), where);
     const prompt = await this.model.processor.prepare(messages, options);
     const promptTokens = prompt.inputIds.length;
     const contextTokens = this.model.config.text.maxPositions;

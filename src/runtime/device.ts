@@ -27,6 +27,21 @@ export interface Counters {
   readbacks: number;
 }
 
+/** By their brand, not by class: arrays of another realm have classes of their own. A Node Buffer is a Uint8Array. */
+const UPLOADED: Readonly<Record<string, DType>> = {
+  "[object Float32Array]": "f32",
+  "[object Uint32Array]": "u32",
+  "[object Uint8Array]": "u8",
+  "[object Uint8ClampedArray]": "u8",
+};
+
+/** The bytes in view; copied where the memory is shared or can be resized, since implementations of WebGPU differ in taking such. */
+function plainBytes({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+  const plain = buffer instanceof ArrayBuffer && !(buffer as ArrayBuffer & { resizable?: boolean }).resizable;
+  return plain ? bytes : new Uint8Array(bytes);
+}
+
 /**
  * The opened adapter: it allocates tensors, records kernels into one encoder and submits on read, on flush or after a
  * fixed number of dispatches. Everything here is synchronous but `open`, `read` and `sync`; a fault in a kernel
@@ -159,9 +174,17 @@ export class Device {
     return new Tensor(this, shape, dtype, label, block);
   }
 
-  /** A tensor with the given elements. */
+  /** A tensor with the given elements, which are copied. Throws ShapeError for another kind of array, or another number of elements. */
   upload(data: Float32Array | Uint32Array | Uint8Array, shape: readonly number[], label: string): Tensor {
-    const dtype: DType = data instanceof Float32Array ? "f32" : data instanceof Uint32Array ? "u32" : "u8";
+    const dtype = UPLOADED[Object.prototype.toString.call(data)];
+    if (!dtype) {
+      throw new ShapeError({
+        where: `upload of ${label}`,
+        expected: "a Float32Array, a Uint32Array or a Uint8Array",
+        got: Object.prototype.toString.call(data).slice(8, -1),
+        remedy: "convert it to one of these",
+      });
+    }
     const tensor = this.empty(shape, dtype, label);
     if (tensor.length !== data.length) {
       tensor.dispose();
@@ -184,10 +207,11 @@ export class Device {
     if (tensor.block.lastBatch === this.#batch) this.flush();
     const whole = data.byteLength & ~3;
     const { buffer } = tensor.block;
-    this.gpu.queue.writeBuffer(buffer, offsetBytes, data.buffer, data.byteOffset, whole);
+    const bytes = plainBytes(data);
+    this.gpu.queue.writeBuffer(buffer, offsetBytes, bytes.buffer, bytes.byteOffset, whole);
     if (whole !== data.byteLength) {
       const tail = new Uint8Array(4);
-      tail.set(new Uint8Array(data.buffer, data.byteOffset + whole, data.byteLength - whole));
+      tail.set(bytes.subarray(whole));
       this.gpu.queue.writeBuffer(buffer, offsetBytes + whole, tail);
     }
   }

@@ -1,4 +1,5 @@
 import { platform } from "#platform";
+import { type Bytes, copyOf, isBytes, viewOf } from "../io/bytes.js";
 import type { CheckpointLocation, NamedBlob } from "../io/checkpoint.js";
 import { type PictureInput, readPicture } from "../io/picture-input.js";
 import { OptionError } from "../runtime/errors.js";
@@ -64,10 +65,10 @@ export class Parcel {
   /** Throws MediaError for what is no picture, with the words of `readPicture`. */
   async picture(picture: unknown, label: string): Promise<unknown> {
     if (!isObject(picture)) return picture;
-    const simple = this.#simple(picture);
+    const simple = this.#simple(picture, label);
     if (simple !== undefined) return simple;
     if (this.#given.has(picture)) return picture;
-    if ("data" in picture) return ArrayBuffer.isView(picture.data) ? this.#pixels(picture) : picture;
+    if ("data" in picture) return ArrayBuffer.isView(picture.data) ? this.#pixels(picture, label) : picture;
     const copy = await platform.snapshot(picture, label);
     if (!copy) return readPicture(picture as unknown as PictureInput, label, this.options);
     this.transfer.push(copy);
@@ -77,7 +78,7 @@ export class Parcel {
   async #video(video: unknown, label: string): Promise<unknown> {
     if (Array.isArray(video)) return this.#pictures(video, label);
     if (!isObject(video)) return video;
-    const simple = this.#simple(video);
+    const simple = this.#simple(video, label);
     if (simple !== undefined) return simple;
     if (Symbol.asyncIterator in video) {
       const pictures: unknown[] = [];
@@ -96,28 +97,26 @@ export class Parcel {
   }
 
   /** What is sent as it is, or as bytes; undefined for anything else. */
-  #simple(value: object): unknown {
+  #simple(value: object, label: string): unknown {
     // The structured clone of a URL is an empty object in Node.
     if (value instanceof URL) return value.href;
     if (value instanceof Blob) return value;
-    if (value instanceof ArrayBuffer) return this.#given.has(value) ? value : this.#bytes(new Uint8Array(value)).buffer;
-    return value instanceof Uint8Array ? this.#bytes(value) : undefined;
+    return isBytes(value) ? this.#bytes(value, label) : undefined;
   }
 
-  /** A copy of the part in view alone; a clone would take the whole buffer along. */
-  #bytes(view: Uint8Array): Uint8Array {
-    if (this.#given.has(view.buffer)) return view;
-    const copy = new Uint8Array(view);
+  /** A copy of the part in view alone, and not shared; a clone would take the whole buffer along. */
+  #bytes(bytes: Bytes, label: string): Uint8Array {
+    const buffer = ArrayBuffer.isView(bytes) ? bytes.buffer : bytes;
+    if (this.#given.has(buffer)) return viewOf(bytes, label);
+    const copy = copyOf(bytes, label);
     this.transfer.push(copy.buffer);
     return copy;
   }
 
-  #pixels(picture: Record<string, unknown>): object {
-    const { data, width, height } = picture;
-    if (data instanceof Uint8Array) return { data: this.#bytes(data), width, height };
-    if (!(data instanceof Uint8ClampedArray)) return { data, width, height };
-    const { buffer, byteOffset, byteLength } = data;
-    return { data: this.#bytes(new Uint8Array(buffer, byteOffset, byteLength)), width, height };
+  /** Values of more than one byte are refused in the worker. */
+  #pixels({ data, width, height }: Record<string, unknown>, label: string): object {
+    const single = (data as Uint8Array).BYTES_PER_ELEMENT === 1;
+    return { data: single ? this.#bytes(data as Uint8Array, label) : data, width, height };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { CheckpointLocation, NamedBlob } from "../io/checkpoint.js";
 import { type PictureInput, readPicture } from "../io/picture-input.js";
+import { ownPart } from "../models/kept-media.js";
 import type { ChatMessage } from "../models/llava-onevision/processor.js";
 import type { SentFile, SentMedium, SentMessage } from "./messages.js";
 
@@ -49,7 +50,7 @@ export class ReceivedMedia {
     }
     const key = keyOf(part);
     if (key) this.#refs.set(key, sent.ref);
-    return part;
+    return ownPart(part);
   }
 
   /** A conversation as it goes back to the page. */
