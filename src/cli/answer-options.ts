@@ -1,9 +1,8 @@
-import { readFile } from "node:fs/promises";
-import { parseJson } from "../io/json.js";
 import type { GenerateOptions } from "../models/generate-options.js";
-import { OptionError, SourceError } from "../runtime/errors.js";
+import { OptionError } from "../runtime/errors.js";
 import { suggestion } from "../runtime/options.js";
 import type { Arguments } from "./arguments.js";
+import { readJson, readText } from "./input-file.js";
 
 export const SPECIAL_TOKENS_OPTION = { "special-tokens": { type: "string" } } as const;
 
@@ -23,6 +22,7 @@ export const ANSWER_OPTIONS = {
   "frequency-penalty": { type: "string" },
   stop: { type: "string", multiple: true },
   schema: { type: "string" },
+  "any-json": { type: "boolean" },
   regex: { type: "string" },
   grammar: { type: "string" },
   ...SPECIAL_TOKENS_OPTION,
@@ -36,9 +36,11 @@ export const ANSWER_HELP = `\
   --repetition-penalty X, --presence-penalty X, --frequency-penalty X
                           make tokens that the answer has less likely
   --stop TEXT             the answer ends before it; may be given several times
-  --schema FILE.json      the answer is JSON that this schema accepts; - for any JSON
+  --schema FILE.json      the answer is JSON that this schema accepts
+  --any-json              the answer is JSON of any form
   --regex PATTERN         the whole answer matches it
   --grammar FILE          the whole answer is \`root\` of this grammar in EBNF
+                          files may be pipes or FIFOs, and one of them - for standard input
 ${SPECIAL_TOKENS_HELP}`;
 
 const NUMBERS = {
@@ -73,9 +75,21 @@ export async function answerOptions(given: Arguments, command: string): Promise<
   const stops = given.ordered.filter(({ name }) => name === "stop").map(({ value }) => value!);
   if (stops.length > 0) options.stop = stops;
   const [schema, regex, grammar] = [given.value("schema"), given.value("regex"), given.value("grammar")];
-  if (schema !== undefined) options.schema = schema === "-" ? true : (parseJson(await text(schema), schema) as object);
+  if (schema !== undefined && given.has("any-json")) {
+    throw new OptionError({
+      where: `ocellus ${command}`,
+      expected: "either --schema or --any-json",
+      got: "both",
+      remedy: "leave --any-json out: what the schema accepts is JSON",
+    });
+  }
+  if (given.has("any-json")) options.schema = true;
+  if (schema !== undefined) {
+    const remedy = "correct the file; --any-json asks for JSON without a schema";
+    options.schema = (await readJson(schema, "--schema", "a JSON schema", remedy)) as object;
+  }
   if (regex !== undefined) options.regex = regex;
-  if (grammar !== undefined) options.grammar = await text(grammar);
+  if (grammar !== undefined) options.grammar = await readText(grammar, "--grammar");
   return { ...options, ...specialTokensOption(given, command) };
 }
 
@@ -102,18 +116,4 @@ export function oneOf<T extends string>(
     got: text,
     remedy: suggestion(text, values, String) ?? `run \`ocellus ${command} --help\``,
   });
-}
-
-async function text(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (cause) {
-    throw new SourceError({
-      where: file,
-      expected: "a file that can be read",
-      got: cause instanceof Error ? cause.message : String(cause),
-      remedy: "check the path",
-      cause,
-    });
-  }
 }

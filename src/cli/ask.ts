@@ -1,15 +1,16 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { writeSafetensors } from "../io/safetensors.js";
 import type { GenerateOptions } from "../models/generate-options.js";
 import { checkMessages, type Message } from "../models/llava-onevision/messages.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
-import type { ChatMessage, VideoContent } from "../models/llava-onevision/processor.js";
+import type { ChatMessage, ImageContent, TextContent, VideoContent } from "../models/llava-onevision/processor.js";
 import type { Tap } from "../models/taps.js";
 import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
 import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, oneOf } from "./answer-options.js";
 import { type Arguments, parse } from "./arguments.js";
 import { tinyCheckpoint } from "./embedded.js";
+import { isStream, mediaInput, readJson, readText } from "./input-file.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -39,7 +40,8 @@ ${ANSWER_HELP}
   --taps OUT.safetensors  write every named intermediate of the prompt's forward pass, f32
   --debug                 stack traces
 
-The answer goes to standard output, progress and notes to standard error.
+Every FILE that is read may be a pipe, a FIFO or a process substitution; one of them, or the question, may be - for standard input.
+Text files are UTF-8. The answer goes to standard output, progress and notes to standard error.
 `;
 
 const OPTIONS = {
@@ -158,7 +160,7 @@ async function conversation(given: Arguments): Promise<readonly ChatMessage[]> {
     }
     return readMessages(file);
   }
-  if (question === "") {
+  if (given.positionals.length === 0) {
     throw new OptionError({
       where: "ocellus ask",
       expected: "a question",
@@ -166,21 +168,17 @@ async function conversation(given: Arguments): Promise<readonly ChatMessage[]> {
       remedy: 'run for example: ocellus ask --image photo.jpg "What is in this picture?"',
     });
   }
-  return [
-    {
-      role: "user",
-      content: [
-        ...media.map(({ name, value }) =>
-          name === "image" ? { type: "image" as const, image: value! } : clipPart(value!, given),
-        ),
-        { type: "text" as const, text: question },
-      ],
-    },
-  ];
+  const parts: (ImageContent | VideoContent | TextContent)[] = [];
+  for (const { name, value } of media) {
+    const input = await mediaInput(value!, `--${name}`);
+    parts.push(name === "image" ? { type: "image", image: input } : clipPart(input, given));
+  }
+  const text = question === "-" ? (await readText("-", "the question")).replace(/[\r\n]+$/, "") : question;
+  return [{ role: "user", content: [...parts, { type: "text", text }] }];
 }
 
 /** A clip of the command line. */
-function clipPart(video: string, given: Arguments): VideoContent {
+function clipPart(video: string | Uint8Array, given: Arguments): VideoContent {
   const frames = given.count("frames");
   const fps = given.value("fps");
   const track = given.count("track", 0);
@@ -193,36 +191,31 @@ function clipPart(video: string, given: Arguments): VideoContent {
   };
 }
 
-/** Messages from a file; relative paths of pictures count from the file's folder. */
+/** Messages from a file; relative paths of pictures count from the file's folder, or from the current one if it is a pipe. */
 async function readMessages(file: string): Promise<readonly ChatMessage[]> {
-  let messages: unknown;
-  try {
-    messages = JSON.parse(await readFile(file, "utf8"));
-  } catch (cause) {
-    throw new SourceError({
-      where: file,
-      expected: "a JSON file with messages",
-      got: cause instanceof Error ? cause.message : String(cause),
-      remedy: 'write [{ "role": "user", "content": [{ "type": "text", "text": "…" }] }]',
-      cause,
-    });
-  }
-  const resolve = (path: unknown): unknown =>
-    typeof path === "string" && !isAbsolute(path) && !/^(https?|data|file):/i.test(path)
-      ? join(dirname(file), path)
-      : path;
-  if (Array.isArray(messages)) {
-    for (const message of messages) {
-      if (!Array.isArray(message?.content)) continue;
-      for (const part of message.content) {
-        if (part?.image !== undefined) part.image = resolve(part.image);
-        if (part?.video !== undefined) part.video = resolve(part.video);
-        if (Array.isArray(part?.frames)) part.frames = part.frames.map(resolve);
+  const remedy = 'write [{ "role": "user", "content": [{ "type": "text", "text": "…" }] }]';
+  const folder = (await isStream(file)) ? "." : dirname(file);
+  const messages = await readJson(file, "--messages", "a JSON file with messages", remedy);
+  // Before the model is loaded, which takes longer.
+  checkMessages(messages);
+  const resolve = async (path: unknown): Promise<unknown> => {
+    if (typeof path !== "string" || /^(https?|data|file):/i.test(path)) return path;
+    return mediaInput(path === "-" || isAbsolute(path) ? path : join(folder, path), "a message");
+  };
+  for (const { content } of messages) {
+    if (typeof content === "string") continue;
+    // One after the other: standard input has one reader.
+    for (const part of content as unknown as Record<string, unknown>[]) {
+      for (const name of ["image", "video", "frames"]) {
+        const value = part[name];
+        if (!Array.isArray(value)) {
+          if (value !== undefined) part[name] = await resolve(value);
+          continue;
+        }
+        for (const [i, frame] of value.entries()) value[i] = await resolve(frame);
       }
     }
   }
-  // Before the model is loaded, which takes longer.
-  checkMessages(messages);
   return messages as readonly Message[] as readonly ChatMessage[];
 }
 

@@ -3,10 +3,12 @@ import { homedir } from "node:os";
 import { resolve } from "node:path";
 import type { PromptOptions } from "../models/generate-options.js";
 import type { LlavaOneVision } from "../models/llava-onevision/model.js";
+import type { ImageContent } from "../models/llava-onevision/processor.js";
 import type { AnswerProgress } from "../models/prompt-pass.js";
 import type { Session } from "../models/session.js";
 import { OptionError, SourceError } from "../runtime/errors.js";
 import { suggestion } from "../runtime/options.js";
+import { mediaInput } from "./input-file.js";
 
 export const COMMANDS_HELP = `\
   /image PATH [PATH …]    pictures for the next question; they are looked at straight away
@@ -33,13 +35,14 @@ type Command = (chat: Chat, words: string[], rest: string, signal: AbortSignal) 
 const COMMANDS: Readonly<Record<string, Command>> = {
   async image(chat, paths, _rest, signal) {
     wanted(paths, "/image", "the path of a picture");
-    const parts = paths.map((path) => ({ type: "image" as const, image: file(path) }));
+    const parts: ImageContent[] = [];
+    for (const path of paths) parts.push({ type: "image", image: await mediaInput(file(path), "/image") });
     await append(chat, parts, signal);
   },
   async video(chat, [path, frames], _rest, signal) {
     wanted(path, "/video", "the path of a clip");
     const count = frames === undefined ? {} : { frames: Number(frames) };
-    await append(chat, [{ type: "video", video: file(path!), ...count }], signal);
+    await append(chat, [{ type: "video", video: await mediaInput(file(path!), "/video"), ...count }], signal);
   },
   system(chat, _words, rest) {
     chat.session.dispose();
@@ -51,7 +54,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   async save(chat, [path]) {
     wanted(path, "/save", "the name of a file");
-    const text = `${JSON.stringify(chat.session.messages, null, 2)}\n`;
+    const text = `${JSON.stringify(chat.session.messages, bytesAsUrl, 2)}\n`;
     try {
       await writeFile(file(path!), text);
     } catch (cause) {
@@ -107,8 +110,14 @@ export function wordsOf(text: string): string[] {
   );
 }
 
+/** Pictures and clips that came from a pipe are saved with the conversation. */
+function bytesAsUrl(_name: string, value: unknown): unknown {
+  if (!(value instanceof Uint8Array)) return value;
+  return `data:application/octet-stream;base64,${Buffer.from(value.buffer, value.byteOffset, value.length).toString("base64")}`;
+}
+
 /** A path from where the program runs; addresses are left alone. */
 function file(path: string): string {
-  if (/^(https?|data):/i.test(path)) return path;
+  if (path === "-" || /^(https?|data):/i.test(path)) return path;
   return resolve(path.replace(/^~(?=\/|$)/, homedir()));
 }

@@ -6,6 +6,7 @@ import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, specialTokensOption } from 
 import { parse } from "./arguments.js";
 import { type Chat, COMMANDS_HELP, runCommand } from "./chat-commands.js";
 import { tinyCheckpoint } from "./embedded.js";
+import { takeStandardInput } from "./input-file.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -46,6 +47,7 @@ export async function chat(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
+  takeStandardInput("the conversation");
   const options = await answerOptions(given, "chat");
   const line = new ProgressLine(process.stderr);
   const model = await LlavaOneVision.load(given.value("model") ?? tinyCheckpoint(), {

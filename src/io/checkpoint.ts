@@ -10,6 +10,7 @@ import type { HubOptions } from "./hub-options.js";
 import { type JsonValue, parseJson } from "./json.js";
 import { type ByteSource, blobSource, fileSource, NotFoundError, type UrlOptions, urlSource } from "./source.js";
 import { openTensors, type TensorIndex } from "./tensor-index.js";
+import { decodeText } from "./text.js";
 
 export { HUB_OPTIONS, type HubOptions } from "./hub-options.js";
 export type { DownloadProgress } from "./hub-progress.js";
@@ -41,7 +42,7 @@ export interface CheckpointFiles {
   /** Path or URL, for messages. */
   readonly name: string;
   has(file: string): Promise<boolean>;
-  /** The file as UTF-8 text; undefined if it is absent. */
+  /** The file as UTF-8 text, without a byte order mark; undefined if it is absent. Throws CheckpointError for other encodings. */
   text(file: string): Promise<string | undefined>;
   /** The file parsed; undefined if it is absent. Throws CheckpointError with line and column if it is broken. */
   json(file: string): Promise<JsonValue | undefined>;
@@ -165,11 +166,7 @@ class Checkpoint implements CheckpointFiles {
         });
       }
       const bytes = await source.read(0, source.sizeBytes, this.signal);
-      return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    } catch (cause) {
-      if (cause instanceof OcellusError) throw cause;
-      const remedy = "download the file again";
-      throw new CheckpointError({ where: source.name, expected: "UTF-8 text", got: "other bytes", remedy, cause });
+      return decodeText(bytes, source.name, { Fault: CheckpointError });
     } finally {
       await source.close();
     }

@@ -61,7 +61,8 @@ async function sizeOf(path: string): Promise<number | undefined> {
 
 async function readText(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, "utf8");
+    // Without the byte order mark that editors on Windows put first.
+    return (await readFile(path, "utf8")).replace(/^\uFEFF/, "");
   } catch (cause) {
     if (isAbsent(cause)) return undefined;
     throw cacheError(path, cause);

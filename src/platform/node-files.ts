@@ -6,17 +6,29 @@ import type { FileHandle } from "./platform.js";
 /** Node refuses single reads of 2 GiB and more. */
 const READ_BYTES = 2 ** 30;
 
-/** Opens a local file for random access; throws SourceError when it is missing, unreadable or a folder. */
+/** Most bytes of a pipe, a FIFO or a device: nothing says beforehand how much is to come, and all of it is held. */
+const MOST_STREAM_BYTES = 512 * 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
+
+/**
+ * Opens a local file for random access. What has no size, such as a pipe or a process substitution, is read to its end and held.
+ * Throws SourceError when it is missing, unreadable, a folder, a disk or a socket, or a pipe with more than 512 MiB.
+ */
 export async function openFile(path: string): Promise<FileHandle> {
   let file: NodeFileHandle | undefined;
   try {
     file = await open(path, "r");
     const stat = await file.stat();
     if (stat.isDirectory()) throw Object.assign(new Error("is a folder"), { code: "EISDIR" });
-    return fileHandle(path, file, stat.size);
+    if (stat.isBlockDevice()) throw Object.assign(new Error("is a disk"), { code: "ENOTBLK" });
+    // Files that /proc makes up have no size either.
+    if (stat.isFile() && stat.size > 0) return fileHandle(path, file, stat.size);
+    const bytes = await drain(path, file);
+    await file.close();
+    return heldHandle(bytes);
   } catch (cause) {
     await file?.close();
-    throw sourceError(path, "a readable file", cause);
+    throw cause instanceof SourceError ? cause : sourceError(path, "a readable file", cause);
   }
 }
 
@@ -52,12 +64,50 @@ function fileHandle(path: string, file: NodeFileHandle, sizeBytes: number): File
   };
 }
 
+/** Everything that comes until the end; positions mean nothing to a pipe. */
+async function drain(path: string, file: NodeFileHandle): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK_BYTES), 0, CHUNK_BYTES, null);
+    if (bytesRead === 0) break;
+    size += bytesRead;
+    if (size > MOST_STREAM_BYTES) {
+      throw new SourceError({
+        where: path,
+        expected: `at most ${MOST_STREAM_BYTES} bytes from a pipe or device`,
+        got: "more",
+        remedy: "write them to a file, and give that",
+      });
+    }
+    // Pipes give a little at a time, and a slice takes no more than that.
+    chunks.push(buffer.slice(0, bytesRead));
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+function heldHandle(bytes: Uint8Array): FileHandle {
+  return {
+    sizeBytes: bytes.length,
+    read: async (offsetBytes, lengthBytes) => bytes.slice(offsetBytes, offsetBytes + lengthBytes),
+    close: async () => {},
+  };
+}
+
 /** What the codes of the file system mean, and what the reader can do about each. */
 const CODES: Record<string, { got: string; remedy: string }> = {
   ENOENT: { got: "nothing of that name", remedy: "check the path; relative paths start at the current folder" },
   EACCES: { got: "no permission to read it", remedy: "change its permissions or run as its owner" },
   EPERM: { got: "no permission to read it", remedy: "change its permissions or run as its owner" },
   EISDIR: { got: "a folder", remedy: "name a file inside it" },
+  ENOTBLK: { got: "a disk", remedy: "name a file on it" },
+  ENXIO: { got: "a socket", remedy: "give a file or a pipe; on the command line - is standard input" },
   ENOTDIR: { got: "a file where a folder should be", remedy: "check the path" },
   EMFILE: { got: "too many open files", remedy: "raise the limit of open files (`ulimit -n`) or close some" },
 };

@@ -28,8 +28,10 @@ async function tokenOf(home: string): Promise<string | undefined> {
   const stated = env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN;
   if (stated) return stated.trim();
   // A file that cannot be read is no token: most repositories need none.
-  const text = await readFile(expand(env.HF_TOKEN_PATH || join(home, "token")), "utf8").catch(() => "");
-  return text.trim() || undefined;
+  const bytes = await readFile(expand(env.HF_TOKEN_PATH || join(home, "token"))).catch(() => undefined);
+  // PowerShell's > writes UTF-16; trim takes the byte order mark along.
+  const isWide = bytes?.[0] === 0xff && bytes[1] === 0xfe;
+  return bytes?.toString(isWide ? "utf16le" : "utf8").trim() || undefined;
 }
 
 /** `~`, `$NAME` and `${NAME}`; names without a value stay as they are. */

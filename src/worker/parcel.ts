@@ -101,7 +101,9 @@ export class Parcel {
     // The structured clone of a URL is an empty object in Node.
     if (value instanceof URL) return value.href;
     if (value instanceof Blob) return value;
-    return isBytes(value) ? this.#bytes(value, label) : undefined;
+    if (!isBytes(value)) return undefined;
+    const bytes = this.#bytes(value, label);
+    return ArrayBuffer.isView(value) ? bytes : bytes.buffer;
   }
 
   /** A copy of the part in view alone, and not shared; a clone would take the whole buffer along. */

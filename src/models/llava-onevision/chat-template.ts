@@ -48,8 +48,8 @@ export class ChatTemplate {
     let template: Template;
     let literals: string[];
     try {
-      template = new Template(neutralGeneration(source));
-      literals = stringLiterals(source);
+      template = new Template(neutralGeneration(withoutReturns(source)));
+      literals = stringLiterals(withoutReturns(source));
     } catch (cause) {
       throw new CheckpointError({
         where: origin,
@@ -96,6 +96,11 @@ function reason(cause: unknown): string {
 
 function field(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+/** Jinja's lexer reads every end of a line as a line feed. */
+function withoutReturns(source: string): string {
+  return source.replace(/\r\n?/g, "\n");
 }
 
 function findTemplate(files: ChatTemplateFiles): { origin: string; source: string } | undefined {

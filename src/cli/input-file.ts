@@ -1,0 +1,116 @@
+/**
+ * Files that commands read: regular ones, and what shells give in their place: `-` for standard input, pipes, FIFOs, /dev/stdin
+ * and process substitutions such as <(command), which can be read once, from the beginning on.
+ */
+import { stat } from "node:fs/promises";
+import { parseJson } from "../io/json.js";
+import { fileSource } from "../io/source.js";
+import { decodeText, MOST_TEXT_BYTES } from "../io/text.js";
+import { CheckpointError, OptionError, SourceError } from "../runtime/errors.js";
+
+/** Most bytes of a picture or clip from a pipe, as of one from a file that is decoded from memory. */
+const MOST_MEDIA_BYTES = 512 * 1024 * 1024;
+
+/** Opening these by name fails where standard input is a socket, as that of a program's child often is. */
+const STANDARD_INPUT = new Set(["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]);
+
+/** What reads standard input, which can be read once. */
+let reader: string | undefined;
+
+/** Whether a path means standard input. */
+export function isStandardInput(path: string): boolean {
+  return STANDARD_INPUT.has(path);
+}
+
+/** Standard input for one reader, such as an option. Throws OptionError if another has it. */
+export function takeStandardInput(by: string): NodeJS.ReadStream {
+  if (reader !== undefined) {
+    throw new OptionError({
+      where: by,
+      expected: "standard input for one reader",
+      got: `one that ${reader} reads`,
+      remedy: "give a file here, or in bash <(command)",
+    });
+  }
+  reader = by;
+  return process.stdin;
+}
+
+/** Whether a path names something that can be read only once; what cannot be looked at is left to its reader. */
+export async function isStream(path: string): Promise<boolean> {
+  if (isStandardInput(path)) return true;
+  const found = await stat(path).catch(() => undefined);
+  return found !== undefined && !found.isFile() && !found.isDirectory();
+}
+
+/** A text file; `option` names what it was given for. Throws SourceError for what cannot be read, is empty or is no UTF-8. */
+export async function readText(path: string, option: string): Promise<string> {
+  const name = isStandardInput(path) ? `${option}, standard input` : path;
+  const bytes = await readWhole(path, option, MOST_TEXT_BYTES);
+  if (bytes.length === 0) {
+    const remedy = isStandardInput(path) ? "check the command before the pipe" : "check the path, or fill the file";
+    throw new SourceError({ where: name, expected: "a text", got: "no bytes at all", remedy });
+  }
+  return decodeText(bytes, name);
+}
+
+/** A JSON file. `expected` and `remedy` say what belongs there. Throws SourceError with line and column. */
+export async function readJson(path: string, option: string, expected: string, remedy: string): Promise<unknown> {
+  const text = await readText(path, option);
+  try {
+    return parseJson(text, path);
+  } catch (cause) {
+    if (!(cause instanceof CheckpointError)) throw cause;
+    const { where, got, expected: missing } = cause.fault;
+    const place = where.slice(path.length + 2);
+    const name = isStandardInput(path) ? `${option}, standard input` : path;
+    throw new SourceError({ where: name, expected, got: `${got} in ${place}, where ${missing} is due`, remedy, cause });
+  }
+}
+
+/** A picture or clip of the command line: its bytes where it can be read only once, since a conversation reads it again; else its path. */
+export async function mediaInput(path: string, option: string): Promise<string | Uint8Array> {
+  if (/^(https?|data|file|blob):/i.test(path) || !(await isStream(path))) return path;
+  const bytes = await readWhole(path, option, MOST_MEDIA_BYTES);
+  if (bytes.length > 0) return bytes;
+  const where = isStandardInput(path) ? `${option}, standard input` : path;
+  const remedy = "check the command before the pipe";
+  throw new SourceError({ where, expected: "a picture or clip", got: "no bytes at all", remedy });
+}
+
+async function readWhole(path: string, option: string, mostBytes: number): Promise<Uint8Array> {
+  if (isStandardInput(path)) return readStream(takeStandardInput(option), `${option}, standard input`, mostBytes);
+  const source = await fileSource(path);
+  try {
+    if (source.sizeBytes > mostBytes) throw tooLong(path, mostBytes, `${source.sizeBytes}`);
+    return await source.read(0, source.sizeBytes);
+  } finally {
+    await source.close();
+  }
+}
+
+async function readStream(stream: AsyncIterable<Uint8Array>, where: string, mostBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of typed(stream, where)) {
+    size += chunk.length;
+    if (size > mostBytes) throw tooLong(where, mostBytes, "more");
+    chunks.push(chunk);
+  }
+  return new Uint8Array(Buffer.concat(chunks, size));
+}
+
+/** The chunks of a stream whose faults are SourceErrors. */
+export async function* typed(stream: AsyncIterable<Uint8Array>, where: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* stream;
+  } catch (cause) {
+    const got = (cause as NodeJS.ErrnoException).code === "EISDIR" ? "a folder" : String(cause);
+    throw new SourceError({ where, expected: "bytes to read", got, remedy: "give a file or a pipe", cause });
+  }
+}
+
+function tooLong(where: string, mostBytes: number, got: string): SourceError {
+  const remedy = "check that it is the right file, or give a shorter one";
+  return new SourceError({ where, expected: `at most ${mostBytes} bytes`, got: `${got}`, remedy });
+}
