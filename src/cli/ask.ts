@@ -10,7 +10,7 @@ import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
 import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, oneOf } from "./answer-options.js";
 import { type Arguments, parse } from "./arguments.js";
 import { tinyCheckpoint } from "./embedded.js";
-import { isStream, mediaInput, readJson, readText } from "./input-file.js";
+import { isStandardInput, isStream, mediaInput, readJson, readText } from "./input-file.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -80,7 +80,10 @@ export async function ask(args: string[]): Promise<void> {
     const file = given.value("messages");
     const inMessages = cause instanceof OcellusError && /^(messages|prompt|image|video)\b/.test(cause.fault.where);
     if (file === undefined || !inMessages) throw cause;
-    throw new OcellusError(cause.code, { ...cause.fault, where: `${file}: ${cause.fault.where}` });
+    throw new OcellusError(cause.code, {
+      ...cause.fault,
+      where: `${isStandardInput(file) ? "standard input" : file}: ${cause.fault.where}`,
+    });
   }
 }
 
@@ -160,7 +163,7 @@ async function conversation(given: Arguments): Promise<readonly ChatMessage[]> {
     }
     return readMessages(file);
   }
-  if (given.positionals.length === 0) {
+  if (question === "") {
     throw new OptionError({
       where: "ocellus ask",
       expected: "a question",

@@ -1,23 +1,27 @@
-import { createReadStream, existsSync } from "node:fs";
-import { open, readFile, realpath, rename, writeFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { open, readFile, realpath, rename, stat, writeFile } from "node:fs/promises";
 import { basename, isAbsolute, join, relative, resolve } from "node:path";
-import { createInterface } from "node:readline";
+import { addAbortSignal } from "node:stream";
+import { decodeText } from "../io/text.js";
 import { LlavaOneVision } from "../models/llava-onevision/model.js";
 import { RequestError } from "../openai/api-error.js";
 import { ChatCompletions } from "../openai/chat-completions.js";
 import type { ReadMedia } from "../openai/content.js";
-import { OptionError, SourceError } from "../runtime/errors.js";
+import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
 import { Batch, finishedId } from "../server/batch.js";
 import { SPECIAL_TOKENS_HELP, SPECIAL_TOKENS_OPTION, specialTokensOption } from "./answer-options.js";
 import { parse } from "./arguments.js";
 import { tinyCheckpoint } from "./embedded.js";
+import { isStandardInput, isStream, takeStandardInput, typed } from "./input-file.js";
+import { chunksOf, type Line, linesOf } from "./lines.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 
 const HELP = `ocellus batch IN.jsonl -o OUT.jsonl [options]
 
 Answers a file of requests in OpenAI's batch format: { "custom_id", "method": "POST", "url": "/v1/chat/completions", "body" } a line.
-Run it again to go on after an interruption: lines that OUT.jsonl has are skipped.
+Run it again to go on after an interruption: lines that OUT.jsonl has are skipped. IN.jsonl is UTF-8, a file or a pipe, or - for
+standard input; OUT.jsonl may be - for standard output, which nothing can be skipped by.
 
   -o, --output FILE       where the results go, one line each as they come
   --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
@@ -44,6 +48,9 @@ const OPTIONS = {
   help: { type: "boolean", short: "h" },
 } as const;
 
+/** Most bytes of a picture or clip below --input-dir. */
+const MOST_MEDIA_BYTES = 512 * 1024 * 1024;
+
 /** Answers a file of requests. */
 export async function batch(args: string[]): Promise<void> {
   const given = parse("batch", args, OPTIONS);
@@ -53,7 +60,7 @@ export async function batch(args: string[]): Promise<void> {
   }
   const [input, ...more] = given.positionals;
   const output = given.value("output");
-  if (input === undefined || output === undefined || more.length > 0 || resolve(input) === resolve(output)) {
+  if (input === undefined || output === undefined || more.length > 0 || isSame(input, output)) {
     throw new OptionError({
       where: "ocellus batch",
       expected: "one file of requests, and another for the results",
@@ -61,7 +68,9 @@ export async function batch(args: string[]): Promise<void> {
       remedy: "run for example: ocellus batch in.jsonl -o out.jsonl",
     });
   }
-  const total = await countLines(input);
+  const isPipe = await isStream(input);
+  // A pipe can be read once.
+  const total = isPipe ? undefined : await countLines(input);
   const done = await finished(output);
   const where = given.value("model") ?? tinyCheckpoint();
   const name = given.value("name") ?? (/^[\w.-]+\/[\w.-]+$/.test(where) ? where : basename(where.replace(/\/+$/, "")));
@@ -78,31 +87,31 @@ export async function batch(args: string[]): Promise<void> {
     new ChatCompletions(model, { name, keepSessions: parallel, ...readMedia, ...specialTokens }),
     done,
   );
-  const file = await open(output, "a");
+  const results = await Results.open(output);
   const counts = { answered: 0, failed: 0, skipped: 0 };
   const started = Date.now();
   let failure: { error: unknown } | undefined;
   try {
-    let number = 0;
-    const lines = createInterface({ input: createReadStream(input), crlfDelay: Number.POSITIVE_INFINITY })[
-      Symbol.asyncIterator
-    ]();
+    const chunks = isPipe ? streamOf(input, signal) : chunksOf(input);
+    const lines = linesOf(chunks, isStandardInput(input) ? "standard input" : input);
     const work = async (): Promise<void> => {
       while (!signal.aborted) {
         const next = await lines.next();
         if (next.done) return;
-        const at = ++number;
-        if (next.value.trim() === "") continue;
-        const result = await requests.run(next.value, at, signal);
+        const result = await requests.run(textOf(next.value), next.value.number, signal);
         if (!result) {
           counts.skipped++;
           continue;
         }
-        await file.write(`${JSON.stringify(result)}\n`);
+        await results.write(`${JSON.stringify(result)}\n`);
         if (result.response?.status_code === 200) counts.answered++;
         else counts.failed++;
         if (result.error?.code === "duplicate_custom_id") process.stderr.write(`${result.error.message}\n`);
         const written = counts.answered + counts.failed;
+        if (total === undefined) {
+          line.text(`${written + counts.skipped} done`);
+          continue;
+        }
         const left = Math.ceil((((Date.now() - started) / written) * (total - written - counts.skipped)) / 1000);
         line.text(`${written + counts.skipped} of ${total}, ${left} s left`);
       }
@@ -117,33 +126,99 @@ export async function batch(args: string[]): Promise<void> {
     );
   } finally {
     line.clear();
-    await file.close();
+    await results.close();
     model.dispose();
   }
   const { answered, failed, skipped } = counts;
-  const left = total - answered - failed - skipped;
-  const rest = left > 0 ? `, ${left} left: run it again to go on` : "";
+  // Of a pipe that was left nobody knows how much more there was.
+  const left = total === undefined ? Number(signal.aborted) : total - answered - failed - skipped;
+  const rest = left > 0 ? `, ${total === undefined ? "more" : left} left: run it again to go on` : "";
   process.stderr.write(`${answered} answered, ${failed} failed, ${skipped} done before${rest}\n`);
   if (failure) throw failure.error;
   if (left > 0) process.exitCode = 130;
 }
 
+/** `-` is standard input in one place and standard output in the other. */
+function isSame(input: string, output: string): boolean {
+  return input !== "-" && resolve(input) === resolve(output);
+}
+
 async function countLines(file: string): Promise<number> {
-  if (!existsSync(file)) {
-    throw new SourceError({ where: file, expected: "a file of requests", got: "none", remedy: "check the path" });
-  }
   let count = 0;
-  for await (const line of createInterface({ input: createReadStream(file) })) if (line.trim() !== "") count++;
+  for await (const _line of linesOf(chunksOf(file), file)) count++;
   return count;
 }
 
-/** Ids that the output has; lines that will be written again, a torn one among them, are taken out of it. */
+/** A pipe, which the signal closes: whoever writes into it may wait for long. */
+function streamOf(input: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  if (!isStandardInput(input)) return typed(createReadStream(input, { signal }), input);
+  return typed(addAbortSignal(signal, takeStandardInput("IN.jsonl")), "standard input");
+}
+
+/** A line's text, or why it has none. */
+function textOf({ bytes, offsetBytes }: Line): string | OcellusError {
+  try {
+    return decodeText(bytes, "the line", { offsetBytes });
+  } catch (cause) {
+    if (cause instanceof OcellusError) return cause;
+    throw cause;
+  }
+}
+
+/** Where the results go. */
+class Results {
+  private constructor(
+    readonly write: (text: string) => Promise<unknown>,
+    readonly close: () => Promise<void>,
+  ) {}
+
+  /** Throws SourceError where nothing can be written. */
+  static async open(path: string): Promise<Results> {
+    if (isStandardOutput(path)) {
+      const write = (text: string) => new Promise<void>((written) => process.stdout.write(text, () => written()));
+      return new Results(write, async () => {});
+    }
+    try {
+      const file = await open(path, "a");
+      return new Results(
+        (text) => file.write(text),
+        () => file.close(),
+      );
+    } catch (cause) {
+      throw new SourceError({
+        where: path,
+        expected: "a file that can be written",
+        got: cause instanceof Error ? cause.message : String(cause),
+        remedy: "check the folder and its permissions",
+        cause,
+      });
+    }
+  }
+}
+
+/** Opening these by name fails where standard output is a socket. */
+function isStandardOutput(path: string): boolean {
+  return ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].includes(path);
+}
+
+/**
+ * Ids that the output has; lines that will be written again, a torn one among them, are taken out of it. Throws SourceError for an
+ * output that is no UTF-8: nothing in it is taken for unfinished.
+ */
 async function finished(file: string): Promise<Set<string>> {
-  if (!existsSync(file)) return new Set();
-  const text = await readFile(file, "utf8");
-  const lines = text.split("\n").filter((line) => line !== "");
+  const found = isStandardOutput(file) ? undefined : await stat(file).catch(() => undefined);
+  // A pipe has nothing that could be read, and would wait for someone to write.
+  if (!found?.isFile()) return new Set();
+  const bytes = await readFile(file);
+  const end = bytes.lastIndexOf(0x0a) + 1;
+  const lines = decodeText(bytes.subarray(0, end), file)
+    .split(/\r?\n/)
+    .filter((line) => line !== "");
+  // The last line may be whole but for its end.
+  const tail = bytes.subarray(end).toString("utf8");
+  if (tail !== "") lines.push(tail);
   const kept = lines.filter((line) => finishedId(line) !== undefined);
-  if (kept.length < lines.length || !text.endsWith("\n")) {
+  if (kept.length < lines.length || tail !== "") {
     await writeFile(`${file}.part`, kept.map((line) => `${line}\n`).join(""));
     await rename(`${file}.part`, file);
   }
@@ -158,6 +233,10 @@ function filesBelow(folder: string): ReadMedia {
       const file = await realpath(join(root, path));
       const inside = relative(root, file);
       if (inside.startsWith("..") || isAbsolute(inside)) throw new Error("a path out of it");
+      const found = await stat(file);
+      const { size } = found;
+      if (!found.isFile()) throw new Error("a folder, a pipe or a device");
+      if (size > MOST_MEDIA_BYTES) throw new Error(`${size} bytes, over ${MOST_MEDIA_BYTES}`);
       return new Uint8Array(await readFile(file));
     } catch (cause) {
       throw new RequestError(param, {

@@ -2,6 +2,7 @@
  * Files that commands read: regular ones, and what shells give in their place: `-` for standard input, pipes, FIFOs, /dev/stdin
  * and process substitutions such as <(command), which can be read once, from the beginning on.
  */
+import { fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { parseJson } from "../io/json.js";
 import { fileSource } from "../io/source.js";
@@ -22,7 +23,7 @@ export function isStandardInput(path: string): boolean {
   return STANDARD_INPUT.has(path);
 }
 
-/** Standard input for one reader, such as an option. Throws OptionError if another has it. */
+/** Standard input for one reader, such as an option. Throws OptionError if another has it, SourceError for a folder. */
 export function takeStandardInput(by: string): NodeJS.ReadStream {
   if (reader !== undefined) {
     throw new OptionError({
@@ -33,6 +34,11 @@ export function takeStandardInput(by: string): NodeJS.ReadStream {
     });
   }
   reader = by;
+  // Node takes a folder for a stream that is at its end.
+  if (fstatSync(0).isDirectory()) {
+    const remedy = "name a file inside it, or use a pipe";
+    throw new SourceError({ where: `${by}, standard input`, expected: "bytes to read", got: "a folder", remedy });
+  }
   return process.stdin;
 }
 
@@ -64,7 +70,7 @@ export async function readJson(path: string, option: string, expected: string, r
     const { where, got, expected: missing } = cause.fault;
     const place = where.slice(path.length + 2);
     const name = isStandardInput(path) ? `${option}, standard input` : path;
-    throw new SourceError({ where: name, expected, got: `${got} in ${place}, where ${missing} is due`, remedy, cause });
+    throw new SourceError({ where: name, expected, got: `${got} at ${place}, where ${missing} is due`, remedy, cause });
   }
 }
 
@@ -112,5 +118,5 @@ export async function* typed(stream: AsyncIterable<Uint8Array>, where: string): 
 
 function tooLong(where: string, mostBytes: number, got: string): SourceError {
   const remedy = "check that it is the right file, or give a shorter one";
-  return new SourceError({ where, expected: `at most ${mostBytes} bytes`, got: `${got}`, remedy });
+  return new SourceError({ where, expected: `at most ${mostBytes} bytes`, got, remedy });
 }

@@ -1,6 +1,7 @@
 import { apiError, failure } from "../openai/api-error.js";
 import type { ChatCompletions } from "../openai/chat-completions.js";
 import { isFields } from "../openai/fields.js";
+import type { OcellusError } from "../runtime/errors.js";
 
 const URL_OF_CHAT = "/v1/chat/completions";
 
@@ -34,15 +35,16 @@ export class Batch {
   ) {}
 
   /**
-   * The result of line `number` (from 1) of the input; undefined for one that is done. Throws AbortedError, and DeviceLostError and
-   * its like: what no later line would survive either.
+   * The result of line `number` (from 1) of the input, of which there is the text or why there is none; undefined for one that is
+   * done. Throws AbortedError, and DeviceLostError and its like: what no later line would survive either.
    */
-  async run(line: string, number: number, signal: AbortSignal): Promise<BatchResult | undefined> {
+  async run(line: string | OcellusError, number: number, signal: AbortSignal): Promise<BatchResult | undefined> {
     const bad = (code: string, message: string, custom_id: string | null = null): BatchResult => ({
       ...heading(custom_id),
       response: null,
       error: { code, message: `line ${number}: ${message}` },
     });
+    if (typeof line !== "string") return bad("invalid_json_line", line.message);
     let request: unknown;
     try {
       request = JSON.parse(line);
