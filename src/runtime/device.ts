@@ -13,6 +13,7 @@ import { Pool } from "./pool.js";
 import { Profile } from "./profile.js";
 import { Readback } from "./readback.js";
 import { Tensor } from "./tensor.js";
+import { plainBytes, uploadedType } from "./upload.js";
 
 /** Dispatches recorded before they are submitted on their own, so that the adapter starts while the host records. */
 const BATCH_DISPATCHES = 128;
@@ -25,21 +26,6 @@ export interface Counters {
   submissions: number;
   /** Copies to host memory that were waited for. */
   readbacks: number;
-}
-
-/** By their brand, not by class: arrays of another realm have classes of their own. A Node Buffer is a Uint8Array. */
-const UPLOADED: Readonly<Record<string, DType>> = {
-  "[object Float32Array]": "f32",
-  "[object Uint32Array]": "u32",
-  "[object Uint8Array]": "u8",
-  "[object Uint8ClampedArray]": "u8",
-};
-
-/** The bytes in view; copied where the memory is shared or can be resized, since implementations of WebGPU differ in taking such. */
-function plainBytes({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
-  const plain = buffer instanceof ArrayBuffer && !(buffer as ArrayBuffer & { resizable?: boolean }).resizable;
-  return plain ? bytes : new Uint8Array(bytes);
 }
 
 /**
@@ -176,15 +162,7 @@ export class Device {
 
   /** A tensor with the given elements, which are copied. Throws ShapeError for another kind of array, or another number of elements. */
   upload(data: Float32Array | Uint32Array | Uint8Array, shape: readonly number[], label: string): Tensor {
-    const dtype = UPLOADED[Object.prototype.toString.call(data)];
-    if (!dtype) {
-      throw new ShapeError({
-        where: `upload of ${label}`,
-        expected: "a Float32Array, a Uint32Array or a Uint8Array",
-        got: Object.prototype.toString.call(data).slice(8, -1),
-        remedy: "convert it to one of these",
-      });
-    }
+    const dtype = uploadedType(data, label);
     const tensor = this.empty(shape, dtype, label);
     if (tensor.length !== data.length) {
       tensor.dispose();

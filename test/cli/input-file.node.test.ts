@@ -1,10 +1,9 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ocellus, ROOT } from "../support/cli.js";
-import { DamagedCheckpoint } from "../support/damaged.js";
+import { ROOT } from "../support/cli.js";
 
 // Every file that a command reads, as Windows programs write it and as shells hand it over.
 
@@ -26,31 +25,43 @@ interface Outcome {
   readonly stderr: string;
 }
 
+const environment = () => ({
+  ...process.env,
+  P: PICTURE,
+  V: CLIP,
+  MAIN: join(ROOT, "dist/cli/main.js"),
+  INPUT: join(ROOT, "dist/cli/input-file.js"),
+  NODE: process.execPath,
+  READ,
+});
+
 /** Runs a line of bash in the test's folder, where `$O` is the command line, `$P` a picture and `$V` a clip. */
 function bash(line: string): Promise<Outcome> {
-  const env = { ...process.env, P: PICTURE, V: CLIP, MAIN: join(ROOT, "dist/cli/main.js"), NODE: process.execPath };
   const whole = `O() { "$NODE" "$MAIN" "$@"; }; ${line}`;
   return new Promise((resolve) => {
-    execFile("bash", ["-c", whole], { cwd: folder, env }, (error, stdout, stderr) => {
+    execFile("bash", ["-c", whole], { cwd: folder, env: environment() }, (error, stdout, stderr) => {
       resolve({ code: Number(error?.code ?? 0), stdout, stderr });
     });
   });
 }
 
-const said = (text: string, image: string = PICTURE) =>
-  JSON.stringify(
-    [
-      {
-        role: "user",
-        content: [
-          { type: "image", image },
-          { type: "text", text },
-        ],
-      },
-    ],
-    null,
-    2,
-  );
+/** What `readText` and its like give for a path, without a model: `R text -`, `R media <(…)`. */
+const READ = `
+const input = await import(process.env.INPUT);
+const [kind, path] = process.argv.slice(1);
+const read = { text: input.readText, json: (p, by) => input.readJson(p, by, "a JSON file", "correct it"), media: input.mediaInput }[kind];
+try {
+  const value = await read(path, "--file");
+  console.log(value instanceof Uint8Array ? value.length + " bytes" : JSON.stringify(value));
+} catch (error) {
+  console.log(error.code, error.message);
+}`;
+
+async function reads(line: string, ...parts: string[]): Promise<void> {
+  const { stdout, stderr } = await bash(`R() { "$NODE" --input-type=module -e "$READ" "$@"; }; ${line}`);
+  expect(stderr, line).toBe("");
+  for (const part of parts) expect(stdout, line).toContain(part);
+}
 
 /** A command that must answer with `stdout`. */
 async function answers(line: string, stdout: string = ANSWER): Promise<void> {
@@ -66,96 +77,115 @@ async function refuses(line: string, ...parts: string[]): Promise<void> {
   expect([code, stdout]).toEqual([1, ""]);
 }
 
-describe("text files", () => {
-  test("messages: a byte order mark and CRLF; from a pipe paths count from the current folder", async () => {
-    await writeFile(join(folder, "bom.json"), `${BOM}${said(QUESTION).replaceAll("\n", "\r\n")}`);
-    await answers("O ask --messages bom.json");
-    await answers("cat bom.json | O ask --messages -");
-    await answers('cp "$P" here.png; sed "s#"/.*png#"here.png#" bom.json | O ask --messages /dev/stdin');
+describe("what is read", () => {
+  const FORMS: [string, (kind: string) => string][] = [
+    ["a file", (kind) => `R ${kind} "$F"`],
+    ["standard input from a file", (kind) => `R ${kind} - < "$F"`],
+    ["standard input from a pipe", (kind) => `cat "$F" | R ${kind} -`],
+    ["standard input by name", (kind) => `cat "$F" | R ${kind} /dev/stdin`],
+    ["standard input by number", (kind) => `cat "$F" | R ${kind} /dev/fd/0`],
+    ["another descriptor", (kind) => `R ${kind} /dev/fd/7 7< <(cat "$F")`],
+    ["a process substitution", (kind) => `R ${kind} <(cat "$F")`],
+    ["a FIFO", (kind) => `mkfifo ${kind}.fifo; cat "$F" > ${kind}.fifo & R ${kind} ${kind}.fifo`],
+    ["a link", (kind) => `ln -sf "$F" link; R ${kind} link`],
+  ];
+  test.each(FORMS)("%s", async (name, line) => {
+    await writeFile(join(folder, "text"), `${BOM}{"a":\r\n"é"}\r\n`);
+    await reads(`F=text; ${line("text")}`, '"{\\"a\\":\\r\\n\\"é\\"}\\r\\n"\n');
+    await reads(`F=text; ${line("json")}`, '{"a":"é"}\n');
+    const { length } = await readFile(CLIP);
+    const stays = name === "a file" ? JSON.stringify(CLIP) : name === "a link" ? '"link"' : `${length} bytes`;
+    await reads(`F="$V"; ${line("media")}`, stays);
   });
 
-  test("schema and grammar: FIFO and process substitution, with a byte order mark", async () => {
-    await writeFile(join(folder, "schema.json"), `${BOM}{\r\n"const": "yes" }\r\n`);
-    await answers('mkfifo fifo; cat schema.json > fifo & O ask --schema fifo "Is it?"', '"yes"\n');
-    await answers('O ask --schema - "Is it?" < schema.json', '"yes"\n');
-    await answers(`O ask --grammar <(printf '\\xef\\xbb\\xbfroot ::= "so"\\r\\n | "so"\\r\\n') "Is it?"`, "so\n");
+  test("a socket, which standard input of a program's child is", async () => {
+    const child = spawn(process.execPath, ["--input-type=module", "-e", READ, "text", "/dev/stdin"], {
+      env: environment(),
+    });
+    child.stdin.end("words");
+    const chunks: Buffer[] = [];
+    for await (const chunk of child.stdout) chunks.push(chunk as Buffer);
+    expect(Buffer.concat(chunks).toString()).toBe('"words"\n');
+  });
+
+  test("other encodings are named, with the place of a wrong byte", async () => {
+    await writeFile(join(folder, "wide"), Buffer.from(`${BOM}[]`, "utf16le"));
+    await reads("R text wide", "SOURCE wide: expected UTF-8 text, got UTF-16 — save it as UTF-8: iconv -f UTF-16");
+    await reads("R json - < wide", "SOURCE --file, standard input: expected UTF-8 text, got UTF-16");
+    await reads(`R json <(printf '{"\\xff')`, "byte 0xff at offset 2");
+  });
+
+  test("what is no file, and what holds nothing or too much", async () => {
+    await reads("R text .", "SOURCE .: expected a readable file, got a folder");
+    await reads("R text - < .", "SOURCE --file, standard input: expected bytes to read, got a folder");
+    await reads("R text none", "SOURCE none: expected a readable file, got nothing of that name");
+    await reads(": > empty; R text empty", "SOURCE empty: expected a text, got no bytes at all");
+    await reads("R json - < /dev/null", "SOURCE --file, standard input: expected a text, got no bytes at all");
+    await reads("R media <(:)", "expected a picture or clip, got no bytes at all");
+    await reads("R media /dev/zero", "/dev/zero: expected at most 536870912 bytes from a pipe or device, got more");
+    await reads("R text /dev/zero", "/dev/zero: expected at most 536870912 bytes from a pipe or device, got more");
+    await reads("truncate -s 300M long; R text long", "SOURCE long: expected at most 268435456 bytes, got 314572800");
+    await reads("R text - < long", "SOURCE --file, standard input: expected at most 268435456 bytes, got more");
+    await reads("R text /proc/self/status", '"Name:');
+    await reads(
+      "echo '[1,' | R json -",
+      "SOURCE --file, standard input: expected a JSON file",
+      "line 2, column 1",
+      "correct it",
+    );
+  });
+});
+
+describe("commands", () => {
+  test("messages with a byte order mark and CRLF, from a pipe: paths count from the current folder", async () => {
+    const parts = [
+      { type: "image", image: "here.png" },
+      { type: "text", text: QUESTION },
+    ];
+    const text = JSON.stringify([{ role: "user", content: parts }], null, 2);
+    await writeFile(join(folder, "messages.json"), `${BOM}${text.replaceAll("\n", "\r\n")}`);
+    await answers('cp "$P" here.png; cat messages.json | O ask --messages -');
+  });
+
+  test("picture, schema and question", () =>
+    answers(
+      `echo '${QUESTION}' | O ask --image <(cat "$P") --schema <(printf '\\xef\\xbb\\xbf{"const":\\r\\n"so"}') -`,
+      '"so"\n',
+    ));
+
+  test("clip and grammar", () =>
+    answers(`O ask --video - --frames 2 --grammar <(printf 'root ::= "so"\\r\\n | "so"\\r\\n') Hi < "$V"`, "so\n"));
+
+  test("--any-json", async () => {
     const { stdout } = await bash('O ask --any-json --max-new-tokens 8 "Is it?"');
     expect(() => JSON.parse(stdout)).not.toThrow();
   });
 
-  test("the question", () => answers(`printf '${QUESTION}\\r\\n' | O ask --image "$P" -`));
-
-  test("UTF-16, other bytes, folders and empty files are named", async () => {
-    await writeFile(join(folder, "wide.json"), Buffer.from(`${BOM}${said(QUESTION)}`, "utf16le"));
-    for (const option of ["messages", "schema", "grammar"]) {
-      const question = option === "messages" ? "" : "Hi";
-      await refuses(`O ask --${option} wide.json ${question}`, "wide.json: expected UTF-8 text, got UTF-16", "iconv");
-      await refuses(`O ask --${option} <(printf '{"\\xff') ${question}`, "byte 0xff at offset 2");
-      await refuses(`O ask --${option} . ${question}`, ".: expected a readable file, got a folder");
-      await refuses(`: > empty; O ask --${option} empty ${question}`, "empty: expected a text, got no bytes at all");
-    }
-    await refuses("O ask --messages - < /tmp", "standard input: expected bytes to read, got a folder");
-    await refuses("O ask --messages - < /dev/null", "--messages, standard input: expected a text, got no bytes");
-    await refuses(
-      "echo '[1,' | O ask --messages -",
-      "standard input: expected a JSON file with messages",
-      "line 2, column 1",
-    );
-    await refuses("O ask --schema <(echo '{') Hi", "expected a JSON schema", "--any-json");
-  });
-
   test("standard input has one reader", async () => {
-    await refuses("O ask --schema - - < /dev/null", "expected");
-    await refuses('cat "$P" | O ask --image - --image - Hi', "one that --image reads", "<(command)");
+    await refuses('O ask --image - --image - Hi < "$P"', "one that --image reads", "<(command)");
+    await refuses('O ask --image - - < "$P"', "one that --image reads");
     await refuses("O chat --grammar - < /dev/null", "one that the conversation reads");
   });
 
-  test("files of a checkpoint", async () => {
-    const checkpoint = await DamagedCheckpoint.in(join(folder, "checkpoint"));
-    for (const name of ["config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"]) {
-      const text = await readFile(checkpoint.file(name), "utf8");
-      await checkpoint.write(name, `${BOM}${text.replaceAll("\n", "\r\n")}`);
+  test("what is wrong with a file is said before a model is loaded", async () => {
+    await writeFile(join(folder, "wide.json"), Buffer.from(`${BOM}[]`, "utf16le"));
+    for (const option of ["messages", "schema", "grammar"]) {
+      await refuses(
+        `O ask --${option} wide.json${option === "messages" ? "" : " Hi"}`,
+        "wide.json: expected UTF-8 text, got UTF-16",
+      );
     }
-    expect((await ocellus(["ask", "--model", checkpoint.folder, "--image", PICTURE, QUESTION])).stdout).toBe(ANSWER);
-    await checkpoint.write("config.json", Buffer.from(`${BOM}{}`, "utf16le"));
-    const { stderr } = await ocellus(["ask", "--model", checkpoint.folder, "Hi"]);
-    expect(stderr).toContain("config.json: expected UTF-8 text, got UTF-16");
-  });
-});
-
-describe("pictures and clips", () => {
-  test("from -, a pipe by name, a FIFO and a process substitution", async () => {
-    await answers(`cat "$P" | O ask --image - "${QUESTION}"`);
-    await answers(`O ask --image /dev/stdin "${QUESTION}" < "$P"`);
-    await answers(`mkfifo picture; cat "$P" > picture & O ask --image picture "${QUESTION}"`);
-    await answers(`O ask --image <(cat "$P") "${QUESTION}"`);
-    const whole = await bash('O ask --video "$V" --frames 4 "What moves?"');
-    await answers('O ask --video <(cat "$V") --frames 4 "What moves?"', whole.stdout);
-  });
-
-  test("a program's child, whose standard input is a socket", async () => {
-    const { stdout } = await ocellus(["ask", "--messages", "/dev/stdin"], {}, said(QUESTION));
-    expect(stdout).toBe(ANSWER);
-  });
-
-  test("nothing and too much are named", async () => {
-    await refuses(
-      "O ask --image - Hi < /dev/null",
-      "--image, standard input: expected a picture or clip, got no bytes",
-    );
-    await refuses("O ask --video <(:) Hi", "expected a picture or clip, got no bytes");
-    await refuses(
-      "O ask --image /dev/zero Hi",
-      "/dev/zero: expected at most 536870912 bytes from a pipe or device, got more",
-    );
+    await refuses("O ask --schema - Hi < /dev/null", "--schema, standard input: expected a text, got no bytes at all");
+    await refuses("O ask --schema <(echo '{') Hi", "expected a JSON schema", "--any-json");
+    await refuses("O ask --schema wide.json --any-json Hi", "expected either --schema or --any-json");
   });
 
   test("chat looks at a FIFO, asks about it twice, and saves what it was", async () => {
     const line = `mkfifo seen; cat "$P" > seen & printf '/image seen\\n${QUESTION}\\nWhich shape is orange?\\n/save talk.json\\n' | O chat`;
     expect((await bash(line)).stdout).toBe(`${ANSWER}The square.\n`);
     const messages = JSON.parse(await readFile(join(folder, "talk.json"), "utf8"));
-    await writeFile(join(folder, "again.json"), JSON.stringify(messages.slice(0, 3)));
-    await answers("O ask --messages again.json", "The square.\n");
+    const bytes = await readFile(PICTURE);
+    expect(messages[0].content[0].image).toBe(`data:application/octet-stream;base64,${bytes.toString("base64")}`);
   });
 });
 

@@ -221,3 +221,20 @@ test("an abort stops opening and every read after it", async () => {
   await expect(checkpoint.has("config.json")).rejects.toThrow(AbortedError);
   await expect(checkpoint.tensors()).rejects.toThrow(AbortedError);
 });
+
+test("a byte order mark and CRLF are taken, UTF-16 and other bytes are named", async () => {
+  const config = '\ufeff{\r\n"a": [1]}\r\n';
+  const wide = Uint8Array.from([0xff, 0xfe, ...[...'{"a":1}'].flatMap((letter) => [letter.charCodeAt(0), 0])]);
+  const checkpoint = await openCheckpoint(
+    files({ "config.json": config, "wide.json": wide, "latin.json": Uint8Array.of(0x7b, 0x22, 0xe9, 0x22, 0x7d) }),
+  );
+  expect(await checkpoint.json("config.json")).toEqual({ a: [1] });
+  for (const [name, got] of [
+    ["wide.json", "got UTF-16 — save it as UTF-8"],
+    ["latin.json", "got byte 0xe9 at offset 2"],
+  ] as const) {
+    const fault = await checkpoint.json(name).catch((error: unknown) => error);
+    expect(fault).toBeInstanceOf(CheckpointError);
+    expect((fault as Error).message).toContain(`${name}: expected UTF-8 text, ${got}`);
+  }
+});

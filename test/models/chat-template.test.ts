@@ -56,6 +56,14 @@ describe("ChatTemplate", () => {
     expect(ChatTemplate.onevision.render(chat)).toBe(expected);
   });
 
+  it("reads every end of a line as a line feed", () => {
+    const of = (source: string) =>
+      ChatTemplate.fromCheckpoint({ jinja: source }).render([{ role: "user", content: "x" }]);
+    const lines = `{% for m in messages %}a\nb{{ '\n' }}{{ m['content'] }}{% endfor %}\nc`;
+    expect(of(lines.replaceAll("\n", "\r\n"))).toBe(of(lines));
+    expect(of(lines.replaceAll("\n", "\r"))).toBe(of(lines));
+  });
+
   it("keeps the caller's system message", () => {
     const messages: Message[] = [{ role: "system", content: "Be brief." }, ...chat.slice(2)];
     expect(ChatTemplate.onevision.render(messages)).toBe(
