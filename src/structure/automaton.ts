@@ -1,5 +1,5 @@
 import { ANY, type CodePoints, common, except } from "./code-points.js";
-import { PatternFault } from "./network.js";
+import { PatternFault } from "./fault.js";
 import { chars, choice, EMPTY, type Pattern, Rule, sequence } from "./pattern.js";
 
 /** A finite automaton that reads characters; its first state is 0. It is what sets of texts become to be intersected. */
@@ -10,13 +10,15 @@ export interface Automaton {
   readonly final: readonly boolean[];
 }
 
-interface Edge {
+export interface Edge {
   readonly points: CodePoints;
   readonly to: number;
 }
 
-/** Intersections larger than this are refused. */
-const MOST_EDGES = 100_000;
+/** Larger automata are refused: they would take a tenth of a second. */
+export const MOST_EDGES = 50_000;
+/** Pairs of edges that an intersection compares. */
+const MOST_COMPARED = 500_000;
 
 /** Where a part of a pattern may begin and end, as numbers of characters of the pattern. */
 interface Span {
@@ -76,8 +78,9 @@ export function automatonOf(pattern: Pattern): Automaton {
         for (let i = 0; i < part.least; i++) tail = then(visit(part.part), tail);
         return tail;
       }
+      case "counted":
       case "rule":
-        throw new Error(`${part.name}: a rule within a regular pattern`);
+        throw new Error(`a ${part.kind} within a regular pattern`);
     }
   };
   const whole = visit(pattern);
@@ -101,9 +104,10 @@ export function intersection(a: Automaton, b: Automaton): Automaton {
   };
   numberOf(0, 0);
   const edges: Edge[][] = [];
-  let count = 0;
+  let [count, compared] = [0, 0];
   for (const [p, q] of pairs) {
     const found: Edge[] = [];
+    compared += a.edges[p]!.length * b.edges[q]!.length;
     for (const left of a.edges[p]!) {
       for (const right of b.edges[q]!) {
         const points = common(left.points, right.points);
@@ -111,7 +115,8 @@ export function intersection(a: Automaton, b: Automaton): Automaton {
       }
     }
     count += found.length;
-    if (count > MOST_EDGES) throw new PatternFault("conditions on one text that are too large together");
+    if (count > MOST_EDGES || compared > MOST_COMPARED)
+      throw new PatternFault("conditions on one text that are too large together");
     edges.push(found);
   }
   return { edges, final: pairs.map(([p, q]) => a.final[p]! && b.final[q]!) };

@@ -1,8 +1,8 @@
 import type { Tokenizer } from "../io/tokenizer.js";
 import { OptionError } from "../runtime/errors.js";
+import { PatternFault } from "./fault.js";
 import { parseGrammar } from "./grammar.js";
 import { Machine, type State } from "./machine.js";
-import { PatternFault } from "./network.js";
 import type { Pattern } from "./pattern.js";
 import { wholeMatch } from "./regex.js";
 import { schemaPattern } from "./schema.js";

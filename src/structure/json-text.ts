@@ -36,8 +36,9 @@ export function stringContent(content: Pattern): Pattern {
       return choice(...content.options.map(stringContent));
     case "repeat":
       return repeat(stringContent(content.part), content.least, content.most);
+    case "counted":
     case "rule":
-      throw new Error(`${content.name}: a rule within a string`);
+      throw new Error(`a ${content.kind} within a string`);
   }
 }
 

@@ -1,14 +1,21 @@
-import { Network, type Node, PatternFault } from "./network.js";
+import { type Counted, Repetition } from "./counted.js";
+import { PatternFault } from "./fault.js";
+import { Network, Node } from "./network.js";
 import type { Pattern } from "./pattern.js";
+
+/** Frames by where they return to and its count: equal stacks are one object. */
+type Frames = Map<Node | Counted, Map<number, Frame>>;
 
 /** Where a rule goes on when a rule that it called has ended. */
 class Frame {
-  /** Frames on top of this one, by the node that they return to: equal stacks are one object. */
-  readonly above = new Map<Node, Frame>();
+  /** Frames on top of this one. */
+  readonly above: Frames = new Map();
 
   constructor(
     readonly id: number,
-    readonly node: Node,
+    readonly to: Node | Counted,
+    /** Of a part that is counted, else 0. */
+    readonly count: number,
     readonly below: Frame | undefined,
     /** Fewest bytes from here to the end of the text. */
     readonly cost: number,
@@ -49,13 +56,19 @@ export class Machine {
   readonly #network: Network;
   readonly #states = new Map<string, State>();
   /** The frames below which there is none. */
-  readonly #frames = new Map<Node, Frame>();
+  readonly #frames: Frames = new Map();
   #frameCount = 0;
+  #visited = 0;
 
   /** Throws PatternFault as Network does. */
   constructor(pattern: Pattern) {
     this.#network = new Network(pattern);
     this.start = this.#state([{ node: this.#network.root, frame: undefined }]);
+  }
+
+  /** Places that have been gone through so far: what reading has taken. */
+  get visited(): number {
+    return this.#visited;
   }
 
   /** The state after a byte, null if the byte cannot come. */
@@ -99,26 +112,31 @@ export class Machine {
       this.#states.clear();
       this.#frames.clear();
     }
-    const seen = new Map<Node, Set<Frame | undefined>>();
+    const seen = new Map<Node | Counted, Set<Frame | undefined>>();
+    /** Whether it is new. */
+    const note = (what: Node | Counted, frame: Frame | undefined): boolean => {
+      const frames = seen.get(what) ?? new Set();
+      seen.set(what, frames);
+      return frames.size < frames.add(frame).size;
+    };
     const found: Place[] = [];
     let complete = false;
     for (let place = places.pop(); place; place = places.pop()) {
       const { node, frame } = place;
+      this.#visited++;
       if (node === this.#network.end) {
-        if (frame) places.push({ node: frame.node, frame: frame.below });
-        else complete = true;
+        if (!frame) complete = true;
+        else if (frame.to instanceof Node) places.push({ node: frame.to, frame: frame.below });
+        // A repetition that was entered without a byte since has gone on already.
+        else if (!(frame.to instanceof Repetition && frame.to.mayBeEmpty && seen.get(frame.to)?.has(frame))) {
+          this.#count(frame.to, frame.count, frame.below, places, note);
+        }
         continue;
       }
-      if (node.cost === Number.POSITIVE_INFINITY) continue;
-      let frames = seen.get(node);
-      if (!frames) {
-        frames = new Set();
-        seen.set(node, frames);
-      }
-      if (frames.has(frame)) continue;
-      frames.add(frame);
+      if (node.cost === Number.POSITIVE_INFINITY || !note(node, frame)) continue;
       for (const to of node.free) places.push({ node: to, frame });
-      if (node.call) places.push({ node: node.call.entry, frame: this.#above(frame, node.call.after) });
+      if (node.call) places.push({ node: node.call.entry, frame: this.#above(frame, node.call.after, 0) });
+      if (node.counted) this.#count(node.counted, 0, frame, places, note);
       if (node.edges.length > 0 && found.push(place) > MOST_PLACES) {
         throw new PatternFault("it can be read in thousands of ways at once");
       }
@@ -126,14 +144,33 @@ export class Machine {
     return this.#known(found, complete);
   }
 
-  /** A call that is the last thing of its rule leaves no frame, so that what repeats by recursion stays in one state. */
-  #above(frame: Frame | undefined, node: Node): Frame | undefined {
-    if (node === this.#network.end) return frame;
-    const frames = frame?.above ?? this.#frames;
-    let found = frames.get(node);
+  /** Adds the places at a count of a part. */
+  #count(
+    counted: Counted,
+    count: number,
+    below: Frame | undefined,
+    places: Place[],
+    note: (what: Counted, frame: Frame | undefined) => boolean,
+  ): void {
+    if (counted.ends(count)) places.push({ node: counted.after, frame: below });
+    for (const way of counted.ways(count)) {
+      const frame = this.#above(below, way.to, way.count);
+      if (way.to instanceof Repetition && !note(way.to, frame)) continue;
+      places.push({ node: way.entry, frame });
+    }
+  }
+
+  #above(below: Frame | undefined, to: Node | Counted, count: number): Frame | undefined {
+    // A call that is the last thing of its rule leaves no frame, so that what repeats by recursion stays in one state.
+    if (to === this.#network.end) return below;
+    const frames = below?.above ?? this.#frames;
+    const counts = frames.get(to) ?? new Map<number, Frame>();
+    frames.set(to, counts);
+    let found = counts.get(count);
     if (!found) {
-      found = new Frame(++this.#frameCount, node, frame, node.cost + (frame?.cost ?? 0));
-      frames.set(node, found);
+      const cost = to instanceof Node ? to.cost : to.cost(count) + to.after.cost;
+      found = new Frame(++this.#frameCount, to, count, below, cost + (below?.cost ?? 0));
+      counts.set(count, found);
     }
     return found;
   }

@@ -1,26 +1,29 @@
+import { byBeginning } from "./beginnings.js";
 import { type CodePoints, utf8 } from "./code-points.js";
+import { type Counted, CountedState, Repetition } from "./counted.js";
+import { PatternFault } from "./fault.js";
 import { type Pattern, Rule } from "./pattern.js";
+import { type Costed, measure } from "./shortest.js";
 
 /** A place within a pattern. */
-export class Node {
+export class Node implements Costed {
   /** The bytes that may come, and where they lead. */
   readonly edges: { readonly first: number; readonly last: number; readonly to: Node }[] = [];
   /** Where one may go without a byte. */
   readonly free: Node[] = [];
   /** A rule that comes first; `after` follows it. */
   call: { readonly rule: Rule; readonly entry: Node; readonly after: Node } | undefined;
+  /** A part that comes first, none of it counted yet. */
+  counted: Counted | undefined;
   /** Fewest bytes from here to the end of the rule that the node is in; Infinity where there is no way. */
   cost = Number.POSITIVE_INFINITY;
 
   constructor(readonly id: number) {}
 }
 
-/** What is wrong with a pattern as a whole. */
-export class PatternFault extends Error {}
-
-/** More than this many nodes would take seconds and hundreds of megabytes. */
-const MOST_NODES = 200_000;
-/** A part is written out up to this many times; beyond, each time calls one rule. */
+/** More than this many nodes would take a tenth of a second and more. */
+const MOST_NODES = 50_000;
+/** A part is written out up to this many times; beyond, the times are counted. */
 const COPIES = 4;
 
 /** A pattern as nodes between which bytes lead. */
@@ -33,6 +36,7 @@ export class Network {
   readonly #pending: Rule[] = [];
   /** Sets of characters (by their ranges) and repeated parts, which are rules so as to be there once. */
   readonly #shared = new Map<string | Pattern, Rule>();
+  #countedParts = 0;
 
   /** Throws PatternFault for a pattern that no text fits, one with a rule that begins with itself, or one that is too large. */
   constructor(pattern: Pattern) {
@@ -44,7 +48,7 @@ export class Network {
       const first = body.kind === "chars" ? this.#chars(body.points, this.end) : this.#enter(body, this.end);
       this.#entry(rule).free.push(first);
     }
-    this.#measure();
+    measure(this.#nodes, this.end);
     this.#refuseLeftRecursion();
     if (this.root.cost === Number.POSITIVE_INFINITY) throw new PatternFault("no text fits it");
   }
@@ -78,11 +82,23 @@ export class Network {
         return pattern.parts.reduceRight((to, part) => this.#enter(part, to), after);
       case "choice": {
         const node = this.#node();
-        for (const option of pattern.options) node.free.push(this.#enter(option, after));
+        for (const option of byBeginning(pattern.options)) node.free.push(this.#enter(option, after));
         return node;
       }
       case "repeat":
         return this.#repeat(pattern.part, pattern.least, pattern.most, after);
+      case "counted": {
+        const { costs, characters } = pattern;
+        const { edges } = costs.automaton;
+        const states = edges.map((_, state) => new CountedState(this.#countedParts++, state, costs, after));
+        for (const [state, some] of edges.entries()) {
+          for (const [i, { points, to }] of some.entries()) {
+            const entry = this.#entry(this.#sharing(`character ${points.join()}`, characters[state]![i]!));
+            states[state]!.edges.push({ entry, to: states[to]! });
+          }
+        }
+        return this.#counted(states[0]!);
+      }
       case "rule":
         return this.#call(pattern, after);
     }
@@ -90,18 +106,27 @@ export class Network {
 
   #repeat(part: Pattern, least: number, most: number, after: Node): Node {
     const endless = most === Number.POSITIVE_INFINITY;
-    const once = (endless ? least : most) > COPIES ? this.#sharing(part, part) : part;
+    if ((endless ? least : most) > COPIES) {
+      const entry = this.#entry(this.#sharing(part, part));
+      return this.#counted(new Repetition(this.#countedParts++, entry, least, most, after));
+    }
     let node = after;
     if (endless) {
       node = this.#node();
-      node.free.push(this.#enter(once, node), after);
+      node.free.push(this.#enter(part, node), after);
     }
     for (let i = least; i < most && !endless; i++) {
       const skip = this.#node();
-      skip.free.push(this.#enter(once, node), after);
+      skip.free.push(this.#enter(part, node), after);
       node = skip;
     }
-    for (let i = 0; i < least; i++) node = this.#enter(once, node);
+    for (let i = 0; i < least; i++) node = this.#enter(part, node);
+    return node;
+  }
+
+  #counted(counted: Counted): Node {
+    const node = this.#node();
+    node.counted = counted;
     return node;
   }
 
@@ -147,25 +172,9 @@ export class Network {
     return start;
   }
 
-  /** Sets the costs, node after node until none changes: forwards and backwards in turns, since chains run either way. */
-  #measure(): void {
-    for (let changed = true; changed; ) {
-      changed = false;
-      this.#nodes.reverse();
-      for (const node of this.#nodes) {
-        let { cost } = node;
-        for (const { to } of node.edges) cost = Math.min(cost, 1 + to.cost);
-        for (const to of node.free) cost = Math.min(cost, to.cost);
-        if (node.call) cost = Math.min(cost, node.call.entry.cost + node.call.after.cost);
-        if (cost === node.cost) continue;
-        node.cost = cost;
-        changed = true;
-      }
-    }
-  }
-
   /** A rule that comes back to itself before a byte would be entered without end. */
   #refuseLeftRecursion(): void {
+    const rules = new Map([...this.#entries].map(([rule, entry]) => [entry, rule]));
     const state = new Map<Rule, "open" | "done">();
     const visit = (rule: Rule): void => {
       if (state.get(rule) === "done") return;
@@ -174,9 +183,14 @@ export class Network {
       const reached = new Set([this.#entry(rule)]);
       for (const node of reached) {
         for (const to of node.free) reached.add(to);
-        if (!node.call) continue;
-        visit(node.call.rule);
-        if (node.call.entry.cost === 0) reached.add(node.call.after);
+        if (node.call) {
+          visit(node.call.rule);
+          if (node.call.entry.cost === 0) reached.add(node.call.after);
+        }
+        if (node.counted) {
+          for (const { entry } of node.counted.ways(0)) visit(rules.get(entry)!);
+          if (node.counted.cost(0) === 0) reached.add(node.counted.after);
+        }
       }
       state.set(rule, "done");
     };

@@ -1,4 +1,5 @@
 import { type CodePoints, codePoints } from "./code-points.js";
+import type { LengthCosts } from "./counted.js";
 
 /** A set of texts. Schemas, regular expressions and grammars all become one of these. */
 export type Pattern =
@@ -10,7 +11,15 @@ export type Pattern =
   | { readonly kind: "choice"; readonly options: readonly Pattern[] }
   /** The part `least` to `most` times; `most` may be Infinity. */
   | { readonly kind: "repeat"; readonly part: Pattern; readonly least: number; readonly most: number }
+  | Counted
   | Rule;
+
+/** Texts of an automaton with limits of their number of characters; each edge's characters are a pattern. */
+export interface Counted {
+  readonly kind: "counted";
+  readonly costs: LengthCosts;
+  readonly characters: readonly (readonly Pattern[])[];
+}
 
 /** A pattern with a name, which may contain itself. Its body is set after it has been made. */
 export class Rule {
@@ -49,3 +58,23 @@ export function text(content: string): Pattern {
 export const NEVER: Pattern = { kind: "choice", options: [] };
 /** The empty text. */
 export const EMPTY: Pattern = { kind: "sequence", parts: [] };
+
+/** Fewest bytes of a text of a pattern without rules; Infinity where there is none. */
+export function fewestBytes(pattern: Pattern): number {
+  switch (pattern.kind) {
+    case "chars": {
+      const point = pattern.points[0]?.[0] ?? Number.POSITIVE_INFINITY;
+      if (point === Number.POSITIVE_INFINITY) return point;
+      return point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    }
+    case "sequence":
+      return pattern.parts.reduce((sum, part) => sum + fewestBytes(part), 0);
+    case "choice":
+      return Math.min(...pattern.options.map(fewestBytes));
+    case "repeat":
+      return pattern.least === 0 ? 0 : pattern.least * fewestBytes(pattern.part);
+    case "counted":
+    case "rule":
+      throw new Error(`a ${pattern.kind} within a character`);
+  }
+}

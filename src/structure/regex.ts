@@ -1,25 +1,57 @@
 /** Regular expressions of JavaScript (with the `u` flag) as patterns. */
 import { OptionError } from "../runtime/errors.js";
 import { type Anchored, alternatives, END, START } from "./anchors.js";
+import { type Automaton, automatonOf, patternOf } from "./automaton.js";
 import { ANY, type CodePoints, codePoints, except, type Range } from "./code-points.js";
+import { PatternFault } from "./fault.js";
+import { automatonWithLookaheads, hasLookahead, Lookahead } from "./lookahead.js";
 import { chars, choice, EMPTY, type Pattern, repeat, sequence } from "./pattern.js";
 
 /** Texts that the expression matches from beginning to end. Throws OptionError, which names `where`. */
 export function wholeMatch(source: string, where: string): Pattern {
-  return choice(...parts(source, where).map(({ body }) => body));
+  const ways = parts(source, where).map(({ body }) => ({ body, start: true, end: true }));
+  return ways.some(({ body }) => hasLookahead(body))
+    ? patternOf(followed(source, where, () => automatonWithLookaheads(ways)))
+    : choice(...ways.map(({ body }) => body));
 }
 
-/** Texts in which the expression matches somewhere, as in a JSON schema. Throws OptionError, which names `where`. */
-export function someMatch(source: string, where: string): Pattern {
+/**
+ * Texts in which the expression matches somewhere, as in a JSON schema: a pattern without rules, an automaton where there are
+ * lookaheads. Throws OptionError, which names `where`.
+ */
+export function someMatch(source: string, where: string): Pattern | Automaton {
+  const ways = parts(source, where);
+  if (ways.some(({ body }) => hasLookahead(body))) {
+    return followed(source, where, () => automatonWithLookaheads(ways));
+  }
   const anything = repeat(chars(ANY), 0, Number.POSITIVE_INFINITY);
   return choice(
-    ...parts(source, where).map(({ start, end, body }) =>
-      sequence(start ? EMPTY : anything, body, end ? EMPTY : anything),
-    ),
+    ...ways.map(({ start, end, body }) => sequence(start ? EMPTY : anything, body, end ? EMPTY : anything)),
   );
 }
 
+/** The automaton of `someMatch`. Throws OptionError, also where it would be too large. */
+export function matchAutomaton(source: string, where: string): Automaton {
+  const found = someMatch(source, where);
+  return "kind" in found ? followed(source, where, () => automatonOf(found)) : found;
+}
+
+function followed<T>(source: string, where: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (!(cause instanceof PatternFault)) throw cause;
+    throw fault(where, source, cause.message, WITHOUT);
+  }
+}
+
+/** Longer expressions would take a tenth of a second and more. */
+const MOST_CHARACTERS = 20_000;
+
 function parts(source: string, where: string): Anchored[] {
+  if (source.length > MOST_CHARACTERS) {
+    throw fault(where, source, `${source.length} characters`, `write at most ${MOST_CHARACTERS}`);
+  }
   try {
     new RegExp(source, "u");
   } catch (cause) {
@@ -41,11 +73,13 @@ function fault(
   return new OptionError({
     where,
     expected: "a regular expression that can be followed",
-    got: `${got} in /${source}/`,
+    got: `${got} in /${source.length > MOST_SHOWN ? `${source.slice(0, MOST_SHOWN)}…` : source}/`,
     remedy,
   });
 }
 
+/** Longer expressions are not repeated whole. */
+const MOST_SHOWN = 200;
 const WITHOUT = "write it without; there are literals, classes, groups, | and * + ? {m,n}";
 
 const LINE_ENDS: CodePoints = codePoints([
@@ -115,10 +149,16 @@ class Parser {
   }
 
   #group(): Pattern {
+    const look = this.#match(/^\?[=!]/);
+    if (look !== "") {
+      const body = this.choice();
+      this.#at++;
+      return new Lookahead(body, look === "?!");
+    }
     const named = this.#match(/^\?(?::|<(?![=!])[^>]*>)/) !== "";
     if (!named && this.#sees("?")) {
       const kind = this.source.slice(this.#at - 1, this.#at + 3);
-      throw fault(this.where, this.source, `a lookahead, lookbehind or modifier (${kind}…)`, WITHOUT);
+      throw fault(this.where, this.source, `a lookbehind or modifier (${kind}…)`, WITHOUT);
     }
     const inner = this.choice();
     this.#at++;

@@ -1,5 +1,6 @@
 import { FORMATS } from "./schema-formats.js";
 import { type Kind, kindsOf, type SchemaNode, type SchemaNodes } from "./schema-nodes.js";
+import { matches } from "./schema-string.js";
 
 type Json = Record<string, unknown>;
 
@@ -16,7 +17,7 @@ export function holds(schemas: SchemaNodes, node: SchemaNode, value: unknown): b
     if (anyOf.length > 0 && !anyOf.some((option) => fits(option, value))) return false;
     if (oneOf.length > 0 && oneOf.filter((option) => fits(option, value)).length !== 1) return false;
     if (typeof value === "number") return numberHolds(keywords, value);
-    if (typeof value === "string") return stringHolds(keywords, value);
+    if (typeof value === "string") return stringHolds(part, value);
     if (Array.isArray(value)) {
       const prefix = schemas.list(part, "prefixItems");
       const items = schemas.one(part, "items");
@@ -52,7 +53,7 @@ export function propertySchemas(schemas: SchemaNodes, node: SchemaNode, name: st
   const own = schemas.named(node, "properties").get(name);
   const found = own ? [own] : [];
   for (const [pattern, schema] of schemas.named(node, "patternProperties")) {
-    if (new RegExp(pattern, "u").test(name)) found.push(schema);
+    if (matches(pattern, `schema: ${node.path}/patternProperties`, name)) found.push(schema);
   }
   const others = schemas.one(node, "additionalProperties");
   return found.length === 0 && others ? [others] : found;
@@ -68,12 +69,14 @@ function numberHolds(keywords: Json, value: number): boolean {
   );
 }
 
-function stringHolds(keywords: Json, value: string): boolean {
+function stringHolds({ keywords, path }: SchemaNode, value: string): boolean {
   const { minLength, maxLength, pattern, format } = keywords;
   return (
     within([...value].length, minLength, maxLength) &&
-    (pattern === undefined || new RegExp(pattern as string, "u").test(value)) &&
-    (format === undefined || new RegExp(FORMATS[format as string]!, "u").test(value))
+    (pattern === undefined || matches(pattern as string, `schema: ${path}/pattern`, value)) &&
+    (format === undefined ||
+      !Object.hasOwn(FORMATS, format as string) ||
+      matches(FORMATS[format as string]!, `schema: ${path}/format`, value))
   );
 }
 

@@ -1,15 +1,15 @@
-import { type Automaton, automatonOf, intersection, isEmpty, otherThan, patternOf } from "./automaton.js";
-import { COLON, COMMA, member, QUOTE, stringChar } from "./json-text.js";
+import { type Automaton, automatonOf, intersection, isEmpty, otherThan } from "./automaton.js";
+import { COLON, COMMA, member, QUOTE } from "./json-text.js";
 import { choice, EMPTY, type Pattern, Rule, repeat, sequence, text } from "./pattern.js";
-import { someMatch } from "./regex.js";
+import { matchAutomaton } from "./regex.js";
 import { holds, propertySchemas } from "./schema-holds.js";
 import { badSchema } from "./schema-keywords.js";
 import { kindsOf, type SchemaNode, type SchemaNodes } from "./schema-nodes.js";
-import { counts, stringAutomaton, within } from "./schema-string.js";
+import { counts, stringTexts, type Texts, textsPattern, within } from "./schema-string.js";
 
 /** Properties beside the named ones: the names that they may have, and what they hold. */
 interface Others {
-  readonly names: Automaton;
+  readonly names: Texts;
   readonly value: Pattern;
 }
 
@@ -41,7 +41,7 @@ export function objectPattern(
     throw badSchema(path, expected, String(least), "name the properties");
   }
   const other = choice(
-    ...others.map((one) => sequence(QUOTE, patternOf(one.names, stringChar), QUOTE, COLON, one.value)),
+    ...others.map((one) => sequence(QUOTE, textsPattern(nodes, one.names), QUOTE, COLON, one.value)),
   );
 
   // After `i` of the members have been passed and `count` properties written, counted only as far as that matters.
@@ -79,25 +79,30 @@ function otherProperties(
   names: readonly string[],
   value: (nodes: readonly SchemaNode[]) => Pattern,
 ): Others[] {
-  const conditions = [otherThan(names)];
+  const conditions: Texts[] = [{ automaton: otherThan(names), least: 0, most: Number.POSITIVE_INFINITY }];
   for (const node of nodes) {
     const schema = schemas.one(node, "propertyNames");
-    const automaton = schema && nameAutomaton(schemas, schema);
-    if (automaton) conditions.push(automaton);
+    if (schema) conditions.push(nameTexts(schemas, schema));
   }
-  const restricted = (extra: readonly Automaton[]) =>
-    within(nodes, () => [...conditions, ...extra].reduce(intersection));
+  const least = Math.max(...conditions.map((one) => one.least));
+  const most = Math.min(...conditions.map((one) => one.most));
+  const automata = conditions.flatMap(({ automaton }) => automaton ?? []);
+  const restricted = (extra: readonly Automaton[]): Texts & { automaton: Automaton } => ({
+    automaton: within(nodes, () => [...extra, ...automata].reduce(intersection)),
+    least,
+    most,
+  });
 
   const patterns = nodes.flatMap((node) =>
     [...schemas.named(node, "patternProperties")].map(([source, schema]) => {
       const where = `schema: ${node.path}/patternProperties`;
-      const automaton = within(nodes, () => automatonOf(someMatch(source, where)));
+      const automaton = matchAutomaton(source, where);
       return { node, schema, names: restricted([automaton]) };
     }),
   );
   for (const [i, one] of patterns.entries()) {
     for (const two of patterns.slice(0, i)) {
-      if (within(nodes, () => isEmpty(intersection(one.names, two.names)))) continue;
+      if (within(nodes, () => isEmpty(intersection(one.names.automaton, two.names.automaton)))) continue;
       const path = `${one.node.path}/patternProperties`;
       throw badSchema(
         path,
@@ -131,20 +136,25 @@ function otherProperties(
   return [{ names: restricted([]), value: value(additional) }];
 }
 
-/** Names that fit a schema, undefined where all do. */
-function nameAutomaton(schemas: SchemaNodes, schema: SchemaNode): Automaton | undefined {
+/** Names that fit a schema. */
+function nameTexts(schemas: SchemaNodes, schema: SchemaNode): Texts {
   const nodes = schemas.all([schema]);
-  if (!kindsOf(nodes).has("string")) return automatonOf(choice());
+  const listed = (...names: readonly string[]): Texts => ({
+    automaton: automatonOf(choice(...names.map(text))),
+    least: 0,
+    most: Number.POSITIVE_INFINITY,
+  });
+  if (!kindsOf(nodes).has("string")) return listed();
   const values = nodes.flatMap(
     ({ keywords }) => (keywords.enum ?? ("const" in keywords ? [keywords.const] : [])) as unknown[],
   );
   if (values.length > 0) {
     const fitting = values.filter((name) => typeof name === "string" && holds(schemas, schema, name)) as string[];
-    return automatonOf(choice(...fitting.map(text)));
+    return listed(...fitting);
   }
   for (const { keywords, path } of nodes) {
     if (keywords.anyOf === undefined && keywords.oneOf === undefined) continue;
     throw badSchema(path, "one condition on names", "anyOf or oneOf", "write one pattern");
   }
-  return stringAutomaton(nodes);
+  return stringTexts(nodes);
 }

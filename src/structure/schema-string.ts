@@ -1,41 +1,73 @@
-import { type Automaton, automatonOf, intersection, patternOf } from "./automaton.js";
+import { accepts, longest } from "./automata.js";
+import { type Automaton, intersection, patternOf } from "./automaton.js";
 import { ANY } from "./code-points.js";
+import { LengthCosts } from "./counted.js";
+import { PatternFault } from "./fault.js";
 import { QUOTE, stringChar, stringContent } from "./json-text.js";
-import { PatternFault } from "./network.js";
-import { chars, type Pattern, repeat, sequence } from "./pattern.js";
-import { someMatch } from "./regex.js";
+import { fewestBytes, NEVER, type Pattern, repeat, sequence } from "./pattern.js";
+import { matchAutomaton, someMatch } from "./regex.js";
 import { FORMATS } from "./schema-formats.js";
 import { badSchema } from "./schema-keywords.js";
 import type { SchemaNode } from "./schema-nodes.js";
 
-/** Lengths and numbers of items are not counted beyond this: nothing longer is written where there is a limit. */
-const MOST_COUNTED = 10_000;
-
 /** The least and the most that the nodes' two keywords leave. */
 export function counts(nodes: readonly SchemaNode[], least: string, most: string): [number, number] {
   const all = (keyword: string) => nodes.map(({ keywords }) => keywords[keyword]).filter((n) => typeof n === "number");
-  const from = Math.max(0, ...all(least));
-  const to = Math.min(...all(most));
-  return [from, to < Number.POSITIVE_INFINITY ? Math.min(to, Math.max(from, MOST_COUNTED)) : to];
+  return [Math.max(0, ...all(least)), Math.min(...all(most))];
+}
+
+/** Texts of an automaton (all where there is none) with `least` to `most` characters. */
+export interface Texts {
+  readonly automaton: Automaton | undefined;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What the nodes' keywords leave of strings. */
+export function stringTexts(nodes: readonly SchemaNode[]): Texts {
+  const [least, most] = counts(nodes, "minLength", "maxLength");
+  const automata = nodes.flatMap((node) => sourcesOf(node).map(({ source, where }) => matchAutomaton(source, where)));
+  return {
+    least,
+    most,
+    automaton: automata.length > 0 ? within(nodes, () => automata.reduce(intersection)) : undefined,
+  };
+}
+
+/** The texts, each character as it stands in a string of JSON. */
+export function textsPattern(nodes: readonly SchemaNode[], { automaton, least, most }: Texts): Pattern {
+  if (least > most) return NEVER;
+  if (!automaton) return repeat(stringChar(ANY), least, most);
+  // Most formats and many expressions are short enough by themselves.
+  const free = least === 0 && (most === Number.POSITIVE_INFINITY || longest(automaton) <= most);
+  if (free) return patternOf(automaton, stringChar);
+  const characters = automaton.edges.map((some) => some.map(({ points }) => stringChar(points)));
+  const bytes = characters.map((some) => some.map(fewestBytes));
+  const costs = within(nodes, () => new LengthCosts(automaton, bytes, least, most));
+  return { kind: "counted", costs, characters };
 }
 
 /** Strings that fit all of the nodes, with their quotes. */
 export function stringPattern(nodes: readonly SchemaNode[]): Pattern {
-  const { least, most, sources } = conditions(nodes);
-  if (sources.length === 0) return sequence(QUOTE, repeat(stringChar(ANY), least, most), QUOTE);
-  const [only] = sources;
-  const free = least === 0 && most === Number.POSITIVE_INFINITY;
-  if (sources.length === 1 && free) return sequence(QUOTE, stringContent(someMatch(only!.source, only!.where)), QUOTE);
-  return sequence(QUOTE, patternOf(stringAutomaton(nodes)!, stringChar), QUOTE);
+  const [only, ...others] = nodes.flatMap(sourcesOf);
+  const [least, most] = counts(nodes, "minLength", "maxLength");
+  if (only && others.length === 0 && least === 0 && most === Number.POSITIVE_INFINITY) {
+    const found = someMatch(only.source, only.where);
+    return sequence(QUOTE, "kind" in found ? stringContent(found) : patternOf(found, stringChar), QUOTE);
+  }
+  return sequence(QUOTE, textsPattern(nodes, stringTexts(nodes)), QUOTE);
 }
 
-/** The strings that fit all of the nodes, undefined where any does. */
-export function stringAutomaton(nodes: readonly SchemaNode[]): Automaton | undefined {
-  const { least, most, sources } = conditions(nodes);
-  const patterns = sources.map(({ source, where }) => someMatch(source, where));
-  if (least > 0 || most < Number.POSITIVE_INFINITY) patterns.push(repeat(chars(ANY), least, most));
-  if (patterns.length === 0) return undefined;
-  return within(nodes, () => patterns.map(automatonOf).reduce(intersection));
+const matchers = new Map<string, Automaton>();
+/** Expressions whose automata are kept. */
+const MOST_MATCHERS = 64;
+
+/** Whether an expression matches somewhere in the text, in time that grows with the text and no faster. */
+export function matches(source: string, where: string, text: string): boolean {
+  const automaton = matchers.get(source) ?? matchAutomaton(source, where);
+  if (matchers.size >= MOST_MATCHERS) matchers.clear();
+  matchers.set(source, automaton);
+  return accepts(automaton, text);
 }
 
 /** Says where in the schema conditions are too large to be met at once. */
@@ -44,9 +76,8 @@ export function within<T>(nodes: readonly SchemaNode[], work: () => T): T {
     return work();
   } catch (cause) {
     if (!(cause instanceof PatternFault)) throw cause;
-    const path = nodes.at(-1)?.path ?? "";
     throw badSchema(
-      path,
+      pathOf(nodes),
       "conditions that can be met at once",
       cause.message,
       "ask for shorter texts, or for less of them",
@@ -54,15 +85,13 @@ export function within<T>(nodes: readonly SchemaNode[], work: () => T): T {
   }
 }
 
-function conditions(nodes: readonly SchemaNode[]) {
-  const [least, most] = counts(nodes, "minLength", "maxLength");
-  const sources = nodes.flatMap(({ keywords, path }) => [
-    ...(keywords.pattern === undefined
-      ? []
-      : [{ source: keywords.pattern as string, where: `schema: ${path}/pattern` }]),
-    ...(keywords.format === undefined
-      ? []
-      : [{ source: FORMATS[keywords.format as string]!, where: `schema: ${path}/format` }]),
-  ]);
-  return { least, most, sources };
+const pathOf = (nodes: readonly SchemaNode[]): string => nodes.at(-1)?.path ?? "";
+
+function sourcesOf({ keywords, path }: SchemaNode): { source: string; where: string }[] {
+  const { pattern, format } = keywords;
+  const known = typeof format === "string" && Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
+  return [
+    ...(pattern === undefined ? [] : [{ source: pattern as string, where: `schema: ${path}/pattern` }]),
+    ...(known === undefined ? [] : [{ source: known, where: `schema: ${path}/format` }]),
+  ];
 }

@@ -1,0 +1,56 @@
+import { choice, type Pattern, sequence } from "./pattern.js";
+
+/** Choices of at most this many options stay as they are. */
+const FEW_OPTIONS = 8;
+
+/**
+ * The options of a choice, those that begin with the same characters put together, so that thousands of words aren't read
+ * side by side.
+ */
+export function byBeginning(options: readonly Pattern[]): readonly Pattern[] {
+  if (options.length <= FEW_OPTIONS) return options;
+  return grouped(
+    options.map((option) => flattened([option])),
+    0,
+  );
+}
+
+/** Options as parts, of which those before `at` are the same. */
+function grouped(options: readonly (readonly Pattern[])[], at: number): readonly Pattern[] {
+  const groups = new Map<string, (readonly Pattern[])[]>();
+  const found: Pattern[] = [];
+  for (const parts of options) {
+    const key = pointsOf(parts[at]);
+    if (key === undefined) {
+      found.push(sequence(...parts.slice(at)));
+      continue;
+    }
+    const group = groups.get(key) ?? [];
+    groups.set(key, group);
+    group.push(parts);
+  }
+  for (const group of groups.values()) {
+    const [first] = group as [readonly Pattern[]];
+    let end = at + 1;
+    const alike = (): boolean => {
+      const key = pointsOf(first[end]);
+      return key !== undefined && group.every((parts) => pointsOf(parts[end]) === key);
+    };
+    while (group.length > 1 && alike()) end++;
+    found.push(
+      group.length === 1
+        ? sequence(...first.slice(at))
+        : sequence(...first.slice(at, end), choice(...grouped(group, end))),
+    );
+  }
+  return found;
+}
+
+function pointsOf(part: Pattern | undefined): string | undefined {
+  return part?.kind === "chars" ? part.points.join() : undefined;
+}
+
+/** The parts, sequences among them opened. */
+function flattened(parts: readonly Pattern[]): readonly Pattern[] {
+  return parts.flatMap((part) => (part.kind === "sequence" ? flattened(part.parts) : [part]));
+}
