@@ -12,8 +12,42 @@ export interface NumberLimits {
   readonly aboveLeast: boolean;
   /** Whether `most` itself is too much. */
   readonly belowMost: boolean;
-  /** A whole number that divides them; 1 for any. */
-  readonly step: number;
+  /** What they are multiples of, if anything. */
+  readonly step: Step | undefined;
+}
+
+/** `units` of the last of `places` digits after the point: 0.25 is 25 units with 2 places. */
+export interface Step {
+  readonly units: number;
+  readonly places: number;
+}
+
+/** The least step of which both are divisors; undefined where it has too many digits. */
+export function commonStep(step: Step | undefined, multipleOf: number): Step | undefined {
+  const { whole, fraction } = decimal(multipleOf)!;
+  const places = Math.max(step?.places ?? 0, fraction.length);
+  const units = Number(whole + fraction.padEnd(places, "0"));
+  const other = step ? step.units * 10 ** (places - step.places) : units;
+  if (!Number.isSafeInteger(units * other)) return undefined;
+  return reduced({ units: (units / divisor(units, other)) * other, places });
+}
+
+/** The same without zeros at its end. */
+function reduced({ units, places }: Step): Step {
+  return places > 0 && units % 10 === 0 ? reduced({ units: units / 10, places: places - 1 }) : { units, places };
+}
+
+function divisor(a: number, b: number): number {
+  return b === 0 ? a : divisor(b, a % b);
+}
+
+/** Whether a number is a multiple, both taken as the decimal numbers that they are written as. */
+export function isMultiple(value: number, multipleOf: number): boolean {
+  const [a, b] = [decimal(value), decimal(multipleOf)];
+  if (!a || !b) return false;
+  const places = Math.max(a.fraction.length, b.fraction.length);
+  const scaled = ({ whole, fraction }: Decimal): bigint => BigInt(whole + fraction.padEnd(places, "0"));
+  return scaled(a) % scaled(b) === 0n;
 }
 
 /** Digits of a number without exponent: as many as a double holds whatever they are, so comparing them is comparing numbers. */
@@ -25,8 +59,9 @@ const DIGIT = digits(0, 9);
  * an exponent of at most two.
  */
 export function numberPattern(limits: NumberLimits): Pattern {
-  const { whole, least, most, step } = limits;
-  if (least === Number.NEGATIVE_INFINITY && most === Number.POSITIVE_INFINITY && step === 1) {
+  const { whole, least, most } = limits;
+  const step = limits.step && whole ? commonStep(limits.step, 1) : limits.step;
+  if (least === Number.NEGATIVE_INFINITY && most === Number.POSITIVE_INFINITY && !step) {
     const natural = sequence(digits(1, 9), repeat(DIGIT, 0, MOST_DIGITS - 1));
     if (whole) return choice(text("0"), sequence(optional(text("-")), natural));
     const fraction = sequence(text("."), repeat(DIGIT, 1, MOST_DIGITS - 1));
@@ -47,11 +82,12 @@ export function numberPattern(limits: NumberLimits): Pattern {
   const zero = decimal(0);
   const options: Pattern[] = [];
   // Zero and above; what is below zero is that of the other sign turned round.
-  if (most >= 0) options.push(...new Between(least < 0 ? { value: zero, open: false } : low, high, limits).lengths());
+  if (most >= 0)
+    options.push(...new Between(least < 0 ? { value: zero, open: false } : low, high, whole, step).lengths());
   if (least < 0) {
     const mirrored = { value: decimal(-least), open: low.open };
     const from = most < 0 ? { value: decimal(-most), open: high.open } : { value: zero, open: true };
-    const below = new Between(from, mirrored, limits).lengths();
+    const below = new Between(from, mirrored, whole, step).lengths();
     options.push(sequence(text("-"), choice(...below)));
   }
   return options.length === 0 ? NEVER : choice(...options);
@@ -88,7 +124,8 @@ class Between {
   constructor(
     readonly low: Bound,
     readonly high: Bound,
-    readonly limits: NumberLimits,
+    readonly whole: boolean,
+    readonly step: Step | undefined,
   ) {}
 
   /** A pattern for each number of digits before the point. */
@@ -106,10 +143,11 @@ class Between {
    * the bound's; `remainder` is that of the digits so far by the step.
    */
   #rest(length: number, at: number, onLow: boolean, onHigh: boolean, remainder: number): Pattern {
-    const { whole, step } = this.limits;
-    const places = whole ? 0 : MOST_DIGITS - length;
+    const { whole, step } = this;
+    const places = whole ? 0 : Math.min(step?.places ?? MOST_DIGITS, MOST_DIGITS - length);
+    const units = step?.units ?? 1;
     const inFraction = at > length;
-    if (!onLow && !onHigh && step === 1 && at > 0) {
+    if (!onLow && !onHigh && units === 1 && at > 0) {
       if (inFraction) return repeat(DIGIT, 0, length + places - at);
       const fraction = places > 0 ? optional(sequence(text("."), repeat(DIGIT, 1, places))) : EMPTY;
       return sequence(repeat(DIGIT, length - at, length - at), fraction);
@@ -120,13 +158,14 @@ class Between {
     const rule = new Rule("a number");
     this.#tails.set(key.join(), rule);
     const options: Pattern[] = [];
-    if (at >= length && remainder === 0 && this.#mayStop(length, at, onLow, onHigh)) options.push(EMPTY);
+    if (at >= length && this.#isMultiple(remainder, at - length) && this.#mayStop(length, at, onLow, onHigh))
+      options.push(EMPTY);
     if (at < length + places) {
       const next: Pattern[] = [];
       const from = onLow ? digitAt(this.low.value, length, at) : 0;
       const to = onHigh ? digitAt(this.high.value, length, at) : 9;
       for (let digit = at === 0 && length > 1 ? Math.max(from, 1) : from; digit <= to; digit++) {
-        const after = (remainder * 10 + digit) % step;
+        const after = (remainder * 10 + digit) % units;
         const rest = this.#rest(length, at + 1, onLow && digit === from, onHigh && digit === to, after);
         next.push(sequence(digits(digit, digit), rest));
       }
@@ -135,6 +174,14 @@ class Between {
     }
     rule.body = choice(...options);
     return rule;
+  }
+
+  /** Whether a number that ends after `places` digits of its fraction is one: those that it lacks are zeros. */
+  #isMultiple(remainder: number, places: number): boolean {
+    const { units, places: all } = this.step ?? { units: 1, places: 0 };
+    let rest = remainder;
+    for (let i = places; i < all; i++) rest = (rest * 10) % units;
+    return rest % units === 0;
   }
 
   /** Whether the number may end after `at` digits: what it lacks of a bound's digits counts as zeros. */

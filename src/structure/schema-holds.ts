@@ -1,4 +1,5 @@
-import { FORMATS } from "./schema-formats.js";
+import { isMultiple } from "./json-number.js";
+import { FORMATS, isTextFormat, rangeOf } from "./schema-formats.js";
 import { type Kind, kindsOf, type SchemaNode, type SchemaNodes } from "./schema-nodes.js";
 import { matches } from "./schema-string.js";
 
@@ -9,7 +10,8 @@ export function holds(schemas: SchemaNodes, node: SchemaNode, value: unknown): b
   const fits = (schema: SchemaNode | undefined, inner: unknown): boolean =>
     schema === undefined || holds(schemas, schema, inner);
   return schemas.all([node]).every((part) => {
-    const { keywords } = part;
+    const { keywords, never } = part;
+    if (never) return false;
     if (!kindsOf([part]).has(kindOf(value))) return false;
     if (keywords.const !== undefined && !equal(keywords.const, value)) return false;
     if (keywords.enum !== undefined && !(keywords.enum as unknown[]).some((known) => equal(known, value))) return false;
@@ -63,9 +65,10 @@ function numberHolds(keywords: Json, value: number): boolean {
   const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = keywords;
   return (
     within(value, minimum, maximum) &&
+    within(value, ...rangeOf(keywords.format)) &&
     (exclusiveMinimum === undefined || value > (exclusiveMinimum as number)) &&
     (exclusiveMaximum === undefined || value < (exclusiveMaximum as number)) &&
-    (multipleOf === undefined || Number.isInteger(value / (multipleOf as number)))
+    (multipleOf === undefined || isMultiple(value, multipleOf as number))
   );
 }
 
@@ -74,9 +77,7 @@ function stringHolds({ keywords, path }: SchemaNode, value: string): boolean {
   return (
     within([...value].length, minLength, maxLength) &&
     (pattern === undefined || matches(pattern as string, `schema: ${path}/pattern`, value)) &&
-    (format === undefined ||
-      !Object.hasOwn(FORMATS, format as string) ||
-      matches(FORMATS[format as string]!, `schema: ${path}/format`, value))
+    (format === undefined || !isTextFormat(format) || matches(FORMATS[format]!, `schema: ${path}/format`, value))
   );
 }
 

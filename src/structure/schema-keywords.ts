@@ -1,37 +1,19 @@
 /** Which keywords of JSON Schema (draft 2020-12) there are, what they hold, and which of them answers can't be held to. */
 import { OptionError } from "../runtime/errors.js";
-import { nearest } from "../runtime/options.js";
-import { FORMATS } from "./schema-formats.js";
+import { likelySlip } from "./schema-slips.js";
 
 /** A schema that is an object. */
 export type Keywords = Readonly<Record<string, unknown>>;
 
-const ANNOTATIONS = [
-  "title",
-  "description",
-  "default",
-  "examples",
-  "$schema",
-  "$id",
-  "$comment",
-  "$anchor",
-  "$vocabulary",
-  "deprecated",
-  "readOnly",
-  "writeOnly",
-];
-
 interface Kind {
   readonly expected: string;
-  readonly holds: (value: unknown) => boolean;
+  readonly holds: (value: unknown, keywords: Keywords) => boolean;
 }
 
 const isSchema = (value: unknown): boolean => typeof value === "boolean" || isObject(value);
+const areSchemas = (value: unknown): boolean => Array.isArray(value) && value.length > 0 && value.every(isSchema);
 const SCHEMA: Kind = { expected: "a schema", holds: isSchema };
-const SCHEMAS: Kind = {
-  expected: "a list of schemas, not empty",
-  holds: (value) => Array.isArray(value) && value.length > 0 && value.every(isSchema),
-};
+const SCHEMAS: Kind = { expected: "a list of schemas, not empty", holds: areSchemas };
 const NAMED_SCHEMAS: Kind = {
   expected: "an object of schemas",
   holds: (value) => isObject(value) && Object.values(value).every(isSchema),
@@ -42,6 +24,13 @@ const COUNT: Kind = {
 };
 const NUMBER: Kind = { expected: "a number", holds: (value) => typeof value === "number" };
 const TEXT: Kind = { expected: "a text", holds: (value) => typeof value === "string" };
+const TRUTH: Kind = { expected: "true or false", holds: (value) => typeof value === "boolean" };
+/** Up to draft 4, and so in OpenAPI 3.0, it says how the limit beside it is meant. */
+const exclusive = (limit: string): Kind => ({
+  expected: `a number, or true beside ${limit}`,
+  holds: (value, keywords) =>
+    typeof value === "number" || value === false || (value === true && typeof keywords[limit] === "number"),
+});
 const TYPES = ["null", "boolean", "object", "array", "number", "integer", "string"];
 const isType = (value: unknown): boolean => TYPES.includes(value as string);
 
@@ -54,24 +43,25 @@ const KINDS: Record<string, Kind> = {
   const: { expected: "a value", holds: () => true },
   minimum: NUMBER,
   maximum: NUMBER,
-  exclusiveMinimum: NUMBER,
-  exclusiveMaximum: NUMBER,
-  multipleOf: {
-    expected: "a whole number from 1 to 100 (validators differ on fractions)",
-    holds: (value) => Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 100,
-  },
+  exclusiveMinimum: exclusive("minimum"),
+  exclusiveMaximum: exclusive("maximum"),
+  multipleOf: { expected: "a number above 0", holds: (value) => typeof value === "number" && value > 0 },
   minLength: COUNT,
   maxLength: COUNT,
   pattern: TEXT,
-  format: {
-    expected: `one of ${Object.keys(FORMATS).join(", ")}`,
-    holds: (value) => typeof value === "string" && Object.hasOwn(FORMATS, value),
+  format: TEXT,
+  items: {
+    expected: "a schema, or a list of them for the first items",
+    holds: (value) => isSchema(value) || areSchemas(value),
   },
-  items: SCHEMA,
-  prefixItems: SCHEMAS,
+  prefixItems: {
+    expected: "a list of schemas, not empty, and none in items",
+    holds: (value, { items }) => areSchemas(value) && !Array.isArray(items),
+  },
+  additionalItems: SCHEMA,
   minItems: COUNT,
   maxItems: COUNT,
-  uniqueItems: { expected: "true or false", holds: (value) => typeof value === "boolean" },
+  uniqueItems: TRUTH,
   properties: NAMED_SCHEMAS,
   required: {
     expected: "a list of names",
@@ -85,14 +75,31 @@ const KINDS: Record<string, Kind> = {
   allOf: SCHEMAS,
   anyOf: SCHEMAS,
   oneOf: SCHEMAS,
+  not: {
+    expected: "true or {}, which nothing fits, or false (say what is wanted instead of what is not)",
+    holds: (value) =>
+      typeof value === "boolean" || (isObject(value) && Object.keys(value).every((name) => NOTES.has(name))),
+  },
+  nullable: TRUTH,
+  discriminator: {
+    expected: "an object with propertyName, beside oneOf or anyOf",
+    holds: (value) => isObject(value) && typeof value.propertyName === "string",
+  },
+  $id: TEXT,
+  $anchor: TEXT,
   $ref: TEXT,
   $defs: NAMED_SCHEMAS,
   definitions: NAMED_SCHEMAS,
 };
 
+/** Keywords that ask for nothing. The standard has unknown ones be notes as well. */
+const NOTES = new Set([
+  ...["title", "description", "default", "examples", "example", "$schema", "$comment", "$vocabulary", "deprecated"],
+  ...["readOnly", "writeOnly", "contentEncoding", "contentMediaType", "contentSchema", "externalDocs", "xml", "id"],
+]);
+
 /** Keywords that answers can't be held to, and what may stand for them. */
 const REFUSED: Record<string, string> = {
-  not: "say what is wanted instead of what is not",
   if: "write anyOf of the two cases",
   // biome-ignore lint/suspicious/noThenProperty: it is a keyword of schemas
   then: "write anyOf of the two cases",
@@ -105,16 +112,31 @@ const REFUSED: Record<string, string> = {
   dependencies: "write anyOf of the cases",
   unevaluatedItems: "write items",
   unevaluatedProperties: "write additionalProperties",
-  additionalItems: "write prefixItems for the first items and items for the others",
-  contentEncoding: "write a pattern",
-  contentMediaType: "leave it out",
-  contentSchema: "leave it out",
   $dynamicRef: "write $ref",
   $dynamicAnchor: "write $defs and $ref",
   $recursiveRef: "write $ref",
   $recursiveAnchor: "write $ref",
-  nullable: 'write type: ["…", "null"]',
+  // Of earlier drafts, of ajv, and of JSON Type Definition.
+  divisibleBy: "write multipleOf",
+  disallow: "say what is wanted instead of what is not",
+  extends: "write allOf",
+  formatMinimum: "write a pattern",
+  formatMaximum: "write a pattern",
+  formatExclusiveMinimum: "write a pattern",
+  formatExclusiveMaximum: "write a pattern",
+  elements: "that is JSON Type Definition: write items",
+  optionalProperties: "that is JSON Type Definition: write properties, and leave their names out of required",
+  values: "that is JSON Type Definition: write additionalProperties",
 };
+
+/** Keywords that hold schemas: one, a list, or an object of them by name. */
+export const SUBSCHEMAS: readonly (readonly [keyword: string, kind: "one" | "list" | "named"])[] = [
+  ...Object.entries(KINDS).flatMap(([name, kind]): [string, "one" | "list" | "named"][] => {
+    if (kind === NAMED_SCHEMAS) return [[name, "named"]];
+    if (kind === SCHEMAS || name === "prefixItems") return [[name, "list"]];
+    return kind === SCHEMA || name === "items" ? [[name, "one"]] : [];
+  }),
+];
 
 /** Keywords by the type of value that they speak of. */
 export const KEYWORDS_OF: Readonly<Record<string, readonly string[]>> = {
@@ -132,32 +154,42 @@ export const KEYWORDS_OF: Readonly<Record<string, readonly string[]>> = {
   number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
 };
 
-/** Throws OptionError for a keyword that is unknown, of the wrong type or can't be held to. `path` leads from the schema's root. */
+/**
+ * Throws OptionError for a keyword of the wrong type, one that can't be held to, and an unknown one that is likely a slip: other
+ * unknown ones are notes, as the standard has it. `path` leads from the schema's root.
+ */
 export function checkKeywords(keywords: Keywords, path: string): void {
   for (const [name, value] of Object.entries(keywords)) {
-    if (ANNOTATIONS.includes(name) && !(name === "$id" && path !== "")) continue;
+    if (NOTES.has(name)) continue;
     const kind = Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;
+    if (kind?.holds(value, keywords)) continue;
     if (kind) {
-      if (kind.holds(value)) continue;
+      const got = JSON.stringify(value) ?? String(value);
+      throw badSchema(`${path}/${name}`, kind.expected, got.slice(0, 60), "change it, or leave it out");
+    }
+    const remedy = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
+    const meant = remedy ? undefined : likelySlip(name, KNOWN);
+    if (remedy || meant) {
       throw badSchema(
-        `${path}/${name}`,
-        kind.expected,
-        JSON.stringify(value).slice(0, 60),
-        "change it, or leave it out",
+        path,
+        "keywords that an answer can be held to",
+        `\`${name}\``,
+        remedy ?? `did you mean \`${meant}\`?`,
       );
     }
-    const known = Object.hasOwn(REFUSED, name);
-    const near = known ? undefined : nearest(name, [...Object.keys(KINDS), ...ANNOTATIONS, ...Object.keys(REFUSED)]);
-    const remedy = known ? REFUSED[name]! : near ? `did you mean \`${near}\`?` : "leave it out, or say it with others";
-    throw badSchema(path, "keywords that an answer can be held to", `\`${name}\``, remedy);
   }
 }
+const KNOWN = [...Object.keys(KINDS), ...Object.keys(REFUSED)];
+
+/** A longer path is cut in its middle: names of properties may have any length. */
+const MOST_PATH = 300;
 
 /** The error for a place in a schema. */
 export function badSchema(path: string, expected: string, got: string, remedy: string): OptionError {
-  return new OptionError({ where: path === "" ? "schema" : `schema: ${path}`, expected, got, remedy });
+  const shown = path.length <= MOST_PATH ? path : `${path.slice(0, MOST_PATH / 2)}…${path.slice(-MOST_PATH / 2)}`;
+  return new OptionError({ where: path === "" ? "schema" : `schema: ${shown}`, expected, got, remedy });
 }
 
-function isObject(value: unknown): value is Keywords {
+export function isObject(value: unknown): value is Keywords {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,5 @@
-import { badSchema, checkKeywords, type Keywords } from "./schema-keywords.js";
+import { badSchema, checkKeywords, isObject, type Keywords } from "./schema-keywords.js";
+import { pointerStep, SchemaReferences } from "./schema-references.js";
 
 /** A schema within the schema, and where it stands. */
 export interface SchemaNode {
@@ -14,17 +15,19 @@ export interface SchemaNode {
 export type Kind = "null" | "boolean" | "object" | "array" | "string" | "integer" | "fraction";
 export const KINDS: readonly Kind[] = ["null", "boolean", "object", "array", "string", "integer", "fraction"];
 
+const NULL = { type: "null" };
+
 /** The schemas within a schema; each is checked when it is first met. */
 export class SchemaNodes {
   readonly root: SchemaNode;
-  readonly #whole: unknown;
+  readonly #references: SchemaReferences;
   readonly #known = new Map<unknown, SchemaNode>();
   /** Those that are known not to refer to themselves. */
   readonly #straight = new Set<SchemaNode>();
   #count = 0;
 
   constructor(whole: object | boolean) {
-    this.#whole = whole;
+    this.#references = new SchemaReferences(whole as Keywords | boolean);
     this.root = this.at(whole, "");
   }
 
@@ -32,12 +35,43 @@ export class SchemaNodes {
   at(schema: unknown, path: string): SchemaNode {
     let node = this.#known.get(schema);
     if (!node) {
-      const keywords = typeof schema === "object" ? (schema as Keywords) : {};
-      checkKeywords(keywords, path);
-      node = { id: this.#count++, path, keywords, never: schema === false };
+      const given = isObject(schema) ? schema : {};
+      checkKeywords(given, path);
+      const { not } = given;
+      const keywords = this.#modern(given, path);
+      const never = schema === false || (not !== undefined && not !== false);
+      node = { id: this.#count++, path, keywords, never };
       this.#known.set(schema, node);
     }
     return node;
+  }
+
+  /** Keywords of draft 7 and OpenAPI 3.0 in the words of draft 2020-12. */
+  #modern(given: Keywords, path: string): Keywords {
+    const { items, additionalItems, minimum, exclusiveMinimum, maximum, exclusiveMaximum, nullable, type } = given;
+    const keywords: Record<string, unknown> = { ...given };
+    delete keywords.additionalItems;
+    delete keywords.nullable;
+    if (Array.isArray(items)) {
+      keywords.prefixItems = items;
+      for (const [i, item] of items.entries()) this.at(item, `${path}/items/${i}`);
+      if (additionalItems === undefined) delete keywords.items;
+      else keywords.items = this.at(additionalItems, `${path}/additionalItems`) && additionalItems;
+    }
+    if (typeof exclusiveMinimum === "boolean") {
+      delete keywords.exclusiveMinimum;
+      if (exclusiveMinimum) keywords.exclusiveMinimum = minimum;
+    }
+    if (typeof exclusiveMaximum === "boolean") {
+      delete keywords.exclusiveMaximum;
+      if (exclusiveMaximum) keywords.exclusiveMaximum = maximum;
+    }
+    this.#references.stand(keywords, given);
+    if (nullable !== true) return keywords;
+    if (type !== undefined) return { ...keywords, type: [...[type].flat(), "null"] };
+    // What is written without a type, such as allOf of a reference, is meant beside null.
+    this.#known.set(keywords, { id: this.#count++, path, keywords, never: false });
+    return { anyOf: [keywords, NULL] };
   }
 
   /** The schemas of a list that is a keyword's value. */
@@ -55,11 +89,10 @@ export class SchemaNodes {
   /** The schemas of an object that is a keyword's value, by name. */
   named(node: SchemaNode, keyword: string): Map<string, SchemaNode> {
     const schemas = (node.keywords[keyword] ?? {}) as Record<string, unknown>;
-    const pointer = (name: string) => name.replaceAll("~", "~0").replaceAll("/", "~1");
     return new Map(
       Object.entries(schemas).map(([name, schema]) => [
         name,
-        this.at(schema, `${node.path}/${keyword}/${pointer(name)}`),
+        this.at(schema, `${node.path}/${keyword}/${pointerStep(name)}`),
       ]),
     );
   }
@@ -99,33 +132,16 @@ export class SchemaNodes {
 
   #referred(node: SchemaNode): SchemaNode {
     const reference = node.keywords.$ref as string;
-    const fault = () =>
-      badSchema(
+    const found = this.#references.at(node.keywords, reference);
+    if (typeof found?.schema !== "boolean" && !isObject(found?.schema)) {
+      throw badSchema(
         `${node.path}/$ref`,
         "a place in this schema, such as #/$defs/name",
-        JSON.stringify(reference),
+        JSON.stringify(reference.slice(0, 100)),
         "put the schema under $defs, and refer to it there",
       );
-    if (!/^#(?:\/|$)/.test(reference)) throw fault();
-    const steps = reference.split("/").slice(1);
-    let schema = this.#whole;
-    for (const step of steps) {
-      const name = decoded(step)?.replaceAll("~1", "/").replaceAll("~0", "~");
-      const inside = typeof schema === "object" && schema !== null && name !== undefined && Object.hasOwn(schema, name);
-      if (!inside) throw fault();
-      schema = (schema as Record<string, unknown>)[name];
     }
-    if (typeof schema !== "boolean" && (typeof schema !== "object" || schema === null || Array.isArray(schema)))
-      throw fault();
-    return this.at(schema, reference.slice(1));
-  }
-}
-
-function decoded(step: string): string | undefined {
-  try {
-    return decodeURIComponent(step);
-  } catch {
-    return undefined;
+    return this.at(found.schema, found.pointer ?? `${node.path}/$ref`);
   }
 }
 

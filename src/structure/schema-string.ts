@@ -6,7 +6,7 @@ import { PatternFault } from "./fault.js";
 import { QUOTE, stringChar, stringContent } from "./json-text.js";
 import { fewestBytes, NEVER, type Pattern, repeat, sequence } from "./pattern.js";
 import { matchAutomaton, someMatch } from "./regex.js";
-import { FORMATS } from "./schema-formats.js";
+import { FORMATS, isTextFormat } from "./schema-formats.js";
 import { badSchema } from "./schema-keywords.js";
 import type { SchemaNode } from "./schema-nodes.js";
 
@@ -89,7 +89,7 @@ const pathOf = (nodes: readonly SchemaNode[]): string => nodes.at(-1)?.path ?? "
 
 function sourcesOf({ keywords, path }: SchemaNode): { source: string; where: string }[] {
   const { pattern, format } = keywords;
-  const known = typeof format === "string" && Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
+  const known = isTextFormat(format) ? FORMATS[format] : undefined;
   return [
     ...(pattern === undefined ? [] : [{ source: pattern as string, where: `schema: ${path}/pattern` }]),
     ...(known === undefined ? [] : [{ source: known, where: `schema: ${path}/format` }]),

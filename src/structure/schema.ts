@@ -1,24 +1,31 @@
 import { numberPattern } from "./json-number.js";
 import { literal } from "./json-text.js";
 import { choice, NEVER, type Pattern, Rule, text } from "./pattern.js";
-import { apart, limitsOf, valuesOf } from "./schema-apart.js";
+import { Apart, limitsOf, toldApart, valuesOf } from "./schema-apart.js";
 import { arrayPattern } from "./schema-array.js";
+import { isTextFormat } from "./schema-formats.js";
 import { holds } from "./schema-holds.js";
 import { badSchema, KEYWORDS_OF } from "./schema-keywords.js";
 import { KINDS, type Kind, kindsOf, type SchemaNode, SchemaNodes } from "./schema-nodes.js";
 import { objectPattern } from "./schema-object.js";
-import { stringPattern } from "./schema-string.js";
+import { stringPattern, within } from "./schema-string.js";
 
 /**
  * The JSON texts that a schema accepts, as Ocellus writes them: compact but for a space after commas and colons, each character of a
  * string in its shortest spelling. All of them fit the schema. Throws OptionError with the path to what can't be held to.
  */
 export function schemaPattern(whole: object | true): Pattern {
-  return new Compiler(whole).value();
+  try {
+    return new Compiler(whole).value();
+  } catch (cause) {
+    // The engine's, for calls too deep.
+    if (!(cause instanceof RangeError)) throw cause;
+    throw badSchema("", "a schema of values that can be followed", "one that is nested too deeply", "make it simpler");
+  }
 }
 
 /** More rules than this come of options that multiply. */
-const MOST_RULES = 10_000;
+const MOST_RULES = 5000;
 
 class Compiler {
   readonly #schemas: SchemaNodes;
@@ -67,7 +74,11 @@ class Compiler {
     const kinds = kindsOf(nodes);
     if (nodes.some(({ keywords }) => keywords.type !== undefined)) return kinds;
     const speaks = (type: string) =>
-      KEYWORDS_OF[type]?.some((keyword) => nodes.some(({ keywords }) => keywords[keyword] !== undefined));
+      KEYWORDS_OF[type]?.some((keyword) =>
+        nodes.some(({ keywords }) =>
+          keyword === "format" ? isTextFormat(keywords.format) : keywords[keyword] !== undefined,
+        ),
+      );
     const meant = KINDS.filter(
       (kind) => kinds.has(kind) && speaks(kind === "integer" || kind === "fraction" ? "number" : kind),
     );
@@ -98,8 +109,10 @@ class Compiler {
     // Of the oneOf itself nothing may be assumed.
     const { oneOf: _, ...keywords } = node.keywords;
     const all = options.map((option) => this.#schemas.all([{ ...node, keywords }, option]));
+    if (toldApart(this.#schemas, all)) return;
+    const apart = new Apart(this.#schemas);
     for (let j = 1; j < all.length; j++) {
-      const i = all.findIndex((one, k) => k < j && !apart(this.#schemas, one, all[j]!));
+      const i = within([node], () => all.findIndex((one, k) => k < j && !apart.are(one, all[j]!)));
       if (i < 0) continue;
       throw badSchema(
         `${node.path}/oneOf`,
