@@ -1,6 +1,7 @@
 import type { KVCache } from "../layers/kv-cache.js";
 import { unlessAborted } from "../runtime/abort.js";
 import type { Arena } from "../runtime/arena.js";
+import { throwIfAborted } from "../runtime/errors.js";
 import { Readback } from "../runtime/readback.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Constraint } from "../structure/constraint.js";
@@ -172,14 +173,18 @@ export async function* decodeUnder(
   options: DecodingOptions,
 ): AsyncGenerator<Choice, void, undefined> {
   const { device } = network;
-  const { maxNewTokens, check, allowed } = options;
+  const { maxNewTokens, check, allowed, signal } = options;
   const sampler = owner.run(() => new Sampler(device, options, 1, true));
   const reads = new Reads(network, options);
   const mask = new Uint32Array(Math.ceil(allowed / 32));
   try {
     for (let index = 0, own = logits; index < maxNewTokens; index++) {
       device.flush();
-      constraint.allow(mask, maxNewTokens - index);
+      for (const _ of constraint.allowing(mask, maxNewTokens - index)) {
+        // A task of its own, so that whatever else waits comes first.
+        await new Promise((resolve) => setTimeout(resolve));
+        throwIfAborted(signal, "generating");
+      }
       check();
       sampler.allow(mask);
       owner.run(() => sampler.choose(own, index, 0));

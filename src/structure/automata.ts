@@ -49,7 +49,7 @@ export function complement({ edges, final }: Automaton): Automaton {
     const all = states.flatMap((state) => edges[state]!);
     const parts = partition(all.map(({ points }) => points));
     work += parts.length * (1 + all.length);
-    if (work > 10 * MOST_EDGES) throw new PatternFault("a negative lookahead that is too large");
+    if (work > MOST_EDGES) throw new PatternFault("a negative lookahead that is too large");
     const targets = new Map<number, Range[]>();
     for (const [first, last] of parts) {
       const to = numberOf(all.filter(({ points }) => has(points, first)).map((edge) => edge.to));

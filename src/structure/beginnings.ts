@@ -17,7 +17,7 @@ export function byBeginning(options: readonly Pattern[]): readonly Pattern[] {
 
 /** Options as parts, of which those before `at` are the same. */
 function grouped(options: readonly (readonly Pattern[])[], at: number): readonly Pattern[] {
-  const groups = new Map<string, (readonly Pattern[])[]>();
+  const groups = new Map<string | number, (readonly Pattern[])[]>();
   const found: Pattern[] = [];
   for (const parts of options) {
     const key = pointsOf(parts[at]);
@@ -46,8 +46,10 @@ function grouped(options: readonly (readonly Pattern[])[], at: number): readonly
   return found;
 }
 
-function pointsOf(part: Pattern | undefined): string | undefined {
-  return part?.kind === "chars" ? part.points.join() : undefined;
+function pointsOf(part: Pattern | undefined): string | number | undefined {
+  if (part?.kind !== "chars") return undefined;
+  const [only, ...others] = part.points;
+  return only && others.length === 0 && only[0] === only[1] ? only[0] : part.points.join();
 }
 
 /** The parts, sequences among them opened. */

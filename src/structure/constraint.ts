@@ -16,6 +16,8 @@ export interface Constraint {
    * the answer could not be completed in time is not allowed. Where no token is left that could, the answer is not hurried.
    */
   allow(mask: Uint32Array, left: number): void;
+  /** As `allow`, but yields when it has worked for some milliseconds, so that others can go on. */
+  allowing(mask: Uint32Array, left: number): Generator<void, void>;
   /** The answer goes on with this token, one of those allowed and not an end token. */
   accept(token: number): void;
 }
@@ -39,6 +41,14 @@ export function constraintFor(
   const kind = (["schema", "regex", "grammar"] as const).find((name) => structure[name] !== undefined);
   if (!kind) return undefined;
   const source = kind === "schema" ? jsonOf(structure.schema) : structure[kind]!;
+  if (source.length > MOST_CHARACTERS) {
+    throw new OptionError({
+      where: kind,
+      expected: `at most ${MOST_CHARACTERS} characters`,
+      got: String(source.length),
+      remedy: "ask for less in one answer",
+    });
+  }
   const guide = guideFor(kind, source, tokenizer, endTokens, vocabulary);
   return new Walk(guide, tokenizer, endTokens);
 }
@@ -47,6 +57,11 @@ export function constraintFor(
 const MOST_GUIDES = 16;
 /** Masks that are kept for a structure: 5 MB for the real vocabulary. */
 const MOST_MASKS = 256;
+
+/** Places of the pattern that are gone through to count the tokens of a way to the end; of longer ways the bytes are counted. */
+const MOST_WALKED = 10_000;
+/** Longer sources are refused before they are read. */
+const MOST_CHARACTERS = 500_000;
 
 /** What is kept for a tokenizer, the end tokens and the vocabulary of a model. */
 interface Kept {
@@ -138,12 +153,12 @@ class Guide {
   ) {}
 
   /** All tokens that may come, the time aside, and the most bytes that any of them leaves to be written. */
-  mask(state: State, length: number): { words: Uint32Array; cost: number } {
+  *mask(state: State, length: number): Generator<void, { words: Uint32Array; cost: number }> {
     let mask = this.#masks.get(state);
     if (mask?.words.length !== length) {
       const words = new Uint32Array(length);
       let cost = 0;
-      this.tree.mask(this.machine, state, words, (after) => {
+      yield* this.tree.masking(this.machine, state, words, (after) => {
         cost = Math.max(cost, after.cost);
         return true;
       });
@@ -154,17 +169,25 @@ class Guide {
   }
 
   /**
-   * Tokens that complete the text: those of a shortest way, the longest that fit, one after the other. After the first of them
-   * it is one less, so that whoever has this many tokens left always finds one to go on with.
+   * Whether `most` tokens can complete the text: those of a shortest way, the longest that fit, one after the other. After the
+   * first of them it is one less, so that whoever has this many tokens left always finds one to go on with.
    */
-  cost(state: State): number {
+  completes(state: State, most: number): boolean {
+    // No token is shorter than a byte, and none longer than the longest.
+    if (state.cost <= most) return true;
+    return state.cost <= most * this.tree.deepest && this.#cost(state) <= most;
+  }
+
+  /** Tokens of a shortest way, Infinity where it is too long to be followed. */
+  #cost(state: State): number {
+    const last = this.machine.visited + MOST_WALKED;
     const passed: State[] = [];
     let here = state;
-    while (here.cost > 0 && !this.#costs.has(here)) {
+    while (here.cost > 0 && !this.#costs.has(here) && this.machine.visited < last) {
       passed.push(here);
       here = this.tree.along(this.machine, here);
     }
-    let cost = here.cost === 0 ? 0 : this.#costs.get(here)!;
+    let cost = here.cost === 0 ? 0 : (this.#costs.get(here) ?? Number.POSITIVE_INFINITY);
     for (const before of passed.reverse()) this.#costs.set(before, ++cost);
     return cost;
   }
@@ -183,7 +206,12 @@ class Walk implements Constraint {
   }
 
   allow(mask: Uint32Array, left: number): void {
-    explained(this.guide.kind, () => this.#fill(mask, left));
+    for (const _ of this.allowing(mask, left));
+  }
+
+  *allowing(mask: Uint32Array, left: number): Generator<void, void> {
+    const filling = this.#fill(mask, left);
+    while (!explained(this.guide.kind, () => filling.next().done)) yield;
     if (!this.#state.complete) return;
     for (const token of this.endTokens) if (token >>> 5 < mask.length) mask[token >>> 5]! |= 1 << (token & 31);
   }
@@ -197,15 +225,16 @@ class Walk implements Constraint {
     }
   }
 
-  #fill(mask: Uint32Array, left: number): void {
+  *#fill(mask: Uint32Array, left: number): Generator<void, void> {
     const { guide } = this;
-    const all = guide.mask(this.#state, mask.length);
+    const { machine, tree } = guide;
+    const all = yield* guide.mask(this.#state, mask.length);
     // After this token so many remain, one of them to end with.
     const rest = left - 2;
     if (all.cost > rest) {
       // Without the end token the answer is whole as well.
       for (const most of [rest, rest + 1]) {
-        guide.tree.mask(guide.machine, this.#state, mask, (after) => after.cost <= most || guide.cost(after) <= most);
+        yield* tree.masking(machine, this.#state, mask, (after) => guide.completes(after, most));
         if (this.#state.complete || mask.some((word) => word !== 0)) return;
       }
     }

@@ -52,6 +52,8 @@ export function isMultiple(value: number, multipleOf: number): boolean {
 
 /** Digits of a number without exponent: as many as a double holds whatever they are, so comparing them is comparing numbers. */
 const MOST_DIGITS = 15;
+/** Digits of multiples of more than 30 units, each of which is a state at each digit. */
+const MOST_STEPPED_DIGITS = 9;
 const DIGIT = digits(0, 9);
 
 /**
@@ -120,19 +122,22 @@ function decimal(value: number): Decimal | undefined {
 /** Numbers from zero on between two bounds, digit by digit: whoever has followed a bound so far must go on comparing. */
 class Between {
   readonly #tails = new Map<string, Rule>();
+  readonly #digits: number;
 
   constructor(
     readonly low: Bound,
     readonly high: Bound,
     readonly whole: boolean,
     readonly step: Step | undefined,
-  ) {}
+  ) {
+    this.#digits = step && step.units > 30 ? MOST_STEPPED_DIGITS : MOST_DIGITS;
+  }
 
   /** A pattern for each number of digits before the point. */
   lengths(): Pattern[] {
-    const [least, most] = [this.low.value?.whole.length ?? 1, this.high.value?.whole.length ?? MOST_DIGITS];
+    const [least, most] = [this.low.value?.whole.length ?? 1, this.high.value?.whole.length ?? this.#digits];
     const found: Pattern[] = [];
-    for (let length = least; length <= Math.min(most, MOST_DIGITS); length++) {
+    for (let length = least; length <= Math.min(most, this.#digits); length++) {
       found.push(this.#rest(length, 0, length === least, length === most && this.high.value !== undefined, 0));
     }
     return found;
@@ -144,7 +149,7 @@ class Between {
    */
   #rest(length: number, at: number, onLow: boolean, onHigh: boolean, remainder: number): Pattern {
     const { whole, step } = this;
-    const places = whole ? 0 : Math.min(step?.places ?? MOST_DIGITS, MOST_DIGITS - length);
+    const places = whole ? 0 : Math.min(step?.places ?? MOST_DIGITS, this.#digits - length);
     const units = step?.units ?? 1;
     const inFraction = at > length;
     if (!onLow && !onHigh && units === 1 && at > 0) {
@@ -197,5 +202,5 @@ function digitAt(value: Decimal | undefined, length: number, at: number): number
 }
 
 function digits(first: number, last: number): Pattern {
-  return chars(codePoints([[0x30 + first, 0x30 + last]]));
+  return chars([[0x30 + first, 0x30 + last]]);
 }

@@ -45,7 +45,7 @@ export class State {
 /** Beyond this many states what is known of them is forgotten: they take tens of megabytes. */
 const MOST_STATES = 20_000;
 /** Beyond this many places in one state a grammar is hopelessly ambiguous. */
-const MOST_PLACES = 4096;
+const MOST_PLACES = 1024;
 
 /**
  * Reads texts byte by byte, and knows after each whether and how shortly the text can be completed: bytes after which it
@@ -138,7 +138,7 @@ export class Machine {
       if (node.call) places.push({ node: node.call.entry, frame: this.#above(frame, node.call.after, 0) });
       if (node.counted) this.#count(node.counted, 0, frame, places, note);
       if (node.edges.length > 0 && found.push(place) > MOST_PLACES) {
-        throw new PatternFault("it can be read in thousands of ways at once");
+        throw new PatternFault("it can be read in a thousand ways at once");
       }
     }
     return this.#known(found, complete);

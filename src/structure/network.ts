@@ -75,6 +75,12 @@ export class Network {
     switch (pattern.kind) {
       case "chars": {
         const { points } = pattern;
+        const [only] = points;
+        if (only && points.length === 1 && only[1] < 0x80) {
+          const node = this.#node();
+          node.edges.push({ first: only[0], last: only[1], to: after });
+          return node;
+        }
         if (points.every(([, last]) => last < 0x80)) return this.#chars(points, after);
         return this.#call(this.#sharing(points.join(), pattern), after);
       }

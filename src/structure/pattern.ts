@@ -1,4 +1,4 @@
-import { type CodePoints, codePoints } from "./code-points.js";
+import type { CodePoints } from "./code-points.js";
 import type { LengthCosts } from "./counted.js";
 
 /** A set of texts. Schemas, regular expressions and grammars all become one of these. */
@@ -51,7 +51,12 @@ export function optional(part: Pattern): Pattern {
 
 /** This text and no other. */
 export function text(content: string): Pattern {
-  return sequence(...Array.from(content, (char) => chars(codePoints([[char.codePointAt(0)!, char.codePointAt(0)!]]))));
+  return { kind: "sequence", parts: Array.from(content, (char) => chars(character(char.codePointAt(0)!))) };
+}
+
+/** Surrogates that are alone are no characters. */
+function character(point: number): CodePoints {
+  return point >= 0xd800 && point <= 0xdfff ? [] : [[point, point]];
 }
 
 /** No text at all, not even the empty one. */

@@ -45,6 +45,8 @@ function followed<T>(source: string, where: string, work: () => T): T {
   }
 }
 
+/** Finding the characters of one takes some milliseconds. */
+const MOST_PROPERTIES = 6;
 /** Longer expressions would take a tenth of a second and more. */
 const MOST_CHARACTERS = 20_000;
 
@@ -56,6 +58,10 @@ function parts(source: string, where: string): Anchored[] {
     new RegExp(source, "u");
   } catch (cause) {
     throw fault(where, source, cause instanceof Error ? cause.message : String(cause));
+  }
+  const properties = new Set(source.match(/\\[pP]\{[^}]*\}/g));
+  if (properties.size > MOST_PROPERTIES) {
+    throw fault(where, source, `${properties.size} Unicode properties`, `write at most ${MOST_PROPERTIES}`);
   }
   const parser = new Parser(source, where);
   const pattern = parser.choice();
@@ -233,20 +239,26 @@ class Parser {
 }
 
 const properties = new Map<string, CodePoints>();
+/** Every character, in blocks. */
+let everything: readonly string[] | undefined;
 
-/** What `\p{…}` matches, found by asking the engine for every code point. */
+/** What `\p{…}` matches, found by asking the engine. */
 function propertyPoints(source: string): CodePoints {
   let points = properties.get(source);
   if (!points) {
-    const expression = new RegExp(source, "u");
     const ranges: Range[] = [];
-    let first = -1;
-    for (let point = 0; point <= 0x110000; point++) {
-      const matches = point < 0x110000 && expression.test(String.fromCodePoint(point));
-      if (matches && first < 0) first = point;
-      if (matches || first < 0) continue;
-      ranges.push([first, point - 1]);
-      first = -1;
+    everything ??= Array.from({ length: 0x110 }, (_, block) =>
+      String.fromCodePoint(
+        ...Array.from({ length: 0x1000 }, (_, i) => (block << 12) | i).filter(
+          (point) => point < 0xd800 || point > 0xdfff,
+        ),
+      ),
+    );
+    for (const block of everything) {
+      // Runs of one block; those that touch become one.
+      for (const { 0: run } of block.matchAll(new RegExp(`${source}+`, "gu"))) {
+        ranges.push([run.codePointAt(0)!, [...run.slice(-2)].at(-1)!.codePointAt(0)!]);
+      }
     }
     points = codePoints(ranges);
     properties.set(source, points);

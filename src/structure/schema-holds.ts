@@ -14,7 +14,7 @@ export function holds(schemas: SchemaNodes, node: SchemaNode, value: unknown): b
     if (never) return false;
     if (!kindsOf([part]).has(kindOf(value))) return false;
     if (keywords.const !== undefined && !equal(keywords.const, value)) return false;
-    if (keywords.enum !== undefined && !(keywords.enum as unknown[]).some((known) => equal(known, value))) return false;
+    if (keywords.enum !== undefined && !isListed(keywords.enum as unknown[], value)) return false;
     const [anyOf, oneOf] = [schemas.list(part, "anyOf"), schemas.list(part, "oneOf")];
     if (anyOf.length > 0 && !anyOf.some((option) => fits(option, value))) return false;
     if (oneOf.length > 0 && oneOf.filter((option) => fits(option, value)).length !== 1) return false;
@@ -32,6 +32,16 @@ export function holds(schemas: SchemaNodes, node: SchemaNode, value: unknown): b
     }
     return typeof value !== "object" || value === null || objectHolds(schemas, part, value as Json, fits);
   });
+}
+
+const simpleValues = new WeakMap<readonly unknown[], Set<unknown>>();
+
+/** Whether a list has the value; those that are no objects or arrays are found at once. */
+function isListed(list: readonly unknown[], value: unknown): boolean {
+  if (typeof value === "object" && value !== null) return list.some((known) => equal(known, value));
+  const simple = simpleValues.get(list) ?? new Set(list);
+  simpleValues.set(list, simple);
+  return simple.has(value);
 }
 
 function objectHolds(

@@ -21,6 +21,8 @@ const NULL = { type: "null" };
 export class SchemaNodes {
   readonly root: SchemaNode;
   readonly #references: SchemaReferences;
+  readonly #lists = new Map<string, readonly SchemaNode[]>();
+  readonly #maps = new Map<string, ReadonlyMap<string, SchemaNode>>();
   readonly #known = new Map<unknown, SchemaNode>();
   /** Those that are known not to refer to themselves. */
   readonly #straight = new Set<SchemaNode>();
@@ -68,16 +70,23 @@ export class SchemaNodes {
     }
     this.#references.stand(keywords, given);
     if (nullable !== true) return keywords;
-    if (type !== undefined) return { ...keywords, type: [...[type].flat(), "null"] };
-    // What is written without a type, such as allOf of a reference, is meant beside null.
+    const listed = given.enum !== undefined || "const" in given;
+    if (type !== undefined && !listed) return { ...keywords, type: [...[type].flat(), "null"] };
+    // Other schemas, such as allOf of a reference, are meant beside null.
     this.#known.set(keywords, { id: this.#count++, path, keywords, never: false });
     return { anyOf: [keywords, NULL] };
   }
 
   /** The schemas of a list that is a keyword's value. */
-  list(node: SchemaNode, keyword: string): SchemaNode[] {
-    const list = (node.keywords[keyword] ?? []) as unknown[];
-    return list.map((schema, i) => this.at(schema, `${node.path}/${keyword}/${i}`));
+  list(node: SchemaNode, keyword: string): readonly SchemaNode[] {
+    const key = `${node.id} ${keyword}`;
+    let found = this.#lists.get(key);
+    if (!found) {
+      const list = (node.keywords[keyword] ?? []) as unknown[];
+      found = list.map((schema, i) => this.at(schema, `${node.path}/${keyword}/${i}`));
+      this.#lists.set(key, found);
+    }
+    return found;
   }
 
   /** The schema that is a keyword's value. */
@@ -87,14 +96,17 @@ export class SchemaNodes {
   }
 
   /** The schemas of an object that is a keyword's value, by name. */
-  named(node: SchemaNode, keyword: string): Map<string, SchemaNode> {
-    const schemas = (node.keywords[keyword] ?? {}) as Record<string, unknown>;
-    return new Map(
-      Object.entries(schemas).map(([name, schema]) => [
-        name,
-        this.at(schema, `${node.path}/${keyword}/${pointerStep(name)}`),
-      ]),
-    );
+  named(node: SchemaNode, keyword: string): ReadonlyMap<string, SchemaNode> {
+    const key = `${node.id} ${keyword}`;
+    let found = this.#maps.get(key);
+    if (!found) {
+      const schemas = Object.entries((node.keywords[keyword] ?? {}) as Record<string, unknown>);
+      found = new Map(
+        schemas.map(([name, schema]) => [name, this.at(schema, `${node.path}/${keyword}/${pointerStep(name)}`)]),
+      );
+      this.#maps.set(key, found);
+    }
+    return found;
   }
 
   /** These schemas and all that they demand besides through allOf and $ref, each once. */
@@ -107,7 +119,7 @@ export class SchemaNodes {
     return [...found];
   }
 
-  #besides(node: SchemaNode): SchemaNode[] {
+  #besides(node: SchemaNode): readonly SchemaNode[] {
     const parts = this.list(node, "allOf");
     return node.keywords.$ref === undefined ? parts : [this.#referred(node), ...parts];
   }

@@ -5,7 +5,10 @@ import { matchAutomaton } from "./regex.js";
 import { holds, propertySchemas } from "./schema-holds.js";
 import { badSchema } from "./schema-keywords.js";
 import { kindsOf, type SchemaNode, type SchemaNodes } from "./schema-nodes.js";
-import { counts, stringTexts, type Texts, textsPattern, within } from "./schema-string.js";
+import { counts, pathOf, stringTexts, type Texts, textsPattern, within } from "./schema-string.js";
+
+/** Properties, each with each number of those that may be written before it. */
+const MOST_RESTS = 5000;
 
 /** Properties beside the named ones: the names that they may have, and what they hold. */
 interface Others {
@@ -50,6 +53,12 @@ export function objectPattern(
   const rest = (i: number, count: number): Pattern => {
     const known = rests.get(`${i} ${count}`);
     if (known) return known;
+    if (rests.size >= MOST_RESTS) {
+      const path =
+        nodes.find(({ keywords }) => keywords.minProperties ?? keywords.maxProperties)?.path ?? pathOf(nodes);
+      const remedy = "leave minProperties and maxProperties out, or name fewer";
+      throw badSchema(path, `fewer properties and counts of them than ${MOST_RESTS} together`, "more", remedy);
+    }
     const rule = new Rule("an object");
     rests.set(`${i} ${count}`, rule);
     const comma = count > 0 ? COMMA : EMPTY;

@@ -25,8 +25,8 @@ export interface Texts {
 
 /** What the nodes' keywords leave of strings. */
 export function stringTexts(nodes: readonly SchemaNode[]): Texts {
-  const [least, most] = counts(nodes, "minLength", "maxLength");
-  const automata = nodes.flatMap((node) => sourcesOf(node).map(({ source, where }) => matchAutomaton(source, where)));
+  const { least, most, sources } = conditions(nodes);
+  const automata = sources.map(({ source, where }) => matchAutomaton(source, where));
   return {
     least,
     most,
@@ -49,8 +49,8 @@ export function textsPattern(nodes: readonly SchemaNode[], { automaton, least, m
 
 /** Strings that fit all of the nodes, with their quotes. */
 export function stringPattern(nodes: readonly SchemaNode[]): Pattern {
-  const [only, ...others] = nodes.flatMap(sourcesOf);
-  const [least, most] = counts(nodes, "minLength", "maxLength");
+  const { least, most, sources } = conditions(nodes);
+  const [only, ...others] = sources;
   if (only && others.length === 0 && least === 0 && most === Number.POSITIVE_INFINITY) {
     const found = someMatch(only.source, only.where);
     return sequence(QUOTE, "kind" in found ? stringContent(found) : patternOf(found, stringChar), QUOTE);
@@ -85,13 +85,28 @@ export function within<T>(nodes: readonly SchemaNode[], work: () => T): T {
   }
 }
 
-const pathOf = (nodes: readonly SchemaNode[]): string => nodes.at(-1)?.path ?? "";
+export const pathOf = (nodes: readonly SchemaNode[]): string => nodes.at(-1)?.path ?? "";
 
-function sourcesOf({ keywords, path }: SchemaNode): { source: string; where: string }[] {
-  const { pattern, format } = keywords;
-  const known = isTextFormat(format) ? FORMATS[format] : undefined;
-  return [
-    ...(pattern === undefined ? [] : [{ source: pattern as string, where: `schema: ${path}/pattern` }]),
-    ...(known === undefined ? [] : [{ source: known, where: `schema: ${path}/format` }]),
-  ];
+/** A lookahead that only counts characters, as `^(?=.{1,253}$)`; a point after them may be left out. */
+const LENGTH = /^\^\(\?=\.\{(\d+),(\d+)\}(?:\\\.\?)?\$\)/;
+
+interface Source {
+  readonly source: string;
+  readonly where: string;
+}
+
+function conditions(nodes: readonly SchemaNode[]): { least: number; most: number; sources: readonly Source[] } {
+  let [least, most] = counts(nodes, "minLength", "maxLength");
+  const sources: Source[] = [];
+  for (const { keywords, path } of nodes) {
+    const { pattern, format } = keywords;
+    const where = `schema: ${path}/pattern`;
+    const counting = typeof pattern === "string" ? LENGTH.exec(pattern) : null;
+    if (counting) {
+      [least, most] = [Math.max(least, Number(counting[1])), Math.min(most, Number(counting[2]))];
+      sources.push({ source: `^${(pattern as string).slice(counting[0].length)}`, where }, { source: "^.*$", where });
+    } else if (pattern !== undefined) sources.push({ source: pattern as string, where });
+    if (isTextFormat(format)) sources.push({ source: FORMATS[format]!, where: `schema: ${path}/format` });
+  }
+  return { least, most, sources };
 }

@@ -24,12 +24,15 @@ export function schemaPattern(whole: object | true): Pattern {
   }
 }
 
-/** More rules than this come of options that multiply. */
-const MOST_RULES = 5000;
+/** More schemas than this, those that apply to one value counted for each, come of options that multiply. */
+const MOST_MET = 10_000;
+/** Characters of the values of one `enum`; each is a state. */
+const MOST_ENUM = 60_000;
 
 class Compiler {
   readonly #schemas: SchemaNodes;
   readonly #rules = new Map<string, Rule>();
+  #met = 0;
 
   constructor(whole: object | true) {
     this.#schemas = new SchemaNodes(whole);
@@ -42,8 +45,9 @@ class Compiler {
     let rule = this.#rules.get(key);
     if (!rule) {
       const path = all.at(-1)?.path ?? "";
-      if (this.#rules.size >= MOST_RULES)
-        throw badSchema(path, "fewer combinations of options", `more than ${MOST_RULES}`, "simplify anyOf and oneOf");
+      this.#met += all.length;
+      if (this.#met > MOST_MET)
+        throw badSchema(path, "fewer combinations of options", `more than ${MOST_MET}`, "simplify anyOf and oneOf");
       rule = new Rule(`the schema at #${path}`);
       this.#rules.set(key, rule);
       rule.body = this.#body(all, chosen);
@@ -63,6 +67,16 @@ class Compiler {
     }
     const values = valuesOf(nodes);
     if (values) {
+      const length = values.reduce<number>((sum, value) => sum + JSON.stringify(value).length, 0);
+      if (length > MOST_ENUM) {
+        const path = nodes.find(({ keywords }) => keywords.enum ?? keywords.const)?.path ?? "";
+        throw badSchema(
+          `${path}/enum`,
+          `values of at most ${MOST_ENUM} characters together`,
+          String(length),
+          "ask for a part of them",
+        );
+      }
       const fitting = values.filter((value) => nodes.every((node) => holds(this.#schemas, node, value)));
       return choice(...fitting.map(literal));
     }

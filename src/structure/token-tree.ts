@@ -1,10 +1,18 @@
 import { tokenBytes } from "../io/detokenizer.js";
 import type { Tokenizer } from "../io/tokenizer.js";
 import { CheckpointError } from "../runtime/errors.js";
+import { PatternFault } from "./fault.js";
 import type { Machine, State } from "./machine.js";
 
 /** Bytes that UTF-8 has no use for; all others must be tokens, or some texts could not be written. */
 const NEVER_IN_UTF8 = (byte: number): boolean => byte === 0xc0 || byte === 0xc1 || byte > 0xf4;
+
+/** Longer than this nothing else should have to wait, in milliseconds. */
+const MOST_MS = 15;
+/** Steps that take much less than that together. */
+const STEPS_TO_CLOCK = 1024;
+/** Places of the pattern that one mask may go through: a second or two. */
+const MOST_VISITED = 1_000_000;
 
 /** The bytes of all tokens that text consists of, as a tree: what tokens begin alike is followed once. */
 export class TokenTree {
@@ -19,6 +27,11 @@ export class TokenTree {
   /** Tokens with the bytes of another, which is in the tree. */
   readonly #twins: readonly (readonly [token: number, twin: number])[];
   readonly #deepest: number;
+
+  /** Bytes of the longest token. */
+  get deepest(): number {
+    return this.#deepest;
+  }
 
   /**
    * Special tokens, `endTokens` and ids from `vocabulary` on are left out.
@@ -67,16 +80,32 @@ export class TokenTree {
     this.#deepest = tokens.reduce((length, { bytes }) => Math.max(length, bytes.length), 0);
   }
 
-  /** The mask of tokens that may come in a state and lead to one that `fits`: bit t % 32 of word t / 32, as many words as `mask` has. */
-  mask(machine: Machine, state: State, mask: Uint32Array, fits: (after: State) => boolean): void {
+  /**
+   * Sets the mask of tokens that may come in a state and lead to one that `fits`: bit t % 32 of word t / 32, as many words as
+   * `mask` has. Yields when it has worked for a while. Throws PatternFault where it would go on for seconds.
+   */
+  *masking(machine: Machine, state: State, mask: Uint32Array, fits: (after: State) => boolean): Generator<void, void> {
     mask.fill(0);
+    const most = machine.visited + MOST_VISITED;
+    let rested = performance.now();
     const states = new Array<State>(this.#deepest + 1).fill(state);
     const [bytes, tokens, depths, skips] = [this.#byte, this.#token, this.#depth, this.#skip];
-    for (let node = 0; node < bytes.length; ) {
+    for (let node = 0, steps = 0; node < bytes.length; ) {
+      if (++steps >= STEPS_TO_CLOCK && performance.now() - rested > MOST_MS) {
+        yield;
+        rested = performance.now();
+      }
+      if (steps >= STEPS_TO_CLOCK) steps = 0;
       const depth = depths[node]!;
       const above = states[depth]!;
       const next = above.next[bytes[node]!];
-      const after = next === undefined ? machine.step(above, bytes[node]!) : next;
+      let after = next;
+      if (after === undefined) {
+        after = machine.step(above, bytes[node]!);
+        // New states may be large.
+        steps += STEPS_TO_CLOCK - 1;
+        if (machine.visited > most) throw new PatternFault("it can be read in too many ways to choose a token in time");
+      }
       if (after === null) {
         node = skips[node]!;
         continue;
