@@ -77,6 +77,13 @@ export class SchemaNodes {
     return { anyOf: [keywords, NULL] };
   }
 
+  /** The same without one of its keywords. */
+  without(node: SchemaNode, keyword: string): SchemaNode {
+    const { [keyword]: _, ...keywords } = node.keywords;
+    this.#references.stand(keywords, node.keywords);
+    return { ...node, id: this.#count++, keywords };
+  }
+
   /** The schemas of a list that is a keyword's value. */
   list(node: SchemaNode, keyword: string): readonly SchemaNode[] {
     const key = `${node.id} ${keyword}`;

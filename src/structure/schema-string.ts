@@ -90,6 +90,9 @@ export const pathOf = (nodes: readonly SchemaNode[]): string => nodes.at(-1)?.pa
 /** A lookahead that only counts characters, as `^(?=.{1,253}$)`; a point after them may be left out. */
 const LENGTH = /^\^\(\?=\.\{(\d+),(\d+)\}(?:\\\.\?)?\$\)/;
 
+/** Expressions that one text is held to; each multiplies the states. */
+const MOST_SOURCES = 6;
+
 interface Source {
   readonly source: string;
   readonly where: string;
@@ -108,5 +111,11 @@ function conditions(nodes: readonly SchemaNode[]): { least: number; most: number
     } else if (pattern !== undefined) sources.push({ source: pattern as string, where });
     if (isTextFormat(format)) sources.push({ source: FORMATS[format]!, where: `schema: ${path}/format` });
   }
-  return { least, most, sources };
+  const known = new Set<string>();
+  const different = sources.filter(({ source }) => known.size < known.add(source).size);
+  if (different.length > MOST_SOURCES) {
+    const expected = `at most ${MOST_SOURCES} patterns and formats of one text`;
+    throw badSchema(pathOf(nodes), expected, String(different.length), "write fewer");
+  }
+  return { least, most, sources: different };
 }

@@ -25,7 +25,7 @@ export function schemaPattern(whole: object | true): Pattern {
 }
 
 /** More schemas than this, those that apply to one value counted for each, come of options that multiply. */
-const MOST_MET = 10_000;
+const MOST_MET = 5000;
 /** Characters of the values of one `enum`; each is a state. */
 const MOST_ENUM = 60_000;
 
@@ -121,8 +121,8 @@ class Compiler {
 
   #checkApart(node: SchemaNode, options: readonly SchemaNode[]): void {
     // Of the oneOf itself nothing may be assumed.
-    const { oneOf: _, ...keywords } = node.keywords;
-    const all = options.map((option) => this.#schemas.all([{ ...node, keywords }, option]));
+    const rest = this.#schemas.without(node, "oneOf");
+    const all = options.map((option) => this.#schemas.all([rest, option]));
     if (toldApart(this.#schemas, all)) return;
     const apart = new Apart(this.#schemas);
     for (let j = 1; j < all.length; j++) {

@@ -105,7 +105,7 @@ describe("a regular expression", () => {
     ["a(b", /regex: expected a regular expression.*\(b/],
     ["[z-a]", /out of order/],
     ["a\\-b", /[Ii]nvalid escape/],
-    ["(?=a)a", /lookahead/],
+    ["(?:(?!b)a)*", /a lookahead in a part that repeats/],
     ["(?<!a)b", /lookbehind/],
     ["(a)\\1", /back reference/],
     ["\\k<x>(?<x>a)", /back reference/],
@@ -115,7 +115,7 @@ describe("a regular expression", () => {
     ["(?:^a)*", /\^ or \$ in the middle/],
     ["[]", /no text fits/],
     [`${"(".repeat(20_000)}a${")".repeat(20_000)}`, /regex: expected/],
-    ["(?:ab|c){300000}", /more than 200000 states/],
+    [`${"(?:".repeat(9)}ab${"){4}".repeat(9)}`, /more than 50000 states/],
   ])("%j is refused", (regex, message) => {
     expect(() => constraint(vocabulary, { regex })).toThrow(OptionError);
     expect(() => constraint(vocabulary, { regex })).toThrow(message);
