@@ -5,6 +5,7 @@ import { throwIfAborted } from "../runtime/errors.js";
 import { Readback } from "../runtime/readback.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Constraint } from "../structure/constraint.js";
+import { inTurns } from "../structure/turns.js";
 import type { Network } from "./llava-onevision/network.js";
 import { Sampler, type SamplerOptions } from "./sampler.js";
 
@@ -180,11 +181,7 @@ export async function* decodeUnder(
   try {
     for (let index = 0, own = logits; index < maxNewTokens; index++) {
       device.flush();
-      for (const _ of constraint.allowing(mask, maxNewTokens - index)) {
-        // A task of its own, so that whatever else waits comes first.
-        await new Promise((resolve) => setTimeout(resolve));
-        throwIfAborted(signal, "generating");
-      }
+      await inTurns(constraint.allowing(mask, maxNewTokens - index), () => throwIfAborted(signal, "generating"));
       check();
       sampler.allow(mask);
       owner.run(() => sampler.choose(own, index, 0));

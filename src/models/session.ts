@@ -288,9 +288,13 @@ export class Session {
   /** The code for structure comes only when an answer is to have one: pages load it then. */
   async #constraint(options: GenerateOptions, allowed: number): Promise<Constraint | undefined> {
     if (options.schema === undefined && options.regex === undefined && options.grammar === undefined) return undefined;
-    const { constraintFor } = await import("../structure/constraint.js");
+    const [{ constraintFor }, { inTurns }] = await Promise.all([
+      import("../structure/constraint.js"),
+      import("../structure/turns.js"),
+    ]);
     const { processor, config } = this.model;
-    return constraintFor(options, processor.tokenizer, config.endTokens, allowed);
+    const making = constraintFor(options, processor.tokenizer, config.endTokens, allowed);
+    return inTurns(making, () => throwIfAborted(options.signal, "compiling what the answer is held to"));
   }
 
   async #fill(appended: Conversation, options: AppendOptions): Promise<AppendResult> {

@@ -1,3 +1,4 @@
+import { byBeginning } from "./beginnings.js";
 import { ANY, type CodePoints, common, except } from "./code-points.js";
 import { PatternFault } from "./fault.js";
 import { chars, choice, EMPTY, type Pattern, Rule, sequence } from "./pattern.js";
@@ -58,7 +59,7 @@ export function automatonOf(pattern: Pattern): Automaton {
       case "sequence":
         return part.parts.map(visit).reduce(then, nothing);
       case "choice": {
-        const options = part.options.map(visit);
+        const options = byBeginning(part.options).map(visit);
         return {
           empty: options.some(({ empty }) => empty),
           first: options.flatMap(({ first }) => first),

@@ -3,10 +3,12 @@ import { OptionError } from "../runtime/errors.js";
 import { PatternFault } from "./fault.js";
 import { parseGrammar } from "./grammar.js";
 import { Machine, type State } from "./machine.js";
+import { Network } from "./network.js";
 import type { Pattern } from "./pattern.js";
 import { wholeMatch } from "./regex.js";
-import { schemaPattern } from "./schema.js";
+import { schemaPatterns } from "./schema.js";
 import { TokenTree } from "./token-tree.js";
+import { atOnce } from "./turns.js";
 
 /** What the tokens of one answer may be. */
 export interface Constraint {
@@ -29,15 +31,16 @@ export interface Structure {
 }
 
 /**
- * The constraint that an answer's options ask for, undefined where they ask for none. What is compiled is kept with the tokenizer.
- * Throws OptionError for a schema, expression or grammar that is wrong, has parts that can't be held to exactly, or that no text fits.
+ * The constraint that an answer's options ask for, undefined where they ask for none, made in turns. What is compiled is kept
+ * with the tokenizer. Throws OptionError for a schema, expression or grammar that is wrong, too large, has parts that can't be
+ * held to exactly, or that no text fits.
  */
-export function constraintFor(
+export function* constraintFor(
   structure: Structure,
   tokenizer: Tokenizer,
   endTokens: readonly number[],
   vocabulary: number,
-): Constraint | undefined {
+): Generator<void, Constraint | undefined> {
   const kind = (["schema", "regex", "grammar"] as const).find((name) => structure[name] !== undefined);
   if (!kind) return undefined;
   const source = kind === "schema" ? jsonOf(structure.schema) : structure[kind]!;
@@ -49,7 +52,7 @@ export function constraintFor(
       remedy: "ask for less in one answer",
     });
   }
-  const guide = guideFor(kind, source, tokenizer, endTokens, vocabulary);
+  const guide = yield* guideFor(kind, source, tokenizer, endTokens, vocabulary);
   return new Walk(guide, tokenizer, endTokens);
 }
 
@@ -58,8 +61,10 @@ const MOST_GUIDES = 16;
 /** Masks that are kept for a structure: 5 MB for the real vocabulary. */
 const MOST_MASKS = 256;
 
-/** Places of the pattern that are gone through to count the tokens of a way to the end; of longer ways the bytes are counted. */
-const MOST_WALKED = 10_000;
+/** Places of the pattern that are gone through to count the tokens of ways to the end, for one mask. */
+const MOST_WALKED = 30_000;
+/** Of longer ways the bytes are counted. */
+const MOST_BYTES = 10_000;
 /** Longer sources are refused before they are read. */
 const MOST_CHARACTERS = 500_000;
 
@@ -71,23 +76,23 @@ interface Kept {
 
 const kept = new WeakMap<Tokenizer, Map<string, Kept>>();
 
-function guideFor(
+function* guideFor(
   kind: keyof Structure,
   source: string,
   tokenizer: Tokenizer,
   endTokens: readonly number[],
   vocabulary: number,
-): Guide {
+): Generator<void, Guide> {
   const models = kept.get(tokenizer) ?? new Map<string, Kept>();
   kept.set(tokenizer, models);
   const model = `${vocabulary} ${endTokens.join()}`;
   const { tree, guides } = models.get(model) ?? {
-    tree: new TokenTree(tokenizer, endTokens, vocabulary),
+    tree: yield* TokenTree.of(tokenizer, endTokens, vocabulary),
     guides: new Map<string, Guide>(),
   };
   models.set(model, { tree, guides });
   const key = `${kind} ${source}`;
-  const guide = guides.get(key) ?? new Guide(kind, machineFor(kind, source), tree);
+  const guide = guides.get(key) ?? new Guide(kind, yield* machineFor(kind, source), tree);
   remember(guides, key, guide, MOST_GUIDES);
   return guide;
 }
@@ -99,14 +104,29 @@ function remember<K, V>(map: Map<K, V>, key: K, value: V, most: number): void {
   if (map.size > most) map.delete(map.keys().next().value as K);
 }
 
-const PATTERNS: Record<keyof Structure, (source: string) => Pattern> = {
-  schema: (source) => schemaPattern(JSON.parse(source) as object | true),
-  regex: (source) => wholeMatch(source, "regex"),
-  grammar: parseGrammar,
+const PATTERNS: Record<keyof Structure, (source: string) => Generator<void, Pattern>> = {
+  schema: (source) => schemaPatterns(JSON.parse(source) as object | true),
+  regex: (source) => inOneTurn(() => wholeMatch(source, "regex")),
+  grammar: (source) => inOneTurn(() => parseGrammar(source)),
 };
 
-function machineFor(kind: keyof Structure, source: string): Machine {
-  return explained(kind, () => new Machine(PATTERNS[kind](source)));
+function* inOneTurn<T>(work: () => T): Generator<void, T> {
+  yield;
+  return work();
+}
+
+function* machineFor(kind: keyof Structure, source: string): Generator<void, Machine> {
+  const pattern = yield* explainedInTurns(kind, PATTERNS[kind](source));
+  const network = yield* explainedInTurns(kind, Network.of(pattern));
+  return explained(kind, () => new Machine(network));
+}
+
+function* explainedInTurns<T>(kind: keyof Structure, work: Generator<void, T>): Generator<void, T> {
+  for (;;) {
+    const { done, value } = explained(kind, () => work.next());
+    if (done) return value;
+    yield;
+  }
 }
 
 /** Says of which option a pattern is. */
@@ -145,6 +165,7 @@ function jsonOf(schema: object | true | undefined): string {
 class Guide {
   readonly #masks = new Map<State, { words: Uint32Array; cost: number }>();
   readonly #costs = new WeakMap<State, number>();
+  #walked = 0;
 
   constructor(
     readonly kind: keyof Structure,
@@ -175,19 +196,27 @@ class Guide {
   completes(state: State, most: number): boolean {
     // No token is shorter than a byte, and none longer than the longest.
     if (state.cost <= most) return true;
-    return state.cost <= most * this.tree.deepest && this.#cost(state) <= most;
+    return state.cost <= Math.min(most * this.tree.deepest, MOST_BYTES) && this.#cost(state) <= most;
   }
 
-  /** Tokens of a shortest way, Infinity where it is too long to be followed. */
+  /** Lets `completes` follow ways again; it does so only for a while. */
+  rest(): void {
+    this.#walked = 0;
+  }
+
+  /** Tokens of a shortest way, Infinity where following it would take too long. */
   #cost(state: State): number {
-    const last = this.machine.visited + MOST_WALKED;
+    const begun = this.machine.visited;
+    const last = begun + MOST_WALKED - this.#walked;
     const passed: State[] = [];
     let here = state;
     while (here.cost > 0 && !this.#costs.has(here) && this.machine.visited < last) {
       passed.push(here);
       here = this.tree.along(this.machine, here);
     }
-    let cost = here.cost === 0 ? 0 : (this.#costs.get(here) ?? Number.POSITIVE_INFINITY);
+    this.#walked += this.machine.visited - begun;
+    let cost = here.cost === 0 ? 0 : this.#costs.get(here);
+    if (cost === undefined) return Number.POSITIVE_INFINITY;
     for (const before of passed.reverse()) this.#costs.set(before, ++cost);
     return cost;
   }
@@ -206,12 +235,11 @@ class Walk implements Constraint {
   }
 
   allow(mask: Uint32Array, left: number): void {
-    for (const _ of this.allowing(mask, left));
+    atOnce(this.allowing(mask, left));
   }
 
   *allowing(mask: Uint32Array, left: number): Generator<void, void> {
-    const filling = this.#fill(mask, left);
-    while (!explained(this.guide.kind, () => filling.next().done)) yield;
+    yield* explainedInTurns(this.guide.kind, this.#fill(mask, left));
     if (!this.#state.complete) return;
     for (const token of this.endTokens) if (token >>> 5 < mask.length) mask[token >>> 5]! |= 1 << (token & 31);
   }
@@ -234,6 +262,7 @@ class Walk implements Constraint {
     if (all.cost > rest) {
       // Without the end token the answer is whole as well.
       for (const most of [rest, rest + 1]) {
+        guide.rest();
         yield* tree.masking(machine, this.#state, mask, (after) => guide.completes(after, most));
         if (this.#state.complete || mask.some((word) => word !== 0)) return;
       }

@@ -2,6 +2,7 @@ import { type Counted, Repetition } from "./counted.js";
 import { PatternFault } from "./fault.js";
 import { Network, Node } from "./network.js";
 import type { Pattern } from "./pattern.js";
+import { atOnce } from "./turns.js";
 
 /** Frames by where they return to and its count: equal stacks are one object. */
 type Frames = Map<Node | Counted, Map<number, Frame>>;
@@ -60,9 +61,9 @@ export class Machine {
   #frameCount = 0;
   #visited = 0;
 
-  /** Throws PatternFault as Network does. */
-  constructor(pattern: Pattern) {
-    this.#network = new Network(pattern);
+  /** Throws PatternFault as Network does, which may be made before, in turns. */
+  constructor(pattern: Pattern | Network) {
+    this.#network = pattern instanceof Network ? pattern : atOnce(Network.of(pattern));
     this.start = this.#state([{ node: this.#network.root, frame: undefined }]);
   }
 

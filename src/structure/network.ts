@@ -4,6 +4,7 @@ import { type Counted, CountedState, Repetition } from "./counted.js";
 import { PatternFault } from "./fault.js";
 import { type Pattern, Rule } from "./pattern.js";
 import { type Costed, measure } from "./shortest.js";
+import { Turn } from "./turns.js";
 
 /** A place within a pattern. */
 export class Node implements Costed {
@@ -30,7 +31,7 @@ const COPIES = 4;
 export class Network {
   /** Where every rule ends. */
   readonly end: Node;
-  readonly root: Node;
+  #root: Node;
   readonly #nodes: Node[] = [];
   readonly #entries = new Map<Rule, Node>();
   readonly #pending: Rule[] = [];
@@ -38,19 +39,41 @@ export class Network {
   readonly #shared = new Map<string | Pattern, Rule>();
   #countedParts = 0;
 
-  /** Throws PatternFault for a pattern that no text fits, one with a rule that begins with itself, or one that is too large. */
-  constructor(pattern: Pattern) {
+  private constructor() {
     this.end = this.#node();
     this.end.cost = 0;
-    this.root = this.#enter(pattern, this.end);
+    this.#root = this.end;
+  }
+
+  /**
+   * The network of a pattern, made in turns. Throws PatternFault for a pattern that no text fits, one with a rule that begins
+   * with itself, or one that is too large.
+   */
+  static *of(pattern: Pattern): Generator<void, Network> {
+    const network = new Network();
+    yield* network.#build(pattern);
+    return network;
+  }
+
+  get root(): Node {
+    return this.#root;
+  }
+
+  *#build(pattern: Pattern): Generator<void, void> {
+    const turn = new Turn();
+    this.#root = this.#enter(pattern, this.end);
     for (let rule = this.#pending.pop(); rule; rule = this.#pending.pop()) {
       const { body } = rule;
       const first = body.kind === "chars" ? this.#chars(body.points, this.end) : this.#enter(body, this.end);
       this.#entry(rule).free.push(first);
+      if (turn.over()) {
+        yield;
+        turn.begin();
+      }
     }
-    measure(this.#nodes, this.end);
+    yield* measure(this.#nodes, this.end);
     this.#refuseLeftRecursion();
-    if (this.root.cost === Number.POSITIVE_INFINITY) throw new PatternFault("no text fits it");
+    if (this.#root.cost === Number.POSITIVE_INFINITY) throw new PatternFault("no text fits it");
   }
 
   #node(): Node {

@@ -246,6 +246,7 @@ let everything: readonly string[] | undefined;
 function propertyPoints(source: string): CodePoints {
   let points = properties.get(source);
   if (!points) {
+    const expression = new RegExp(`${source}+`, "gu");
     const ranges: Range[] = [];
     everything ??= Array.from({ length: 0x110 }, (_, block) =>
       String.fromCodePoint(
@@ -256,7 +257,7 @@ function propertyPoints(source: string): CodePoints {
     );
     for (const block of everything) {
       // Runs of one block; those that touch become one.
-      for (const { 0: run } of block.matchAll(new RegExp(`${source}+`, "gu"))) {
+      for (const { 0: run } of block.matchAll(expression)) {
         ranges.push([run.codePointAt(0)!, [...run.slice(-2)].at(-1)!.codePointAt(0)!]);
       }
     }

@@ -9,14 +9,20 @@ import { badSchema, KEYWORDS_OF } from "./schema-keywords.js";
 import { KINDS, type Kind, kindsOf, type SchemaNode, SchemaNodes } from "./schema-nodes.js";
 import { objectPattern } from "./schema-object.js";
 import { stringPattern, within } from "./schema-string.js";
+import { atOnce, Turn } from "./turns.js";
 
 /**
  * The JSON texts that a schema accepts, as Ocellus writes them: compact but for a space after commas and colons, each character of a
  * string in its shortest spelling. All of them fit the schema. Throws OptionError with the path to what can't be held to.
  */
 export function schemaPattern(whole: object | true): Pattern {
+  return atOnce(schemaPatterns(whole));
+}
+
+/** The same in turns. */
+export function* schemaPatterns(whole: object | true): Generator<void, Pattern> {
   try {
-    return new Compiler(whole).value();
+    return yield* new Compiler(whole).whole();
   } catch (cause) {
     // The engine's, for calls too deep.
     if (!(cause instanceof RangeError)) throw cause;
@@ -32,10 +38,25 @@ const MOST_ENUM = 60_000;
 class Compiler {
   readonly #schemas: SchemaNodes;
   readonly #rules = new Map<string, Rule>();
+  /** Rules without a body yet. */
+  readonly #pending: (() => void)[] = [];
   #met = 0;
 
   constructor(whole: object | true) {
     this.#schemas = new SchemaNodes(whole);
+  }
+
+  *whole(): Generator<void, Pattern> {
+    const turn = new Turn();
+    const root = this.value();
+    for (let next = this.#pending.pop(); next; next = this.#pending.pop()) {
+      next();
+      if (turn.over()) {
+        yield;
+        turn.begin();
+      }
+    }
+    return root;
   }
 
   /** Values that fit all of the nodes; of the anyOf and oneOf named in `chosen` the option is among them already. */
@@ -48,9 +69,12 @@ class Compiler {
       this.#met += all.length;
       if (this.#met > MOST_MET)
         throw badSchema(path, "fewer combinations of options", `more than ${MOST_MET}`, "simplify anyOf and oneOf");
-      rule = new Rule(`the schema at #${path}`);
-      this.#rules.set(key, rule);
-      rule.body = this.#body(all, chosen);
+      const made = new Rule(`the schema at #${path}`);
+      this.#rules.set(key, made);
+      this.#pending.push(() => {
+        made.body = this.#body(all, chosen);
+      });
+      rule = made;
     }
     return rule;
   }

@@ -1,4 +1,5 @@
 import { type Counted, Repetition } from "./counted.js";
+import { Turn } from "./turns.js";
 
 /** What `measure` needs to know of a node. */
 export interface Costed {
@@ -19,11 +20,15 @@ interface Way {
   readonly times: number;
 }
 
+/** Nodes that take much less than a turn together. */
+const NODES_TO_CLOCK = 256;
+
 /**
  * Sets the fewest bytes from each node to the end of its rule: Dijkstra's algorithm in Knuth's generalisation to grammars
  * ("A generalization of Dijkstra's algorithm", Information Processing Letters 6, 1977). `nodes` are in the order of their ids.
  */
-export function measure(nodes: readonly Costed[], end: Costed): void {
+export function* measure(nodes: readonly Costed[], end: Costed): Generator<void, void> {
+  const turn = new Turn();
   /** The ways that a node is part of. */
   const users: Way[][] = nodes.map(() => []);
   const add = (from: Costed, bytes: number, after: Costed, part?: Costed, times = 0): void => {
@@ -40,13 +45,22 @@ export function measure(nodes: readonly Costed[], end: Costed): void {
       add(node, 0, counted.after as Costed, counted.entry as Costed, counted.least);
     } else if (counted) add(node, counted.cost(0), counted.after as Costed);
   }
+  if (turn.over()) {
+    yield;
+    turn.begin();
+  }
   const done = new Uint8Array(nodes.length);
   const queue = new Queue();
+  let count = 0;
   queue.add(end, 0);
   for (let next = queue.take(); next; next = queue.take()) {
     const { node, cost } = next;
     if (done[node.id]) continue;
     done[node.id] = 1;
+    if (++count % NODES_TO_CLOCK === 0 && turn.over()) {
+      yield;
+      turn.begin();
+    }
     node.cost = cost;
     for (const { from, bytes, after, part, times } of users[node.id]!) {
       if (done[from.id] || !done[after.id] || (part && !done[part.id])) continue;

@@ -3,16 +3,20 @@ import type { Tokenizer } from "../io/tokenizer.js";
 import { CheckpointError } from "../runtime/errors.js";
 import { PatternFault } from "./fault.js";
 import type { Machine, State } from "./machine.js";
+import { Turn } from "./turns.js";
 
 /** Bytes that UTF-8 has no use for; all others must be tokens, or some texts could not be written. */
 const NEVER_IN_UTF8 = (byte: number): boolean => byte === 0xc0 || byte === 0xc1 || byte > 0xf4;
 
-/** Longer than this nothing else should have to wait, in milliseconds. */
-const MOST_MS = 15;
-/** Steps that take much less than that together. */
+/** Steps that take much less than a turn together. */
 const STEPS_TO_CLOCK = 1024;
 /** Places of the pattern that one mask may go through: a second or two. */
 const MOST_VISITED = 1_000_000;
+
+interface Token {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+}
 
 /** The bytes of all tokens that text consists of, as a tree: what tokens begin alike is followed once. */
 export class TokenTree {
@@ -34,20 +38,37 @@ export class TokenTree {
   }
 
   /**
-   * Special tokens, `endTokens` and ids from `vocabulary` on are left out.
+   * The tree of a tokenizer, made in turns. Special tokens, `endTokens` and ids from `vocabulary` on are left out.
    * Throws CheckpointError when a byte of UTF-8 is no token.
    */
-  constructor(tokenizer: Tokenizer, endTokens: readonly number[], vocabulary: number) {
-    const tokens: { id: number; bytes: Uint8Array }[] = [];
+  static *of(tokenizer: Tokenizer, endTokens: readonly number[], vocabulary: number): Generator<void, TokenTree> {
+    const turn = new Turn();
+    /** By first byte: what is sorted at once is less. */
+    const beginnings: Token[][] = Array.from({ length: 256 }, () => []);
     for (let id = 0; id < Math.min(tokenizer.size, vocabulary); id++) {
       if (tokenizer.isSpecial(id) || endTokens.includes(id)) continue;
       // Not bytesOf, which would keep the bytes of every token.
       const bytes = tokenBytes(tokenizer.tokenOf(id) ?? "");
-      if (bytes.length > 0) tokens.push({ id, bytes });
+      if (bytes.length > 0) beginnings[bytes[0]!]!.push({ id, bytes });
+      if (id % STEPS_TO_CLOCK === 0 && turn.over()) {
+        yield;
+        turn.begin();
+      }
     }
-    tokens.sort((a, b) => compare(a.bytes, b.bytes));
+    for (const some of beginnings) {
+      some.sort((a, b) => compare(a.bytes, b.bytes));
+      if (turn.over()) {
+        yield;
+        turn.begin();
+      }
+    }
+    const tokens = beginnings.flat();
     checkBytes(tokens);
+    return new TokenTree(tokens);
+  }
 
+  /** Tokens in the order of their bytes. */
+  private constructor(tokens: readonly Token[]) {
     const most = tokens.reduce((sum, { bytes }) => sum + bytes.length, 0);
     const byte = new Uint8Array(most);
     const depth = new Uint32Array(most);
@@ -87,15 +108,17 @@ export class TokenTree {
   *masking(machine: Machine, state: State, mask: Uint32Array, fits: (after: State) => boolean): Generator<void, void> {
     mask.fill(0);
     const most = machine.visited + MOST_VISITED;
-    let rested = performance.now();
+    const turn = new Turn();
     const states = new Array<State>(this.#deepest + 1).fill(state);
     const [bytes, tokens, depths, skips] = [this.#byte, this.#token, this.#depth, this.#skip];
     for (let node = 0, steps = 0; node < bytes.length; ) {
-      if (++steps >= STEPS_TO_CLOCK && performance.now() - rested > MOST_MS) {
-        yield;
-        rested = performance.now();
+      if (++steps >= STEPS_TO_CLOCK) {
+        steps = 0;
+        if (turn.over()) {
+          yield;
+          turn.begin();
+        }
       }
-      if (steps >= STEPS_TO_CLOCK) steps = 0;
       const depth = depths[node]!;
       const above = states[depth]!;
       const next = above.next[bytes[node]!];

@@ -1,5 +1,6 @@
 import { Tokenizer } from "../../src/io/tokenizer.js";
 import { type Constraint, constraintFor, type Structure } from "../../src/structure/constraint.js";
+import { atOnce } from "../../src/structure/turns.js";
 import { TINY } from "./checkpoint.js";
 import { readFixture } from "./fixture.js";
 
@@ -26,7 +27,7 @@ export async function realVocabulary(): Promise<Vocabulary> {
 }
 
 export function constraint({ tokenizer, endTokens, size }: Vocabulary, structure: Structure): Constraint {
-  return constraintFor(structure, tokenizer, endTokens, size)!;
+  return atOnce(constraintFor(structure, tokenizer, endTokens, size))!;
 }
 
 /** The tokens that may come. */
