@@ -58,10 +58,10 @@ describe("what a stranger asks for is cheap, or refused before it costs", () => 
   });
 
   it("and a mask that takes long yields on the way", () => {
-    const one = constraint(vocabulary, { regex: "(?:[a-z]|[a-z ]{2}){400}b" });
+    const one = constraint(vocabulary, { regex: "(?:[a-z]|[a-z ]{2}){3000}b" });
     const mask = new Uint32Array(Math.ceil(vocabulary.size / 32));
     let [times, longest, before] = [0, 0, performance.now()];
-    for (const _ of one.allowing(mask, 5000)) {
+    for (const _ of one.allowing(mask, 40)) {
       times++;
       longest = Math.max(longest, performance.now() - before);
       before = performance.now();
