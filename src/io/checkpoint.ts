@@ -3,7 +3,6 @@
 import { platform } from "#platform";
 import { CheckpointError, OcellusError, OptionError, throwIfAborted } from "../runtime/errors.js";
 import { HEAD_BYTES, kindOf } from "./file-kind.js";
-import { fileInPlaceOfFolder, missing } from "./foreign-checkpoint.js";
 import { parseHubAddress } from "./hub-address.js";
 import { type HubId, parseHubId } from "./hub-names.js";
 import type { HubOptions } from "./hub-options.js";
@@ -144,7 +143,8 @@ class Checkpoint implements CheckpointFiles {
     return this.place.has(file);
   }
 
-  missing(file: string): Promise<CheckpointError> {
+  async missing(file: string): Promise<CheckpointError> {
+    const { missing } = await import("./foreign-checkpoint.js");
     return missing(this.place, file);
   }
 
@@ -227,7 +227,10 @@ async function noFolder(path: string, cause: unknown): Promise<CheckpointError> 
     expected: platform.name === "browser" ? "a URL, a hub id or a list of files" : "a folder",
   };
   const head = await headOfFile(path);
-  if (head) return new CheckpointError({ ...fault, ...fileInPlaceOfFolder(path, head), cause });
+  if (head) {
+    const { fileInPlaceOfFolder } = await import("./foreign-checkpoint.js");
+    return new CheckpointError({ ...fault, ...fileInPlaceOfFolder(path, head), cause });
+  }
   const id = parseHubId(path.replace(/\/+$/, ""));
   const remedy = id
     ? `create the folder, or leave out the slash at the end if the repository ${id.name} of the hub is meant`

@@ -1,7 +1,7 @@
 /** What is known of a clip's video track before anything is decoded, whatever container it came in. */
 import { OptionError } from "../runtime/errors.js";
 import type { ShownSample } from "./edit-list.js";
-import type { Orientation } from "./exif.js";
+import type { Orientation } from "./orientation.js";
 
 /** One encoded picture. Its place in `ClipIndex.samples` is its place in the order of decoding. */
 export interface VideoSample {

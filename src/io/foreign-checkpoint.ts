@@ -3,6 +3,7 @@
 import { CheckpointError, OcellusError } from "../runtime/errors.js";
 import type { Place } from "./checkpoint.js";
 import { EXAMPLE_ID, type FileKind, HEAD_BYTES, kindByName, kindOf } from "./file-kind.js";
+import { type Found, listed } from "./foreign-tensors.js";
 import { isJsonObject, parseJson } from "./json.js";
 import type { ByteSource } from "./source.js";
 
@@ -10,13 +11,8 @@ const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 /** Files and folders that are looked into, at most. */
 const MOST_LOOKED_INTO = 32;
-/** Names of a list that are shown. */
-const SHOWN = 5;
 /** Configs of adapters and pipelines are a few kilobytes. */
 const LONGEST_CONFIG = 1_000_000;
-
-/** What was found, and the remedy. */
-type Found = { readonly got: string; readonly remedy: string };
 
 /** Ways in which a place may hold something else, the more certain ones first. */
 const LOOKS: readonly ((place: Place, names: readonly string[], wanted: string) => Promise<Found | undefined>)[] = [
@@ -251,37 +247,4 @@ async function smallJson(place: Place, file: string): Promise<ReturnType<typeof 
   } finally {
     await source?.close();
   }
-}
-
-/** Ends of tensor names that other tools give what they made of a matrix. */
-const TENSORS: readonly (readonly [name: RegExp, found: Found])[] = [
-  [
-    /\blora_(A|B|embedding_[AB]|magnitude_vector)\b/,
-    {
-      got: "LoRA matrices of an adapter",
-      remedy: "merge the adapter into its base model first, with PEFT's merge_and_unload",
-    },
-  ],
-  [
-    /\.(qweight|qzeros|weight_packed|weight_scale|weight_scale_inv|absmax|quant_map|SCB|scales)$/,
-    {
-      got: "matrices quantised by another tool",
-      remedy: 'use the checkpoint they were quantised from, with dtype "q8" or "q4"',
-    },
-  ],
-];
-
-/** What tensors are whose names no checkpoint of plain weights has. */
-export function foreignTensors(names: Iterable<string>): Found | undefined {
-  for (const name of names) {
-    const known = TENSORS.find(([pattern]) => pattern.test(name));
-    if (known) return { ...known[1], got: `${known[1].got} (${name})` };
-  }
-  return undefined;
-}
-
-/** Names for a message, the first of them if they are many. */
-export function listed(names: readonly string[], most = SHOWN): string {
-  const more = names.length > most ? ` and ${names.length - most} more` : "";
-  return names.slice(0, most).join(", ") + more;
 }

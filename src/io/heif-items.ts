@@ -6,8 +6,8 @@
  */
 import { MediaError } from "../runtime/errors.js";
 import { asciiAt, concatBytes, dataView } from "./bytes.js";
-import type { Orientation } from "./exif.js";
 import { BoxReader, boxAt, boxesIn } from "./iso-boxes.js";
+import type { Orientation } from "./orientation.js";
 import { printable } from "./printable.js";
 
 /** Colour as an `nclx` box says it, in the numbers of ITU-T H.273. */

@@ -7,8 +7,8 @@ import type { LogLevel } from "mediabunny";
 import { MediaError } from "../runtime/errors.js";
 import type { ClipIndex } from "./clip-index.js";
 import { asciiOf, type ElementBudget, elementsIn, uintOf, writeElement } from "./ebml.js";
-import { orientationOfTurn } from "./exif.js";
 import { MAX_PIXELS } from "./image.js";
+import { orientationOfTurn } from "./orientation.js";
 
 /** Ids of elements, RFC 9559 section 5.1. */
 const ID = {

@@ -6,12 +6,12 @@ import { MediaError, OcellusError } from "../runtime/errors.js";
 import { asciiAt } from "./bytes.js";
 import { type ClipIndex, chooseTrack, decodableTimes, type VideoSample } from "./clip-index.js";
 import { applyEdits } from "./edit-list.js";
-import type { Orientation } from "./exif.js";
 import { type Box, type BoxReader, indexBoxes } from "./mp4-boxes.js";
 import { IndexBudget } from "./mp4-budget.js";
 import { readFragment, readTrackDefaults, type TrackDefaults } from "./mp4-fragments.js";
 import { readSampleTable, SampleList } from "./mp4-samples.js";
 import { readTrack, type TrackBoxes } from "./mp4-track.js";
+import type { Orientation } from "./orientation.js";
 import { printable } from "./printable.js";
 import type { ByteSource } from "./source.js";
 

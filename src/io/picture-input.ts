@@ -2,8 +2,8 @@ import { platform } from "#platform";
 import type { PixelSource } from "../platform/platform.js";
 import { AbortedError, MediaError, throwIfAborted } from "../runtime/errors.js";
 import { type Bytes, copyOf, isBytes } from "./bytes.js";
-import { applyOrientation } from "./exif.js";
-import { decodeImage, type Picture } from "./image.js";
+import type { Picture } from "./image.js";
+import { applyOrientation } from "./orientation.js";
 import type { Pixels } from "./resize.js";
 import { fileSource, urlSource } from "./source.js";
 import { isVideoFrame, orientationOfFrame, pixelsOfFrame } from "./video-frame.js";
@@ -45,6 +45,8 @@ export async function readPicture(input: PictureInput, label: string, options: P
     typeof input === "string" && !input.startsWith("data:") ? input : input instanceof URL ? input.href : label;
   const bytes = await readBytes(input, name, options.signal);
   if (options.signal?.aborted) throw new AbortedError(name, options.signal.reason);
+  // What reads files is loaded with the first of them.
+  const { decodeImage } = await import("./image.js");
   return decodeImage(bytes, { label: name, orientation: turn });
 }
 

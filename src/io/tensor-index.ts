@@ -2,7 +2,7 @@
 
 import { CheckpointError, SourceError } from "../runtime/errors.js";
 import type { Place } from "./checkpoint.js";
-import { listed, missing, partialDownloads } from "./foreign-checkpoint.js";
+import { listed } from "./foreign-tensors.js";
 import { isJsonObject, type JsonValue, showJson } from "./json.js";
 import { type QuantizedMatrix, quantizedMatrices } from "./quantized.js";
 import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.js";
@@ -68,7 +68,10 @@ export async function openTensors(
   try {
     const single = await open(SINGLE);
     if (single) return new Tensors([single], close);
-    if (indexJson === undefined) throw await missing(place, SINGLE, `${SINGLE} or ${INDEX} with its shards`);
+    if (indexJson === undefined) {
+      const { missing } = await import("./foreign-checkpoint.js");
+      throw await missing(place, SINGLE, `${SINGLE} or ${INDEX} with its shards`);
+    }
     return new Tensors(await openShards(place, indexJson, open), close);
   } catch (cause) {
     await close();
@@ -153,6 +156,7 @@ async function openShards(
     }
   }
   if (absent.length > 0) {
+    const { partialDownloads } = await import("./foreign-checkpoint.js");
     const partial = await partialDownloads(place);
     throw new CheckpointError({
       where: place.name,

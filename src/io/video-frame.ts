@@ -1,7 +1,7 @@
 /** The pixels of a WebCodecs VideoFrame, of a browser or of a package for Node: its own planes, not a converting copy. */
 import { platform } from "#platform";
 import { MediaError } from "../runtime/errors.js";
-import { type Orientation, orientationOfTurn } from "./exif.js";
+import { type Orientation, orientationOfTurn } from "./orientation.js";
 import type { Pixels } from "./resize.js";
 import { type FrameColour, type FramePlanes, type Plane, planesToRgb } from "./yuv.js";
 

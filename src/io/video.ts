@@ -10,13 +10,13 @@ import { type Bytes, isBytes } from "./bytes.js";
 import { CLIP_START_BYTES, clipFormat, unknownClip } from "./clip-format.js";
 import { type ClipIndex, checkTrack, chooseTrack } from "./clip-index.js";
 import { decodeFrames } from "./decode-clip.js";
-import { applyOrientation } from "./exif.js";
 import { checkChoice, chooseFrames, type FrameChoice, uniformIndices } from "./frame-choice.js";
 import { openGif } from "./gif.js";
 import { decodeImage, MAX_PIXELS, type Picture } from "./image.js";
 import { inspectPicture } from "./inspect-picture.js";
 import { readMatroskaIndex } from "./matroska.js";
 import { readClipIndex } from "./mp4.js";
+import { applyOrientation } from "./orientation.js";
 import { kindOf, type PictureInput, readPicture } from "./picture-input.js";
 import { type ByteSource, blobSource, bytesSource, fileSource, givenSource, urlSource } from "./source.js";
 

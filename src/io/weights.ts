@@ -3,7 +3,7 @@ import type { Device } from "../runtime/device.js";
 import { showShape, widenBF16, widenF16 } from "../runtime/dtype.js";
 import { CheckpointError, throwIfAborted } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { foreignTensors } from "./foreign-checkpoint.js";
+import { foreignTensors } from "./foreign-tensors.js";
 import { GROUP_ELEMENTS, type QuantizedMatrix, type QuantizedType, quantizedRowBytes } from "./quantized.js";
 import type { IndexedTensor, TensorIndex } from "./tensor-index.js";
 

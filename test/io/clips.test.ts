@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { platform } from "#platform";
-import { applyOrientation } from "../../src/io/exif.js";
 import { uniformIndices } from "../../src/io/frame-choice.js";
+import { applyOrientation } from "../../src/io/orientation.js";
 import { decodePng } from "../../src/io/png.js";
 import { type Frame, readFrames, type VideoOptions } from "../../src/io/video.js";
 import { MediaError } from "../../src/runtime/errors.js";

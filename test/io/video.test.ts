@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { platform } from "#platform";
-import { applyOrientation, type Orientation } from "../../src/io/exif.js";
 import { readClipIndex } from "../../src/io/mp4.js";
+import { applyOrientation, type Orientation } from "../../src/io/orientation.js";
 import { decodePng } from "../../src/io/png.js";
 import type { Pixels } from "../../src/io/resize.js";
 import { type Frame, readFrames, type VideoInput, type VideoOptions } from "../../src/io/video.js";

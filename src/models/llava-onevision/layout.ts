@@ -3,7 +3,7 @@
  * fine-tunes mix them, so every part's prefix is found by itself.
  */
 
-import { foreignTensors } from "../../io/foreign-checkpoint.js";
+import { foreignTensors } from "../../io/foreign-tensors.js";
 import { CheckpointError } from "../../runtime/errors.js";
 
 /** Prefixes of the parts of one checkpoint: `${language}.layers.0.input_layernorm.weight`, and so on. */
