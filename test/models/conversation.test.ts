@@ -358,7 +358,8 @@ describe("the context", () => {
     ]) {
       await expect(ask(messages)).rejects.toThrow(PromptError);
     }
-    await expect(ask([user(text("What is an <image>?"))])).rejects.toThrow(/take the literal <image>/);
+    const parsed = ask([user(text("What is an <image>?"))], { ...SHORT, specialTokens: "parse" });
+    await expect(parsed).rejects.toThrow(/take the literal <image>/);
     await expect(ask([user({ type: "image" } as ImageContent)])).rejects.toThrow(/image 1/);
     await expect(ask([user({ type: "image", image: square, detail: "high" } as ImageContent)])).rejects.toThrow(
       OptionError,
