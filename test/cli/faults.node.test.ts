@@ -191,7 +191,7 @@ describe.concurrent("pictures", () => {
       "a truncated PNG",
       "cut.png",
       () => shapes((bytes) => bytes.subarray(0, bytes.length >> 1)),
-      "got the end of the file",
+      "the picture is cut off",
     ],
     ["a truncated JPEG", "cut.jpg", () => photo(9000), "cut off"],
     ["a PNG of no pixels", "zero.png", () => shapes((bytes) => bytes.fill(0, 16, 24)), "got 0×0"],
@@ -229,12 +229,6 @@ describe.concurrent("messages", () => {
       [{ role: "user", content: [{ type: "image", image: 3 }] }],
       "image 1: expected a path",
     ],
-    ["more placeholders than pictures", [{ role: "user", content: [image, said("<image> again")] }], "got 2 <image>"],
-    [
-      "a placeholder without a picture",
-      [{ role: "user", content: "<image> what?" }],
-      "0 pictures and 0 clips, got 1 <image>",
-    ],
     [
       "an answer at the end",
       [
@@ -247,6 +241,15 @@ describe.concurrent("messages", () => {
     const path = join(folder, `${name}.json`);
     await writeFile(path, JSON.stringify(messages));
     await refused(["ask", "--messages", path], [path, text]);
+  });
+
+  test.each<[string, unknown, string]>([
+    ["more placeholders than pictures", [image, said("<image> again")], "got 2 <image>"],
+    ["a placeholder without a picture", "<image> what?", "0 pictures and 0 clips, got 1 <image>"],
+  ])("%s, where texts are parsed", async (name, content, text) => {
+    const path = join(folder, `${name}.json`);
+    await writeFile(path, JSON.stringify([{ role: "user", content }]));
+    await refused(["ask", "--messages", path, "--special-tokens", "parse"], [path, text]);
   });
 
   test("a file that is not JSON, and none", async () => {
