@@ -97,7 +97,7 @@ test("a model from a folder, and one that is broken", async () => {
   });
   const failed = page.locator(".model-status [data-code=CHECKPOINT]");
   await failed.waitFor();
-  expect(await failed.textContent()).toContain("with its config, tokenizer and safetensors files");
+  expect(await failed.textContent()).toContain("no such file beside model.safetensors");
   await failed.getByRole("button", { name: "Load Tiny (embedded)" }).click();
   await ready(page, "Tiny (embedded)");
   await page.context().close();
