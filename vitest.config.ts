@@ -9,8 +9,8 @@ import { chromiumLaunch } from "./test/support/chromium.js";
 // the Node files that are about an adapter once more on Mesa's software driver, where it is installed or OCELLUS_LAVAPIPE names its driver
 // file (scripts/ci/with-lavapipe.sh). `npx vitest run --project node` runs one.
 
-/** Software adapters are slow, and a project's first test may wait for its compiler. */
-const TIMEOUT_MS = 120_000;
+/** Software adapters are slow, and on a busy machine a test may wait minutes for their compiler. */
+const TIMEOUT_MS = 300_000;
 
 /** Measured on two cores: two files at once took 18 s, one by one 30 s, since most files wait for the GPU only now and then. */
 const MAX_WORKERS = Math.min(2, availableParallelism());
