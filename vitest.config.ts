@@ -18,15 +18,18 @@ const MAX_WORKERS = Math.min(2, availableParallelism());
 /** Tests that are not about what an adapter computes need not run on a second one. */
 const WITHOUT_GPU = [
   "test/architecture.node.test.ts",
-  "test/cli/faults.node.test.ts",
+  "test/cli/**",
   "test/demo/**",
   "test/io/**",
   "test/kernels/compile.node.test.ts",
+  "test/lockfile.node.test.ts",
   "test/openai/**",
+  "test/platform/**",
   "test/runtime/adapter.node.test.ts",
   "test/server/**",
   "test/structure/**",
   "test/types/**",
+  "test/worker/**",
 ];
 /** Nor what needs an adapter with little memory: lavapipe has all of the machine's. */
 const SMALL_MEMORY = ["test/runtime/out-of-memory.node.test.ts"];
