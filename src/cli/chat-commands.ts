@@ -119,5 +119,5 @@ function bytesAsUrl(_name: string, value: unknown): unknown {
 /** A path from where the program runs; addresses are left alone. */
 function file(path: string): string {
   if (path === "-" || /^(https?|data):/i.test(path)) return path;
-  return resolve(path.replace(/^~(?=\/|$)/, homedir()));
+  return resolve(path.replace(/^~(?=\/|$)/, () => homedir()));
 }
