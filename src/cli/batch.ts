@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { open, readFile, realpath, rename, stat, writeFile } from "node:fs/promises";
 import { basename, isAbsolute, join, relative, resolve } from "node:path";
 import { addAbortSignal } from "node:stream";
+import { MAX_MEDIA_BYTES } from "../io/bytes.js";
 import { decodeText } from "../io/text.js";
 import { LlavaOneVision } from "../models/llava-onevision/model.js";
 import { RequestError } from "../openai/api-error.js";
@@ -47,9 +48,6 @@ const OPTIONS = {
   ...SPECIAL_TOKENS_OPTION,
   help: { type: "boolean", short: "h" },
 } as const;
-
-/** Most bytes of a picture or clip below --input-dir. */
-const MOST_MEDIA_BYTES = 512 * 1024 * 1024;
 
 /** Answers a file of requests. */
 export async function batch(args: string[]): Promise<void> {
@@ -236,7 +234,7 @@ function filesBelow(folder: string): ReadMedia {
       const found = await stat(file);
       const { size } = found;
       if (!found.isFile()) throw new Error("a folder, a pipe or a device");
-      if (size > MOST_MEDIA_BYTES) throw new Error(`${size} bytes, over ${MOST_MEDIA_BYTES}`);
+      if (size > MAX_MEDIA_BYTES) throw new Error(`${size} bytes, over ${MAX_MEDIA_BYTES}`);
       return new Uint8Array(await readFile(file));
     } catch (cause) {
       throw new RequestError(param, {

@@ -4,13 +4,11 @@
  */
 import { fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { MAX_MEDIA_BYTES } from "../io/bytes.js";
 import { parseJson } from "../io/json.js";
 import { fileSource } from "../io/source.js";
 import { decodeText, MOST_TEXT_BYTES } from "../io/text.js";
 import { CheckpointError, OptionError, SourceError } from "../runtime/errors.js";
-
-/** Most bytes of a picture or clip from a pipe, as of one from a file that is decoded from memory. */
-const MOST_MEDIA_BYTES = 512 * 1024 * 1024;
 
 /** Opening these by name fails where standard input is a socket, as that of a program's child often is. */
 const STANDARD_INPUT = new Set(["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]);
@@ -77,7 +75,7 @@ export async function readJson(path: string, option: string, expected: string, r
 /** A picture or clip of the command line: its bytes where it can be read only once, since a conversation reads it again; else its path. */
 export async function mediaInput(path: string, option: string): Promise<string | Uint8Array> {
   if (/^(https?|data|file|blob):/i.test(path) || !(await isStream(path))) return path;
-  const bytes = await readWhole(path, option, MOST_MEDIA_BYTES);
+  const bytes = await readWhole(path, option, MAX_MEDIA_BYTES);
   if (bytes.length > 0) return bytes;
   const where = isStandardInput(path) ? `${option}, standard input` : path;
   const remedy = "check the command before the pipe";

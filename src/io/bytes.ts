@@ -5,6 +5,9 @@
  */
 import { MediaError } from "../runtime/errors.js";
 
+/** Longest picture or clip that is decoded from memory: a guard against a path that is neither. */
+export const MAX_MEDIA_BYTES = 512 * 1024 * 1024;
+
 /** What holds bytes: typed arrays and DataViews (a Node Buffer is one), ArrayBuffers and SharedArrayBuffers. */
 export type Bytes = ArrayBufferView | ArrayBufferLike;
 

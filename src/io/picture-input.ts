@@ -1,7 +1,7 @@
 import { platform } from "#platform";
 import type { PixelSource } from "../platform/platform.js";
 import { AbortedError, MediaError, throwIfAborted } from "../runtime/errors.js";
-import { type Bytes, copyOf, isBytes } from "./bytes.js";
+import { type Bytes, copyOf, isBytes, MAX_MEDIA_BYTES } from "./bytes.js";
 import type { Picture } from "./image.js";
 import { applyOrientation } from "./orientation.js";
 import type { Pixels } from "./resize.js";
@@ -31,9 +31,6 @@ export interface PictureOptions {
   orientation?: "apply" | "ignore" | undefined;
   signal?: AbortSignal | undefined;
 }
-
-/** Longest picture file that is read: a guard against a path that is not a picture at all. */
-const MAX_FILE_BYTES = 512 * 1024 * 1024;
 
 /** Reads and decodes. `label` names the picture in messages. Throws MediaError, SourceError, AbortedError. */
 export async function readPicture(input: PictureInput, label: string, options: PictureOptions = {}): Promise<Picture> {
@@ -95,10 +92,10 @@ async function readBytes(input: FileInput, name: string, signal?: AbortSignal): 
       ? await fileSource(decodeURIComponent(new URL(text).pathname))
       : await fileSource(text);
   try {
-    if (source.sizeBytes > MAX_FILE_BYTES) {
+    if (source.sizeBytes > MAX_MEDIA_BYTES) {
       throw new MediaError({
         where: name,
-        expected: `a picture file of at most ${MAX_FILE_BYTES} bytes`,
+        expected: `a picture file of at most ${MAX_MEDIA_BYTES} bytes`,
         got: `${source.sizeBytes} bytes`,
         remedy: "give a picture, or the pixels themselves",
       });

@@ -6,7 +6,7 @@
  */
 import { platform } from "#platform";
 import { MediaError, OptionError, throwIfAborted } from "../runtime/errors.js";
-import { type Bytes, isBytes } from "./bytes.js";
+import { type Bytes, isBytes, MAX_MEDIA_BYTES } from "./bytes.js";
 import { CLIP_START_BYTES, clipFormat, unknownClip } from "./clip-format.js";
 import { type ClipIndex, checkTrack, chooseTrack } from "./clip-index.js";
 import { decodeFrames } from "./decode-clip.js";
@@ -45,9 +45,6 @@ export interface VideoOptions extends FrameChoice {
   /** Told after each frame how many of how many are done. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
-
-/** Animations are decoded from memory. */
-const MAX_ANIMATION_BYTES = 512 * 1024 * 1024;
 
 /** Players (browsers, FFmpeg) show a picture whose duration is this short, or not given, for the other. */
 const TOO_SHORT_MILLISECONDS = 10;
@@ -253,8 +250,8 @@ async function* framesOfAnimation(
 ): AsyncGenerator<Frame, void, undefined> {
   const refuse = (expected: string, got: string): MediaError =>
     new MediaError({ where: label, expected, got, remedy: "convert it to MP4, or get an undamaged copy" });
-  if (source.sizeBytes > MAX_ANIMATION_BYTES) {
-    throw refuse(`an animation of at most ${MAX_ANIMATION_BYTES} bytes`, `${source.sizeBytes} bytes`);
+  if (source.sizeBytes > MAX_MEDIA_BYTES) {
+    throw refuse(`an animation of at most ${MAX_MEDIA_BYTES} bytes`, `${source.sizeBytes} bytes`);
   }
   chooseTrack([{ isEnabled: true }], options.track, label, () => `animated ${format === "gif" ? "GIF" : "WebP"}`);
   const bytes = await source.read(0, source.sizeBytes, options.signal);
