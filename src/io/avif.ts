@@ -8,7 +8,7 @@ import { type Av1Sequence, readAv1Sequence } from "./av1-header.js";
 import { type AvifPlanes, avifToRgb } from "./avif-colour.js";
 import { concatBytes } from "./bytes.js";
 import type { CodedItem, HeifFile, HeifPicture } from "./heif-items.js";
-import { printable } from "./printable.js";
+import { printableAscii } from "./printable-ascii.js";
 import type { Pixels } from "./resize.js";
 
 /** Decodes an AVIF of one coded picture whose matrix is the identity: red is V, green Y, blue U. */
@@ -49,7 +49,7 @@ async function planesOf(
       throw fault(
         where,
         `AV1 of at most ${maxPixels} pixels`,
-        `${printable(tile.type)}, ${sequence.width}×${sequence.height}`,
+        `${printableAscii(tile.type)}, ${sequence.width}×${sequence.height}`,
       );
     }
     const first = whole?.sequence ?? sequence;

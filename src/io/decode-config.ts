@@ -2,7 +2,7 @@
 import type { VideoCodecs } from "../platform/platform.js";
 import { MediaError } from "../runtime/errors.js";
 import type { ClipColour, ClipIndex } from "./clip-index.js";
-import { printable } from "./printable.js";
+import { printableAscii } from "./printable-ascii.js";
 
 /** Names of codecs that people meet, by the first four letters of the codec string, or by Matroska's name of the codec. */
 const CODEC_NAMES: Record<string, string> = {
@@ -65,7 +65,7 @@ export async function supportedConfig(clip: ClipIndex, codecs: VideoCodecs): Pro
   throw new MediaError({
     where: clip.label,
     expected: `a codec that ${codecs.name} decodes`,
-    got: name ? `${name} (${printable(clip.codec)})` : `codec "${printable(clip.codec)}"`,
+    got: name ? `${name} (${printableAscii(clip.codec)})` : `codec "${printableAscii(clip.codec)}"`,
     remedy: `convert it to H.264: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4${codecs.remedy}`,
   });
 }

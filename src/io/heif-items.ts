@@ -8,7 +8,7 @@ import { MediaError } from "../runtime/errors.js";
 import { asciiAt, concatBytes, dataView } from "./bytes.js";
 import { BoxReader, boxAt, boxesIn } from "./iso-boxes.js";
 import type { Orientation } from "./orientation.js";
-import { printable } from "./printable.js";
+import { printableAscii } from "./printable-ascii.js";
 
 /** Colour as an `nclx` box says it, in the numbers of ITU-T H.273. */
 export interface CodedColour {
@@ -217,7 +217,7 @@ class HeifReader {
     if (!configuration) {
       throw this.fault(
         "a picture coded as AV1 or HEVC",
-        item.type ? `an item of type "${printable(item.type)}"` : "none",
+        item.type ? `an item of type "${printableAscii(item.type)}"` : "none",
       );
     }
     return { type: item.type, data: this.#bytesOf(id), configuration };
@@ -370,7 +370,10 @@ export function readHeif(bytes: Uint8Array, where: string, withData = true): Hei
   for (const { type, body, offsetBytes, complete } of boxesIn(bytes)) {
     // Coded bytes that are missing are noticed where they are needed; what follows them may be anything.
     if (!complete && type !== "mdat" && (!meta || type === "meta" || type === "moov")) {
-      throw reader.fault(`the whole "${printable(type)}" box at byte ${offsetBytes}`, "the end of the file inside it");
+      throw reader.fault(
+        `the whole "${printableAscii(type)}" box at byte ${offsetBytes}`,
+        "the end of the file inside it",
+      );
     }
     if (type === "ftyp") majorBrand ||= asciiAt(body, 0, 4);
     else if (type === "meta") meta ??= body;

@@ -7,7 +7,7 @@ import { MediaError } from "../runtime/errors.js";
 import { dataView } from "./bytes.js";
 import { CLIP_START_BYTES, clipFormat, unknownClip } from "./clip-format.js";
 import type { IndexBudget } from "./mp4-budget.js";
-import { printable } from "./printable.js";
+import { printableAscii } from "./printable-ascii.js";
 import type { ByteSource } from "./source.js";
 
 /** A box in memory. `start` and `end` are those of its body, in the bytes of the reader. */
@@ -212,7 +212,7 @@ function checkNumber(label: string, box: BoxPlace, boxes: number): void {
 type BoxPlace = Pick<Box, "type" | "offsetBytes">;
 
 const whereOf = (label: string, box: BoxPlace): string =>
-  `${label}, box "${printable(box.type)}" at byte ${box.offsetBytes}`;
+  `${label}, box "${printableAscii(box.type)}" at byte ${box.offsetBytes}`;
 
 export function broken(label: string, box: BoxPlace, expected: string, got: string): MediaError {
   return new MediaError({ where: whereOf(label, box), expected, got, remedy: "get an undamaged copy" });

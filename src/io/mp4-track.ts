@@ -10,7 +10,7 @@ import type { ClipColour, ClipIndex } from "./clip-index.js";
 import type { Edit } from "./edit-list.js";
 import { MAX_PIXELS } from "./image.js";
 import type { Box, BoxReader } from "./mp4-boxes.js";
-import { printable } from "./printable.js";
+import { printableAscii } from "./printable-ascii.js";
 
 /** The boxes of a track that are read. */
 export interface TrackBoxes {
@@ -102,7 +102,7 @@ function readEntry(reader: BoxReader, stsd: Box, number: number): Entry {
   if (recordType && !record) throw reader.broken(entry, `the codec's configuration, a box "${recordType}"`, "none");
   const fixed = reader.bytes.subarray(start, start + ENTRY_BYTES);
   return {
-    codec: printable(entry.type),
+    codec: printableAscii(entry.type),
     alone: record && compose(entry.type, fixed, record),
     description: (records.avcC ?? records.hvcC ?? records.vvcC)?.slice(8),
     width,

@@ -12,7 +12,7 @@ import { readFragment, readTrackDefaults, type TrackDefaults } from "./mp4-fragm
 import { readSampleTable, SampleList } from "./mp4-samples.js";
 import { readTrack, type TrackBoxes } from "./mp4-track.js";
 import type { Orientation } from "./orientation.js";
-import { printable } from "./printable.js";
+import { printableAscii } from "./printable-ascii.js";
 import type { ByteSource } from "./source.js";
 
 export type { ClipColour, ClipIndex, VideoSample } from "./clip-index.js";
@@ -90,7 +90,7 @@ function videoTrack(reader: BoxReader, wanted: number | undefined): TrackBoxes {
     const { tkhd, mdia } = reader.firstOf(trak, "tkhd", "mdia");
     const { hdlr } = mdia ? reader.firstOf(mdia, "hdlr") : {};
     const kind = hdlr ? asciiAt(reader.bytes, reader.need(hdlr, 12) + 8, 4) : "unknown";
-    if (kinds.size < MAX_NAMED) kinds.add(printable(kind));
+    if (kinds.size < MAX_NAMED) kinds.add(printableAscii(kind));
     if (kind !== "vide" || !tkhd) continue;
     videos.push({ trak, isEnabled: (reader.flags(tkhd) & ENABLED) !== 0 });
   }
@@ -119,7 +119,7 @@ function describe(reader: BoxReader, trak: Box): string {
   if (!box || box.end - box.start < 44) return "without a description";
   const { view, bytes } = reader;
   const size = `${view.getUint16(box.start + 40)}×${view.getUint16(box.start + 42)}`;
-  return `${printable(asciiAt(bytes, box.start + 12, 4))} ${size}`;
+  return `${printableAscii(asciiAt(bytes, box.start + 12, 4))} ${size}`;
 }
 
 function needed<Type extends string>(reader: BoxReader, box: Box, ...types: readonly Type[]): Record<Type, Box> {
@@ -174,7 +174,7 @@ function asIndexFault(cause: unknown, label: string): OcellusError {
     expected: "complete tables of the video track",
     got: missing
       ? "boxes that are missing, cut or broken"
-      : printable(cause instanceof Error ? cause.message : String(cause)),
+      : printableAscii(cause instanceof Error ? cause.message : String(cause)),
     remedy: "get an undamaged copy, or rewrite the file: ffmpeg -i in.mp4 -c copy out.mp4",
     cause,
   });

@@ -9,7 +9,7 @@ import { asciiAt, concatBytes, dataView } from "./bytes.js";
 import type { PictureInfo } from "./inspect-picture.js";
 import { scanIsWhole } from "./jpeg-scan.js";
 import { JPEG_EOI, JPEG_SOS, jpegSegments, webpChunks } from "./picture-format.js";
-import { printable } from "./printable.js";
+import { printableAscii } from "./printable-ascii.js";
 
 function cut(where: string, expected: string, got = "the end of the file before it"): MediaError {
   return new MediaError({ where, expected, got, remedy: "get a complete copy of the picture" });
@@ -43,7 +43,7 @@ function cleanWebp(bytes: Uint8Array, where: string): Uint8Array {
   }
   const parts = [bytes.subarray(0, 12)];
   for (const { type, data, complete } of webpChunks(bytes)) {
-    if (!complete) throw cut(where, `the whole ${printable(type)} chunk of the WebP`);
+    if (!complete) throw cut(where, `the whole ${printableAscii(type)} chunk of the WebP`);
     if (type === "EXIF" || type === "ICCP" || type === "XMP ") continue;
     const chunk = new Uint8Array(8 + data.length + (data.length & 1));
     for (let i = 0; i < 4; i++) chunk[i] = type.charCodeAt(i);
@@ -65,7 +65,7 @@ function checkAvif(bytes: Uint8Array, where: string): Uint8Array {
     if (size === 0) break;
     const length = size === 1 && at + 16 <= bytes.length ? Number(view.getBigUint64(at + 8)) : size;
     if (length < 8 || at + length > bytes.length) {
-      throw cut(where, `the whole "${printable(asciiAt(bytes, at + 4, 4))}" box at byte ${at} of the AVIF`);
+      throw cut(where, `the whole "${printableAscii(asciiAt(bytes, at + 4, 4))}" box at byte ${at} of the AVIF`);
     }
     at += length;
   }

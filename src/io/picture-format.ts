@@ -5,7 +5,7 @@
 import type { PictureFormat } from "../platform/platform.js";
 import { MediaError } from "../runtime/errors.js";
 import { asciiAt, dataView } from "./bytes.js";
-import { printable } from "./printable.js";
+import { printableAscii } from "./printable-ascii.js";
 
 const ACCEPTED = "a JPEG, PNG, WebP, GIF, AVIF, BMP, TIFF or HEIC picture";
 
@@ -30,7 +30,7 @@ function describe(bytes: Uint8Array): string {
   if (["\0\0\x01\0", "\0\0\x02\0"].includes(start.slice(0, 4))) return "an icon or cursor of Windows";
   const other = OTHERS.find(([pattern]) => pattern.test(start));
   if (other) return other[1];
-  if (start.slice(4, 8) === "ftyp") return `an ISO media file of brand "${printable(start.slice(8, 12).trim())}"`;
+  if (start.slice(4, 8) === "ftyp") return `an ISO media file of brand "${printableAscii(start.slice(8, 12).trim())}"`;
   if (/^[\t\n\r\x20-\x7e]+$/.test(start)) return `text beginning with ${JSON.stringify(start.slice(0, 16))}`;
   return `unknown bytes ${[...bytes.subarray(0, 8)].map((b) => b.toString(16).padStart(2, "0")).join(" ")}`;
 }

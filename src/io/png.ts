@@ -9,7 +9,7 @@
 import { MediaError } from "../runtime/errors.js";
 import { concatBytes } from "./bytes.js";
 import { inflateInto } from "./inflate.js";
-import { printable } from "./printable.js";
+import { printableAscii } from "./printable-ascii.js";
 import type { Pixels } from "./resize.js";
 
 const SIGNATURE_BYTES = 8;
@@ -265,7 +265,7 @@ function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const { type, data, offsetBytes, complete } of pngChunks(bytes)) {
     if (type === "IDAT" && !after) {
-      if (!header) throw broken(where, "IHDR as the first chunk", printable(type));
+      if (!header) throw broken(where, "IHDR as the first chunk", printableAscii(type));
       // A picture that is cut shows when it is inflated.
       parts.push(data);
       continue;
@@ -277,7 +277,7 @@ function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint
       if (dataEnd === bytes.length && view.getUint32(offsetBytes) > data.length) {
         throw broken(
           where,
-          `the whole ${printable(type)} chunk at byte ${offsetBytes}`,
+          `the whole ${printableAscii(type)} chunk at byte ${offsetBytes}`,
           "the end of the file inside it",
         );
       }
@@ -287,9 +287,13 @@ function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint
       throw broken(where, `a whole chunk at byte ${offsetBytes}`, `the end of the file, or no chunk`);
     }
     if (crc32(bytes, offsetBytes + 4, dataEnd) !== view.getUint32(dataEnd)) {
-      throw broken(where, `the ${printable(type)} chunk at byte ${offsetBytes} with its checksum`, "another checksum");
+      throw broken(
+        where,
+        `the ${printableAscii(type)} chunk at byte ${offsetBytes} with its checksum`,
+        "another checksum",
+      );
     }
-    if (!header && type !== "IHDR") throw broken(where, "IHDR as the first chunk", printable(type));
+    if (!header && type !== "IHDR") throw broken(where, "IHDR as the first chunk", printableAscii(type));
     if (type === "IHDR") header ??= readHeader(data, where);
     else if (type === "PLTE") palette = data;
     else if (type === "acTL")

@@ -2,7 +2,7 @@
  * Text out of a file as a message may show it: everything but printable ASCII becomes `\xNN` or `\uNNNN`, so that it can
  * neither steer a terminal nor break a log's lines.
  */
-export function printable(text: string): string {
+export function printableAscii(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, (unit) => {
     const hex = unit.charCodeAt(0).toString(16);
     return hex.length > 2 ? `\\u${hex.padStart(4, "0")}` : `\\x${hex.padStart(2, "0")}`;
