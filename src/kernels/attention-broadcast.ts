@@ -55,19 +55,22 @@ fn rowAt(row: u32, kvHead: u32, batch: u32, stride: u32) -> u32 {
   return (batch * params.queries + r / params.group) * stride + (kvHead * params.group + r % params.group) * QUADS;
 }
 
+// Whether a row sees a key is whether the key is below this, for four rows.
+fn keysSeen(row: u32) -> vec4u {
+  if (params.causal == 0u) { return vec4u(params.keys); }
+  return min(vec4u(params.keys), vec4u(row, row + 1u, row + 2u, row + 3u) / params.group + params.firstPosition + 1u);
+}
+
 // One step of the online softmax for four rows: scores of the lane's four keys become probabilities; returns the decay.
-fn soften(p: ptr<function, mat4x4f>, largest: ptr<function, vec4f>, sum: ptr<function, vec4f>, key: u32, row: u32) -> vec4f {
-  var seen = vec4u(params.keys);
-  if (params.causal == 1u) {
-    seen = min(seen, (vec4u(row, row + 1u, row + 2u, row + 3u) / params.group) + params.firstPosition + 1u);
-  }
-  for (var i = 0u; i < 4u; i++) {
-    (*p)[i] = select((*p)[i] * params.scale, vec4f(-1e30), vec4u(key + i * LANES) >= seen);
-  }
-  let m = max(*largest, subgroupMax(max(max((*p)[0], (*p)[1]), max((*p)[2], (*p)[3]))));
+fn soften(p: ptr<function, mat4x4f>, largest: ptr<function, vec4f>, sum: ptr<function, vec4f>, key: u32, seen: vec4u) -> vec4f {
+  let s0 = select((*p)[0] * params.scale, vec4f(-1e30), vec4u(key) >= seen);
+  let s1 = select((*p)[1] * params.scale, vec4f(-1e30), vec4u(key + LANES) >= seen);
+  let s2 = select((*p)[2] * params.scale, vec4f(-1e30), vec4u(key + 2u * LANES) >= seen);
+  let s3 = select((*p)[3] * params.scale, vec4f(-1e30), vec4u(key + 3u * LANES) >= seen);
+  let m = max(*largest, subgroupMax(max(max(s0, s1), max(s2, s3))));
   let decay = exp(*largest - m);
   *largest = m;
-  for (var i = 0u; i < 4u; i++) { (*p)[i] = exp((*p)[i] - m); }
+  *p = mat4x4f(exp(s0 - m), exp(s1 - m), exp(s2 - m), exp(s3 - m));
   *sum = *sum * decay + ((*p)[0] + (*p)[1]) + ((*p)[2] + (*p)[3]);
   return decay;
 }
@@ -85,6 +88,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let last = params.keys - 1u;
   var end = params.keys;
   if (params.causal == 1u) { end = min(end, params.firstPosition + (row + ROWS - 1u) / params.group + 1u); }
+  let seenA = keysSeen(row);
+  let seenB = keysSeen(row + 4u);
+  let seenC = keysSeen(row + 8u);
+  let seenD = keysSeen(row + 12u);
   var acc: array<mat4x4f, 4u * BLOCKS>;
   var ma = vec4f(-1e30); var mb = ma; var mc = ma; var md = ma;
   var la = vec4f(); var lb = la; var lc = la; var ld = la;
@@ -146,12 +153,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     var pb = transpose(mat4x4f(s4, s5, s6, s7));
     var pc = transpose(mat4x4f(s8, s9, s10, s11));
     var pd = transpose(mat4x4f(s12, s13, s14, s15));
-    let da = soften(&pa, &ma, &la, key, row);
-    let db = soften(&pb, &mb, &lb, key, row + 4u);
+    let da = soften(&pa, &ma, &la, key, seenA);
+    let db = soften(&pb, &mb, &lb, key, seenB);
     var dc = vec4f(); var dd = dc;
     if (ROWS == 16u) {
-      dc = soften(&pc, &mc, &lc, key, row + 8u);
-      dd = soften(&pd, &md, &ld, key, row + 12u);
+      dc = soften(&pc, &mc, &lc, key, seenC);
+      dd = soften(&pd, &md, &ld, key, seenD);
     }
     let ta = transpose(pa);
     let tb = transpose(pb);
