@@ -7,34 +7,41 @@ import { chromiumLaunch } from "./test/support/chromium.js";
 
 // One suite, several adapters. `node` and `chromium` compute on SwiftShader, which gives the same results on every machine; `lavapipe` runs
 // the Node files that are about an adapter once more on Mesa's software driver, where it is installed or OCELLUS_LAVAPIPE names its driver
-// file (scripts/ci/with-lavapipe.sh). `npx vitest run --project node` runs one.
+// file (scripts/ci/with-lavapipe.sh). `npx vitest run --project node` runs one; `node-own-process` is Node as well.
 
 /** Software adapters are slow, and on a busy machine a test may wait minutes for their compiler. */
 const TIMEOUT_MS = 300_000;
+/** And a page some seconds until it shows what it was asked for. */
+const POLL_TIMEOUT_MS = 60_000;
 
 /** Measured on two cores: two files at once took 18 s, one by one 30 s, since most files wait for the GPU only now and then. */
 const MAX_WORKERS = Math.min(2, availableParallelism());
 
-/** Tests that are not about what an adapter computes need not run on a second one. */
-const WITHOUT_GPU = [
-  "test/architecture.node.test.ts",
-  "test/cli/**",
-  "test/demo/**",
-  "test/io/**",
-  "test/kernels/compile.node.test.ts",
-  "test/lockfile.node.test.ts",
-  "test/openai/**",
-  "test/platform/**",
-  "test/runtime/adapter.node.test.ts",
-  "test/server/**",
-  "test/structure/**",
-  "test/types/**",
-  "test/worker/**",
+/** What an adapter computes: the files for a second one. */
+const ABOUT_ADAPTERS = [
+  "test/bench/measure.test.ts",
+  "test/kernels/!(compile.node).test.ts",
+  "test/layers/*.test.ts",
+  "test/models/{attention,cache-dtype,decoding,dtypes.node,goldens,session,tiny}.test.ts",
+  "test/runtime/{bind-groups,device,profile,trial.node}.test.ts",
 ];
-/** Nor what needs an adapter with little memory: lavapipe has all of the machine's. */
-const SMALL_MEMORY = ["test/runtime/out-of-memory.node.test.ts"];
-/** What the guides show takes many processes, each of which compiles all shaders anew; and the plain kernels are slow. */
-const SLOW = ["test/docs/**", "test/models/goldens-plain.node.test.ts"];
+
+/** Files that change what a whole process shares, or end processes: each has its own. The others share processes, and in them a device. */
+const OWN_PROCESS = [
+  "test/{cli,demo,docs,platform}/*.test.ts",
+  "test/runtime/adapter.node.test.ts",
+  "test/runtime/out-of-memory.node.test.ts",
+  "test/worker/*.node.test.ts",
+];
+
+/** What computes the same in Chromium, on the same SwiftShader: there the goldens, the embedded checkpoint and clips answer for it. */
+const ONCE = [
+  "test/bench/*.test.ts",
+  "test/kernels/{cached,choose,draw,tunables}.test.ts",
+  "test/layers/*.test.ts",
+  "test/models/{attention,cache-dtype,conversation,convert,decoding,embeddings,kept-media,lifetime,literal-session}.test.ts",
+  "test/openai/chat-completions.test.ts",
+];
 
 const platformFile = (name: "node" | "browser"): string =>
   fileURLToPath(new URL(`./src/platform/${name}.ts`, import.meta.url));
@@ -47,12 +54,16 @@ function lavapipeDriver(): string | undefined {
   return name && `${folder}/${name}`;
 }
 
-function nodeProject(
-  name: string,
-  order: number,
-  env: Record<string, string>,
-  exclude: string[] = [],
-): TestProjectInlineConfiguration {
+interface NodeProject {
+  name: string;
+  order: number;
+  env: Record<string, string>;
+  include?: string[];
+  exclude?: string[];
+  isolate: boolean;
+}
+
+function nodeProject({ name, order, env, include, exclude, isolate }: NodeProject): TestProjectInlineConfiguration {
   return {
     resolve: { alias: { "#platform": platformFile("node") } },
     test: {
@@ -61,10 +72,12 @@ function nodeProject(
       environment: "node",
       // Not threads: a native addon's instance must outlive the files, and a crash should name its file.
       pool: "forks",
-      include: ["test/**/*.test.ts"],
-      exclude: ["test/**/*.browser.test.ts", ...exclude],
+      isolate,
+      include: include ?? ["test/**/*.test.ts"],
+      exclude: ["test/**/*.browser.test.ts", ...(exclude ?? [])],
       testTimeout: TIMEOUT_MS,
       hookTimeout: TIMEOUT_MS,
+      expect: { poll: { timeout: POLL_TIMEOUT_MS } },
       maxWorkers: MAX_WORKERS,
       sequence: { groupOrder: order },
     },
@@ -89,8 +102,9 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
     },
     test: {
       name: "browser",
+      isolate: false,
       include: ["test/**/*.test.ts"],
-      exclude: ["test/**/*.node.test.ts"],
+      exclude: ["test/**/*.node.test.ts", ...ONCE],
       testTimeout: TIMEOUT_MS,
       hookTimeout: TIMEOUT_MS,
       maxWorkers: MAX_WORKERS,
@@ -108,10 +122,16 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
 
 export default defineConfig(async () => {
   const lavapipe = lavapipeDriver();
-  const projects = [nodeProject("node", 1, { OCELLUS_ADAPTER: "swiftshader" }), await chromiumProject(3)];
+  const swiftshader = { OCELLUS_ADAPTER: "swiftshader" };
+  const projects = [
+    nodeProject({ name: "node-own-process", order: 1, env: swiftshader, include: OWN_PROCESS, isolate: true }),
+    nodeProject({ name: "node", order: 2, env: swiftshader, exclude: OWN_PROCESS, isolate: false }),
+    // Beside Node's: its GPU process takes one core.
+    await chromiumProject(2),
+  ];
   if (lavapipe) {
     const env = { OCELLUS_ADAPTER: "system", VK_ICD_FILENAMES: lavapipe };
-    projects.push(nodeProject("lavapipe", 2, env, [...WITHOUT_GPU, ...SMALL_MEMORY, ...SLOW]));
+    projects.push(nodeProject({ name: "lavapipe", order: 3, env, include: ABOUT_ADAPTERS, isolate: false }));
   }
   const second = lavapipe ? "lavapipe" : "no lavapipe: Mesa's software driver is not installed";
   console.log(`projects: node (SwiftShader), chromium (SwiftShader), ${second}`);

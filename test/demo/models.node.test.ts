@@ -3,7 +3,7 @@ import type { Page } from "playwright";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { staticHub } from "../../demo/static-hub.js";
 import { ROOT } from "../support/cli.js";
-import { Demo } from "../support/demo.js";
+import { Demo, ready } from "../support/demo.js";
 
 // Other models and other pictures than those that the page brings: from the hub, from a folder, from the camera.
 
@@ -17,12 +17,6 @@ beforeAll(async () => {
   demo = await Demo.open(["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]);
 });
 afterAll(() => demo?.close());
-
-const ready = (page: Page, label: string) =>
-  page
-    .locator(".model-status[data-phase=ready]")
-    .filter({ hasText: `${label} is ready` })
-    .waitFor();
 
 async function hello(page: Page): Promise<string | null> {
   await page.getByLabel("Question", { exact: true }).fill("Hello!");

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { BrowserContext, Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ROOT } from "../support/cli.js";
-import { Demo } from "../support/demo.js";
+import { Demo, ready } from "../support/demo.js";
 
 // What the page says and does when something is missing: WebGPU, memory, room for weights, the adapter, the network.
 
@@ -15,8 +15,6 @@ beforeAll(async () => {
   demo = await Demo.open();
 });
 afterAll(() => demo?.close());
-
-const ready = (page: Page) => page.locator(".model-status[data-phase=ready]").waitFor();
 
 /** Asks about a drawing and gives the answer. */
 async function ask(page: Page): Promise<string | null> {
@@ -128,7 +126,7 @@ test("two tabs at once fetch the weights once; wrong bytes are refused, thrown a
   demo.corrupt = false;
   await page.close();
   const tabs = await Promise.all([demo.tab(context), demo.tab(context)]);
-  await Promise.all(tabs.map(ready));
+  await Promise.all(tabs.map((tab) => ready(tab)));
   expect(demo.sent(WEIGHTS) - before).toBe(2 * WEIGHTS_BYTES);
   await context.close();
 });

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { ImageContent, VideoContent } from "../../src/models/llava-onevision/processor.js";
 import { ROOT } from "../support/cli.js";
-import { Demo, violations } from "../support/demo.js";
+import { Demo, ready, violations } from "../support/demo.js";
 
 // The page as a visitor uses it: built for a host of files and opened in a headless Chromium.
 
@@ -25,7 +25,7 @@ let page: Page;
 beforeAll(async () => {
   demo = await Demo.open();
   page = await demo.visit();
-  await page.locator(".model-status[data-phase=ready]").waitFor();
+  await ready(page);
 });
 afterAll(() => demo?.close());
 

@@ -4,9 +4,10 @@ import { attentionMaps, spread } from "../../src/models/llava-onevision/attentio
 import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
 import { packVideo } from "../../src/models/llava-onevision/packing.js";
 import type { Session } from "../../src/models/session.js";
-import { Device } from "../../src/runtime/device.js";
+import type { Device } from "../../src/runtime/device.js";
 import { OptionError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { type DrawnObject, drawing } from "../support/drawings.js";
 import { exampleFile } from "../support/examples.js";
 
@@ -17,12 +18,12 @@ const COLOR = /red|green|blue|yellow|purple|orange|black|white/;
 let device: Device;
 let model: LlavaOneVision;
 beforeAll(async () => {
-  device = await Device.open();
+  device = await sharedDevice();
   model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
 });
-afterAll(() => {
+afterAll(async () => {
   model.dispose();
-  device.dispose();
+  await checkGivenBack(device);
 });
 
 /** Mean of a map's values in an object and beside it, pixel by pixel. */

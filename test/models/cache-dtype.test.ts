@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
-import { Device } from "../../src/runtime/device.js";
+import type { Device } from "../../src/runtime/device.js";
 import { OptionError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { answerOf, exampleOf, messagesOf } from "../support/examples.js";
 
 // Answers whose keys and values are held in fewer bits.
@@ -10,9 +11,9 @@ import { answerOf, exampleOf, messagesOf } from "../support/examples.js";
 const files = await checkpointFiles(TINY);
 let device: Device;
 beforeAll(async () => {
-  device = await Device.open();
+  device = await sharedDevice();
 });
-afterAll(() => device.dispose());
+afterAll(() => checkGivenBack(device));
 
 const load = (cacheDtype: unknown) => LlavaOneVision.load(files, { device, cacheDtype } as LoadOptions);
 

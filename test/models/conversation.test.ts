@@ -8,9 +8,10 @@ import type {
   VideoContent,
 } from "../../src/models/llava-onevision/processor.js";
 import type { Session } from "../../src/models/session.js";
-import { Device } from "../../src/runtime/device.js";
+import type { Device } from "../../src/runtime/device.js";
 import { ContextOverflowError, OptionError, PromptError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { exampleFile, examples } from "../support/examples.js";
 
 // Talks of several turns: what the cache keeps, what it must not keep, and what does not fit.
@@ -36,13 +37,13 @@ let model: LlavaOneVision;
 let weights: number;
 let session: Session;
 beforeAll(async () => {
-  device = await Device.open();
+  device = await sharedDevice();
   model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
   weights = device.pool.liveBytes;
 });
-afterAll(() => {
+afterAll(async () => {
   model.dispose();
-  device.dispose();
+  await checkGivenBack(device);
 });
 beforeEach(() => {
   session = model.createSession();

@@ -7,9 +7,10 @@ import { widenQuantized } from "../../src/io/weights.js";
 import type { PackedMatrix } from "../../src/kernels/packed.js";
 import { type ConvertOptions, convertCheckpoint } from "../../src/models/llava-onevision/convert.js";
 import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
-import { Device } from "../../src/runtime/device.js";
+import type { Device } from "../../src/runtime/device.js";
 import { CheckpointError, OptionError } from "../../src/runtime/errors.js";
 import { checkpointFiles } from "../support/checkpoint.js";
+import { checkGivenBack, sharedDevice } from "../support/device.js";
 
 const FOLDER = "goldens/hf-05b-like";
 const EMBEDDING = "language_model.model.embed_tokens.weight";
@@ -17,11 +18,11 @@ const QUESTION = [{ role: "user" as const, content: "Say something." }];
 
 let device: Device;
 beforeAll(async () => {
-  device = await Device.open();
+  device = await sharedDevice();
 });
-afterAll(() => {
+afterAll(async () => {
   expect(device.pool.liveBytes).toBe(0);
-  device.dispose();
+  await checkGivenBack(device);
 });
 
 async function converted(options: ConvertOptions, from = checkpointFiles(FOLDER)): Promise<File[]> {

@@ -4,9 +4,10 @@ import { decode, Pace } from "../../src/models/decoding.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { ChatMessage } from "../../src/models/llava-onevision/processor.js";
 import { PromptPass } from "../../src/models/prompt-pass.js";
-import { Device } from "../../src/runtime/device.js";
+import type { Device } from "../../src/runtime/device.js";
 import { KernelError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { checkGivenBack, sharedDevice } from "../support/device.js";
 
 // Steps that are recorded ahead: the same tokens however many go together, few reads, few dispatches.
 
@@ -16,13 +17,13 @@ let device: Device;
 let model: LlavaOneVision;
 let weights: number;
 beforeAll(async () => {
-  device = await Device.open();
+  device = await sharedDevice();
   model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
   weights = device.pool.liveBytes;
 });
-afterAll(() => {
+afterAll(async () => {
   model.dispose();
-  device.dispose();
+  await checkGivenBack(device);
 });
 afterEach(() => expect(device.pool.liveBytes).toBe(weights));
 

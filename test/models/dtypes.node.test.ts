@@ -9,7 +9,6 @@ import type { ChatMessage } from "../../src/models/llava-onevision/processor.js"
 
 const QUESTIONS: readonly (readonly [files: readonly string[], question: string])[] = [
   [["00-shapes.png"], "What do you see?"],
-  [["06-table.png"], "Describe the image."],
   [["09-pair-1.png", "09-pair-2.png"], "What changed?"],
 ];
 

@@ -2,10 +2,11 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { cosineSimilarity } from "../../src/models/cosine-similarity.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { Tap } from "../../src/models/taps.js";
-import { Device } from "../../src/runtime/device.js";
+import type { Device } from "../../src/runtime/device.js";
 import { OptionError, PromptError, ShapeError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { expectClose } from "../support/compare.js";
+import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { exampleFile } from "../support/examples.js";
 
 // Vectors of pictures, clips and texts are the intermediates of an answer, which the goldens check.
@@ -17,13 +18,13 @@ let device: Device;
 let model: LlavaOneVision;
 let weights: number;
 beforeAll(async () => {
-  device = await Device.open();
+  device = await sharedDevice();
   model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
   weights = device.pool.liveBytes;
 });
-afterAll(() => {
+afterAll(async () => {
   model.dispose();
-  device.dispose();
+  await checkGivenBack(device);
 });
 afterEach(() => expect(device.pool.liveBytes).toBe(weights));
 

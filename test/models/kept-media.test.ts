@@ -7,6 +7,7 @@ import type { Device } from "../../src/runtime/device.js";
 import { MediaError } from "../../src/runtime/errors.js";
 import { byteForms } from "../support/byte-forms.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { sharedDevice } from "../support/device.js";
 import { exampleFile } from "../support/examples.js";
 
 // A conversation keeps what it was given, whatever the program does with its buffers afterwards.
@@ -58,7 +59,7 @@ test("bytes, pixels and frames are copied once, in parts and in messages", () =>
 describe("with a model", () => {
   let model: LlavaOneVision;
   beforeAll(async () => {
-    model = await LlavaOneVision.load(await checkpointFiles(TINY));
+    model = await LlavaOneVision.load(await checkpointFiles(TINY), { device: await sharedDevice() });
   });
   afterAll(() => model.dispose());
 

@@ -3,6 +3,7 @@ import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { ChatMessage, ImageContent } from "../../src/models/llava-onevision/processor.js";
 import { OptionError, PromptError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { sharedDevice } from "../support/device.js";
 import { exampleFile } from "../support/examples.js";
 
 // Special tokens and placeholders that are typed, wherever a session takes text.
@@ -14,7 +15,7 @@ const image: ImageContent = { type: "image", image: await exampleFile("00-shapes
 
 let model: LlavaOneVision;
 beforeAll(async () => {
-  model = await LlavaOneVision.load(await checkpointFiles(TINY));
+  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device: await sharedDevice() });
 });
 afterAll(() => model?.dispose());
 

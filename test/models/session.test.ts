@@ -4,9 +4,10 @@ import type { GenerateOptions } from "../../src/models/generate-options.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { ImageContent } from "../../src/models/llava-onevision/processor.js";
 import type { Session } from "../../src/models/session.js";
-import { Device } from "../../src/runtime/device.js";
+import type { Device } from "../../src/runtime/device.js";
 import { OptionError, PromptError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { exampleFile } from "../support/examples.js";
 
 // What a program does with a session: talk on, append, clone, measure, draw, stop, and see pictures once.
@@ -22,13 +23,13 @@ let model: LlavaOneVision;
 let weights: number;
 let session: Session;
 beforeAll(async () => {
-  device = await Device.open();
+  device = await sharedDevice();
   model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
   weights = device.pool.liveBytes;
 });
-afterAll(() => {
+afterAll(async () => {
   model.dispose();
-  device.dispose();
+  await checkGivenBack(device);
 });
 beforeEach(() => {
   session = model.createSession();

@@ -11,6 +11,7 @@ import {
   PromptError,
 } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { answerOf, exampleFile, exampleOf, examples, messagesOf } from "../support/examples.js";
 import { readFixture } from "../support/fixture.js";
 
@@ -22,11 +23,11 @@ const { question, reference_tokens: answer } = exampleOf("12-clip.mp4").turns[0]
 
 let model: LlavaOneVision;
 beforeAll(async () => {
-  model = await LlavaOneVision.load(await checkpointFiles(TINY));
+  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device: await sharedDevice() });
 });
-afterAll(() => {
+afterAll(async () => {
   model.dispose();
-  expect(model.device.pool.reservedBytes).toBe(0);
+  await checkGivenBack(model.device);
 });
 
 const about = (...media: (VideoContent | ImageContent)[]): ChatMessage[] => [

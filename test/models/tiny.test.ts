@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { readFixture, readFixtureJson } from "../support/fixture.js";
 
 // The embedded checkpoint answers its bundled examples as the reference implementation does, token by token.
@@ -17,11 +18,11 @@ const pictures = examples.filter((example) => example.files.length > 0 && !examp
 
 let model: LlavaOneVision;
 beforeAll(async () => {
-  model = await LlavaOneVision.load(await checkpointFiles(TINY));
+  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device: await sharedDevice() });
 });
-afterAll(() => {
+afterAll(async () => {
   model.dispose();
-  expect(model.device.pool.reservedBytes).toBe(0);
+  await checkGivenBack(model.device);
 });
 
 test("every kind of example with pictures is there", () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import { type ChatCompletion, ChatCompletions, RequestError } from "../../src/openai/index.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
+import { sharedDevice } from "../support/device.js";
 import { readFixture } from "../support/fixture.js";
 
 // OpenAI's interface in the program itself, in Node and in a page.
@@ -10,7 +11,7 @@ let model: LlavaOneVision;
 let completions: ChatCompletions;
 let url: string;
 beforeAll(async () => {
-  model = await LlavaOneVision.load(await checkpointFiles(TINY));
+  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device: await sharedDevice() });
   completions = new ChatCompletions(model, { name: "tiny" });
   const bytes = await readFixture(`${TINY}/examples/00-shapes.png`);
   url = `data:image/png;base64,${btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))}`;

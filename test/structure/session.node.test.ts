@@ -2,17 +2,20 @@ import { fileURLToPath } from "node:url";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { sharedDevice } from "../support/device.js";
 import { exampleFile, examples } from "../support/examples.js";
 import { random } from "../support/random.js";
 import { randomSchema } from "../support/random-schema.js";
 
-const COUNT = 60;
+const COUNT = 16;
 /** Every so many prompts have a picture. */
 const PICTURES = 10;
 
 let model: LlavaOneVision;
 beforeAll(async () => {
-  model = await LlavaOneVision.load(fileURLToPath(new URL("../../models/tiny", import.meta.url)));
+  model = await LlavaOneVision.load(fileURLToPath(new URL("../../models/tiny", import.meta.url)), {
+    device: await sharedDevice(),
+  });
 });
 afterAll(() => model?.dispose());
 

@@ -162,3 +162,12 @@ export class Demo {
     else response.end(body);
   }
 }
+
+/** Waits until the page has its model, or the one of a name; a model that can't be loaded fails with the page's words. */
+export async function ready(page: Page, label?: string): Promise<void> {
+  const status = page.locator(".model-status");
+  const good = status.and(page.locator("[data-phase=ready]")).filter({ hasText: label ? `${label} is ready` : "" });
+  const failed = status.and(page.locator("[data-phase=failed]"));
+  await good.or(failed).waitFor();
+  if ((await failed.count()) > 0) throw new Error(`The model failed: ${await failed.textContent()}`);
+}

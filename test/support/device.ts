@@ -3,20 +3,34 @@ import type { OpenOptions } from "../../src/runtime/adapter.js";
 import { Device } from "../../src/runtime/device.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
 
-/** Opens one device for a test file; after every test whatever it left on the device is checked and given back. */
+const shared = new Map<string, Promise<Device>>();
+
+/** One device for all test files of a process that ask for the same: compiling its kernels takes longer than most tests. */
+export async function sharedDevice(options: OpenOptions = {}): Promise<Device> {
+  const key = JSON.stringify(options);
+  const device = shared.get(key) ?? Device.open(options);
+  shared.set(key, device);
+  return device;
+}
+
+/** At the end of a test file: nothing of it is left on the shared device. */
+export async function checkGivenBack(device: Device): Promise<void> {
+  await device.sync();
+  expect(device.pool.liveBytes).toBe(0);
+  device.pool.trim();
+}
+
+/** The shared device for a test file; after every test whatever it left on the device is checked. */
 export function useDevice(options: OpenOptions = {}): { readonly device: Device } {
   const held = { device: undefined as unknown as Device };
   beforeAll(async () => {
-    held.device = await Device.open(options);
+    held.device = await sharedDevice(options);
   });
   afterEach(async () => {
     held.device.tap = undefined;
     await held.device.sync();
   });
-  afterAll(() => {
-    held.device?.dispose();
-    expect(held.device?.pool.reservedBytes).toBe(0);
-  });
+  afterAll(() => checkGivenBack(held.device));
   return held;
 }
 

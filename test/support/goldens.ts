@@ -4,9 +4,10 @@ import { bytesSource } from "../../src/io/source.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { ChatMessage, ImageContent, TextContent } from "../../src/models/llava-onevision/processor.js";
 import type { Tap } from "../../src/models/taps.js";
-import { Device } from "../../src/runtime/device.js";
+import type { Device } from "../../src/runtime/device.js";
 import { checkpointFiles } from "./checkpoint.js";
 import { relativeError, TOLERANCE } from "./compare.js";
+import { checkGivenBack, sharedDevice } from "./device.js";
 import { readFixture, readFixtureJson } from "./fixture.js";
 import { sha256 } from "./pixels.js";
 
@@ -50,13 +51,12 @@ export async function testGoldens(
     let device: Device;
     let model: LlavaOneVision;
     beforeAll(async () => {
-      device = await Device.open({ features });
+      device = await sharedDevice({ features });
       model = await LlavaOneVision.load(await checkpointFiles(`goldens/${folder}`), { device });
     });
-    afterAll(() => {
+    afterAll(async () => {
       model.dispose();
-      expect(device.pool.reservedBytes).toBe(0);
-      device.dispose();
+      await checkGivenBack(device);
     });
 
     test.each(cases.filter(wanted))(
