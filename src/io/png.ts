@@ -6,6 +6,7 @@
  * under them kept, gamma and profiles are ignored, 16-bit colour takes the high byte, and 16-bit gray without alpha is
  * clamped at 255. Source: PNG specification (ISO/IEC 15948), model specification 3.1.
  */
+import { platform } from "#platform";
 import { MediaError } from "../runtime/errors.js";
 import { concatBytes } from "./bytes.js";
 import { inflateInto } from "./inflate.js";
@@ -110,8 +111,8 @@ function readHeader(data: Uint8Array, where: string): Header {
   };
 }
 
-/** Fills `out` by the runtime's decompressor and counts. Undefined where it finds fault: it drops what came before. */
-async function inflateQuickly(compressed: Uint8Array<ArrayBuffer>, out: Uint8Array): Promise<number | undefined> {
+/** Fills `out` from the stream and counts. Undefined where the browser's decompressor finds fault: it drops what came before. */
+async function inflateStream(compressed: Uint8Array<ArrayBuffer>, out: Uint8Array): Promise<number | undefined> {
   const reader = new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
   let filled = 0;
   try {
@@ -140,8 +141,10 @@ async function inflate(
   isRowEnd: (bytes: number) => boolean,
   where: string,
 ): Promise<Uint8Array> {
+  const whole = await platform.inflate?.(compressed, sizeBytes);
+  if (whole?.length === sizeBytes) return whole;
   const out = new Uint8Array(sizeBytes);
-  const quick = await inflateQuickly(compressed, out);
+  const quick = await inflateStream(compressed, out);
   if (quick === sizeBytes || (quick && isRowEnd(quick))) return out;
   const { filled, outcome } = quick === undefined ? inflateInto(compressed, out) : { filled: quick, outcome: "cut" };
   if (outcome !== "broken" && (filled === sizeBytes || (outcome === "ended" && filled > 0 && isRowEnd(filled))))

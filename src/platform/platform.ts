@@ -34,6 +34,12 @@ export interface Platform {
   decodeSamples?(avif: Uint8Array, deep: boolean, where: string): Promise<DecodedSamples>;
 
   /**
+   * The whole zlib stream inflated, by faster means than DecompressionStream; undefined where it is damaged, has no end, or gives more
+   * than `mostBytes`.
+   */
+  inflate?(compressed: Uint8Array, mostBytes: number): Promise<Uint8Array | undefined>;
+
+  /**
    * RGB pixels of a picture that the runtime has decoded already ({@link PixelSource}): alpha taken out again where it was
    * multiplied in, no colour management. Undefined for any other object; Node has none. The source stays the caller's.
    */
