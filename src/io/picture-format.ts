@@ -9,6 +9,9 @@ import { printableAscii } from "./printable-ascii.js";
 
 const ACCEPTED = "a JPEG, PNG, WebP, GIF, AVIF, BMP, TIFF or HEIC picture";
 
+/** How Matroska and WebM begin. */
+const EBML = "\x1a\x45\xdf\xa3";
+
 /** Formats people try that cannot be read here, by how they begin, to name them in the message. */
 const OTHERS: readonly [start: RegExp, name: string][] = [
   [/^%PDF/, "a PDF document"],
@@ -28,6 +31,7 @@ const OTHERS: readonly [start: RegExp, name: string][] = [
 function describe(bytes: Uint8Array): string {
   const start = asciiAt(bytes, 0, 32);
   if (["\0\0\x01\0", "\0\0\x02\0"].includes(start.slice(0, 4))) return "an icon or cursor of Windows";
+  if (start.startsWith(EBML)) return "a WebM or Matroska clip";
   const other = OTHERS.find(([pattern]) => pattern.test(start));
   if (other) return other[1];
   if (start.slice(4, 8) === "ftyp") return `an ISO media file of brand "${printableAscii(start.slice(8, 12).trim())}"`;
@@ -68,8 +72,17 @@ export function sniffFormat(bytes: Uint8Array, where: string): PictureFormat {
     where,
     expected: ACCEPTED,
     got: bytes.length === 0 ? "no bytes at all" : describe(bytes),
-    remedy: "convert it to PNG or JPEG",
+    remedy: remedyFor(bytes),
   });
+}
+
+/** What to do with bytes that are no picture. */
+function remedyFor(bytes: Uint8Array): string {
+  if (bytes.length === 0) return "give the bytes of a picture file";
+  const isClip = asciiAt(bytes, 4, 4) === "ftyp" || asciiAt(bytes, 0, 4) === EBML;
+  if (isClip) return 'give a clip as a video: { type: "video" } in a message, --video on the command line';
+  if (/^[\t\n\r\x20-\x7e]+$/.test(asciiAt(bytes, 0, 32))) return "give the bytes of a picture file, or its path or URL";
+  return "convert it to PNG or JPEG";
 }
 
 /** One marker segment of a JPEG. For SOS the entropy-coded data that follows belongs to it. */

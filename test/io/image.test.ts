@@ -80,6 +80,18 @@ describe("decodeImage", () => {
     expect((await refusal(Uint8Array.of(1, 2, 0xff), "e.png")).fault.got).toBe("unknown bytes 01 02 ff");
   });
 
+  it("says what to do with bytes that are no picture", async () => {
+    const webm = Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3, 0x9f, 0x42, 0x86, 0x81);
+    expect((await refusal(webm, "a.webm")).fault).toMatchObject({
+      got: "a WebM or Matroska clip",
+      remedy: 'give a clip as a video: { type: "video" } in a message, --video on the command line',
+    });
+    const mp4 = new TextEncoder().encode("\0\0\0\x10ftypisom\0\0\0\0");
+    expect((await refusal(mp4, "b.mp4")).fault.remedy).toMatch(/^give a clip as a video/);
+    expect((await refusal(new Uint8Array(0), "c")).fault.remedy).toBe("give the bytes of a picture file");
+    expect((await refusal(new TextEncoder().encode("hello"), "d")).fault.remedy).toMatch(/its path or URL$/);
+  });
+
   it("refuses no pixel and too many before decoding", async () => {
     const png = new Uint8Array(await bytesOf("png_rgb8.png"));
     const size = new DataView(png.buffer);
