@@ -54,7 +54,7 @@ export function product(name: string, what: string, rows: number, inner: number,
       const { layer, arena } = await synthetic(
         device,
         tensors,
-        (root) => new Linear(root.holding(type), inner, [{ name: "w", columns }], { bias: false }),
+        (root) => new Linear(root.storedAs(type), inner, [{ name: "w", columns }], { bias: false }),
       );
       const numbers = new Runs(11).take(rows * inner);
       const x = arena.run(() => device.upload(numbers, [rows, inner], "x"));

@@ -1,10 +1,10 @@
 import { WeightLoader } from "../io/weights.js";
 import type { LlavaOneVisionConfig } from "../models/llava-onevision/config.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
-import { resolveLayout } from "../models/llava-onevision/layout.js";
 import { LlavaOneVision } from "../models/llava-onevision/model.js";
 import { Network } from "../models/llava-onevision/network.js";
-import { rehearse } from "../models/llava-onevision/rehearsal.js";
+import { resolveLayout } from "../models/llava-onevision/tensor-names.js";
+import { warmUp } from "../models/llava-onevision/warm-up.js";
 import type { Device } from "../runtime/device.js";
 import { qwen2Tensors, type SyntheticTensor, siglipTensors, syntheticIndex } from "./synthetic.js";
 import { siglipLevels } from "./verify.js";
@@ -106,7 +106,7 @@ async function random(
         new Network(loader.root(), { ...geometry, layout }, dtype, device.upload(siglipLevels(), [3, 256], "levels")),
     );
     loader.check("synthetic", (name) => layout.ignored(name));
-    rehearse(network, "f32");
+    warmUp(network, "f32");
     await loader.load({ signal });
     await device.prepared();
     return { network, dispose: () => arena.dispose() };

@@ -1,6 +1,6 @@
 import type { RowPiece } from "../kernels/resample.js";
 import { KVCache } from "../layers/kv-cache.js";
-import { decode, Pace } from "../models/decoding.js";
+import { AdaptiveSteps, decode } from "../models/decoding.js";
 import { type PackingPlan, packImage, planImage } from "../models/llava-onevision/packing.js";
 import { Sampler } from "../models/sampler.js";
 import type { Arena } from "../runtime/arena.js";
@@ -111,10 +111,10 @@ export async function decodeTokens(
   const choices = decode(network, cache, logits, owner, {
     repetitionPenalty: 1,
     minNewTokens: 0,
-    endTokens: [],
+    eosTokens: [],
     allowed: geometry.text.vocabulary,
     maxNewTokens: wanted,
-    pace: new Pace(),
+    adaptiveSteps: new AdaptiveSteps(),
     check: () => throwIfAborted(signal, "bench, decoding"),
   });
   for await (const _token of choices) {
@@ -142,7 +142,7 @@ export async function stepOf(
   const held = cache.length;
   cache.reserve(held + 1);
   try {
-    const rules = { repetitionPenalty: 1, minNewTokens: 0, endTokens: [], allowed: geometry.text.vocabulary };
+    const rules = { repetitionPenalty: 1, minNewTokens: 0, eosTokens: [], allowed: geometry.text.vocabulary };
     const sampler = owner.run(() => new Sampler(device, rules, 1));
     const x = owner.run(() => device.upload(new Float32Array(geometry.text.width), [1, geometry.text.width], "x"));
     device.write(sampler.token, Uint32Array.of(1));

@@ -7,7 +7,7 @@ import { cacheOf, decodeTokens, planOf, prefill, see, stepOf, TILES } from "./mo
 import * as work from "./model-work.js";
 import { heldMatrix } from "./reference/layers.js";
 import { matmul } from "./reference/matmul.js";
-import { checked, DEFAULT_SECONDS, figures, type Measurement, type MeasureOptions } from "./run.js";
+import { type BenchMeasurement, checked, DEFAULT_SECONDS, figures, type MeasureOptions } from "./run.js";
 import { normals, Runs } from "./synthetic.js";
 import { verifyDecoder, verifyTower } from "./verify.js";
 import type { BenchType, Kind } from "./workload.js";
@@ -17,7 +17,7 @@ export interface ModelWorkload {
   readonly name: string;
   readonly what: string;
   /** Computes and times it on a bench whose model was verified. */
-  run(bench: ModelBench): Promise<Measurement>;
+  run(bench: ModelBench): Promise<BenchMeasurement>;
 }
 
 /** Text tokens of the prompt in `model-05b`. */
@@ -88,7 +88,7 @@ export class ModelBench {
     times: readonly number[],
     dispatches: number,
     details: Readonly<Record<string, number>> = {},
-  ): Measurement {
+  ): BenchMeasurement {
     const { dtype } = this.model;
     return {
       ...figures({ name, shape, kind, dtype, ...amounts }, times, this.options.peak),

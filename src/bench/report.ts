@@ -1,6 +1,6 @@
 import type { AdapterFacts } from "../runtime/adapter.js";
 import type { Peak } from "./peak.js";
-import type { Measurement } from "./run.js";
+import type { BenchMeasurement } from "./run.js";
 import { bestProduct, summarise } from "./summary.js";
 
 /** What every line of a run says beside its measurement, to be compared with another day's. */
@@ -31,7 +31,7 @@ export function aboutRun(facts: AdapterFacts, peak: Peak, versions: RunAbout["ve
 }
 
 /** The line after the measurements: what the larger workloads reach of the best products. */
-export function summaryLine(run: readonly Measurement[]): object {
+export function summaryLine(run: readonly BenchMeasurement[]): object {
   const best = bestProduct(run);
   return {
     name: "summary",

@@ -4,7 +4,7 @@ import type { Peak } from "./peak.js";
 import { type BenchType, BITS, type Kind, type Workload } from "./workload.js";
 
 /** One measured workload. */
-export interface Measurement {
+export interface BenchMeasurement {
   readonly name: string;
   readonly shape: string;
   readonly kind: Kind;
@@ -58,7 +58,7 @@ export async function measure(
   workload: Workload,
   dtype: BenchType,
   options: MeasureOptions,
-): Promise<Measurement> {
+): Promise<BenchMeasurement> {
   const { signal, onStage } = options;
   onStage?.("preparing");
   const prepared = await workload.prepare(device, dtype);
@@ -137,7 +137,7 @@ export function figures(
   work: Work,
   milliseconds: readonly number[],
   peak: Peak,
-): Omit<Measurement, "algorithm" | "dispatches" | "relativeError"> {
+): Omit<BenchMeasurement, "algorithm" | "dispatches" | "relativeError"> {
   const { name, shape, kind, dtype, flops, weights, bytes } = work;
   const sorted = [...milliseconds].sort((a, b) => a - b);
   const medianMs = sorted[Math.floor(sorted.length / 2)]!;

@@ -1,4 +1,4 @@
-import type { Measurement } from "./run.js";
+import type { BenchMeasurement } from "./run.js";
 
 /** One line of the summary: a workload beside what its kernels are made of. */
 export interface Comparison {
@@ -13,7 +13,7 @@ export interface Comparison {
 }
 
 /** The fastest matrix product of the run, if there was one. */
-export function bestProduct(run: readonly Measurement[]): Measurement | undefined {
+export function bestProduct(run: readonly BenchMeasurement[]): BenchMeasurement | undefined {
   return fastest(
     run.filter(({ kind }) => kind === "product"),
     (one) => one.gflops,
@@ -24,7 +24,7 @@ export function bestProduct(run: readonly Measurement[]): Measurement | undefine
  * Towers and prefills as a share of the fastest product of many rows in the same dtype (in the run's fastest, if there is none),
  * decoding as a share of the fastest product of one row, in weights a second. What was not measured is not compared.
  */
-export function summarise(run: readonly Measurement[]): Comparison[] {
+export function summarise(run: readonly BenchMeasurement[]): Comparison[] {
   return run.flatMap((one): Comparison[] => {
     const { name, dtype, kind } = one;
     const alike = run.filter((other) => other.dtype === dtype);
@@ -35,7 +35,7 @@ export function summarise(run: readonly Measurement[]): Comparison[] {
       return [{ name, dtype, rate: one.gflops, unit: "GFLOP/s", beside: label, share: one.gflops / beside.gflops }];
     }
     if (kind !== "decode") return [];
-    const rate = (measured: Measurement): number => measured.gigaweightsPerSecond;
+    const rate = (measured: BenchMeasurement): number => measured.gigaweightsPerSecond;
     const beside = fastest(
       alike.filter((other) => other.kind === "row product"),
       rate,
@@ -47,6 +47,12 @@ export function summarise(run: readonly Measurement[]): Comparison[] {
   });
 }
 
-function fastest(run: readonly Measurement[], rate: (one: Measurement) => number): Measurement | undefined {
-  return run.reduce<Measurement | undefined>((best, one) => (best && rate(best) >= rate(one) ? best : one), undefined);
+function fastest(
+  run: readonly BenchMeasurement[],
+  rate: (one: BenchMeasurement) => number,
+): BenchMeasurement | undefined {
+  return run.reduce<BenchMeasurement | undefined>(
+    (best, one) => (best && rate(best) >= rate(one) ? best : one),
+    undefined,
+  );
 }

@@ -1,10 +1,10 @@
 import {
+  KV_SPLIT_KEYS,
   MATMUL_TILE,
   MATMUL_UNITS,
   MATVEC_BLOCKS,
   MATVEC_SLICES,
   NORM_LANES,
-  SHARE_KEYS,
 } from "../kernels/tunables.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import { type Tunable, type Tuning, tuned } from "../runtime/tuning.js";
@@ -66,7 +66,7 @@ export function choicesFor(facts: AdapterFacts, size: Size, dtypes: readonly Ben
       !facts.subgroupMatrix || tuned(tuning, MATMUL_UNITS) === "tiles";
     choices.push({ tunable: MATMUL_TILE, cases: manyRows(), counts: tiled });
     const steps = [1024, 8192].map((keys) => attending(`${keys} keys`, "", { queries: 1, keys, ...heads }, true));
-    choices.push({ tunable: SHARE_KEYS, cases: floats(steps) });
+    choices.push({ tunable: KV_SPLIT_KEYS, cases: floats(steps) });
   }
   choices.push({
     tunable: NORM_LANES,

@@ -1,9 +1,9 @@
-import type { HoldType } from "../io/weights.js";
+import type { StorageDtype } from "../io/weights.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
 
 /** How the weights of a workload are held; where it has none it runs once, in f32. */
-export type BenchType = Exclude<HoldType, "auto">;
+export type BenchType = Exclude<StorageDtype, "auto">;
 
 /**
  * What a workload is compared with at the end: towers and prefills with the matrix products of the run, decoding with the

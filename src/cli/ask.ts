@@ -9,10 +9,10 @@ import type { Tap } from "../models/taps.js";
 import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
 import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, oneOf } from "./answer-options.js";
 import { type Arguments, parse } from "./arguments.js";
-import { tinyCheckpoint } from "./embedded.js";
 import { isStandardInput, isStream, mediaInput, readJson, readText } from "./input-file.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
+import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus ask [options] ["question"]
 

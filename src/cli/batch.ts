@@ -12,11 +12,11 @@ import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
 import { Batch, finishedId } from "../server/batch.js";
 import { SPECIAL_TOKENS_HELP, SPECIAL_TOKENS_OPTION, specialTokensOption } from "./answer-options.js";
 import { parse } from "./arguments.js";
-import { tinyCheckpoint } from "./embedded.js";
 import { isStandardInput, isStream, takeStandardInput, typed } from "./input-file.js";
 import { chunksOf, type Line, linesOf } from "./lines.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
+import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus batch IN.jsonl -o OUT.jsonl [options]
 

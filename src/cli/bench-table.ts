@@ -1,4 +1,4 @@
-import { bestProduct, type Measurement, type Peak, summarise } from "../bench/index.js";
+import { type BenchMeasurement, bestProduct, type Peak, summarise } from "../bench/index.js";
 
 /** The lines before the table. */
 export function header(adapter: string, peak: Peak): string {
@@ -13,7 +13,7 @@ export function header(adapter: string, peak: Peak): string {
 }
 
 /** A workload's line, and what else there is to say of it. */
-export function row(m: Measurement): string {
+export function row(m: BenchMeasurement): string {
   const cells = [
     m.name,
     m.shape,
@@ -33,7 +33,7 @@ export function row(m: Measurement): string {
 }
 
 /** The lines after the table: the best that a matrix product reached, and what the larger workloads reach of it. */
-export function footer(run: readonly Measurement[], peak: Peak): string {
+export function footer(run: readonly BenchMeasurement[], peak: Peak): string {
   const lines: string[] = [];
   const best = bestProduct(run);
   if (best) {

@@ -1,10 +1,10 @@
 import { createRequire } from "node:module";
 import {
   aboutRun,
+  type BenchMeasurement,
   type BenchType,
   BITS,
   KERNEL_WORKLOADS,
-  type Measurement,
   type MeasureOptions,
   MODEL_WORKLOADS,
   ModelBench,
@@ -95,8 +95,8 @@ export async function bench(args: string[]): Promise<void> {
       ...(seconds !== undefined && { seconds }),
       onStage: (stage) => progress.text(`${name} in ${dtype}: ${stage}`),
     });
-    const done: Measurement[] = [];
-    const say = (measured: Measurement): void => {
+    const done: BenchMeasurement[] = [];
+    const say = (measured: BenchMeasurement): void => {
       progress.clear();
       done.push(measured);
       report.say(measured);
@@ -182,11 +182,11 @@ class Table {
     process.stdout.write(header(device.facts.name, peak));
   }
 
-  say(measured: Measurement): void {
+  say(measured: BenchMeasurement): void {
     process.stdout.write(row(measured));
   }
 
-  end(run: readonly Measurement[]): void {
+  end(run: readonly BenchMeasurement[]): void {
     process.stdout.write(footer(run, this.peak));
   }
 }
@@ -213,11 +213,11 @@ class Lines {
     });
   }
 
-  say(measured: Measurement): void {
+  say(measured: BenchMeasurement): void {
     this.#write(measured);
   }
 
-  end(run: readonly Measurement[]): void {
+  end(run: readonly BenchMeasurement[]): void {
     this.#write(summaryLine(run));
   }
 

@@ -5,10 +5,10 @@ import { AbortedError, OcellusError } from "../runtime/errors.js";
 import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, specialTokensOption } from "./answer-options.js";
 import { parse } from "./arguments.js";
 import { type Chat, COMMANDS_HELP, runCommand } from "./chat-commands.js";
-import { tinyCheckpoint } from "./embedded.js";
 import { takeStandardInput } from "./input-file.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
+import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus chat [options]: a conversation
 

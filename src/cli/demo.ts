@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LlavaOneVision } from "../models/llava-onevision/model.js";
 import { parse } from "./arguments.js";
-import { tinyCheckpoint, tinyExamples } from "./embedded.js";
+import { tinyCheckpoint, tinyExamples } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus demo
 

@@ -1,9 +1,9 @@
-import type { CacheType } from "../kernels/cached.js";
+import type { CacheType } from "../kernels/kv-format.js";
 import { type Estimate, type EstimateOptions, estimate as estimateModel } from "../models/llava-onevision/estimate.js";
 import { OptionError } from "../runtime/errors.js";
 import { type Arguments, parse } from "./arguments.js";
-import { tinyCheckpoint } from "./embedded.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
+import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus estimate [options] [MODEL]
 

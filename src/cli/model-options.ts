@@ -1,4 +1,4 @@
-import type { HoldType } from "../io/weights.js";
+import type { StorageDtype } from "../io/weights.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
 import type { LoadOptions } from "../models/llava-onevision/model.js";
 import { OptionError } from "../runtime/errors.js";
@@ -8,7 +8,7 @@ import type { Arguments } from "./arguments.js";
 export function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
   const text = given.value("dtype");
   if (text === undefined) return {};
-  if (!text.includes("=")) return { dtype: text as HoldType };
+  if (!text.includes("=")) return { dtype: text as StorageDtype };
   const parts = new Map<string, string>();
   for (const pair of text.split(",")) {
     const [part = "", type = "", ...more] = pair.split("=").map((word) => word.trim());

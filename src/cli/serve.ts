@@ -4,9 +4,9 @@ import { OptionError } from "../runtime/errors.js";
 import type { Served } from "../server/app.js";
 import { startServer } from "../server/server.js";
 import { parse } from "./arguments.js";
-import { tinyCheckpoint } from "./embedded.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
+import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus serve [options]
 

@@ -11,7 +11,7 @@ import type { IndexedTensor, TensorIndex } from "./tensor-index.js";
 export type StoredType = "f32" | "f16" | "bf16" | QuantizedType;
 
 /** How the model holds a matrix; "auto" is as stored. */
-export type HoldType = StoredType | "auto";
+export type StorageDtype = StoredType | "auto";
 
 const STORED: Readonly<Record<string, FloatType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 type FloatType = Exclude<StoredType, QuantizedType>;
@@ -58,7 +58,7 @@ export class WeightLoader {
   readonly #faults: string[] = [];
   readonly #asked = new Set<string>();
   /** How the model holds each matrix it asked for. */
-  readonly held = new Map<string, StoredType>();
+  readonly storageDtypes = new Map<string, StoredType>();
   #piece: Uint8Array | undefined;
 
   constructor(
@@ -83,7 +83,7 @@ export class WeightLoader {
   ask(
     name: string,
     shape: readonly number[],
-    target: { consume?: RowConsumer; held?: StoredType; into?: Tensor; first?: number },
+    target: { consume?: RowConsumer; storageDtype?: StoredType; into?: Tensor; first?: number },
   ): void {
     this.#asked.add(name);
     const stored = this.index.entries.get(name);
@@ -105,7 +105,7 @@ export class WeightLoader {
       );
       return;
     }
-    if (target.held) this.held.set(name, target.held);
+    if (target.storageDtype) this.storageDtypes.set(name, target.storageDtype);
     this.#requests.push({
       name,
       stored,
@@ -200,8 +200,8 @@ export class Weights {
   constructor(
     readonly loader: WeightLoader,
     readonly prefix: string,
-    /** How matrices below here are held. */
-    readonly hold: HoldType = "auto",
+    /** How matrices below here are storageDtype. */
+    readonly dtype: StorageDtype = "auto",
   ) {}
 
   get device(): Device {
@@ -209,12 +209,12 @@ export class Weights {
   }
 
   at(name: string): Weights {
-    return new Weights(this.loader, this.path(name), this.hold);
+    return new Weights(this.loader, this.path(name), this.dtype);
   }
 
-  /** The same place, its matrices held as `hold`. */
-  holding(hold: HoldType): Weights {
-    return new Weights(this.loader, this.prefix, hold);
+  /** The same place, its matrices storageDtype as `dtype`. */
+  storedAs(dtype: StorageDtype): Weights {
+    return new Weights(this.loader, this.prefix, dtype);
   }
 
   path(name: string): string {
@@ -235,13 +235,13 @@ export class Weights {
   }
 
   /** A large tensor, handed over rows at a time while loading; the first dimension is the rows. */
-  stream(name: string, shape: readonly number[], held: StoredType, consume: RowConsumer): void {
-    this.loader.ask(this.path(name), shape, { consume, held });
+  stream(name: string, shape: readonly number[], storageDtype: StoredType, consume: RowConsumer): void {
+    this.loader.ask(this.path(name), shape, { consume, storageDtype });
   }
 
-  /** How a matrix is held: as stored where nothing else was asked for. */
-  typeOf(name: string): Exclude<HoldType, "auto"> {
-    return this.hold === "auto" ? this.loader.typeOf(this.path(name)) : this.hold;
+  /** How a matrix is storageDtype: as stored where nothing else was asked for. */
+  typeOf(name: string): Exclude<StorageDtype, "auto"> {
+    return this.dtype === "auto" ? this.loader.typeOf(this.path(name)) : this.dtype;
   }
 }
 

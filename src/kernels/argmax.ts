@@ -78,17 +78,17 @@ fn rankAt(i: u32) -> u32 { return x[i]; }`,
    * Ranks of logits over a temperature, each with noise of the Gumbel distribution: the largest sum is a draw from their softmax.
    * The noise hangs on the keys and the place alone.
    */
-  drawn: `
+  sampled: `
 alias Element = u32;
-@group(0) @binding(2) var<storage, read> least: array<u32>;  // [1] what is below is not drawn
+@group(0) @binding(2) var<storage, read> cutoff: array<u32>;  // [1] what is below is not drawn
 
 fn rankAt(i: u32) -> u32 {
-  if (x[i] < least[0]) { return 0u; }
-  return rankOf(floatOf(x[i]) + gumbel(scrambled(scrambled(i ^ params.upperKey) + params.lowerKey)));
+  if (x[i] < cutoff[0]) { return 0u; }
+  return rankOf(floatOf(x[i]) + gumbel(mixed(mixed(i ^ params.upperKey) + params.lowerKey)));
 }
 
 // The finalizer known as lowbias32: every bit of the result hangs on every bit of n.
-fn scrambled(n: u32) -> u32 {
+fn mixed(n: u32) -> u32 {
   var m = (n ^ (n >> 16u)) * 0x7feb352du;
   m = (m ^ (m >> 15u)) * 0x846ca68bu;
   return m ^ (m >> 16u);
@@ -146,7 +146,7 @@ fn keep(place: u32) {
 export function bestOfSlices(
   x: Tensor,
   rankAt: keyof typeof RANK_AT,
-  tensors: { least?: Tensor },
+  tensors: { cutoff?: Tensor },
   parameters: { count: number; upperKey: number; lowerKey: number },
 ): Tensor {
   const { device } = x;

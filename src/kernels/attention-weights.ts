@@ -1,7 +1,7 @@
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { HeadColumns } from "./attention.js";
-import { cacheTypeOf, LOAD_KEYS } from "./cached.js";
+import { cacheTypeOf, LOAD_KEYS } from "./kv-format.js";
 
 /** The weights that one query gives to each key: softmax(q·kᵀ/√C). For looking at, so nothing is done to make it fast. */
 export const attentionWeightsKernel = new Kernel(

@@ -5,8 +5,8 @@ import type { Tensor } from "../runtime/tensor.js";
 import { tuned } from "../runtime/tuning.js";
 import { attentionBroadcastKernel } from "./attention-broadcast.js";
 import { attentionStep, attentionStepKernel } from "./attention-step.js";
-import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./cached.js";
-import { SHARE_KEYS } from "./tunables.js";
+import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./kv-format.js";
+import { KV_SPLIT_KEYS } from "./tunables.js";
 
 /** Where the heads of an operand lie: columns `first + head·headSize` of rows of the tensor's width. */
 export interface HeadColumns {
@@ -27,12 +27,12 @@ export interface AttentionShape {
   readonly headSize: number;
   /** Position of query 0 among the keys; key j is seen by query i if `j <= firstPosition + i`. */
   readonly causalFrom?: number | undefined;
-  /** For one query: shares of the keys that are worked on at once, at most; the adapter decides if not given. */
-  readonly shares?: number | undefined;
+  /** For one query: kvSplits of the keys that are worked on at once, at most; the adapter decides if not given. */
+  readonly kvSplits?: number | undefined;
 }
 
 /** Shares at most where the adapter decides. */
-const MOST_SHARES = 32;
+const MAX_KV_SPLITS = 32;
 
 const PARAMS = `
 struct Params {
@@ -148,16 +148,16 @@ export function attention(
     scale: headSize ** -0.5,
   };
   const chosen = choose(shape, device.facts);
-  if ("shares" in chosen) attentionStep(tensors, parameters, loaders, quads, chosen.shares);
+  if ("kvSplits" in chosen) attentionStep(tensors, parameters, loaders, quads, chosen.kvSplits);
   else device.run(chosen.kernel.variant({}, ...loaders), tensors, parameters, chosen.grid);
   return y;
 }
 
-/** The algorithm for a shape on an adapter: a kernel and its grid, or `attentionStep` in a number of shares. */
+/** The algorithm for a shape on an adapter: a kernel and its grid, or `attentionStep` in a number of kvSplits. */
 function choose(
   shape: AttentionShape,
   facts: AdapterFacts,
-): { kernel: Kernel; grid: readonly [number, number, number] } | { shares: number } {
+): { kernel: Kernel; grid: readonly [number, number, number] } | { kvSplits: number } {
   const { batches, queries, heads, keyValueHeads } = shape;
   const QUADS = shape.headSize / 4;
   if (facts.broadcastLanes) {
@@ -167,8 +167,10 @@ function choose(
   }
   if (queries === 1 && batches === 1 && QUADS <= attentionStepKernel.constants.LANES) {
     // A head is a workgroup, which leaves most of a GPU idle; the few workers of a CPU have enough with the heads.
-    const fitting = facts.onCPU ? 1 : Math.min(MOST_SHARES, Math.ceil(shape.keys / tuned(facts.tuning, SHARE_KEYS)));
-    return { shares: shape.shares ?? fitting };
+    const fitting = facts.onCPU
+      ? 1
+      : Math.min(MAX_KV_SPLITS, Math.ceil(shape.keys / tuned(facts.tuning, KV_SPLIT_KEYS)));
+    return { kvSplits: shape.kvSplits ?? fitting };
   }
   const { LANES } = attentionKernel.constants;
   return { kernel: attentionKernel.variant({ QUADS }), grid: [Math.ceil(queries / LANES), heads, batches] };

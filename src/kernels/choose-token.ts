@@ -1,7 +1,7 @@
 import type { Tensor } from "../runtime/tensor.js";
 import { argmaxMergeKernel, bestOfSlices, KEEP } from "./argmax.js";
-import { leastRank, type Truncation } from "./least-rank.js";
 import { type Penalties, rankLogits } from "./rank-logits.js";
+import { samplingCutoff, type Truncation } from "./sampling-cutoff.js";
 
 /** What is known of an answer on the device. */
 export interface ChoiceState {
@@ -13,11 +13,11 @@ export interface ChoiceState {
   readonly counts?: Tensor | undefined;
 }
 
-/** A draw instead of the most probable token. */
-export interface Draw extends Truncation {
+/** A sampling instead of the most probable token. */
+export interface Sampling extends Truncation {
   readonly temperature: number;
-  /** Two whole numbers below 2³²; the same ones give the same draw. */
-  readonly keys: readonly [number, number];
+  /** Two whole numbers below 2³²; the same ones give the same sampling. */
+  readonly rngKey: readonly [number, number];
 }
 
 export interface ChoiceRules {
@@ -28,7 +28,7 @@ export interface ChoiceRules {
   readonly penalties: Penalties;
   /** `[ceil(count / 32)]` u32, a bit for each token that may come; all if there is none. */
   readonly mask?: Tensor | undefined;
-  readonly draw?: Draw | undefined;
+  readonly sampling?: Sampling | undefined;
 }
 
 /**
@@ -38,14 +38,14 @@ export interface ChoiceRules {
 export function chooseToken(logits: Tensor, state: ChoiceState, rules: ChoiceRules): void {
   const { device } = logits;
   const { token, answer, counts } = state;
-  const { count, at, penalties, mask, draw } = rules;
-  const [upperKey, lowerKey] = draw?.keys ?? [0, 0];
+  const { count, at, penalties, mask, sampling } = rules;
+  const [upperKey, lowerKey] = sampling?.rngKey ?? [0, 0];
   const parameters = { count, upperKey, lowerKey };
   let best: Tensor;
-  if (counts || mask || draw) {
-    const ranks = rankLogits(logits, count, draw?.temperature ?? 1, penalties, { counts, mask });
-    best = draw
-      ? bestOfSlices(ranks, "drawn", { least: leastRank(ranks, draw) }, parameters)
+  if (counts || mask || sampling) {
+    const ranks = rankLogits(logits, count, sampling?.temperature ?? 1, penalties, { counts, mask });
+    best = sampling
+      ? bestOfSlices(ranks, "sampled", { cutoff: samplingCutoff(ranks, sampling) }, parameters)
       : bestOfSlices(ranks, "rank", {}, parameters);
   } else {
     best = bestOfSlices(logits, "element", {}, parameters);

@@ -74,13 +74,13 @@ fn main(
         let row = at / DEPTH;
         var e = vec4f();
         if (k + quad < width) { e = x[min(firstRow + row, last) * width + k + quad]; }
-        holdX(row * STRIDE + 4u * quad, e);
+        stageX(row * STRIDE + 4u * quad, e);
       }
       let block = panel * params.groups + k / GROUP;
       let scale = scaleOf(block, column % PANEL);
       for (var i = 0u; i < QUADS_EACH; i++) {
         let quad = firstQuad + i;
-        holdW(column * STRIDE + 4u * quad, load(block, k % GROUP + quad, column % PANEL, scale));
+        stageW(column * STRIDE + 4u * quad, load(block, k % GROUP + quad, column % PANEL, scale));
       }
       workgroupBarrier();
       for (var inner = 0u; inner < 4u * DEPTH; inner += K) {
@@ -136,18 +136,18 @@ fn added(sum: Result, l: Left, r: Right) -> Result { return subgroupMatrixMultip
 fn keep(at: u32, sum: Result) { subgroupMatrixStore<row_major>(&results, at, sum, WIDE); }`;
 
 /** How elements are held in workgroup memory. */
-const HOLD_ELEMENTS = {
+const STAGE_ELEMENTS = {
   f32: `
 alias E = f32;
-fn holdX(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { xs[at + c] = v[c]; } }
-fn holdW(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { ws[at + c] = v[c]; } }`,
+fn stageX(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { xs[at + c] = v[c]; } }
+fn stageW(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { ws[at + c] = v[c]; } }`,
   // The upper bits are cut out: compilers take a conversion to f16 and back for nothing, and the remainder would be zero.
   // Beyond the largest f16 a conversion may give anything; the remainder carries as much again.
   f16: `
 alias E = f16;
 fn bounded(v: vec4f) -> vec4f { return clamp(v, vec4f(-65504.0), vec4f(65504.0)); }
 fn upper(v: vec4f) -> vec4f { return bitcast<vec4f>(bitcast<vec4u>(bounded(v)) & vec4u(0xffffe000u)); }
-fn holdX(at: u32, v: vec4f) {
+fn stageX(at: u32, v: vec4f) {
   let e = upper(v);
   let rest = bounded(v - e);
   for (var c = 0u; c < 4u; c++) {
@@ -155,7 +155,7 @@ fn holdX(at: u32, v: vec4f) {
     if (X_PARTS == 2u) { xs[TILE * STRIDE + at + c] = E(rest[c]); }
   }
 }
-fn holdW(at: u32, v: vec4f) {
+fn stageW(at: u32, v: vec4f) {
   let e = upper(v);
   let rest = bounded(v - e);
   for (var c = 0u; c < 4u; c++) {
@@ -187,6 +187,6 @@ export function matmulSubgroupMatrix(
     "enable subgroups;",
     "enable chromium_experimental_subgroup_matrix;",
     OPERATIONS,
-    HOLD_ELEMENTS[input],
+    STAGE_ELEMENTS[input],
   );
 }

@@ -193,7 +193,7 @@ function headerOf(from: SourceType, to: WeightType, place: keyof typeof PLACE): 
 export const packKernel = new Kernel(
   "pack",
   `
-struct Params { rows: u32, inner: u32, groups: u32, firstRow: u32, firstColumn: u32, blockColumn: u32, turns: u32, rowMajor: u32 }
+struct Params { rows: u32, inner: u32, groups: u32, firstRow: u32, firstColumn: u32, blockColumn: u32, interleaved: u32, rowMajor: u32 }
 @group(0) @binding(0) var<storage, read> source: array<u32>;  // [rows, inner] as stored
 
 // One lane a group of 32 elements of a row.
@@ -208,8 +208,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (k < params.inner) { e[i / 4u][i % 4u] = element(params.firstRow + row, k); }
   }
   var column = params.firstColumn + row;
-  // One of two matrices in turns of eight columns, 1 the first and 2 the second.
-  if (params.turns > 0u) { column = column / 8u * 16u + column % 8u + 8u * (params.turns - 1u); }
+  // One of two matrices in interleaved of eight columns, 1 the first and 2 the second.
+  if (params.interleaved > 0u) { column = column / 8u * 16u + column % 8u + 8u * (params.interleaved - 1u); }
   column -= params.blockColumn;
   let at = select(column / PANEL, column, params.rowMajor == 1u) * params.groups + group;
   store(params.firstRow + row, group, at, column % PANEL, e);
@@ -222,7 +222,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
  * Writes rows of a stored matrix into their place in a packed one: `packed[:, firstColumn + r] = source[r, :]`.
  * `source` holds `[rows, inner]` of `type` as `u32` words. Quantises a group at a time where the matrix is quantised and the
  * source is not of the same type.
- * With `turn` two matrices share the packed one in turns of eight columns: row r of the first (0) becomes column
+ * With `interleave` two matrices share the packed one in interleaved of eight columns: row r of the first (0) becomes column
  * `16·⌊r/8⌋ + r mod 8`, of the second (1) 8 more; `firstColumn` is then the first row.
  * q8 to 255 levels about zero, q4 to 16 levels between the least and the largest element, scales rounded to f16.
  */
@@ -232,13 +232,13 @@ export function pack(
   rows: number,
   matrix: PackedMatrix,
   firstColumn: number,
-  turn?: 0 | 1,
+  interleave?: 0 | 1,
 ): void {
   const { LANES } = packKernel.constants;
   const kernel = packKernel.variant({}, ...headerOf(type, matrix.type, "packed"));
   for (const block of matrix.blocks) {
-    // The part of the rows that falls into this block; in turns, a block of n columns has n / 2 rows of each matrix.
-    const share = turn === undefined ? 1 : 2;
+    // The part of the rows that falls into this block; in interleaved, a block of n columns has n / 2 rows of each matrix.
+    const share = interleave === undefined ? 1 : 2;
     const from = Math.max(firstColumn, block.firstColumn / share);
     const to = Math.min(firstColumn + rows, (block.firstColumn + block.columns) / share);
     if (from >= to) continue;
@@ -252,7 +252,7 @@ export function pack(
         firstRow: from - firstColumn,
         firstColumn: from,
         blockColumn: block.firstColumn,
-        turns: turn === undefined ? 0 : 1 + turn,
+        interleaved: interleave === undefined ? 0 : 1 + interleave,
         rowMajor: 0,
       },
       [Math.ceil((to - from) / LANES), matrix.groups],
@@ -272,7 +272,7 @@ export function quantizeRows(source: Tensor, type: SourceType, rows: number, inn
   device.run(
     packKernel.variant({}, ...headerOf(type, to, "rows")),
     { source, packed },
-    { rows, inner, groups, firstRow: 0, firstColumn: 0, blockColumn: 0, turns: 0, rowMajor: 1 },
+    { rows, inner, groups, firstRow: 0, firstColumn: 0, blockColumn: 0, interleaved: 0, rowMajor: 1 },
     [Math.ceil(rows / packKernel.constants.LANES), groups],
   );
   return packed;

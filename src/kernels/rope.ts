@@ -1,7 +1,7 @@
 import { ShapeError } from "../runtime/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { cacheTypeOf, SPAN, STORE_KEYS, STORE_VALUES } from "./cached.js";
+import { cacheTypeOf, SPAN, STORE_KEYS, STORE_VALUES } from "./kv-format.js";
 
 export const ropeKernel = new Kernel(
   "rope",

@@ -18,7 +18,7 @@ export const MATMUL_TILE: Tunable<"auto" | "middle" | "large"> = {
 };
 
 /** Keys of a share where one query's keys are shared between workgroups. */
-export const SHARE_KEYS: Tunable<number> = { name: "attention.shareKeys", values: [256, 128, 512, 1024] };
+export const KV_SPLIT_KEYS: Tunable<number> = { name: "attention.kvSplitKeys", values: [256, 128, 512, 1024] };
 
 /** Lanes that a row of a norm is shared by. */
 export const NORM_LANES: Tunable<number> = { name: "norm.lanes", values: [32, 64, 128, 256] };

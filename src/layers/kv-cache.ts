@@ -1,4 +1,4 @@
-import { type CacheType, paddedRow } from "../kernels/cached.js";
+import { type CacheType, paddedRow } from "../kernels/kv-format.js";
 import type { Arena } from "../runtime/arena.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";

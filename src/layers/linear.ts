@@ -11,7 +11,7 @@ export interface LinearPart {
   /** Output width. */
   readonly columns: number;
   /** 0 and 1: the two parts lie in turns of eight columns instead of one behind the other. */
-  readonly turn?: 0 | 1;
+  readonly interleave?: 0 | 1;
 }
 
 /** `y = x·Wᵀ + b`. Several stored matrices over the same input become one (`q_proj`, `k_proj`, `v_proj`). */
@@ -50,7 +50,7 @@ export function packedMatrix(
   for (const part of parts) {
     const offset = first;
     weights.stream(part.name, part.shape ?? [part.columns, inner], type, (chunk, stored, firstRow, rows) =>
-      pack(chunk, stored, rows, matrix, (part.turn === undefined ? offset : 0) + firstRow, part.turn),
+      pack(chunk, stored, rows, matrix, (part.interleave === undefined ? offset : 0) + firstRow, part.interleave),
     );
     first += part.columns;
   }

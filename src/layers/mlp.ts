@@ -26,8 +26,8 @@ export class GatedMLP {
 
   constructor(weights: Weights, width: number, hidden: number) {
     const parts = [
-      { name: "gate_proj", columns: hidden, turn: 0 as const },
-      { name: "up_proj", columns: hidden, turn: 1 as const },
+      { name: "gate_proj", columns: hidden, interleave: 0 as const },
+      { name: "up_proj", columns: hidden, interleave: 1 as const },
     ];
     this.gateUp = new Linear(weights, width, parts, { bias: false });
     this.down = new Linear(weights, hidden, [{ name: "down_proj", columns: width }], { bias: false });

@@ -23,7 +23,7 @@ export class PatchEmbedding {
     const inner = 3 * patchSide * patchSide;
     // Too small to be worth its error in fewer bits.
     this.weight = packedMatrix(
-      weights.holding("auto"),
+      weights.storedAs("auto"),
       inner,
       [{ name: "patch_embedding.weight", columns: width, shape }],
       "patch_embedding",

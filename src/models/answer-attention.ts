@@ -6,7 +6,7 @@ import { checkOptions } from "../runtime/options.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { type AttentionMap, attentionMaps } from "./llava-onevision/attention-map.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
-import type { Held } from "./prompt-pass.js";
+import type { CachedPrefix } from "./prompt-pass.js";
 
 /** Which attention is looked at. */
 export interface AttentionOptions {
@@ -57,7 +57,7 @@ const WHERE = "session.attention";
 export async function answerAttention(
   model: LlavaOneVision,
   cache: KVCache,
-  held: Held,
+  prefix: CachedPrefix,
   answered: Answered,
   options: AttentionOptions,
 ): Promise<AnswerAttention> {
@@ -71,7 +71,7 @@ export async function answerAttention(
   for (const token of tokens) {
     throwIfAborted(signal, WHERE);
     const row = answered.promptLength - 1 + token;
-    const reads = weightsAt(model, cache, row, held.ids[row]!, layers);
+    const reads = weightsAt(model, cache, row, prefix.ids[row]!, layers);
     const rows = await unlessAborted(Promise.all(reads), signal, WHERE);
     model.check();
     for (const bytes of rows) {
@@ -82,14 +82,14 @@ export async function answerAttention(
     }
   }
   const average = Float32Array.from(sums, (sum) => sum / (tokens.length * layers.length * heads.length));
-  const media = held.media.map((medium): AttendedMedium => {
+  const media = prefix.media.map((medium): AttendedMedium => {
     const weights = average.slice(medium.start, medium.start + medium.tokens);
     const { width, height } = medium.view;
     const share = weights.reduce((sum, weight) => sum + weight, 0);
     return { kind: medium.kind, width, height, share, maps: attentionMaps(medium, weights, config) };
   });
   const inMedia = (row: number): boolean =>
-    held.media.some(({ start, tokens: own }) => row >= start && row < start + own);
+    prefix.media.some(({ start, tokens: own }) => row >= start && row < start + own);
   const textShare = average.reduce((sum, weight, row) => (inMedia(row) ? sum : sum + weight), 0);
   return { tokens, layers, heads, textShare, media };
 }

@@ -4,7 +4,7 @@ import type { AnswerResult, AnswerWriter, TokenLogprob } from "./answer.js";
 import type { Choice } from "./decoding.js";
 import type { GenerateOptions } from "./generate-options.js";
 import { logprobsOf } from "./logprobs.js";
-import { StopText } from "./stop-text.js";
+import { StopSequences } from "./stop-sequence.js";
 
 /** Puts the tokens of an answer together to its text, piece by piece, and knows when it ends. */
 export class AnswerText {
@@ -14,7 +14,7 @@ export class AnswerText {
   readonly seed: number | undefined;
   readonly #logprobs: TokenLogprob[] = [];
   readonly #stream: TextStream;
-  readonly #stop: StopText;
+  readonly #stop: StopSequences;
   #text = "";
 
   constructor(
@@ -23,13 +23,13 @@ export class AnswerText {
     readonly writer: AnswerWriter,
   ) {
     this.#stream = new TextStream(tokenizer, { skipSpecialTokens: true });
-    this.#stop = new StopText(options.stop);
+    this.#stop = new StopSequences(options.stop);
     if ((options.temperature ?? 0) > 0) this.seed = options.seed ?? Math.floor(Math.random() * 2 ** 53);
   }
 
   /** Takes the next token; whether it was the last. */
-  ends({ token, logits }: Choice, endTokens: readonly number[]): boolean {
-    if (endTokens.includes(token)) {
+  ends({ token, logits }: Choice, eosTokens: readonly number[]): boolean {
+    if (eosTokens.includes(token)) {
       this.finishReason = "stop";
       return true;
     }

@@ -5,7 +5,7 @@ import { throwIfAborted } from "../runtime/errors.js";
 import { Readback } from "../runtime/readback.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Constraint } from "../structure/constraint.js";
-import { inTurns } from "../structure/turns.js";
+import { inTimeSlices } from "../structure/time-slices.js";
 import type { Network } from "./llava-onevision/network.js";
 import { Sampler, type SamplerOptions } from "./sampler.js";
 
@@ -15,10 +15,10 @@ const MOST_STEPS = 16;
 /** Where steps are slow two go together as long as they take no more than this: a read in the middle costs too. */
 const TWO_STEPS_MS = 250;
 /** One runs while the other is read. */
-const FLIGHTS = 2;
+const MAX_IN_FLIGHT = 2;
 
 /** How many steps go between two reads, learnt from those before. */
-export class Pace {
+export class AdaptiveSteps {
   steps = 1;
 
   /** At the beginning of an answer few steps go together: it may be a word. */
@@ -44,7 +44,7 @@ export interface Choice {
 export interface DecodingOptions extends SamplerOptions {
   /** Most tokens of the answer. */
   readonly maxNewTokens: number;
-  readonly pace: Pace;
+  readonly adaptiveSteps: AdaptiveSteps;
   /** Whether logits come with the tokens; they take a read each step. */
   readonly readLogits?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -69,7 +69,7 @@ class Reads {
     return this.#tokens.arrivedAt;
   }
 
-  see(logits: Tensor): void {
+  readLogits(logits: Tensor): void {
     this.#logits?.begin(logits);
   }
 
@@ -94,7 +94,7 @@ class Reads {
 }
 
 /** Steps that were recorded together, and are read together. */
-interface Flight {
+interface InFlightBatch {
   readonly steps: number;
   readonly begunAt: number;
   readonly reads: Reads;
@@ -113,23 +113,23 @@ export async function* decode(
   options: DecodingOptions,
 ): AsyncGenerator<Choice, void, undefined> {
   const { device } = network;
-  const { maxNewTokens, pace, check, readLogits } = options;
+  const { maxNewTokens, adaptiveSteps, check, readLogits } = options;
   const sampler = owner.run(() => new Sampler(device, options, MOST_STEPS));
-  const idle = Array.from({ length: FLIGHTS }, () => new Reads(network, options));
-  const flights: Flight[] = [];
+  const idle = Array.from({ length: MAX_IN_FLIGHT }, () => new Reads(network, options));
+  const inFlight: InFlightBatch[] = [];
   let chosen = 0;
 
   const begin = (steps: number, next: () => Tensor): void => {
     const begunAt = performance.now();
     const reads = idle.shift()!;
-    flights.push({ steps, begunAt, reads });
+    inFlight.push({ steps, begunAt, reads });
     device.together(() =>
       owner.run(() => {
         for (let at = 0; at < steps; at++) {
           device.scope(() => {
             const own = next();
             sampler.choose(own, chosen++, at);
-            reads.see(own);
+            reads.readLogits(own);
           });
         }
       }),
@@ -139,28 +139,28 @@ export async function* decode(
 
   try {
     check();
-    pace.start();
+    adaptiveSteps.start();
     begin(1, () => logits);
     logits.dispose();
     let arrivedAt: number | undefined;
-    while (flights.length > 0) {
-      while (flights.length < FLIGHTS && chosen < maxNewTokens) {
+    while (inFlight.length > 0) {
+      while (inFlight.length < MAX_IN_FLIGHT && chosen < maxNewTokens) {
         check();
-        const steps = readLogits ? 1 : Math.min(pace.steps, maxNewTokens - chosen);
+        const steps = readLogits ? 1 : Math.min(adaptiveSteps.steps, maxNewTokens - chosen);
         cache.reserve(cache.length + steps);
         begin(steps, () => network.step(sampler.token, cache));
       }
-      const { steps, begunAt, reads } = flights[0]!;
+      const { steps, begunAt, reads } = inFlight[0]!;
       const choices = await reads.choices(sampler);
-      flights.shift();
+      inFlight.shift();
       idle.push(reads);
       const now = reads.arrivedAt ?? performance.now();
-      if (arrivedAt !== undefined) pace.learn(steps, now - Math.max(arrivedAt, begunAt));
+      if (arrivedAt !== undefined) adaptiveSteps.learn(steps, now - Math.max(arrivedAt, begunAt));
       arrivedAt = now;
       yield* choices;
     }
   } finally {
-    for (const reads of [...idle, ...flights.map((flight) => flight.reads)]) reads.dispose();
+    for (const reads of [...idle, ...inFlight.map((batch) => batch.reads)]) reads.dispose();
   }
 }
 
@@ -181,11 +181,11 @@ export async function* decodeUnder(
   try {
     for (let index = 0, own = logits; index < maxNewTokens; index++) {
       device.flush();
-      await inTurns(constraint.allowing(mask, maxNewTokens - index), () => throwIfAborted(signal, "generating"));
+      await inTimeSlices(constraint.allowing(mask, maxNewTokens - index), () => throwIfAborted(signal, "generating"));
       check();
       sampler.allow(mask);
       owner.run(() => sampler.choose(own, index, 0));
-      reads.see(own);
+      reads.readLogits(own);
       own.dispose();
       reads.begin(sampler, 1);
       const [choice] = await reads.choices(sampler);

@@ -4,8 +4,8 @@ import { Arena } from "../runtime/arena.js";
 import { ContextOverflowError, OptionError, PromptError, shown, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { copiedPart } from "./cached-media.js";
 import { checkPromptOptions, PROMPT_OPTIONS, type PromptOptions } from "./generate-options.js";
-import { keptPart } from "./kept-media.js";
 import type { SpecialTokens } from "./llava-onevision/literal-text.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
 import type { ImageContent, VideoContent } from "./llava-onevision/processor.js";
@@ -55,7 +55,7 @@ export async function embedMedia(
   const { of = "features", normalise = true, signal, onProgress } = options;
   if (!KINDS.includes(of)) throw unknownName(`${where}, of`, KINDS, of);
   model.check();
-  const prompt = await model.processor.prepare([{ role: "user", content: [keptPart(part, where)] }], options);
+  const prompt = await model.processor.prepare([{ role: "user", content: [copiedPart(part, where)] }], options);
   const owner = new Arena(model.device, "embedding");
   const pass = new PromptPass(model, prompt, owner, { signal, onProgress });
   try {

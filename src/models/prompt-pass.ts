@@ -181,7 +181,7 @@ export class PromptPass {
 }
 
 /** What a cache holds: the ids of its rows, and the media among them. */
-export class Held {
+export class CachedPrefix {
   constructor(
     readonly ids: readonly number[] = [],
     readonly media: readonly PreparedMedium[] = [],

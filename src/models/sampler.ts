@@ -9,12 +9,12 @@ export interface SamplerOptions extends Omit<SamplingOptions, "seed"> {
   readonly seed?: number | undefined;
   /** Tokens before which no end token may come. */
   readonly minNewTokens?: number;
-  readonly endTokens: readonly number[];
+  readonly eosTokens: readonly number[];
   /** Ids below this may be chosen: rows beyond the tokenizer are padding. */
   readonly allowed: number;
 }
 
-/** Chooses the next token, the most probable or a draw, on the device: nothing of it comes to the host before it is fed back. */
+/** Chooses the next token, the most probable or a sampling, on the device: nothing of it comes to the host before it is fed back. */
 export class Sampler {
   readonly #state: ChoiceState;
   readonly #mask: Tensor | undefined;
@@ -63,7 +63,7 @@ export class Sampler {
         at,
         penalties: this.#penalties,
         mask: this.masked || index < minNewTokens ? this.#mask : undefined,
-        draw: temperature > 0 ? { temperature, topK, topP, minP, keys: drawKeys(seed, index) } : undefined,
+        sampling: temperature > 0 ? { temperature, topK, topP, minP, rngKey: rngKey(seed, index) } : undefined,
       }),
     );
   }
@@ -81,22 +81,22 @@ export class Sampler {
 
   /** Every token but those that end an answer. */
   #unended(): Uint32Array {
-    const { allowed, endTokens } = this.options;
+    const { allowed, eosTokens } = this.options;
     const mask = new Uint32Array(Math.ceil(allowed / 32)).fill(0xffffffff);
-    for (const token of endTokens) if (token < allowed) mask[token >>> 5]! &= ~(1 << (token & 31));
+    for (const token of eosTokens) if (token < allowed) mask[token >>> 5]! &= ~(1 << (token & 31));
     return mask;
   }
 }
 
-/** What the draw of the answer's token `index` hangs on. */
-export function drawKeys(seed: number, index: number): [number, number] {
+/** What the sampling of the answer's token `index` hangs on. */
+export function rngKey(seed: number, index: number): [number, number] {
   const upper = Math.floor(seed / 2 ** 32);
   const lower = seed >>> 0;
-  return [scrambled(scrambled(upper ^ 0x9e3779b9) ^ index), scrambled(scrambled(lower) + index)];
+  return [mixed(mixed(upper ^ 0x9e3779b9) ^ index), mixed(mixed(lower) + index)];
 }
 
 /** The finalizer known as lowbias32: every bit of the result hangs on every bit of n. */
-function scrambled(n: number): number {
+function mixed(n: number): number {
   let m = Math.imul(n ^ (n >>> 16), 0x7feb352d);
   m = Math.imul(m ^ (m >>> 15), 0x846ca68b);
   return (m ^ (m >>> 16)) >>> 0;

@@ -6,9 +6,10 @@ import type { Constraint } from "../structure/constraint.js";
 import { Answer, type AnswerResult, type AnswerWriter } from "./answer.js";
 import type { AnswerAttention, Answered, AttentionOptions } from "./answer-attention.js";
 import { AnswerText } from "./answer-text.js";
+import { copiedInput } from "./cached-media.js";
 import { Clock } from "./clock.js";
 import { Conversation, type SessionInput, type SessionOptions } from "./conversation.js";
-import { type DecodingOptions, decode, decodeUnder, Pace } from "./decoding.js";
+import { AdaptiveSteps, type DecodingOptions, decode, decodeUnder } from "./decoding.js";
 import {
   APPEND_OPTIONS,
   type AppendOptions,
@@ -18,19 +19,18 @@ import {
   PROMPT_OPTIONS,
   type PromptOptions,
 } from "./generate-options.js";
-import { keptInput } from "./kept-media.js";
-import { room } from "./llava-onevision/context.js";
+import { newTokenBudget } from "./llava-onevision/context-budget.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
 import type { ChatMessage, PreparedPrompt } from "./llava-onevision/processor.js";
 import { type AppendResult, type Measurement, measured } from "./measurement.js";
-import { Held, type PassOptions, PromptPass } from "./prompt-pass.js";
+import { CachedPrefix, type PassOptions, PromptPass } from "./prompt-pass.js";
 import { TapRecorder } from "./taps.js";
 
 /** One conversation: it owns the cache of keys and values. */
 export class Session {
-  readonly #pace = new Pace();
+  readonly #adaptiveSteps = new AdaptiveSteps();
   #cache: KVCache;
-  #held = new Held();
+  #prefix = new CachedPrefix();
   #conversation: Conversation;
   /** What `attention` looks at. */
   #answered: Answered | undefined;
@@ -73,7 +73,7 @@ export class Session {
     this.#begin(where);
     return new Answer(
       async (writer) => {
-        const asked = this.#conversation.asked(keptInput(input, where), where);
+        const asked = this.#conversation.asked(copiedInput(input, where), where);
         const result = await this.#answer(asked, options, writer);
         if (result.finishReason !== "stopped" || result.tokens.length > 0)
           this.#conversation = asked.answered(result.text);
@@ -94,7 +94,7 @@ export class Session {
     checkPromptOptions(where, options);
     this.#begin(where);
     try {
-      const appended = this.#conversation.appended(keptInput(input, where), where);
+      const appended = this.#conversation.appended(copiedInput(input, where), where);
       const result = await this.#fill(appended, options);
       this.#conversation = appended;
       return result;
@@ -109,14 +109,14 @@ export class Session {
     checkOptions(where, options, PROMPT_OPTIONS);
     checkPromptOptions(where, options);
     this.#check();
-    const { messages } = this.#conversation.asked(keptInput(input, where), where);
+    const { messages } = this.#conversation.asked(copiedInput(input, where), where);
     const prompt = await this.model.processor.prepare(messages, options);
     const promptTokens = prompt.inputIds.length;
     const contextTokens = this.model.config.text.maxPositions;
     return {
       promptTokens,
       visualTokens: visualTokens(prompt),
-      reusedTokens: this.#held.common(prompt, this.#cache.length),
+      reusedTokens: this.#prefix.common(prompt, this.#cache.length),
       tiles: prompt.media.reduce((sum, { tileCount }) => sum + tileCount, 0),
       contextTokens,
       availableTokens: Math.max(0, contextTokens - promptTokens),
@@ -142,7 +142,7 @@ export class Session {
         });
       }
       const { answerAttention } = await import("./answer-attention.js");
-      return await answerAttention(this.model, this.#cache, this.#held, this.#answered, options);
+      return await answerAttention(this.model, this.#cache, this.#prefix, this.#answered, options);
     } finally {
       this.#end();
     }
@@ -160,7 +160,7 @@ export class Session {
         other.dispose();
         throw cause;
       }
-      other.#held = this.#held;
+      other.#prefix = this.#prefix;
       other.#answered = this.#answered;
       return other;
     } finally {
@@ -180,7 +180,7 @@ export class Session {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#cache.dispose();
-    this.model.forget(this);
+    this.model.removeSession(this);
   }
 
   [Symbol.dispose](): void {
@@ -231,7 +231,7 @@ export class Session {
       prompt = await model.processor.prepare(asked.messages, { ...options, signal });
       clock.lap("preprocess");
       const length = prompt.inputIds.length;
-      const maxNewTokens = room(prompt, config, options.maxNewTokens);
+      const maxNewTokens = newTokenBudget(prompt, config, options.maxNewTokens);
       const taps = options.onTaps && new TapRecorder(model.device);
       const passOptions = { signal, onProgress: options.onProgress, taps };
       await this.#during(prompt, passOptions, options.signal, usage, async (pass, owner, reused) => {
@@ -245,9 +245,9 @@ export class Session {
           seed: answer.seed,
           maxNewTokens,
           allowed,
-          endTokens: config.endTokens,
+          eosTokens: config.eosTokens,
           readLogits: options.logprobs ?? false,
-          pace: this.#pace,
+          adaptiveSteps: this.#adaptiveSteps,
           check: () => this.#check(),
         };
         const choices = constraint
@@ -259,7 +259,7 @@ export class Session {
           isFirst = false;
           throwIfAborted(options.signal, "generating");
           this.#check();
-          if (answer.ends(choice, config.endTokens)) break;
+          if (answer.ends(choice, config.eosTokens)) break;
           options.onProgress?.({ stage: "decode", done: answer.tokens.length, total: maxNewTokens });
         }
         return answer.tokens;
@@ -288,19 +288,19 @@ export class Session {
   /** The code for structure comes only when an answer is to have one: pages load it then. */
   async #constraint(options: GenerateOptions, allowed: number): Promise<Constraint | undefined> {
     if (options.schema === undefined && options.regex === undefined && options.grammar === undefined) return undefined;
-    const [{ constraintFor }, { inTurns }] = await Promise.all([
+    const [{ constraintFor }, { inTimeSlices }] = await Promise.all([
       import("../structure/constraint.js"),
-      import("../structure/turns.js"),
+      import("../structure/time-slices.js"),
     ]);
     const { processor, config } = this.model;
-    const making = constraintFor(options, processor.tokenizer, config.endTokens, allowed);
-    return inTurns(making, () => throwIfAborted(options.signal, "compiling what the answer is held to"));
+    const making = constraintFor(options, processor.tokenizer, config.eosTokens, allowed);
+    return inTimeSlices(making, () => throwIfAborted(options.signal, "compiling what the answer is held to"));
   }
 
   async #fill(appended: Conversation, options: AppendOptions): Promise<AppendResult> {
     const { processor } = this.model;
     const prompt = await processor.prepareBeginning(appended.begun, options);
-    room(prompt, this.model.config, undefined);
+    newTokenBudget(prompt, this.model.config, undefined);
     const usage = { reusedTokens: 0, tiles: 0 };
     const length = prompt.inputIds.length;
     await this.#during(prompt, options, options.signal, usage, async (pass, _owner, reused) => {
@@ -330,16 +330,16 @@ export class Session {
     const owner = new Arena(this.model.device, "answer");
     const pass = new PromptPass(this.model, prompt, owner, options);
     // Taps show the whole prompt, so nothing of it may come from the cache.
-    const reused = options.taps ? 0 : this.#held.common(prompt, cache.length);
+    const reused = options.taps ? 0 : this.#prefix.common(prompt, cache.length);
     cache.truncate(reused);
-    this.#held = new Held(prompt.inputIds, prompt.media);
+    this.#prefix = new CachedPrefix(prompt.inputIds, prompt.media);
     usage.reusedTokens = reused;
     try {
       const fed = await work(pass, owner, reused);
       pass.keep();
       // Steps were recorded ahead of the tokens that came.
       cache.truncate(prompt.inputIds.length + fed.length);
-      this.#held = new Held([...prompt.inputIds, ...fed], prompt.media);
+      this.#prefix = new CachedPrefix([...prompt.inputIds, ...fed], prompt.media);
     } catch (cause) {
       cache.truncate(prompt.inputIds.length);
       if (isStop(cause, abort)) pass.keep();
@@ -350,7 +350,7 @@ export class Session {
       usage.tiles = pass.tiles;
       pass.end();
       owner.dispose();
-      if (this.#disposed) this.model.forget(this);
+      if (this.#disposed) this.model.removeSession(this);
     }
   }
 }

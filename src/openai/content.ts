@@ -16,7 +16,7 @@ import { checkFields, type Fields, isFields, isText, nameAmong, objectAt, option
 export type ReadMedia = (url: string, options: { param: string; signal: AbortSignal }) => Promise<Uint8Array>;
 
 /** Messages for a session, and how their pictures become tiles. */
-export interface Conversation {
+export interface ParsedMessages {
   readonly messages: ChatMessage[];
   readonly imageMode: ImageMode;
 }
@@ -67,7 +67,7 @@ export async function readMessages(
   value: unknown,
   signal: AbortSignal,
   readMedia: ReadMedia | undefined,
-): Promise<Conversation> {
+): Promise<ParsedMessages> {
   if (!Array.isArray(value) || value.length === 0) {
     throw new RequestError("messages", {
       expected: "a list of at least one message",

@@ -33,7 +33,7 @@ export async function openCache(): Promise<FileCache | undefined> {
 const cache: FileCache = {
   canDownload: "createSyncAccessHandle" in (globalThis.FileSystemFileHandle?.prototype ?? {}),
   moreRoom:
-    "delete checkpoints that are kept (forgetCheckpoint), free space on the disk, or stream the weights (`stream: true`)",
+    "delete checkpoints that are kept (deleteCheckpoint), free space on the disk, or stream the weights (`stream: true`)",
   async hubSettings() {
     return { cacheFolder: `${SCHEME}ocellus/hub`, offline: false, hubsApart: true };
   },
@@ -95,7 +95,7 @@ const cache: FileCache = {
 };
 
 /** For the platform: opens a file to read it. Throws SourceError if there is none. */
-export async function openKept(path: string): Promise<FileHandle> {
+export async function openCached(path: string): Promise<FileHandle> {
   const file = await fileAt(path);
   if (!file) throw new SourceError({ where: path, expected: "a kept file", got: "none", remedy: "load it again" });
   return {
@@ -111,7 +111,7 @@ export async function openKept(path: string): Promise<FileHandle> {
 }
 
 /** For the platform: names of a folder's files; throws SourceError if there is none. */
-export async function listKept(path: string): Promise<string[]> {
+export async function listCached(path: string): Promise<string[]> {
   const folder = await folderAt(path);
   if (!folder) throw new SourceError({ where: path, expected: "a kept folder", got: "none", remedy: "load it again" });
   const names: string[] = [];

@@ -1,10 +1,10 @@
-import type { Held } from "./platform.js";
+import type { HeldLock } from "./platform.js";
 
 /**
  * A name that this page or worker holds until `release`, or until its own end: a Web Lock, since nothing else tells a page of a
  * worker that was terminated, or a shared worker of a page that was closed. Undefined where a browser refuses locks.
  */
-export async function holdLifeline(): Promise<Held | undefined> {
+export async function holdLifeline(): Promise<HeldLock | undefined> {
   const locks: LockManager | undefined = globalThis.navigator?.locks;
   if (!locks) return undefined;
   const name = `ocellus ${crypto.randomUUID()}`;

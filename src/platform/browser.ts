@@ -11,8 +11,8 @@ export const platform: Platform = {
   requestAdapter,
   // What keeps files is loaded when it is needed: many pages load no model of the hub.
   cache: async () => (await import("./browser-cache.js")).openCache(),
-  openFile: async (path) => (await keptFiles(path)).openKept(path),
-  listFolder: async (path) => (await keptFiles(path)).listKept(path),
+  openFile: async (path) => (await cachedFiles(path)).openCached(path),
+  listFolder: async (path) => (await cachedFiles(path)).listCached(path),
   decodePicture,
   readPixels,
   snapshot,
@@ -77,7 +77,7 @@ function entryPoint(): GPU {
 }
 
 /** Paths of the cache are the only ones. */
-async function keptFiles(path: string): Promise<typeof import("./browser-cache.js")> {
+async function cachedFiles(path: string): Promise<typeof import("./browser-cache.js")> {
   if (!path.startsWith("opfs:/")) throw noFiles(path);
   return import("./browser-cache.js");
 }

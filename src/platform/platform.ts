@@ -76,12 +76,12 @@ export interface Threads {
 
 export interface Lifeline {
   /** Holds a new name until it is released or this page or worker ends; undefined where that cannot be had. */
-  hold(): Promise<Held | undefined>;
+  hold(): Promise<HeldLock | undefined>;
   /** Resolves when a name that is held elsewhere is so no longer. */
   ended(name: string): Promise<void>;
 }
 
-export interface Held {
+export interface HeldLock {
   readonly name: string;
   release(): void;
 }

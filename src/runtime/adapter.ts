@@ -1,7 +1,7 @@
 import { platform } from "#platform";
 import { type AdapterRequest, isSoftware } from "../platform/platform.js";
 import { NoAdapterError } from "./errors.js";
-import { tryHalves, tryMatrices } from "./trial.js";
+import { testF16, testSubgroupMatrix } from "./feature-self-test.js";
 import { storedTuning, type Tuning } from "./tuning.js";
 
 /** What is known of the opened adapter; `choose` functions and reports read it. */
@@ -81,9 +81,9 @@ export async function openAdapter(options: OpenOptions): Promise<{ gpu: GPUDevic
   const gpu = switched ?? (await requestDevice(adapter, features, bare));
   const known = factsOf(gpu, adapter.info, reasons);
   const facts = { ...known, subgroupMatrix: switched && matrix, immediateBytes: bare ? 0 : known.immediateBytes };
-  const proven = facts.onCPU ? { gpu, facts } : await prove(gpu, facts, options);
-  const maxBindingBytes = Math.min(proven.facts.maxBindingBytes, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
-  return { gpu: proven.gpu, facts: await tuned({ ...proven.facts, maxBindingBytes }, options.tuned) };
+  const tested = facts.onCPU ? { gpu, facts } : await selfTest(gpu, facts, options);
+  const maxBindingBytes = Math.min(tested.facts.maxBindingBytes, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
+  return { gpu: tested.gpu, facts: await tuned({ ...tested.facts, maxBindingBytes }, options.tuned) };
 }
 
 /** The facts with the choices that were given, or with those stored for the adapter if they are asked for. */
@@ -113,7 +113,7 @@ async function requestDevice(adapter: GPUAdapter, features: GPUFeatureName[], ba
  * Computes something small with each feature that drivers are known to have wrong, and leaves out what fails. A driver may
  * lose the device over it; then another is opened without those features.
  */
-async function prove(
+async function selfTest(
   gpu: GPUDevice,
   facts: AdapterFacts,
   options: OpenOptions,
@@ -124,11 +124,11 @@ async function prove(
   gpu.lost.then(() => {
     lost = true;
   });
-  const halves = facts.f16 ? await tryHalves(gpu) : undefined;
+  const halves = facts.f16 ? await testF16(gpu) : undefined;
   if (halves) reasons.push(`f16 is not used: ${halves}.`);
   const f16 = facts.f16 && !halves;
   let subgroupMatrix = lost || (matrix?.input === "f16" && !f16) ? undefined : matrix;
-  const wrong = subgroupMatrix && (await tryMatrices(gpu, subgroupMatrix));
+  const wrong = subgroupMatrix && (await testSubgroupMatrix(gpu, subgroupMatrix));
   if (wrong) {
     reasons.push(`Subgroup matrices are not used: ${wrong}.`);
     subgroupMatrix = undefined;

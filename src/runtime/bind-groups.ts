@@ -53,7 +53,7 @@ export class BindGroups {
   }
 
   /** Drops the groups that name one of the buffers. */
-  forget(blocks: ReadonlySet<Block>): void {
+  evict(blocks: ReadonlySet<Block>): void {
     for (const [hash, made] of this.#made) if (made.blocks.some((block) => blocks.has(block))) this.#made.delete(hash);
   }
 }

@@ -52,7 +52,7 @@ export class Device {
   readonly #groups: BindGroups;
   /** The tensors of the dispatch that is being recorded. */
   readonly #bound: Tensor[] = [];
-  #rehearsing = false;
+  #precompiling = false;
   #fault: OcellusError | undefined;
   #disposed = false;
 
@@ -76,7 +76,7 @@ export class Device {
     this.pool = new Pool(
       gpu,
       () => this.flush(),
-      (blocks) => this.#groups.forget(blocks),
+      (blocks) => this.#groups.evict(blocks),
     );
     this.profile = new Profile(gpu, facts.timestamps);
     this.#slots = new ParameterSlots(gpu, MOST_DISPATCHES, facts.immediateBytes);
@@ -154,7 +154,7 @@ export class Device {
       };
       throw new LimitError(fault, sizeBytes);
     }
-    const block = this.#rehearsing ? this.pool.imagined() : this.pool.acquire(sizeBytes, label);
+    const block = this.#precompiling ? this.pool.placeholder() : this.pool.acquire(sizeBytes, label);
     block.owner = this.#current;
     this.#current.blocks.add(block);
     return new Tensor(this, shape, dtype, label, block);
@@ -180,7 +180,7 @@ export class Device {
   /** Overwrites a tensor's bytes from `offsetBytes` on (a multiple of 4). */
   write(tensor: Tensor, data: ArrayBufferView, offsetBytes = 0): void {
     this.check();
-    if (this.#rehearsing) return;
+    if (this.#precompiling) return;
     // A queue write overtakes commands that are recorded and not submitted.
     if (tensor.block.lastBatch === this.#batch) this.flush();
     const whole = data.byteLength & ~3;
@@ -216,7 +216,7 @@ export class Device {
     workgroups: Grid,
   ): void {
     this.check();
-    if (this.#rehearsing) {
+    if (this.#precompiling) {
       this.#pipelines.prepare(kernel);
       return;
     }
@@ -246,7 +246,7 @@ export class Device {
     this.check();
     source.check("copy");
     target.check("copy");
-    if (this.#rehearsing) return;
+    if (this.#precompiling) return;
     this.#closePass();
     source.block.lastBatch = this.#batch;
     target.block.lastBatch = this.#batch;
@@ -263,14 +263,14 @@ export class Device {
    * Runs `work` for its kernels alone: they are compiled side by side; await `prepared` before they are needed. Nothing is
    * allocated, written or run, so sizes may be real ones. Synchronous; what `work` makes must not outlive it.
    */
-  rehearse(work: () => void): void {
+  precompile(work: () => void): void {
     const { tap } = this;
     this.tap = undefined;
-    this.#rehearsing = true;
+    this.#precompiling = true;
     try {
       this.scope(work);
     } finally {
-      this.#rehearsing = false;
+      this.#precompiling = false;
       this.tap = tap;
     }
   }

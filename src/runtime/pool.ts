@@ -25,7 +25,7 @@ export class Pool {
   #free: Block[] = [];
   #freeBytes = 0;
   #made = 0;
-  #stand: GPUBuffer | undefined;
+  #placeholder: GPUBuffer | undefined;
   /** Bytes of blocks that have an owner. */
   liveBytes = 0;
   liveBlocks = 0;
@@ -36,7 +36,7 @@ export class Pool {
     /** Submits recorded commands, so that buffers they name may be destroyed. */
     readonly flush: () => void,
     /** Told of blocks before their buffers are destroyed. */
-    readonly forget: (blocks: ReadonlySet<Block>) => void,
+    readonly onDestroy: (blocks: ReadonlySet<Block>) => void,
   ) {}
 
   /** Bytes held on the adapter: owned and free. */
@@ -78,9 +78,9 @@ export class Pool {
   }
 
   /** A block without memory, for rehearsals; only its owner counts. */
-  imagined(): Block {
-    this.#stand ??= this.gpu.createBuffer({ size: 4, usage: GPU_STORAGE, label: "imagined" });
-    return { id: -1, buffer: this.#stand, sizeBytes: 0, lastBatch: -1, owner: undefined };
+  placeholder(): Block {
+    this.#placeholder ??= this.gpu.createBuffer({ size: 4, usage: GPU_STORAGE, label: "placeholder" });
+    return { id: -1, buffer: this.#placeholder, sizeBytes: 0, lastBatch: -1, owner: undefined };
   }
 
   release(block: Block): void {
@@ -95,7 +95,7 @@ export class Pool {
   trim(): void {
     if (this.#free.length === 0) return;
     this.flush();
-    this.forget(new Set(this.#free));
+    this.onDestroy(new Set(this.#free));
     for (const block of this.#free) block.buffer.destroy();
     this.#free = [];
     this.#freeBytes = 0;

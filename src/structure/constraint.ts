@@ -3,12 +3,12 @@ import { OptionError } from "../runtime/errors.js";
 import { PatternFault } from "./fault.js";
 import { parseGrammar } from "./grammar.js";
 import { Machine, type State } from "./machine.js";
-import { Network } from "./network.js";
 import type { Pattern } from "./pattern.js";
+import { PatternGraph } from "./pattern-graph.js";
 import { wholeMatch } from "./regex.js";
 import { schemaPatterns } from "./schema.js";
+import { atOnce } from "./time-slices.js";
 import { TokenTree } from "./token-tree.js";
-import { atOnce } from "./turns.js";
 
 /** What the tokens of one answer may be. */
 export interface Constraint {
@@ -38,7 +38,7 @@ export interface Structure {
 export function* constraintFor(
   structure: Structure,
   tokenizer: Tokenizer,
-  endTokens: readonly number[],
+  eosTokens: readonly number[],
   vocabulary: number,
 ): Generator<void, Constraint | undefined> {
   const kind = (["schema", "regex", "grammar"] as const).find((name) => structure[name] !== undefined);
@@ -52,8 +52,8 @@ export function* constraintFor(
       remedy: "ask for less in one answer",
     });
   }
-  const guide = yield* guideFor(kind, source, tokenizer, endTokens, vocabulary);
-  return new Walk(guide, tokenizer, endTokens);
+  const guide = yield* guideFor(kind, source, tokenizer, eosTokens, vocabulary);
+  return new Walk(guide, tokenizer, eosTokens);
 }
 
 /** Compiled structures that are kept for a tokenizer; a large one takes a few megabytes. */
@@ -80,14 +80,14 @@ function* guideFor(
   kind: keyof Structure,
   source: string,
   tokenizer: Tokenizer,
-  endTokens: readonly number[],
+  eosTokens: readonly number[],
   vocabulary: number,
 ): Generator<void, Guide> {
   const models = kept.get(tokenizer) ?? new Map<string, Kept>();
   kept.set(tokenizer, models);
-  const model = `${vocabulary} ${endTokens.join()}`;
+  const model = `${vocabulary} ${eosTokens.join()}`;
   const { tree, guides } = models.get(model) ?? {
-    tree: yield* TokenTree.of(tokenizer, endTokens, vocabulary),
+    tree: yield* TokenTree.of(tokenizer, eosTokens, vocabulary),
     guides: new Map<string, Guide>(),
   };
   models.set(model, { tree, guides });
@@ -116,12 +116,12 @@ function* inOneTurn<T>(work: () => T): Generator<void, T> {
 }
 
 function* machineFor(kind: keyof Structure, source: string): Generator<void, Machine> {
-  const pattern = yield* explainedInTurns(kind, PATTERNS[kind](source));
-  const network = yield* explainedInTurns(kind, Network.of(pattern));
-  return explained(kind, () => new Machine(network));
+  const pattern = yield* explainedInTimeSlices(kind, PATTERNS[kind](source));
+  const graph = yield* explainedInTimeSlices(kind, PatternGraph.of(pattern));
+  return explained(kind, () => new Machine(graph));
 }
 
-function* explainedInTurns<T>(kind: keyof Structure, work: Generator<void, T>): Generator<void, T> {
+function* explainedInTimeSlices<T>(kind: keyof Structure, work: Generator<void, T>): Generator<void, T> {
   for (;;) {
     const { done, value } = explained(kind, () => work.next());
     if (done) return value;
@@ -229,7 +229,7 @@ class Walk implements Constraint {
   constructor(
     readonly guide: Guide,
     readonly tokenizer: Tokenizer,
-    readonly endTokens: readonly number[],
+    readonly eosTokens: readonly number[],
   ) {
     this.#state = guide.machine.start;
   }
@@ -239,9 +239,9 @@ class Walk implements Constraint {
   }
 
   *allowing(mask: Uint32Array, left: number): Generator<void, void> {
-    yield* explainedInTurns(this.guide.kind, this.#fill(mask, left));
+    yield* explainedInTimeSlices(this.guide.kind, this.#fill(mask, left));
     if (!this.#state.complete) return;
-    for (const token of this.endTokens) if (token >>> 5 < mask.length) mask[token >>> 5]! |= 1 << (token & 31);
+    for (const token of this.eosTokens) if (token >>> 5 < mask.length) mask[token >>> 5]! |= 1 << (token & 31);
   }
 
   accept(token: number): void {

@@ -1,6 +1,6 @@
 import type { Automaton } from "./automaton.js";
 import { PatternFault } from "./fault.js";
-import type { Node } from "./network.js";
+import type { Node } from "./pattern-graph.js";
 
 /** What comes next in a counted part: the rule at `entry`, and after it the part `to` at its `count`. */
 export interface Way {

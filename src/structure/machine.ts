@@ -1,8 +1,8 @@
 import { type Counted, Repetition } from "./counted.js";
 import { PatternFault } from "./fault.js";
-import { Network, Node } from "./network.js";
 import type { Pattern } from "./pattern.js";
-import { atOnce } from "./turns.js";
+import { Node, PatternGraph } from "./pattern-graph.js";
+import { atOnce } from "./time-slices.js";
 
 /** Frames by where they return to and its count: equal stacks are one object. */
 type Frames = Map<Node | Counted, Map<number, Frame>>;
@@ -54,17 +54,17 @@ const MOST_PLACES = 1024;
  */
 export class Machine {
   readonly start: State;
-  readonly #network: Network;
+  readonly #graph: PatternGraph;
   readonly #states = new Map<string, State>();
   /** The frames below which there is none. */
   readonly #frames: Frames = new Map();
   #frameCount = 0;
   #visited = 0;
 
-  /** Throws PatternFault as Network does, which may be made before, in turns. */
-  constructor(pattern: Pattern | Network) {
-    this.#network = pattern instanceof Network ? pattern : atOnce(Network.of(pattern));
-    this.start = this.#state([{ node: this.#network.root, frame: undefined }]);
+  /** Throws PatternFault as PatternGraph does, which may be made before, in turns. */
+  constructor(pattern: Pattern | PatternGraph) {
+    this.#graph = pattern instanceof PatternGraph ? pattern : atOnce(PatternGraph.of(pattern));
+    this.start = this.#state([{ node: this.#graph.root, frame: undefined }]);
   }
 
   /** Places that have been gone through so far: what reading has taken. */
@@ -125,7 +125,7 @@ export class Machine {
     for (let place = places.pop(); place; place = places.pop()) {
       const { node, frame } = place;
       this.#visited++;
-      if (node === this.#network.end) {
+      if (node === this.#graph.end) {
         if (!frame) complete = true;
         else if (frame.to instanceof Node) places.push({ node: frame.to, frame: frame.below });
         // A repetition that was entered without a byte since has gone on already.
@@ -163,7 +163,7 @@ export class Machine {
 
   #above(below: Frame | undefined, to: Node | Counted, count: number): Frame | undefined {
     // A call that is the last thing of its rule leaves no frame, so that what repeats by recursion stays in one state.
-    if (to === this.#network.end) return below;
+    if (to === this.#graph.end) return below;
     const frames = below?.above ?? this.#frames;
     const counts = frames.get(to) ?? new Map<number, Frame>();
     frames.set(to, counts);

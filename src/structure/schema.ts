@@ -9,7 +9,7 @@ import { badSchema, KEYWORDS_OF } from "./schema-keywords.js";
 import { KINDS, type Kind, kindsOf, type SchemaNode, SchemaNodes } from "./schema-nodes.js";
 import { objectPattern } from "./schema-object.js";
 import { stringPattern, within } from "./schema-string.js";
-import { atOnce, Turn } from "./turns.js";
+import { atOnce, TimeSlice } from "./time-slices.js";
 
 /**
  * The JSON texts that a schema accepts, as Ocellus writes them: compact but for a space after commas and colons, each character of a
@@ -47,7 +47,7 @@ class Compiler {
   }
 
   *whole(): Generator<void, Pattern> {
-    const turn = new Turn();
+    const turn = new TimeSlice();
     const root = this.value();
     for (let next = this.#pending.pop(); next; next = this.#pending.pop()) {
       next();

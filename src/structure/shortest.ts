@@ -1,5 +1,5 @@
 import { type Counted, Repetition } from "./counted.js";
-import { Turn } from "./turns.js";
+import { TimeSlice } from "./time-slices.js";
 
 /** What `measure` needs to know of a node. */
 export interface Costed {
@@ -28,7 +28,7 @@ const NODES_TO_CLOCK = 256;
  * ("A generalization of Dijkstra's algorithm", Information Processing Letters 6, 1977). `nodes` are in the order of their ids.
  */
 export function* measure(nodes: readonly Costed[], end: Costed): Generator<void, void> {
-  const turn = new Turn();
+  const turn = new TimeSlice();
   /** The ways that a node is part of. */
   const users: Way[][] = nodes.map(() => []);
   const add = (from: Costed, bytes: number, after: Costed, part?: Costed, times = 0): void => {

@@ -3,7 +3,7 @@ import type { Tokenizer } from "../io/tokenizer.js";
 import { CheckpointError } from "../runtime/errors.js";
 import { PatternFault } from "./fault.js";
 import type { Machine, State } from "./machine.js";
-import { Turn } from "./turns.js";
+import { TimeSlice } from "./time-slices.js";
 
 /** Bytes that UTF-8 has no use for; all others must be tokens, or some texts could not be written. */
 const NEVER_IN_UTF8 = (byte: number): boolean => byte === 0xc0 || byte === 0xc1 || byte > 0xf4;
@@ -38,15 +38,15 @@ export class TokenTree {
   }
 
   /**
-   * The tree of a tokenizer, made in turns. Special tokens, `endTokens` and ids from `vocabulary` on are left out.
+   * The tree of a tokenizer, made in turns. Special tokens, `eosTokens` and ids from `vocabulary` on are left out.
    * Throws CheckpointError when a byte of UTF-8 is no token.
    */
-  static *of(tokenizer: Tokenizer, endTokens: readonly number[], vocabulary: number): Generator<void, TokenTree> {
-    const turn = new Turn();
+  static *of(tokenizer: Tokenizer, eosTokens: readonly number[], vocabulary: number): Generator<void, TokenTree> {
+    const turn = new TimeSlice();
     /** By first byte: what is sorted at once is less. */
     const beginnings: Token[][] = Array.from({ length: 256 }, () => []);
     for (let id = 0; id < Math.min(tokenizer.size, vocabulary); id++) {
-      if (tokenizer.isSpecial(id) || endTokens.includes(id)) continue;
+      if (tokenizer.isSpecial(id) || eosTokens.includes(id)) continue;
       // Not bytesOf, which would keep the bytes of every token.
       const bytes = tokenBytes(tokenizer.tokenOf(id) ?? "");
       if (bytes.length > 0) beginnings[bytes[0]!]!.push({ id, bytes });
@@ -108,7 +108,7 @@ export class TokenTree {
   *masking(machine: Machine, state: State, mask: Uint32Array, fits: (after: State) => boolean): Generator<void, void> {
     mask.fill(0);
     const most = machine.visited + MOST_VISITED;
-    const turn = new Turn();
+    const turn = new TimeSlice();
     const states = new Array<State>(this.#deepest + 1).fill(state);
     const [bytes, tokens, depths, skips] = [this.#byte, this.#token, this.#depth, this.#skip];
     for (let node = 0, steps = 0; node < bytes.length; ) {

@@ -1,6 +1,6 @@
 import { platform } from "#platform";
 import type { AnswerWriter } from "../models/answer.js";
-import type { Held } from "../platform/platform.js";
+import type { HeldLock } from "../platform/platform.js";
 import { AbortedError, type OcellusError, OptionError, throwIfAborted, WorkerError } from "../runtime/errors.js";
 import { listen, type WorkerEnd } from "./endpoint.js";
 import type { Connect, SentMessage, ToPage, ToWorker } from "./messages.js";
@@ -51,11 +51,11 @@ export class Connection {
 
   /** Waits for `serve` in the worker. Throws WorkerError, AbortedError. */
   static async open(worker: WorkerEnd, where: string, signal?: AbortSignal): Promise<Connection> {
-    const held = await platform.lifeline?.hold();
-    if (signal?.aborted) held?.release();
+    const lock = await platform.lifeline?.hold();
+    if (signal?.aborted) lock?.release();
     throwIfAborted(signal, where);
     const { port1, port2 } = new MessageChannel();
-    const connection = new Connection(port1, worker, held);
+    const connection = new Connection(port1, worker, lock);
     let stop = (): void => {};
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
@@ -73,7 +73,7 @@ export class Connection {
             stopped: connection.#closed,
             flag,
           });
-        const connect: Connect = { ocellus: "connect", port: port2, life: held?.name, flag };
+        const connect: Connect = { ocellus: "connect", port: port2, life: lock?.name, flag };
         worker.postMessage(connect, [port2 as never]);
       });
       const life = (await connected) as string | undefined;
@@ -89,7 +89,7 @@ export class Connection {
   private constructor(
     port: MessagePort,
     worker: WorkerEnd,
-    private readonly held: Held | undefined,
+    private readonly lock: HeldLock | undefined,
   ) {
     this.#port = port;
     this.#closed = new Promise((resolve) => {
@@ -163,7 +163,7 @@ export class Connection {
     this.post({ kind: "dispose" });
     // In Node a port keeps its process alive.
     if ("unref" in this.#port && typeof this.#port.unref === "function") this.#port.unref();
-    this.held?.release();
+    this.lock?.release();
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
   }

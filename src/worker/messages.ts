@@ -47,7 +47,7 @@ export interface SentMessage {
 }
 
 /** What is known of a model once it is loaded. */
-export interface LoadedModel {
+export interface LoadReply {
   readonly adapter: AdapterFacts;
   readonly contextTokens: number;
 }

@@ -1,6 +1,6 @@
 import type { CheckpointLocation, NamedBlob } from "../io/checkpoint.js";
 import { type PictureInput, readPicture } from "../io/picture-input.js";
-import { ownPart } from "../models/kept-media.js";
+import { ownPart } from "../models/cached-media.js";
 import type { ChatMessage } from "../models/llava-onevision/processor.js";
 import type { SentFile, SentMedium, SentMessage } from "./messages.js";
 
@@ -25,7 +25,7 @@ export class ReceivedMedia {
   /** By the picture or clip itself: sessions may keep copies of parts. */
   readonly #refs = new WeakMap<object, number>();
 
-  /** What `Parcel.input` sent, as a session takes it. */
+  /** What `Transferables.input` sent, as a session takes it. */
   async input(input: unknown, options: ReadOptions): Promise<unknown> {
     if (!Array.isArray(input)) return input;
     return Promise.all(

@@ -3,10 +3,10 @@ import type { Answer } from "../models/answer.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
 import type { ImageContent, VideoContent } from "../models/llava-onevision/processor.js";
 import type { Session } from "../models/session.js";
-import type { Held } from "../platform/platform.js";
+import type { HeldLock } from "../platform/platform.js";
 import { DisposedError } from "../runtime/errors.js";
 import { listen, type ServingEnd } from "./endpoint.js";
-import { isConnect, type LoadedModel, type SentOptions, type ToPage, type ToWorker } from "./messages.js";
+import { isConnect, type LoadReply, type SentOptions, type ToPage, type ToWorker } from "./messages.js";
 import { ReceivedMedia, receiveLocation } from "./received.js";
 import { sendError } from "./sent-error.js";
 
@@ -46,7 +46,7 @@ class ServedModel {
   readonly #running = new Map<number, Running>();
   readonly #media = new ReceivedMedia();
 
-  #held: Held | undefined;
+  #lock: HeldLock | undefined;
 
   constructor(
     readonly port: MessagePort,
@@ -58,8 +58,8 @@ class ServedModel {
     listen(this.port, "message", (data) => this.#hear(data as ToWorker));
     listen(this.port, "close", () => this.#dispose());
     if (life !== undefined) platform.lifeline?.ended(life).then(() => this.#dispose());
-    this.#held = await platform.lifeline?.hold();
-    this.#post({ kind: "connected", life: this.#held?.name });
+    this.#lock = await platform.lifeline?.hold();
+    this.#post({ kind: "connected", life: this.#lock?.name });
   }
 
   #post(message: ToPage): void {
@@ -115,7 +115,7 @@ class ServedModel {
       const model = await LlavaOneVision.load(receiveLocation(location), given as LoadOptions);
       if (this.#ended) model.dispose();
       else this.#model = model;
-      return { adapter: model.device.facts, contextTokens: model.config.text.maxPositions } satisfies LoadedModel;
+      return { adapter: model.device.facts, contextTokens: model.config.text.maxPositions } satisfies LoadReply;
     });
   }
 
@@ -217,7 +217,7 @@ class ServedModel {
     await Promise.all(running.map(({ settled }) => settled));
     this.#model?.dispose();
     this.#sessions.clear();
-    this.#held?.release();
+    this.#lock?.release();
     await platform.threads?.drained();
     if (this.flag) {
       Atomics.store(this.flag, 0, 1);

@@ -10,8 +10,8 @@ import { DisposedError, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
 import { Connection, type Opening } from "./connection.js";
 import type { WorkerEnd } from "./endpoint.js";
-import type { EmbedMethod, LoadedModel } from "./messages.js";
-import { Parcel, sendLocation, sendOptions } from "./parcel.js";
+import type { EmbedMethod, LoadReply } from "./messages.js";
+import { sendLocation, sendOptions, Transferables } from "./transferables.js";
 import { type Names, type Transfers, WorkerSession } from "./worker-session.js";
 
 /** As {@link LoadOptions}; the worker opens its own device. */
@@ -51,7 +51,7 @@ export class WorkerModel implements ChatModel {
 
   private constructor(
     private readonly connection: Connection,
-    private readonly loaded: LoadedModel,
+    private readonly loaded: LoadReply,
   ) {}
 
   /** The adapter that the worker has opened. */
@@ -81,7 +81,7 @@ export class WorkerModel implements ChatModel {
       const loaded = (await connection.call(call, Promise.resolve({ message }), {
         where: WHERE,
         options,
-      })) as LoadedModel;
+      })) as LoadReply;
       // The worker may have been done when the abort reached it.
       throwIfAborted(options.signal, WHERE);
       return new WorkerModel(connection, loaded);
@@ -128,7 +128,7 @@ export class WorkerModel implements ChatModel {
     const call = this.connection.name();
     const opening = async (): Promise<Opening> => {
       const sent = sendOptions(where, options, {});
-      const parcel = new Parcel(options);
+      const parcel = new Transferables(options);
       const [given] = (await parcel.input([input], () => this.#names.next())) as [unknown];
       return { message: { kind: "embed", call, method, input: given, options: sent }, transfer: parcel.transfer };
     };

@@ -13,7 +13,7 @@ import type { AppendResult, Measurement } from "../models/measurement.js";
 import { DisposedError, OptionError } from "../runtime/errors.js";
 import type { Connection, Opening } from "./connection.js";
 import type { SentMessage, SessionMethod } from "./messages.js";
-import { Parcel, sendOptions } from "./parcel.js";
+import { sendOptions, Transferables } from "./transferables.js";
 import { WorkerAnswer } from "./worker-answer.js";
 
 /** What of the input a call gives away: these buffers, bitmaps and frames are moved to the worker, not copied, and are empty here. */
@@ -182,7 +182,7 @@ export class WorkerSession implements ChatSession {
 
   async #opening({ call, where, method, input, options }: Asked): Promise<Opening> {
     const sent = sendOptions(where, options, REFUSED);
-    const parcel = new Parcel(options);
+    const parcel = new Transferables(options);
     const given = await parcel.input(input, (part) => {
       const ref = this.names.next();
       // What is only measured does not enter the conversation.

@@ -4,7 +4,7 @@ import { attending, product } from "../../src/bench/kernels.js";
 import type { Geometry } from "../../src/bench/loaded-model.js";
 import { ModelBench } from "../../src/bench/models.js";
 import { ROW_KERNELS, rootNorm } from "../../src/bench/row-kernels.js";
-import type { Measurement } from "../../src/bench/run.js";
+import type { BenchMeasurement } from "../../src/bench/run.js";
 import { bestProduct, summarise } from "../../src/bench/summary.js";
 import type { Workload } from "../../src/bench/workload.js";
 import { AbortedError, KernelError } from "../../src/runtime/errors.js";
@@ -110,7 +110,7 @@ describe("measuring", () => {
 });
 
 describe("the summary", () => {
-  const one = (own: Partial<Measurement>): Measurement => ({
+  const one = (own: Partial<BenchMeasurement>): BenchMeasurement => ({
     name: "x",
     shape: "",
     kind: "other",

@@ -174,7 +174,7 @@ describe("tuning", () => {
     expect(names({ ...gpu, subgroupMatrix: undefined })).toEqual([
       "matvec.slices",
       "matmul.tile",
-      "attention.shareKeys",
+      "attention.kvSplitKeys",
       "norm.lanes",
     ]);
     expect(names({ ...gpu, subgroupMatrix: { m: 16, n: 16, k: 16, input: "f16" } })).toContain("matmul.units");

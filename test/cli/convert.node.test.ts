@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { convert } from "../../src/cli/convert.js";
-import { tinyCheckpoint } from "../../src/cli/embedded.js";
+import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import { AbortedError, CheckpointError, OcellusError, OptionError } from "../../src/runtime/errors.js";
 

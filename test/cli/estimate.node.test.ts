@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { tinyCheckpoint } from "../../src/cli/embedded.js";
+import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
 import { estimate } from "../../src/models/llava-onevision/estimate.js";
 import { ocellus } from "../support/cli.js";
 

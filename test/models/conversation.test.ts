@@ -262,11 +262,11 @@ describe("generation", () => {
     expect(longer.tokens.slice(0, reference.length)).toEqual(reference);
     expect(longer.tokens.length).toBeGreaterThanOrEqual(reference.length + 4);
     for (const token of longer.tokens.slice(0, reference.length + 4))
-      expect(model.config.endTokens).not.toContain(token);
+      expect(model.config.eosTokens).not.toContain(token);
   });
 
   test("end tokens come from generation_config.json", async () => {
-    expect(model.config.endTokens).toEqual([597, 595]);
+    expect(model.config.eosTokens).toEqual([597, 595]);
     const files = (await checkpointFiles(TINY)).filter(({ name }) => name !== "generation_config.json");
     files.push(new File([JSON.stringify({ eos_token_id: [reference[2]] })], "generation_config.json"));
     const other = await LlavaOneVision.load(files, { device });

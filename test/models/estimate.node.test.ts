@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { tinyCheckpoint } from "../../src/cli/embedded.js";
+import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
 import { type EstimateOptions, estimate } from "../../src/models/llava-onevision/estimate.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import { Device } from "../../src/runtime/device.js";

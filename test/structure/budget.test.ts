@@ -96,7 +96,7 @@ describe("large structures", () => {
     const close = vocabulary.tokenizer.idOf("]")!;
     expect(allowed(vocabulary, one, 40_000).has(close)).toBe(true);
     for (let i = 0; i < 30_000; i++) one.accept(close);
-    expect([...allowed(vocabulary, one)]).toEqual(vocabulary.endTokens);
+    expect([...allowed(vocabulary, one)]).toEqual(vocabulary.eosTokens);
   });
 
   it("of many are compiled again when they are needed again", () => {

@@ -8,7 +8,7 @@ export interface ReferenceRules {
   readonly banned?: readonly number[];
 }
 
-export interface ReferenceDraw {
+export interface ReferenceSampling {
   readonly temperature: number;
   readonly topK: number;
   readonly topP: number;
@@ -47,8 +47,12 @@ export function chooseToken(logits: ArrayLike<number>, rules: ReferenceRules): n
  * probable, of those to the fewest that have `topP` together, of those to what is at least `minP` of the most probable. Equals stay
  * together.
  */
-export function drawProbabilities(logits: ArrayLike<number>, rules: ReferenceRules, draw: ReferenceDraw): Float64Array {
-  const { temperature, topK, topP, minP } = draw;
+export function samplingProbabilities(
+  logits: ArrayLike<number>,
+  rules: ReferenceRules,
+  sampling: ReferenceSampling,
+): Float64Array {
+  const { temperature, topK, topP, minP } = sampling;
   const own = ruled(logits, rules);
   const order = Array.from({ length: rules.count }, (_, i) => i)
     .filter((i) => own[i]! > Number.NEGATIVE_INFINITY)
@@ -76,12 +80,12 @@ export function drawProbabilities(logits: ArrayLike<number>, rules: ReferenceRul
 
 /** Gumbel noise of a place, in float64, from the bits that the kernel makes. */
 export function gumbel(place: number, [upper, lower]: readonly [number, number]): number {
-  const scrambled = (n: number): number => {
+  const mixed = (n: number): number => {
     let m = Math.imul(n ^ (n >>> 16), 0x7feb352d);
     m = Math.imul(m ^ (m >>> 15), 0x846ca68b);
     return (m ^ (m >>> 16)) >>> 0;
   };
-  const bits = scrambled((scrambled(place ^ upper) + lower) >>> 0);
+  const bits = mixed((mixed(place ^ upper) + lower) >>> 0);
   const v = Math.min((bits + 0.5) / 2 ** 32, 0.9999999);
   return -Math.log(-Math.log1p(-v));
 }

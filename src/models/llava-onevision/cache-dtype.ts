@@ -1,4 +1,4 @@
-import type { CacheType } from "../../kernels/cached.js";
+import type { CacheType } from "../../kernels/kv-format.js";
 import { OptionError } from "../../runtime/errors.js";
 import { suggestion } from "../../runtime/options.js";
 

@@ -2,8 +2,8 @@
 
 import { JsonFields, type JsonValue } from "../../io/json.js";
 import { checkFamily } from "./family.js";
-import { type Layout, resolveLayout } from "./layout.js";
 import { flatTileSide, type PictureConfig, readPictures } from "./picture-config.js";
+import { type Layout, resolveLayout } from "./tensor-names.js";
 import { disagree, Shapes } from "./tensor-shapes.js";
 
 /** SigLIP tower. Sizes in elements, sides in pixels. */
@@ -49,7 +49,7 @@ export interface LlavaOneVisionConfig extends PictureConfig {
   readonly imageTokenId: number;
   readonly videoTokenId: number;
   /** Tokens that end an answer; at least one. */
-  readonly endTokens: readonly number[];
+  readonly eosTokens: readonly number[];
   readonly padToken: number | undefined;
   readonly projectorActivation: "gelu";
 }
@@ -240,11 +240,11 @@ function readEnds(text: JsonFields, top: JsonFields, generation: JsonValue | und
   const ends = places.find((fields) => fields.has("eos_token_id"));
   if (!ends) throw text.fault("eos_token_id", "a token id or a list of them");
   const value = ends.get("eos_token_id");
-  const endTokens = Array.isArray(value) ? value : [value];
-  const whole = endTokens.every((id) => typeof id === "number" && Number.isSafeInteger(id) && id >= 0);
-  if (!whole || endTokens.length === 0) throw ends.fault("eos_token_id", "a token id or a list of them");
+  const eosTokens = Array.isArray(value) ? value : [value];
+  const whole = eosTokens.every((id) => typeof id === "number" && Number.isSafeInteger(id) && id >= 0);
+  if (!whole || eosTokens.length === 0) throw ends.fault("eos_token_id", "a token id or a list of them");
   const padToken = places.find((fields) => fields.has("pad_token_id"))?.id("pad_token_id");
-  return { endTokens: endTokens as number[], padToken };
+  return { eosTokens: eosTokens as number[], padToken };
 }
 
 function requireObject(fields: JsonFields, name: string): JsonFields {

@@ -9,7 +9,14 @@ import type { JsonValue } from "../../io/json.js";
 import { type QuantizedMatrix, quantizedMetadata, quantizedRowBytes } from "../../io/quantized.js";
 import { inFileOrder, itemBytes, safetensorsHeader, type TensorHead } from "../../io/safetensors.js";
 import type { IndexedTensor, TensorIndex } from "../../io/tensor-index.js";
-import { type HoldType, type StoredType, storedType, WeightLoader, widen, widenQuantized } from "../../io/weights.js";
+import {
+  type StorageDtype,
+  type StoredType,
+  storedType,
+  WeightLoader,
+  widen,
+  widenQuantized,
+} from "../../io/weights.js";
 import { quantizeRows } from "../../kernels/pack.js";
 import { Device } from "../../runtime/device.js";
 import { elementCount, narrowBF16, narrowF16 } from "../../runtime/dtype.js";
@@ -23,7 +30,7 @@ import { readConfig } from "./read-config.js";
 
 export interface ConvertOptions extends HubOptions {
   /** How the matrices of each part are to be stored; "auto" leaves them. */
-  dtype: HoldType | Partial<DtypeByPart>;
+  dtype: StorageDtype | Partial<DtypeByPart>;
   /** A device that the program already has; quantising is done there. */
   device?: Device;
   /** Most bytes of one weights file; 5 GB if not given. */
@@ -119,13 +126,13 @@ async function plan(
 ): Promise<Planned[]> {
   const config = await readConfig(files, configJson, index);
   const loader = new WeightLoader(device, index);
-  device.rehearse(() => {
+  device.precompile(() => {
     new Network(loader.root(), config, dtype, device.empty([3, 256], "f32", "levels"));
   });
   loader.check(files.name, (name) => config.layout.ignored(name));
   return [...index.entries].map(([name, stored]): Planned => {
     const from = storedType(stored);
-    const to = loader.held.get(name) ?? from;
+    const to = loader.storageDtypes.get(name) ?? from;
     const { shape } = stored.quantized ?? stored.entry;
     const rows = shape[0] ?? 1;
     const inner = elementCount(shape) / rows;

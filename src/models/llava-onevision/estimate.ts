@@ -5,13 +5,13 @@ import {
   type HubOptions,
   openCheckpoint,
 } from "../../io/checkpoint.js";
-import type { HoldType } from "../../io/weights.js";
-import type { CacheType } from "../../kernels/cached.js";
+import type { StorageDtype } from "../../io/weights.js";
+import type { CacheType } from "../../kernels/kv-format.js";
 import { WANTED } from "../../runtime/adapter.js";
 import type { Device } from "../../runtime/device.js";
+import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
 import { elementCount } from "../../runtime/dtype.js";
 import { OptionError, shown } from "../../runtime/errors.js";
-import type { ImaginedFacts } from "../../runtime/imagined-gpu.js";
 import { checkOptions } from "../../runtime/options.js";
 import { cacheTypeGiven } from "./cache-dtype.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
@@ -22,7 +22,7 @@ import { CONFIG_FILES, readConfig } from "./read-config.js";
 
 /** Those of loading have the meaning they have there. Those of {@link HubOptions} count for a hub id (`org/name`) only. */
 export interface EstimateOptions extends HubOptions {
-  dtype?: HoldType | Partial<DtypeByPart>;
+  dtype?: StorageDtype | Partial<DtypeByPart>;
   cacheDtype?: CacheType | "auto";
   /** Tokens of prompt and answer together; 8,192 if not given, or what the model holds if that is less. */
   contextTokens?: number;
@@ -71,7 +71,7 @@ export interface Estimate {
 const CONTEXT_TOKENS = 8192;
 
 /** A GPU that allows every size. */
-const ANY_GPU: ImaginedFacts = {
+const ANY_GPU: DryRunFacts = {
   vendor: "",
   architecture: "",
   description: "any GPU",
@@ -133,7 +133,7 @@ export interface Subject {
   readonly described: Described;
   readonly dtype: DtypeByPart;
   readonly use: Use;
-  readonly facts: ImaginedFacts;
+  readonly facts: DryRunFacts;
   readonly download: DownloadSize;
 }
 
@@ -174,7 +174,7 @@ export async function inspect<T>(
 }
 
 /** The facts of an adapter that allows bindings of `binding` bytes. */
-export function atLeast(facts: ImaginedFacts, binding: number): ImaginedFacts {
+export function atLeast(facts: DryRunFacts, binding: number): DryRunFacts {
   return {
     ...facts,
     maxBindingBytes: Math.max(facts.maxBindingBytes, binding),

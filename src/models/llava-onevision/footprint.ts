@@ -1,13 +1,13 @@
 import { planAnyres } from "../../io/anyres.js";
 import type { TensorIndex } from "../../io/checkpoint.js";
 import { type StoredType, WeightLoader } from "../../io/weights.js";
-import type { CacheType } from "../../kernels/cached.js";
+import type { CacheType } from "../../kernels/kv-format.js";
 import type { RowPiece } from "../../kernels/resample.js";
 import { KVCache } from "../../layers/kv-cache.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
+import { type DryRunFacts, DryRunGPU } from "../../runtime/dry-run-gpu.js";
 import { LimitError } from "../../runtime/errors.js";
-import { type ImaginedFacts, ImaginedGPU } from "../../runtime/imagined-gpu.js";
 import { Sampler } from "../sampler.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
@@ -90,35 +90,35 @@ function widestMedium(config: LlavaOneVisionConfig, most: number, contextTokens:
 }
 
 /** Builds the model on a GPU that only counts. Throws CheckpointError as loading does; LimitError. */
-function imagine({ name, index, config }: Described, dtype: DtypeByPart, facts: ImaginedFacts) {
-  const counter = new ImaginedGPU(facts);
+function dryRun({ name, index, config }: Described, dtype: DtypeByPart, facts: DryRunFacts) {
+  const counter = new DryRunGPU(facts);
   const device = Device.from(counter.gpu);
   const loader = new WeightLoader(device, index);
   const arena = device.arena("model");
   const network = arena.run(() => new Network(loader.root(), config, dtype, device.empty([3, 256], "f32", "levels")));
   loader.check(name, (tensor) => config.layout.ignored(tensor));
-  return { counter, device, arena, network, held: loader.held };
+  return { counter, device, arena, network, storageDtypes: loader.storageDtypes };
 }
 
-/** What the weights take, held as `dtype` says, and the types of each part's matrices. */
+/** What the weights take, storageDtypes as `dtype` says, and the types of each part's matrices. */
 export function weightsOf(
   described: Described,
   dtype: DtypeByPart,
-  facts: ImaginedFacts,
-): { weights: BytesByPart; held: Readonly<Record<keyof DtypeByPart, ReadonlySet<StoredType>>> } {
-  const { arena, held } = imagine(described, dtype, facts);
+  facts: DryRunFacts,
+): { weights: BytesByPart; storageDtypes: Readonly<Record<keyof DtypeByPart, ReadonlySet<StoredType>>> } {
+  const { arena, storageDtypes } = dryRun(described, dtype, facts);
   const part = partOf(described.config);
   const types = { vision: new Set(), projector: new Set(), language: new Set(), embed: new Set() } as Record<
     keyof DtypeByPart,
     Set<StoredType>
   >;
-  for (const [name, type] of held) types[part(name)].add(type);
-  return { weights: byPart(arena, part), held: types };
+  for (const [name, type] of storageDtypes) types[part(name)].add(type);
+  return { weights: byPart(arena, part), storageDtypes: types };
 }
 
 /** What the model takes when it is used: found by going through one question with tensors that are only counted. */
-export function footprint(described: Described, dtype: DtypeByPart, use: Use, facts: ImaginedFacts): Footprint {
-  const { counter, device, arena, network } = imagine(described, dtype, facts);
+export function footprint(described: Described, dtype: DtypeByPart, use: Use, facts: DryRunFacts): Footprint {
+  const { counter, device, arena, network } = dryRun(described, dtype, facts);
   const weights = byPart(arena, partOf(described.config));
   const { text } = described.config;
   const model = counter.heldBytes;
@@ -138,7 +138,7 @@ export function footprint(described: Described, dtype: DtypeByPart, use: Use, fa
 }
 
 /** The least binding with which the model can be built and used: the widest tensor that is not split to fit. */
-export function neededBinding(described: Described, dtype: DtypeByPart, use: Use, facts: ImaginedFacts): number {
+export function neededBinding(described: Described, dtype: DtypeByPart, use: Use, facts: DryRunFacts): number {
   for (let bytes = 1; ; ) {
     try {
       footprint(described, dtype, use, { ...facts, maxBindingBytes: bytes, maxBufferBytes: bytes });
@@ -171,7 +171,7 @@ function ask(network: Network, cache: KVCache, { contextTokens }: Use, medium: M
   owner.run(() => device.scope(() => void network.decode(ids, first, visual, cache)));
   cache.length = first;
   const logits = owner.run(() => network.next(ids, first, visual, cache));
-  const rules = { temperature: 1, topK: 40, topP: 0.9, repetitionPenalty: 1.1, endTokens: [], minNewTokens: 1 };
+  const rules = { temperature: 1, topK: 40, topP: 0.9, repetitionPenalty: 1.1, eosTokens: [], minNewTokens: 1 };
   owner.run(() => {
     const sampler = new Sampler(device, { ...rules, allowed: text.vocabulary }, 1);
     sampler.choose(logits, 0, 0);

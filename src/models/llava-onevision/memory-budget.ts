@@ -1,8 +1,8 @@
 import type { CheckpointLocation } from "../../io/checkpoint.js";
-import type { HoldType, StoredType } from "../../io/weights.js";
-import type { CacheType } from "../../kernels/cached.js";
+import type { StorageDtype, StoredType } from "../../io/weights.js";
+import type { CacheType } from "../../kernels/kv-format.js";
+import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
 import { OptionError, OverBudgetError, shown } from "../../runtime/errors.js";
-import type { ImaginedFacts } from "../../runtime/imagined-gpu.js";
 import { checkOptions } from "../../runtime/options.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
 import { atLeast, type EstimateOptions, inspect, type Subject, total } from "./estimate.js";
@@ -101,7 +101,7 @@ export async function checkBudget(
 
 /** What settings take; what several of them share is found once. */
 class Needs {
-  readonly #facts: ImaginedFacts;
+  readonly #facts: DryRunFacts;
   readonly #weights = new Map<string, number>();
   readonly #rest = new Map<string, Omit<Footprint, "weights">>();
   readonly given: DtypeByPart;
@@ -133,12 +133,13 @@ class Needs {
 
   /** The widest type that each part is held in now. */
   get widest(): Record<keyof DtypeByPart, StoredType> {
-    const { held } = this.#weightsOf(this.given, this.subject.use.contextTokens);
+    const { storageDtypes } = this.#weightsOf(this.given, this.subject.use.contextTokens);
     const widest = { vision: "q4", projector: "q4", language: "q4", embed: "q4" } as Record<
       keyof DtypeByPart,
       StoredType
     >;
-    for (const part of PARTS) for (const type of held[part]) if (BITS[type] > BITS[widest[part]]) widest[part] = type;
+    for (const part of PARTS)
+      for (const type of storageDtypes[part]) if (BITS[type] > BITS[widest[part]]) widest[part] = type;
     return widest;
   }
 
@@ -160,7 +161,7 @@ const PARTS = ["vision", "projector", "language", "embed"] as const satisfies re
 /** The first setting within the budget, and the smallest one of all. */
 function nearest(needs: Needs, need: Need, budgetBytes: number): { fitting: Need | undefined; least: Need } {
   const { widest } = needs;
-  const lower = (given: HoldType, now: StoredType, most: StoredType): HoldType =>
+  const lower = (given: StorageDtype, now: StoredType, most: StoredType): StorageDtype =>
     BITS[most] < BITS[now] ? most : given;
   const contexts = [need.contextTokens, ...SHORTER_CONTEXTS.filter((tokens) => tokens < need.contextTokens)];
   let least = need;

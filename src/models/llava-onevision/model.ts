@@ -8,8 +8,8 @@ import {
 import type { JsonValue } from "../../io/json.js";
 import type { PictureInput } from "../../io/picture-input.js";
 import { Tokenizer } from "../../io/tokenizer.js";
-import { type HoldType, type LoadProgress, WeightLoader } from "../../io/weights.js";
-import type { CacheType } from "../../kernels/cached.js";
+import { type LoadProgress, type StorageDtype, WeightLoader } from "../../io/weights.js";
+import type { CacheType } from "../../kernels/kv-format.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
 import { CheckpointError, DisposedError, OptionError, shown, throwIfAborted } from "../../runtime/errors.js";
@@ -27,8 +27,8 @@ import { Network } from "./network.js";
 import { Processor, type VideoContent } from "./processor.js";
 import { ChatTemplate, placeholderIds } from "./prompt.js";
 import { readConfig } from "./read-config.js";
-import { rehearse } from "./rehearsal.js";
 import { VisionCache } from "./vision-cache.js";
+import { warmUp } from "./warm-up.js";
 
 /** Those of {@link HubOptions} count for a hub id (`org/name`) only. */
 export interface LoadOptions extends HubOptions {
@@ -37,7 +37,7 @@ export interface LoadOptions extends HubOptions {
   signal?: AbortSignal;
   onProgress?: (progress: LoadProgress) => void;
   /** How weights are held: "auto" as stored, or by part. Fewer bits are smaller and faster, and less exact. */
-  dtype?: HoldType | Partial<DtypeByPart>;
+  dtype?: StorageDtype | Partial<DtypeByPart>;
   /**
    * How sessions hold keys and values; "auto" is f32. In f16 a cache takes half the memory, in q8 about a quarter, and intermediates
    * differ from the reference's by up to a thousandth (f16).
@@ -190,7 +190,7 @@ export class LlavaOneVision {
   }
 
   /** Visual tokens are kept as long as somebody may ask about them again. */
-  forget(session: Session): void {
+  removeSession(session: Session): void {
     this.#sessions.delete(session);
     if (this.#sessions.size === 0) this.visionCache.clear();
   }
@@ -246,7 +246,7 @@ async function build(
     });
     loader.check(files.name, (name) => config.layout.ignored(name));
     // On the CPU compiling would take the cores that read and pack the weights.
-    if (!device.facts.onCPU) rehearse(network, cacheType);
+    if (!device.facts.onCPU) warmUp(network, cacheType);
     await loader.load({ signal: options.signal, onProgress: options.onProgress });
     await device.prepared();
     const ownsDevice = options.device === undefined;

@@ -8,7 +8,7 @@ import { Qwen2 } from "../qwen2.js";
 import { SigLIP } from "../siglip.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
-import { packFeatures } from "./encode.js";
+import { packFeatures } from "./pack-features.js";
 import type { PackingPlan } from "./packing.js";
 
 /** Bytes of activations that one vision batch may have in its widest tensor. */
@@ -34,11 +34,11 @@ export class Network {
   ) {
     const { layout, vision, text } = config;
     this.device = root.device;
-    const head = layout.head === undefined ? undefined : { weights: root.holding(dtype.embed), name: layout.head };
+    const head = layout.head === undefined ? undefined : { weights: root.storedAs(dtype.embed), name: layout.head };
     const language = root.at(layout.language);
-    this.vision = new SigLIP(root.at(layout.vision).holding(dtype.vision), vision, levels);
-    this.projector = new Projector(root.holding(dtype.projector), layout.projector, vision.width, text.width);
-    this.language = new Qwen2(language.holding(dtype.language), language.holding(dtype.embed), head, text);
+    this.vision = new SigLIP(root.at(layout.vision).storedAs(dtype.vision), vision, levels);
+    this.projector = new Projector(root.storedAs(dtype.projector), layout.projector, vision.width, text.width);
+    this.language = new Qwen2(language.storedAs(dtype.language), language.storedAs(dtype.embed), head, text);
     this.newline = root.tensor(layout.newline, [text.width]).view([1, text.width]);
   }
 

@@ -1,7 +1,7 @@
 /** What the shapes of a checkpoint's tensors say about the model's sizes. */
 
 import { CheckpointError } from "../../runtime/errors.js";
-import type { Layout } from "./layout.js";
+import type { Layout } from "./tensor-names.js";
 
 /** Tensor shapes with the errors a config reader needs. */
 export class Shapes {

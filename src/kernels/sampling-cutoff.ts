@@ -3,15 +3,15 @@ import type { Tensor } from "../runtime/tensor.js";
 import { RANK_OF } from "./argmax.js";
 
 /**
- * The least rank that is drawn from. Nothing is sorted: the rank is found digit by digit, two bits at a time, as the highest one
+ * The cutoff rank that is drawn from. Nothing is sorted: the rank is found digit by digit, two bits at a time, as the highest one
  * at and above which there are enough elements, or enough of their probability.
  */
-export const leastRankKernel = new Kernel(
-  "leastRank",
+export const samplingCutoffKernel = new Kernel(
+  "samplingCutoff",
   `
 struct Params { count: u32, topK: f32, topP: f32, logMinP: f32 }
 @group(0) @binding(0) var<storage, read> ranks: array<u32>;        // [count]
-@group(0) @binding(1) var<storage, read_write> least: array<u32>;  // [1]
+@group(0) @binding(1) var<storage, read_write> cutoff: array<u32>;  // [1]
 ${RANK_OF}
 
 const LOWEST = 0x00800001u;  // above the rank of minus infinity
@@ -79,7 +79,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     low = search(lane, low, highest, true, params.topP * sumOfLanes(lane, vec3f(mass)).x);
   }
   low = max(low, rankOf(highest + params.logMinP));
-  if (lane == 0u) { least[0] = low; }
+  if (lane == 0u) { cutoff[0] = low; }
 }
 `,
   { LANES: 128 },
@@ -92,19 +92,19 @@ const ON_CPU = { LANES: 32 };
 export interface Truncation {
   /** The most probable ones, as many as this, more where some are equal; 0 for all. */
   readonly topK: number;
-  /** The most probable ones that have at least this probability together; 1 for all. */
+  /** The most probable ones that have at cutoff this probability together; 1 for all. */
   readonly topP: number;
-  /** Those at least this much as probable as the most probable one; 0 for all. */
+  /** Those at cutoff this much as probable as the most probable one; 0 for all. */
   readonly minP: number;
 }
 
-/** The least rank, `[1]` u32, that is drawn from: ranks `[count]` u32 of logits over a temperature. */
-export function leastRank(ranks: Tensor, { topK, topP, minP }: Truncation): Tensor {
+/** The cutoff rank, `[1]` u32, that is drawn from: ranks `[count]` u32 of logits over a temperature. */
+export function samplingCutoff(ranks: Tensor, { topK, topP, minP }: Truncation): Tensor {
   const { device } = ranks;
-  const least = device.empty([1], "u32", "least");
-  const kernel = leastRankKernel.variant(device.facts.onCPU ? ON_CPU : {});
+  const cutoff = device.empty([1], "u32", "cutoff");
+  const kernel = samplingCutoffKernel.variant(device.facts.onCPU ? ON_CPU : {});
   // A float beyond which no logit is that much less probable.
   const logMinP = minP > 0 ? Math.log(minP) : -3e38;
-  device.run(kernel, { ranks, least }, { count: ranks.length, topK, topP, logMinP }, [1]);
-  return least;
+  device.run(kernel, { ranks, cutoff }, { count: ranks.length, topK, topP, logMinP }, [1]);
+  return cutoff;
 }

@@ -1,7 +1,7 @@
 import type { AdapterFacts } from "./adapter.js";
 
-/** What {@link ImaginedGPU} looks like. */
-export type ImaginedFacts = Pick<
+/** What {@link DryRunGPU} looks like. */
+export type DryRunFacts = Pick<
   AdapterFacts,
   | "vendor"
   | "architecture"
@@ -20,14 +20,14 @@ export type ImaginedFacts = Pick<
  * A GPU that computes nothing and counts the bytes of its buffers: `Device.from(imagined.gpu)` does all that a device does but the
  * work, so what a model takes is found by the code that takes it.
  */
-export class ImaginedGPU {
+export class DryRunGPU {
   /** Bytes of buffers that were made and not destroyed. */
   heldBytes = 0;
   /** The most that was held so far. */
   peakBytes = 0;
   readonly gpu: GPUDevice;
 
-  constructor(facts: ImaginedFacts) {
+  constructor(facts: DryRunFacts) {
     const features = new Set<string>();
     if (facts.subgroupMaxSize > 0) features.add("subgroups");
     if (facts.f16) features.add("shader-f16");

@@ -9,7 +9,11 @@ const DEFAULT_NEW_TOKENS = 256;
  * Tokens that the answer to a prompt may have: what was asked for, or 256, or as many as the context still holds.
  * Throws ContextOverflowError with what would fit.
  */
-export function room(prompt: PreparedPrompt, config: LlavaOneVisionConfig, wanted: number | undefined): number {
+export function newTokenBudget(
+  prompt: PreparedPrompt,
+  config: LlavaOneVisionConfig,
+  wanted: number | undefined,
+): number {
   const { maxPositions } = config.text;
   const length = prompt.inputIds.length;
   const free = maxPositions - length;

@@ -1,5 +1,5 @@
 /** Finds the first of several texts in a text that comes in pieces; what may be the beginning of one is held back. */
-export class StopText {
+export class StopSequences {
   readonly #stops: readonly string[];
   #held = "";
   /** The stop text that was found. */

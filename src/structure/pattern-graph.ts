@@ -4,7 +4,7 @@ import { type Counted, CountedState, Repetition } from "./counted.js";
 import { PatternFault } from "./fault.js";
 import { type Pattern, Rule } from "./pattern.js";
 import { type Costed, measure } from "./shortest.js";
-import { Turn } from "./turns.js";
+import { TimeSlice } from "./time-slices.js";
 
 /** A place within a pattern. */
 export class Node implements Costed {
@@ -28,7 +28,7 @@ const MOST_NODES = 50_000;
 const COPIES = 4;
 
 /** A pattern as nodes between which bytes lead. */
-export class Network {
+export class PatternGraph {
   /** Where every rule ends. */
   readonly end: Node;
   #root: Node;
@@ -46,13 +46,13 @@ export class Network {
   }
 
   /**
-   * The network of a pattern, made in turns. Throws PatternFault for a pattern that no text fits, one with a rule that begins
+   * The graph of a pattern, made in turns. Throws PatternFault for a pattern that no text fits, one with a rule that begins
    * with itself, or one that is too large.
    */
-  static *of(pattern: Pattern): Generator<void, Network> {
-    const network = new Network();
-    yield* network.#build(pattern);
-    return network;
+  static *of(pattern: Pattern): Generator<void, PatternGraph> {
+    const graph = new PatternGraph();
+    yield* graph.#build(pattern);
+    return graph;
   }
 
   get root(): Node {
@@ -60,15 +60,15 @@ export class Network {
   }
 
   *#build(pattern: Pattern): Generator<void, void> {
-    const turn = new Turn();
+    const slice = new TimeSlice();
     this.#root = this.#enter(pattern, this.end);
     for (let rule = this.#pending.pop(); rule; rule = this.#pending.pop()) {
       const { body } = rule;
       const first = body.kind === "chars" ? this.#chars(body.points, this.end) : this.#enter(body, this.end);
       this.#entry(rule).free.push(first);
-      if (turn.over()) {
+      if (slice.over()) {
         yield;
-        turn.begin();
+        slice.begin();
       }
     }
     yield* measure(this.#nodes, this.end);

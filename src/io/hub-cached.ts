@@ -8,7 +8,7 @@ import { readListing } from "./hub-listing.js";
 import { CachePaths, hubFolder, isCommit, neededFiles, PUBLIC_HUB } from "./hub-names.js";
 
 /** A repository of which files are kept. */
-export interface KeptCheckpoint {
+export interface CachedCheckpoint {
   /** `org/name` */
   readonly name: string;
   /** The hub that it came from; in Node, where one folder serves all hubs, always the public one. */
@@ -16,18 +16,18 @@ export interface KeptCheckpoint {
   /** Commits of which there are files. */
   readonly commits: readonly string[];
   /** Bytes of the files that a model needs, of the newest commit that was looked up; those that are here, and all. */
-  readonly keptBytes: number;
+  readonly cachedBytes: number;
   readonly totalBytes: number;
   /** Whether it loads without a network. */
   readonly complete: boolean;
 }
 
 /** The repositories that are kept: in the cache folder (Node), or in this origin's storage (the browser). Throws SourceError. */
-export async function keptCheckpoints(): Promise<KeptCheckpoint[]> {
+export async function cachedCheckpoints(): Promise<CachedCheckpoint[]> {
   const cache = await platform.cache();
   if (!cache) return [];
   const { cacheFolder, hubsApart = false } = await cache.hubSettings();
-  const kept: KeptCheckpoint[] = [];
+  const kept: CachedCheckpoint[] = [];
   const visit = async (folder: string, endpoint: string): Promise<void> => {
     for (const name of await cache.folders(folder)) {
       const repository = /^models--(.+?)--(.+)$/.exec(name);
@@ -47,11 +47,11 @@ export async function keptCheckpoints(): Promise<KeptCheckpoint[]> {
  * Deletes everything that is kept of a repository, downloads that were broken off included. One that is under way is waited for.
  * @throws CheckpointError if nothing is kept of it; SourceError; AbortedError.
  */
-export async function forgetCheckpoint(
+export async function deleteCheckpoint(
   name: string,
   options: { endpoint?: string; signal?: AbortSignal } = {},
 ): Promise<void> {
-  checkOptions("forgetCheckpoint", options, ["endpoint", "signal"]);
+  checkOptions("deleteCheckpoint", options, ["endpoint", "signal"]);
   const endpoint = (options.endpoint ?? PUBLIC_HUB).replace(/\/+$/, "");
   const cache = await platform.cache();
   const settings = await cache?.hubSettings();
@@ -60,12 +60,12 @@ export async function forgetCheckpoint(
     const paths = new CachePaths(folder, name);
     if ((await cache.folders(folder)).includes(paths.folderName)) return forget(cache, paths, options.signal);
   }
-  const got = (await keptCheckpoints()).map((kept) => kept.name).join(", ");
+  const got = (await cachedCheckpoints()).map((kept) => kept.name).join(", ");
   throw new CheckpointError({
     where: name,
     expected: "a repository that is kept",
     got: got === "" ? "none that is" : got,
-    remedy: "see keptCheckpoints()",
+    remedy: "see cachedCheckpoints()",
   });
 }
 
@@ -84,7 +84,7 @@ async function forget(cache: FileCache, paths: CachePaths, signal: AbortSignal |
 
 const INCOMPLETE = ".incomplete";
 
-type State = Pick<KeptCheckpoint, "commits" | "keptBytes" | "totalBytes" | "complete">;
+type State = Pick<CachedCheckpoint, "commits" | "cachedBytes" | "totalBytes" | "complete">;
 
 async function stateOf(cache: FileCache, paths: CachePaths): Promise<State> {
   const commits = await cache.folders(`${paths.root}/snapshots`);
@@ -97,13 +97,13 @@ async function stateOf(cache: FileCache, paths: CachePaths): Promise<State> {
   const listing = commit === undefined ? undefined : await readListing(cache, paths, commit);
   const { configs, weights } = neededFiles(listing ?? []);
   if (commit !== undefined && !listing) return stateOfSnapshot(cache, paths, commit, commits);
-  let keptBytes = 0;
+  let cachedBytes = 0;
   for (const { hash, sizeBytes } of [...configs, ...weights]) {
     const kept = (await cache.sizeOf(paths.blob(hash))) ?? (await cache.sizeOf(paths.incomplete(hash))) ?? 0;
-    keptBytes += Math.min(kept, sizeBytes);
+    cachedBytes += Math.min(kept, sizeBytes);
   }
   const totalBytes = [...configs, ...weights].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return { commits, keptBytes, totalBytes, complete: totalBytes > 0 && keptBytes === totalBytes };
+  return { commits, cachedBytes, totalBytes, complete: totalBytes > 0 && cachedBytes === totalBytes };
 }
 
 /** Other tools keep no listing: what is there is taken for all, if there are weights and a config among it. */
@@ -117,5 +117,5 @@ async function stateOfSnapshot(
   const sizes = await Promise.all(names.map((name) => cache.sizeOf(paths.snapshot(commit, name))));
   const bytes = sizes.reduce((sum: number, size) => sum + (size ?? 0), 0);
   const complete = names.includes("config.json") && names.some((name) => name.endsWith(".safetensors"));
-  return { commits, keptBytes: bytes, totalBytes: bytes, complete };
+  return { commits, cachedBytes: bytes, totalBytes: bytes, complete };
 }

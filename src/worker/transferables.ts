@@ -5,7 +5,7 @@ import { type PictureInput, readPicture } from "../io/picture-input.js";
 import { OptionError } from "../runtime/errors.js";
 import type { SentFile, SentMedium, SentOptions } from "./messages.js";
 
-export interface ParcelOptions {
+export interface TransferableOptions {
   /** What the caller gives away. */
   readonly transfer?: readonly Transferable[] | undefined;
   readonly orientation?: "apply" | "ignore" | undefined;
@@ -16,12 +16,12 @@ export interface ParcelOptions {
  * What one call sends to a worker. Bytes, pixels, bitmaps, canvases and frames are copied when they are put in, and the copies are
  * transferred: what the caller has stays whole, but for what it gives away. Blobs and files are sent without their bytes.
  */
-export class Parcel {
+export class Transferables {
   readonly transfer: Transferable[];
   readonly #given: ReadonlySet<unknown>;
   readonly #counts = { image: 0, video: 0 };
 
-  constructor(private readonly options: ParcelOptions = {}) {
+  constructor(private readonly options: TransferableOptions = {}) {
     this.transfer = [...(options.transfer ?? [])];
     this.#given = new Set(options.transfer);
   }

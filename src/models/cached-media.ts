@@ -15,27 +15,29 @@ export function ownPart<T extends object>(part: T): T {
 }
 
 /** The input with copies of its bytes. Values of wrong kinds stay as they are: the prompt names them. Throws MediaError for buffers that are gone. */
-export function keptInput(input: SessionInput, where: string): SessionInput {
+export function copiedInput(input: SessionInput, where: string): SessionInput {
   if (!Array.isArray(input)) return input;
   return input.map((item: unknown) => {
-    if (!isObject(item) || !Array.isArray(item.content)) return keptPart(item, where);
-    return { ...item, content: item.content.map((part: unknown) => keptPart(part, where)) };
+    if (!isObject(item) || !Array.isArray(item.content)) return copiedPart(item, where);
+    return { ...item, content: item.content.map((part: unknown) => copiedPart(part, where)) };
   }) as SessionInput;
 }
 
 /** A part with copies of its bytes; the same part where it has none. */
-export function keptPart<T>(part: T, where: string): T {
+export function copiedPart<T>(part: T, where: string): T {
   if (!isObject(part) || OWN.has(part)) return part;
   const copies: Record<string, unknown> = {};
   for (const name of ["image", "video", "frames"]) {
     const value = part[name];
-    const copy = Array.isArray(value) ? value.map((picture) => keptMedium(picture, where)) : keptMedium(value, where);
+    const copy = Array.isArray(value)
+      ? value.map((picture) => copiedMedium(picture, where))
+      : copiedMedium(value, where);
     if (copy !== value) copies[name] = copy;
   }
   return Object.keys(copies).length === 0 ? part : ownPart({ ...part, ...copies });
 }
 
-function keptMedium(medium: unknown, where: string): unknown {
+function copiedMedium(medium: unknown, where: string): unknown {
   if (isBytes(medium)) return copyOf(medium, where);
   if (!isObject(medium) || !isBytes(medium.data)) return medium;
   const { data, width, height } = medium;

@@ -2,7 +2,7 @@
 const MOST_MS = 15;
 
 /** How long work has gone on. Work that takes long is a generator, which yields where its turn is over. */
-export class Turn {
+export class TimeSlice {
   #begun = performance.now();
 
   /** Whether others should go on; then the next turn begins. */
@@ -28,7 +28,7 @@ export function atOnce<T>(work: Generator<void, T>): T {
 }
 
 /** Does the work in turns, between which whatever else waits has its own; `check` is called after each and may throw. */
-export async function inTurns<T>(work: Generator<void, T>, check: () => void): Promise<T> {
+export async function inTimeSlices<T>(work: Generator<void, T>, check: () => void): Promise<T> {
   for (;;) {
     const { done, value } = work.next();
     if (done) return value;

@@ -63,12 +63,12 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(subgroup_id) subg
 }`;
 
 /** Tries arithmetic in f16; returns what is wrong with it, or undefined where all is right. The device may be lost afterwards. */
-export function tryHalves(gpu: GPUDevice): Promise<string | undefined> {
+export function testF16(gpu: GPUDevice): Promise<string | undefined> {
   return wrongIn(gpu, HALVES);
 }
 
-/** Tries products of matrices that a subgroup holds; returns as {@link tryHalves}. */
-export function tryMatrices(gpu: GPUDevice, matrix: SubgroupMatrix): Promise<string | undefined> {
+/** Tries products of matrices that a subgroup holds; returns as {@link testF16}. */
+export function testSubgroupMatrix(gpu: GPUDevice, matrix: SubgroupMatrix): Promise<string | undefined> {
   return wrongIn(gpu, matrices(matrix));
 }
 
@@ -93,7 +93,7 @@ async function wrongIn(gpu: GPUDevice, code: string): Promise<string | undefined
 async function product(gpu: GPUDevice, code: string): Promise<Float32Array> {
   const buffers: GPUBuffer[] = [];
   const buffer = (usage: number, data?: Float32Array<ArrayBuffer>): GPUBuffer => {
-    const made = gpu.createBuffer({ label: "trial", size: ELEMENTS * 4, usage });
+    const made = gpu.createBuffer({ label: "self-test", size: ELEMENTS * 4, usage });
     buffers.push(made);
     if (data) gpu.queue.writeBuffer(made, 0, data);
     return made;
@@ -104,11 +104,11 @@ async function product(gpu: GPUDevice, code: string): Promise<Float32Array> {
     const b = buffer(GPU_STORAGE | GPU_COPY_DST, RIGHT);
     const y = buffer(GPU_STORAGE | GPU_COPY_SRC);
     const staging = buffer(GPU_MAP_READ | GPU_COPY_DST);
-    const module = gpu.createShaderModule({ label: "trial", code });
+    const module = gpu.createShaderModule({ label: "self-test", code });
     const { messages } = await module.getCompilationInfo();
     const refused = messages.find(({ type }) => type === "error");
     if (refused) throw new Error(`the shader was refused: ${refused.message}`);
-    const pipeline = await gpu.createComputePipelineAsync({ label: "trial", layout: "auto", compute: { module } });
+    const pipeline = await gpu.createComputePipelineAsync({ label: "self-test", layout: "auto", compute: { module } });
     const layout = pipeline.getBindGroupLayout(0);
     const entries = [a, b, y].map((one, binding) => ({ binding, resource: { buffer: one } }));
     const encoder = gpu.createCommandEncoder();
