@@ -1,7 +1,10 @@
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 
-/** Attention of one query over the cached keys, or over some of them; called by `attention`. Parameters as there. */
+/**
+ * Attention of one query over the cached keys, or over one KV split of them; called by `attention`, with the same parameters. With
+ * several splits this is flash-decoding (Dao et al. 2023): splits run in parallel, `attentionMerge` combines their partial softmax.
+ */
 export const attentionStepKernel = new Kernel(
   "attentionStep",
   `
@@ -13,7 +16,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [1, yStride], or the splits
 var<workgroup> scores: array<f32, LANES>;
 
-// A workgroup a head and a splitKeys of the keys. Lanes score LANES keys, then each lane gathers the values of its quad.
+// One workgroup per head and KV split. Lanes score LANES keys, then each lane accumulates the values of its quad.
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let head = group.y;
@@ -62,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { LANES: 32, QUADS: 16, SPLIT: 0 },
 );
 
-/** Joins the splits of a head: weighted values, and with them the largest score and the sum of weights. */
+/** Merges the KV splits of a head: unnormalised outputs, each with its maximum score and sum of exponentials. */
 export const attentionMergeKernel = new Kernel(
   "attentionMerge",
   `
@@ -91,7 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { LANES: 32, QUADS: 16 },
 );
 
-/** Runs `attentionStep`, its keys in at most `most` shares of whole steps of LANES, and joins them; `loaders` read k and v. */
+/** Runs `attentionStep` with the keys in at most `most` KV splits, each a multiple of LANES, and merges them; `loaders` read k and v. */
 export function attentionStep(
   tensors: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor; readonly y: Tensor },
   parameters: Readonly<Record<string, number>> & { readonly keys: number },

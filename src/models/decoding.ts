@@ -69,7 +69,7 @@ class Reads {
     return this.#tokens.arrivedAt;
   }
 
-  readLogits(logits: Tensor): void {
+  copyLogits(logits: Tensor): void {
     this.#logits?.begin(logits);
   }
 
@@ -129,7 +129,7 @@ export async function* decode(
           device.scope(() => {
             const own = next();
             sampler.choose(own, chosen++, at);
-            reads.readLogits(own);
+            reads.copyLogits(own);
           });
         }
       }),
@@ -185,7 +185,7 @@ export async function* decodeUnder(
       check();
       sampler.allow(mask);
       owner.run(() => sampler.choose(own, index, 0));
-      reads.readLogits(own);
+      reads.copyLogits(own);
       own.dispose();
       reads.begin(sampler, 1);
       const [choice] = await reads.choices(sampler);
