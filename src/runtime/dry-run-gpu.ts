@@ -1,6 +1,6 @@
 import type { AdapterFacts } from "./adapter.js";
 
-/** What {@link DryRunGPU} looks like. */
+/** The adapter that a {@link DryRunGPU} mimics. */
 export type DryRunFacts = Pick<
   AdapterFacts,
   | "vendor"
@@ -17,13 +17,13 @@ export type DryRunFacts = Pick<
 >;
 
 /**
- * A GPU that computes nothing and counts the bytes of its buffers: `Device.from(imagined.gpu)` does all that a device does but the
- * work, so what a model takes is found by the code that takes it.
+ * A mock GPU that executes nothing and counts the bytes of its buffers. `Device.from(dryRun.gpu)` runs the real model code on it, so
+ * memory estimates come from the allocations of that code.
  */
 export class DryRunGPU {
-  /** Bytes of buffers that were made and not destroyed. */
+  /** Bytes of live buffers. */
   heldBytes = 0;
-  /** The most that was held so far. */
+  /** Maximum of `heldBytes` so far. */
   peakBytes = 0;
   readonly gpu: GPUDevice;
 
@@ -60,7 +60,7 @@ export class DryRunGPU {
   }
 }
 
-/** Whatever is asked of it or called on it is itself again; awaited, it is there at once. */
+/** Every property and every call returns the object itself; it is not thenable. */
 const NOTHING: unknown = new Proxy(() => NOTHING, {
   get: (_, name) => (name === "then" ? undefined : NOTHING),
 });

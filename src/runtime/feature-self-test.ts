@@ -1,11 +1,11 @@
 import type { SubgroupMatrix } from "./adapter.js";
 import { GPU_COPY_DST, GPU_COPY_SRC, GPU_MAP_READ, GPU_STORAGE } from "./pool.js";
 
-/** Side of the square product that a trial computes; every size of matrix that kernels take divides it. */
+/** Side of the square product that a self-test computes; a multiple of every subgroup-matrix size that the kernels use. */
 const SIDE = 32;
 const ELEMENTS = SIDE * SIDE;
 
-/** Whole numbers that f16 holds exactly; their products add up to more than it could, so that sums must be in f32. */
+/** Integers that f16 represents exactly; the sums of their products exceed f16, so that accumulation must be in f32. */
 const LEFT = Float32Array.from({ length: ELEMENTS }, (_, i) => ((i * 29) % 127) - 30);
 const RIGHT = Float32Array.from({ length: ELEMENTS }, (_, i) => ((i * 43) % 61) - 10);
 
@@ -30,7 +30,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   }
 }`;
 
-/** As the kernels use matrices: elements in workgroup memory, rows of the left and columns of the right one after the other. */
+/** Uses matrices as the kernels do: loaded from workgroup memory, the left one row-major, the right one column-major. */
 const matrices = ({ m, n, k, input }: SubgroupMatrix): string => `
 ${input === "f16" ? "enable f16;" : ""}
 enable subgroups;
@@ -62,12 +62,12 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(subgroup_id) subg
   for (var at = thread; at < SIDE * SIDE; at += 128u) { y[at] = sums[at]; }
 }`;
 
-/** Tries arithmetic in f16; returns what is wrong with it, or undefined where all is right. The device may be lost afterwards. */
+/** Tests f16 arithmetic; returns what is wrong, or undefined if it is correct. The device may be lost afterwards. */
 export function testF16(gpu: GPUDevice): Promise<string | undefined> {
   return wrongIn(gpu, HALVES);
 }
 
-/** Tries products of matrices that a subgroup holds; returns as {@link testF16}. */
+/** Tests products of subgroup matrices; returns as {@link testF16}. */
 export function testSubgroupMatrix(gpu: GPUDevice, matrix: SubgroupMatrix): Promise<string | undefined> {
   return wrongIn(gpu, matrices(matrix));
 }
@@ -122,7 +122,7 @@ async function product(gpu: GPUDevice, code: string): Promise<Float32Array> {
     await staging.mapAsync(1 /* GPUMapMode.READ */);
     return new Float32Array(staging.getMappedRange().slice(0));
   } finally {
-    // Faults show as a wrong product or a rejection; they must not reach the program as uncaptured errors.
+    // Errors show as a wrong product or a rejection; they must not become uncaptured errors.
     await gpu.popErrorScope().catch(() => null);
     for (const one of buffers) one.destroy();
   }

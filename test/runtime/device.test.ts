@@ -248,7 +248,7 @@ test("dispatches are timed where the adapter has timestamps, and only then", asy
 });
 
 describe("the end of a device", () => {
-  test("a device that was handed in stays the caller's", async () => {
+  test("a device that was passed in stays the caller's", async () => {
     const owner = await Device.open();
     const guest = Device.from(owner.gpu);
     const values = await result(guest, () => guest.upload(Float32Array.of(5), [1], "x"));

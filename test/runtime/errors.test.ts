@@ -35,7 +35,7 @@ test.each<[unknown, string]>([
   [["a", 1], '["a",1]'],
   [() => {}, "a function"],
   [new Uint8Array(9), "Uint8Array of 9 bytes"],
-  [{ big: 1n }, "an object that is no JSON"],
+  [{ big: 1n }, "an object that is not JSON"],
   ["y".repeat(1e6), `"${"y".repeat(59)}…`],
 ])("shown(%o)", (value, text) => {
   expect(shown(value)).toBe(text);
