@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var sum = 0.0;
   for (var i = lane; i < params.width; i += LANES) { sum += x[start + i]; }
   let mean = total(sum, lane) / f32(params.width);
-  // Two passes: `mean(x²) − mean²` would lose the variance to cancellation.
+  // Two passes: mean(x²) − mean(x)² would lose the variance to cancellation.
   var squares = 0.0;
   for (var i = lane; i < params.width; i += LANES) {
     let d = x[start + i] - mean;

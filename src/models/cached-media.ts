@@ -1,20 +1,20 @@
 /**
- * Bytes and pixels that a conversation reads again with each question, as they were when they were given: a program may fill the same
- * buffer with the next picture of a camera. Blobs and files cannot change; paths and URLs are read anew.
+ * Copies of the bytes and pixels of a conversation's media. A conversation reads its media again for every question, while the program may
+ * overwrite its buffers, for example with the next camera frame. Blobs and files are immutable; paths and URLs are read again.
  */
 import { copyOf, isBytes } from "../io/bytes.js";
 import type { SessionInput } from "./conversation.js";
 
-/** Parts whose bytes nobody else has. */
+/** Parts whose bytes belong to the library. */
 const OWN = new WeakSet<object>();
 
-/** Marks a part whose bytes need no copy: they came through a structured clone, say. */
+/** Marks a part whose bytes need no copy, for example after a structured clone. */
 export function ownPart<T extends object>(part: T): T {
   OWN.add(part);
   return part;
 }
 
-/** The input with copies of its bytes. Values of wrong kinds stay as they are: the prompt names them. Throws MediaError for buffers that are gone. */
+/** Returns the input with copies of its bytes. Values of wrong types are left for the prompt's checks. Throws MediaError for detached buffers. */
 export function copiedInput(input: SessionInput, where: string): SessionInput {
   if (!Array.isArray(input)) return input;
   return input.map((item: unknown) => {
@@ -23,7 +23,7 @@ export function copiedInput(input: SessionInput, where: string): SessionInput {
   }) as SessionInput;
 }
 
-/** A part with copies of its bytes; the same part where it has none. */
+/** Returns a part with copies of its bytes; the same part if it has none. */
 export function copiedPart<T>(part: T, where: string): T {
   if (!isObject(part) || OWN.has(part)) return part;
   const copies: Record<string, unknown> = {};
@@ -41,7 +41,7 @@ function copiedMedium(medium: unknown, where: string): unknown {
   if (isBytes(medium)) return copyOf(medium, where);
   if (!isObject(medium) || !isBytes(medium.data)) return medium;
   const { data, width, height } = medium;
-  // Values of more than one byte are no pixels, and the prompt says so.
+  // Elements of more than one byte are not pixels; the prompt's checks report them.
   return (data as Uint8Array).BYTES_PER_ELEMENT === 1 ? { data: copyOf(data, where), width, height } : medium;
 }
 

@@ -9,50 +9,50 @@ import { inTimeSlices } from "../structure/time-slices.js";
 import type { Network } from "./llava-onevision/network.js";
 import { Sampler, type SamplerOptions } from "./sampler.js";
 
-/** What the steps of one read should take: short enough that text flows and an abort is prompt. */
+/** Target duration of the steps per readback: short enough for smooth streaming and prompt aborts. */
 const TARGET_MS = 40;
 const MOST_STEPS = 16;
-/** Where steps are slow two go together as long as they take no more than this: a read in the middle costs too. */
+/** Slow steps are still batched in pairs up to this duration, since a readback has a cost of its own. */
 const TWO_STEPS_MS = 250;
-/** One runs while the other is read. */
+/** Batches in flight: one executes while the other is read back. */
 const MAX_IN_FLIGHT = 2;
 
-/** How many steps go between two reads, learnt from those before. */
+/** Adapts the number of decode steps per readback to their measured duration. */
 export class AdaptiveSteps {
   steps = 1;
 
-  /** At the beginning of an answer few steps go together: it may be a word. */
+  /** Call at the start of an answer: begins with few steps per readback, since answers may be short. */
   start(): void {
     this.steps = Math.min(this.steps, 2);
   }
 
-  /** `steps` took `milliseconds`. */
+  /** Updates the estimate: `steps` took `milliseconds`. */
   learn(steps: number, milliseconds: number): void {
     const each = Math.max(milliseconds, 1e-3) / steps;
     const fitting = Math.max(Math.floor(TARGET_MS / each), Math.min(2, Math.floor(TWO_STEPS_MS / each)));
-    // A first step also compiles; and one quick read is no proof of many.
+    // The first step includes compilation, and one fast readback may be an outlier: at most double.
     this.steps = Math.max(1, Math.min(fitting, 2 * this.steps, MOST_STEPS));
   }
 }
 
-/** A token of the answer, and the logits `[V]` it was chosen from where those were asked for. */
+/** A token of the answer, and its logits `[V]` if `readLogits` is set. */
 export interface Choice {
   readonly token: number;
   readonly logits: Float32Array | undefined;
 }
 
 export interface DecodingOptions extends SamplerOptions {
-  /** Most tokens of the answer. */
+  /** Maximum tokens of the answer. */
   readonly maxNewTokens: number;
   readonly adaptiveSteps: AdaptiveSteps;
-  /** Whether logits come with the tokens; they take a read each step. */
+  /** Whether to return the logits of each token, at the cost of one readback per step. */
   readonly readLogits?: boolean;
   readonly signal?: AbortSignal | undefined;
   /** Throws if the session or the model was disposed; called before anything is recorded. */
   readonly check: () => void;
 }
 
-/** Copies of tokens to the host, and of the logits of one step. */
+/** Readbacks of a batch: its tokens, and the logits of one step. */
 class Reads {
   readonly #tokens: Readback;
   readonly #logits: Readback | undefined;
@@ -93,7 +93,7 @@ class Reads {
   }
 }
 
-/** Steps that were recorded together, and are read together. */
+/** Decode steps that are recorded and read back together. */
 interface InFlightBatch {
   readonly steps: number;
   readonly begunAt: number;
@@ -101,9 +101,9 @@ interface InFlightBatch {
 }
 
 /**
- * The tokens of an answer, from the prompt's logits `[1, V]` on. A token feeds the next step on the device; steps are recorded
- * ahead, and their tokens come to the host a few at a time. Who stops early finds the cache longer than what was fed for the
- * tokens seen: truncate it.
+ * Generates the tokens of an answer from the prompt's logits `[1, V]`. The sampled token stays on the GPU and feeds the next step;
+ * steps are recorded ahead, and their tokens are read back in batches. If generation stops early, the KV cache contains steps past the
+ * last returned token: truncate it.
  */
 export async function* decode(
   network: Network,
@@ -164,7 +164,7 @@ export async function* decode(
   }
 }
 
-/** `decode` where each token decides which may come next. The host finds out while the device computes the next logits. */
+/** Like `decode`, with constrained decoding: the host computes the mask of allowed tokens while the device computes the logits. */
 export async function* decodeUnder(
   constraint: Constraint,
   network: Network,

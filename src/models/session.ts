@@ -26,13 +26,13 @@ import { type AppendResult, type Measurement, measured } from "./measurement.js"
 import { CachedPrefix, type PassOptions, PromptPass } from "./prompt-pass.js";
 import { TapRecorder } from "./taps.js";
 
-/** One conversation: it owns the cache of keys and values. */
+/** One conversation; owns its KV cache. */
 export class Session {
   readonly #adaptiveSteps = new AdaptiveSteps();
   #cache: KVCache;
   #prefix = new CachedPrefix();
   #conversation: Conversation;
-  /** What `attention` looks at. */
+  /** The answer that `attention` reads. */
   #answered: Answered | undefined;
   #busy = false;
   #disposed = false;
@@ -57,15 +57,15 @@ export class Session {
     this.#conversation = new Conversation(system);
   }
 
-  /** What was said so far: questions with everything that was appended to them, and answers. */
+  /** All messages so far: questions with their appended parts, and answers. */
   get messages(): readonly ChatMessage[] {
     return this.#conversation.messages;
   }
 
   /**
-   * Answers the input. Text streams through the answer's async iterator; `await answer.result` has the whole. An answer that fails
-   * or is aborted leaves the conversation as it was. Bytes and pixels are copied at the call.
-   * Throws OptionError at once for a bad option; everything else comes through the answer.
+   * Answers the input. Text streams through the answer's async iterator; `await answer.result` returns the complete answer. An answer
+   * that fails or is aborted leaves the conversation unchanged. Bytes and pixels are copied at the call.
+   * Throws OptionError synchronously for an invalid option; all other errors reject the answer.
    */
   generate(input: SessionInput, options: GenerateOptions = {}): Answer {
     const where = "session.generate";
@@ -85,8 +85,8 @@ export class Session {
   }
 
   /**
-   * Computes parts ahead of the question they belong to: they come first in what `generate` is given next. Pictures are seen and
-   * their rows are in the cache when the question comes.
+   * Prefills parts ahead of the question they belong to: the next `generate` puts them before its input, and their visual tokens and
+   * KV-cache rows are ready by then.
    */
   async append(input: SessionInput, options: AppendOptions = {}): Promise<AppendResult> {
     const where = "session.append";
@@ -103,7 +103,7 @@ export class Session {
     }
   }
 
-  /** What a prompt would take if it was asked now; pictures are read for it, the adapter is not used. */
+  /** Counts the tokens and tiles of a prompt as if it was asked now; reads pictures, but does not use the GPU. */
   async measure(input: SessionInput, options: PromptOptions = {}): Promise<Measurement> {
     const where = "session.measure";
     checkOptions(where, options, PROMPT_OPTIONS);
@@ -125,9 +125,9 @@ export class Session {
   }
 
   /**
-   * What the model looked at when it chose tokens of its last answer: attention of the decoder, averaged over tokens, layers and heads,
-   * on places of the pictures and frames. It is a hint at best: attention is not an explanation.
-   * Throws OptionError if nothing was answered since the session was made, appended to or reset; AbortedError.
+   * Returns attention maps of the last answer: the decoder's attention, averaged over tokens, layers and heads, on the cells of the
+   * pictures and frames. A hint at best: attention is not explanation (arXiv 1902.10186).
+   * Throws OptionError without an answer since the session was created, appended to or reset; AbortedError.
    */
   async attention(options: AttentionOptions = {}): Promise<AnswerAttention> {
     const where = "session.attention";
@@ -148,7 +148,7 @@ export class Session {
     }
   }
 
-  /** Another session that has heard the same; its cache is a copy. Throws OptionError while an answer is running. */
+  /** Forks the session; the KV cache is copied. Throws OptionError while an answer is running. */
   clone(): Session {
     this.#begin("session.clone");
     try {
@@ -168,7 +168,7 @@ export class Session {
     }
   }
 
-  /** Forgets what was said, but for what the session was created with. What is in the cache may still be of use. */
+  /** Clears the conversation, except its system prompt. The KV cache is kept for prefix reuse. */
   reset(): void {
     this.#begin("session.reset");
     this.#answered = undefined;
@@ -187,7 +187,7 @@ export class Session {
     this.dispose();
   }
 
-  /** One thing at a time. Throws OptionError while another is running, DisposedError after `dispose`. */
+  /** Starts an exclusive operation. Throws OptionError while another is running, DisposedError after `dispose`. */
   #begin(where: string): void {
     this.#check();
     if (this.#busy) {
@@ -223,7 +223,7 @@ export class Session {
     const allowed = Math.min(model.processor.tokenizer.size, config.text.vocabulary);
     const constraint = await this.#constraint(options, allowed);
     const answer = new AnswerText(model.processor.tokenizer, options, writer);
-    // Until the first token a stop is an abort that keeps what there is.
+    // Before the first token, `stop` aborts the prefill but keeps its results.
     const signal = options.signal ? AbortSignal.any([options.signal, writer.enough]) : writer.enough;
     let prompt: PreparedPrompt | undefined;
     const usage = { reusedTokens: 0, tiles: 0 };
@@ -236,7 +236,7 @@ export class Session {
       const passOptions = { signal, onProgress: options.onProgress, taps };
       await this.#during(prompt, passOptions, options.signal, usage, async (pass, owner, reused) => {
         this.#cache.reserve(length + Math.min(maxNewTokens, 64));
-        await pass.see(reused);
+        await pass.encodeMedia(reused);
         clock.lap("vision");
         const logits = await pass.prefill(reused, this.#cache);
         if (taps && options.onTaps) await options.onTaps(await taps.collect());
@@ -285,7 +285,7 @@ export class Session {
     };
   }
 
-  /** The code for structure comes only when an answer is to have one: pages load it then. */
+  /** Structured output is imported on demand: pages load its code with the first structured answer. */
   async #constraint(options: GenerateOptions, allowed: number): Promise<Constraint | undefined> {
     if (options.schema === undefined && options.regex === undefined && options.grammar === undefined) return undefined;
     const [{ constraintFor }, { inTimeSlices }] = await Promise.all([
@@ -294,7 +294,7 @@ export class Session {
     ]);
     const { processor, config } = this.model;
     const making = constraintFor(options, processor.tokenizer, config.eosTokens, allowed);
-    return inTimeSlices(making, () => throwIfAborted(options.signal, "compiling what the answer is held to"));
+    return inTimeSlices(making, () => throwIfAborted(options.signal, "compiling the structure of the answer"));
   }
 
   async #fill(appended: Conversation, options: AppendOptions): Promise<AppendResult> {
@@ -305,7 +305,7 @@ export class Session {
     const length = prompt.inputIds.length;
     await this.#during(prompt, options, options.signal, usage, async (pass, _owner, reused) => {
       this.#cache.reserve(length);
-      await pass.see(reused);
+      await pass.encodeMedia(reused);
       await pass.fill(reused, length, this.#cache);
       return [];
     });
@@ -313,8 +313,8 @@ export class Session {
   }
 
   /**
-   * Runs a pass over the rows of a prompt that the cache lacks; `work` tells which tokens it fed after them. When it fails, the cache
-   * is as large as before, and what is in it is known.
+   * Runs a pass over the rows of a prompt that are not cached; `work` returns the tokens it fed after them. On failure the cache is
+   * restored to its capacity and a known prefix.
    */
   async #during(
     prompt: PreparedPrompt,
@@ -329,7 +329,7 @@ export class Session {
     const { capacity } = cache;
     const owner = new Arena(this.model.device, "answer");
     const pass = new PromptPass(this.model, prompt, owner, options);
-    // Taps show the whole prompt, so nothing of it may come from the cache.
+    // Taps cover the whole prompt, so nothing of it may be reused.
     const reused = options.taps ? 0 : this.#prefix.common(prompt, cache.length);
     cache.truncate(reused);
     this.#prefix = new CachedPrefix(prompt.inputIds, prompt.media);
@@ -337,7 +337,7 @@ export class Session {
     try {
       const fed = await work(pass, owner, reused);
       pass.keep();
-      // Steps were recorded ahead of the tokens that came.
+      // Drop the steps that were recorded ahead of the last returned token.
       cache.truncate(prompt.inputIds.length + fed.length);
       this.#prefix = new CachedPrefix([...prompt.inputIds, ...fed], prompt.media);
     } catch (cause) {

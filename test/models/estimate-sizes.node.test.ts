@@ -171,7 +171,7 @@ describe("a memory budget", () => {
       if (!(error instanceof OverBudgetError)) throw error;
       expect(error).toMatchObject({ code: "OVER_BUDGET", budgetBytes: budget, neededBytes: totalBytes });
       expect(error.message).toMatch(
-        /expected at most [\d.]+ MiB .* weights [\d.]+ MiB, cache .* MiB, pictures kept 256\.0 MiB, activations with 37 tiles .* MiB/,
+        /expected at most [\d.]+ MiB .* weights [\d.]+ MiB, cache .* MiB, vision cache 256\.0 MiB, activations with 37 tiles .* MiB/,
       );
       said.push(error.fault.remedy);
       if (error.fault.remedy.startsWith("no setting fits")) break;

@@ -4,7 +4,7 @@ import { suggestion } from "../../runtime/options.js";
 
 export const CACHE_TYPES: readonly CacheType[] = ["f32", "f16", "q8"];
 
-/** The type asked for; throws OptionError for an unknown one. */
+/** Resolves the option `cacheDtype`. Throws OptionError for an unknown type. */
 export function cacheTypeGiven(given: CacheType | "auto" = "auto"): CacheType {
   if (given === "auto") return "f32";
   if (CACHE_TYPES.includes(given)) return given;

@@ -2,7 +2,7 @@ import type { StorageDtype } from "../../io/weights.js";
 import { OptionError } from "../../runtime/errors.js";
 import { checkOptions, suggestion } from "../../runtime/options.js";
 
-/** The parts of the model whose weights may be held differently; `embed` is the embedding table and the head. */
+/** Storage dtype by part of the model; `embed` is the embedding table and the output head. */
 export interface DtypeByPart {
   vision: StorageDtype;
   projector: StorageDtype;
@@ -12,10 +12,10 @@ export interface DtypeByPart {
 
 const STORAGE_DTYPES: readonly StorageDtype[] = ["auto", "f32", "f16", "bf16", "q8", "q4"];
 
-/** The dtype of each part; throws OptionError for an unknown part or type. */
+/** Resolves the option `dtype` for each part. Throws OptionError for an unknown part or type. */
 export function dtypeByPart(dtype: StorageDtype | Partial<DtypeByPart> = "auto"): DtypeByPart {
   const byPart = typeof dtype === "object" && dtype !== null ? dtype : undefined;
-  // Anything that is neither a name nor an object is no name either, and refused below.
+  // Values of other types are rejected below.
   const all = byPart ? "auto" : (dtype as StorageDtype);
   const parts = { vision: all, projector: all, language: all, embed: all };
   checkOptions("dtype", byPart ?? {}, Object.keys(parts));
@@ -28,7 +28,7 @@ export function dtypeByPart(dtype: StorageDtype | Partial<DtypeByPart> = "auto")
       where: `dtype of ${part}`,
       expected: STORAGE_DTYPES.join(", "),
       got: String(type),
-      remedy: suggestion(String(type), STORAGE_DTYPES) ?? "leave it out to hold weights as stored",
+      remedy: suggestion(String(type), STORAGE_DTYPES) ?? "leave it out to keep the dtype of the checkpoint",
     });
   }
   return parts;

@@ -6,8 +6,8 @@ import type { Network } from "./network.js";
 import { packPadImage } from "./packing.js";
 
 /**
- * Goes through one picture, a prompt and a step of the answer with imagined tensors, so that their kernels are compiled side by
- * side while the weights are read. Kernels are chosen by shape, so these are the usual ones: two tiles, a chunk of rows, one row.
+ * Pipeline warm-up: records one picture, a prefill and a decode step without executing them, so that their pipelines compile in
+ * parallel while the weights load. Kernels are chosen by shape, so it uses typical ones: two tiles, a chunk of rows, one row.
  */
 export function warmUp(network: Network, cacheType: CacheType): void {
   const { device, config } = network;
@@ -29,7 +29,7 @@ export function warmUp(network: Network, cacheType: CacheType): void {
       cache.dispose();
     });
   } catch (cause) {
-    // What does not fit an adapter is said when it is asked for: a question about no picture may be answered all the same.
+    // Limits are reported on use: a question without a picture may still fit.
     if (!(cause instanceof LimitError)) throw cause;
   }
 }
