@@ -28,7 +28,7 @@ export async function judge(
     cache.reserve(inputIds.length);
     const taps = new TapRecorder(device);
     const pass = new PromptPass(model, { ...prompt, inputIds }, owner, { taps });
-    await pass.see(0);
+    await pass.encodeMedia(0);
     await pass.prefill(0, cache);
     const hidden = (await taps.collect()).find(({ name }) => name === "norm")!.data;
     const rows = answer.length + 1;

@@ -12,7 +12,7 @@ export function header(adapter: string, peak: Peak): string {
   ].join("\n");
 }
 
-/** A workload's line, and what else there is to say of it. */
+/** Formats a workload's row, with a second line for further figures. */
 export function row(m: BenchMeasurement): string {
   const cells = [
     m.name,
@@ -32,7 +32,7 @@ export function row(m: BenchMeasurement): string {
   return `${line(cells)}\n${details.join("")}`;
 }
 
-/** The lines after the table: the best that a matrix product reached, and what the larger workloads reach of it. */
+/** Formats the lines after the table: the best matrix product, and the larger workloads relative to it. */
 export function footer(run: readonly BenchMeasurement[], peak: Peak): string {
   const lines: string[] = [];
   const best = bestProduct(run);

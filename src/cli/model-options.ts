@@ -4,7 +4,7 @@ import type { LoadOptions } from "../models/llava-onevision/model.js";
 import { OptionError } from "../runtime/errors.js";
 import type { Arguments } from "./arguments.js";
 
-/** `--dtype q4` or `--dtype vision=q8,language=q4`; the model checks the names. Throws OptionError for anything else. */
+/** Reads `--dtype q4` or `--dtype vision=q8,language=q4`; the model checks the names. Throws OptionError. */
 export function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
   const text = given.value("dtype");
   if (text === undefined) return {};
@@ -25,7 +25,7 @@ export function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
   return { dtype: Object.fromEntries(parts) as Partial<DtypeByPart> };
 }
 
-/** `--revision`, `--refresh` and `--offline`. */
+/** Reads `--revision`, `--refresh` and `--offline`. */
 export function hubOptions(given: Arguments): Pick<LoadOptions, "revision" | "refresh" | "offline"> {
   const revision = given.value("revision");
   return {
