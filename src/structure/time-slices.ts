@@ -1,11 +1,11 @@
-/** Longer than this nothing else should have to wait, in milliseconds. */
+/** Length of a time slice in milliseconds. */
 const MOST_MS = 15;
 
-/** How long work has gone on. Work that takes long is a generator, which yields where its turn is over. */
+/** Measures a time slice. Long work is a generator that yields at the end of each slice, so that it does not block the event loop. */
 export class TimeSlice {
   #begun = performance.now();
 
-  /** Whether others should go on; then the next turn begins. */
+  /** Whether the slice is over; if so, the next one begins. */
   over(): boolean {
     const now = performance.now();
     if (now - this.#begun < MOST_MS) return false;
@@ -13,13 +13,13 @@ export class TimeSlice {
     return true;
   }
 
-  /** After a yield: what others took is not counted. */
+  /** Starts a slice, after a yield. */
   begin(): void {
     this.#begun = performance.now();
   }
 }
 
-/** Does the work at once. */
+/** Runs the work to its end, without yielding. */
 export function atOnce<T>(work: Generator<void, T>): T {
   for (;;) {
     const { done, value } = work.next();
@@ -27,7 +27,7 @@ export function atOnce<T>(work: Generator<void, T>): T {
   }
 }
 
-/** Does the work in turns, between which whatever else waits has its own; `check` is called after each and may throw. */
+/** Runs the work in time slices, and yields to the event loop between them; `check` is called after each and may throw. */
 export async function inTimeSlices<T>(work: Generator<void, T>, check: () => void): Promise<T> {
   for (;;) {
     const { done, value } = work.next();
