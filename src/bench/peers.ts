@@ -15,7 +15,7 @@ import { normals, qwen2Tensors, Runs, siglipTensors, synthetic } from "./synthet
 import { randomBytes, siglipLevels, verifyDecoder, verifyTower } from "./verify.js";
 import type { Prepared, Workload } from "./workload.js";
 
-/** The workloads that other engines are measured on too, in the real widths of the family. */
+/** Workloads that other engines are also measured on, in the widths of the model family. */
 
 const SIGLIP = {
   width: 1152,
@@ -203,7 +203,7 @@ const head: Workload = {
   },
 };
 
-/** What other engines were timed with too, at the same sizes. */
+/** Workloads with measurements of other engines at the same sizes. */
 export const PEER_WORKLOADS: readonly Workload[] = [
   gemm,
   siglip,

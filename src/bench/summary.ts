@@ -1,18 +1,18 @@
 import type { BenchMeasurement } from "./run.js";
 
-/** One line of the summary: a workload beside what its kernels are made of. */
+/** One line of the summary: a workload relative to the best matrix product. */
 export interface Comparison {
   readonly name: string;
   readonly dtype: string;
-  /** GFLOP/s, or thousand million weights a second. */
+  /** GFLOP/s, or billions of weights/s. */
   readonly rate: number;
   readonly unit: "GFLOP/s" | "G weights/s";
-  /** The workload that it is compared with. */
+  /** The baseline workload. */
   readonly beside: string;
   readonly share: number;
 }
 
-/** The fastest matrix product of the run, if there was one. */
+/** Returns the fastest matrix product of the run, if any. */
 export function bestProduct(run: readonly BenchMeasurement[]): BenchMeasurement | undefined {
   return fastest(
     run.filter(({ kind }) => kind === "product"),
@@ -21,8 +21,8 @@ export function bestProduct(run: readonly BenchMeasurement[]): BenchMeasurement 
 }
 
 /**
- * Towers and prefills as a share of the fastest product of many rows in the same dtype (in the run's fastest, if there is none),
- * decoding as a share of the fastest product of one row, in weights a second. What was not measured is not compared.
+ * Vision towers and prefills relative to the fastest matrix product of many rows in the same dtype (else of any dtype), decoding relative
+ * to the fastest matrix-vector product in weights/s. Missing measurements are skipped.
  */
 export function summarise(run: readonly BenchMeasurement[]): Comparison[] {
   return run.flatMap((one): Comparison[] => {

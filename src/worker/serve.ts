@@ -11,8 +11,8 @@ import { ReceivedMedia, receiveLocation } from "./received.js";
 import { sendError } from "./sent-error.js";
 
 /**
- * Serves models to the page that started this worker; called once at the top of the worker's script, before its first `await`.
- * Everything of the script's own goes on beside it.
+ * Serves models to the page that started this worker. Call it once at the top of the worker's script, before the first `await`.
+ * The script's own code and messages are not affected.
  *
  * ```ts
  * import { serve } from "ocellus/worker";
@@ -28,20 +28,20 @@ export function serve(end: ServingEnd): void {
   });
 }
 
-/** A call that is under way. */
+/** A running call. */
 interface Running {
   readonly controller: AbortController;
   answer?: Answer;
   stopped?: boolean;
-  /** Resolves when it has ended, well or not. */
+  /** Resolves when it has settled. */
   settled?: Promise<void>;
 }
 
-/** One model, for one connection. */
+/** Serves one model over one connection. */
 class ServedModel {
   #model: LlavaOneVision | undefined;
   #ended = false;
-  /** A session, or why it could not be made. */
+  /** Sessions, or the errors of their creation. */
   readonly #sessions = new Map<number, Session | { readonly fault: unknown }>();
   readonly #running = new Map<number, Running>();
   readonly #media = new ReceivedMedia();
@@ -53,7 +53,7 @@ class ServedModel {
     private readonly flag: Int32Array | undefined,
   ) {}
 
-  /** Listens until the page disposes the model or ends. */
+  /** Listens until the page disposes the model or is closed. */
   async connect(life: string | undefined): Promise<void> {
     listen(this.port, "message", (data) => this.#hear(data as ToWorker));
     listen(this.port, "close", () => this.#dispose());
@@ -123,13 +123,13 @@ class ServedModel {
     if (this.#model) return this.#model;
     throw new DisposedError({
       where: "model in a worker",
-      expected: "a loaded one",
+      expected: "a loaded model",
       got: "none",
       remedy: "load it first",
     });
   }
 
-  /** Pages do not wait for it: what goes wrong is said by the session's next call. */
+  /** The page does not wait for it: an error is reported by the session's next call. */
   #open(name: number, make: () => Session): void {
     try {
       this.#sessions.set(name, make());
@@ -175,7 +175,7 @@ class ServedModel {
     });
   }
 
-  /** Runs `work` and says how it ended; after an answer, with the session's conversation. */
+  /** Runs `work` and posts its result; after an answer, with the session's conversation. */
   async #call(
     call: number,
     sent: SentOptions,
@@ -205,7 +205,7 @@ class ServedModel {
     }
   }
 
-  /** Ends what is under way first: what a call holds goes back before its device goes. */
+  /** Aborts running calls first, so that their memory is freed before the device. */
   async #dispose(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
