@@ -1,8 +1,8 @@
 import { type AdapterFacts, Device } from "ocellus";
 import {
   aboutRun,
-  KERNEL_WORKLOADS,
   type BenchMeasurement,
+  KERNEL_WORKLOADS,
   measure,
   measurePeak,
   PEER_WORKLOADS,

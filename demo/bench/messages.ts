@@ -1,5 +1,5 @@
 import type { AdapterFacts } from "ocellus";
-import type { BenchType, BenchMeasurement, Peak } from "ocellus/bench";
+import type { BenchMeasurement, BenchType, Peak } from "ocellus/bench";
 import type { ShownFault } from "../fault.js";
 
 /** A workload as the page shows it before it runs. */

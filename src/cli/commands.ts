@@ -69,8 +69,7 @@ export function run(given: readonly string[]): void {
       const text =
         error instanceof Error ? (debug || !known ? (error.stack ?? error.message) : error.message) : String(error);
       process.stderr.write(`ocellus: ${printable(text, true)}\n`);
-      if (!known && !debug)
-        process.stderr.write("This is a bug in Ocellus; please report it with the lines above.\n");
+      if (!known && !debug) process.stderr.write("This is a bug in Ocellus; please report it with the lines above.\n");
       process.exit(1);
     },
   );

@@ -150,7 +150,7 @@ class Window {
     const within = offsetBytes - this.#start;
     if (within < 0 || within + wanted > this.#bytes.length) {
       const length = Math.min(Math.max(wanted, WINDOW_BYTES), left);
-      // Two boxes are never held at once.
+      // Never two boxes in memory at once.
       this.#bytes = new Uint8Array();
       this.#bytes = await this.source.read(offsetBytes, length, this.signal);
       this.#start = offsetBytes;

@@ -36,7 +36,8 @@ export class Sampler {
       answer: device.empty([most], "u32", "answer"),
       counts: penalised ? device.upload(new Uint32Array(allowed), [allowed], "counts") : undefined,
     };
-    if (masked || options.minNewTokens) this.#mask = device.upload(this.#withoutEos(), [Math.ceil(allowed / 32)], "mask");
+    if (masked || options.minNewTokens)
+      this.#mask = device.upload(this.#withoutEos(), [Math.ceil(allowed / 32)], "mask");
   }
 
   /** The last chosen token, `[1]` u32. */

@@ -38,8 +38,7 @@ const ANSWER_FIELDS: Readonly<Record<string, string>> = {
   annotations: "leave it out: web search is not supported",
   audio: "leave it out: audio is not supported; put its transcript into content",
   tool_calls: "leave it out: tool calls are not supported; put the call and its output into content as text",
-  function_call:
-    "leave it out: function calls are not supported; put the call and its output into content as text",
+  function_call: "leave it out: function calls are not supported; put the call and its output into content as text",
 };
 const OTHER_MESSAGE_FIELDS = {
   tool_call_id: "leave it out: it belongs to tool messages, and tool calls are not supported",

@@ -32,8 +32,7 @@ export async function openCache(): Promise<FileCache | undefined> {
 
 const cache: FileCache = {
   canDownload: "createSyncAccessHandle" in (globalThis.FileSystemFileHandle?.prototype ?? {}),
-  moreRoom:
-    "delete cached checkpoints (deleteCheckpoint), free disk space, or stream the weights (`stream: true`)",
+  moreRoom: "delete cached checkpoints (deleteCheckpoint), free disk space, or stream the weights (`stream: true`)",
   async hubSettings() {
     return { cacheFolder: `${SCHEME}ocellus/hub`, offline: false, hubsApart: true };
   },
@@ -113,7 +112,8 @@ export async function openCached(path: string): Promise<FileHandle> {
 /** Lists the files of a cached folder. Throws SourceError if it does not exist. */
 export async function listCached(path: string): Promise<string[]> {
   const folder = await folderAt(path);
-  if (!folder) throw new SourceError({ where: path, expected: "a cached folder", got: "none", remedy: "load it again" });
+  if (!folder)
+    throw new SourceError({ where: path, expected: "a cached folder", got: "none", remedy: "load it again" });
   const names: string[] = [];
   for await (const name of folder.keys()) names.push(name.endsWith(LINK) ? name.slice(0, -LINK.length) : name);
   return names;

@@ -25,7 +25,12 @@ export function arrayPattern(
     const values = longest === 0 ? distinctValues(schemas, items) : undefined;
     if (values) return sequence(text("["), distinctItems(values, least, most));
     const expected = `false, or items (and no prefixItems) of an enum of at most ${MOST_DISTINCT} values`;
-    throw badSchema(`${unique.path}/uniqueItems`, expected, "true", "uniqueness of other items can't be enforced: leave it out");
+    throw badSchema(
+      `${unique.path}/uniqueItems`,
+      expected,
+      "true",
+      "uniqueness of other items can't be enforced: leave it out",
+    );
   }
 
   const item = (index: number): Pattern =>

@@ -170,12 +170,7 @@ export function checkKeywords(keywords: Keywords, path: string): void {
     const remedy = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
     const meant = remedy ? undefined : likelySlip(name, KNOWN);
     if (remedy || meant) {
-      throw badSchema(
-        path,
-        "supported keywords",
-        `\`${name}\``,
-        remedy ?? `did you mean \`${meant}\`?`,
-      );
+      throw badSchema(path, "supported keywords", `\`${name}\``, remedy ?? `did you mean \`${meant}\`?`);
     }
   }
 }

@@ -59,7 +59,7 @@ describe("an unsupported schema is rejected", () => {
     [{ pattern: "(" }, /\/pattern/],
     [
       { pattern: "(a|b){200}c{20000}", minLength: 9000 },
-      /expected a supported |expected a schema without deep nesting|conditions that can be combined/
+      /expected a supported |expected a schema without deep nesting|conditions that can be combined/,
     ],
     [{ $ref: "https://example.org/schema" }, /\/\$ref: expected a place in this schema/],
     [{ $ref: "#/$defs/none" }, /\/\$ref/],

@@ -94,7 +94,8 @@ export function withoutTexts(
   if (typed.length === 0 && own.join() === found(prompt).join()) return prompt;
   throw new PromptError({
     where: `messages under the template of ${template.origin}`,
-    expected: "texts without special tokens: the template changes texts, so that special tokens in texts can't be distinguished from its own",
+    expected:
+      "texts without special tokens: the template changes texts, so that special tokens in texts can't be distinguished from its own",
     got: typed[0] ?? "parts of a special token",
     remedy: `leave it out, choose the built-in template "onevision", or pass specialTokens: "parse" for text that you trust`,
   });
