@@ -99,7 +99,7 @@ describe("measuring", () => {
     expect(device.pool.liveBytes).toBe(0);
   });
 
-  test("the peak is of both kinds, and leaves nothing behind", async () => {
+  test("the peak has both kinds, and frees its memory", async () => {
     const { device } = held;
     const found = await measurePeak(device);
     expect(found.gflops).toBeGreaterThan(0);

@@ -148,7 +148,7 @@ describe("bytes", () => {
     expect(copyOf(foreign.buffer, "x")).toEqual(Uint8Array.of(1, 2, 3));
   });
 
-  test("nothing else is", () => {
+  test("other values are not", () => {
     for (const value of [
       undefined,
       null,

@@ -8,7 +8,7 @@ import { cachedCheckpoints, deleteCheckpoint } from "../../src/io/hub-cached.js"
 import { CheckpointError } from "../../src/runtime/errors.js";
 import { type HubFileContent, HubServer } from "../support/hub-server.js";
 
-// What is kept of hubs in the cache folder, and how it is deleted. test/demo has the same in a browser.
+// Listing and deleting cached hub checkpoints. test/demo has the same in a browser.
 
 const NAME = "somebody/tiny";
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";

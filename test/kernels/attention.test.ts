@@ -69,8 +69,8 @@ describe.each(FEATURES)("features: %s", (features) => {
       check({ batches: 1, queries: 1, keys: 40, heads: 2, keyValueHeads: 1, headSize: 64, causalFrom: 39 }, 12));
   });
 
-  // Broadcasting adapters have enough to do with the heads; there the number of kvSplits changes nothing.
-  describe("one query, keys in kvSplits", () => {
+  // Broadcasting adapters have enough to do with the heads; there the number of KV splits changes nothing.
+  describe("one query, keys in KV splits", () => {
     for (const [keys, kvSplits] of [
       [1, 8],
       [32, 8],

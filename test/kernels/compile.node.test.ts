@@ -173,7 +173,7 @@ test("no kernel is left out", async () => {
   console.log(`${texts.size} variants of ${compiled.size} kernels compiled`);
 });
 
-test("a kernel that does not compile is told with its numbered lines", async () => {
+test("a kernel that does not compile is reported with numbered lines", async () => {
   const broken = new Kernel(
     "broken",
     "@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n@compute @workgroup_size(1)\nfn main() { y[0] = nothing; }",

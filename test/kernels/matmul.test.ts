@@ -184,7 +184,7 @@ describe.each(FEATURES)("features: %s", (features) => {
       }
     }
 
-    it("packs two matrices in turns of eight columns, across blocks and pieces of rows", async () => {
+    it("packs two matrices interleaved in blocks of 8 columns, across blocks and chunks of rows", async () => {
       const { device } = held;
       const [half, inner] = [48, 8];
       const parts = [normals(half * inner, 1), normals(half * inner, 2)];

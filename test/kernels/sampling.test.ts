@@ -79,7 +79,7 @@ describe("drawing a token", () => {
     "of all": ALL,
     hot: { ...ALL, temperature: 1.7 },
     cold: { ...ALL, temperature: 0.3 },
-    "of the 40 most probable": { ...ALL, topK: 40 },
+    "top-k 40": { ...ALL, topK: 40 },
     "of 80 % of the probability": { ...ALL, topP: 0.8 },
     "of those not ten times less probable": { ...ALL, minP: 0.1 },
     "under all three": { temperature: 0.9, topK: 50, topP: 0.9, minP: 0.02 },

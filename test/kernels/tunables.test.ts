@@ -93,7 +93,7 @@ test.each(MATMUL_TILE.values)("tile of a product of many rows on GPUs: %s", asyn
   expect([...texts].join()).toContain(`const COLUMNS = ${value === "large" ? 128 : 64}u;`);
 });
 
-test.each(KV_SPLIT_KEYS.values)("keys of a share on GPUs: %i", async (value) => {
+test.each(KV_SPLIT_KEYS.values)("keys per KV split on GPUs: %i", async (value) => {
   const { device } = held;
   choose(KV_SPLIT_KEYS.name, value, true);
   for (const keys of [1, value, value + 1, 1500]) {

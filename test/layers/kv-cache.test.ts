@@ -71,7 +71,7 @@ describe.each(["f32", "f16", "q8"] as const)("a cache in %s", (type) => {
   });
 });
 
-test("a cache grows no further than it will be asked for", () => {
+test("a cache does not grow beyond its maximum", () => {
   const cache = new KVCache(held.device, 1, WIDTH, "f32", 1000);
   for (const positions of [600, 800, 1000]) cache.reserve(positions);
   expect(cache.capacity).toBe(1024);

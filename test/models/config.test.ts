@@ -128,7 +128,7 @@ test("the tiny model: no size of the published ones is written into the code", a
   expect(config.grids[35]).toEqual([756, 756]);
 });
 
-test("transformers' defaults stand where nothing is given", async () => {
+test("absent fields have transformers' defaults", async () => {
   const files = await configFilesOf(HF);
   for (const path of [
     "text_config.rope_theta",
@@ -153,7 +153,7 @@ test("transformers' defaults stand where nothing is given", async () => {
   expect(bare).toMatchObject({ imageMean: half, imageStd: half, rescaleFactor: 1 / 255 });
 });
 
-test("the vocabulary is the table's rows, whatever the config says", async () => {
+test("the vocabulary is the table's rows, regardless of the config", async () => {
   const files = await configFilesOf(HF);
   set(files.config, "text_config.vocab_size", 600);
   expect(parse(files).text.vocabulary).toBe(640);
@@ -303,7 +303,7 @@ test.each<[string, JsonValue | undefined, string]>([
   expect(message).toContain(words);
 });
 
-test("end tokens: the generation config wins, something must be given, all must be ids", async () => {
+test("EOS tokens: the generation config takes precedence, at least one is required, all must be ids", async () => {
   const files = await configFilesOf(HF);
   expect(parse({ ...files, generation: { eos_token_id: [5, 6], pad_token_id: 7 } })).toMatchObject({
     eosTokens: [5, 6],

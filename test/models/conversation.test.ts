@@ -107,7 +107,7 @@ describe("the cache", () => {
     await same(talk, started.promptTokens.length + fed.length, options);
   });
 
-  test("pictures as squares from the beginning are kept when another comes", async () => {
+  test("pictures in pad mode stay cached when another is added", async () => {
     const options = { ...SHORT, imageMode: "pad" } as const;
     const talk = [user(image(first), text("What do you see?"))];
     const one = await ask(talk, options);
@@ -265,7 +265,7 @@ describe("generation", () => {
       expect(model.config.eosTokens).not.toContain(token);
   });
 
-  test("end tokens come from generation_config.json", async () => {
+  test("EOS tokens come from generation_config.json", async () => {
     expect(model.config.eosTokens).toEqual([597, 595]);
     const files = (await checkpointFiles(TINY)).filter(({ name }) => name !== "generation_config.json");
     files.push(new File([JSON.stringify({ eos_token_id: [reference[2]] })], "generation_config.json"));

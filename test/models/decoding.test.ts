@@ -90,7 +90,7 @@ test.each([1, 1.2])("33 tokens under a penalty of %d take 1 + ⌈32 / steps⌉ r
   }
 });
 
-test("who stops early has fed at most two reads' worth more", async () => {
+test("an early stop leaves at most two batches of extra steps", async () => {
   const all = await run(4, 40);
   for (const stop of [1, 2, 5, 6]) {
     const { tokens, fed } = await run(4, 40, { stop });
@@ -150,7 +150,7 @@ test("a decoder layer over one row is six dispatches on the broadcast path", () 
   cache.dispose();
 });
 
-test("the adaptiveSteps grows by doubling while steps are quick, and falls at once when they are not", () => {
+test("steps per readback double while steps are fast, and drop immediately when they are slow", () => {
   const adaptiveSteps = new AdaptiveSteps();
   const steps = [];
   for (const milliseconds of [1, 2, 4, 8, 16, 16, 160, 400, 900, 0]) {

@@ -49,7 +49,7 @@ describe.each([
   });
   afterAll(() => model.dispose());
 
-  test(`at least ${100 * least} % of the most probable tokens are those of f32`, async () => {
+  test(`at least ${100 * least} % of the argmax tokens agree with f32`, async () => {
     let [same, rows] = [0, 0];
     for (const [i, { tokens, judgement }] of truth.entries()) {
       const one = agreement(judgement, await judge(model, messages(QUESTIONS[i]!), tokens));

@@ -159,7 +159,7 @@ describe("a memory budget", () => {
     };
   };
 
-  test("is kept, or refused with the numbers and the nearest setting, which then loads", async () => {
+  test("is respected, or rejected with the numbers and the nearest setting, which then loads", async () => {
     const { totalBytes } = await estimate(files, { device: held.device });
     (await load(totalBytes)).dispose();
     const said: string[] = [];

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => model?.dispose());
 
-test("after a rehearsal an answer compiles nothing, and a rehearsal takes no memory", async () => {
+test("after warm-up an answer compiles nothing, and warm-up allocates no memory", async () => {
   const { device } = model;
   const ahead = vi.spyOn(device.gpu, "createComputePipelineAsync");
   const onUse = vi.spyOn(device.gpu, "createComputePipeline");

@@ -86,7 +86,7 @@ struct Params { ${names.map((name) => `${name}: u32`).join(", ")} }
     });
   });
 
-  test("a grid or a tensor over the limits is refused, an empty grid does nothing", async () => {
+  test("a grid or a tensor over the limits is rejected, an empty grid is a no-op", async () => {
     const { device } = held;
     const values = await result(device, () => {
       const x = device.upload(Float32Array.of(7), [1], "x");

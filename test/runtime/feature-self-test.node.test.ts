@@ -20,7 +20,7 @@ async function nullDevice(...features: string[]): Promise<GPUDevice> {
 describe("what an adapter computes", () => {
   const held = useDevice();
 
-  test("f16 passes where it is, and is told apart from its absence", async () => {
+  test("f16 passes where supported, and its absence is reported", async () => {
     const { gpu, facts } = held.device;
     const wrong = await testF16(gpu);
     if (facts.f16) expect(wrong).toBeUndefined();
@@ -40,14 +40,14 @@ test.each([
   { m: 16, n: 16, k: 16, input: "f16" },
   { m: 8, n: 16, k: 16, input: "f16" },
   { m: 8, n: 8, k: 8, input: "f32" },
-] as const)("the trial of $m×$n×$k of $input compiles, and a wrong product is told", async (matrix) => {
+] as const)("the self-test of $m×$n×$k of $input compiles, and reports a wrong product", async (matrix) => {
   const gpu = await nullDevice("subgroups", "shader-f16", "chromium-experimental-subgroup-matrix");
   expect(await testSubgroupMatrix(gpu, matrix)).toMatch(
     /^element \[0, 0\] of a product came out as \S+ instead of 21463$/,
   );
 });
 
-test("a device that is lost fails the trial", async () => {
+test("a lost device fails the self-test", async () => {
   const gpu = await nullDevice("shader-f16");
   gpu.destroy();
   expect(await testF16(gpu)).toMatch(/lost|destroyed/);

@@ -9,7 +9,7 @@ const body = `
 const add = new Kernel("add", body, {}, ["const STEP = 2.0;"]);
 const held = useDevice();
 
-test("a rehearsal runs nothing, and what it compiled runs afterwards", async () => {
+test("precompile executes nothing, and its pipelines are used afterwards", async () => {
   const { device } = held;
   const values = await result(device, () => {
     const x = device.upload(Float32Array.of(1), [1], "x");
@@ -69,7 +69,7 @@ test.each([
   await device.sync();
 });
 
-test("taps see nothing of a rehearsal, also after one that throws", () => {
+test("taps are disabled during precompile, and restored after an error", () => {
   const { device } = held;
   const seen: string[] = [];
   device.tap = (name) => void seen.push(name);

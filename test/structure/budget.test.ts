@@ -42,7 +42,7 @@ describe("an answer ends in time", () => {
     expect(least).toBeLessThan(35);
   });
 
-  it("and is whole without its end token where only that doesn't fit", () => {
+  it("is complete without an EOS token where only that does not fit", () => {
     const structure = { regex: "(?:triangle ){3}!" };
     // "tri", "angle", " triangle", " triangle", " ", "!" or longer ones.
     const lengths = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((budget) =>
@@ -78,7 +78,7 @@ describe("an answer ends in time", () => {
 });
 
 describe("large structures", () => {
-  it("are read to their end when more states were met than are kept", () => {
+  it("match to the end with more states than are cached", () => {
     const structure = { regex: "[0-9]{25000}x" };
     const one = constraint(vocabulary, structure);
     const { tokenizer } = vocabulary;

@@ -40,7 +40,7 @@ export function allowed({ size }: Vocabulary, one: Constraint, left = 1e6): Set<
   return found;
 }
 
-/** What a model without preferences answers: any of the allowed tokens, until an end token or `budget` tokens. */
+/** A random answer of allowed tokens, until an EOS token or `budget` tokens. */
 export function randomAnswer(
   vocabulary: Vocabulary,
   structure: Structure,
@@ -60,7 +60,7 @@ export function randomAnswer(
   return { text: vocabulary.tokenizer.decode(tokens), ended: false };
 }
 
-/** Whether every token of the text's encoding may come, and an end token after them. */
+/** Whether every token of the text's encoding is allowed, followed by an EOS token. */
 export function accepts(vocabulary: Vocabulary, structure: Structure, content: string): boolean {
   const one = constraint(vocabulary, structure);
   for (const token of vocabulary.tokenizer.encode(content)) {
