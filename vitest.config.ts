@@ -22,7 +22,7 @@ const ABOUT_ADAPTERS = [
   "test/kernels/{attention,attention-weights,cached,choose,draw,matmul,pack,rows}.test.ts",
   "test/layers/*.test.ts",
   "test/models/{decoding,goldens,session,tiny}.test.ts",
-  "test/runtime/{bind-groups,device,profile,trial.node}.test.ts",
+  "test/runtime/{bind-groups,device,feature-self-test.node,profile}.test.ts",
 ];
 
 /** Files that change what a whole process shares, or end processes: each has its own. The others share processes, and in them a device. */
@@ -36,9 +36,9 @@ const OWN_PROCESS = [
 /** What computes the same in Chromium, on the same SwiftShader: there the goldens, the embedded checkpoint and clips answer for it. */
 const ONCE = [
   "test/bench/*.test.ts",
-  "test/kernels/{cached,choose,draw,tunables}.test.ts",
+  "test/kernels/{choose,kv-format,sampling,tunables}.test.ts",
   "test/layers/*.test.ts",
-  "test/models/{attention,cache-dtype,conversation,convert,decoding,embeddings,kept-media,lifetime,literal-session}.test.ts",
+  "test/models/{attention,cache-dtype,cached-media,conversation,convert,decoding,embeddings,lifetime,literal-session}.test.ts",
   "test/openai/chat-completions.test.ts",
 ];
 

@@ -1,6 +1,6 @@
-// What fewer bits a weight cost in exactness, on the embedded trained checkpoint: its bundled examples are answered in f32, and
-// those answers are fed to the model held in each type. At every token of them: is the most probable token that of f32, and how
-// far apart are the distributions; and the bytes on the GPU and in a converted file. Prints the table of docs/dtypes.md.
+// Quantisation error on the embedded trained checkpoint: its bundled examples are answered in f32, and these answers are fed to the
+// model in each storage dtype (teacher forcing). Compares at every token the argmax and the KL divergence with f32, and reports the
+// bytes on the GPU and in a converted file. Prints the table of docs/dtypes.md.
 //
 //   node bench/dtypes.mjs
 //
@@ -40,7 +40,7 @@ for (const dtype of ["f32", "bf16", "f16", "q8", "q4"]) {
     const day = new Date().toISOString().slice(0, 10);
     console.log(`${device.facts.name}, ${day}: ${questions.length} questions, ${sum.rows} answer tokens\n`);
     console.log(
-      "| dtype | most probable token as in f32 | mean KL divergence, nats | answers as in f32 | weights on the GPU | converted file |",
+      "| dtype | same argmax token as f32 | mean KL divergence, nats | answers as in f32 | weights on the GPU | converted file |",
     );
     console.log("|---|---|---|---|---|---|");
   }

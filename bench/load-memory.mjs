@@ -2,8 +2,8 @@
 //
 //   node bench/load-memory.mjs [FOLDER]
 //
-// Without a folder a checkpoint of 1 GB is made in a temporary one and removed afterwards. Run `npm run build` before.
-// On a software adapter the weights lie in the memory of this process; on a GPU with memory of its own the peak is far lower.
+// Without FOLDER a checkpoint of 1 GB is created in a temporary folder and removed afterwards. Run `npm run build` before.
+// On a software adapter the weights are in the memory of this process; with a discrete GPU the peak is far lower.
 import { spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ const [first, second] = process.argv.slice(2);
 if (first === "--child") await load(second);
 else await measure(first);
 
-/** Loads in this process and prints what it took. */
+/** Loads in this process and prints the peak memory. */
 async function load(folder) {
   const { LlavaOneVision } = await import("../dist/index.js");
   const started = performance.now();
@@ -31,7 +31,7 @@ async function load(folder) {
   process.exit(0);
 }
 
-/** Loads in a process of its own, so that nothing else counts. */
+/** Loads in a child process, to measure only the loading. */
 async function measure(given) {
   const folder = given ?? (await mkdtemp(join(tmpdir(), "ocellus-load-")));
   try {
@@ -51,7 +51,7 @@ async function measure(given) {
   }
 }
 
-/** Runs a script and returns what it wrote; its failure is ours. */
+/** Runs a script and returns its output; fails if it fails. */
 function node(args) {
   const { status, stdout } = spawnSync(process.execPath, args, {
     encoding: "utf8",

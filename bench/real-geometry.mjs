@@ -1,5 +1,5 @@
 // The real 0.5B geometry with seeded random weights: 26 vision layers of 1152, 24 text layers of 896, vocabulary 152,000.
-// Loads it, looks at one 384 x 384 picture with a short question, and compares the logits of the last row with a float32
+// Loads it, answers a short question about one 384 x 384 picture, and compares the logits of the last row with a float32
 // reference made in NumPy (test/data/geometry/README.md). Fails over 2e-3 of the largest magnitude, and when the peak memory
 // of loading is more than the packed weights plus 600 MB.
 //
@@ -24,7 +24,7 @@ const [first, second] = process.argv.slice(2);
 if (first === "--child") await run(second);
 else await measure(first);
 
-/** Makes the checkpoint where it is missing, and runs it in a process of its own, so that nothing else counts. */
+/** Creates the checkpoint if it is missing, and runs it in a child process, to measure only that. */
 async function measure(given) {
   const folder = given ?? (await mkdtemp(join(tmpdir(), "ocellus-05b-")));
   try {

@@ -1,4 +1,4 @@
-// Ranks the pictures of a folder by how much they look like one picture, by the cosine of SigLIP features.
+// Ranks the pictures of a folder by similarity to one picture: cosine similarity of SigLIP features.
 //
 //   node examples/nearest-picture.mjs [picture] [folder] [checkpoint]
 //

@@ -1,5 +1,5 @@
 // Writes a LLaVA-OneVision checkpoint folder with seeded random weights in the llava-hf layout: for measuring memory and
-// speed where the real weights are not at hand. What it answers is nonsense.
+// speed without the real weights. Its answers are meaningless.
 //
 //   node scripts/make-checkpoint.mjs FOLDER [--size tiny|0.5b|1gb|7b-layer] [--layers N] [--dtype bf16|f16|f32] [--shards N] [--seed N]
 
@@ -39,7 +39,7 @@ const SIZES = {
   },
 };
 const BYTES = { bf16: 2, f16: 2, f32: 4 };
-/** Weights are drawn from a table of this many bytes, entered at random places: random enough, and as fast as the disk. */
+/** Weights are slices of a table of this many bytes at random offsets: random enough, and as fast as the disk. */
 const TABLE_BYTES = 8 * 1024 * 1024;
 
 const { values, positionals } = parseArgs({
@@ -308,7 +308,7 @@ function table(mean, deviation, seed) {
   const values = new Float32Array(TABLE_BYTES / BYTES[dtype]);
   const unit = () => (next() + 0.5) / 2 ** 32;
   for (let i = 0; i < values.length; i += 2) {
-    // Box and Muller: two normal numbers from two even ones.
+    // Box-Muller transform: two normal numbers from two uniform ones.
     const radius = deviation * Math.sqrt(-2 * Math.log(unit()));
     const angle = 2 * Math.PI * unit();
     values[i] = mean + radius * Math.cos(angle);

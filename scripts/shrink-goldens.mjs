@@ -2,11 +2,11 @@
 //
 //   node scripts/shrink-goldens.mjs GOLDENS [TARGET = test/data/goldens] [ROWS = 32]
 //
-// Everything but the taps is copied as it is. Of every tap with more than 2 x ROWS rows, ROWS rows are kept and their row
+// Everything except the taps is copied unchanged. Of every tap with more than 2 x ROWS rows, ROWS rows are kept and their row
 // numbers are written to `<tap>.rows` (i32), also where the tap was stored in full; shorter taps, `logits` and `steps.logits`
 // stay whole. Kept are the first and the last row, the rows around each visual span, newline rows of `packed`, and rows
 // spread evenly over the rest; taps whose source lists the same rows keep the same ones, so that they can be compared.
-// The statistics in the case files still speak of the whole taps.
+// The statistics in the case files refer to the complete taps.
 import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 

@@ -1,14 +1,14 @@
 /** Ocellus: LLaVA-OneVision on WebGPU, and the tensor library under it. */
 
 export type { CheckpointLocation, DownloadProgress, DownloadSize, HubOptions } from "./io/checkpoint.js";
-export { forgetCheckpoint, type KeptCheckpoint, keptCheckpoints } from "./io/hub-kept.js";
+export { type CachedCheckpoint, cachedCheckpoints, deleteCheckpoint } from "./io/hub-cached.js";
 export type { PictureInput, RawPixels } from "./io/picture-input.js";
 export type { VideoInput } from "./io/video.js";
-export type { HoldType, LoadProgress } from "./io/weights.js";
+export type { LoadProgress, StorageDtype } from "./io/weights.js";
 export { argmax } from "./kernels/argmax.js";
 export { type AttentionShape, attention, type HeadColumns } from "./kernels/attention.js";
-export type { CacheType } from "./kernels/cached.js";
 export type { Activation, Epilogue } from "./kernels/epilogue.js";
+export type { CacheType } from "./kernels/kv-format.js";
 export { matmul } from "./kernels/matmul.js";
 export { layerNorm, rmsNorm } from "./kernels/norm.js";
 export { packMatrix } from "./kernels/pack.js";

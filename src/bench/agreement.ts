@@ -5,14 +5,14 @@ import { PromptPass } from "../models/prompt-pass.js";
 import { TapRecorder } from "../models/taps.js";
 import { Arena } from "../runtime/arena.js";
 
-/** What a model thinks of every token of an answer that it is given. */
+/** A model's logits for a given answer (teacher forcing). */
 export interface Judgement {
   /** Rows × vocabulary: the logits before each token of the answer, and those after its last. */
   readonly logits: Float32Array;
   readonly rows: number;
 }
 
-/** Feeds a question and its answer to the model at once, and reads the logits at every token of the answer. */
+/** Prefills a question with its answer, and reads the logits at every token of the answer. */
 export async function judge(
   model: LlavaOneVision,
   messages: readonly ChatMessage[],
@@ -28,7 +28,7 @@ export async function judge(
     cache.reserve(inputIds.length);
     const taps = new TapRecorder(device);
     const pass = new PromptPass(model, { ...prompt, inputIds }, owner, { taps });
-    await pass.see(0);
+    await pass.encodeMedia(0);
     await pass.prefill(0, cache);
     const hidden = (await taps.collect()).find(({ name }) => name === "norm")!.data;
     const rows = answer.length + 1;
@@ -41,12 +41,12 @@ export async function judge(
   }
 }
 
-/** How two judgements of the same answer differ. */
+/** Agreement of two models on the same answer. */
 export interface Agreement {
   readonly rows: number;
-  /** Rows whose most probable token is the same. */
+  /** Rows with the same argmax. */
   readonly same: number;
-  /** Sum over the rows of Σ p·ln(p/q), in nats. */
+  /** Kullback-Leibler divergence Σ p·ln(p/q) in nats, summed over the rows. */
   readonly divergence: number;
 }
 

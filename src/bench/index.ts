@@ -6,7 +6,7 @@ export { MODEL_WORKLOADS, ModelBench, type ModelWorkload } from "./models.js";
 export { measurePeak, type Peak } from "./peak.js";
 export { PEER_WORKLOADS } from "./peers.js";
 export { aboutRun, type RunAbout, summaryLine } from "./report.js";
-export { type Measurement, type MeasureOptions, measure } from "./run.js";
+export { type BenchMeasurement, type MeasureOptions, measure } from "./run.js";
 export { bestProduct, type Comparison, summarise } from "./summary.js";
 export { type ChoiceResult, type Trial, type TuneOptions, tune } from "./tune.js";
 export { SIZE_NAMES, type Size, type TunedChoice } from "./tuned-choices.js";

@@ -10,12 +10,12 @@ import { ROW_KERNELS } from "./row-kernels.js";
 import { normals, Runs, synthetic } from "./synthetic.js";
 import type { Workload } from "./workload.js";
 
-/** Kernels by themselves, in shapes of the family: what the layers are made of. */
+/** Benchmarks of single kernels, in shapes of the model family. */
 
-/** Columns on which wide products are verified, spread over the matrix, the last one among them. */
+/** Number of columns on which wide products are verified, spread over the matrix including the last one. */
 const VERIFY_COLUMNS = 512;
 
-/** The largest relative error of some rows; the whole takes the float64 loops too long, and the kernel is the same. */
+/** Largest relative error on some rows; verifying all would take the float64 loops too long. */
 export async function worstOfRows(
   y: Tensor,
   rows: readonly number[],
@@ -30,7 +30,7 @@ export async function worstOfRows(
   return worst;
 }
 
-/** The result of a run, for as long as `look` looks at it. */
+/** Runs once and passes the result to `look`. */
 export async function looking<T>(device: Device, run: () => Tensor, look: (y: Tensor) => Promise<T>): Promise<T> {
   const y = device.scope(run);
   try {
@@ -54,7 +54,7 @@ export function product(name: string, what: string, rows: number, inner: number,
       const { layer, arena } = await synthetic(
         device,
         tensors,
-        (root) => new Linear(root.holding(type), inner, [{ name: "w", columns }], { bias: false }),
+        (root) => new Linear(root.storedAs(type), inner, [{ name: "w", columns }], { bias: false }),
       );
       const numbers = new Runs(11).take(rows * inner);
       const x = arena.run(() => device.upload(numbers, [rows, inner], "x"));
@@ -81,7 +81,7 @@ export function product(name: string, what: string, rows: number, inner: number,
   };
 }
 
-/** Attention by itself; with `causal` the queries are the last of the keys. */
+/** Attention only; with `causal` the queries are at the last positions of the keys. */
 export function attending(
   name: string,
   what: string,
@@ -143,7 +143,7 @@ export const KERNEL_WORKLOADS: readonly Workload[] = [
   product("matmul_1024", "a product of many rows", 1024, 4096, 4096),
   attending(
     "attention_tile",
-    "one tile, every patch sees every patch",
+    "one tile, bidirectional",
     { queries: 729, keys: 729, heads: 16, keyValueHeads: 16, headSize: 72 },
     false,
   ),

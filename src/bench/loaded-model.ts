@@ -1,10 +1,10 @@
 import { WeightLoader } from "../io/weights.js";
 import type { LlavaOneVisionConfig } from "../models/llava-onevision/config.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
-import { resolveLayout } from "../models/llava-onevision/layout.js";
 import { LlavaOneVision } from "../models/llava-onevision/model.js";
 import { Network } from "../models/llava-onevision/network.js";
-import { rehearse } from "../models/llava-onevision/rehearsal.js";
+import { resolveLayout } from "../models/llava-onevision/tensor-names.js";
+import { warmUp } from "../models/llava-onevision/warm-up.js";
 import type { Device } from "../runtime/device.js";
 import { qwen2Tensors, type SyntheticTensor, siglipTensors, syntheticIndex } from "./synthetic.js";
 import { siglipLevels } from "./verify.js";
@@ -13,7 +13,7 @@ import type { BenchType } from "./workload.js";
 /** The sizes of a model. */
 export type Geometry = Pick<LlavaOneVisionConfig, "vision" | "text">;
 
-/** Those of the published 0.5B model. */
+/** Sizes of the published 0.5B model. */
 export const GEOMETRY_05B: Geometry = {
   vision: {
     width: 1152,
@@ -41,24 +41,24 @@ export const GEOMETRY_05B: Geometry = {
   },
 };
 
-/** A model on a device, and what it took to get it there. */
+/** A model on a device, with its loading time and size. */
 export interface LoadedModel {
   readonly network: Network;
   readonly geometry: Geometry;
   /** `[3, 256]` */
   readonly levels: Float32Array;
   readonly dtype: BenchType;
-  /** Of the vision tower and the projector. */
+  /** Storage dtype of the vision tower and the projector. */
   readonly visionType: BenchType;
   readonly seconds: number;
-  /** What the adapter holds for it. */
+  /** Bytes of weights on the adapter. */
   readonly weightBytes: number;
   dispose(): void;
 }
 
 /**
- * The tower is held in f16 whatever the language model is: each of its weights is used 729 times a tile, so fewer bits bring
- * little, and the published checkpoints are in 16 bits.
+ * The tower is stored in f16 regardless of the language model: each of its weights is used 729 times per tile, so fewer bits gain
+ * little, and the published checkpoints have 16 bits.
  */
 const VISION_TYPE: BenchType = "f16";
 
@@ -89,7 +89,7 @@ export async function loadModel(
   };
 }
 
-/** A model of random weights that are made while they are read. */
+/** Builds a model of random weights, which are generated while loading. */
 async function random(
   device: Device,
   dtype: DtypeByPart,
@@ -106,7 +106,7 @@ async function random(
         new Network(loader.root(), { ...geometry, layout }, dtype, device.upload(siglipLevels(), [3, 256], "levels")),
     );
     loader.check("synthetic", (name) => layout.ignored(name));
-    rehearse(network, "f32");
+    warmUp(network, "f32");
     await loader.load({ signal });
     await device.prepared();
     return { network, dispose: () => arena.dispose() };

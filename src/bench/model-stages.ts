@@ -1,6 +1,6 @@
 import type { RowPiece } from "../kernels/resample.js";
 import { KVCache } from "../layers/kv-cache.js";
-import { decode, Pace } from "../models/decoding.js";
+import { AdaptiveSteps, decode } from "../models/decoding.js";
 import { type PackingPlan, packImage, planImage } from "../models/llava-onevision/packing.js";
 import { Sampler } from "../models/sampler.js";
 import type { Arena } from "../runtime/arena.js";
@@ -9,19 +9,19 @@ import type { Tensor } from "../runtime/tensor.js";
 import type { LoadedModel } from "./loaded-model.js";
 import { randomBytes } from "./verify.js";
 
-/** The stages of an answer, as sessions run them, on a prompt that is made up. */
+/** The stages of an answer, as sessions run them, on a synthetic prompt. */
 
-/** Tiles of a picture as large as a tile: the picture itself and its one part. */
+/** Tiles of a picture of tile size: the base tile and one grid tile. */
 export const TILES = 2;
 
-/** Where the visual tokens of such a picture come from; 1,485 of them in tiles of 27 × 27 cells. */
+/** Packing plan of such a picture; 1,485 visual tokens with tiles of 27 × 27 cells. */
 export function planOf({ geometry }: LoadedModel): PackingPlan {
   const { cells, tileSide } = geometry.vision;
   const grid = { columns: 1, rows: 1 };
   return packImage(planImage(tileSide, tileSide, grid, cells, 9), grid, cells);
 }
 
-/** The visual tokens of a picture of noise; ends when the adapter has made them. */
+/** Encodes a noise picture to visual tokens, and waits for the adapter. */
 export async function see(model: LoadedModel, plan: PackingPlan, owner: Arena): Promise<Tensor> {
   const { network, geometry } = model;
   const tileBytes = geometry.vision.tileSide ** 2 * 3;
@@ -42,7 +42,7 @@ export async function see(model: LoadedModel, plan: PackingPlan, owner: Arena): 
   return packed;
 }
 
-/** Runs `rows` rows through the decoder, the visual tokens first; the logits of the last, when the adapter has made them. */
+/** Prefills `rows` rows, visual tokens first; returns the logits of the last row, after waiting for the adapter. */
 export async function prefill(
   model: LoadedModel,
   rows: number,
@@ -76,22 +76,22 @@ export function cacheOf({ network, geometry }: LoadedModel): KVCache {
   return new KVCache(network.device, layers, keyValueHeads * headSize);
 }
 
-/** What decoding took. */
+/** Timings of decoding. */
 export interface Decoded {
   readonly tokens: number;
-  /** Between the first token and the last. */
+  /** Time between the first and the last token. */
   readonly msPerToken: number;
   readonly submissionsPerToken: number;
   readonly readbacksPerToken: number;
 }
 
-/** Tokens that are decoded at least, and at most. */
+/** Minimum and maximum decoded tokens. */
 const LEAST_TOKENS = 33;
 const MOST_TOKENS = 257;
 
 /**
- * Decodes as an answer does, from the logits of a prompt on, for about so many seconds; `stepMs` is what a step is known to
- * take. The cache is left as it was.
+ * Decodes like an answer from the logits of a prompt, for about the given time; `stepMs` is the expected duration of a step. The cache
+ * is restored.
  */
 export async function decodeTokens(
   model: LoadedModel,
@@ -111,10 +111,10 @@ export async function decodeTokens(
   const choices = decode(network, cache, logits, owner, {
     repetitionPenalty: 1,
     minNewTokens: 0,
-    endTokens: [],
+    eosTokens: [],
     allowed: geometry.text.vocabulary,
     maxNewTokens: wanted,
-    pace: new Pace(),
+    adaptiveSteps: new AdaptiveSteps(),
     check: () => throwIfAborted(signal, "bench, decoding"),
   });
   for await (const _token of choices) {
@@ -130,7 +130,7 @@ export async function decodeTokens(
   };
 }
 
-/** What one step of decoding is: its milliseconds, warmed up, and the dispatches of a layer and of the whole. */
+/** Measures one warmed-up decode step: milliseconds, and dispatches per layer and in total. */
 export async function stepOf(
   model: LoadedModel,
   cache: KVCache,
@@ -142,7 +142,7 @@ export async function stepOf(
   const held = cache.length;
   cache.reserve(held + 1);
   try {
-    const rules = { repetitionPenalty: 1, minNewTokens: 0, endTokens: [], allowed: geometry.text.vocabulary };
+    const rules = { repetitionPenalty: 1, minNewTokens: 0, eosTokens: [], allowed: geometry.text.vocabulary };
     const sampler = owner.run(() => new Sampler(device, rules, 1));
     const x = owner.run(() => device.upload(new Float32Array(geometry.text.width), [1, geometry.text.width], "x"));
     device.write(sampler.token, Uint32Array.of(1));

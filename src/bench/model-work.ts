@@ -1,7 +1,7 @@
 import type { LoadedModel } from "./loaded-model.js";
 import { BITS } from "./workload.js";
 
-/** What the stages of an answer do: flops (2 for every multiply-add), weights read, bytes read and written. */
+/** Work of the stages of an answer: FLOPs (2 per multiply-add), weights read, bytes read and written. */
 export interface Amounts {
   readonly flops: number;
   readonly weights: number;
@@ -25,12 +25,12 @@ function visionWeights({ geometry }: LoadedModel): number {
   return embedding + vision.layers * layer + vision.width * text.width + text.width ** 2;
 }
 
-/** All weights of the model, biases and norms aside. */
+/** All weights of the model, without biases and norms. */
 export function weightsOf(model: LoadedModel): number {
   return visionWeights(model) + model.geometry.text.layers * layerWeights(model) + headWeights(model);
 }
 
-/** Tower and projector on tiles. Bytes: weights once, activations between the layers once. */
+/** Vision tower and projector. Bytes: weights and inter-layer activations, once each. */
 export function vision(model: LoadedModel, tiles: number): Amounts {
   const { vision: sizes } = model.geometry;
   const patches = tiles * sizes.cells ** 2;
@@ -40,7 +40,7 @@ export function vision(model: LoadedModel, tiles: number): Amounts {
   return { flops: 2 * patches * weights + attention, weights, bytes };
 }
 
-/** Rows through the decoder, and the head on the last. */
+/** Prefill of rows, with the head on the last one. */
 export function prefill(model: LoadedModel, rows: number): Amounts {
   const { width, layers, heads, headSize } = model.geometry.text;
   const inLayers = layers * layerWeights(model);
@@ -51,11 +51,11 @@ export function prefill(model: LoadedModel, rows: number): Amounts {
   return { flops: 2 * rows * inLayers + 2 * head + attention, weights, bytes };
 }
 
-/** One token after `held`. */
-export function step(model: LoadedModel, held: number): Amounts {
+/** One decode step after `cached` tokens. */
+export function step(model: LoadedModel, cached: number): Amounts {
   const { layers, heads, keyValueHeads, headSize } = model.geometry.text;
   const weights = layers * layerWeights(model) + headWeights(model);
-  const attention = 4 * layers * heads * headSize * (held + 1);
-  const cache = 4 * 2 * layers * keyValueHeads * headSize * (held + 1);
+  const attention = 4 * layers * heads * headSize * (cached + 1);
+  const cache = 4 * 2 * layers * keyValueHeads * headSize * (cached + 1);
   return { flops: 2 * weights + attention, weights, bytes: (weights * BITS[model.dtype]) / 8 + cache };
 }

@@ -7,17 +7,17 @@ import { cacheOf, decodeTokens, planOf, prefill, see, stepOf, TILES } from "./mo
 import * as work from "./model-work.js";
 import { heldMatrix } from "./reference/layers.js";
 import { matmul } from "./reference/matmul.js";
-import { checked, DEFAULT_SECONDS, figures, type Measurement, type MeasureOptions } from "./run.js";
+import { type BenchMeasurement, checked, DEFAULT_SECONDS, figures, type MeasureOptions } from "./run.js";
 import { normals, Runs } from "./synthetic.js";
 import { verifyDecoder, verifyTower } from "./verify.js";
 import type { BenchType, Kind } from "./workload.js";
 
-/** A workload on the whole model, which is loaded once for all of them. */
+/** A workload on the complete model, which is loaded once for all of them. */
 export interface ModelWorkload {
   readonly name: string;
   readonly what: string;
-  /** Computes and times it on a bench whose model was verified. */
-  run(bench: ModelBench): Promise<Measurement>;
+  /** Runs and times it on a verified model. */
+  run(bench: ModelBench): Promise<BenchMeasurement>;
 }
 
 /** Text tokens of the prompt in `model-05b`. */
@@ -27,7 +27,7 @@ const VERIFIED_LAYERS = 2;
 /** Logits that are verified. */
 const VERIFIED_COLUMNS = 256;
 
-/** A loaded model that was verified, and how to time it. */
+/** A loaded and verified model, with its timers. */
 export class ModelBench {
   private constructor(
     readonly model: LoadedModel,
@@ -35,7 +35,7 @@ export class ModelBench {
     readonly options: MeasureOptions,
   ) {}
 
-  /** Loads a checkpoint folder or random weights, and verifies them. Throws KernelError where results are wrong. */
+  /** Loads a checkpoint folder or random weights, and verifies them. Throws KernelError for wrong results. */
   static async open(
     device: Device,
     dtype: BenchType,
@@ -58,7 +58,7 @@ export class ModelBench {
     return this.options.seconds ?? DEFAULT_SECONDS;
   }
 
-  /** Runs with memory of their own that is given back. Milliseconds: of one run if it is long, else of several after the first. */
+  /** Runs in an arena of its own. Returns milliseconds: of one run if it is long, else of several after a warm-up. */
   async times(once: (owner: Arena) => Promise<void>): Promise<number[]> {
     const times: number[] = [];
     const run = async (): Promise<number> => {
@@ -88,7 +88,7 @@ export class ModelBench {
     times: readonly number[],
     dispatches: number,
     details: Readonly<Record<string, number>> = {},
-  ): Measurement {
+  ): BenchMeasurement {
     const { dtype } = this.model;
     return {
       ...figures({ name, shape, kind, dtype, ...amounts }, times, this.options.peak),
@@ -107,7 +107,7 @@ export class ModelBench {
 
 /**
  * The largest relative error against the float64 loops: the patch embedding of a tile, two layers of the tower and two of the
- * decoder on nine rows, and logits of columns all over the vocabulary.
+ * decoder on nine rows, and logits of columns across the vocabulary.
  */
 async function verify(model: LoadedModel): Promise<number> {
   const { network, geometry, levels } = model;
@@ -135,7 +135,7 @@ async function verify(model: LoadedModel): Promise<number> {
 
 const load: ModelWorkload = {
   name: "model-load",
-  what: "weights in 16 bits to the adapter, packed (made up unless --checkpoint)",
+  what: "16-bit weights to the adapter, packed (random unless --checkpoint)",
   async run(bench) {
     const { seconds, weightBytes } = bench.model;
     const amounts = { flops: 0, weights: work.weightsOf(bench.model), bytes: weightBytes };
@@ -166,7 +166,7 @@ function prefillOf(rows: number): ModelWorkload {
   const name = `model-prefill-${rows}`;
   return {
     name,
-    what: `${rows} rows of text through the decoder, logits of the last`,
+    what: `${rows} rows of text, prefill with logits of the last row`,
     async run(bench) {
       const { model } = bench;
       const { counters } = model.network.device;
@@ -186,31 +186,31 @@ function prefillOf(rows: number): ModelWorkload {
   };
 }
 
-function decodeOf(label: string, held: number): ModelWorkload {
+function decodeOf(label: string, cached: number): ModelWorkload {
   const name = `model-decode-${label}`;
   return {
     name,
-    what: `tokens after ${held}, as an answer decodes them; the figures are a token's`,
+    what: `decoding after ${cached} tokens; figures per token`,
     async run(bench) {
       const { model } = bench;
       const { device } = model.network;
       const owner = device.arena("decode");
       const cache = cacheOf(model);
       try {
-        cache.reserve(held + 300);
-        const numbers = new Runs(11).take(held * cache.width);
+        cache.reserve(cached + 300);
+        const numbers = new Runs(11).take(cached * cache.width);
         for (const tensor of [...cache.keys, ...cache.values]) device.write(tensor, numbers);
-        cache.length = held;
+        cache.length = cached;
         const step = await stepOf(model, cache);
-        const logits = owner.run(() => model.network.next(Uint32Array.of(1), held, [], cache));
+        const logits = owner.run(() => model.network.next(Uint32Array.of(1), cached, [], cache));
         const { seconds } = bench;
         const { signal } = bench.options;
         const decoded = await decodeTokens(model, logits, cache, owner, { seconds, stepMs: step.ms, signal });
         return bench.measurement(
           name,
-          `1 row after ${held}`,
+          `1 row after ${cached}`,
           "decode",
-          work.step(model, held),
+          work.step(model, cached),
           [decoded.msPerToken],
           step.dispatches,
           decodingDetails(decoded, step),
@@ -239,7 +239,7 @@ function decodingDetails(
 
 const whole: ModelWorkload = {
   name: "model-05b",
-  what: "the whole job: load, a picture of two tiles, 20 tokens of text, an answer; the figures are of vision and prefill",
+  what: "end to end: load, a picture of two tiles, 20 text tokens, an answer; figures of vision and prefill",
   async run(bench) {
     const { model } = bench;
     const { device } = model.network;
@@ -291,7 +291,7 @@ const whole: ModelWorkload = {
   },
 };
 
-/** In the order in which they run. */
+/** In execution order. */
 export const MODEL_WORKLOADS: readonly ModelWorkload[] = [
   load,
   whole,

@@ -2,10 +2,10 @@ import type { Device } from "../runtime/device.js";
 import { throwIfAborted } from "../runtime/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 
-/** What the adapter reached in this run: the roof that shares are counted from. */
+/** Measured peaks of the adapter, the roofline of this run. */
 export interface Peak {
   readonly gflops: number;
-  /** The loop of multiply-adds that reached it, in words. */
+  /** Description of the fastest loop. */
   readonly loop: string;
   readonly gigabytesPerSecond: number;
 }
@@ -26,7 +26,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 const ROUND = `    s0 = s0 * a + b; s1 = s1 * a + b; s2 = s2 * a + b; s3 = s3 * a + b;
     s4 = s4 * a + b; s5 = s5 * a + b; s6 = s6 * a + b; s7 = s7 * a + b;
 `;
-/** On the CPU the end of a loop costs as much as several multiply-adds. */
+/** Loop unrolling: on CPU adapters loop overhead costs as much as several multiply-adds. */
 const UNROLLED = 8;
 
 const FMA = `
@@ -64,12 +64,12 @@ const VARIANTS = [
   kernel: new Kernel("peakMultiplyAdd", FMA, {}).variant({ LANES: lanes }, width === 1 ? SCALAR : VECTOR),
 }));
 
-/** Lanes in all: more than the largest GPUs hold at once. */
+/** Total lanes: more than the largest GPUs run concurrently. */
 const LANES_IN_ALL = 2 ** 18;
 /** A loop grows until it takes this long. */
 const LONG_SECONDS = 0.05;
 
-/** Measures a copy and the loops of multiply-adds, each at the length that takes a moment; the best of several runs. Throws AbortedError. */
+/** Measures a copy and the multiply-add loops; best of several runs each. Throws AbortedError. */
 export async function measurePeak(device: Device, signal?: AbortSignal): Promise<Peak> {
   const arena = device.arena("peak");
   try {

@@ -15,7 +15,7 @@ import { normals, qwen2Tensors, Runs, siglipTensors, synthetic } from "./synthet
 import { randomBytes, siglipLevels, verifyDecoder, verifyTower } from "./verify.js";
 import type { Prepared, Workload } from "./workload.js";
 
-/** The workloads that other engines are measured on too, in the real widths of the family. */
+/** Workloads that other engines are also measured on, in the widths of the model family. */
 
 const SIGLIP = {
   width: 1152,
@@ -97,7 +97,7 @@ const siglip: Workload = {
     const { layer, arena } = await synthetic(
       device,
       siglipTensors(SIGLIP),
-      (root) => new SigLIP(root.holding(type), SIGLIP, device.upload(levels, [3, 256], "levels")),
+      (root) => new SigLIP(root.storedAs(type), SIGLIP, device.upload(levels, [3, 256], "levels")),
     );
     const pixels = arena.run(() => device.upload(randomBytes(384 * 384 * 3), [1, 384, 384, 3], "pixels"));
     return {
@@ -137,7 +137,7 @@ function decoder(
         const rotary = new Rotary(device, headSize, text.ropeTheta, text.maxPositions);
         return Array.from(
           { length: layers },
-          (_, i) => new Qwen2Layer(root.holding(type).at(`layers.${i}`), text, rotary, i),
+          (_, i) => new Qwen2Layer(root.storedAs(type).at(`layers.${i}`), text, rotary, i),
         );
       });
       const cache = new KVCache(device, layers, keyValueHeads * headSize);
@@ -183,7 +183,7 @@ const head: Workload = {
       ["norm.weight", { shape: [896], scale: 0.1, offset: 1 }],
     ]);
     const { layer, arena } = await synthetic(device, tensors, (root) => ({
-      table: new Embedding(root.holding(type), 151936, 896),
+      table: new Embedding(root.storedAs(type), 151936, 896),
       norm: new RMSNorm(root.at("norm"), 896, 1e-6),
     }));
     const numbers = normals(896, 4);
@@ -203,7 +203,7 @@ const head: Workload = {
   },
 };
 
-/** What other engines were timed with too, at the same sizes. */
+/** Workloads with measurements of other engines at the same sizes. */
 export const PEER_WORKLOADS: readonly Workload[] = [
   gemm,
   siglip,

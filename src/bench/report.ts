@@ -1,9 +1,9 @@
 import type { AdapterFacts } from "../runtime/adapter.js";
 import type { Peak } from "./peak.js";
-import type { Measurement } from "./run.js";
+import type { BenchMeasurement } from "./run.js";
 import { bestProduct, summarise } from "./summary.js";
 
-/** What every line of a run says beside its measurement, to be compared with another day's. */
+/** Environment of a run, included in every line. */
 export interface RunAbout {
   readonly peak: Peak;
   readonly adapter: string;
@@ -15,7 +15,7 @@ export interface RunAbout {
   readonly date: string;
 }
 
-/** The adapter, its measured peak, the versions given, and now. */
+/** Returns the environment: adapter, measured peak, versions and time. */
 export function aboutRun(facts: AdapterFacts, peak: Peak, versions: RunAbout["versions"]): RunAbout {
   const { name, vendor, architecture, description, tuning } = facts;
   return {
@@ -30,8 +30,8 @@ export function aboutRun(facts: AdapterFacts, peak: Peak, versions: RunAbout["ve
   };
 }
 
-/** The line after the measurements: what the larger workloads reach of the best products. */
-export function summaryLine(run: readonly Measurement[]): object {
+/** Returns the summary line: larger workloads relative to the best matrix products. */
+export function summaryLine(run: readonly BenchMeasurement[]): object {
   const best = bestProduct(run);
   return {
     name: "summary",

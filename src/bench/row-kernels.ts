@@ -18,7 +18,7 @@ import { normals, Runs } from "./synthetic.js";
 import { randomBytes, siglipLevels } from "./verify.js";
 import type { BenchType, Workload } from "./workload.js";
 
-/** The kernels that multiply no matrix: memory decides how long they take. */
+/** Memory-bound kernels, which do not multiply matrices. */
 
 interface Made {
   /** Records one run. */
@@ -133,7 +133,7 @@ function gathering(rows: number, entries: number, width: number): Workload {
     const numbers = device.upload(ids, [rows], "ids");
     return {
       run: () => gather(numbers, table, "rows"),
-      // Unquantised the rows must be the table's own; quantised ones are what the products' verification reads too.
+      // Unquantised rows must equal the table's; quantised ones are dequantised as in the verification of products.
       async verify(y) {
         const got = await y.read();
         const held = await heldMatrix(table);
@@ -184,7 +184,7 @@ function choosing(count: number): Workload {
 function copying(rows: number, width: number): Workload {
   const description = {
     name: "copy_rows",
-    what: "visual tokens to their places",
+    what: "visual tokens to their rows",
     shape: `${rows}×${width}`,
     flops: 0,
     otherBytes: 8 * rows + 8 * rows * width,
@@ -192,7 +192,7 @@ function copying(rows: number, width: number): Workload {
   return workload(description, (device) => {
     const x = new Runs(1).take(rows * width);
     const source = device.upload(x, [rows, width], "source");
-    // Backwards, so that a copy in order would be found wrong.
+    // In reverse order, so that an in-order copy is detected.
     const pairs = Uint32Array.from({ length: 2 * rows }, (_, i) => (i % 2 === 0 ? i / 2 : rows - 1 - (i - 1) / 2));
     const places = device.upload(pairs, [rows, 2], "rows");
     return {

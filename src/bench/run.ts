@@ -4,50 +4,50 @@ import type { Peak } from "./peak.js";
 import { type BenchType, BITS, type Kind, type Workload } from "./workload.js";
 
 /** One measured workload. */
-export interface Measurement {
+export interface BenchMeasurement {
   readonly name: string;
   readonly shape: string;
   readonly kind: Kind;
   readonly dtype: BenchType;
-  /** The kernels that did the work, most expensive first where the adapter has timestamps. */
+  /** The kernels used, most expensive first if the adapter has timestamps. */
   readonly algorithm: string;
   readonly runs: number;
-  /** Of one run. */
+  /** Per run. */
   readonly dispatches: number;
   readonly medianMs: number;
   readonly minimumMs: number;
-  /** Of one run. */
+  /** Per run. */
   readonly flops: number;
   readonly gflops: number;
   readonly gigabytesPerSecond: number;
-  /** Weights read, in thousand millions a second: what decides for products of one row. */
+  /** Weights read, in billions/s: the limiting rate of matrix-vector products. */
   readonly gigaweightsPerSecond: number;
-  /** Share of the adapter's measured peak: of arithmetic or of memory, whichever is larger. */
+  /** Fraction of the adapter's measured peak: of arithmetic or of memory, whichever is larger. */
   readonly share: number;
   readonly relativeError: number;
-  /** What else there is to say, in words with their units. */
+  /** Further figures, as text with units. */
   readonly details?: Readonly<Record<string, number>>;
 }
 
-/** Largest relative error against the float64 reference on the weights as held. */
+/** Maximum relative error against the float64 reference on the stored weights. */
 export const ALLOWED_ERROR = 1e-4;
 const LEAST_RUNS = 3;
 const MOST_RUNS = 200;
-/** Short runs go to the adapter together for about this long, so that waiting for it is not what is timed. */
+/** Short runs are batched to about this duration, so that readback latency does not dominate. */
 const BATCH_MS = 20;
 const MOST_A_BATCH = 100;
 
 /** How a workload is timed. */
 export interface MeasureOptions {
   readonly peak: Peak;
-  /** Runs go on for about this long. */
+  /** Approximate duration of the runs. */
   readonly seconds?: number;
   readonly signal?: AbortSignal;
-  /** Called when a workload goes from one stage to the next. */
+  /** Called when a workload enters a stage. */
   readonly onStage?: (stage: "preparing" | "verifying" | "timing") => void;
 }
 
-/** Seconds that runs go on where nothing else is asked for. */
+/** Default duration of the runs in seconds. */
 export const DEFAULT_SECONDS = 2;
 
 /**
@@ -58,7 +58,7 @@ export async function measure(
   workload: Workload,
   dtype: BenchType,
   options: MeasureOptions,
-): Promise<Measurement> {
+): Promise<BenchMeasurement> {
   const { signal, onStage } = options;
   onStage?.("preparing");
   const prepared = await workload.prepare(device, dtype);
@@ -99,18 +99,18 @@ export async function measure(
   }
 }
 
-/** The error, if it is one that rounding explains. Throws KernelError. */
+/** Returns the error if it is within rounding. Throws KernelError otherwise. */
 export function checked(where: string, relativeError: number): number {
   if (relativeError <= ALLOWED_ERROR) return relativeError;
   throw new KernelError({
     where,
     expected: `at most ${ALLOWED_ERROR} relative error`,
     got: relativeError.toExponential(2),
-    remedy: "report this with the output of `ocellus doctor`; no time is given for a wrong result",
+    remedy: "report this with the output of `ocellus doctor`; wrong results are not timed",
   });
 }
 
-/** Milliseconds of runs that go on for about so many seconds. */
+/** Times runs for about the given seconds; returns milliseconds. */
 async function repeated(seconds: number, once: () => Promise<number>): Promise<number[]> {
   const times: number[] = [];
   const started = performance.now();
@@ -120,7 +120,7 @@ async function repeated(seconds: number, once: () => Promise<number>): Promise<n
   return times;
 }
 
-/** What a workload does, for rates. */
+/** Work of a workload, for rates. */
 export interface Work {
   readonly name: string;
   readonly shape: string;
@@ -128,16 +128,16 @@ export interface Work {
   readonly dtype: BenchType;
   readonly flops: number;
   readonly weights: number;
-  /** All that is read and written, weights included. */
+  /** Bytes read and written, weights included. */
   readonly bytes: number;
 }
 
-/** The rates of a workload from the milliseconds of its runs. */
+/** Computes the rates of a workload from the milliseconds of its runs. */
 export function figures(
   work: Work,
   milliseconds: readonly number[],
   peak: Peak,
-): Omit<Measurement, "algorithm" | "dispatches" | "relativeError"> {
+): Omit<BenchMeasurement, "algorithm" | "dispatches" | "relativeError"> {
   const { name, shape, kind, dtype, flops, weights, bytes } = work;
   const sorted = [...milliseconds].sort((a, b) => a - b);
   const medianMs = sorted[Math.floor(sorted.length / 2)]!;
@@ -159,7 +159,7 @@ export function figures(
   };
 }
 
-/** Names of the kernels, those that took longest first, until nine tenths of the time are named; all where nothing was timed. */
+/** Names of the slowest kernels that make up nine tenths of the time; all if untimed. */
 function kernelsOf(passes: readonly { name: string; milliseconds: number }[]): string {
   const byName = new Map<string, number>();
   for (const { name, milliseconds } of passes) byName.set(name, (byName.get(name) ?? 0) + milliseconds);

@@ -1,19 +1,19 @@
-import type { Measurement } from "./run.js";
+import type { BenchMeasurement } from "./run.js";
 
-/** One line of the summary: a workload beside what its kernels are made of. */
+/** One line of the summary: a workload relative to the best matrix product. */
 export interface Comparison {
   readonly name: string;
   readonly dtype: string;
-  /** GFLOP/s, or thousand million weights a second. */
+  /** GFLOP/s, or billions of weights/s. */
   readonly rate: number;
   readonly unit: "GFLOP/s" | "G weights/s";
-  /** The workload that it is compared with. */
+  /** The baseline workload. */
   readonly beside: string;
   readonly share: number;
 }
 
-/** The fastest matrix product of the run, if there was one. */
-export function bestProduct(run: readonly Measurement[]): Measurement | undefined {
+/** Returns the fastest matrix product of the run, if any. */
+export function bestProduct(run: readonly BenchMeasurement[]): BenchMeasurement | undefined {
   return fastest(
     run.filter(({ kind }) => kind === "product"),
     (one) => one.gflops,
@@ -21,10 +21,10 @@ export function bestProduct(run: readonly Measurement[]): Measurement | undefine
 }
 
 /**
- * Towers and prefills as a share of the fastest product of many rows in the same dtype (in the run's fastest, if there is none),
- * decoding as a share of the fastest product of one row, in weights a second. What was not measured is not compared.
+ * Vision towers and prefills relative to the fastest matrix product of many rows in the same dtype (else of any dtype), decoding relative
+ * to the fastest matrix-vector product in weights/s. Missing measurements are skipped.
  */
-export function summarise(run: readonly Measurement[]): Comparison[] {
+export function summarise(run: readonly BenchMeasurement[]): Comparison[] {
   return run.flatMap((one): Comparison[] => {
     const { name, dtype, kind } = one;
     const alike = run.filter((other) => other.dtype === dtype);
@@ -35,7 +35,7 @@ export function summarise(run: readonly Measurement[]): Comparison[] {
       return [{ name, dtype, rate: one.gflops, unit: "GFLOP/s", beside: label, share: one.gflops / beside.gflops }];
     }
     if (kind !== "decode") return [];
-    const rate = (measured: Measurement): number => measured.gigaweightsPerSecond;
+    const rate = (measured: BenchMeasurement): number => measured.gigaweightsPerSecond;
     const beside = fastest(
       alike.filter((other) => other.kind === "row product"),
       rate,
@@ -47,6 +47,12 @@ export function summarise(run: readonly Measurement[]): Comparison[] {
   });
 }
 
-function fastest(run: readonly Measurement[], rate: (one: Measurement) => number): Measurement | undefined {
-  return run.reduce<Measurement | undefined>((best, one) => (best && rate(best) >= rate(one) ? best : one), undefined);
+function fastest(
+  run: readonly BenchMeasurement[],
+  rate: (one: BenchMeasurement) => number,
+): BenchMeasurement | undefined {
+  return run.reduce<BenchMeasurement | undefined>(
+    (best, one) => (best && rate(best) >= rate(one) ? best : one),
+    undefined,
+  );
 }

@@ -17,13 +17,13 @@ export function normals(count: number, seed: number, scale = 1): Float32Array {
   return Float32Array.from({ length: count }, () => (next() + next() + next() + next() - 2) * 1.73 * scale);
 }
 
-/** Numbers that tensors are cut from: more than a loader asks for at once. */
+/** Size of the table that tensors are cut from: more than a loader reads at once. */
 const TABLE_NUMBERS = 1 << 21;
 
-/** The table, made once: drawing every number of a large model by itself would take longer than anything measured. */
+/** The table, generated once: generating every number of a large model would take too long. */
 let table: Float32Array | undefined;
 
-/** Runs of a table of normal numbers from places that are drawn: random enough, and as fast as memory. */
+/** Slices of a table of normal numbers at random offsets: random enough, and as fast as memory. */
 export class Runs {
   readonly #table: Float32Array;
   #brain: Uint16Array | undefined;
@@ -35,13 +35,13 @@ export class Runs {
     this.#state = (seed * 2654435761) >>> 0 || 1;
   }
 
-  /** A view of `count` numbers, at most half the table; not to be written. */
+  /** Returns a read-only view of `count` numbers, at most half the table. */
   view(count: number): Float32Array {
     const from = this.#place(TABLE_NUMBERS - count);
     return this.#table.subarray(from, from + count);
   }
 
-  /** `count` numbers of one's own, as many as wanted. */
+  /** Returns a new array of `count` numbers. */
   take(count: number): Float32Array {
     const numbers = new Float32Array(count);
     for (let at = 0; at < count; at += TABLE_NUMBERS / 2) {
@@ -50,7 +50,7 @@ export class Runs {
     return numbers;
   }
 
-  /** A view of `count` bytes of f32 or bf16 numbers; copies where that is more than half the table. */
+  /** Returns `count` bytes of f32 or bf16 numbers; a view, or a copy if more than half the table. */
   bytes(count: number, dtype: "F32" | "BF16"): Uint8Array {
     if (dtype === "F32") {
       const numbers = count / 4 <= TABLE_NUMBERS / 2 ? this.view(count / 4) : this.take(count / 4);
@@ -70,7 +70,7 @@ export class Runs {
   }
 }
 
-/** A tensor of a made-up checkpoint. */
+/** A tensor of a synthetic checkpoint. */
 export interface SyntheticTensor {
   readonly shape: readonly number[];
   readonly scale: number;
@@ -78,7 +78,7 @@ export interface SyntheticTensor {
   readonly offset?: number;
 }
 
-/** A checkpoint of random tensors, stored as f32 or bf16, that exist only while they are read. */
+/** A checkpoint of random tensors, as f32 or bf16, generated on read. */
 export function syntheticIndex(
   tensors: ReadonlyMap<string, SyntheticTensor>,
   dtype: "F32" | "BF16" = "F32",
@@ -107,7 +107,7 @@ export function syntheticIndex(
   };
 }
 
-/** Builds a layer on random weights; `tensors` are the checkpoint. The arena owns what the layer holds. */
+/** Builds a layer on random weights; `tensors` are the checkpoint. The arena owns the layer's memory. */
 export async function synthetic<T>(
   device: Device,
   tensors: ReadonlyMap<string, SyntheticTensor>,

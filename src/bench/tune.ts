@@ -5,52 +5,52 @@ import { ALLOWED_ERROR } from "./run.js";
 import { choicesFor, type Size, type TunedChoice } from "./tuned-choices.js";
 import type { BenchType, Prepared } from "./workload.js";
 
-/** A value of a choice has to be faster than the standard by this share, or nothing changes. */
+/** Minimum speed-up over the default for a value to be chosen. */
 const WORTH = 0.03;
 /** Rounds in which every value is timed once. */
 const LEAST_ROUNDS = 5;
 const MOST_ROUNDS = 50;
-/** Short runs go to the adapter together for about this long, so that waiting for it is not what is timed. */
+/** Short runs are batched to about this duration, so that readback latency does not dominate. */
 const BATCH_MS = 10;
 const MOST_A_BATCH = 200;
 
 type Value = number | string;
 
-/** What one value of a choice took. */
+/** Result of one value of a parameter. */
 export interface Trial {
   readonly value: Value;
-  /** Time as a share of the standard's, the mean over the shapes; undefined for a value that is wrong. */
+  /** Time relative to the default's, mean over the shapes; undefined for a value with wrong results. */
   readonly ratio: number | undefined;
-  /** The largest over the shapes. */
+  /** Maximum over the shapes. */
   readonly relativeError: number;
 }
 
-/** What was found for one parameter of the kernels. */
+/** Result of one kernel parameter. */
 export interface ChoiceResult {
   readonly name: string;
   readonly winner: Value;
-  /** The standard first. */
+  /** The default first. */
   readonly trials: readonly Trial[];
 }
 
-/** How parameters are tried. */
+/** Options of {@link tune}. */
 export interface TuneOptions {
   readonly size?: Size;
-  /** How weights are held; all of them count alike. */
+  /** Storage dtypes of weights, equally weighted. */
   readonly dtypes?: readonly BenchType[];
-  /** Seconds of timing for each choice. */
+  /** Seconds of timing per parameter. */
   readonly seconds?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (choice: string, stage: "preparing" | "verifying" | "timing") => void;
   readonly onResult?: (result: ChoiceResult) => void;
-  /** In place of the choices for `size`. */
+  /** Replaces the parameters for `size`. */
   readonly choices?: readonly TunedChoice[];
 }
 
 /**
- * Times the values of every choice that counts on this adapter, on the real shapes of a size, and returns those that are worth
- * it: what is not named stays as it is. Every value is verified before it is timed. `device.facts.tuning` is as before
- * afterwards: open a device with the result as `tuned`, or store it.
+ * Autotunes the kernel parameters that matter on this adapter, on the shapes of a model size, and returns the values that are faster than
+ * the defaults. Every value is verified before it is timed. `device.facts.tuning` is restored afterwards: open a device with the result
+ * as `tuned`, or store it.
  */
 export async function tune(device: Device, options: TuneOptions = {}): Promise<Tuning> {
   const { size = "0.5b", dtypes = ["f16", "q4"], seconds = 4, signal } = options;
@@ -72,7 +72,7 @@ export async function tune(device: Device, options: TuneOptions = {}): Promise<T
         }
         const result = await measureChoice(device, tunable, cases, seconds, told, signal);
         options.onResult?.(result);
-        // The choices that follow are measured with this one made.
+        // Later parameters are measured with this value.
         if (result.winner !== tunable.values[0]) found[tunable.name] = tuning[tunable.name] = result.winner;
       } finally {
         for (const one of cases) one.dispose();
@@ -144,7 +144,7 @@ async function measureChoice(
   }
 }
 
-/** Milliseconds of a run, of several that follow each other. */
+/** Milliseconds per run, of a batch of runs. */
 async function timed(device: Device, prepared: Prepared, runs: number): Promise<number> {
   const started = performance.now();
   for (let i = 0; i < runs; i++) device.scope(() => void prepared.run());
@@ -153,8 +153,8 @@ async function timed(device: Device, prepared: Prepared, runs: number): Promise<
 }
 
 /**
- * Measures all values in turn, round after round (A B C A B C), so that what disturbs the machine for a while disturbs all of
- * them alike. The first round warms up and does not count. Result: by value the rounds, of each the milliseconds of the shapes.
+ * Measures the values in interleaved rounds (A B C A B C), so that temporary disturbances affect all of them equally. The first round is
+ * a warm-up. Returns milliseconds by value, round and shape.
  */
 export async function interleaved<V>(
   values: readonly V[],
@@ -172,8 +172,8 @@ export async function interleaved<V>(
 }
 
 /**
- * The value that is faster than the standard by 3 % in the mean over the shapes, and on none of them slower by as much; among
- * several the fastest; else the standard. Times are medians over the rounds; ratios are shares of the standard's.
+ * Returns the fastest value that is faster than the default by 3 % in the mean over the shapes, and on none of them slower by as much;
+ * else the default. Times are medians over the rounds; ratios are relative to the default's.
  */
 export function decide<V>(
   standard: V,
@@ -196,7 +196,7 @@ export function decide<V>(
   return { winner, ratios };
 }
 
-/** By shape the median over the rounds. */
+/** Medians over the rounds, by shape. */
 function medians(rounds: readonly (readonly number[])[]): number[] {
   return rounds[0]!.map((_, shape) => {
     const sorted = rounds.map((round) => round[shape]!).sort((a, b) => a - b);

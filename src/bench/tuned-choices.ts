@@ -1,10 +1,10 @@
 import {
+  KV_SPLIT_KEYS,
   MATMUL_TILE,
   MATMUL_UNITS,
   MATVEC_BLOCKS,
   MATVEC_SLICES,
   NORM_LANES,
-  SHARE_KEYS,
 } from "../kernels/tunables.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import { type Tunable, type Tuning, tuned } from "../runtime/tuning.js";
@@ -12,14 +12,14 @@ import { attending, product } from "./kernels.js";
 import { meanNorm, rootNorm } from "./row-kernels.js";
 import type { BenchType, Workload } from "./workload.js";
 
-/** The model whose shapes are measured. */
+/** Model sizes whose shapes are measured. */
 export type Size = "0.5b" | "7b";
 
-/** A choice, and the work on which its values are compared. */
+/** A kernel parameter, and the workloads on which its values are compared. */
 export interface TunedChoice {
   readonly tunable: Tunable;
   readonly cases: readonly { readonly workload: Workload; readonly dtype: BenchType }[];
-  /** Whether it still counts after those before it. */
+  /** Whether it is relevant given the values chosen before. */
   readonly counts?: (tuning: Readonly<Tuning>) => boolean;
 }
 
@@ -35,10 +35,10 @@ const SIZES: Readonly<Record<Size, Widths>> = {
   "7b": { width: 3584, mlpWidth: 18944, qkv: 4608, heads: { heads: 28, keyValueHeads: 4, headSize: 128 } },
 };
 
-/** The models whose shapes a device can be tuned for. */
+/** Names of the model sizes. */
 export const SIZE_NAMES = Object.keys(SIZES) as Size[];
 
-/** The choices that make a difference on an adapter, those of which others depend first. */
+/** Returns the parameters that matter on an adapter, dependencies first. */
 export function choicesFor(facts: AdapterFacts, size: Size, dtypes: readonly BenchType[]): TunedChoice[] {
   const { width, mlpWidth, qkv, heads } = SIZES[size];
   const held = (workloads: readonly Workload[]) =>
@@ -66,7 +66,7 @@ export function choicesFor(facts: AdapterFacts, size: Size, dtypes: readonly Ben
       !facts.subgroupMatrix || tuned(tuning, MATMUL_UNITS) === "tiles";
     choices.push({ tunable: MATMUL_TILE, cases: manyRows(), counts: tiled });
     const steps = [1024, 8192].map((keys) => attending(`${keys} keys`, "", { queries: 1, keys, ...heads }, true));
-    choices.push({ tunable: SHARE_KEYS, cases: floats(steps) });
+    choices.push({ tunable: KV_SPLIT_KEYS, cases: floats(steps) });
   }
   choices.push({
     tunable: NORM_LANES,

@@ -9,10 +9,10 @@ import { matmul } from "./reference/matmul.js";
 import { patchify } from "./reference/rows.js";
 import { normals } from "./synthetic.js";
 
-/** Rows on which layers are verified: the whole would take the float64 loops minutes, and the kernels are the same. */
+/** Rows on which layers are verified; all rows would take the float64 loops minutes. */
 export const VERIFY_ROWS = 9;
 
-/** The largest relative error of the patch embedding of one tile, all of it, and of the first layers on a few patches. */
+/** Largest relative error of the complete patch embedding of one tile, and of the first layers on a few patches. */
 export async function verifyTower(
   device: Device,
   tower: SigLIP,
@@ -51,8 +51,8 @@ export async function verifyTower(
 }
 
 /**
- * The largest relative error of decoder layers on a few rows: all but the last at once, then the last alone, as decoding does.
- * The cache is empty before and after.
+ * Largest relative error of decoder layers on a few rows: a prefill of all rows except the last, then a decode step. The cache is empty
+ * before and after.
  */
 export async function verifyDecoder(
   device: Device,
@@ -79,12 +79,12 @@ export async function verifyDecoder(
   return relativeError(got, truth);
 }
 
-/** Bytes of a picture that is noise. */
+/** Bytes of a noise picture. */
 export function randomBytes(count: number): Uint8Array {
   return Uint8Array.from(normals(count, 9), (v) => Math.max(0, Math.min(255, 128 + v * 60)));
 }
 
-/** Levels of the three channels as SigLIP's processor has them, `[3, 256]`. */
+/** Normalised levels of SigLIP's processor, `[3, 256]`. */
 export function siglipLevels(): Float32Array {
   return Float32Array.from({ length: 768 }, (_, i) => (i % 256) / 127.5 - 1);
 }

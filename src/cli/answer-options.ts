@@ -7,9 +7,9 @@ import { readJson, readText } from "./input-file.js";
 export const SPECIAL_TOKENS_OPTION = { "special-tokens": { type: "string" } } as const;
 
 export const SPECIAL_TOKENS_HELP = `\
-  --special-tokens HOW    what <image>, <|im_end|> and the like are in texts: literal, plain characters, or parse, the tokens`;
+  --special-tokens HOW    how <image>, <|im_end|> and the like in texts are read: literal (plain text) or parse (as tokens)`;
 
-/** Options of commands that answer: how tokens are chosen, where an answer ends, what form it has. */
+/** Options of commands that generate answers: sampling, stopping, structured output. */
 export const ANSWER_OPTIONS = {
   "max-new-tokens": { type: "string" },
   temperature: { type: "string" },
@@ -29,18 +29,18 @@ export const ANSWER_OPTIONS = {
 } as const;
 
 export const ANSWER_HELP = `\
-  --max-new-tokens N      most tokens of the answer (256)
-  --temperature T         draw tokens: 1 as the model thinks, less is more certain (0: the most probable token)
+  --max-new-tokens N      maximum number of tokens to generate (256)
+  --temperature T         sampling temperature; 0 is greedy decoding (0)
   --top-k K, --top-p P, --min-p P, --seed N
-                          what is drawn among, and where draws begin
+                          top-k, top-p (nucleus) and min-p sampling, and the random seed
   --repetition-penalty X, --presence-penalty X, --frequency-penalty X
-                          make tokens that the answer has less likely
-  --stop TEXT             the answer ends before it; may be given several times
-  --schema FILE.json      the answer is JSON that this schema accepts
-  --any-json              the answer is JSON of any form
-  --regex PATTERN         the whole answer matches it
-  --grammar FILE          the whole answer is \`root\` of this grammar in EBNF
-                          files may be pipes or FIFOs, and one of them - for standard input
+                          penalties on tokens that occur in the answer
+  --stop TEXT             stop sequence; may be given several times
+  --schema FILE.json      structured output: JSON that is valid against this schema
+  --any-json              structured output: any JSON
+  --regex PATTERN         structured output: the whole answer matches this regular expression
+  --grammar FILE          structured output: the whole answer matches \`root\` of this EBNF grammar
+                          files may be pipes or FIFOs, and one may be - for standard input
 ${SPECIAL_TOKENS_HELP}`;
 
 const NUMBERS = {
@@ -54,7 +54,7 @@ const NUMBERS = {
   "frequency-penalty": "frequencyPenalty",
 } as const satisfies Record<string, keyof GenerateOptions>;
 
-/** The options that were given, read from their files. Throws OptionError, SourceError; the model checks what numbers mean. */
+/** Reads the answer options and their files. Ranges are checked by the model. Throws OptionError, SourceError. */
 export async function answerOptions(given: Arguments, command: string): Promise<GenerateOptions> {
   const options: GenerateOptions = {};
   const maxNewTokens = given.count("max-new-tokens");
@@ -93,13 +93,13 @@ export async function answerOptions(given: Arguments, command: string): Promise<
   return { ...options, ...specialTokensOption(given, command) };
 }
 
-/** Throws OptionError. */
+/** Reads `--special-tokens`. Throws OptionError. */
 export function specialTokensOption(given: Arguments, command: string): Pick<GenerateOptions, "specialTokens"> {
   const specialTokens = oneOf(given, command, "special-tokens", ["literal", "parse"] as const);
   return specialTokens === undefined ? {} : { specialTokens };
 }
 
-/** The value of an option that has one of a few; undefined if it is not given. Throws OptionError. */
+/** Returns the value of an enumerated option; undefined if not given. Throws OptionError. */
 export function oneOf<T extends string>(
   given: Arguments,
   command: string,

@@ -12,12 +12,12 @@ export interface OrderedOption {
 
 export interface Arguments {
   readonly positionals: string[];
-  /** Every option as it came: the order of pictures is the order of the flags. */
+  /** All options in order: the order of pictures is the order of the flags. */
   readonly ordered: OrderedOption[];
-  /** The last value of an option. */
+  /** Returns the last value of an option. */
   value(name: string): string | undefined;
   has(name: string): boolean;
-  /** A whole number above 0, or of at least another least one. */
+  /** Returns an integer of at least `least` (1). Throws OptionError. */
   count(name: string, least?: number): number | undefined;
 }
 

@@ -9,32 +9,32 @@ import type { Tap } from "../models/taps.js";
 import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
 import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, oneOf } from "./answer-options.js";
 import { type Arguments, parse } from "./arguments.js";
-import { tinyCheckpoint } from "./embedded.js";
 import { isStandardInput, isStream, mediaInput, readJson, readText } from "./input-file.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
+import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus ask [options] ["question"]
 
   --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
   --revision NAME         branch, tag or commit of the hub id (main)
-  --refresh               ask the hub what the branch means now, though the cache knows it from before
-  --offline               take the hub id from the cache folder alone (HF_HUB_CACHE, HF_HOME)
+  --refresh               resolve the branch on the hub again, even if it is cached
+  --offline               load the hub id from the cache folder only (HF_HUB_CACHE, HF_HOME)
   --image FILE            a picture, path or URL; may be given several times, in order
   --video FILE            a clip; pictures and clips keep the order of the flags
-  --frames N              frames taken from each clip, evenly (16)
-  --fps N                 frames a second instead
+  --frames N              frames sampled from each clip, evenly spaced (16)
+  --fps N                 sampling rate in frames per second, instead of --frames
   --track N               video track of each clip, counted from 0 (the first enabled one)
   --messages FILE.json    a whole conversation: [{ "role", "content": [{ "type": "image", "image": PATH },
                           { "type": "text", "text": … }] }], paths relative to that file; a clip is
                           { "type": "video", "video": PATH } or { "type": "video", "frames": [PATH, …] }
-  --image-mode MODE       auto (one picture in tiles, several as squares), anyres or pad
-  --template NAME         checkpoint (its own chat template) or onevision (the text form of training)
+  --image-mode MODE       auto (one picture: anyres, several: pad), anyres (tiles) or pad (squares)
+  --template NAME         checkpoint (its own chat template) or onevision (the prompt format of training)
   --orientation NAME      apply or ignore the EXIF orientation of pictures
-  --dtype TYPE            how weights are held: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
+  --dtype TYPE            storage dtype of weights: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
                           (parts: vision, projector, language, embed)
-  --cache-dtype TYPE      how keys and values are held: auto (f32), f32, f16 or q8
-  --system TEXT           what the model is told before the question
+  --cache-dtype TYPE      storage dtype of the KV cache: auto (f32), f32, f16 or q8
+  --system TEXT           system prompt
 ${ANSWER_HELP}
   --json                  one object on standard output: text, tokens, promptTokens, usage, timings (seconds), adapter, finishReason
   --taps OUT.safetensors  write every named intermediate of the prompt's forward pass, f32
@@ -142,12 +142,13 @@ async function generateOptions(given: Arguments): Promise<GenerateOptions> {
   return options;
 }
 
-/** The model checks the name. */
+/** Reads `--cache-dtype`; the model checks the name. */
 function cacheDtypeOption(given: Arguments): Pick<LoadOptions, "cacheDtype"> {
   const text = given.value("cache-dtype");
   return text === undefined ? {} : { cacheDtype: text as NonNullable<LoadOptions["cacheDtype"]> };
 }
 
+/** Reads the conversation from `--messages`, or from pictures, clips and the question. Throws OptionError, SourceError. */
 async function conversation(given: Arguments): Promise<readonly ChatMessage[]> {
   const file = given.value("messages");
   const media = given.ordered.filter((option) => option.name === "image" || option.name === "video");
@@ -180,7 +181,7 @@ async function conversation(given: Arguments): Promise<readonly ChatMessage[]> {
   return [{ role: "user", content: [...parts, { type: "text", text }] }];
 }
 
-/** A clip of the command line. */
+/** Builds the message part of a `--video`, with `--frames`, `--fps` and `--track`. */
 function clipPart(video: string | Uint8Array, given: Arguments): VideoContent {
   const frames = given.count("frames");
   const fps = given.value("fps");
@@ -194,12 +195,12 @@ function clipPart(video: string | Uint8Array, given: Arguments): VideoContent {
   };
 }
 
-/** Messages from a file; relative paths of pictures count from the file's folder, or from the current one if it is a pipe. */
+/** Reads messages from a file. Relative media paths are resolved against the file's folder, or the current one if it is a pipe. */
 async function readMessages(file: string): Promise<readonly ChatMessage[]> {
   const remedy = 'write [{ "role": "user", "content": [{ "type": "text", "text": "…" }] }]';
   const folder = (await isStream(file)) ? "." : dirname(file);
   const messages = await readJson(file, "--messages", "a JSON file with messages", remedy);
-  // Before the model is loaded, which takes longer.
+  // Validate before the model is loaded, which takes longer.
   checkMessages(messages);
   const resolve = async (path: unknown): Promise<unknown> => {
     if (typeof path !== "string" || /^(https?|data|file):/i.test(path)) return path;
@@ -207,7 +208,7 @@ async function readMessages(file: string): Promise<readonly ChatMessage[]> {
   };
   for (const { content } of messages) {
     if (typeof content === "string") continue;
-    // One after the other: standard input has one reader.
+    // Sequentially: standard input has one reader.
     for (const part of content as unknown as Record<string, unknown>[]) {
       for (const name of ["image", "video", "frames"]) {
         const value = part[name];

@@ -12,25 +12,25 @@ import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
 import { Batch, finishedId } from "../server/batch.js";
 import { SPECIAL_TOKENS_HELP, SPECIAL_TOKENS_OPTION, specialTokensOption } from "./answer-options.js";
 import { parse } from "./arguments.js";
-import { tinyCheckpoint } from "./embedded.js";
 import { isStandardInput, isStream, takeStandardInput, typed } from "./input-file.js";
 import { chunksOf, type Line, linesOf } from "./lines.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
+import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus batch IN.jsonl -o OUT.jsonl [options]
 
-Answers a file of requests in OpenAI's batch format: { "custom_id", "method": "POST", "url": "/v1/chat/completions", "body" } a line.
-Run it again to go on after an interruption: lines that OUT.jsonl has are skipped. IN.jsonl is UTF-8, a file or a pipe, or - for
-standard input; OUT.jsonl may be - for standard output, which nothing can be skipped by.
+Answers a file of requests in OpenAI's batch format: { "custom_id", "method": "POST", "url": "/v1/chat/completions", "body" } per line.
+To resume after an interruption, run it again: requests with a result in OUT.jsonl are skipped. IN.jsonl is UTF-8, a file or a
+pipe, or - for standard input; OUT.jsonl may be - for standard output, without resuming.
 
-  -o, --output FILE       where the results go, one line each as they come
+  -o, --output FILE       output file, one line per result
   --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
-  --name NAME             what the model is called in requests (the hub id, or the folder's name)
-  --dtype TYPE            how weights are held: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
+  --name NAME             model name in requests (the hub id, or the folder's name)
+  --dtype TYPE            storage dtype of weights: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
   --revision NAME, --refresh, --offline   as for \`ocellus ask\`
-  --input-dir DIR         pictures and clips may be paths below this folder; without it only data: URLs
-  --parallel N            requests that are answered at once (2)
+  --input-dir DIR         allow paths below this folder for pictures and clips; without it only data: URLs
+  --parallel N            requests processed concurrently (2)
 ${SPECIAL_TOKENS_HELP}
   --debug                 stack traces
 `;
@@ -128,9 +128,9 @@ export async function batch(args: string[]): Promise<void> {
     model.dispose();
   }
   const { answered, failed, skipped } = counts;
-  // Of a pipe that was left nobody knows how much more there was.
+  // The number of remaining lines of a pipe is unknown.
   const left = total === undefined ? Number(signal.aborted) : total - answered - failed - skipped;
-  const rest = left > 0 ? `, ${total === undefined ? "more" : left} left: run it again to go on` : "";
+  const rest = left > 0 ? `, ${total === undefined ? "more" : left} left: run it again to resume` : "";
   process.stderr.write(`${answered} answered, ${failed} failed, ${skipped} done before${rest}\n`);
   if (failure) throw failure.error;
   if (left > 0) process.exitCode = 130;
@@ -147,13 +147,13 @@ async function countLines(file: string): Promise<number> {
   return count;
 }
 
-/** A pipe, which the signal closes: whoever writes into it may wait for long. */
+/** Opens a pipe, and closes it on the signal, since its writer may block for long. */
 function streamOf(input: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
   if (!isStandardInput(input)) return typed(createReadStream(input, { signal }), input);
   return typed(addAbortSignal(signal, takeStandardInput("IN.jsonl")), "standard input");
 }
 
-/** A line's text, or why it has none. */
+/** Decodes a line, or returns why it cannot be decoded. */
 function textOf({ bytes, offsetBytes }: Line): string | OcellusError {
   try {
     return decodeText(bytes, "the line", { offsetBytes });
@@ -163,14 +163,14 @@ function textOf({ bytes, offsetBytes }: Line): string | OcellusError {
   }
 }
 
-/** Where the results go. */
+/** The output file. */
 class Results {
   private constructor(
     readonly write: (text: string) => Promise<unknown>,
     readonly close: () => Promise<void>,
   ) {}
 
-  /** Throws SourceError where nothing can be written. */
+  /** Opens the output. Throws SourceError if it cannot be written. */
   static async open(path: string): Promise<Results> {
     if (isStandardOutput(path)) {
       const write = (text: string) => new Promise<void>((written) => process.stdout.write(text, () => written()));
@@ -194,25 +194,25 @@ class Results {
   }
 }
 
-/** Opening these by name fails where standard output is a socket. */
+/** Paths of standard output, which cannot be opened by name if it is a socket. */
 function isStandardOutput(path: string): boolean {
   return ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].includes(path);
 }
 
 /**
- * Ids that the output has; lines that will be written again, a torn one among them, are taken out of it. Throws SourceError for an
- * output that is no UTF-8: nothing in it is taken for unfinished.
+ * Returns the ids of finished requests in the output, and removes the lines that will be rewritten, such as a truncated last one.
+ * Throws SourceError for an output that is not UTF-8, without changing it.
  */
 async function finished(file: string): Promise<Set<string>> {
   const found = isStandardOutput(file) ? undefined : await stat(file).catch(() => undefined);
-  // A pipe has nothing that could be read, and would wait for someone to write.
+  // Reading a pipe would block.
   if (!found?.isFile()) return new Set();
   const bytes = await readFile(file);
   const end = bytes.lastIndexOf(0x0a) + 1;
   const lines = decodeText(bytes.subarray(0, end), file)
     .split(/\r?\n/)
     .filter((line) => line !== "");
-  // The last line may be whole but for its end.
+  // The last line may be complete except for its line feed.
   const tail = bytes.subarray(end).toString("utf8");
   if (tail !== "") lines.push(tail);
   const kept = lines.filter((line) => finishedId(line) !== undefined);
@@ -223,7 +223,7 @@ async function finished(file: string): Promise<Set<string>> {
   return new Set(kept.map((line) => finishedId(line)!));
 }
 
-/** Reads files of one folder; links out of it lead nowhere. */
+/** Reads files below one folder; symbolic links that leave it are rejected. */
 function filesBelow(folder: string): ReadMedia {
   return async (path, { param }) => {
     try {
@@ -240,7 +240,7 @@ function filesBelow(folder: string): ReadMedia {
       throw new RequestError(param, {
         expected: `a data: URL, or a file below ${folder}`,
         got: `${path.slice(0, 60)} (${cause instanceof Error ? cause.message : String(cause)})`,
-        remedy: "give the path as it is from --input-dir",
+        remedy: "give a path relative to --input-dir",
         cause,
       });
     }

@@ -1,4 +1,4 @@
-import { bestProduct, type Measurement, type Peak, summarise } from "../bench/index.js";
+import { type BenchMeasurement, bestProduct, type Peak, summarise } from "../bench/index.js";
 
 /** The lines before the table. */
 export function header(adapter: string, peak: Peak): string {
@@ -12,8 +12,8 @@ export function header(adapter: string, peak: Peak): string {
   ].join("\n");
 }
 
-/** A workload's line, and what else there is to say of it. */
-export function row(m: Measurement): string {
+/** Formats a workload's row, with a second line for further figures. */
+export function row(m: BenchMeasurement): string {
   const cells = [
     m.name,
     m.shape,
@@ -32,8 +32,8 @@ export function row(m: Measurement): string {
   return `${line(cells)}\n${details.join("")}`;
 }
 
-/** The lines after the table: the best that a matrix product reached, and what the larger workloads reach of it. */
-export function footer(run: readonly Measurement[], peak: Peak): string {
+/** Formats the lines after the table: the best matrix product, and the larger workloads relative to it. */
+export function footer(run: readonly BenchMeasurement[], peak: Peak): string {
   const lines: string[] = [];
   const best = bestProduct(run);
   if (best) {

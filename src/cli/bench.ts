@@ -1,10 +1,10 @@
 import { createRequire } from "node:module";
 import {
   aboutRun,
+  type BenchMeasurement,
   type BenchType,
   BITS,
   KERNEL_WORKLOADS,
-  type Measurement,
   type MeasureOptions,
   MODEL_WORKLOADS,
   ModelBench,
@@ -28,16 +28,16 @@ const HELP = `ocellus bench [pattern] [options]
 
 Verifies workloads against float64 references, then times them on this adapter.
 
-  pattern            only workloads whose name matches this regular expression; without one all but the models
-  --all              the models too
-  --dtype TYPES      how weights are held: f32, f16, bf16, q8, q4, or several with commas (f32; models q4, their tower f16)
-  --seconds N        time spent on each (2)
-  --checkpoint DIR   a checkpoint's folder in place of the models' random weights
-  --features none    without subgroups, f16 and timestamps: the plain kernels
-  --json             one JSON line a workload, with the adapter, and the summary in the last
-  --list             the names
+  pattern            only workloads whose name matches this regular expression; without one all except the models
+  --all              include the models
+  --dtype TYPES      storage dtype of weights: f32, f16, bf16, q8, q4, or several with commas (f32; models q4, their tower f16)
+  --seconds N        duration of each measurement (2)
+  --checkpoint DIR   use this checkpoint instead of random weights for the models
+  --features none    disable subgroups, f16 and timestamps: measures the fallback kernels
+  --json             one JSON line per workload, with the adapter, and a summary line
+  --list             list the workload names
 
-OCELLUS_TUNED=1 in the environment takes the parameters that \`ocellus tune\` stored.
+OCELLUS_TUNED=1 in the environment uses the parameters that \`ocellus tune\` stored.
 
 Workloads:
 ${[...KERNELS, ...MODEL_WORKLOADS].map(({ name, what }) => `  ${name.padEnd(24)} ${what}`).join("\n")}
@@ -95,8 +95,8 @@ export async function bench(args: string[]): Promise<void> {
       ...(seconds !== undefined && { seconds }),
       onStage: (stage) => progress.text(`${name} in ${dtype}: ${stage}`),
     });
-    const done: Measurement[] = [];
-    const say = (measured: Measurement): void => {
+    const done: BenchMeasurement[] = [];
+    const say = (measured: BenchMeasurement): void => {
       progress.clear();
       done.push(measured);
       report.say(measured);
@@ -128,7 +128,7 @@ export async function bench(args: string[]): Promise<void> {
   }
 }
 
-/** The workloads that a pattern names; throws OptionError where there are none. */
+/** Returns the workloads that match a pattern. Throws OptionError if there are none. */
 function chosen(
   positionals: readonly string[],
   all: boolean,
@@ -173,7 +173,7 @@ function benchType(text: string): BenchType {
   });
 }
 
-/** Text for people. */
+/** Human-readable output. */
 class Table {
   constructor(
     device: Device,
@@ -182,16 +182,16 @@ class Table {
     process.stdout.write(header(device.facts.name, peak));
   }
 
-  say(measured: Measurement): void {
+  say(measured: BenchMeasurement): void {
     process.stdout.write(row(measured));
   }
 
-  end(run: readonly Measurement[]): void {
+  end(run: readonly BenchMeasurement[]): void {
     process.stdout.write(footer(run, this.peak));
   }
 }
 
-/** The version in a package.json; undefined where there is none. */
+/** Reads the version in a package.json; undefined if there is none. */
 function versionOf(path: string): string | undefined {
   try {
     return (createRequire(import.meta.url)(path) as { version?: string }).version;
@@ -200,7 +200,7 @@ function versionOf(path: string): string | undefined {
   }
 }
 
-/** A JSON line each, with what is needed to compare it with another day's. */
+/** JSON Lines output, with the environment needed to compare runs. */
 class Lines {
   readonly #about: RunAbout;
 
@@ -208,16 +208,16 @@ class Lines {
     this.#about = aboutRun(device.facts, peak, {
       ocellus: versionOf("../../package.json"),
       node: process.version,
-      // Dawn's own version is not told; the package that brings it has one.
+      // Dawn does not report its version; the npm package has one.
       webgpu: versionOf("webgpu/package.json"),
     });
   }
 
-  say(measured: Measurement): void {
+  say(measured: BenchMeasurement): void {
     this.#write(measured);
   }
 
-  end(run: readonly Measurement[]): void {
+  end(run: readonly BenchMeasurement[]): void {
     this.#write(summaryLine(run));
   }
 

@@ -11,20 +11,20 @@ import { suggestion } from "../runtime/options.js";
 import { mediaInput } from "./input-file.js";
 
 export const COMMANDS_HELP = `\
-  /image PATH [PATH …]    pictures for the next question; they are looked at straight away
-  /video PATH [FRAMES]    a clip, as so many frames (16)
-  /system TEXT            what the model is told first; begins the conversation anew
-  /tokens                 what the conversation takes of the context
-  /save FILE              the conversation as JSON, which \`ocellus ask --messages\` reads
-  /reset                  forgets what was said
+  /image PATH [PATH …]    adds pictures to the next question, and encodes them
+  /video PATH [FRAMES]    adds a clip, sampled to FRAMES frames (16)
+  /system TEXT            system prompt; starts a new conversation
+  /tokens                 shows the context usage of the conversation
+  /save FILE              saves the conversation as JSON, which \`ocellus ask --messages\` reads
+  /reset                  clears the conversation
   /help                   this list
-  /quit                   leaves (so do Ctrl-D, and Ctrl-C when nothing runs)`;
+  /quit                   quits (so do Ctrl-D, and Ctrl-C when idle)`;
 
-/** What commands work on. */
+/** The state that commands operate on. */
 export interface Chat {
   readonly model: LlavaOneVision;
   session: Session;
-  /** As for the questions: what is computed ahead of them is of use only if it is the same. */
+  /** The same options as for questions; otherwise the prefill could not be reused. */
   readonly options: PromptOptions;
   readonly say: (text: string) => void;
   readonly onProgress: (progress: AnswerProgress) => void;
@@ -103,20 +103,20 @@ function wanted(value: string | readonly string[] | undefined, command: string, 
   throw new OptionError({ where: command, expected, got: "nothing", remedy: `for example ${command} "my file.png"` });
 }
 
-/** Words as a shell has them: quotes hold together, a backslash keeps the next letter. */
+/** Splits words like a shell: quotes group, a backslash escapes the next character. */
 export function wordsOf(text: string): string[] {
   return [...text.matchAll(/"([^"]*)"|'([^']*)'|((?:\\.|[^\s\\])+)/g)].map(
     ([, double, single, plain]) => double ?? single ?? plain!.replaceAll(/\\(.)/g, "$1"),
   );
 }
 
-/** Pictures and clips that came from a pipe are saved with the conversation. */
+/** Pictures and clips from pipes are saved within the conversation. */
 function bytesAsUrl(_name: string, value: unknown): unknown {
   if (!(value instanceof Uint8Array)) return value;
   return `data:application/octet-stream;base64,${Buffer.from(value.buffer, value.byteOffset, value.length).toString("base64")}`;
 }
 
-/** A path from where the program runs; addresses are left alone. */
+/** Resolves a path against the working directory; URLs are unchanged. */
 function file(path: string): string {
   if (path === "-" || /^(https?|data):/i.test(path)) return path;
   return resolve(path.replace(/^~(?=\/|$)/, () => homedir()));

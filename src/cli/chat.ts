@@ -5,25 +5,25 @@ import { AbortedError, OcellusError } from "../runtime/errors.js";
 import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, specialTokensOption } from "./answer-options.js";
 import { parse } from "./arguments.js";
 import { type Chat, COMMANDS_HELP, runCommand } from "./chat-commands.js";
-import { tinyCheckpoint } from "./embedded.js";
 import { takeStandardInput } from "./input-file.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
+import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus chat [options]: a conversation
 
   --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
   --revision NAME, --refresh, --offline
                           which version of a hub id, as for \`ocellus ask\`
-  --dtype TYPE            how weights are held: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
-  --system TEXT           what the model is told first
+  --dtype TYPE            storage dtype of weights: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
+  --system TEXT           system prompt
 ${ANSWER_HELP}
 
 What is typed is a question, or a command:
 
 ${COMMANDS_HELP}
 
-Ctrl-C stops an answer, twice leaves. Lines from a file or a pipe are answered in turn.
+Ctrl-C stops an answer; twice quits. Lines from a file or a pipe are answered in order.
 `;
 
 const OPTIONS = {
@@ -37,10 +37,10 @@ const OPTIONS = {
   help: { type: "boolean", short: "h" },
 } as const;
 
-/** Two of these within so many milliseconds leave. */
+/** Interval in milliseconds within which a second Ctrl-C quits. */
 const TWICE_MS = 1500;
 
-/** A conversation in the terminal, or over lines from a pipe. */
+/** Runs a conversation in the terminal, or on lines from a pipe. */
 export async function chat(args: string[]): Promise<void> {
   const given = parse("chat", args, OPTIONS);
   if (given.has("help")) {
@@ -120,7 +120,7 @@ async function print(answer: Answer, state: Chat, line: ProgressLine, terminal: 
   if (!terminal) return;
   const { maxPositions } = state.model.config.text;
   const rate = timings.decode > 0 ? (usage.completionTokens - 1) / timings.decode : 0;
-  const ended = finishReason === "length" ? ", cut: --max-new-tokens allows more" : "";
+  const ended = finishReason === "length" ? ", truncated: --max-new-tokens allows more" : "";
   state.say(`${rate.toFixed(1)} tokens/s, ${usage.totalTokens} of ${maxPositions} tokens${ended}`);
 }
 

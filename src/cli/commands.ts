@@ -16,13 +16,13 @@ const HELP = `ocellus: LLaVA-OneVision on WebGPU
   ocellus ask [options] ["question"]   answer a question about pictures
   ocellus chat [options]               a conversation in the terminal
   ocellus demo                         the embedded checkpoint on bundled pictures
-  ocellus convert FROM TO --dtype q4   a smaller checkpoint, which loads without conversion
-  ocellus estimate [MODEL]             what a model will take, before it is downloaded
+  ocellus convert FROM TO --dtype q4   writes a quantised checkpoint
+  ocellus estimate [MODEL]             estimates memory and download size, before a download
   ocellus serve                        an HTTP server with OpenAI's interface
   ocellus batch IN.jsonl -o OUT.jsonl  a file of requests in OpenAI's batch format
   ocellus bench [pattern]              verify and time kernels and layers on this adapter
-  ocellus tune                         the best parameters of kernels on this adapter, measured
-  ocellus doctor                       the adapter, its limits, and what is missing
+  ocellus tune                         autotunes kernel parameters on this adapter
+  ocellus doctor                       reports the adapter, its limits, and missing packages
 
 \`ocellus <command> --help\` lists a command's options. --debug prints stack traces.
 `;
@@ -62,15 +62,14 @@ async function runCommand(args: string[]): Promise<void> {
 export function run(given: readonly string[]): void {
   const debug = given.includes("--debug");
   runCommand(given.filter((arg) => arg !== "--debug")).then(
-    // The Dawn binding keeps the process alive while a device exists; everything is written by now.
+    // The Dawn binding keeps the process alive while a device exists; all output is written by now.
     () => process.stdout.write("", () => process.exit(process.exitCode ?? 0)),
     (error: unknown) => {
       const known = error instanceof OcellusError;
       const text =
         error instanceof Error ? (debug || !known ? (error.stack ?? error.message) : error.message) : String(error);
       process.stderr.write(`ocellus: ${printable(text, true)}\n`);
-      if (!known && !debug)
-        process.stderr.write("This is a fault of Ocellus itself; please report it with the lines above.\n");
+      if (!known && !debug) process.stderr.write("This is a bug in Ocellus; please report it with the lines above.\n");
       process.exit(1);
     },
   );

@@ -8,17 +8,17 @@ import { ProgressLine } from "./progress-line.js";
 
 const HELP = `ocellus convert FROM TO --dtype TYPE [options]
 
-Writes a checkpoint whose matrices are stored in fewer bits. It loads without conversion, wherever a checkpoint can be given.
+Writes a checkpoint whose matrices have another storage dtype. The result loads without conversion, like any checkpoint.
 
   FROM                    checkpoint folder, hub id (org/name) or URL
   TO                      the folder to write
   --dtype TYPE            q4, q8, f16, bf16 or f32; or by part: vision=f16,language=q4
-                          (parts: vision, projector, language, embed; those left out stay as they are)
-  --shard-bytes N         most bytes of one weights file (5000000000)
-  --force                 replace the folder if it exists and holds a checkpoint, or nothing
+                          (parts: vision, projector, language, embed; parts that are not given are unchanged)
+  --shard-bytes N         maximum size of a weights file in bytes (5000000000)
+  --force                 replace the folder if it is empty or contains a checkpoint
   --revision NAME, --refresh, --offline   as for \`ocellus ask\`
 
-The folder appears when it is whole: until then the files lie in TO.partial, which an interruption removes.
+The folder is created atomically: files are written to TO.partial, which is renamed at the end, or removed after an interruption.
 `;
 
 const OPTIONS = {

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LlavaOneVision } from "../models/llava-onevision/model.js";
 import { parse } from "./arguments.js";
-import { tinyCheckpoint, tinyExamples } from "./embedded.js";
+import { tinyCheckpoint, tinyExamples } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus demo
 
@@ -20,10 +20,10 @@ interface Example {
   readonly turns: readonly { readonly question: string; readonly reference_answer: string }[];
 }
 
-/** The kinds shown, in this order, one example of each. */
+/** The kinds of examples shown, in order, one of each. */
 const KINDS = ["shapes", "number", "chart", "table", "marks", "pair", "clip"];
 
-/** Answers bundled questions and says for each whether the reference answers the same. */
+/** Answers the bundled questions and compares each answer with the reference implementation's. */
 export async function demo(args: string[]): Promise<void> {
   const given = parse("demo", args, { help: { type: "boolean", short: "h" } });
   if (given.has("help")) {

@@ -6,11 +6,11 @@ import { parse } from "./arguments.js";
 
 const HELP = `ocellus doctor
 
-Says which adapter is used and why, its limits and features, which optional packages are present, and what to do if
+Reports which adapter is used and why, its limits and features, which optional packages are installed, and what to do if
 something is missing. Exit code 1 if Ocellus cannot run.
 `;
 
-/** What each optional package is for. */
+/** The purpose of each optional package. */
 const PACKAGES: readonly (readonly [name: string, use: string])[] = [
   ["webgpu", "WebGPU in Node"],
   ["sharp", "JPEG, WebP, GIF and AVIF in Node"],
@@ -53,12 +53,12 @@ export async function doctor(args: string[]): Promise<void> {
     const best = device.scope(() => argmax(device.upload(Float32Array.of(1, 3, 2), [3], "x"), 3));
     const [place] = await best.read("u32");
     out.write(
-      `check     ${place === 1 ? "a kernel ran and gave the right result" : `a kernel gave ${place}, wanted 1`}\n`,
+      `check     ${place === 1 ? "a kernel ran and its result is correct" : `a kernel gave ${place}, wanted 1`}\n`,
     );
     if (place !== 1) process.exitCode = 1;
     if (facts.onCPU)
       out.write(
-        "\nThis adapter runs on the CPU: right, but slow. A GPU with a Vulkan, Metal or Direct3D driver is used if there is one.\n",
+        "\nThis adapter runs on the CPU: results are correct, but slow. A GPU with a Vulkan, Metal or Direct3D driver is used if available.\n",
       );
   } finally {
     device.dispose();

@@ -1,23 +1,23 @@
-import type { CacheType } from "../kernels/cached.js";
+import type { CacheType } from "../kernels/kv-format.js";
 import { type Estimate, type EstimateOptions, estimate as estimateModel } from "../models/llava-onevision/estimate.js";
 import { OptionError } from "../runtime/errors.js";
 import { type Arguments, parse } from "./arguments.js";
-import { tinyCheckpoint } from "./embedded.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
+import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus estimate [options] [MODEL]
 
-What a model will take on disk, on the network and on the adapter, from its config files and the headers of its weights: nothing
-is downloaded, and no adapter is opened. MODEL is a checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given).
+Estimates a model's download size and GPU memory from its config files and the headers of its weights. Nothing is downloaded, and no
+adapter is opened. MODEL is a checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given).
 
-  --dtype TYPE            how weights are held: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
+  --dtype TYPE            storage dtype of weights: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
                           (parts: vision, projector, language, embed)
-  --cache-dtype TYPE      how keys and values are held: auto (f32), f32, f16 or q8
-  --context N             tokens of prompt and answer (8192, or as many as the model holds)
-  --tiles N               tiles of a picture or frames of a clip (the most that there are); 0 for text alone
+  --cache-dtype TYPE      storage dtype of the KV cache: auto (f32), f32, f16 or q8
+  --context N             tokens of prompt and answer (8192, or the model's context length if less)
+  --tiles N               tiles of a picture or frames of a clip (the model's maximum); 0 for text only
   --revision NAME         branch, tag or commit of the hub id (main)
-  --refresh               ask the hub what the branch means now, though the cache knows it from before
-  --offline               take the hub id from the cache folder alone (HF_HUB_CACHE, HF_HOME)
+  --refresh               resolve the branch on the hub again, even if it is cached
+  --offline               load the hub id from the cache folder only (HF_HUB_CACHE, HF_HOME)
   --json                  one object on standard output, sizes in bytes
   --debug                 stack traces
 `;
@@ -34,7 +34,7 @@ const OPTIONS = {
   help: { type: "boolean", short: "h" },
 } as const;
 
-/** Prints what a model will take. */
+/** Prints the estimate of a model. */
 export async function estimate(args: string[]): Promise<void> {
   const given = parse("estimate", args, OPTIONS);
   if (given.has("help")) {
@@ -74,7 +74,7 @@ function options(given: Arguments): EstimateOptions {
 
 function table(model: string, e: Estimate): string {
   const { weights, download } = e;
-  const medium = e.tiles > 0 ? `a medium of ${e.tiles} tiles (${e.visualTokens} tokens)` : "text alone";
+  const medium = e.tiles > 0 ? `a medium of ${e.tiles} tiles (${e.visualTokens} tokens)` : "text only";
   const missing =
     download.missingBytes === download.totalBytes ? "all to be downloaded" : `${size(download.missingBytes)} missing`;
   const rows: [string, string, string?][] = [
@@ -83,12 +83,12 @@ function table(model: string, e: Estimate): string {
     ["files", size(download.totalBytes), download.missingBytes > 0 ? missing : "all here"],
     ["weights", size(e.weightsBytes)],
     ...Object.entries(weights).map(([part, bytes]): [string, string] => [`  ${part}`, size(bytes)]),
-    ["cache", size(e.cacheBytes), `keys and values of ${count(e.contextTokens)} tokens`],
-    ["kept pictures", size(e.visionCacheBytes), "visual tokens of pictures seen before, at most"],
+    ["KV cache", size(e.cacheBytes), `keys and values of ${count(e.contextTokens)} tokens`],
+    ["vision cache", size(e.visionCacheBytes), "visual tokens of recent pictures, at most"],
     ["activations", size(e.activationBytes), `at most, with ${medium}`],
     ["on the adapter", size(e.totalBytes)],
     ["limits", `maxStorageBufferBindingSize ${count(e.limits.maxStorageBufferBindingSize)}, maxBufferSize alike`],
-    ["features", `none needed; used where offered: ${e.features.useful.join(", ")}`],
+    ["features", `none required; used if available: ${e.features.useful.join(", ")}`],
   ];
   return rows
     .map(([name, value, note]) => `${name.padEnd(15)} ${note === undefined ? value : `${value.padEnd(12)} ${note}`}\n`)

@@ -1,6 +1,6 @@
 /**
- * Files that commands read: regular ones, and what shells give in their place: `-` for standard input, pipes, FIFOs, /dev/stdin
- * and process substitutions such as <(command), which can be read once, from the beginning on.
+ * Input files of commands: regular files, and streams that can be read only once: `-` for standard input, pipes, FIFOs, /dev/stdin
+ * and process substitutions such as <(command).
  */
 import { fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -10,18 +10,18 @@ import { fileSource } from "../io/source.js";
 import { decodeText, MOST_TEXT_BYTES } from "../io/text.js";
 import { CheckpointError, OptionError, SourceError } from "../runtime/errors.js";
 
-/** Opening these by name fails where standard input is a socket, as that of a program's child often is. */
+/** Paths of standard input, which cannot be opened by name if it is a socket, as in many child processes. */
 const STANDARD_INPUT = new Set(["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]);
 
-/** What reads standard input, which can be read once. */
+/** The option that reads standard input, which can be read only once. */
 let reader: string | undefined;
 
-/** Whether a path means standard input. */
+/** Whether a path denotes standard input. */
 export function isStandardInput(path: string): boolean {
   return STANDARD_INPUT.has(path);
 }
 
-/** Standard input for one reader, such as an option. Throws OptionError if another has it, SourceError for a folder. */
+/** Claims standard input for one reader, such as an option. Throws OptionError if it is claimed, SourceError for a folder. */
 export function takeStandardInput(by: string): NodeJS.ReadStream {
   if (reader !== undefined) {
     throw new OptionError({
@@ -32,7 +32,7 @@ export function takeStandardInput(by: string): NodeJS.ReadStream {
     });
   }
   reader = by;
-  // Node takes a folder for a stream that is at its end.
+  // Node reads a folder as an empty stream.
   if (fstatSync(0).isDirectory()) {
     const remedy = "name a file inside it, or use a pipe";
     throw new SourceError({ where: `${by}, standard input`, expected: "bytes to read", got: "a folder", remedy });
@@ -40,14 +40,14 @@ export function takeStandardInput(by: string): NodeJS.ReadStream {
   return process.stdin;
 }
 
-/** Whether a path names something that can be read only once; what cannot be looked at is left to its reader. */
+/** Whether a path can be read only once; errors are left to its reader. */
 export async function isStream(path: string): Promise<boolean> {
   if (isStandardInput(path)) return true;
   const found = await stat(path).catch(() => undefined);
   return found !== undefined && !found.isFile() && !found.isDirectory();
 }
 
-/** A text file; `option` names what it was given for. Throws SourceError for what cannot be read, is empty or is no UTF-8. */
+/** Reads a text file; `option` names its purpose. Throws SourceError for a file that is unreadable, empty or not UTF-8. */
 export async function readText(path: string, option: string): Promise<string> {
   const name = isStandardInput(path) ? `${option}, standard input` : path;
   const bytes = await readWhole(path, option, MOST_TEXT_BYTES);
@@ -58,7 +58,7 @@ export async function readText(path: string, option: string): Promise<string> {
   return decodeText(bytes, name);
 }
 
-/** A JSON file. `expected` and `remedy` say what belongs there. Throws SourceError with line and column. */
+/** Reads a JSON file; `expected` and `remedy` describe it in errors. Throws SourceError with line and column. */
 export async function readJson(path: string, option: string, expected: string, remedy: string): Promise<unknown> {
   const text = await readText(path, option);
   try {
@@ -72,7 +72,7 @@ export async function readJson(path: string, option: string, expected: string, r
   }
 }
 
-/** A picture or clip of the command line: its bytes where it can be read only once, since a conversation reads it again; else its path. */
+/** Returns a picture or clip of the command line: the bytes if it can be read only once, since a conversation reads it again; else the path. */
 export async function mediaInput(path: string, option: string): Promise<string | Uint8Array> {
   if (/^(https?|data|file|blob):/i.test(path) || !(await isStream(path))) return path;
   const bytes = await readWhole(path, option, MAX_MEDIA_BYTES);
@@ -104,7 +104,7 @@ async function readStream(stream: AsyncIterable<Uint8Array>, where: string, most
   return new Uint8Array(Buffer.concat(chunks, size));
 }
 
-/** The chunks of a stream whose faults are SourceErrors. */
+/** Yields the chunks of a stream, converting its errors to SourceErrors. */
 export async function* typed(stream: AsyncIterable<Uint8Array>, where: string): AsyncGenerator<Uint8Array> {
   try {
     yield* stream;

@@ -1,13 +1,13 @@
-/** The lines of a JSONL file, as bytes: a line may be damaged without the others being so. */
+/** Splits a JSON Lines file into lines of bytes, so that an invalid line does not affect the others. */
 import { fileSource } from "../io/source.js";
 import { decodeText, MOST_TEXT_BYTES, wideEncoding } from "../io/text.js";
 import { SourceError } from "../runtime/errors.js";
 
-/** A line without its end; a carriage return before the line feed belongs to the end. */
+/** A line without its terminator, LF or CRLF. */
 export interface Line {
-  /** From 1. */
+  /** Line number, from 1. */
   readonly number: number;
-  /** From the start of the file. */
+  /** Byte offset from the start of the file. */
   readonly offsetBytes: number;
   readonly bytes: Uint8Array;
 }
@@ -15,7 +15,7 @@ export interface Line {
 const LINE_FEED = 0x0a;
 const CHUNK_BYTES = 1024 * 1024;
 
-/** A regular file in chunks. Throws SourceError. */
+/** Reads a regular file in chunks. Throws SourceError. */
 export async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
   const source = await fileSource(path);
   try {
@@ -28,8 +28,8 @@ export async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * Lines that are not blank, U+2028 and U+2029 being no ends of lines in JSON. Throws SourceError for UTF-16 and UTF-32, and for a
- * line of more than 256 MiB.
+ * Yields the non-blank lines; U+2028 and U+2029 do not end lines in JSON. Throws SourceError for UTF-16 and UTF-32, and for a line of
+ * more than 256 MiB.
  */
 export async function* linesOf(chunks: AsyncIterable<Uint8Array>, where: string): AsyncGenerator<Line> {
   let parts: Uint8Array[] = [];
@@ -48,7 +48,7 @@ export async function* linesOf(chunks: AsyncIterable<Uint8Array>, where: string)
       parts.push(chunk.subarray(from, end));
       size += end - from;
       if (size > MOST_TEXT_BYTES) {
-        const remedy = "check that it is the right file: requests in it are a line each";
+        const remedy = "check that it is the right file: it has one request per line";
         throw new SourceError({
           where: `${where}, line ${number}`,
           expected: `at most ${MOST_TEXT_BYTES} bytes`,

@@ -1,14 +1,14 @@
-import type { HoldType } from "../io/weights.js";
+import type { StorageDtype } from "../io/weights.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
 import type { LoadOptions } from "../models/llava-onevision/model.js";
 import { OptionError } from "../runtime/errors.js";
 import type { Arguments } from "./arguments.js";
 
-/** `--dtype q4` or `--dtype vision=q8,language=q4`; the model checks the names. Throws OptionError for anything else. */
+/** Reads `--dtype q4` or `--dtype vision=q8,language=q4`; the model checks the names. Throws OptionError. */
 export function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
   const text = given.value("dtype");
   if (text === undefined) return {};
-  if (!text.includes("=")) return { dtype: text as HoldType };
+  if (!text.includes("=")) return { dtype: text as StorageDtype };
   const parts = new Map<string, string>();
   for (const pair of text.split(",")) {
     const [part = "", type = "", ...more] = pair.split("=").map((word) => word.trim());
@@ -25,7 +25,7 @@ export function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
   return { dtype: Object.fromEntries(parts) as Partial<DtypeByPart> };
 }
 
-/** `--revision`, `--refresh` and `--offline`. */
+/** Reads `--revision`, `--refresh` and `--offline`. */
 export function hubOptions(given: Arguments): Pick<LoadOptions, "revision" | "refresh" | "offline"> {
   const revision = given.value("revision");
   return {

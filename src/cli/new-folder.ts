@@ -2,7 +2,7 @@ import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { OptionError, SourceError } from "../runtime/errors.js";
 
-/** A folder that is written under another name and appears when it is whole. */
+/** Creates a folder atomically: it is written under another name and renamed when complete. */
 export class NewFolder {
   private constructor(
     readonly path: string,
@@ -10,8 +10,8 @@ export class NewFolder {
   ) {}
 
   /**
-   * Begins a folder; `replace` allows one that holds a checkpoint, or nothing, to be there: it stays until the new one is whole.
-   * @throws OptionError where something else is there, or anything unasked; SourceError where nothing can be written.
+   * Starts a folder. `replace` allows to replace an empty folder or a checkpoint, which stays until the new one is complete.
+   * @throws OptionError if the folder exists and may not be replaced; SourceError if it cannot be written.
    */
   static async beside(path: string, replace: boolean): Promise<NewFolder> {
     const names = await namesIn(path);
@@ -24,7 +24,7 @@ export class NewFolder {
         remedy: `${fault.remedy}, or --force to replace it`,
       });
     }
-    // Whatever is there will be removed with all it holds: not somebody's home because of a slip.
+    // Replacing deletes the folder recursively, so only a checkpoint or an empty folder is accepted.
     if (names === "file" || (names && names.length > 0 && !names.includes("config.json"))) {
       const got = names === "file" ? "a file" : `a folder with ${names.slice(0, 3).join(", ")}`;
       throw new OptionError({ ...fault, expected: "a checkpoint to replace, or an empty folder", got });
@@ -37,7 +37,7 @@ export class NewFolder {
     return folder;
   }
 
-  /** Writes a file of the folder; `onProgress` is told the bytes so far. Returns its size. */
+  /** Writes a file of the folder; `onProgress` receives the bytes so far. Returns its size. */
   async write(name: string, chunks: AsyncIterable<Uint8Array>, onProgress: (bytes: number) => void): Promise<number> {
     const path = join(this.partial, name);
     const file = await guarded(path, () => open(path, "wx"));
@@ -55,7 +55,7 @@ export class NewFolder {
     return written;
   }
 
-  /** Gives the folder its name. */
+  /** Renames the complete folder to its final name. */
   async finish(): Promise<void> {
     const { path, partial } = this;
     const old = `${path}.replaced`;
@@ -75,13 +75,13 @@ export class NewFolder {
     });
   }
 
-  /** Removes what has been written. */
+  /** Removes the partial folder. */
   async abandon(): Promise<void> {
     await rm(this.partial, { recursive: true, force: true });
   }
 }
 
-/** Names in a folder; undefined where there is nothing. */
+/** Returns the names in a folder; "file" for a file, undefined if nothing exists there. */
 async function namesIn(path: string): Promise<string[] | "file" | undefined> {
   try {
     return await readdir(path);

@@ -1,4 +1,4 @@
-/** One line of progress that writes over itself; silent where the stream is not a terminal. */
+/** A progress line that overwrites itself; silent if the stream is not a terminal. */
 export class ProgressLine {
   #shown = false;
   #last = 0;
@@ -6,7 +6,7 @@ export class ProgressLine {
 
   constructor(readonly stream: NodeJS.WriteStream) {}
 
-  /** `rate` is in bytes a second; if not given, the mean since the line was made or last told a rate. */
+  /** Shows bytes. `rate` is in bytes per second; if not given, the mean since the line was created or last got a rate. */
   bytes(what: string, done: number, total: number, rate?: number): void {
     if (rate === undefined) rate = done / this.#seconds();
     else this.#started = Date.now();

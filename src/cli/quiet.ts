@@ -4,10 +4,10 @@ import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import { platform } from "#platform";
 
-// Dawn, the Vulkan loader and Mesa write warnings and stack traces of their own to file descriptor 2, which a program in JavaScript can't
-// redirect in its own process. Where the system has Vulkan drivers, commands run in a child process whose standard error is filtered.
+// Dawn, the Vulkan loader and Mesa write warnings and stack traces to file descriptor 2, which JavaScript can't redirect within its own
+// process. Where the system has Vulkan drivers, commands run in a child process whose standard error is filtered.
 
-/** In the child's environment: what the parent's standard error is, as JSON. */
+/** Environment variable of the child: properties of the parent's standard error, as JSON. */
 const VARIABLE = "OCELLUS_STDERR";
 
 interface Terminal {
@@ -15,17 +15,17 @@ interface Terminal {
   readonly columns: number | undefined;
 }
 
-/** How lines of Dawn, the Vulkan loader and Mesa begin. Ocellus writes none that do. */
+/** Prefixes of lines by Dawn, the Vulkan loader and Mesa. Ocellus writes no such lines. */
 const FOREIGN = ["Warning: ", "WARNING: ", "Error: Loader Message", "MESA: ", "MESA-"];
-/** How the lines of a stack trace begin. */
+/** Prefixes of stack trace lines. */
 const TRACE = "    at ";
 
 /** Signals that a supervisor or a shell sends to the process it has started. */
 const FORWARDED = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 
 /**
- * Runs the same command in a child process with a filtered standard error, and ends as it does; false where this process is to run it:
- * without drivers nothing is written, `--debug` shows everything, and programs that import `main` (the module of that URL) have their own.
+ * Runs the same command in a child process with a filtered standard error, and exits with its status. Returns false if this process
+ * should run it: without drivers, with `--debug`, and in programs that import `main` (the module of that URL).
  */
 export function runQuietly(main: string): boolean {
   const terminal = process.env[VARIABLE];
@@ -53,7 +53,7 @@ function runChild(): void {
   const { isTTY = false, columns } = process.stderr;
   const terminal: Terminal = { isTTY, columns };
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-    // The channel tells the child when this process ends.
+    // The IPC channel closes when this process ends, which ends the child.
     stdio: ["inherit", "inherit", "pipe", "ipc"],
     env: { ...process.env, [VARIABLE]: JSON.stringify(terminal) },
   });
@@ -68,12 +68,12 @@ function runChild(): void {
   });
   child.on("close", (code, signal) => {
     process.stderr.write(filter.end());
-    // As shells have it.
+    // 128 + signal number, as in shells.
     process.exit(code ?? 128 + (signal ? constants.signals[signal] : 0));
   });
 }
 
-/** In the child: shows progress as the parent's terminal would, and ends when the parent is gone. */
+/** In the child: mimics the parent's terminal, and exits when the parent has ended. */
 function beLike({ isTTY, columns }: Terminal): void {
   delete process.env[VARIABLE];
   if (isTTY) Object.assign(process.stderr, { isTTY, columns });
@@ -81,29 +81,29 @@ function beLike({ isTTY, columns }: Terminal): void {
   process.channel?.unref();
 }
 
-/** Drops foreign lines, and stack traces and the empty line after them; the beginning of a line waits until it can't become one. */
+/** Filters foreign lines, and stack traces with the empty line after them; a partial line is buffered while it could become one. */
 export class ForeignLines {
-  /** The beginning of a line, not yet judged. */
-  #held = "";
+  /** The buffered beginning of a line. */
+  #buffered = "";
   #state: "start" | "within" | "after foreign" = "start";
 
-  /** What of `text` is to be written now. */
+  /** Adds text; returns what can be written now. */
   keep(text: string): string {
     let kept = "";
-    for (const piece of (this.#held + text).split(/(?<=\n)/)) kept += this.#judge(piece);
+    for (const piece of (this.#buffered + text).split(/(?<=\n)/)) kept += this.#filter(piece);
     return kept;
   }
 
-  /** What is left when nothing more comes. */
+  /** Returns the buffered rest at the end of the stream. */
   end(): string {
-    const rest = this.#held;
-    this.#held = "";
+    const rest = this.#buffered;
+    this.#buffered = "";
     return FOREIGN.some((opening) => rest.startsWith(opening)) ? "" : rest;
   }
 
-  /** `piece` is a line, or the beginning or the rest of one. */
-  #judge(piece: string): string {
-    this.#held = "";
+  /** Filters a line, or the beginning or rest of one. */
+  #filter(piece: string): string {
+    this.#buffered = "";
     const whole = piece.endsWith("\n");
     if (this.#state === "within") {
       if (whole) this.#state = "start";
@@ -112,11 +112,11 @@ export class ForeignLines {
     const openings = this.#state === "start" ? FOREIGN : [...FOREIGN, TRACE, "\n"];
     if (openings.some((opening) => piece.startsWith(opening))) {
       if (whole) this.#state = piece === "\n" ? "start" : "after foreign";
-      else this.#held = piece;
+      else this.#buffered = piece;
       return "";
     }
     if (!whole && openings.some((opening) => opening.startsWith(piece))) {
-      this.#held = piece;
+      this.#buffered = piece;
       return "";
     }
     this.#state = whole ? "start" : "within";

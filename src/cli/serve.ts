@@ -4,28 +4,28 @@ import { OptionError } from "../runtime/errors.js";
 import type { Served } from "../server/app.js";
 import { startServer } from "../server/server.js";
 import { parse } from "./arguments.js";
-import { tinyCheckpoint } from "./embedded.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
+import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus serve [options]
 
 An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/embeddings, /v1/models, /health, /metrics (Prometheus).
 
   --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
-  --name NAME             what the model is called in requests (the hub id, or the folder's name)
-  --dtype TYPE            how weights are held: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
+  --name NAME             model name in requests (the hub id, or the folder's name)
+  --dtype TYPE            storage dtype of weights: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
   --revision NAME, --refresh, --offline   as for \`ocellus ask\`
-  --host ADDRESS          where it listens (127.0.0.1)
-  --port N                (8080)
-  --parallel N            requests that are answered at once (2)
-  --queue N               requests that wait beyond these; further ones get 429 (256)
-  --timeout S             most seconds of a request, waiting included (300)
-  --grace S               seconds that requests under way have when the server is stopped (30)
-  --max-body MB           largest body of a request (64)
-  --api-key KEY           what clients must send; better in the environment, as OCELLUS_API_KEY
-  --allow-remote-media    pictures and clips may be http and https URLs, of public addresses only
-  --cors ORIGIN           pages of this origin may ask, or all with *; without it none
+  --host ADDRESS          address to listen on (127.0.0.1)
+  --port N                port; 0 for any free one (8080)
+  --parallel N            requests processed concurrently (2)
+  --queue N               maximum waiting requests; further ones get status 429 (256)
+  --timeout S             maximum seconds per request, waiting included (300)
+  --grace S               seconds to finish running requests when the server is stopped (30)
+  --max-body MB           maximum size of a request body (64)
+  --api-key KEY           API key that clients must send; preferably in the environment, as OCELLUS_API_KEY
+  --allow-remote-media    allow http and https URLs of pictures and clips, on public addresses only
+  --cors ORIGIN           allow requests of pages of this origin, or of all with *; without it none
   --debug                 stack traces
 `;
 
@@ -49,7 +49,7 @@ const OPTIONS = {
   help: { type: "boolean", short: "h" },
 } as const;
 
-/** Serves a model until a signal comes. */
+/** Serves a model until a signal arrives. */
 export async function serve(args: string[]): Promise<void> {
   const given = parse("serve", args, OPTIONS);
   if (given.has("help")) {
@@ -106,14 +106,14 @@ export async function serve(args: string[]): Promise<void> {
   });
   process.stdout.write(`${name} at ${server.url}/v1\n`);
   if (apiKey === undefined && !["127.0.0.1", "::1", "localhost"].includes(host)) {
-    process.stderr.write("(anyone who reaches this address may ask: set OCELLUS_API_KEY)\n");
+    process.stderr.write("(anyone who can reach this address may send requests: set OCELLUS_API_KEY)\n");
   }
   await stopped;
   await server.close(given.count("grace") ?? 30);
   model?.dispose();
 }
 
-/** 0 takes any free port. */
+/** Reads `--port`; 0 is any free port. */
 function portOf(text = "8080"): number {
   const port = Number(text);
   if (Number.isInteger(port) && port >= 0 && port <= 65535) return port;
@@ -125,7 +125,7 @@ function portOf(text = "8080"): number {
   });
 }
 
-/** As browsers say it: what ends in a slash would never be equal. */
+/** Reads `--cors`, an origin as browsers send it: one with a trailing slash would never match. */
 function originOf(text: string | undefined): string | undefined {
   if (text === undefined || text === "*" || (URL.canParse(text) && new URL(text).origin === text)) return text;
   throw new OptionError({

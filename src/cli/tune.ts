@@ -7,17 +7,17 @@ import { ProgressLine } from "./progress-line.js";
 
 const HELP = `ocellus tune [options]
 
-Some kernels have parameters whose best values differ from GPU to GPU. This tries them on the shapes of a model, each
-verified against a float64 reference, then timed in turn with the others. A value has to be 3 % faster to be taken.
-What was found is stored for this adapter and its driver, and used where it is asked for: by OCELLUS_TUNED=1 in the
+Some kernels have parameters whose best values differ from GPU to GPU. This measures them on the shapes of a model. Each value is
+verified against a float64 reference and timed in interleaved rounds. A value must be at least 3 % faster to replace the default.
+The result is stored for this adapter and its driver, and is used on request: by OCELLUS_TUNED=1 in the
 environment, or by \`Device.open({ tuned: true })\`.
 
-  --size SIZE        0.5b or 7b: whose shapes (0.5b)
-  --dtype TYPES      how weights are held: f32, f16, bf16, q8, q4, or several with commas (f16,q4)
-  --seconds N        time spent on each parameter (4)
-  --dry-run          stores nothing
-  --force            on an adapter that runs on the CPU too
-  --json             one JSON line a parameter, and what was chosen in the last
+  --size SIZE        0.5b or 7b: shapes of which model (0.5b)
+  --dtype TYPES      storage dtype of weights: f32, f16, bf16, q8, q4, or several with commas (f16,q4)
+  --seconds N        duration per parameter (4)
+  --dry-run          do not store the result
+  --force            run on CPU adapters too
+  --json             one JSON line per parameter, and the chosen values in the last
 `;
 
 const OPTIONS = {
@@ -30,7 +30,7 @@ const OPTIONS = {
   help: { type: "boolean", short: "h" },
 } as const;
 
-/** Finds the best parameters of kernels on this adapter, and stores them. */
+/** Autotunes the kernel parameters on this adapter, and stores them. */
 export async function tune(args: string[]): Promise<void> {
   const given = parse("tune", args, OPTIONS);
   const out = process.stdout;
@@ -59,7 +59,7 @@ export async function tune(args: string[]): Promise<void> {
         where: "ocellus tune",
         expected: "a GPU",
         got: `${name}, which runs on the CPU`,
-        remedy: "its kernels have their best values already; --force tries all the same",
+        remedy: "its kernels use their best values by default; --force measures anyway",
       });
     }
     if (!json) out.write(`adapter  ${name}\n\n`);
@@ -80,8 +80,8 @@ export async function tune(args: string[]): Promise<void> {
       return;
     }
     const words = Object.entries(tuning).map(([choice, value]) => `${choice} = ${value}`);
-    out.write(`\n${words.length > 0 ? words.join(", ") : "Nothing is 3 % faster than what is taken anyway."}\n`);
-    if (path !== undefined) out.write(`Stored in ${path}. OCELLUS_TUNED=1 makes use of it.\n`);
+    out.write(`\n${words.length > 0 ? words.join(", ") : "No value is 3 % faster than the default."}\n`);
+    if (path !== undefined) out.write(`Stored in ${path}. OCELLUS_TUNED=1 enables it.\n`);
   } catch (cause) {
     if (!abort.signal.aborted) throw cause;
     process.exitCode = 130;

@@ -1,10 +1,10 @@
-/** Finds added tokens in a text, as the reference does before the rest is split and merged. */
+/** Splits a text at added tokens, like the reference tokenizer before pre-tokenisation and BPE. */
 import type { AddedToken } from "./tokenizer-files.js";
 
-/** A piece of a text: an added token, or what lies between two of them. */
+/** A section of a text: an added token, or the text between two of them. */
 interface Section {
   readonly text: string;
-  /** Where tokens are looked for; as long as `text`. */
+  /** Text in which tokens are searched; same length as `text`. */
   readonly searched: string;
   readonly token?: AddedToken;
 }
@@ -27,20 +27,20 @@ export class AddedTokens {
   }
 
   /**
-   * The text cut at its added tokens, white space taken off where a token's `lstrip` or `rstrip` says so. Tokens are looked for in
-   * `searched`, the text with the same characters or others in their places: what is blanked out there is never part of a token.
+   * Splits the text at its added tokens, stripping white space for tokens with `lstrip` or `rstrip`. Tokens are searched in `searched`,
+   * a text of the same length: characters that are blanked out there are never part of a token.
    */
   split(text: string, searched: string): readonly { readonly text: string; readonly token?: AddedToken }[] {
     return this.#asWritten.split({ text, searched }).flatMap((section) => {
       if (section.token || this.#normalised.isEmpty) return [section];
-      // Places are the same only as long as nothing is composed.
+      // Offsets correspond only if normalisation composes nothing.
       const whole = section.text === section.searched ? this.normalise(section.text) : undefined;
       return this.#normalised.split(whole === undefined ? section : { text: whole, searched: whole });
     });
   }
 }
 
-/** Tokens by their text: the leftmost is found first, of those that begin in one place the longest. */
+/** Leftmost-longest search of tokens. */
 class Dictionary {
   readonly #byText: ReadonlyMap<string, AddedToken>;
   /** Lengths of the tokens that begin with a character (UTF-16 unit), longest first. */
@@ -92,7 +92,7 @@ class Dictionary {
   }
 }
 
-/** A section without the white space that its neighbours take. */
+/** Strips the white space that adjacent tokens consume. */
 function stripped(section: Section, before: AddedToken | undefined, after: AddedToken | undefined): Section {
   if (section.token || !(before?.rstrip || after?.lstrip)) return section;
   const { text, searched } = section;

@@ -1,8 +1,7 @@
 /**
- * Cutting a picture of any size into the square tiles the vision tower takes ("anyres").
+ * AnyRes: divides a picture of any size into square tiles for the vision tower (LLaVA-NeXT; LLaVA-OneVision, arXiv 2408.03326).
  *
- * Everything follows from the tile side and the list of canvas sizes of the checkpoint; all geometry is float64 as in
- * the reference. Source: specification 3.2, 3.3, 3.6 and 3.7.
+ * The geometry follows from the tile side and the checkpoint's list of canvas sizes, in float64 as in the reference. Source: specification 3.2, 3.3, 3.6 and 3.7.
  */
 import { CheckpointError, MediaError } from "../runtime/errors.js";
 import { type Pixels, padToSquare, resizeBicubic } from "./resize.js";
@@ -10,7 +9,7 @@ import { type Pixels, padToSquare, resizeBicubic } from "./resize.js";
 /** A canvas as `[width, height]` in pixels. */
 export type CanvasSize = readonly [width: number, height: number];
 
-/** Where a picture goes: it is resized, put on a black canvas at the offset, and the canvas is cut into tiles. */
+/** The tile grid of a picture: it is resized, placed on a black canvas at the offset, and the canvas is divided into tiles. */
 export interface AnyresPlan {
   /** Tiles across. */
   columns: number;
@@ -51,8 +50,7 @@ function checkPicture(width: number, height: number): void {
 }
 
 /**
- * The canvas on which a picture keeps the most of its pixels; among those, the one that wastes the least area; among
- * those, the first of the list. Throws CheckpointError if the list is empty.
+ * Selects the canvas with the highest effective resolution; among equals, the least wasted area; among those, the first of the list. Throws CheckpointError if the list is empty.
  */
 export function selectGrid(width: number, height: number, grids: readonly CanvasSize[]): CanvasSize {
   checkPicture(width, height);
@@ -82,7 +80,7 @@ export function selectGrid(width: number, height: number, grids: readonly Canvas
 }
 
 /**
- * Chooses the canvas for a `width`×`height` picture and places the picture on it, aspect ratio kept, centred.
+ * Returns the tile grid chosen for a `width`×`height` picture, which is centred on its canvas with preserved aspect ratio.
  * `grids` are canvas sizes in pixels, multiples of `tileSide`. Throws CheckpointError if they are not.
  */
 export function planAnyres(width: number, height: number, grids: readonly CanvasSize[], tileSide: number): AnyresPlan {
@@ -112,7 +110,7 @@ export function planAnyres(width: number, height: number, grids: readonly Canvas
 }
 
 /**
- * All tiles of a picture, RGB8 `[1 + rows·columns, tileSide, tileSide, 3]` contiguous: first the base (the whole
+ * Cuts a picture to its tiles, RGB8 `[1 + rows·columns, tileSide, tileSide, 3]` contiguous: first the base (the whole
  * picture squashed to one tile), then the tiles of the canvas row by row. The border is black (0, 0, 0), which the
  * later normalisation turns into −1.
  */
@@ -144,17 +142,17 @@ export function cutTiles(picture: Pixels, plan: AnyresPlan, tileSide: number): U
 }
 
 /**
- * The one tile of a picture in a prompt with several pictures, RGB8 `[tileSide, tileSide, 3]`: padded to a square with
+ * Pad mode: the single tile of a picture, RGB8 `[tileSide, tileSide, 3]`: padded to a square with
  * the grey level `fill`, then resized. Source: specification 3.6.
  */
 export function padTile(picture: Pixels, tileSide: number, fill: number): Uint8Array {
   checkPicture(picture.width, picture.height);
   const tile = resizeBicubic(padToSquare(picture, fill), tileSide, tileSide).data;
-  // A picture that already is one tile passes through; the caller still gets an array of its own.
+  // A picture of tile size is copied unchanged.
   return tile === picture.data ? new Uint8Array(tile) : tile;
 }
 
-/** A video frame squashed to one tile, RGB8 `[tileSide, tileSide, 3]`: aspect ratio not kept. Source: specification 3.7. */
+/** Resizes a video frame to one tile, RGB8 `[tileSide, tileSide, 3]`: aspect ratio not kept. Source: specification 3.7. */
 export function frameTile(picture: Pixels, tileSide: number): Uint8Array {
   checkPicture(picture.width, picture.height);
   const tile = resizeBicubic(picture, tileSide, tileSide).data;

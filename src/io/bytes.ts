@@ -1,23 +1,22 @@
 /**
- * Bytes that a caller gives. They stay the caller's: every input copies them before anything looks at them, because a view may lie in
- * a larger buffer at an odd offset (a Node Buffer mostly does), may be shared with a thread that writes into it (many web APIs refuse
- * such views), and because `slice` of a Node Buffer is a view and not a copy.
+ * Bytes of callers. Every input copies them first: a view may be part of a larger buffer at an odd offset (most Node Buffers are), may
+ * be shared with a thread that writes to it (many web APIs reject such views), and `slice` of a Node Buffer is a view, not a copy.
  */
 import { MediaError } from "../runtime/errors.js";
 
-/** Longest picture or clip that is decoded from memory: a guard against a path that is neither. */
+/** Maximum size of a picture or clip that is decoded from memory. */
 export const MAX_MEDIA_BYTES = 512 * 1024 * 1024;
 
-/** What holds bytes: typed arrays and DataViews (a Node Buffer is one), ArrayBuffers and SharedArrayBuffers. */
+/** Byte containers: typed arrays (Node Buffers included), DataViews, ArrayBuffers and SharedArrayBuffers. */
 export type Bytes = ArrayBufferView | ArrayBufferLike;
 
-/** By their brand, not by class: bytes of another realm (a frame of the page, a `vm` context, Jest) have classes of their own. */
+/** By `Symbol.toStringTag`, not by class: objects of other realms (frames, `vm` contexts, Jest) have other classes. */
 export function isBytes(value: unknown): value is Bytes {
   if (ArrayBuffer.isView(value)) return true;
   return /^\[object (Shared)?ArrayBuffer\]$/.test(Object.prototype.toString.call(value));
 }
 
-/** The same memory as a plain Uint8Array of exactly the bytes in view. Throws MediaError for a buffer that was transferred away. */
+/** Returns a Uint8Array view of exactly these bytes. Throws MediaError for a detached buffer. */
 export function viewOf(bytes: Bytes, where: string): Uint8Array {
   try {
     if (!ArrayBuffer.isView(bytes)) return new Uint8Array(bytes);
@@ -33,7 +32,7 @@ export function viewOf(bytes: Bytes, where: string): Uint8Array {
   }
 }
 
-/** A copy that fills memory of its own, neither shared nor resizable. Throws what {@link viewOf} throws. */
+/** Copies the bytes to a new, plain buffer. Throws what {@link viewOf} throws. */
 export function copyOf(bytes: Bytes, where: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(viewOf(bytes, where));
 }
@@ -50,7 +49,7 @@ export function dataView(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** One array of all parts, one after the other. */
+/** Concatenates byte arrays. */
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

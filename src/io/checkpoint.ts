@@ -1,4 +1,4 @@
-/** A checkpoint: a place with named files. Folder, base URL and list of files look the same from here on. */
+/** A checkpoint: a location with named files. Folders, base URLs and file lists have a common interface. */
 
 import { platform } from "#platform";
 import { CheckpointError, OcellusError, OptionError, throwIfAborted } from "../runtime/errors.js";
@@ -24,15 +24,15 @@ export type CheckpointLocation = string | URL | ArrayLike<NamedBlob>;
 /** `signal` stops the opening, downloads, and every read of config files and headers. */
 export type CheckpointOptions = Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds"> &
   HubOptions & {
-    /** Configs and headers alone will be read: files of the hub that are not in the cache are read in ranges, and not kept. */
+    /** Only configs and headers are read: hub files that are not cached are read by range requests, and not cached. */
     inspect?: boolean | undefined;
   };
 
-/** What a checkpoint is on the network. */
+/** Download size of a checkpoint. */
 export interface DownloadSize {
-  /** Bytes of all files that are needed. */
+  /** Bytes of all required files. */
   readonly totalBytes: number;
-  /** Bytes of those that are not here yet; of files read over the network and not kept, all. */
+  /** Bytes of those that are not cached; all, for files that are read over the network without caching. */
   readonly missingBytes: number;
 }
 
@@ -45,28 +45,28 @@ export interface CheckpointFiles {
   text(file: string): Promise<string | undefined>;
   /** The file parsed; undefined if it is absent. Throws CheckpointError with line and column if it is broken. */
   json(file: string): Promise<JsonValue | undefined>;
-  /** The error for a file that is not there: what lies in its place, and what to do. */
+  /** Returns the error for a missing file, with what was found instead. */
   missing(file: string): Promise<CheckpointError>;
   /** Opens the weights and checks all their headers; the index must be closed. */
   tensors(): Promise<TensorIndex>;
-  /** The sizes of the weights and of those of `configs` that there are; of a repository, of everything that is downloaded. */
+  /** Returns the download size of the weights and existing `configs`; for a repository, of everything that is downloaded. */
   downloadSize(configs: readonly string[], weights: TensorIndex): Promise<DownloadSize>;
 }
 
-/** Where the files come from. */
+/** A location of files. */
 export interface Place {
   readonly name: string;
-  /** Whether every read goes over the network and nothing is kept. */
+  /** Whether every read goes over the network without caching. */
   readonly remote?: boolean;
-  /** Where there is a listing with sizes. */
+  /** For locations that have a listing with sizes. */
   downloadSize?(): Promise<DownloadSize | undefined>;
   /** Whether opening a file may download all of it. */
   readonly downloads?: boolean;
-  /** Whether a web page was answered in place of a file (URLs). */
+  /** Whether the server responded with a web page instead of a file (URLs). */
   readonly answeredPage?: boolean;
-  /** Names at the top or in a folder; undefined where a place cannot list them (URLs). */
+  /** Lists names at the top level or in a folder; undefined if not possible (URLs). */
   list(folder?: string): Promise<string[] | undefined>;
-  /** The first bytes of the location itself, where it is a file's address (URLs). */
+  /** The first bytes of the location itself, if it is the URL of a file. */
   self?(): Promise<Uint8Array | undefined>;
   has(file: string): Promise<boolean>;
   /** Opens a file; undefined if it is absent. */
@@ -74,8 +74,8 @@ export interface Place {
 }
 
 /**
- * Opens a checkpoint; no file is read yet, except where finding out what is there needs it. A folder that exists is taken
- * before a repository of the same name. The config files of a hub id are downloaded here, its weights when they are opened.
+ * Opens a checkpoint; reads files only as far as needed to identify the location. An existing folder takes precedence over a
+ * repository of the same name. The config files of a hub id are downloaded here, its weights when they are opened.
  * @throws CheckpointError if there is no such folder, repository or revision, or no files; SourceError; OptionError.
  */
 export async function openCheckpoint(
@@ -86,7 +86,7 @@ export async function openCheckpoint(
   return new Checkpoint(await placeOf(location, options), options.signal);
 }
 
-/** The one switch between kinds of location. */
+/** Dispatches on the kind of location. */
 async function placeOf(location: CheckpointLocation, options: CheckpointOptions): Promise<Place> {
   const text = typeof location === "string" || location instanceof URL ? String(location) : undefined;
   const id = text === undefined ? undefined : await hubIdOf(text, options.endpoint);
@@ -98,7 +98,7 @@ async function placeOf(location: CheckpointLocation, options: CheckpointOptions)
   return folderPlace(text);
 }
 
-/** The repository that is meant; a folder that exists is taken before one of the same name. */
+/** Parses a hub id; undefined if a folder of this name exists. */
 async function hubIdOf(text: string, endpoint: string | undefined): Promise<HubId | undefined> {
   const pasted = text.trim();
   const id = parseHubId(pasted);
@@ -121,7 +121,7 @@ function revisionWithoutHub(location: string | undefined, revision: string): Opt
   });
 }
 
-/** Tokenizers of the largest vocabularies have 35 MB. */
+/** Maximum size of text files; the largest tokenizers have 35 MB. */
 const TEXT_LIMIT_BYTES = 256e6;
 
 function textKind(file: string): string {
@@ -233,7 +233,7 @@ async function noFolder(path: string, cause: unknown): Promise<CheckpointError> 
   }
   const id = parseHubId(path.replace(/\/+$/, ""));
   const remedy = id
-    ? `create the folder, or leave out the slash at the end if the repository ${id.name} of the hub is meant`
+    ? `create the folder, or remove the trailing slash to load the repository ${id.name} of the hub`
     : `give the folder, URL or files that hold config.json and model.safetensors${/[\\/]/.test(path) ? "" : ", or a hub id (org/name)"}`;
   return new CheckpointError({ ...fault, got: reasonOf(cause), remedy, cause });
 }
@@ -264,7 +264,7 @@ function pathOfFileUrl(url: string): string {
 function urlPlace(location: string, options: CheckpointOptions): Place {
   const base = new URL(location);
   if (!base.pathname.endsWith("/")) base.pathname += "/";
-  // What has() opened, for the open() that follows: one request less a file.
+  // Sources opened by has(), reused by open(): saves one request per file.
   const found = new Map<string, ByteSource>();
   let answeredPage = false;
   const open = async (file: string): Promise<ByteSource | undefined> => {

@@ -1,10 +1,10 @@
-/** What kind of file a clip is, by what it begins with: names and media types of files are often wrong. */
+/** Detects the format of a clip from its first bytes, since file names and media types are often wrong. */
 import { MediaError } from "../runtime/errors.js";
 import { asciiAt } from "./bytes.js";
 
 export type ClipFormat = "gif" | "webp" | "matroska" | "mp4";
 
-/** Bytes of a file that tell its kind. */
+/** Bytes needed to detect the format. */
 export const CLIP_START_BYTES = 512;
 
 const EBML = "\x1a\x45\xdf\xa3";
@@ -12,7 +12,7 @@ const EBML = "\x1a\x45\xdf\xa3";
 /** First boxes of files that are MP4 or QuickTime; anything else is not, whatever its name. */
 const FIRST_BOXES = new Set(["ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "styp", "sidx", "moof", "uuid"]);
 
-/** The kind of a clip that begins with `start`; undefined for one that is not read here. Too few bytes count as a cut MP4. */
+/** Returns the format of a clip that begins with `start`; undefined if unsupported. Too few bytes count as a truncated MP4. */
 export function clipFormat(start: Uint8Array): ClipFormat | undefined {
   if (/^GIF8[79]a/.test(asciiAt(start, 0, 6))) return "gif";
   if (asciiAt(start, 0, 4) === "RIFF" && asciiAt(start, 8, 4) === "WEBP") return "webp";
@@ -20,7 +20,7 @@ export function clipFormat(start: Uint8Array): ClipFormat | undefined {
   return start.length < 8 || FIRST_BOXES.has(asciiAt(start, 4, 4)) ? "mp4" : undefined;
 }
 
-/** A fault for a file that is none of those, named by what it begins with. */
+/** Returns the error for an unsupported file, named by its first bytes. */
 export function unknownClip(label: string, start: Uint8Array): MediaError {
   const container = containerOf(start);
   return new MediaError({
@@ -37,7 +37,7 @@ export function unknownClip(label: string, start: Uint8Array): MediaError {
 const PACKET_BYTES = 188;
 const TIMED_PACKET_BYTES = 192;
 
-/** Other containers that people meet. */
+/** Other common containers. */
 function containerOf(bytes: Uint8Array): string | undefined {
   const start = asciiAt(bytes, 0, 16);
   if (start.startsWith("RIFF") && start.slice(8, 12) === "AVI ") return "an AVI file";
@@ -63,7 +63,7 @@ function isPackets(bytes: Uint8Array, first: number, lengthBytes: number): boole
   return true;
 }
 
-/** What else people try. */
+/** Other common inputs. */
 function describeStart(bytes: Uint8Array): string {
   const start = asciiAt(bytes, 0, 16);
   if (start.startsWith(EBML)) return "a WebM or Matroska file";

@@ -1,4 +1,4 @@
-/** What is known of a clip's video track before anything is decoded, whatever container it came in. */
+/** Container-independent index of a clip's video track. */
 import { OptionError } from "../runtime/errors.js";
 import type { ShownSample } from "./edit-list.js";
 import type { Orientation } from "./orientation.js";
@@ -10,7 +10,7 @@ export interface VideoSample {
   /** Composition time in ticks of the track, before the edit list: it orders pictures inside a group. */
   compositionTicks: number;
   isKeyframe: boolean;
-  /** Only decoded, since others refer to it: decoders give no frame for it. */
+  /** Hidden reference frame: decoded, but not output by decoders. */
   isHidden?: boolean;
 }
 
@@ -22,7 +22,7 @@ export interface ClipColour {
   fullRange: boolean | null;
 }
 
-/** What a file says about one of its video tracks. */
+/** Index of one video track. */
 export interface ClipIndex {
   label: string;
   /** WebCodecs codec string, e.g. "avc1.64001f"; the container's own name of the codec where nothing more is known. */
@@ -31,22 +31,22 @@ export interface ClipIndex {
   description: Uint8Array | undefined;
   width: number;
   height: number;
-  /** How a player turns the pictures, as an EXIF orientation. */
+  /** Display rotation, as an EXIF orientation. */
   orientation: Orientation;
   colour: ClipColour;
   /** Ticks a second of the track. */
   timescale: number;
-  /** In the order of decoding. */
+  /** Samples in decode order. */
   samples: VideoSample[];
-  /** In the order of time, edit list applied. */
+  /** Frames in presentation order, with the edit list applied. */
   frames: ShownSample[];
   /** Bytes that begin every sample and are not in the file (Matroska's header stripping). */
   samplePrefix?: Uint8Array | undefined;
-  /** Size that the file says it has, where it is shorter and nobody knows how many frames are missing. */
+  /** Declared size of a truncated file, if the number of missing frames is unknown. */
   wholeBytes?: number | undefined;
 }
 
-/** Tracks that a message lists. */
+/** Maximum tracks listed in a message. */
 const MAX_LISTED = 16;
 
 /** @throws OptionError for anything but a whole number from 0. */

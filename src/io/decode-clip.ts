@@ -1,6 +1,6 @@
 /**
- * Decoding of a clip's wanted frames by WebCodecs. Frames are copied out and closed the moment they come: decoders own
- * few, and stand still while those are held.
+ * Decodes the wanted frames of a clip with WebCodecs. Frames are copied and closed immediately: decoders have few frame buffers, and
+ * stall while these are in use.
  */
 import type { VideoCodecs } from "../platform/platform.js";
 import { AbortedError, MediaError, throwIfAborted } from "../runtime/errors.js";
@@ -11,19 +11,19 @@ import type { Pixels } from "./resize.js";
 import type { ByteSource } from "./source.js";
 import { pixelsOfFrame } from "./video-frame.js";
 
-/** Samples given to a decoder before it has taken the first of them. */
+/** Maximum samples in the decoder's queue. */
 const MAX_QUEUED = 4;
-/** How often a waiting loop looks at the decoder itself; events mostly wake it before. */
+/** Polling interval of the decoder; events usually wake the loop earlier. */
 const LOOK_MILLISECONDS = 20;
-/** A decoder that neither takes a sample nor gives a frame for this long never will. */
+/** Time without progress after which a decoder is considered stalled. */
 const STALL_MILLISECONDS = 20_000;
 
-/** More than any picture takes, even uncompressed in 8K. */
+/** Maximum size of an encoded picture, more than uncompressed 8K. */
 const MAX_SAMPLE_BYTES = 2 ** 28;
 
 export interface DecodeOptions {
   signal?: AbortSignal | undefined;
-  /** Patience with a decoder that does nothing; 20 s if not given. */
+  /** Stall timeout of the decoder; 20 s if not given. */
   stallMilliseconds?: number | undefined;
 }
 
@@ -65,7 +65,7 @@ export async function* decodeFrames(
   }
 }
 
-/** Refuses a cut file before anything is decoded. */
+/** Rejects a truncated file before decoding. */
 function checkInside(source: ByteSource, clip: ClipIndex, runs: readonly DecodeRun[]): void {
   for (const run of runs) {
     for (const number of run.samples) {
@@ -98,16 +98,16 @@ function withPrefix(prefix: Uint8Array | undefined, bytes: Uint8Array): Uint8Arr
   return whole;
 }
 
-/** One decoder, used for one run after the other. */
+/** One decoder, reused for all runs. */
 class ClipDecoder {
   readonly #decoder: VideoDecoder;
   readonly #stallMilliseconds: number;
-  /** Wanted frames that wait to be copied out. */
+  /** Wanted frames that are not copied yet. */
   readonly #ready: { sample: number; frame: VideoFrame }[] = [];
   #run: DecodeRun = { samples: [], displayed: [], wanted: new Set() };
   /** Frames that came in this run. */
   #given = 0;
-  /** Counts everything the decoder does, so that standing still shows. */
+  /** Progress counter of the decoder, to detect stalls. */
   #steps = 0;
   #fault: unknown;
   #wake: (() => void) | undefined;
@@ -127,7 +127,7 @@ class ClipDecoder {
     this.#decoder.addEventListener("dequeue", () => this.#step());
   }
 
-  /** Forgets what was decoded: @napi-rs/webcodecs 1.3.1 ends the process over a VP9 frame that refers to one before a flush. */
+  /** Resets the decoder: @napi-rs/webcodecs 1.3.1 ends the process over a VP9 frame that refers to one before a flush. */
   #configure(): void {
     try {
       if (this.#decoder.state === "configured") this.#decoder.reset();
@@ -148,7 +148,7 @@ class ClipDecoder {
       for (const number of block.samples) {
         while (this.#decoder.decodeQueueSize >= MAX_QUEUED && this.#ready.length === 0) await this.#progress();
         yield* this.#drain();
-        // A decoder that fails is closed at once and says why a moment later.
+        // A failed decoder is closed immediately, and reports its error a moment later.
         if (this.#decoder.state === "closed") await new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS));
         this.#check();
         this.#feed(number, bytes, block.offsetBytes);
@@ -238,7 +238,7 @@ class ClipDecoder {
     if (this.#fault !== undefined) throw this.#broken(this.#fault);
   }
 
-  /** Waits until the decoder has done something; throws if it has failed, if it stands still, or on abort. */
+  /** Waits for progress of the decoder. Throws if it has failed, has stalled, or on abort. */
   async #progress(): Promise<void> {
     const { signal } = this.options;
     const steps = this.#steps;

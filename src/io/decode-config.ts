@@ -1,10 +1,10 @@
-/** How a decoder is set up for a clip, and what is said when it lacks the codec. */
+/** Decoder configuration of a clip, and the error for a missing codec. */
 import type { VideoCodecs } from "../platform/platform.js";
 import { MediaError } from "../runtime/errors.js";
 import type { ClipColour, ClipIndex } from "./clip-index.js";
 import { printableAscii } from "./printable-ascii.js";
 
-/** Names of codecs that people meet, by the first four letters of the codec string, or by Matroska's name of the codec. */
+/** Readable codec names, by the first four letters of the codec string, or by Matroska's codec id. */
 const CODEC_NAMES: Record<string, string> = {
   avc1: "H.264",
   avc3: "H.264",

@@ -1,13 +1,13 @@
-/** Which samples must be decoded for the wanted ones, and in how many reads they come. Numbers only. */
+/** Plans the decoding of wanted samples: decode runs and reads. */
 import type { ClipIndex, VideoSample } from "./clip-index.js";
 
-/** Samples that are decoded together, from a keyframe on. */
+/** A decode run: samples from a keyframe on. */
 export interface DecodeRun {
   /** Places in `ClipIndex.samples`, ascending: the order in which the decoder takes them. */
   samples: number[];
-  /** Those that are not hidden, in the order in which the decoder gives them back. */
+  /** Visible samples, in the decoder's output order. */
   displayed: number[];
-  /** Those of them that are wanted. */
+  /** Wanted samples. */
   wanted: Set<number>;
 }
 
@@ -74,14 +74,14 @@ function closed(
   return { samples: taken, displayed, wanted };
 }
 
-/** Samples that come in one read. */
+/** Samples of one read. */
 export interface ReadBlock {
   offsetBytes: number;
   lengthBytes: number;
   samples: number[];
 }
 
-/** Between two samples of a run there may be sound; up to this much of it is read rather than asked around. */
+/** Maximum gap between samples (such as audio) that is read rather than skipped by a further read. */
 const MAX_GAP_BYTES = 4096;
 /** A read is no longer than this, unless a sample is. */
 const MAX_BLOCK_BYTES = 1024 * 1024;

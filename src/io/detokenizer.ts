@@ -3,7 +3,7 @@
  * of several bytes may be spread over several tokens, so text can only be handed out once its last byte is known.
  */
 
-/** What a {@link TextStream} asks of a tokenizer. */
+/** The part of a tokenizer that a {@link TextStream} uses. */
 export interface TokenBytes {
   /** The bytes of a token; empty for an id without a token. */
   bytesOf(id: number): Uint8Array;
@@ -11,7 +11,7 @@ export interface TokenBytes {
   isSpecial(id: number): boolean;
 }
 
-/** Which ids take part in the text. */
+/** Options of decoding. */
 export interface DecodeOptions {
   /** Leave special tokens such as `<|im_end|>` out. Default false. */
   skipSpecialTokens?: boolean;
@@ -71,7 +71,7 @@ export class TextStream {
     this.#skipSpecialTokens = options.skipSpecialTokens ?? false;
   }
 
-  /** Adds one id and returns the text that is now certain; it may be empty. */
+  /** Adds one id and returns the text that is complete; it may be empty. */
   push(id: number): string {
     if (this.#skipSpecialTokens && this.#tokens.isSpecial(id)) return "";
     return this.#decoder.decode(this.#tokens.bytesOf(id), { stream: true });

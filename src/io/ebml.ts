@@ -51,7 +51,7 @@ export function parseElement(bytes: Uint8Array, at: number, base = 0): Element |
   return { id, offsetBytes: base + at, dataBytes, endBytes: dataBytes + size.value };
 }
 
-/** How many elements may still be taken into memory. */
+/** Remaining budget of elements in memory. */
 export interface ElementBudget {
   left: number;
 }

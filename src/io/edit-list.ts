@@ -19,7 +19,7 @@ export interface Timescales {
   movie: number;
 }
 
-/** A list may show the whole track again and again; beyond this it only exhausts memory. */
+/** Maximum shown pictures of an edit list, which may repeat the track. */
 const MAX_SHOWN = 2 ** 22;
 
 /** A sample on display: its place in decode order and the second at which it appears. */
@@ -67,7 +67,7 @@ export function applyEdits(
   return shown;
 }
 
-/** The first place in `list` from which on `holds` is true; the length where it never is. */
+/** Binary search: the first index from which on `holds` is true; the length if it never is. */
 function firstPlace(list: readonly number[], holds: (value: number) => boolean): number {
   let low = 0;
   let high = list.length;

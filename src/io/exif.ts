@@ -1,5 +1,5 @@
 /**
- * The orientation that a picture file states.
+ * Reads the orientation of a picture file.
  *
  * Only tag 0x0112 of the first directory is read; where there is none, the XMP packet's `tiff:Orientation` counts. A broken
  * EXIF block counts as none: cameras write many, and the picture under it is fine.
@@ -15,10 +15,10 @@ import { pngChunks } from "./png.js";
 const ORIENTATION_TAG = 0x0112;
 const EXIF_PREFIX = "Exif\0\0";
 const XMP_PREFIX = "http://ns.adobe.com/xap/1.0/\0";
-/** What texts of a PNG are inflated to at most, as in the reference. */
+/** Maximum inflated size of PNG texts, as in the reference. */
 const MAX_TEXT_BYTES = 2 ** 20;
 
-/** Where a picture may say how it is to be turned. */
+/** Metadata blocks that may contain an orientation. */
 export interface Metadata {
   /** A TIFF block, with or without the "Exif" prefix. */
   exif?: Uint8Array | undefined;

@@ -1,17 +1,17 @@
-/** What a file is that is not what a checkpoint should have: told from its first bytes, or from its name. */
+/** Identifies files that are not part of a supported checkpoint, from their first bytes or names. */
 
-/** A kind of file, and what helps who has it in place of a checkpoint's. */
+/** A kind of file, and the remedy if it is found instead of a checkpoint file. */
 export interface FileKind {
   /** For "got": with an article. */
   readonly is: string;
   readonly remedy: string;
 }
 
-/** First bytes that suffice to tell a file: a tar archive has its mark at byte 257. */
+/** Bytes needed to identify a file; a tar archive has its signature at byte 257. */
 export const HEAD_BYTES = 512;
-/** Fewer zeros may be the beginning of anything. */
+/** Minimum number of zeros of an unfinished download. */
 const LEAST_ZEROS = 64;
-/** A checkpoint of the family as it is published. */
+/** A published checkpoint of the family. */
 export const EXAMPLE_ID = "llava-hf/llava-onevision-qwen2-0.5b-ov-hf";
 
 const PUBLISHED = `use the safetensors checkpoint that the model is published as, for example ${EXAMPLE_ID}`;
@@ -55,7 +55,7 @@ const HTML: FileKind = { is: "a web page (HTML)", remedy: PAGE };
 
 const archive = (name: string): FileKind => ({ is: `a ${name} archive`, remedy: UNPACK });
 
-/** Marks at a fixed place; a character is a byte. */
+/** Signatures at fixed offsets; a character is a byte. */
 const MAGIC: readonly (readonly [at: number, mark: string, kind: FileKind])[] = [
   [0, "GGUF", GGUF],
   ...["ggml", "lmgg", "ggjt", "tjgg", "ggmf", "fmgg", "ggla", "algg"].map((mark) => [0, mark, GGML] as const),
@@ -76,7 +76,7 @@ const MAGIC: readonly (readonly [at: number, mark: string, kind: FileKind])[] = 
   [4, "ftyp", { is: "an MP4 clip or a picture", remedy: "give clips as clips, and the model's folder as model" }],
 ];
 
-/** What names alone say, where contents would have to be downloaded. */
+/** Kinds by name, where contents would have to be downloaded. */
 const NAMES: readonly (readonly [name: RegExp, kind: FileKind])[] = [
   [/\.gguf$/i, GGUF],
   [/(^|\/)ggml[^/]*\.bin$|\.ggml$/i, GGML],
@@ -102,14 +102,14 @@ const NAMES: readonly (readonly [name: RegExp, kind: FileKind])[] = [
   [/\.(7z|rar|gz|bz2|xz|zst)$/i, archive("compressed")],
 ];
 
-/** What a file of this name is, by the name alone; undefined for names that say nothing. */
+/** Identifies a file by its name; undefined if unknown. */
 export function kindByName(name: string): FileKind | undefined {
   return NAMES.find(([pattern]) => pattern.test(name))?.[1];
 }
 
 /**
- * What a file is that begins with `head` (its first 512 bytes, or all); undefined for plain text, JSON and what is not known.
- * Formats without a mark (pickle, ONNX, msgpack) are known by how their writers begin.
+ * Identifies a file by `head` (its first 512 bytes, or all); undefined for plain text, JSON and unknown formats.
+ * Formats without a signature (pickle, ONNX, msgpack) are recognised by the typical output of their writers.
  */
 export function kindOf(head: Uint8Array): FileKind | undefined {
   if (head.length === 0) return EMPTY;
@@ -118,7 +118,7 @@ export function kindOf(head: Uint8Array): FileKind | undefined {
   if (magic) return magic[2];
   if (text.startsWith("PK\x03\x04") || text.startsWith("PK\x05\x06")) return kindOfZip(head, text);
   if (head.length >= LEAST_ZEROS && head.every((byte) => byte === 0)) {
-    return { is: "zeros: a download that was begun and not finished", remedy: AGAIN };
+    return { is: "zeros: an unfinished download", remedy: AGAIN };
   }
   if (/^\{\s*["}]/.test(text.slice(8)) && isSmall(head)) return SAFETENSORS;
   return kindOfText(text.replace(/^\xef\xbb\xbf/, "").trimStart()) ?? kindOfUnmarked(head, text);
@@ -140,7 +140,7 @@ function kindOfText(text: string): FileKind | undefined {
   return kindOfReply(text);
 }
 
-/** What stores answer in place of a file (S3, Azure, Google): `<Error><Code>NoSuchKey</Code>…`. */
+/** Error responses of object stores (S3, Azure, Google): `<Error><Code>NoSuchKey</Code>…`. */
 function kindOfXml(text: string): FileKind {
   const [, code] = /<Code>([^<]{1,60})/.exec(text) ?? [];
   const [, message] = /<Message>([^<]{1,120})/.exec(text) ?? [];
@@ -149,7 +149,7 @@ function kindOfXml(text: string): FileKind {
   return { is: `a server's error in XML (${words})`, remedy: `check the address and its permissions, then ${AGAIN}` };
 }
 
-/** What hubs and gateways answer in place of a file, as text or JSON, and scripts save under its name. */
+/** Error responses of hubs and gateways, as text or JSON, that scripts save under the file's name. */
 function kindOfReply(text: string): FileKind | undefined {
   const remedy = `check name, access and token, then ${AGAIN}`;
   const plain =

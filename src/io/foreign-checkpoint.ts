@@ -1,4 +1,4 @@
-/** What a place holds in which a file of a checkpoint was looked for and not found: it is named, with what helps. */
+/** Errors for missing checkpoint files, which identify what the location contains instead. */
 
 import { CheckpointError, OcellusError } from "../runtime/errors.js";
 import type { Place } from "./checkpoint.js";
@@ -9,12 +9,12 @@ import type { ByteSource } from "./source.js";
 
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
-/** Files and folders that are looked into, at most. */
+/** Maximum files and folders that are inspected. */
 const MOST_LOOKED_INTO = 32;
 /** Configs of adapters and pipelines are a few kilobytes. */
 const LONGEST_CONFIG = 1_000_000;
 
-/** Ways in which a place may hold something else, the more certain ones first. */
+/** Detectors of other contents, most certain first. */
 const LOOKS: readonly ((place: Place, names: readonly string[], wanted: string) => Promise<Found | undefined>)[] = [
   unfinished,
   adapter,
@@ -26,7 +26,7 @@ const LOOKS: readonly ((place: Place, names: readonly string[], wanted: string) 
   otherTool,
 ];
 
-/** The error for a file that is not there. `wanted`: its name; weights are `model.safetensors`. */
+/** Returns the error for a missing file. `wanted`: its name; weights are `model.safetensors`. */
 export async function missing(place: Place, wanted: string, expected = wanted): Promise<CheckpointError> {
   const found = await whatIsThere(place, wanted);
   return new CheckpointError({ where: place.name, expected, ...found });
@@ -50,7 +50,7 @@ async function whatIsThere(place: Place, wanted: string): Promise<Found> {
   return { got, remedy };
 }
 
-/** At a URL there is no list, so a few names are asked for. */
+/** URLs have no listing, so a few names are requested. */
 async function addressed(place: Place, wanted: string): Promise<Found> {
   const got = place.answeredPage ? "a web page (HTML) in its place" : "no such file";
   for (const look of [adapter, pipeline]) {
@@ -69,7 +69,7 @@ async function addressed(place: Place, wanted: string): Promise<Found> {
   return { got, remedy };
 }
 
-/** What to say of a file that was given where a folder is expected. `head`: its first bytes. */
+/** Describes a file that was given instead of a folder. `head`: its first bytes. */
 export function fileInPlaceOfFolder(name: string, head: Uint8Array): Found {
   const kind = kindOf(head) ?? kindByName(name);
   const isPart = /\.(safetensors|json|jinja|txt|model)$/i.test(name);
@@ -81,14 +81,14 @@ export function fileInPlaceOfFolder(name: string, head: Uint8Array): Found {
   return kind ? { got: `a file, ${kind.is}`, remedy: kind.remedy } : { got: "a file", remedy };
 }
 
-/** Names of files that a download has not finished. */
+/** Names of unfinished downloads. */
 export async function partialDownloads(place: Place): Promise<string[]> {
   const isPartial = (name: string): boolean =>
     /\.(incomplete|part|partial|crdownload|download|filepart|aria2|tmp)$/i.test(name);
   const names = (await place.list()) ?? [];
   const found = names.filter(isPartial);
   if (found.length > 0 || !names.includes(".cache")) return found;
-  // Where `hf download --local-dir` keeps what has not arrived yet.
+  // Folder of unfinished downloads of `hf download --local-dir`.
   return ((await place.list(".cache/huggingface/download")) ?? []).filter(isPartial);
 }
 
@@ -121,8 +121,8 @@ async function pipeline(place: Place, names: readonly string[], wanted: string):
     const config = await smallJson(place, "model_index.json");
     const name = isJsonObject(config) && typeof config._class_name === "string" ? ` (${config._class_name})` : "";
     return {
-      got: `a diffusers pipeline${name}, which makes pictures`,
-      remedy: `give a model that reads them, for example ${EXAMPLE_ID}`,
+      got: `a diffusers pipeline${name}, which generates pictures`,
+      remedy: `give a vision-language model, for example ${EXAMPLE_ID}`,
     };
   }
   if (names.includes("modules.json") && wanted === "config.json") {
@@ -133,8 +133,8 @@ async function pipeline(place: Place, names: readonly string[], wanted: string):
   }
   if (names.includes("params.json") && names.some((name) => /^consolidated/.test(name))) {
     return {
-      got: "a checkpoint in its maker's own form (params.json, consolidated.*)",
-      remedy: "give the one for transformers, with config.json",
+      got: "a checkpoint in its original format (params.json, consolidated.*)",
+      remedy: "give the transformers version, with config.json",
     };
   }
   if (names.includes("zero_to_fp32.py") || names.some((name) => /^global_step\d+$/.test(name))) {
@@ -177,7 +177,7 @@ async function looseWeights(_: Place, names: readonly string[], wanted: string):
   return { got: listed(weights), remedy: `give a whole model; if one of these files is it, rename it to ${WEIGHTS}` };
 }
 
-/** A checkpoint one folder further down. */
+/** A checkpoint in a subfolder. */
 async function subfolder(place: Place, names: readonly string[], wanted: string): Promise<Found | undefined> {
   if (wanted === WEIGHTS && names.includes("config.json")) return undefined;
   const within = new Set(
@@ -199,7 +199,7 @@ async function subfolder(place: Place, names: readonly string[], wanted: string)
   };
 }
 
-/** Files of other tools: by content where reading costs nothing, else by name. */
+/** Files of other tools: by content if reading is free, else by name. */
 async function otherTool(place: Place, names: readonly string[]): Promise<Found | undefined> {
   const known: { name: string; kind: FileKind }[] = [];
   const candidates = names.filter(
@@ -234,7 +234,7 @@ async function headOf(place: Place, file: string): Promise<Uint8Array | undefine
   }
 }
 
-/** A small JSON file; undefined if it is not one: then it helps nobody to say so. */
+/** Reads a small JSON file; undefined if it is not one. */
 async function smallJson(place: Place, file: string): Promise<ReturnType<typeof parseJson> | undefined> {
   let source: ByteSource | undefined;
   try {

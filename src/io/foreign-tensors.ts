@@ -1,12 +1,12 @@
-/** Tensors by whose names one knows what another tool made of a checkpoint. */
+/** Recognises checkpoints of other tools by their tensor names. */
 
-/** What was found, and the remedy. */
+/** What was recognised, and the remedy. */
 export type Found = { readonly got: string; readonly remedy: string };
 
 /** Names of a list that are shown. */
 const SHOWN = 5;
 
-/** Ends of tensor names that other tools give what they made of a matrix. */
+/** Suffixes of tensor names by tool. */
 const TENSORS: readonly (readonly [name: RegExp, found: Found])[] = [
   [
     /\blora_(A|B|embedding_[AB]|magnitude_vector)\b/,
@@ -24,7 +24,7 @@ const TENSORS: readonly (readonly [name: RegExp, found: Found])[] = [
   ],
 ];
 
-/** What tensors are whose names no checkpoint of plain weights has. */
+/** Recognises tensors that no unquantised checkpoint has. */
 export function foreignTensors(names: Iterable<string>): Found | undefined {
   for (const name of names) {
     const known = TENSORS.find(([pattern]) => pattern.test(name));

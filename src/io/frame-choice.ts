@@ -1,9 +1,9 @@
-/** Which frames of a clip are looked at. Source: model specification 3.7. */
+/** Samples the frames of a clip. Source: model specification 3.7. */
 import { OptionError, shown } from "../runtime/errors.js";
 
-/** How frames are chosen; `frames` and `fps` exclude each other. */
+/** Frame sampling options; `frames` and `fps` are mutually exclusive. */
 export interface FrameChoice {
-  /** At most this many, evenly spread from the first to the last. 16 where neither this nor `fps` is given. */
+  /** Maximum number of frames, evenly spaced from the first to the last. 16 if neither this nor `fps` is given. */
   frames?: number | undefined;
   /** For every 1/fps seconds the frame on display at that moment. */
   fps?: number | undefined;
@@ -13,7 +13,7 @@ export interface FrameChoice {
   endSeconds?: number | undefined;
 }
 
-/** Frames a clip is looked at with, as the model's authors have it. */
+/** Default number of frames, as in the model's reference. */
 export const DEFAULT_FRAMES = 16;
 
 /** Times read from files and k/fps are rounded differently; nearer than this they are the same. */

@@ -10,7 +10,7 @@ import { BoxReader, boxAt, boxesIn } from "./iso-boxes.js";
 import type { Orientation } from "./orientation.js";
 import { printableAscii } from "./printable-ascii.js";
 
-/** Colour as an `nclx` box says it, in the numbers of ITU-T H.273. */
+/** Colour of an `nclx` box, in the code points of ITU-T H.273. */
 export interface CodedColour {
   primaries: number;
   matrix: number;
@@ -63,7 +63,7 @@ interface Item {
   references: Map<string, number[]>;
 }
 
-/** Far more than any picture has; each costs a walk. */
+/** Maximum number of items; real pictures have far fewer. */
 const MAX_ITEMS = 65536;
 const ALPHA_URN = /^urn:mpeg:(mpegB:cicp:systems:auxiliary:alpha|hevc:2015:auxid:1)$/;
 

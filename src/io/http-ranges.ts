@@ -3,28 +3,28 @@
 import { SourceError } from "../runtime/errors.js";
 import { BrokenTransfer, chunksOf, mayPass, parseContentRange, retrying } from "./http-transfer.js";
 
-/** Nothing lies at this name: callers that can do without the file catch this and only this. */
+/** The file does not exist: caught by callers for which it is optional. */
 export class NotFoundError extends SourceError {
-  /** Whether a web page was answered in its place. */
+  /** Whether the server responded with a web page. */
   isPage = false;
 }
 
 export interface UrlOptions {
   headers?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
-  /** Stands in for the global `fetch`. */
+  /** Replaces the global `fetch`. */
   fetch?: typeof fetch;
-  /** Largest file that is downloaded whole and kept where the server does not serve ranges. */
+  /** Maximum size of a file that is downloaded whole and cached in memory, if the server does not support ranges. */
   wholeLimitBytes?: number;
   /** Wait before the first retry; it doubles each time. */
   retryDelayMilliseconds?: number;
 }
 
 const WHOLE_LIMIT_BYTES = 64 * 1024 * 1024;
-/** The first request learns the size and brings this much; config files and most headers need no second one. */
+/** Length of the first range request, which also returns the size; config files and most headers need no second one. */
 const HEAD_BYTES = 64 * 1024;
 
-/** One URL: requests, retries, and what the answers must look like. */
+/** Range requests of one URL: retries and validation of responses. */
 export class HttpRanges {
   private etag: string | null = null;
   private readonly fetch: typeof fetch;
@@ -38,7 +38,7 @@ export class HttpRanges {
     this.retryDelay = options.retryDelayMilliseconds ?? 250;
   }
 
-  /** Finds the size and the first bytes; all of them where the server has no ranges. */
+  /** Reads the size and the first bytes; all of them if the server does not support ranges. */
   async open(signal?: AbortSignal): Promise<{ sizeBytes: number; head: Uint8Array }> {
     return retrying(this.url, this.retryDelay, signal, async () => {
       const response = await this.request(0, HEAD_BYTES, signal);
@@ -52,7 +52,7 @@ export class HttpRanges {
       }
       if (response.status !== 206) throw await this.refused(response);
       this.etag = strongTag(response);
-      // Across origins Content-Range is hidden unless the server exposes it; Content-Length of the whole file is not.
+      // Cross-origin responses hide Content-Range unless the server exposes it; Content-Length is visible.
       const sizeBytes = range?.total ?? (await this.sizeByHeadRequest(response, signal));
       if (range !== undefined && range.start !== 0) throw await this.refused(response);
       const chunks: Uint8Array[] = [];
@@ -75,7 +75,7 @@ export class HttpRanges {
       if (moved || changed || (tag !== null && this.etag !== null && tag !== this.etag)) {
         await response.body?.cancel();
         const got = moved ? `byte ${range.start}` : "another version of the file";
-        const remedy = "open the file again; it changed while it was read, or a proxy answers wrongly";
+        const remedy = "open the file again; it changed while it was read, or a proxy responds wrongly";
         throw new SourceError({
           where: this.url,
           expected: `byte ${offset + received} of the file opened`,
@@ -97,13 +97,13 @@ export class HttpRanges {
     return this.fetch(this.url, { headers, ...(signal ? { signal } : {}) });
   }
 
-  /** Hands on the body's chunks, which must come to exactly `length` bytes. */
+  /** Yields the body's chunks, which must sum to exactly `length` bytes. */
   private async body(response: Response, length: number, onChunk: (chunk: Uint8Array) => void): Promise<void> {
     let received = 0;
     for await (const chunk of chunksOf(response)) {
       if (received + chunk.length > length) {
-        const got = "more bytes than asked for";
-        const remedy = "the server answers ranges wrongly; serve the file from another one";
+        const got = "more bytes than requested";
+        const remedy = "the server handles ranges incorrectly; use another server";
         throw new SourceError({ where: this.url, expected: `${length} bytes`, got, remedy });
       }
       received += chunk.length;
@@ -114,7 +114,7 @@ export class HttpRanges {
 
   private async whole(response: Response, limitBytes: number): Promise<Uint8Array> {
     const stated = response.headers.get("content-length");
-    // A compressed answer states the length of what is sent, not of what is read.
+    // Content-Length of a compressed response is the compressed length.
     const length = stated === null || response.headers.get("content-encoding") !== null ? undefined : Number(stated);
     const chunks: Uint8Array[] = [];
     let received = 0;
@@ -128,7 +128,7 @@ export class HttpRanges {
     if ((length ?? received) > limitBytes || received > limitBytes) {
       if (received === 0) await response.body?.cancel();
       const got = `the whole file, ${length ?? `over ${limitBytes}`} bytes`;
-      const remedy = "use a server that answers range requests with status 206, or a local copy";
+      const remedy = "use a server that supports range requests (status 206), or a local copy";
       throw new SourceError({ where: this.url, expected: `ranges, or a file up to ${limitBytes} bytes`, got, remedy });
     }
     if (length !== undefined && received !== length) throw new BrokenTransfer(`${received} of ${length} bytes`);
@@ -145,7 +145,7 @@ export class HttpRanges {
     throw new SourceError({ where: this.url, expected: "the size of the file", got: "no Content-Range", remedy });
   }
 
-  /** The error for a status that is not the wanted one; BrokenTransfer where trying again may help. */
+  /** Returns the error for an unexpected status; BrokenTransfer if a retry may help. */
   private async refused(response: Response): Promise<Error> {
     await response.body?.cancel();
     const got = `status ${response.status}`;
@@ -159,7 +159,7 @@ export class HttpRanges {
     return new SourceError({ ...fault, remedy });
   }
 
-  /** Development servers and some hosts answer a missing file with their start page and status 200. */
+  /** Development servers and some hosts respond to missing files with their start page and status 200. */
   private refuseWebPage(response: Response): void {
     if (!/^text\/html\b/i.test(response.headers.get("content-type") ?? "")) return;
     void response.body?.cancel();
@@ -180,7 +180,7 @@ function join(chunks: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** Weak tags may differ between the machines of one host for the same bytes, so they prove nothing. */
+/** Weak ETags may differ between servers of one host for the same bytes, so they are ignored. */
 function strongTag(response: Response): string | null {
   const tag = response.headers.get("etag");
   return tag?.startsWith("W/") ? null : tag;

@@ -1,14 +1,14 @@
-/** What every HTTP transfer needs: trying again after a break, and the chunks of a body. */
+/** Common parts of HTTP transfers: retries, and the chunks of a body. */
 
 import { AbortedError, OcellusError, SourceError, throwIfAborted } from "../runtime/errors.js";
 
-/** Failures in a row, with no byte received between them, before a read is given up. */
+/** Maximum consecutive failures without a received byte. */
 const ATTEMPTS = 4;
 
-/** A transfer that may go through when tried again. */
+/** A transient transfer error, which is retried. */
 export class BrokenTransfer extends Error {}
 
-/** Whether a status (RFC 9110, section 15) may turn into success when the request is made again. */
+/** Whether a status (RFC 9110, section 15) is transient. */
 export function mayPass(status: number): boolean {
   return status === 408 || status === 429 || status >= 500;
 }
@@ -18,9 +18,8 @@ export function truncated(where: string, expected: string, got: string, cause?: 
 }
 
 /**
- * Runs `attempt` again after a broken transfer; progress sets the count of failures back.
- * The first wait is `delayMilliseconds`, and it doubles each time;
- * it gives up after `attempts` failures in a row.
+ * Retries `attempt` with exponential backoff: the first delay is `delayMilliseconds` and doubles each time; progress resets the count
+ * of failures. Gives up after `attempts` consecutive failures.
  * @throws SourceError after the last attempt; AbortedError; what `attempt` throws on purpose.
  */
 export async function retrying<T>(
@@ -43,23 +42,23 @@ export async function retrying<T>(
       if (++failures >= attempts) {
         const reason = reasonOf(cause);
         if (cause instanceof BrokenTransfer && !reason.startsWith("status"))
-          throw truncated(where, "the range asked for", reason);
+          throw truncated(where, "the requested range", reason);
         const remedy = "check the network and try again";
-        throw new SourceError({ where, expected: "an answer", got: reason, remedy, cause });
+        throw new SourceError({ where, expected: "a response", got: reason, remedy, cause });
       }
       await sleep(delayMilliseconds * 2 ** (failures - 1), signal, where);
     }
   }
 }
 
-/** Node's `fetch` says "fetch failed" and keeps the reason in its cause. */
+/** Returns the reason of a failed fetch; Node's message is "fetch failed", with the reason as cause. */
 function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
   const under = cause.cause instanceof Error ? cause.cause.message : "";
   return under && !cause.message.includes(under) ? `${cause.message} (${under})` : cause.message;
 }
 
-/** The chunks of a body. A reader and not `for await` over the stream, which not every browser has. */
+/** Yields the chunks of a body with a reader, since not every browser supports async iteration of streams. */
 export async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
   if (!reader) return;

@@ -1,15 +1,15 @@
-/** Addresses of the Hugging Face hub as they are pasted: a page of a repository, or `hf://`. */
+/** Parses URLs of the Hugging Face hub: pages of repositories, and `hf://`. */
 
 import { CheckpointError } from "../runtime/errors.js";
 import { type HubId, PUBLIC_HUB, parseHubId } from "./hub-names.js";
 
 const HOSTS = ["huggingface.co", "www.huggingface.co", "hf.co"];
-/** Pages of a repository that say which revision is looked at. */
+/** Pages of a repository that have a revision in their URL. */
 const VIEWS = ["tree", "blob", "commit"];
 
 /**
  * The repository that an address of the hub (or of `endpoint`) names: `https://huggingface.co/org/name`, with `/tree/…` or `/blob/…`
- * behind it, or `hf://org/name@revision`. Undefined for every other location; so is `…/resolve/…`, where files themselves lie.
+ * behind it, or `hf://org/name@revision`. Undefined for every other location; so is `…/resolve/…`, which serves files.
  * @throws CheckpointError for a dataset, a space, a folder within a repository, and other pages of the hub.
  */
 export function parseHubAddress(text: string, endpoint = PUBLIC_HUB): HubId | undefined {
@@ -84,7 +84,7 @@ export function notAModel(where: string, kind: string): CheckpointError {
   return new CheckpointError({
     where,
     expected: "a model's repository",
-    got: kind === "datasets" ? "a dataset's" : "a space's, which is a program",
+    got: kind === "datasets" ? "a dataset's" : "a space's, which is an app",
     remedy: kind === "spaces" ? "give the id of the model that the space runs" : "give the id of a model, org/name",
   });
 }

@@ -1,4 +1,4 @@
-/** The hub over HTTP: which commit a revision is, which files it has, and where each is to be had. */
+/** HTTP client of the hub: resolves revisions, lists files, and returns their URLs. */
 
 import { CheckpointError, OcellusError, OptionError, SourceError } from "../runtime/errors.js";
 import type { UrlOptions } from "./http-ranges.js";
@@ -16,7 +16,7 @@ export interface HubClientOptions extends Pick<UrlOptions, "headers" | "fetch" |
 }
 
 /**
- * Requests to one repository. Faults that no second attempt can mend (no such repository, no access) are typed errors.
+ * Requests to one repository. Permanent failures (no such repository, no access) are typed errors.
  * Source: https://huggingface.co/docs/hub/api
  */
 export class HubClient {
@@ -25,7 +25,7 @@ export class HubClient {
   readonly retryDelayMilliseconds: number;
   private readonly hasToken: boolean;
 
-  /** @throws OptionError for an endpoint that is no http(s) address. */
+  /** @throws OptionError for an endpoint that is not an http(s) URL. */
   constructor(
     readonly name: string,
     private readonly options: HubClientOptions,
@@ -40,7 +40,7 @@ export class HubClient {
       });
     }
     this.hasToken = Boolean(options.token);
-    // `fetch` leaves this header out where a redirect leads to another origin (Fetch standard, section 4.4).
+    // `fetch` drops this header on redirects to another origin (Fetch standard, section 4.4).
     this.headers = { ...options.headers, ...(options.token && { Authorization: `Bearer ${options.token}` }) };
     this.retryDelayMilliseconds = options.retryDelayMilliseconds ?? 500;
   }
@@ -49,7 +49,7 @@ export class HubClient {
     return `${this.name} on ${new URL(this.endpoint).host}`;
   }
 
-  /** The commit that a branch or tag means now. */
+  /** Resolves a branch or tag to its current commit. */
   async commitOf(revision: string): Promise<string> {
     const { json } = await this.json(`/api/models/${this.name}/revision/${encodeURIComponent(revision)}`).catch(
       async (cause: unknown) => {
@@ -61,7 +61,7 @@ export class HubClient {
     throw this.notAHub(`the commit of ${revision}`);
   }
 
-  /** The error for a dataset or a space of that name, where there is no model of it. */
+  /** Returns the error if a dataset or a space has this name. */
   private async elsewhere(cause: unknown): Promise<CheckpointError | undefined> {
     if (!(cause instanceof CheckpointError) || cause.fault.expected !== A_REPOSITORY) return undefined;
     for (const kind of ["datasets", "spaces"]) {
@@ -74,7 +74,7 @@ export class HubClient {
     return undefined;
   }
 
-  /** All files of a commit. */
+  /** Lists all files of a commit. */
   async files(commit: string): Promise<HubFile[]> {
     const files: HubFile[] = [];
     for (let query: string | undefined = "?recursive=true&expand=false"; query !== undefined; ) {
@@ -90,12 +90,12 @@ export class HubClient {
     return files;
   }
 
-  /** The address of a file; large ones redirect to the store that has them. */
+  /** Returns the URL of a file; large files redirect to an object store. */
   urlOf(commit: string, path: string): string {
     return `${this.endpoint}/${this.name}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
   }
 
-  /** `fetch` that throws a typed error where the hub refuses. */
+  /** `fetch` with typed errors for error statuses. */
   readonly fetch: typeof fetch = async (input, init) => {
     const send = this.options.fetch ?? ((request, how) => fetch(request, how));
     const response = await send(input, init);
@@ -159,13 +159,13 @@ export class HubClient {
 
 interface Page {
   json: JsonValue;
-  /** The query that asks for the next page. */
+  /** Query of the next page. */
   next: string | undefined;
 }
 
 /**
- * The query of the next page (RFC 8288). The address in front of it is not taken: mirrors pass on the links of the hub behind
- * them, and the token is for the endpoint alone.
+ * Returns the query of the next page (RFC 8288). Its origin is ignored: mirrors forward the links of the upstream hub, and the token
+ * must be sent to the endpoint only.
  */
 function nextQuery(link: string | null, url: string): string | undefined {
   const [, target] = /<([^>]+)>\s*;[^,]*rel="?next"?/i.exec(link ?? "") ?? [];

@@ -1,4 +1,4 @@
-/** Files of the hub into the cache folder: a few at a time, going on after a break, checked for size and hash. */
+/** Downloads hub files to the cache: concurrent, resumable, with verification of size and hash. */
 
 import type { FileCache, Hasher, PartialFile } from "../platform/platform.js";
 import { CheckpointError, NoRoomError, SourceError, throwIfAborted } from "../runtime/errors.js";
@@ -7,14 +7,14 @@ import type { HubClient } from "./hub-client.js";
 import { type CachePaths, gitHeader, type HubFile, hashOf } from "./hub-names.js";
 import type { DownloadMeter } from "./hub-progress.js";
 
-/** Files on their way at the same time. */
+/** Concurrent downloads. */
 const AT_ONCE = 4;
-/** Failures in a row, with no byte received between them, before a download is given up: half a minute of waiting. */
+/** Maximum consecutive failures without a received byte: half a minute of retries. */
 const ATTEMPTS = 7;
-/** Bytes read at once from what an earlier run left, to hash them. */
+/** Chunk size for hashing a partial file. */
 const READ_BYTES = 1 << 20;
 
-/** Bytes of the files that are neither in the cache folder under another name nor left there by an earlier run. */
+/** Returns the bytes that remain to be downloaded, without cached blobs and partial files. */
 export async function bytesToFetch(cache: FileCache, paths: CachePaths, files: readonly HubFile[]): Promise<number> {
   let bytes = 0;
   for (const { hash, sizeBytes } of files) {
@@ -24,7 +24,7 @@ export async function bytesToFetch(cache: FileCache, paths: CachePaths, files: r
   return bytes;
 }
 
-/** Brings files of one commit into the cache folder. */
+/** Downloads files of one commit to the cache. */
 export class Downloads {
   constructor(
     private readonly cache: FileCache,
@@ -36,7 +36,7 @@ export class Downloads {
   ) {}
 
   /**
-   * Downloads what is not there yet. After a failure or an abort what has arrived stays, and the next call goes on from there.
+   * Downloads missing files. Interrupted downloads resume within the file at the next call, after a failure or an abort.
    * @throws CheckpointError for wrong size or hash, or no access; SourceError for a broken network; NoRoomError; AbortedError.
    */
   async fetchAll(files: readonly HubFile[]): Promise<void> {
@@ -82,7 +82,7 @@ export class Downloads {
     const incomplete = paths.incomplete(file.hash);
     let lastLook = 0;
     const release = await cache.lock(paths.lock(file.hash), signal, () => {
-      // Another process is at it: its progress is ours.
+      // Another process downloads it: report its progress.
       if (Date.now() - lastLook < 500) return;
       lastLook = Date.now();
       cache.sizeOf(incomplete).then(
@@ -92,7 +92,7 @@ export class Downloads {
     });
     try {
       if ((await cache.sizeOf(blob)) !== file.sizeBytes) {
-        // Bytes of an earlier run that hash wrongly are worth one attempt without them.
+        // A partial file with a wrong hash is discarded, and downloaded once more.
         if (!(await this.transfer(file, signal))) await this.transfer(file, signal);
         await cache.rename(incomplete, blob);
       }
@@ -103,7 +103,7 @@ export class Downloads {
     this.meter.done(file);
   }
 
-  /** Fills the incomplete file. False if it had to be thrown away because what an earlier run left in it was wrong. */
+  /** Completes the partial file. Returns false if it was discarded because of wrong bytes from an earlier run. */
   private async transfer(file: HubFile, signal: AbortSignal): Promise<boolean> {
     const path = this.paths.incomplete(file.hash);
     const partial = await this.cache.openPartial(path);
@@ -120,12 +120,12 @@ export class Downloads {
       where: `${this.client.where}: ${file.path}`,
       expected: `${file.sizeBytes} bytes with the hash ${file.hash}`,
       got: `${outcome.sizeBytes} with ${outcome.hash}`,
-      remedy: "what came was removed; load again, and check proxies between here and the hub if it comes wrong again",
+      remedy: "the corrupt file was removed; load again, and check proxies to the hub if the error persists",
     });
   }
 }
 
-/** One file's bytes from the network to the end of a partial file, hashed as they pass. */
+/** Appends one file's bytes from the network to a partial file, with incremental hashing. */
 class Transfer {
   private hasher: Hasher;
   private received = 0;
@@ -164,7 +164,7 @@ class Transfer {
     this.resumedBytes = 0;
   }
 
-  /** Takes over what an earlier run left. */
+  /** Resumes from the partial file of an earlier run. */
   private async resume(signal: AbortSignal, url: string): Promise<void> {
     const { sizeBytes } = this.partial;
     if (sizeBytes > this.file.sizeBytes) return this.restart();
@@ -179,11 +179,11 @@ class Transfer {
     this.meter.at(this.file, this.received, 0);
   }
 
-  /** Asks for what is missing. Returns when all is there; throws BrokenTransfer where another attempt may bring more. */
+  /** Requests the missing bytes. Returns when complete; throws BrokenTransfer for transient errors. */
   private async attempt(url: string, signal: AbortSignal, progressed: () => void): Promise<void> {
     const { file } = this;
     if (this.received === file.sizeBytes) return;
-    // A compressed answer has ranges and a length of its own.
+    // Range and length of a compressed response refer to the compressed bytes.
     const headers: Record<string, string> = { ...this.client.headers, "Accept-Encoding": "identity" };
     if (this.received > 0) headers.Range = `bytes=${this.received}-`;
     const response = await this.client.fetch(url, { headers, signal });
@@ -201,7 +201,7 @@ class Transfer {
     }
   }
 
-  /** Sees to it that the body begins at the byte wanted and comes from a file of the size listed. */
+  /** Checks that the body begins at the requested byte of a file of the listed size. */
   private async checkAnswer(url: string, response: Response): Promise<void> {
     const { status } = response;
     const range = parseContentRange(response.headers.get("content-range"));
@@ -214,7 +214,7 @@ class Transfer {
     )
       return;
     if (status === 200 && (length === null || encoded || Number(length) === this.file.sizeBytes)) {
-      // The whole file, though only its rest was asked for: this server has no ranges.
+      // Status 200: the server does not support ranges and sends the whole file.
       if (this.received > 0) await this.restart();
       return;
     }
@@ -224,12 +224,12 @@ class Transfer {
     if (status === 206 || status === 416) {
       if (range?.total !== undefined && range.total !== this.file.sizeBytes)
         throw this.wrongSize(url, `${range.total} bytes`);
-      // A server that answers ranges wrongly may still serve the whole.
+      // A server that handles ranges incorrectly may still serve the whole file.
       const wanted = this.received;
       await this.restart();
       throw new BrokenTransfer(`another range than the one from byte ${wanted}`);
     }
-    const remedy = "check the network, and proxies between here and the hub";
+    const remedy = "check the network, and proxies to the hub";
     throw new SourceError({ where: url, expected: "status 200 or 206", got: `status ${status}`, remedy });
   }
 
@@ -238,7 +238,7 @@ class Transfer {
       where: url,
       expected: `${this.file.sizeBytes} bytes, as the repository lists`,
       got,
-      remedy: "load again, and check proxies between here and the hub",
+      remedy: "load again, and check proxies to the hub",
     });
   }
 }

@@ -1,4 +1,4 @@
-/** The listing of a commit in the cache folder, in the form huggingface_hub 2 keeps it: `trees/<commit>.json`. */
+/** Cached file listing of a commit, in the format of huggingface_hub 2: `trees/<commit>.json`. */
 
 import type { FileCache } from "../platform/platform.js";
 import { OcellusError } from "../runtime/errors.js";
@@ -7,7 +7,7 @@ import { isJsonObject, parseJson } from "./json.js";
 
 const FORMAT_VERSION = 1;
 
-/** The files of a commit; undefined if no listing was kept, or one that cannot be used: it can always be had again. */
+/** Reads the cached listing of a commit; undefined if missing or invalid, since it can be requested again. */
 export async function readListing(
   cache: FileCache,
   paths: CachePaths,
@@ -28,7 +28,7 @@ export async function readListing(
   }
 }
 
-/** Keeps a listing. A cache that cannot be written is no fault: the listing is asked for again next time. */
+/** Caches a listing. Write errors are ignored: the listing is requested again next time. */
 export async function writeListing(
   cache: FileCache,
   paths: CachePaths,

@@ -1,4 +1,4 @@
-/** Names on the Hugging Face hub: repositories, revisions, files, and what each is called in the cache folder. */
+/** Names of the Hugging Face hub: repositories, revisions, files, and their paths in the cache folder. */
 
 import { CheckpointError, OptionError } from "../runtime/errors.js";
 
@@ -14,15 +14,15 @@ export interface HubFile {
   /** Relative, with "/" between folder and file. */
   readonly path: string;
   readonly sizeBytes: number;
-  /** What the cache calls its bytes: SHA-256 of a large file, git's SHA-1 of a small one; lower-case hexadecimal. */
+  /** Name of its blob in the cache: SHA-256 of a large file, git's SHA-1 of a small one; lower-case hexadecimal. */
   readonly hash: string;
-  /** git's own SHA-1: for large files that of the pointer git holds in their place. */
+  /** git's SHA-1; for large files that of the LFS pointer. */
   readonly gitHash: string;
-  /** Hash of the store that holds large files now; kept for others who read the listing. */
+  /** Hash in the Xet store; stored for other readers of the listing. */
   readonly xetHash?: string;
 }
 
-/** Parses `org/name` or `org/name@revision`; undefined for what can only be a path. */
+/** Parses `org/name` or `org/name@revision`; undefined for paths. */
 export function parseHubId(text: string): HubId | undefined {
   const [, name, revision] = /^([^@]+)(?:@(.+))?$/.exec(text) ?? [];
   if (name === undefined) return undefined;
@@ -33,7 +33,7 @@ export function parseHubId(text: string): HubId | undefined {
   return revision === undefined ? { name } : { name, revision };
 }
 
-/** The one revision that id and option name; "main" where neither does. Throws OptionError if they differ or cannot be one. */
+/** Returns the revision of id and option; "main" if neither has one. Throws OptionError if they differ or are invalid. */
 export function revisionOf(id: HubId, option: string | undefined): string {
   if (id.revision !== undefined && option !== undefined && id.revision !== option) {
     throw new OptionError({
@@ -62,7 +62,7 @@ export function isCommit(revision: string): boolean {
 }
 
 /**
- * A file of a listing. The hub is believed about content only: a path that leads elsewhere, or a hash that is none, is refused.
+ * Validates a file of a listing: paths outside the folder and invalid hashes are rejected.
  * @throws CheckpointError
  */
 export function hubFile(
@@ -82,24 +82,24 @@ export function hubFile(
       where,
       expected: "path, size and hash of every file",
       got: JSON.stringify({ path, size, hash }),
-      remedy: "check that the endpoint is a Hugging Face hub; do not use what it gives",
+      remedy: "check that the endpoint is a Hugging Face hub; do not trust its files",
     });
   }
   return { path, sizeBytes: size as number, hash, gitHash, ...(typeof xet === "string" && { xetHash: xet }) };
 }
 
-/** What the etag of a file's bytes is a hash of, by its length: git's object of 40 digits, or the bytes of 64. */
+/** Hash algorithm of a blob by the length of its etag: git's SHA-1 (40 digits), or SHA-256 (64). */
 export function hashOf(etag: string): "git-sha1" | "sha256" | undefined {
   if (/^[0-9a-f]{40}$/.test(etag)) return "git-sha1";
   return /^[0-9a-f]{64}$/.test(etag) ? "sha256" : undefined;
 }
 
-/** What git puts before a file's bytes when it hashes them. Source: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects */
+/** Prefix of git's blob hash. Source: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects */
 export function gitHeader(sizeBytes: number): Uint8Array {
   return new TextEncoder().encode(`blob ${sizeBytes}\0`);
 }
 
-/** Relative, and not out of its folder on any system. */
+/** Whether a path is relative and stays within its folder, on all systems. */
 function isSafePath(path: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
   return !/[\u0000-\u001f\\:*?"<>|]/.test(path) && path.split("/").every((part) => !/^(|\.|\.\.)$/.test(part));
@@ -111,8 +111,8 @@ export const PUBLIC_HUB = "https://huggingface.co";
 const SINGLE = "model.safetensors";
 
 /**
- * The files of a checkpoint that a model needs, in a listing: what describes it, and its weights. Weights in other formats,
- * exports for other runtimes and a second copy of the weights in shards are left.
+ * Selects the files of a listing that a model needs: configs and weights. Weights in other formats, exports for other runtimes and a
+ * second, sharded copy of the weights are excluded.
  */
 export function neededFiles(files: readonly HubFile[]): { configs: HubFile[]; weights: HubFile[] } {
   const configs = files.filter(({ path }) => /\.(json|jinja)$/.test(path) && !/^(onnx|runs|\.[^/]*)\//.test(path));
@@ -143,7 +143,7 @@ export class CachePaths {
     return `models--${this.name.replaceAll("/", "--")}`;
   }
 
-  /** Holds the commit that a branch or tag meant when it was last looked up. */
+  /** File with the last known commit of a branch or tag. */
   ref(revision: string): string {
     return `${this.root}/refs/${revision}`;
   }
@@ -165,7 +165,7 @@ export class CachePaths {
     return `${this.root}/blobs/${hash}.incomplete`;
   }
 
-  /** Not the `.lock` of Python, whose existence means nothing: what counts there is a lock of the system that Node cannot take. */
+  /** Distinct from Python's `.lock`, which relies on `flock` and may exist without being locked. */
   lock(hash: string): string {
     return `${this.cacheFolder}/.locks/${this.folderName}/${hash}.taken`;
   }

@@ -1,6 +1,6 @@
 import type { DownloadProgress } from "./hub-progress.js";
 
-/** How a checkpoint of the hub is found and brought. In Node the variables of the Hugging Face tools stand in for options left out. */
+/** Options of hub checkpoints. In Node they default to the environment variables of the Hugging Face tools. */
 export interface HubOptions {
   /** Branch, tag or commit; "main" if not given. Also written `org/name@revision`. */
   revision?: string | undefined;
@@ -8,18 +8,18 @@ export interface HubOptions {
   token?: string | undefined;
   /** Address of the hub (HF_ENDPOINT). */
   endpoint?: string | undefined;
-  /** Reads the cache folder alone (HF_HUB_OFFLINE). */
+  /** Offline mode: reads only the cache (HF_HUB_OFFLINE). */
   offline?: boolean | undefined;
-  /** A branch or tag found in the cache is taken as it was; true asks the hub what it means now. */
+  /** Whether to resolve a cached branch or tag on the hub again; by default the cached commit is used. */
   refresh?: boolean | undefined;
-  /** Where downloads are kept (HF_HUB_CACHE, HF_HOME). */
+  /** Cache folder (HF_HUB_CACHE, HF_HOME). */
   cacheFolder?: string | undefined;
-  /** Reads byte ranges over the network and keeps no file; so it always is in the browser. Hashes are not checked then. */
+  /** Streams weights by range requests, without caching and without checking hashes. Browser pages always stream uncached files; dedicated workers download. */
   stream?: boolean | undefined;
   onDownload?: ((progress: DownloadProgress) => void) | undefined;
 }
 
-/** The names of {@link HubOptions}, for those who check names. */
+/** The names of {@link HubOptions}, for validation. */
 export const HUB_OPTIONS = [
   "revision",
   "token",

@@ -1,25 +1,25 @@
-/** How far a download has come, how fast it goes and how long it will take. */
+/** Progress, rate and remaining time of a download. */
 
 import type { HubFile } from "./hub-names.js";
 
-/** Sizes are in bytes. What was there before this run counts as loaded, but not into the rate. */
+/** Progress of a download. Sizes are in bytes. Bytes of earlier runs count as loaded, but not for the rate. */
 export interface DownloadProgress {
-  /** The file that has moved on, relative to the repository. */
+  /** The file that progressed, relative to the repository. */
   readonly file: string;
   readonly loadedBytes: number;
   readonly totalBytes: number;
   readonly allLoadedBytes: number;
   /** Bytes of all files of the checkpoint that were not in the cache at the start. */
   readonly allTotalBytes: number;
-  /** Over the last seconds. */
+  /** Moving average. */
   readonly bytesPerSecond: number;
-  /** Undefined as long as there is no rate. */
+  /** Estimated remaining time; undefined without a rate. */
   readonly secondsLeft: number | undefined;
 }
 
-/** Time between two reports, other than those at the end of a file. */
+/** Minimum interval of reports, except at the end of a file. */
 const REPORT_MILLISECONDS = 100;
-/** The rate is that of so many last milliseconds. */
+/** Window of the moving average in milliseconds. */
 const WINDOW_MILLISECONDS = 5_000;
 
 /** Counts the bytes of all files and reports them a few times a second. */
@@ -42,7 +42,7 @@ export class DownloadMeter {
     for (const { path, sizeBytes } of files) this.totals.set(path, sizeBytes);
   }
 
-  /** A file has `loadedBytes`, of which `arrivedBytes` just came over the network. */
+  /** Updates a file's `loadedBytes`, of which `arrivedBytes` are new from the network. */
   at(file: HubFile, loadedBytes: number, arrivedBytes: number): void {
     const now = this.now();
     this.started ??= now;
@@ -60,7 +60,7 @@ export class DownloadMeter {
     if (loadedBytes < file.sizeBytes && now - this.lastReport >= REPORT_MILLISECONDS) this.send(file, now);
   }
 
-  /** A file is complete and checked. */
+  /** Reports a complete and verified file. */
   done(file: HubFile): void {
     this.at(file, file.sizeBytes, 0);
     this.send(file, this.now());

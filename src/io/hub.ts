@@ -1,4 +1,4 @@
-/** Checkpoints of the Hugging Face hub: from the cache folder that all its tools share, or as a stream. */
+/** Checkpoints of the Hugging Face hub: from the shared cache folder, or streamed. */
 
 import { platform } from "#platform";
 import type { FileCache } from "../platform/platform.js";
@@ -13,7 +13,7 @@ import { readAhead } from "./read-ahead.js";
 import { type ByteSource, fileSource, urlSource } from "./source.js";
 
 /**
- * The files of a repository. Config files are downloaded here, weights when one is opened; nothing if `inspect` is set.
+ * Opens a repository. Config files are downloaded here, weights when one is opened; nothing if `inspect` is set.
  * @throws CheckpointError if there is no such repository or revision, no access, a file is not cached (offline), or is wrong;
  * SourceError for a broken network; NoRoomError; OptionError; AbortedError.
  */
@@ -57,7 +57,7 @@ export async function hubPlace(id: HubId, options: CheckpointOptions): Promise<P
   const place = new CachedPlace(name, cache, paths, commit, files, downloads, options.signal);
   meter.expect(await place.missing([...place.needed.configs, ...place.needed.weights]));
   await place.fetch(place.needed.configs);
-  // Only now does the branch mean this commit here: before, others would find a snapshot without its config files.
+  // Update the ref last, so that other processes never find a snapshot without its config files.
   if (revision !== commit && kept !== commit) await cache.writeText(paths.ref(revision), commit);
   return place;
 }
@@ -71,9 +71,9 @@ function refuseContradiction(
 ): void {
   const inBrowser = platform.name === "browser";
   const contradiction =
-    (inBrowser && folder !== undefined && "a browser, which has a folder of its own") ||
-    (offline && !kept && "a browser that keeps no files") ||
-    (offline && stream && "both, and nothing can be read offline without the cache");
+    (inBrowser && folder !== undefined && "a browser, which has a fixed folder") ||
+    (offline && !kept && "a browser without file storage") ||
+    (offline && stream && "both, but streaming needs the network");
   if (!contradiction) return;
   throw new OptionError({
     where: `${name}: stream, offline, cacheFolder`,
@@ -83,7 +83,7 @@ function refuseContradiction(
   });
 }
 
-/** The commit that a branch or tag meant when it was looked up last. */
+/** Returns the cached commit of a branch or tag. */
 async function keptCommit(cache: FileCache, paths: CachePaths, revision: string): Promise<string | undefined> {
   const commit = (await cache.readText(paths.ref(revision)))?.trim();
   return commit !== undefined && isCommit(commit) ? commit : undefined;
@@ -96,12 +96,12 @@ function notCached(name: string, what: string): CheckpointError {
     got: "nothing in the cache",
     remedy:
       platform.name === "browser"
-        ? "load it once with the network, in a worker"
-        : "load it once with the network (without offline and HF_HUB_OFFLINE), or name the right HF_HUB_CACHE",
+        ? "load it once online, in a worker"
+        : "load it once online (without offline and HF_HUB_OFFLINE), or set the right HF_HUB_CACHE",
   });
 }
 
-/** A snapshot in the cache folder; what it lacks is downloaded or read from the hub, unless there is neither to do it with. */
+/** A cached snapshot; missing files are downloaded or streamed from the hub, unless offline. */
 class CachedPlace implements Place {
   readonly needed: { configs: HubFile[]; weights: HubFile[] };
   private readonly files: ReadonlyMap<string, HubFile> | undefined;
@@ -139,7 +139,7 @@ class CachedPlace implements Place {
     const sizeBytes = await this.cache.sizeOf(path);
     if (sizeBytes === undefined && !entry) return undefined;
     if (entry && sizeBytes !== entry.sizeBytes) {
-      // Without the file the checkpoint would be another one than its repository says.
+      // Ignoring the missing file would change the checkpoint.
       if (this.rest instanceof StreamedPlace) return this.rest.open(file);
       if (!this.rest) throw notCached(this.name, `${file} with ${entry.sizeBytes} bytes in ${path}`);
       await this.fetch(this.needed.weights.includes(entry) ? this.needed.weights : [entry]);
@@ -148,7 +148,7 @@ class CachedPlace implements Place {
     return fileSource(path);
   }
 
-  /** The files of which the snapshot has not all bytes. */
+  /** Returns the incomplete files of the snapshot. */
   async missing(files: readonly HubFile[]): Promise<HubFile[]> {
     const sizes = await Promise.all(files.map(({ path }) => this.cache.sizeOf(this.paths.snapshot(this.commit, path))));
     return files.filter(({ sizeBytes }, i) => sizes[i] !== sizeBytes);
@@ -161,7 +161,7 @@ class CachedPlace implements Place {
     return { totalBytes: sizeOf(files), missingBytes };
   }
 
-  /** Downloads those of the files that are missing; a group that is on its way is waited for. */
+  /** Downloads missing files; waits for a running download of the same group. */
   async fetch(files: readonly HubFile[]): Promise<void> {
     const { rest } = this;
     if (!(rest instanceof Downloads)) return;
@@ -176,7 +176,7 @@ class CachedPlace implements Place {
   }
 }
 
-/** The files of a commit by range requests. */
+/** Streams the files of a commit by range requests. */
 class StreamedPlace implements Place {
   private readonly files: ReadonlyMap<string, HubFile>;
 
@@ -212,19 +212,19 @@ class StreamedPlace implements Place {
     const url = client.urlOf(this.commit, file);
     const { headers, fetch, retryDelayMilliseconds } = client;
     const source = await urlSource(url, { headers, fetch, retryDelayMilliseconds, ...(signal && { signal }) });
-    // Behind a header lie weights that nobody will ask for.
+    // Read-ahead would fetch weights behind the header.
     if (source.sizeBytes === entry.sizeBytes) return inspect ? source : readAhead(source);
     await source.close();
     throw new CheckpointError({
       where: url,
       expected: `${entry.sizeBytes} bytes, as the repository lists`,
       got: `${source.sizeBytes}`,
-      remedy: "load again, and check proxies between here and the hub",
+      remedy: "load again, and check proxies to the hub",
     });
   }
 }
 
-/** Names of files and folders at the top of a repository or in a folder of it, as a disk lists them. */
+/** Lists files and folders at the top level of a repository or in a folder. */
 function namesIn(files: ReadonlyMap<string, HubFile>, folder: string | undefined): string[] {
   const prefix = folder === undefined ? "" : `${folder}/`;
   const names = [...files.keys()].filter((path) => path.startsWith(prefix));

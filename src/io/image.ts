@@ -30,7 +30,7 @@ export interface DecodeImageOptions {
 
 /**
  * Decodes a JPEG, PNG, WebP, GIF, AVIF or BMP (the first frame of an animation); in Node also a TIFF, and a HEIC where
- * libheif-js is installed. The format is told by content, never by name. Throws MediaError naming the picture if it is empty, of
+ * libheif-js is installed. The format is detected from the content, not the name. Throws MediaError naming the picture if it is empty, of
  * another kind, cut, broken, has no pixel or more than 2^28; OptionError for an unknown orientation; MissingPackageError where
  * the decoder is not installed.
  */
@@ -64,7 +64,7 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
   return { ...upright, label };
 }
 
-/** TIFFs of other samples are converted in many ways; these are what the decoder gives as the reference does. */
+/** TIFF sample formats that the decoder converts like the reference. */
 function checkTiff(bytes: Uint8Array, where: string): void {
   const { bits = 1, sampleFormat = 1, photometric = -1 } = readTiffHeader(bytes) ?? {};
   if ([1, 2, 4, 8, 16].includes(bits) && sampleFormat === 1 && photometric >= 0 && photometric <= 6) return;

@@ -1,4 +1,4 @@
-/** What a picture file says about itself, in one look at its header and before anything is decoded. */
+/** Reads the properties of a picture file from its header, without decoding. */
 import type { PictureFormat } from "../platform/platform.js";
 import { MediaError } from "../runtime/errors.js";
 import { readBmpHeader } from "./bmp.js";
@@ -11,7 +11,7 @@ import { jpegSegments, sniffFormat, webpChunks } from "./picture-format.js";
 import { pngChunks } from "./png.js";
 import { tiffSize } from "./tiff-header.js";
 
-/** 16384 × 16384: more than any camera gives, and still less than 1 GiB as RGB8. */
+/** Maximum pixels, 16384 × 16384: less than 1 GiB as RGB8. */
 export const MAX_PIXELS = 2 ** 28;
 
 export interface PictureInfo {

@@ -3,11 +3,11 @@ import { asciiAt, dataView } from "./bytes.js";
 
 export interface Box {
   type: string;
-  /** What follows the header, as far as the file goes. */
+  /** The body, possibly truncated. */
   body: Uint8Array;
   /** Offset of the header in the bytes that were walked. */
   offsetBytes: number;
-  /** False if the box says it goes on where the bytes end. */
+  /** False if the box is truncated. */
   complete: boolean;
 }
 

@@ -1,11 +1,11 @@
-/** JSON as it comes from a checkpoint: parsed with the place of a fault, and read field by field with one error grammar. */
+/** Parses JSON of checkpoints with error positions, and reads fields with typed errors. */
 
 import { CheckpointError } from "../runtime/errors.js";
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [name: string]: JsonValue };
 export type JsonObject = { [name: string]: JsonValue };
 
-/** A header or config nests four or five levels; the limit keeps a hostile file off the stack. */
+/** Maximum nesting; real headers and configs have four or five levels, and the limit prevents a stack overflow. */
 const DEEPEST = 200;
 
 /**
@@ -108,7 +108,7 @@ export class JsonFields {
     throw this.fault(name, "a text");
   }
 
-  /** The field must be absent or one of `allowed`; anything else asks for a computation that is not built. */
+  /** The field must be absent or one of `allowed`; other values need an unsupported computation. */
   only(name: string, ...allowed: (string | number | boolean)[]): void {
     const value = this.get(name);
     if (value === undefined || allowed.some((one) => one === value)) return;

@@ -4,7 +4,7 @@ import type { VideoSample } from "./clip-index.js";
 
 /** 19 hours at 60 frames a second. */
 const MAX_BLOCKS = 2 ** 22;
-/** Most that a block takes from here to the choice of frames, measured: columns, sample, frame and time. */
+/** Maximum memory per block, measured: columns, sample, frame and time. */
 const BYTES_A_BLOCK = 320;
 /** Memory for blocks, whatever the size of the file, and in proportion to it. */
 const FREE_BYTES = 32 * 1024 * 1024;
@@ -44,7 +44,7 @@ export class BlockTable {
     return this.#length;
   }
 
-  /** What is added from now on is another recording: where its times are not later, it follows at the pace of the last. */
+  /** Starts another recording: if its times are not later, it continues at the frame interval of the previous one. */
   beginRecording(): void {
     this.#beginsRecording = true;
   }

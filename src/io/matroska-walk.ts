@@ -57,10 +57,10 @@ const MAX_ELEMENTS = 2 ** 24;
 /** What a block takes before its data: a track number of up to 8 bytes, time and flags. */
 const MAX_BLOCK_HEAD_BYTES = 11;
 
-/** What helps with a broken file. */
+/** Remedy for a broken file. */
 export const UNDAMAGED = "get an undamaged copy, or rewrite the file: ffmpeg -i in.mkv -c copy out.mkv";
 
-/** One way through a file. */
+/** Walks over the elements of a file. */
 export class Walk {
   readonly signal: AbortSignal | undefined;
   readonly blocks: BlockTable;

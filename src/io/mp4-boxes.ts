@@ -1,7 +1,7 @@
 /**
  * Boxes of MP4 and QuickTime files. {@link indexBoxes} walks the top of a file by byte ranges and brings those that
- * describe it, never the media (`mdat`); {@link BoxReader} reads inside them. Whatever a box says of itself is checked
- * against the bytes that are there before it is believed. Source: ISO/IEC 14496-12, QuickTime File Format.
+ * describe it, never the media (`mdat`); {@link BoxReader} reads inside them. All sizes and counts are checked
+ * against the available bytes. Source: ISO/IEC 14496-12, QuickTime File Format.
  */
 import { MediaError } from "../runtime/errors.js";
 import { dataView } from "./bytes.js";
@@ -150,7 +150,7 @@ class Window {
     const within = offsetBytes - this.#start;
     if (within < 0 || within + wanted > this.#bytes.length) {
       const length = Math.min(Math.max(wanted, WINDOW_BYTES), left);
-      // Two boxes are never held at once.
+      // Never two boxes in memory at once.
       this.#bytes = new Uint8Array();
       this.#bytes = await this.source.read(offsetBytes, length, this.signal);
       this.#start = offsetBytes;

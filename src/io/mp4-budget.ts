@@ -1,4 +1,4 @@
-/** What the index of a clip may cost. Counted before it is paid: a few bytes of a file can claim thousands of millions. */
+/** Memory budget of a clip's index, checked before allocation: a few bytes of a file can declare billions of entries. */
 import { broken } from "./mp4-boxes.js";
 
 /** 19 hours at 60 frames a second, under 1 GB. */

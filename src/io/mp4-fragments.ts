@@ -1,6 +1,6 @@
 /**
- * Samples of fragments (`moof`). Fragments of all tracks are gone through, as the place of one may hang on the end of
- * the one before. Source: ISO/IEC 14496-12, section 8.8.
+ * Samples of fragments (`moof`). Fragments of all tracks are gone through, since the offset of one may depend on the end of
+ * the previous one. Source: ISO/IEC 14496-12, section 8.8.
  */
 import type { Box, BoxReader } from "./mp4-boxes.js";
 import { checkBytes, type SampleList } from "./mp4-samples.js";

@@ -56,7 +56,7 @@ export class SampleList {
   }
 }
 
-/** Refuses samples of one size, which need no rows, where the file has not that many bytes. */
+/** Rejects samples of constant size, which need no rows, if the file has fewer bytes. */
 export function checkBytes(reader: BoxReader, box: Box, count: number, sizeBytes: number, fileBytes: number): void {
   if (count === 0 || (sizeBytes > 0 && count * sizeBytes <= fileBytes)) return;
   const expected = `samples with bytes, within the ${fileBytes} bytes of the file`;

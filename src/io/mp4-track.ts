@@ -22,7 +22,7 @@ export interface TrackBoxes {
   stsd: Box;
 }
 
-/** What they say. */
+/** Parsed header boxes. */
 export interface Track extends Pick<ClipIndex, "codec" | "description" | "width" | "height" | "colour"> {
   /** Ticks a second of the track and of the movie. */
   timescales: { track: number; movie: number };

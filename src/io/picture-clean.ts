@@ -1,5 +1,5 @@
 /**
- * Takes from a picture file what would change its pixels on the way through a decoder, and refuses cut files.
+ * Removes metadata from a picture file that would make decoders change its pixels, and rejects truncated files.
  *
  * Browsers rotate by EXIF and convert by ICC profile whatever they are told; some decoders fill in the missing end of a file
  * with gray. The reference (Pillow) does none of that, so the decoder gets a file without those parts. Nothing is decoded here. Source: model specification 3.1.

@@ -1,5 +1,5 @@
 /**
- * What a picture file is, by its first bytes (its name does not count), and the parts that JPEG and WebP files consist of.
+ * Detects the format of a picture file from its first bytes (names are ignored), and parses the segments of JPEG and WebP files.
  * Sources: the formats' own specifications.
  */
 import type { PictureFormat } from "../platform/platform.js";
@@ -12,7 +12,7 @@ const ACCEPTED = "a JPEG, PNG, WebP, GIF, AVIF, BMP, TIFF or HEIC picture";
 /** How Matroska and WebM begin. */
 const EBML = "\x1a\x45\xdf\xa3";
 
-/** Formats people try that cannot be read here, by how they begin, to name them in the message. */
+/** Unsupported formats by signature, to name them in messages. */
 const OTHERS: readonly [start: RegExp, name: string][] = [
   [/^%PDF/, "a PDF document"],
   [/^8BPS/, "a Photoshop document"],

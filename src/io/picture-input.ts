@@ -9,9 +9,9 @@ import { fileSource, urlSource } from "./source.js";
 import { isVideoFrame, orientationOfFrame, pixelsOfFrame } from "./video-frame.js";
 
 /**
- * A picture as a caller may give it: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an
+ * Input picture: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an
  * ArrayBuffer or a SharedArrayBuffer), RGB(A) pixels (an ImageData too), a VideoFrame, and in the browser an ImageBitmap, a canvas or
- * an image element. What is given stays open and the caller's; bytes and pixels are copied.
+ * an image element. Inputs are not closed; bytes and pixels are copied.
  */
 export type PictureInput = string | URL | Blob | ArrayBufferView | ArrayBufferLike | RawPixels | PixelSource;
 
@@ -42,7 +42,7 @@ export async function readPicture(input: PictureInput, label: string, options: P
     typeof input === "string" && !input.startsWith("data:") ? input : input instanceof URL ? input.href : label;
   const bytes = await readBytes(input, name, options.signal);
   if (options.signal?.aborted) throw new AbortedError(name, options.signal.reason);
-  // What reads files is loaded with the first of them.
+  // Imported on demand with the first file.
   const { decodeImage } = await import("./image.js");
   return decodeImage(bytes, { label: name, orientation: turn });
 }

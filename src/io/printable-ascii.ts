@@ -1,6 +1,6 @@
 /**
- * Text out of a file as a message may show it: everything but printable ASCII becomes `\xNN` or `\uNNNN`, so that it can
- * neither steer a terminal nor break a log's lines.
+ * Escapes text from a file for messages: everything except printable ASCII becomes `\xNN` or `\uNNNN`, so that it can neither control a
+ * terminal nor break log lines.
  */
 export function printableAscii(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, (unit) => {

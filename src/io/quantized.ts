@@ -12,7 +12,7 @@ import type { SafetensorsFile } from "./safetensors.js";
 
 export type QuantizedType = "q8" | "q4";
 
-/** What a file says of one of its matrices. */
+/** Type and shape of a quantised matrix. */
 export interface QuantizedMatrix {
   readonly type: QuantizedType;
   readonly shape: readonly [rows: number, inner: number];
@@ -20,7 +20,7 @@ export interface QuantizedMatrix {
 
 const KEY = "ocellus.quantized";
 const VERSION = 1;
-/** Elements that share a scale. */
+/** Elements per scale. */
 export const GROUP_ELEMENTS = 32;
 
 /** Bytes of a row of `inner` elements. */

@@ -1,13 +1,13 @@
-/** Fewer, larger reads for sources where every read costs a round trip. */
+/** Read-ahead buffering for sources with a round trip per read. */
 
 import type { ByteSource } from "./source.js";
 
-/** Weights are read in file order, many tensors are a few kilobytes, and what lies in a window unused was read for nothing. */
+/** Window size: weights are read in file order and many tensors have a few kilobytes, but unused bytes of a window are wasted. */
 const WINDOW_BYTES = 1024 * 1024;
 
 /**
  * `source` with a window over it: a read smaller than the window brings the window's length from its offset on, and the
- * reads that lie within are served from memory. Larger reads pass by. Faults are those of the source.
+ * reads that lie within are served from memory. Larger reads bypass the window. Errors are those of the source.
  */
 export function readAhead(source: ByteSource, windowBytes = WINDOW_BYTES): ByteSource {
   let window: { start: number; end: number; bytes: Promise<Uint8Array> } | undefined;
@@ -18,7 +18,7 @@ export function readAhead(source: ByteSource, windowBytes = WINDOW_BYTES): ByteS
       const end = offsetBytes + lengthBytes;
       const within = window && offsetBytes >= window.start && end <= window.end;
       if (!within) {
-        // A range outside the file is for the source to refuse.
+        // Ranges outside the file are rejected by the source.
         if (lengthBytes >= windowBytes || !(offsetBytes >= 0 && lengthBytes >= 0 && end <= source.sizeBytes))
           return source.read(offsetBytes, lengthBytes, signal, into);
         const length = Math.min(windowBytes, source.sizeBytes - offsetBytes);

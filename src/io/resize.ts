@@ -1,8 +1,9 @@
 /**
- * Bicubic resizing of RGB8 pictures, bit for bit as Pillow's `Image.resize` does it.
+ * Bicubic resampling of RGB8 pictures, bit-identical to Pillow's `Image.resize`: fixed-point convolution in two passes as in Pillow's
+ * `src/libImaging/Resample.c` (`precompute_coeffs`, `normalize_coeffs_8bpc`, `clip8`).
  *
- * The model was trained on pictures resized this way: a resizer that is one grey level off is enough to change
- * long answers. Source: specification 3.4, and Pillow 13 for the order of the two passes.
+ * The model was trained on pictures that were resized this way: differences of one grey level are enough to change long answers.
+ * Source: specification 3.4, and Pillow 13 for the order of the two passes.
  */
 import { MediaError } from "../runtime/errors.js";
 
@@ -13,7 +14,7 @@ export interface Pixels {
   data: Uint8Array;
 }
 
-/** Fractional bits of a weight. Weights of magnitude up to 2 times 255 still sum inside 32 bits. */
+/** Fractional bits of a weight (`PRECISION_BITS` of Resample.c); sums of weights up to 2 times 255 fit 32 bits. */
 const PRECISION_BITS = 22;
 const HALF = 1 << (PRECISION_BITS - 1);
 
@@ -28,7 +29,7 @@ export interface AxisWeights {
   stride: number;
 }
 
-/** Keys' cubic with a = -0.5, written in Pillow's order of operations. */
+/** Keys' cubic convolution kernel with a = -0.5, in Pillow's order of operations (`bicubic_filter`). */
 function cubic(x: number): number {
   const a = -0.5;
   const t = Math.abs(x);
@@ -56,7 +57,7 @@ export function bicubicWeights(sourceSize: number, targetSize: number): AxisWeig
     const end = Math.min(sourceSize, Math.trunc(center + support + 0.5));
     let sum = 0;
     for (let i = 0; i < end - start; i++) {
-      // By the reciprocal, as Pillow does: a division would round differently for a few sizes.
+      // Multiply by the reciprocal like Pillow: a division would round differently for a few sizes.
       const w = cubic((i + start - center + 0.5) * (1 / filterScale));
       exact[i] = w;
       sum += w;
@@ -74,9 +75,9 @@ export function bicubicWeights(sourceSize: number, targetSize: number): AxisWeig
 /** Resizes along x: `[height, sourceWidth, 3]` to `[height, targetWidth, 3]`. */
 function resizeRows(source: Uint8Array, sourceWidth: number, height: number, targetWidth: number): Uint8Array {
   const { starts, counts, weights, stride } = bicubicWeights(sourceWidth, targetWidth);
-  // The clamped array does Pillow's clip8: the sums are already integers, so nothing is rounded here.
+  // Uint8ClampedArray clamps like Pillow's clip8; the sums are integers, so it does not round.
   const target = new Uint8ClampedArray(targetWidth * height * 3);
-  // Two rows at a time, so that each weight is loaded once for both; the last row of an odd number is done twice.
+  // Two rows at a time, so that each weight is loaded once for both; an odd last row is computed twice.
   for (let y = 0; y < height; y += 2) {
     const second = Math.min(y + 1, height - 1) - y;
     const step = second * sourceWidth * 3;
@@ -114,7 +115,7 @@ function resizeColumns(source: Uint8Array, width: number, sourceHeight: number, 
   const { starts, counts, weights, stride } = bicubicWeights(sourceHeight, targetHeight);
   const rowBytes = width * 3;
   const target = new Uint8ClampedArray(rowBytes * targetHeight);
-  // Whole rows are added up four taps at a time: the reads run along memory, which the column order would not.
+  // Accumulate whole rows, four taps at a time, for sequential memory access.
   const sums = new Int32Array(rowBytes);
   for (let o = 0; o < targetHeight; o++) {
     sums.fill(HALF);

@@ -77,14 +77,14 @@ export async function openSafetensors(source: ByteSource, signal?: AbortSignal):
   try {
     return await readSafetensors(source, signal);
   } catch (cause) {
-    // The header's faults say nothing of a file that is none: what it is helps more.
+    // For a file that is not safetensors, identify its format instead of reporting header errors.
     const kind = cause instanceof CheckpointError ? await otherKind(source, signal) : undefined;
     if (!kind) throw cause;
     throw broken(source.name, "a safetensors file", kind.is, kind.remedy, cause);
   }
 }
 
-/** What a file is that has no header; undefined where it is not known, or where that cannot be read either. */
+/** Identifies a file without a valid header; undefined if unknown or unreadable. */
 async function otherKind(source: ByteSource, signal: AbortSignal | undefined): Promise<FileKind | undefined> {
   if (source.sizeBytes === 0) return undefined;
   const head = await source.read(0, Math.min(HEAD_BYTES, source.sizeBytes), signal).catch(() => undefined);
@@ -121,7 +121,7 @@ async function readSafetensors(source: ByteSource, signal: AbortSignal | undefin
   return { source, entries, metadata };
 }
 
-/** What the header says of a tensor. */
+/** Header entry of a tensor. */
 export type TensorHead = Pick<TensorData, "name" | "dtype" | "shape">;
 
 /** Tensors with larger elements first, so that every tensor is aligned to its element; the order given is kept otherwise. */
@@ -229,7 +229,7 @@ function readEntry(name: string, value: JsonValue, dataStart: number, file: stri
   return { name, dtype, shape, offsetBytes: dataStart + begin, lengthBytes: wanted };
 }
 
-/** The format demands that the tensors cover the data exactly: no hole, no overlap, nothing behind the last one. */
+/** Checks that the tensors cover the data exactly, as the format requires: no holes, no overlaps, no trailing bytes. */
 function checkLayout(entries: TensorEntry[], dataStart: number, sizeBytes: number, file: string): void {
   entries.sort((a, b) => a.offsetBytes - b.offsetBytes || a.lengthBytes - b.lengthBytes);
   let at = dataStart;

@@ -14,8 +14,8 @@ export interface ByteSource {
   readonly name: string;
   readonly sizeBytes: number;
   /**
-   * Reads exactly `lengthBytes` from `offsetBytes`. The result is the caller's own and starts at a multiple of 8 of
-   * its buffer, so that typed arrays can be laid over it. Memory given as `into` (from the start of its buffer) may be
+   * Reads exactly `lengthBytes` from `offsetBytes`. The caller owns the result, which starts at a multiple of 8 of
+   * its buffer, as typed arrays require. Memory given as `into` (from the start of its buffer) may be
    * used for it and is then part of the result.
    * @throws SourceError outside the size, after close, or if the bytes cannot be had; AbortedError.
    */
@@ -64,8 +64,8 @@ export function givenSource(source: ByteSource): ByteSource {
 }
 
 /**
- * Opens a URL by HTTP range requests (RFC 9110, section 14). A server without ranges is asked for the whole file once,
- * kept if it is small. A broken transfer goes on from the last byte received.
+ * Opens a URL by HTTP range requests (RFC 9110, section 14). From a server without ranges the whole file is requested once,
+ * and cached in memory if it is small. An interrupted transfer resumes after the last received byte.
  * @throws NotFoundError for status 404 and 410 and for a web page in place of the file; SourceError; AbortedError.
  */
 export async function urlSource(url: string | URL, options: UrlOptions = {}): Promise<ByteSource> {
@@ -84,7 +84,7 @@ type ReadRange = (
   into?: Uint8Array,
 ) => Promise<Uint8Array>;
 
-/** The checks every source shares: range, abort, closed, truncation, alignment. */
+/** Common checks of all sources: range, abort, closed, truncation, alignment. */
 class RangeSource implements ByteSource {
   private closed = false;
 

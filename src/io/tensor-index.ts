@@ -19,7 +19,7 @@ export interface IndexedTensor {
 /** All tensors of a checkpoint by name. */
 export interface TensorIndex {
   readonly entries: ReadonlyMap<string, IndexedTensor>;
-  /** Name to shape, as a config parser wants it. */
+  /** Shapes by name. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   /** Bytes of all tensors. */
   readonly sizeBytes: number;
@@ -42,7 +42,7 @@ const INDEX = "model.safetensors.index.json";
 
 /**
  * Opens the weights of a place.
- * @param indexJson the parsed index file, undefined if there is none. A single file wins over an index, as in transformers.
+ * @param indexJson the parsed index file, undefined if there is none. A single file takes precedence over an index, as in transformers.
  * @throws CheckpointError if there are no weights, a shard is missing, or index and shards disagree; SourceError; AbortedError.
  */
 export async function openTensors(
@@ -132,7 +132,7 @@ async function openShards(
 ): Promise<SafetensorsFile[]> {
   const shardOf = readWeightMap(indexJson, `${place.name}: ${INDEX}`);
   const names = [...new Set(shardOf.values())].sort();
-  // All have to end before a failure is passed on: closing must find every source that was opened.
+  // Await all before failing, so that every opened source is closed.
   const outcomes = await Promise.allSettled(names.map((name) => open(name)));
   const files: SafetensorsFile[] = [];
   const absent: string[] = [];
@@ -168,7 +168,7 @@ async function openShards(
   return files;
 }
 
-/** Tensor name to shard. `metadata.total_size` is not checked: several tools write it wrongly and the headers say it better. */
+/** Tensor name to shard. `metadata.total_size` is not checked: several tools write it wrongly, and the headers are authoritative. */
 function readWeightMap(index: JsonValue, where: string): Map<string, string> {
   const map = isJsonObject(index) ? index.weight_map : undefined;
   if (!isJsonObject(map)) {
@@ -177,7 +177,7 @@ function readWeightMap(index: JsonValue, where: string): Map<string, string> {
   }
   const shardOf = new Map<string, string>();
   for (const [name, shard] of Object.entries(map)) {
-    // A name that leads out of the checkpoint's folder must not be followed.
+    // Path traversal: names must stay within the checkpoint's folder.
     if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
       const remedy = "use a checkpoint whose shards lie beside their index";
       const got = showJson(shard);

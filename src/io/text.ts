@@ -1,7 +1,7 @@
-/** Text files: UTF-8 with or without a byte order mark; other encodings are named. */
+/** Decodes text files: UTF-8 with or without a byte order mark; other encodings are detected for error messages. */
 import { type Fault, type OcellusError, SourceError } from "../runtime/errors.js";
 
-/** Longest text file that is read: tokenizers take 10 MB, conversations with their pictures inside more. */
+/** Maximum size of a text file; tokenizers have 10 MB, conversations with embedded pictures more. */
 export const MOST_TEXT_BYTES = 256 * 1024 * 1024;
 
 type FaultClass = new (fault: Fault) => OcellusError;

@@ -1,4 +1,4 @@
-/** Checks of the three tokenizer files, so that a broken download says which file and field is at fault. */
+/** Validates the three tokenizer files, with errors that name file and field. */
 import { CheckpointError } from "../runtime/errors.js";
 
 /** A token that stands outside the BPE, found in the text before it is split. */
@@ -12,7 +12,7 @@ export interface AddedToken {
   special: boolean;
 }
 
-/** What is used of `tokenizer.json`, checked. */
+/** The validated contents of `tokenizer.json`. */
 export interface TokenizerJson {
   normalizer: unknown;
   preTokenizer: unknown;

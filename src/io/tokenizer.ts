@@ -1,4 +1,4 @@
-/** The checkpoint's own byte-level BPE (Qwen2's): text to token ids and back, exactly as the reference does it. */
+/** The checkpoint's byte-level BPE tokenizer (Qwen2's; BPE as in GPT-2), identical to the reference. */
 import { Tokenizer as BpeTokenizer } from "@huggingface/tokenizers";
 import { CheckpointError } from "../runtime/errors.js";
 import { AddedTokens } from "./added-tokens.js";
@@ -17,19 +17,19 @@ export interface TokenizerFiles {
 }
 
 /**
- * Byte-level BPE with added tokens. `clean_up_tokenization_spaces` is not applied: no checkpoint of the family asks for it,
- * and text that is streamed could not be cleaned afterwards.
+ * Byte-level BPE with added tokens. `clean_up_tokenization_spaces` is not applied: no checkpoint of the family sets it,
+ * and streamed text could not be cleaned afterwards.
  */
 export class Tokenizer {
   /** One more than the highest id; the model's table may have more rows. */
   readonly size: number;
-  /** Without added tokens, so that it never finds one. */
+  /** The BPE without added tokens. */
   readonly #bpe: BpeTokenizer;
   readonly #added: AddedTokens;
   readonly #addedIds: ReadonlyMap<string, number>;
   readonly #tokenOf: readonly (string | undefined)[];
   readonly #special: ReadonlySet<number>;
-  /** Filled as ids are met: an answer uses a few hundred of 150,000 tokens. */
+  /** Cache of token bytes: an answer uses a few hundred of 150,000 tokens. */
   readonly #bytes: (Uint8Array | undefined)[] = [];
 
   /** @throws CheckpointError naming the file when a field is missing, of the wrong type, or of another kind of tokenizer. */
@@ -63,9 +63,9 @@ export class Tokenizer {
   }
 
   /**
-   * The ids of a text; none is added before or after it. Added tokens written in the text become their ids, whoever wrote them, as
-   * the reference does it. Where `searched` is given they are looked for there instead: it is as long as the text, and what is
-   * blanked out in it becomes the ids of its characters.
+   * The ids of a text; none is added before or after it. Added tokens in the text become their ids, as in
+   * the reference. With `searched`, a text of the same length, added tokens are searched there instead; characters that are blanked out
+   * in it are encoded as plain text.
    */
   encode(text: string, searched = text): number[] {
     return this.#added
@@ -73,7 +73,7 @@ export class Tokenizer {
       .flatMap(({ text, token }) => (token ? [token.id] : this.encodeLiteral(text)));
   }
 
-  /** The ids of a text in which added tokens are characters like all others (`split_special_tokens` for every one of them). */
+  /** Encodes a text in which added tokens are plain text (`split_special_tokens` for all of them). */
   encodeLiteral(text: string): number[] {
     return this.#bpe.encode(text, { add_special_tokens: false }).ids;
   }
@@ -143,7 +143,7 @@ function buildBpe({ normalizer, preTokenizer, vocab, merges, ignoreMerges }: Tok
       // An empty configuration: its flags (spaces, case) have no counterpart in the reference's tokenizer.json path.
       {},
     );
-    // The library keeps what it was given but reads it while it is built only: for the real vocabulary these are 25 MB.
+    // The library keeps its input, which it reads only during construction: 25 MB for the full vocabulary.
     model.merges.length = 0;
     model.vocab = {};
     return bpe;

@@ -1,11 +1,11 @@
-/** The pixels of a WebCodecs VideoFrame, of a browser or of a package for Node: its own planes, not a converting copy. */
+/** Reads the pixels of a WebCodecs VideoFrame of a browser or a Node package, from its planes without conversion. */
 import { platform } from "#platform";
 import { MediaError } from "../runtime/errors.js";
 import { type Orientation, orientationOfTurn } from "./orientation.js";
 import type { Pixels } from "./resize.js";
 import { type FrameColour, type FramePlanes, type Plane, planesToRgb } from "./yuv.js";
 
-/** Tells a VideoFrame by its parts: each runtime and each package has a class of its own. */
+/** Duck-types a VideoFrame: runtimes and packages have different classes. */
 export function isVideoFrame(value: object): value is VideoFrame {
   return "copyTo" in value && "allocationSize" in value && "visibleRect" in value && "colorSpace" in value;
 }

@@ -1,5 +1,5 @@
 /**
- * A clip to pictures: which frames are looked at, and each of them as RGB8, one at a time.
+ * Decodes a clip to pictures: samples frames and yields each as RGB8, one at a time.
  *
  * Sources: MP4, QuickTime, WebM and Matroska files (decoded by WebCodecs), animated GIF and WebP, and pictures given one
  * by one.
@@ -21,8 +21,8 @@ import { kindOf, type PictureInput, readPicture } from "./picture-input.js";
 import { type ByteSource, blobSource, bytesSource, fileSource, givenSource, urlSource } from "./source.js";
 
 /**
- * A clip as a caller may give it: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an ArrayBuffer
- * or a SharedArrayBuffer), a {@link ByteSource}, or its frames as pictures in the order of time. What is given stays the caller's.
+ * Input clip: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an ArrayBuffer
+ * or a SharedArrayBuffer), a {@link ByteSource}, or its frames as pictures in the order of time. Inputs are not closed.
  */
 export type VideoInput =
   | string
@@ -42,7 +42,7 @@ export interface VideoOptions extends FrameChoice {
   /** Which video track of a file, counted from 0, disabled ones too; the first enabled one if not given. */
   track?: number | undefined;
   signal?: AbortSignal | undefined;
-  /** Told after each frame how many of how many are done. */
+  /** Called after each frame with the progress. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -50,19 +50,19 @@ export interface VideoOptions extends FrameChoice {
 const TOO_SHORT_MILLISECONDS = 10;
 const DEFAULT_DURATION_MILLISECONDS = 100;
 
-/** A frame that was chosen. */
+/** A sampled frame. */
 export interface Frame {
   picture: Picture;
   /** Its number in the clip, from 0, in the order of time. */
   index: number;
   /** Second of the clip at which it appears; undefined for pictures given one by one. */
   timestampSeconds: number | undefined;
-  /** How many frames of the clip are chosen in all. */
+  /** Total number of sampled frames. */
   count: number;
 }
 
 /**
- * Reads the chosen frames of a clip, in the order of time; one is held at a time. Choosing: see {@link FrameChoice}; all
+ * Reads the sampled frames of a clip in temporal order; one is in memory at a time. Choosing: see {@link FrameChoice}; all
  * pictures of an array or iterable are taken unless `frames` says how many. Of an MP4 only the index and the groups of
  * pictures with chosen frames are read; WebM and Matroska have no index of frames, so all of the file is read once. Pixel aspect is not applied, as in the reference.
  * @throws MediaError for a file that is no video, broken, cut, or of a codec that cannot be decoded here; OptionError;

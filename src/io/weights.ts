@@ -7,24 +7,24 @@ import { foreignTensors } from "./foreign-tensors.js";
 import { GROUP_ELEMENTS, type QuantizedMatrix, type QuantizedType, quantizedRowBytes } from "./quantized.js";
 import type { IndexedTensor, TensorIndex } from "./tensor-index.js";
 
-/** How a checkpoint stores tensors; matrices only may be quantised. */
+/** Dtype of a stored tensor; only matrices may be quantised. */
 export type StoredType = "f32" | "f16" | "bf16" | QuantizedType;
 
-/** How the model holds a matrix; "auto" is as stored. */
-export type HoldType = StoredType | "auto";
+/** Storage dtype of weight matrices; "auto" is the dtype of the checkpoint. */
+export type StorageDtype = StoredType | "auto";
 
 const STORED: Readonly<Record<string, FloatType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 type FloatType = Exclude<StoredType, QuantizedType>;
 
-/** The stored type of a tensor; undefined for one that no model has. */
+/** Returns the dtype of a stored tensor; undefined if unsupported. */
 export function storedType({ entry, quantized }: IndexedTensor): StoredType | undefined {
   return quantized?.type ?? STORED[entry.dtype];
 }
 
-/** Takes rows `[rows, inner]` of a stored matrix that have just arrived on the adapter as `u32` words. */
+/** Receives rows `[rows, inner]` of a stored matrix, uploaded as `u32` words. */
 export type RowConsumer = (chunk: Tensor, type: StoredType, firstRow: number, rows: number) => void;
 
-/** How much of the checkpoint has been read. */
+/** Progress of loading. */
 export interface LoadProgress {
   readonly loadedBytes: number;
   readonly totalBytes: number;
@@ -43,22 +43,22 @@ interface Request {
   readonly first: number;
 }
 
-/** Rows are read and uploaded in pieces of this size: the host never holds more of the checkpoint than a few of them. */
+/** Size of the pieces in which rows are read and uploaded; it bounds the host memory of loading. */
 const CHUNK_BYTES = 2 * 1024 * 1024;
-/** Uploaded bytes after which the host waits for the adapter, so that its staging memory stays bounded. */
+/** Uploaded bytes after which the host waits for the adapter, to bound its staging memory. */
 const WAIT_BYTES = 8 * 1024 * 1024;
 
 /**
- * Reads a checkpoint in two steps. Layers ask for weights by name and shape in their constructors and get tensors at
- * once; `load` then fills them, in file order. Missing, misshapen and unused tensors are reported together before any
+ * Loads a checkpoint in two steps. Layers request weights by name and shape in their constructors and get tensors
+ * immediately; `load` then fills them, in file order. Missing, misshapen and unused tensors are reported in one error before any
  * weight is read.
  */
 export class WeightLoader {
   readonly #requests: Request[] = [];
   readonly #faults: string[] = [];
-  readonly #asked = new Set<string>();
-  /** How the model holds each matrix it asked for. */
-  readonly held = new Map<string, StoredType>();
+  readonly #requested = new Set<string>();
+  /** Storage dtype of each requested matrix. */
+  readonly storageDtypes = new Map<string, StoredType>();
   #piece: Uint8Array | undefined;
 
   constructor(
@@ -74,18 +74,18 @@ export class WeightLoader {
     return this.index.entries.has(name);
   }
 
-  /** The stored type of a tensor, "f32" for one that is missing. */
+  /** Returns the stored dtype of a tensor, "f32" if it is missing. */
   typeOf(name: string): StoredType {
     const stored = this.index.entries.get(name);
     return (stored && storedType(stored)) ?? "f32";
   }
 
-  ask(
+  request(
     name: string,
     shape: readonly number[],
-    target: { consume?: RowConsumer; held?: StoredType; into?: Tensor; first?: number },
+    target: { consume?: RowConsumer; storageDtype?: StoredType; into?: Tensor; first?: number },
   ): void {
-    this.#asked.add(name);
+    this.#requested.add(name);
     const stored = this.index.entries.get(name);
     if (!stored) {
       this.#faults.push(`tensor ${name} ${showShape(shape)} is missing`);
@@ -105,7 +105,7 @@ export class WeightLoader {
       );
       return;
     }
-    if (target.held) this.held.set(name, target.held);
+    if (target.storageDtype) this.storageDtypes.set(name, target.storageDtype);
     this.#requests.push({
       name,
       stored,
@@ -117,9 +117,9 @@ export class WeightLoader {
     });
   }
 
-  /** Throws one CheckpointError with every fault of the names and shapes; `ignored` says which leftovers are known. */
+  /** Throws one CheckpointError for all missing, misshapen and unused tensors; `ignored` excepts known unused ones. */
   check(where: string, ignored: (name: string) => boolean): void {
-    const unused = [...this.index.entries].filter(([name]) => !this.#asked.has(name) && !ignored(name));
+    const unused = [...this.index.entries].filter(([name]) => !this.#requested.has(name) && !ignored(name));
     for (const [name, { source }] of unused) this.#faults.push(`tensor ${name} in ${source.name} is not used`);
     if (this.#faults.length === 0) return;
     const foreign = foreignTensors(unused.map(([name]) => name));
@@ -140,7 +140,7 @@ export class WeightLoader {
     signal?: AbortSignal | undefined;
     onProgress?: ((p: LoadProgress) => void) | undefined;
   }): Promise<void> {
-    // What parsing left behind (with a vocabulary of 150,000 words some 60 MB) would lie beside the weights.
+    // Frees the garbage of parsing (some 60 MB for a vocabulary of 150,000 tokens) before the weights are loaded.
     platform.collectGarbage();
     const order = [...this.#requests].sort(
       (a, b) =>
@@ -168,7 +168,7 @@ export class WeightLoader {
   async *#fill(request: Request, signal: AbortSignal | undefined): AsyncGenerator<number> {
     const { stored, type, shape, consume, into } = request;
     const pieceBytes = Math.min(CHUNK_BYTES, this.device.facts.maxBindingBytes);
-    // One memory for all pieces: each is copied by `write`, and garbage of this size would pile up until it is noticed.
+    // One reused buffer: `write` copies each piece, and large garbage would accumulate.
     this.#piece ??= new Uint8Array(CHUNK_BYTES);
     if (into) {
       const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal, this.#piece);
@@ -185,7 +185,7 @@ export class WeightLoader {
       throwIfAborted(signal, `loading ${request.name}`);
       const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal, this.#piece);
       this.device.scope(() => {
-        // Always the same size, so that the pool keeps one of them and not one of each size.
+        // Constant size, so that the pool reuses one buffer.
         const chunk = this.device.empty([Math.ceil(Math.max(bytes.length, pieceBytes) / 4)], "u32", request.name);
         this.device.write(chunk, bytes);
         consume!(chunk, type, first, count);
@@ -195,13 +195,13 @@ export class WeightLoader {
   }
 }
 
-/** A place in the checkpoint's tree of names: `weights.at("self_attn").tensor("q_proj.bias", [896])`. */
+/** A cursor into the checkpoint's tree of names: `weights.at("self_attn").tensor("q_proj.bias", [896])`. */
 export class Weights {
   constructor(
     readonly loader: WeightLoader,
     readonly prefix: string,
-    /** How matrices below here are held. */
-    readonly hold: HoldType = "auto",
+    /** Storage dtype of the matrices below this prefix. */
+    readonly dtype: StorageDtype = "auto",
   ) {}
 
   get device(): Device {
@@ -209,43 +209,43 @@ export class Weights {
   }
 
   at(name: string): Weights {
-    return new Weights(this.loader, this.path(name), this.hold);
+    return new Weights(this.loader, this.path(name), this.dtype);
   }
 
-  /** The same place, its matrices held as `hold`. */
-  holding(hold: HoldType): Weights {
-    return new Weights(this.loader, this.prefix, hold);
+  /** Returns the same cursor with another storage dtype. */
+  storedAs(dtype: StorageDtype): Weights {
+    return new Weights(this.loader, this.prefix, dtype);
   }
 
   path(name: string): string {
     return this.prefix === "" ? name : `${this.prefix}.${name}`;
   }
 
-  /** A small tensor, widened to f32. */
+  /** Requests a small tensor, widened to f32. */
   tensor(name: string, shape: readonly number[]): Tensor {
     const path = this.path(name);
     const into = this.device.empty(shape, "f32", path);
-    this.loader.ask(path, shape, { into });
+    this.loader.request(path, shape, { into });
     return into;
   }
 
-  /** A small tensor, widened to f32 into a longer one from element `first` on. */
+  /** Requests a small tensor, widened to f32 and written to `into` from element `first` on. */
   part(name: string, shape: readonly number[], into: Tensor, first: number): void {
-    this.loader.ask(this.path(name), shape, { into, first });
+    this.loader.request(this.path(name), shape, { into, first });
   }
 
-  /** A large tensor, handed over rows at a time while loading; the first dimension is the rows. */
-  stream(name: string, shape: readonly number[], held: StoredType, consume: RowConsumer): void {
-    this.loader.ask(this.path(name), shape, { consume, held });
+  /** Requests a large tensor, which is passed to `consume` in chunks of rows while loading; the first dimension is the rows. */
+  stream(name: string, shape: readonly number[], storageDtype: StoredType, consume: RowConsumer): void {
+    this.loader.request(this.path(name), shape, { consume, storageDtype });
   }
 
-  /** How a matrix is held: as stored where nothing else was asked for. */
-  typeOf(name: string): Exclude<HoldType, "auto"> {
-    return this.hold === "auto" ? this.loader.typeOf(this.path(name)) : this.hold;
+  /** Returns the storage dtype of a matrix. */
+  typeOf(name: string): Exclude<StorageDtype, "auto"> {
+    return this.dtype === "auto" ? this.loader.typeOf(this.path(name)) : this.dtype;
   }
 }
 
-/** Stored floats as f32. */
+/** Widens stored floats to f32. */
 export function widen(bytes: Uint8Array, type: FloatType): Float32Array {
   // A copy where the view is not aligned to its elements.
   const at = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
@@ -254,7 +254,7 @@ export function widen(bytes: Uint8Array, type: FloatType): Float32Array {
   return type === "f16" ? widenF16(half) : widenBF16(half);
 }
 
-/** Rows of a quantised matrix as f32. */
+/** Dequantises rows of a matrix to f32. */
 export function widenQuantized(bytes: Uint8Array, { type, shape }: QuantizedMatrix): Float32Array {
   const inner = shape[1];
   const rowBytes = quantizedRowBytes(type, inner);

@@ -15,7 +15,7 @@ export interface Plane {
   stride: number;
 }
 
-/** A decoded frame outside its decoder. `width` and `height` are those of the visible part, which is all it holds. */
+/** A decoded frame outside its decoder. `width` and `height` are those of the visible part, which is all it contains. */
 export interface FramePlanes {
   /** WebCodecs pixel format, e.g. "I420", "NV12", "I420P10", "BGRX". */
   format: string;

@@ -1,9 +1,9 @@
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 
-/** Floats are compared by ranks, whole numbers: adapters may take it that there is no NaN. */
+/** WGSL that maps floats to order-preserving u32 ranks. Adapters may assume that no float is NaN, so floats are compared as ranks. */
 export const RANK_OF = `
-// In the order of the floats, 0 for what is not a number; both zeros are one.
+// Order-preserving: NaN maps to 0, and -0 and +0 to the same rank.
 fn rankOf(e: f32) -> u32 {
   let bits = bitcast<u32>(e);
   let size = bits & 0x7fffffffu;
@@ -16,7 +16,7 @@ fn floatOf(rank: u32) -> f32 {
   return bitcast<f32>(select(0x80000000u | (0x80000000u - rank), rank - 0x80000000u, rank >= 0x80000000u));
 }`;
 
-/** Ranks and places of the lanes become those of the best lane, in lane 0: the highest rank, the lowest place among equals. */
+/** WGSL tree reduction over the lanes of a workgroup: lane 0 gets the highest rank and its index, the lowest index among equals. */
 const BEST_LANE = `
 var<workgroup> ranks: array<u32, LANES>;
 var<workgroup> places: array<u32, LANES>;
@@ -37,13 +37,13 @@ fn keepBest(lane: u32, rank: u32, place: u32) {
   }
 }`;
 
-/** First stage: the best of each slice. */
+/** First stage of the argmax: the maximum of each slice. */
 export const argmaxKernel = new Kernel(
   "argmax",
   `
 struct Params { count: u32, upperKey: u32, lowerKey: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element>;       // [count or more]
-@group(0) @binding(1) var<storage, read_write> best: array<vec2u>;  // [slices] rank and place
+@group(0) @binding(1) var<storage, read_write> best: array<vec2u>;  // [slices] rank and index
 ${RANK_OF}
 ${BEST_LANE}
 
@@ -63,10 +63,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { LANES: 128, SLICE: 2048 },
 );
 
-/** Barriers are what costs on the CPU: fewer lanes and longer slices there, 0.4 ms instead of 1.0 ms for 151,936 logits on two cores. */
+/** Barriers dominate on CPU adapters, so lanes are fewer and slices longer: 0.4 ms instead of 1.0 ms for 151,936 logits on two cores. */
 const ON_CPU = { LANES: 32, SLICE: 8192 };
 
-/** What the first stage compares. */
+/** What the first stage compares: f32 elements, ranks, or ranks with Gumbel noise. */
 export const RANK_AT = {
   element: `
 alias Element = f32;
@@ -75,38 +75,38 @@ fn rankAt(i: u32) -> u32 { return rankOf(x[i]); }`,
 alias Element = u32;
 fn rankAt(i: u32) -> u32 { return x[i]; }`,
   /**
-   * Ranks of logits over a temperature, each with noise of the Gumbel distribution: the largest sum is a draw from their softmax.
-   * The noise hangs on the keys and the place alone.
+   * Gumbel-max sampling (Gumbel 1954; arXiv 1611.01144, section 2): the argmax of logits/T plus independent Gumbel(0, 1) noise is a
+   * sample from softmax(logits/T). The noise is a function of the RNG key and the token id.
    */
-  drawn: `
+  sampled: `
 alias Element = u32;
-@group(0) @binding(2) var<storage, read> least: array<u32>;  // [1] what is below is not drawn
+@group(0) @binding(2) var<storage, read> cutoff: array<u32>;  // [1] ranks below it have probability 0
 
 fn rankAt(i: u32) -> u32 {
-  if (x[i] < least[0]) { return 0u; }
-  return rankOf(floatOf(x[i]) + gumbel(scrambled(scrambled(i ^ params.upperKey) + params.lowerKey)));
+  if (x[i] < cutoff[0]) { return 0u; }
+  return rankOf(floatOf(x[i]) + gumbel(mixed(mixed(i ^ params.upperKey) + params.lowerKey)));
 }
 
-// The finalizer known as lowbias32: every bit of the result hangs on every bit of n.
-fn scrambled(n: u32) -> u32 {
+// The 32-bit hash finalizer lowbias32 (C. Wellons, "hash-prospector"): every output bit depends on every input bit.
+fn mixed(n: u32) -> u32 {
   var m = (n ^ (n >> 16u)) * 0x7feb352du;
   m = (m ^ (m >> 15u)) * 0x846ca68bu;
   return m ^ (m >> 16u);
 }
 
-// -log(-log(1 - v)) for v even in (0, 1): large noise is made of small v, of which floats hold all bits.
+// -log(-log(1 - v)) for v uniform in (0, 1): large noise comes from small v, which floats represent exactly.
 fn gumbel(bits: u32) -> f32 {
   let v = min((f32(bits) + 0.5) * 0x1p-32, 0.9999999);
   return -log(select(-log(1.0 - v), v * (1.0 + v * (0.5 + v / 3.0)), v < 0.01));
 }`,
 };
 
-/** Second stage: the best of the slices' best. */
+/** Second stage: the maximum over the slices' maxima. */
 export const argmaxMergeKernel = new Kernel(
   "argmaxMerge",
   `
 struct Params { count: u32, slices: u32, at: u32 }
-@group(0) @binding(0) var<storage, read> best: array<vec2u>;   // [slices] rank and place
+@group(0) @binding(0) var<storage, read> best: array<vec2u>;   // [slices] rank and index
 @group(0) @binding(1) var<storage, read_write> y: array<u32>;  // [1]
 ${BEST_LANE}
 
@@ -127,7 +127,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   { LANES: 64 },
 );
 
-/** What the second stage does with the place beside telling it. */
+/** What the second stage does with the chosen index besides returning it. */
 export const KEEP = {
   nothing: "fn keep(place: u32) {}",
   answer: `
@@ -135,18 +135,18 @@ export const KEEP = {
 fn keep(place: u32) { answer[params.at] = place; }`,
   answerAndCount: `
 @group(0) @binding(2) var<storage, read_write> answer: array<u32>;  // [more than at]
-@group(0) @binding(3) var<storage, read_write> counts: array<u32>;  // [count] how often the answer has each token
+@group(0) @binding(3) var<storage, read_write> counts: array<u32>;  // [count] occurrences of each token in the answer
 fn keep(place: u32) {
   answer[params.at] = place;
   if (place < params.count) { counts[place] += 1u; }
 }`,
 };
 
-/** Runs the first stage over the first `count` of x; the result is `[slices, 2]`. */
+/** Runs the first stage over the first `count` elements of x. Returns rank and index per slice, `[slices, 2]` u32. */
 export function bestOfSlices(
   x: Tensor,
   rankAt: keyof typeof RANK_AT,
-  tensors: { least?: Tensor },
+  tensors: { cutoff?: Tensor },
   parameters: { count: number; upperKey: number; lowerKey: number },
 ): Tensor {
   const { device } = x;

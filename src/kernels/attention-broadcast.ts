@@ -1,13 +1,14 @@
 import { Kernel } from "../runtime/kernel.js";
 
 /**
- * Flash attention where subgroups have few lanes and run on the CPU; called by `attention`, parameters as there.
+ * Attention with the online softmax of FlashAttention-2 (arXiv 2307.08691) for CPU adapters with subgroups of 4 or 8 lanes; called by
+ * `attention`, with the same parameters.
  *
- * A workgroup is one subgroup. It has sixteen rows: consecutive queries, and for each the query heads that share a
- * key/value head, so that all of them use the keys and values that are loaded. Scores: a lane owns four keys, LANES apart,
- * and the rows are broadcast. Values: a lane owns a quad of the head in every block, and the probabilities of a lane's four keys
- * are broadcast. A mat4x4 holds four rows, one a column. Sums are products with a matrix, not four with its columns:
- * SwiftShader takes a fifth longer for those.
+ * A workgroup is one subgroup and computes sixteen rows: consecutive queries, each with the query heads that share a key/value
+ * head (grouped-query attention), so that loaded keys and values are reused. Scores: a lane owns four keys, LANES apart, and the
+ * rows are broadcast. Values: a lane owns a quad of the head in every block, and the probabilities of a lane's four keys are
+ * broadcast. A mat4x4 holds four rows, one per column. Sums are matrix-vector products rather than four products with its columns,
+ * which take a fifth longer on SwiftShader.
  */
 export const attentionBroadcastKernel = new Kernel(
   "attentionBroadcast",
@@ -55,7 +56,7 @@ fn rowAt(row: u32, kvHead: u32, batch: u32, stride: u32) -> u32 {
   return (batch * params.queries + r / params.group) * stride + (kvHead * params.group + r % params.group) * QUADS;
 }
 
-// Whether a row sees a key is whether the key is below this, for four rows.
+// Causal mask for four rows: a row attends to the keys below this index.
 fn keysSeen(row: u32) -> vec4u {
   if (params.causal == 0u) { return vec4u(params.keys); }
   return min(vec4u(params.keys), vec4u(row, row + 1u, row + 2u, row + 3u) / params.group + params.firstPosition + 1u);

@@ -1,9 +1,9 @@
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { HeadColumns } from "./attention.js";
-import { cacheTypeOf, LOAD_KEYS } from "./cached.js";
+import { cacheTypeOf, LOAD_KEYS } from "./kv-format.js";
 
-/** The weights that one query gives to each key: softmax(q·kᵀ/√C). For looking at, so nothing is done to make it fast. */
+/** Attention weights of one query: softmax(q·kᵀ/√C). Used for attention maps only, so it is not optimised. */
 export const attentionWeightsKernel = new Kernel(
   "attentionWeights",
   `
@@ -12,7 +12,7 @@ struct Params { keys: u32, group: u32, qFirst: u32, kStride: u32, kFirst: u32, s
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;    // [heads, keys]
 var<workgroup> partial: array<f32, LANES>;
 
-// A workgroup a head: scores with the largest of them, then exponentials with their sum, then shares.
+// One workgroup per head: scores and their maximum, then exponentials and their sum, then normalisation.
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let qAt = params.qFirst + group.x * QUADS;
@@ -45,7 +45,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { LANES: 64, QUADS: 16 },
 );
 
-/** Weights `[heads, keys]` of one query, `[1, H·C]`, over the first `keys` rows of k; heads share key/value heads evenly. */
+/** Returns the attention weights `[heads, keys]` of one query, `[1, H·C]`, over the first `keys` rows of k; heads share key/value heads evenly. */
 export function attentionWeights(
   q: HeadColumns,
   k: HeadColumns,

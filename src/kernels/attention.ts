@@ -5,8 +5,8 @@ import type { Tensor } from "../runtime/tensor.js";
 import { tuned } from "../runtime/tuning.js";
 import { attentionBroadcastKernel } from "./attention-broadcast.js";
 import { attentionStep, attentionStepKernel } from "./attention-step.js";
-import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./cached.js";
-import { SHARE_KEYS } from "./tunables.js";
+import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./kv-format.js";
+import { KV_SPLIT_KEYS } from "./tunables.js";
 
 /** Where the heads of an operand lie: columns `first + head·headSize` of rows of the tensor's width. */
 export interface HeadColumns {
@@ -15,7 +15,7 @@ export interface HeadColumns {
   readonly first: number;
 }
 
-/** How many of what attention has, and what each query may see. */
+/** The sizes of an attention operation and its causal mask. */
 export interface AttentionShape {
   /** Independent sequences, stacked by rows. */
   readonly batches: number;
@@ -25,14 +25,14 @@ export interface AttentionShape {
   readonly keyValueHeads: number;
   /** A multiple of 4. */
   readonly headSize: number;
-  /** Position of query 0 among the keys; key j is seen by query i if `j <= firstPosition + i`. */
+  /** Position of query 0 among the keys; query i attends to key j if `j <= causalFrom + i`. Not causal if not given. */
   readonly causalFrom?: number | undefined;
-  /** For one query: shares of the keys that are worked on at once, at most; the adapter decides if not given. */
-  readonly shares?: number | undefined;
+  /** For one query: the maximum number of KV splits that are computed in parallel (flash-decoding); chosen by adapter if not given. */
+  readonly kvSplits?: number | undefined;
 }
 
-/** Shares at most where the adapter decides. */
-const MOST_SHARES = 32;
+/** The maximum number of KV splits where the adapter decides. */
+const MAX_KV_SPLITS = 32;
 
 const PARAMS = `
 struct Params {
@@ -47,7 +47,7 @@ export const attentionKernel = new Kernel(
   `
 ${PARAMS}
 
-// One lane a query. Eight keys at a time: their scores, then one step of the online softmax, then their values.
+// One lane per query. Eight keys at a time: their scores, then one step of the online softmax, then their values.
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let head = group.y;
@@ -107,9 +107,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 );
 
 /**
- * `softmax(q·kᵀ / √C [, causal])·v` for every head, online over the keys: no score matrix is ever stored.
- * Query head h reads key/value head `h / (heads / keyValueHeads)`. q `[batches·queries, …]`, k and v
- * `[≥ batches·keys, …]`, f32 or as a cache holds them; result `[batches·queries, heads·headSize]`. The others f32.
+ * Scaled dot-product attention `softmax(q·kᵀ / √C [, causal])·v` for every head. The softmax is computed online over tiles of keys as
+ * in FlashAttention-2 (arXiv 2307.08691), so no score matrix is stored. Query head h reads key/value head
+ * `h / (heads / keyValueHeads)` (grouped-query attention, arXiv 2305.13245). q `[batches·queries, …]` f32; k and v
+ * `[≥ batches·keys, …]`, f32 or in a KV-cache format; result `[batches·queries, heads·headSize]` f32.
+ * Throws ShapeError for sizes that do not fit.
  */
 export function attention(
   q: HeadColumns,
@@ -148,16 +150,16 @@ export function attention(
     scale: headSize ** -0.5,
   };
   const chosen = choose(shape, device.facts);
-  if ("shares" in chosen) attentionStep(tensors, parameters, loaders, quads, chosen.shares);
+  if ("kvSplits" in chosen) attentionStep(tensors, parameters, loaders, quads, chosen.kvSplits);
   else device.run(chosen.kernel.variant({}, ...loaders), tensors, parameters, chosen.grid);
   return y;
 }
 
-/** The algorithm for a shape on an adapter: a kernel and its grid, or `attentionStep` in a number of shares. */
+/** Chooses the algorithm by shape and adapter: a kernel and its grid, or `attentionStep` with a number of KV splits. */
 function choose(
   shape: AttentionShape,
   facts: AdapterFacts,
-): { kernel: Kernel; grid: readonly [number, number, number] } | { shares: number } {
+): { kernel: Kernel; grid: readonly [number, number, number] } | { kvSplits: number } {
   const { batches, queries, heads, keyValueHeads } = shape;
   const QUADS = shape.headSize / 4;
   if (facts.broadcastLanes) {
@@ -166,9 +168,11 @@ function choose(
     return { kernel, grid: [Math.ceil(rows / kernel.constants.ROWS), keyValueHeads, batches] };
   }
   if (queries === 1 && batches === 1 && QUADS <= attentionStepKernel.constants.LANES) {
-    // A head is a workgroup, which leaves most of a GPU idle; the few workers of a CPU have enough with the heads.
-    const fitting = facts.onCPU ? 1 : Math.min(MOST_SHARES, Math.ceil(shape.keys / tuned(facts.tuning, SHARE_KEYS)));
-    return { shares: shape.shares ?? fitting };
+    // One workgroup per head leaves most of a GPU idle; a CPU adapter's few cores are busy with the heads alone.
+    const fitting = facts.onCPU
+      ? 1
+      : Math.min(MAX_KV_SPLITS, Math.ceil(shape.keys / tuned(facts.tuning, KV_SPLIT_KEYS)));
+    return { kvSplits: shape.kvSplits ?? fitting };
   }
   const { LANES } = attentionKernel.constants;
   return { kernel: attentionKernel.variant({ QUADS }), grid: [Math.ceil(queries / LANES), heads, batches] };

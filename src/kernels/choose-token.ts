@@ -1,51 +1,51 @@
 import type { Tensor } from "../runtime/tensor.js";
 import { argmaxMergeKernel, bestOfSlices, KEEP } from "./argmax.js";
-import { leastRank, type Truncation } from "./least-rank.js";
 import { type Penalties, rankLogits } from "./rank-logits.js";
+import { samplingCutoff, type Truncation } from "./sampling-cutoff.js";
 
-/** What is known of an answer on the device. */
+/** The decoding state of an answer, on the device. */
 export interface ChoiceState {
-  /** `[1]` u32: the token chosen last, as the embedding of the next step reads it. */
+  /** `[1]` u32: the last chosen token, which the embedding lookup of the next step reads. */
   readonly token: Tensor;
-  /** u32: tokens in the order of their choice. */
+  /** u32: the tokens of the answer in order. */
   readonly answer: Tensor;
-  /** `[count]` u32: how often the answer has each token; only where there are penalties. */
+  /** `[count]` u32: occurrences of each token in the answer; only where there are penalties. */
   readonly counts?: Tensor | undefined;
 }
 
-/** A draw instead of the most probable token. */
-export interface Draw extends Truncation {
+/** Sampling parameters; without them decoding is greedy. */
+export interface Sampling extends Truncation {
   readonly temperature: number;
-  /** Two whole numbers below 2³²; the same ones give the same draw. */
-  readonly keys: readonly [number, number];
+  /** The RNG key of this step, two u32: equal keys and logits give the same token. */
+  readonly rngKey: readonly [number, number];
 }
 
 export interface ChoiceRules {
-  /** Ids below this may be chosen. */
+  /** Tokens with ids below this may be chosen. */
   readonly count: number;
-  /** Place in `answer` that the token is written to. */
+  /** Index in `answer` at which the token is written. */
   readonly at: number;
   readonly penalties: Penalties;
-  /** `[ceil(count / 32)]` u32, a bit for each token that may come; all if there is none. */
+  /** `[ceil(count / 32)]` u32, a bit for each allowed token; all are allowed if not given. */
   readonly mask?: Tensor | undefined;
-  readonly draw?: Draw | undefined;
+  readonly sampling?: Sampling | undefined;
 }
 
 /**
- * Chooses the token with the largest logit, or draws one: logits `[1, V]` f32. In place: everything of `state`. The token is
- * 2³²−1 where none may come.
+ * Chooses the next token from logits `[1, V]` f32: greedily (the argmax), or by Gumbel-max sampling with `rules.sampling`. Updates all
+ * tensors of `state` in place. The token is 2³²−1 if none is allowed or every logit is NaN.
  */
 export function chooseToken(logits: Tensor, state: ChoiceState, rules: ChoiceRules): void {
   const { device } = logits;
   const { token, answer, counts } = state;
-  const { count, at, penalties, mask, draw } = rules;
-  const [upperKey, lowerKey] = draw?.keys ?? [0, 0];
+  const { count, at, penalties, mask, sampling } = rules;
+  const [upperKey, lowerKey] = sampling?.rngKey ?? [0, 0];
   const parameters = { count, upperKey, lowerKey };
   let best: Tensor;
-  if (counts || mask || draw) {
-    const ranks = rankLogits(logits, count, draw?.temperature ?? 1, penalties, { counts, mask });
-    best = draw
-      ? bestOfSlices(ranks, "drawn", { least: leastRank(ranks, draw) }, parameters)
+  if (counts || mask || sampling) {
+    const ranks = rankLogits(logits, count, sampling?.temperature ?? 1, penalties, { counts, mask });
+    best = sampling
+      ? bestOfSlices(ranks, "sampled", { cutoff: samplingCutoff(ranks, sampling) }, parameters)
       : bestOfSlices(ranks, "rank", {}, parameters);
   } else {
     best = bestOfSlices(logits, "element", {}, parameters);

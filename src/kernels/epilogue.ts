@@ -1,24 +1,24 @@
 import type { Tensor } from "../runtime/tensor.js";
 
-/** GELU as `0.5·x·(1 + tanh(√(2/π)(x + 0.044715x³)))` or `0.5·x·(1 + erf(x/√2))`. */
+/** GELU (arXiv 1606.08415): the tanh approximation `0.5·x·(1 + tanh(√(2/π)(x + 0.044715x³)))`, or `0.5·x·(1 + erf(x/√2))`. */
 export type Activation = "gelu_tanh" | "gelu_erf";
 
-/** An RMSNorm of the input: `x / √(mean(x²) + ε) · weight`. */
+/** RMSNorm of the input (arXiv 1910.07467): `x / √(mean(x²) + ε) · weight`. */
 export interface Prologue {
   /** `[inner]` */
   readonly weight: Tensor;
   readonly epsilon: number;
 }
 
-/** What a matrix product does around itself: `residual + activation(norm(x)·Wᵀ + bias)`. */
+/** Operations fused into a matrix product: `residual + activation(norm(x)·Wᵀ + bias)`, or `silu(gate) ⊙ up` with `swiglu`. */
 export interface Epilogue {
   norm?: Prologue | undefined;
-  /** Columns hold gate and up in turns of eight; the result is `silu(gate) ⊙ up`, half as wide. Goes with nothing but `norm`. */
+  /** The columns are gate and up, interleaved in blocks of 8; the result is `silu(gate) ⊙ up`, half as wide. Combines only with `norm`. */
   swiglu?: boolean | undefined;
   /** `[columns]` */
   bias?: Tensor | undefined;
   activation?: Activation | undefined;
-  /** `[rows, columns]`, or fewer rows that repeat (position embeddings over several tiles). */
+  /** `[rows, columns]`, or fewer rows, which are repeated (position embeddings of several tiles). */
   residual?: Tensor | undefined;
 }
 
@@ -30,7 +30,7 @@ fn activate(x: f32) -> f32 {
   let u = 0.7978845608028654 * (x + 0.044715 * x * x * x);
   return x / (1.0 + exp(clamp(-2.0 * u, -80.0, 80.0)));
 }`,
-  // erf after Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7.
+  // erf by Abramowitz and Stegun, formula 7.1.26, absolute error below 1.5e-7.
   gelu_erf: `
 fn activate(x: f32) -> f32 {
   let z = abs(x) * 0.7071067811865476;
@@ -54,7 +54,7 @@ fn residualAt(row: u32, column: u32, stride: u32, rows: u32) -> f32 { return res
   none: "fn residualAt(row: u32, column: u32, stride: u32, rows: u32) -> f32 { return 0.0; }",
 };
 
-/** Header lines of an epilogue. The body calls `finish`. */
+/** WGSL header lines of an epilogue; the kernel body calls `finish`. Norm and SwiGLU are not among them: the kernels do these. */
 export function epilogueHeader(epilogue: Epilogue): string[] {
   return [
     ACTIVATION[epilogue.activation ?? "none"],
@@ -67,8 +67,10 @@ export function epilogueHeader(epilogue: Epilogue): string[] {
 }
 
 /**
- * WGSL of the lane-broadcast kernels: writes four columns, eight apart, of a row. Eight units make a panel: unit u has column
- * u % 8 of panel u / 8 first. With SWIGLU the columns are gate and up in turns of eight, and two are written.
+ * WGSL `put(sums, row, unit)`, shared by the kernels whose lanes own four columns, eight apart: applies the epilogue and writes them.
+ * Eight units make a panel: unit u begins at column u % 8 of panel u / 8. With SWIGLU the columns are gate and up, interleaved in
+ * blocks of 8, and two results are written. Used by `matmulBlock`, `matmulBroadcast`, `matmulBroadcast4`, `matmulTile` and the `matvec…`
+ * kernels of CPU adapters.
  */
 export const PUT_COLUMNS = `
 fn silu(x: f32) -> f32 { return x / (1.0 + exp(clamp(-x, -80.0, 80.0))); }
@@ -91,7 +93,7 @@ fn put(sums: vec4f, row: u32, unit: u32) {
   }
 }`;
 
-/** The bindings that go with {@link epilogueHeader}. */
+/** The tensors of the bindings that {@link epilogueHeader} declares. */
 export function epilogueTensors(epilogue: Epilogue): Record<string, Tensor> {
   const tensors: Record<string, Tensor> = {};
   if (epilogue.bias) tensors.bias = epilogue.bias;

@@ -9,7 +9,7 @@ struct Params { rows: u32, width: u32, quads: u32, groups: u32, first: u32, coun
 @group(0) @binding(0) var<storage, read> ids: array<u32>;      // [rows]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [rows, width]
 
-// One lane a quad of a row. The table is the packed matrix itself, so a tied head needs no second copy.
+// One lane per quad of a row. The table is the packed matrix itself, so a tied output head needs no second copy.
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let quad = id.x;
@@ -25,7 +25,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   { LANES: 64, PANEL, GROUP },
 );
 
-/** Rows of a packed table by number: ids `[T]` u32, table `[V, D]`, result `[T, D]` f32. Ids not below V leave their row undefined. */
+/** Embedding lookup, the rows of a packed table by id: ids `[T]` u32, table `[V, D]`, result `[T, D]` f32. Ids not below V leave their row undefined. */
 export function gather(ids: Tensor, table: PackedMatrix, label: string): Tensor {
   const rows = ids.size(0);
   const width = table.inner;

@@ -3,10 +3,10 @@ import { PUT_COLUMNS } from "./epilogue.js";
 import { GROUP, PANEL } from "./packed.js";
 
 /**
- * The matrix product for adapters on the CPU without subgroups; called by `matmul`.
+ * Matrix product for CPU adapters without subgroups; called by `matmul`.
  *
- * As `matmulBroadcast`, but each lane loads the rows' elements itself: four columns, eight apart, of eight rows. There a load
- * costs as much as ten multiply-adds, and the block needs three of them for eight.
+ * Like `matmulBroadcast`, except that each lane loads the rows' elements itself: four columns, eight apart, of eight rows. A load
+ * costs as much as ten multiply-adds there, and the block needs three loads for eight multiply-adds.
  */
 export const matmulBlockKernel = new Kernel(
   "matmulBlock",
@@ -15,12 +15,12 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
 
-// A product with a matrix, not four with its columns: SwiftShader takes a fifth longer for those.
+// A matrix-vector product, not four products with its columns, which take a fifth longer on SwiftShader.
 fn add(s: vec4f, v: vec4f, w: mat4x4f) -> vec4f { return s + w * v; }
 
 ${PUT_COLUMNS}
 
-// A workgroup has a panel.
+// One workgroup per panel.
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = group.y * ROWS;

@@ -3,11 +3,11 @@ import { PUT_COLUMNS } from "./epilogue.js";
 import { GROUP, PANEL } from "./packed.js";
 
 /**
- * The matrix product for adapters whose subgroups have eight lanes and run on the CPU; called by `matmul`.
+ * Matrix product for CPU adapters with subgroups of 8 lanes; called by `matmul`.
  *
- * A workgroup is one subgroup. A lane owns four columns, eight apart, of sixteen rows: 64 sums. Each lane loads the
- * elements of two rows, and a broadcast from a constant lane, which is one shuffle, gives them to all; so there
- * is no workgroup memory and no barrier, and every weight that is loaded is used sixteen times.
+ * A workgroup is one subgroup. A lane owns four columns, eight apart, of sixteen rows: 64 sums. Each lane loads the elements of two
+ * rows and broadcasts them from a constant lane, which compiles to one shuffle: no workgroup memory, no barrier, and every
+ * loaded weight is used sixteen times.
  */
 export const matmulBroadcastKernel = new Kernel(
   "matmulBroadcast",
@@ -17,7 +17,7 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
 
 fn add(s: vec4f, v: vec4f, w: mat4x4f) -> vec4f {
-  // Not fma(): where the instruction is missing it is emulated, and where it is there compilers fuse this by themselves.
+  // Not fma(): it is emulated where the instruction is missing, and compilers fuse this expression where it exists.
   return s + v.x * w[0] + v.y * w[1] + v.z * w[2] + v.w * w[3];
 }
 

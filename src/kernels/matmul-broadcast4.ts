@@ -5,17 +5,17 @@ import { GROUP, PANEL } from "./packed.js";
 const LANES = 4;
 const ROWS = 24;
 
-/** A line for each row, as the body is too long to be written out: `line(row, lane that loads it, which of its loads)`. */
+/** Generates one WGSL line per row: `line(row, lane that loads it, index among that lane's loads)`. */
 const rows = (line: (row: number, lane: number, load: number) => string): string =>
   Array.from({ length: ROWS }, (_, row) => line(row, row % LANES, Math.floor(row / LANES))).join("\n  ");
 const loads = (line: (load: number) => string): string =>
   Array.from({ length: ROWS / LANES }, (_, load) => line(load)).join("\n  ");
 
 /**
- * The matrix product for adapters whose subgroups have four lanes and run on the CPU; called by `matmul`.
+ * Matrix product for CPU adapters with subgroups of 4 lanes (SwiftShader); called by `matmul`.
  *
- * As `matmulBroadcast`, with more in registers: a load costs as much as twenty multiply-adds there, so a lane owns eight
- * columns of twenty-four rows. The subgroup is one quad, whose broadcast is the cheaper one.
+ * Like `matmulBroadcast`, with more sums in registers: a load costs as much as twenty multiply-adds there, so a lane owns eight
+ * columns of twenty-four rows. The subgroup is one quad, and `quadBroadcast` is the cheaper broadcast.
  */
 export const matmulBroadcast4Kernel = new Kernel(
   "matmulBroadcast4",
@@ -24,7 +24,7 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
 
-// A product with a matrix, not four with its columns: SwiftShader takes a fifth longer for those.
+// A matrix-vector product, not four products with its columns, which take a fifth longer on SwiftShader.
 fn add(s: vec4f, v: vec4f, w: mat4x4f) -> vec4f { return s + w * v; }
 
 fn columns(group: u32, quad: u32, lane: u32, c0: vec2f, c1: vec2f, c2: vec2f, c3: vec2f) -> mat4x4f {
@@ -34,7 +34,7 @@ fn columns(group: u32, quad: u32, lane: u32, c0: vec2f, c1: vec2f, c2: vec2f, c3
 
 ${PUT_COLUMNS}
 
-// A workgroup has a panel: the first four columns of a lane begin at the lane's number, the second four LANES further.
+// One workgroup per panel: a lane's first four columns begin at the lane's index, the second four LANES further.
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = group.y * ROWS;
@@ -60,14 +60,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     }
     let wa = columns(block, quad, lane, c0, c1, c2, c3);
     let wb = columns(block, quad, lane + LANES, d0, d1, d2, d3);
-    // A row's elements are loaded just before they are used: all loads first would need more registers than there are.
+    // A row's elements are loaded just before they are used: loading all of them first would spill registers.
     ${rows(
       (r, lane, i) =>
         `${lane === 0 ? `let v${i} = x[x${i} + k];\n  ` : ""}  { let e = quadBroadcast(v${i}, ${lane}u); a${r} = add(a${r}, e, wa); b${r} = add(b${r}, e, wb); }`,
     )}
   }
   let unit = group.x * 8u + lane;
-  // One call in a loop, not one for each sum: calls are inlined, and compiling them took half the time of the first answer.
+  // One call in a loop, not one per sum: calls are inlined, and compiling them took half the time to the first token.
   var sums: array<vec4f, 2u * ROWS>;
   ${rows((r) => `sums[${2 * r}] = a${r}; sums[${2 * r + 1}] = b${r};`)}
   for (var i = 0u; i < 2u * ROWS; i++) { put(sums[i], row + i / 2u, unit + i % 2u * LANES); }

@@ -3,15 +3,15 @@ import { Kernel } from "../runtime/kernel.js";
 import { GROUP, PANEL, type WeightType } from "./packed.js";
 
 /**
- * The matrix product of many rows where subgroups multiply matrices; called by `matmul`.
+ * Matrix product of many rows on subgroup matrices (cooperative matrices, tensor cores); called by `matmul`.
  *
- * A workgroup has a tile of TILE × TILE sums in f32, a quarter for each of four subgroups, and walks the inner length DEPTH
- * quads at a time. Elements of type E are brought to workgroup memory, as the matrices are loaded from there. Where E is f16
- * an element is held as two, its upper bits and what they leave over, so that a product keeps 22 bits instead of 11: three
- * products of halves for one, two where the weights themselves have no more than 11 bits.
+ * A workgroup computes a tile of TILE × TILE sums in f32, a quarter per subgroup, and walks the inner dimension DEPTH quads at a
+ * time. Elements of type E are staged in workgroup memory, from which the matrices are loaded. Where E is f16, an f32 element is
+ * split into a high and a low half (split precision as in Markidis et al., arXiv 1803.04014), so that a product keeps 22 bits instead
+ * of 11: three f16 products instead of one, two where the weights have at most 11 significant bits.
  *
- * A subgroup may have another size than expected: with fewer than four in a workgroup they take turns, with more the others
- * repeat what the first four do.
+ * Subgroups may be larger or smaller than expected: fewer than four per workgroup process the quarters in a loop; of more than four,
+ * the others repeat the work of the first four.
  */
 export const matmulSubgroupMatrixKernel = new Kernel(
   "matmulSubgroupMatrix",
@@ -26,7 +26,7 @@ const THREADS = 128u;
 const QUADS_EACH = TILE * DEPTH / THREADS;
 const DOWN = OWN / M;
 const ACROSS = OWN / N;
-// Columns that are finished at once: gate and up of SwiGLU.
+// Columns per epilogue step: a block of 8 gate columns and the block of 8 up columns.
 const WIDE = 16u;
 // Elements of a row; not a power of two, so that the rows of a matrix begin in different banks.
 const STRIDE = 4u * DEPTH + 8u;
@@ -74,13 +74,13 @@ fn main(
         let row = at / DEPTH;
         var e = vec4f();
         if (k + quad < width) { e = x[min(firstRow + row, last) * width + k + quad]; }
-        holdX(row * STRIDE + 4u * quad, e);
+        stageX(row * STRIDE + 4u * quad, e);
       }
       let block = panel * params.groups + k / GROUP;
       let scale = scaleOf(block, column % PANEL);
       for (var i = 0u; i < QUADS_EACH; i++) {
         let quad = firstQuad + i;
-        holdW(column * STRIDE + 4u * quad, load(block, k % GROUP + quad, column % PANEL, scale));
+        stageW(column * STRIDE + 4u * quad, load(block, k % GROUP + quad, column % PANEL, scale));
       }
       workgroupBarrier();
       for (var inner = 0u; inner < 4u * DEPTH; inner += K) {
@@ -91,7 +91,7 @@ fn main(
         for (var j = 0u; j < ACROSS; j++) {
           for (var q = 0u; q < W_PARTS; q++) {
             let r = rightAt((q * TILE + left + j * N) * STRIDE + inner);
-            // What two remainders give is below the precision of the sum.
+            // The product of two low halves is below the precision of the sum.
             for (var p = 0u; p < max(1u, X_PARTS - q); p++) {
               for (var i = 0u; i < DOWN; i++) { sums[i * ACROSS + j] = added(sums[i * ACROSS + j], l[p * DOWN + i], r); }
             }
@@ -107,10 +107,10 @@ fn main(
         }
         workgroupBarrier();
         for (var at = thread; at < 4u * M * WIDE; at += THREADS) {
-          let held = at / (M * WIDE);
-          if (held >= first && held < first + subgroups) {
-            let row = firstRow + held / 2u * OWN + i * M + at / WIDE % M;
-            put(at, row, firstColumn + held % 2u * OWN + j * WIDE + at % WIDE);
+          let stored = at / (M * WIDE);
+          if (stored >= first && stored < first + subgroups) {
+            let row = firstRow + stored / 2u * OWN + i * M + at / WIDE % M;
+            put(at, row, firstColumn + stored % 2u * OWN + j * WIDE + at % WIDE);
           }
         }
         workgroupBarrier();
@@ -125,7 +125,7 @@ fn main(
 /** Rows and columns of a workgroup. */
 export const MATRIX_TILE = 64;
 
-/** The operations on matrices, with which the body is written; matrices are named by columns × rows. */
+/** The subgroup-matrix operations that the body calls; WGSL names the types by columns × rows. */
 const OPERATIONS = `
 alias Left = subgroup_matrix_left<E, K, M>;
 alias Right = subgroup_matrix_right<E, N, K>;
@@ -135,19 +135,19 @@ fn rightAt(at: u32) -> Right { return subgroupMatrixLoad<Right, col_major>(&ws, 
 fn added(sum: Result, l: Left, r: Right) -> Result { return subgroupMatrixMultiplyAccumulate(l, r, sum); }
 fn keep(at: u32, sum: Result) { subgroupMatrixStore<row_major>(&results, at, sum, WIDE); }`;
 
-/** How elements are held in workgroup memory. */
-const HOLD_ELEMENTS = {
+/** WGSL that writes elements to workgroup memory. */
+const STAGE_ELEMENTS = {
   f32: `
 alias E = f32;
-fn holdX(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { xs[at + c] = v[c]; } }
-fn holdW(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { ws[at + c] = v[c]; } }`,
-  // The upper bits are cut out: compilers take a conversion to f16 and back for nothing, and the remainder would be zero.
-  // Beyond the largest f16 a conversion may give anything; the remainder carries as much again.
+fn stageX(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { xs[at + c] = v[c]; } }
+fn stageW(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { ws[at + c] = v[c]; } }`,
+  // The high bits are masked: compilers optimise a conversion to f16 and back away, and the remainder would be zero.
+  // The conversion of values beyond the largest f16 is implementation-defined, hence the clamp; the remainder adds as much again.
   f16: `
 alias E = f16;
 fn bounded(v: vec4f) -> vec4f { return clamp(v, vec4f(-65504.0), vec4f(65504.0)); }
 fn upper(v: vec4f) -> vec4f { return bitcast<vec4f>(bitcast<vec4u>(bounded(v)) & vec4u(0xffffe000u)); }
-fn holdX(at: u32, v: vec4f) {
+fn stageX(at: u32, v: vec4f) {
   let e = upper(v);
   let rest = bounded(v - e);
   for (var c = 0u; c < 4u; c++) {
@@ -155,7 +155,7 @@ fn holdX(at: u32, v: vec4f) {
     if (X_PARTS == 2u) { xs[TILE * STRIDE + at + c] = E(rest[c]); }
   }
 }
-fn holdW(at: u32, v: vec4f) {
+fn stageW(at: u32, v: vec4f) {
   let e = upper(v);
   let rest = bounded(v - e);
   for (var c = 0u; c < 4u; c++) {
@@ -165,13 +165,13 @@ fn holdW(at: u32, v: vec4f) {
 }`,
 } as const;
 
-/** Types of weights that f16 holds as they are; in bf16 what is below 6e-5 loses bits, which no sum shows. */
+/** Weight types that f16 represents without a low half; bf16 values below 6e-5 lose bits, without effect on the sums. */
 const FITS_F16: readonly WeightType[] = ["f16", "bf16"];
 
-/** What DEPTH of 8 takes; every adapter has enough for 4. */
+/** Workgroup memory that a DEPTH of 8 needs; every adapter has enough for 4. */
 const DEEP_BYTES = 24576;
 
-/** The kernel for the matrices of an adapter and a type of weights. */
+/** Returns the kernel variant for an adapter's subgroup matrices and a weight type. */
 export function matmulSubgroupMatrix(
   { m: M, n: N, k: K, input }: SubgroupMatrix,
   type: WeightType,
@@ -187,6 +187,6 @@ export function matmulSubgroupMatrix(
     "enable subgroups;",
     "enable chromium_experimental_subgroup_matrix;",
     OPERATIONS,
-    HOLD_ELEMENTS[input],
+    STAGE_ELEMENTS[input],
   );
 }

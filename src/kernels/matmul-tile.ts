@@ -3,10 +3,10 @@ import { PUT_COLUMNS } from "./epilogue.js";
 import { GROUP, PANEL } from "./packed.js";
 
 /**
- * The matrix product of many rows on GPUs; called by `matmul`.
+ * Tiled matrix product of many rows on GPUs; called by `matmul`.
  *
- * A workgroup has a tile of ROWS × COLUMNS sums and walks the inner length DEPTH quads at a time: all threads bring the quads
- * of its rows and columns to workgroup memory once, then each takes OWN_ROWS rows by 4·UNITS columns of products from there.
+ * A workgroup computes a tile of ROWS × COLUMNS sums and walks the inner dimension DEPTH quads at a time: the threads load the
+ * quads of its rows and columns to workgroup memory once, then each accumulates OWN_ROWS rows by 4·UNITS columns from there.
  * Sums stay in registers; the loops over them have constant bounds, which drivers unroll.
  */
 export const matmulTileKernel = new Kernel(
@@ -27,7 +27,7 @@ var<workgroup> ws: array<vec4f, DEPTH * COLUMNS>;
 
 ${PUT_COLUMNS}
 
-// Neighbouring threads bring neighbouring quads of one row; turned by the quad, they go to different banks.
+// Neighbouring threads load neighbouring quads of one row; the XOR swizzle puts them into different banks.
 fn placeOf(quad: u32, row: u32) -> u32 { return quad * ROWS + (row ^ quad); }
 
 @compute @workgroup_size(THREADS)
@@ -83,17 +83,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   { PANEL, GROUP, SWIGLU: 0, ROWS: 64, COLUMNS: 64, OWN_ROWS: 8, UNITS: 1, DEPTH: 8 },
 );
 
-/** Sizes of a tile; each needs 16 KiB of workgroup memory at most, and 256 threads, which every adapter has. */
+/** Tile sizes; each needs at most 16 KiB of workgroup memory and 256 threads, which every adapter has. */
 export const TILES = {
   low: { ROWS: 32, COLUMNS: 64, OWN_ROWS: 4, UNITS: 1, DEPTH: 8 },
   middle: { ROWS: 64, COLUMNS: 64, OWN_ROWS: 8, UNITS: 1, DEPTH: 8 },
   large: { ROWS: 128, COLUMNS: 128, OWN_ROWS: 8, UNITS: 2, DEPTH: 4 },
 } as const;
 
-/** Workgroups that keep a large GPU busy; the large tile is taken where it gives as many. */
+/** Workgroups that keep a large GPU busy; the large tile is used where it yields at least as many. */
 const MANY_WORKGROUPS = 256;
 
-/** The tile for a product: the largest that wastes few rows and leaves enough workgroups. */
+/** Returns the tile for a product: the largest that wastes few rows and yields enough workgroups. */
 export function tileFor(rows: number, columns: number): (typeof TILES)[keyof typeof TILES] {
   if (rows <= TILES.low.ROWS) return TILES.low;
   const { ROWS, COLUMNS } = TILES.large;

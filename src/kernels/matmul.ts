@@ -19,8 +19,8 @@ import { padRows } from "./pad-rows.js";
 import { MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES } from "./tunables.js";
 
 /**
- * `y = residual + activation(norm(x)·Wᵀ + bias)`: x `[rows, inner]` f32, W `[columns, inner]` packed, y `[rows, columns]` f32.
- * Throws ShapeError where the widths do not fit.
+ * Matrix product with a fused epilogue, `y = residual + activation(norm(x)·Wᵀ + bias)`: x `[rows, inner]` f32, W `[columns, inner]`
+ * packed, y `[rows, columns]` f32. Throws ShapeError for widths that do not match.
  */
 export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}, label = weights.label): Tensor {
   const [rows, width] = [x.length / x.size(-1), x.size(-1)];
@@ -68,7 +68,7 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
         residualRows: rest.residual?.size(0) ?? 1,
         ...(fusesNorm && { epsilon: norm?.epsilon ?? 0 }),
       },
-      // Whole panels: a group's columns may lie apart in its panel.
+      // Whole panels: a workgroup's columns are not always contiguous in their panel.
       [Math.ceil((Math.ceil(block.columns / PANEL) * PANEL) / columnsAGroup), Math.ceil(rows / rowsAGroup)],
     );
   }
@@ -77,19 +77,19 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
 
 interface Choice {
   readonly kernel: Kernel;
-  /** What one workgroup computes. */
+  /** Rows and columns that one workgroup computes. */
   readonly rowsAGroup: number;
   readonly columnsAGroup: number;
-  /** Header lines that read the weights, where the kernel has its own. */
+  /** Header lines that read the weights, where the kernel does not use LOAD_QUAD. */
   readonly reader?: string;
-  /** Whether the kernel can do the norm itself, and so has `epsilon` among its parameters; otherwise a kernel before it does. */
+  /** Whether the kernel can fuse the RMSNorm, and so has `epsilon` among its parameters; otherwise the norm is a dispatch of its own. */
   readonly fusesNorm?: boolean;
 }
 
-/** Rows up to which a GPU shares loaded weights between rows instead of making tiles. */
+/** Up to this many rows a GPU uses `matvec`, which reuses loaded weights for all rows, instead of tiles. */
 const FEW_ROWS = 16;
 
-/** The algorithm for a number of rows and a matrix on an adapter. All of them do the epilogue, SwiGLU included. */
+/** Chooses the algorithm by rows, weight type and adapter. All of them support the epilogue, SwiGLU included. */
 function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm, swiglu: gated }: Epilogue): Choice {
   const { type } = weights;
   const SWIGLU = gated ? 1 : 0;
@@ -120,7 +120,7 @@ function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm
     }
     return { ...group, kernel: matvecBlockKernel.variant({ SWIGLU }), reader: PIECE_PRODUCTS[type] };
   }
-  // Rows share the weights that are loaded; as many rows as there are, so that none is computed in vain.
+  // Loaded weights are reused for all rows; the row count is matched so that no row is wasted.
   if (!facts.onCPU && rows <= FEW_ROWS) {
     const ROWS = rows <= 2 ? rows : rows <= 4 ? 4 : 8;
     const SLICES = tuned(facts.tuning, MATVEC_SLICES);

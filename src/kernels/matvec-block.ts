@@ -10,16 +10,16 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 ${PUT_COLUMNS}`;
 
 /**
- * The matrix product for one row with quantised weights for adapters on the CPU without subgroups; called by `matmul`.
+ * Matrix-vector product with quantised weights for CPU adapters without subgroups; called by `matmul`.
  *
- * As `matvecQuantized`, but each lane loads the row itself, a group at a time. A workgroup has a panel, a lane four columns.
+ * Like `matvecQuantized`, except that each lane loads the row itself, a group at a time. One workgroup per panel, four columns per lane.
  */
 export const matvecBlockQuantizedKernel = new Kernel(
   "matvecBlockQuantized",
   `
 ${PARAMS}
 
-// Quads beyond the last are zeros, so the weights' padding does not count.
+// Quads beyond the last are zero, so the weights' padding has no effect.
 fn quadAt(i: u32) -> vec4f { return select(vec4f(), x[min(i, params.quads - 1u)], i < params.quads); }
 
 @compute @workgroup_size(8)
@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { PANEL, GROUP, SWIGLU: 0 },
 );
 
-/** The same for weights in 32 or 16 bits, a piece of 16 bytes at a time. */
+/** The same for f32, f16 and bf16 weights, 16 bytes at a time. */
 export const matvecBlockKernel = new Kernel(
   "matvecBlock",
   `

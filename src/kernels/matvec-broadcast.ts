@@ -3,11 +3,11 @@ import { PUT_COLUMNS } from "./epilogue.js";
 import { PANEL } from "./packed.js";
 
 /**
- * The matrix product for one row where subgroups have few lanes and run on the CPU; called by `matmul`.
+ * Matrix-vector product for CPU adapters with subgroups of 4 or 8 lanes; called by `matmul`.
  *
- * A workgroup is one subgroup. A lane owns four columns, eight apart, or eight of them, and walks the whole inner length. The
- * lanes load a quad of the row each and hand them round. No workgroup memory, no barrier. The loop is a flat one over pieces of
- * 16 bytes: unrolled, its loads run ahead of the registers and it takes twice the time.
+ * A workgroup is one subgroup. A lane owns four columns, eight apart, or eight of them, and walks the whole inner dimension. Each lane
+ * loads a quad of the row and broadcasts it: no workgroup memory, no barrier. The loop over pieces of 16 bytes is not unrolled:
+ * unrolled, its loads exceed the registers and it takes twice as long.
  */
 export const matvecBroadcastKernel = new Kernel(
   "matvecBroadcast",
@@ -37,7 +37,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       v = vec4f();
       if (quad + lane < params.quads) { v = x[quad + lane]; }
       if (NORM == 1u) {
-        // The norm's scale is one number for the row, so it can follow the product.
+        // The RMSNorm's scale is one number per row, so it is applied after the product.
         squares += dot(v, v);
         v *= normAt(min(quad + lane, params.quads - 1u));
       }
@@ -65,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   ["enable subgroups;"],
 );
 
-/** Header lines of the norm that precedes the product. */
+/** Header lines of the fused RMSNorm. */
 export const NORM_AT = {
   some: `
 @group(0) @binding(5) var<storage, read> normWeight: array<vec4f>;  // [quads]
@@ -73,7 +73,7 @@ fn normAt(quad: u32) -> vec4f { return normWeight[quad]; }`,
   none: "fn normAt(quad: u32) -> vec4f { return vec4f(1.0); }",
 };
 
-/** WGSL that multiplies a piece of the packed block, binding 1, with its QUADS quads of the row. */
+/** WGSL dot products of a 16-byte piece of the packed block (binding 1) with its QUADS quads of the row. */
 export const PIECE_PRODUCTS: Record<"f32" | "f16" | "bf16", string> = {
   f32: `
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;  // [panels, groups, 8, PANEL]

@@ -3,11 +3,11 @@ import { PUT_COLUMNS } from "./epilogue.js";
 import { GROUP, PANEL } from "./packed.js";
 
 /**
- * The matrix product for one row with quantised weights where subgroups have few lanes and run on the CPU; called by `matmul`.
+ * Matrix-vector product with quantised weights for CPU adapters with subgroups of 4 or 8 lanes; called by `matmul`.
  *
- * As `matvecBroadcast`, a group of weights at a time: the lanes load its eight quads of the row and broadcast them from
- * constant lanes. Bits of weights are not shifted down: they are masked, and the row is multiplied by the power of two that
- * they are too large by. Scales come after the sums of a group.
+ * Like `matvecBroadcast`, a group of weights at a time: the lanes load its eight quads of the row and broadcast them from constant
+ * lanes. The weights' bits are masked but not shifted: the row is premultiplied by the inverse power of two instead. Scales are
+ * applied once per group, after its sums.
  */
 export const matvecQuantizedKernel = new Kernel(
   "matvecQuantized",
@@ -27,14 +27,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var sb = vec4f();
   var squares = 0.0;
   for (var g = 0u; g < params.groups; g++) {
-    // Quads beyond the last are zeros here, so the weights' padding does not count.
+    // Quads beyond the last are zero, so the weights' padding has no effect.
     let quad = g * GROUP + lane;
     var v = vec4f();
     var u = vec4f();
     if (lane < GROUP && quad < params.quads) { v = x[quad]; }
     if (LANES == 4u && quad + 4u < params.quads) { u = x[quad + 4u]; }
     if (NORM == 1u) {
-      // The norm's scale is one number for the row, so it can follow the product.
+      // The RMSNorm's scale is one number per row, so it is applied after the product.
       squares += dot(v, v) + dot(u, u);
       v *= normAt(min(quad, params.quads - 1u));
       u *= normAt(min(quad + 4u, params.quads - 1u));
@@ -84,7 +84,7 @@ fn products(group: u32, lane: u32, total: f32, e0: vec4f, e1: vec4f, e2: vec4f, 
   return scaled(sums, group, lane, total);
 }`;
 
-/** WGSL that multiplies a group of the packed block, binding 1, with the row. */
+/** WGSL dot products of a group of the packed block (binding 1) with the row. */
 export const GROUP_PRODUCTS: Record<"q8" | "q4", string> = {
   q8: `
 @group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, WORDS]

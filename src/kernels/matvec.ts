@@ -2,8 +2,8 @@ import { Kernel } from "../runtime/kernel.js";
 import { GROUP, PANEL } from "./packed.js";
 
 /**
- * The matrix product for one row or a few on GPUs: each workgroup one panel, its slices share the inner length. Called by
- * `matmul`. ROWS rows use each weight that is loaded.
+ * Matrix product of one or a few rows on GPUs; called by `matmul`. One workgroup per panel; its slices split the inner dimension
+ * (split-k) and are summed in workgroup memory. Each loaded weight is used for ROWS rows.
  */
 export const matvecKernel = new Kernel(
   "matvec",
@@ -15,7 +15,7 @@ var<workgroup> sums: array<f32, ROWS * PANEL * SLICES>;
 
 fn silu(x: f32) -> f32 { return x / (1.0 + exp(clamp(-x, -80.0, 80.0))); }
 
-// What the slices have of a row and a column of the panel.
+// Sums the slices' partial results of a row and a column of the panel.
 fn sumOf(row: u32, lane: u32) -> f32 {
   var sum = 0.0;
   for (var slice = 0u; slice < SLICES; slice++) { sum += sums[(row * SLICES + slice) * PANEL + lane]; }
@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   for (var r = 0u; r < ROWS; r++) { sums[(r * SLICES + local.y) * PANEL + lane] = own[r]; }
   workgroupBarrier();
   let inBlock = group.x * PANEL + lane;
-  // A slice finishes every SLICES-th row.
+  // Each slice writes every SLICES-th row.
   for (var r = local.y; r < min(ROWS, params.rows - firstRow); r += SLICES) {
     let row = firstRow + r;
     if (SWIGLU == 1u) {

@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var sum = 0.0;
   for (var i = lane; i < params.width; i += LANES) { sum += x[start + i]; }
   let mean = total(sum, lane) / f32(params.width);
-  // A second pass for the variance: the difference of two large sums would lose it.
+  // Two passes: mean(x²) − mean(x)² would lose the variance to cancellation.
   var squares = 0.0;
   for (var i = lane; i < params.width; i += LANES) {
     let d = x[start + i] - mean;
@@ -67,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { LANES: 32 },
 );
 
-/** `y = x / √(mean(x²) + ε) · weight`, a row at a time: x `[rows, width]`, weight `[width]`, f32. */
+/** Root-mean-square normalisation of each row (arXiv 1910.07467), `y = x / √(mean(x²) + ε) · weight`: x `[rows, width]`, weight `[width]`, f32. */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   const width = x.size(-1);
   weight.expect([width], "rmsNorm");
@@ -78,7 +78,7 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   return y;
 }
 
-/** `y = (x − mean) / √(variance + ε) · weight + bias`, a row at a time: x `[rows, width]`, f32. */
+/** Layer normalisation of each row (arXiv 1607.06450), `y = (x − mean) / √(variance + ε) · weight + bias`: x `[rows, width]`, f32. */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor {
   const width = x.size(-1);
   weight.expect([width], "layerNorm");

@@ -40,7 +40,7 @@ fn element(row: u32, k: u32) -> f32 {
 }`,
 };
 
-/** Where a group's words lie: in a packed matrix `at` is the group's number and `lane` its column, in rows lane is not used. */
+/** Address of a group's words: in a packed matrix `at` is the group's index and `lane` its column; in row-major form lane is unused. */
 const PLACE = {
   packed: {
     q8: `
@@ -60,7 +60,7 @@ fn start(at: u32) -> u32 { return at / params.groups * (params.groups * GROUP + 
 fn put(at: u32, lane: u32, j: u32, word: u32) { atomicStore(&packed[start(at) + at % params.groups * GROUP + j], word); }
 fn putScale(at: u32, lane: u32, half: u32) {
   let group = at % params.groups;
-  // The last word of a row may have one half only; the other is zero, not what the memory held.
+  // The last word of a row may hold one scale only; the other half is zeroed.
   if (group + 1u == params.groups && group % 2u == 0u) { atomicStore(&packed[start(at) + params.groups * GROUP + group / 2u], half); return; }
   putHalf(start(at) + params.groups * GROUP + group / 2u, group % 2u == 1u, half);
 }`,
@@ -70,7 +70,7 @@ fn putScale(at: u32, lane: u32, halves: u32) { packed[at * (GROUP / 2u + 1u) + G
   },
 } as const;
 
-/** Values as f16, to nearest, ties to even. `pack2x16float` leaves the rounding to the adapter; weights are the same on all. */
+/** Conversion to f16, round to nearest even. `pack2x16float` leaves the rounding to the adapter; packed weights are bit-identical on all. */
 const HALVES = `
 fn halves(x: vec4f) -> vec4u {
   let bits = bitcast<vec4u>(x);
@@ -117,8 +117,8 @@ const NIBBLES = `
 @group(0) @binding(1) var<storage, read_write> packed: array<u32>;`;
 
 /**
- * The whole number of steps nearest to x, ties down, within limits. Division may be off by a little, differently on each adapter;
- * what is left over after so many steps is exact (n has 7 bits and a step 11) and decides.
+ * Quantisation level nearest to x, ties down, clamped. Division is inexact and differs between adapters; the remainder after n steps
+ * is exact (n has 7 bits and a step 11) and corrects n.
  */
 const NEAREST = `
 fn nearest(x: vec4f, step: f32, inverse: f32, least: f32, most: f32) -> vec4f {
@@ -128,9 +128,9 @@ fn nearest(x: vec4f, step: f32, inverse: f32, least: f32, most: f32) -> vec4f {
   let down = select(vec4f(), vec4f(1.0), rest <= vec4f(-0.5 * step));
   return clamp(n + up - down, vec4f(least), vec4f(most));
 }
-const LEAST_STEP = 0x1p-100;  // where all elements are the same, or nearly`;
+const LEAST_STEP = 0x1p-100;  // for groups whose elements are all (nearly) equal`;
 
-/** The scale is rounded to f16 first, so that the levels are those that will be read back. */
+/** Scales are rounded to f16 first, so that elements are quantised to the levels that are read back. */
 const QUANTIZE: Record<QuantizedType, string> = {
   q8: `
 fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
@@ -153,7 +153,7 @@ fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
   let least = min(min(low.x, low.y), min(low.z, low.w));
   let most = max(max(high.x, high.y), max(high.z, high.w));
   let h = halves(vec4f((most - least) * (1.0 / 15.0), least, 0.0, 0.0));
-  let both = h.x | select(h.y << 16u, 0u, h.y == 0x8000u);  // which of two zeros is least is left to the adapter
+  let both = h.x | select(h.y << 16u, 0u, h.y == 0x8000u);  // min(-0, +0) is implementation-defined
   let scale = unpack2x16float(both);
   let step = max(scale.x, LEAST_STEP);
   let inverse = 1.0 / step;
@@ -167,7 +167,7 @@ fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
 }`,
 };
 
-/** Takes a stored group as it is. */
+/** Copies an already quantised group. */
 const REARRANGE: Record<QuantizedType, string> = {
   q8: `
 fn store(row: u32, group: u32, at: u32, lane: u32, e: array<vec4f, GROUP>) {
@@ -193,10 +193,10 @@ function headerOf(from: SourceType, to: WeightType, place: keyof typeof PLACE): 
 export const packKernel = new Kernel(
   "pack",
   `
-struct Params { rows: u32, inner: u32, groups: u32, firstRow: u32, firstColumn: u32, blockColumn: u32, turns: u32, rowMajor: u32 }
+struct Params { rows: u32, inner: u32, groups: u32, firstRow: u32, firstColumn: u32, blockColumn: u32, interleaved: u32, rowMajor: u32 }
 @group(0) @binding(0) var<storage, read> source: array<u32>;  // [rows, inner] as stored
 
-// One lane a group of 32 elements of a row.
+// One lane per group of 32 elements of a row.
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.x;
@@ -208,8 +208,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (k < params.inner) { e[i / 4u][i % 4u] = element(params.firstRow + row, k); }
   }
   var column = params.firstColumn + row;
-  // One of two matrices in turns of eight columns, 1 the first and 2 the second.
-  if (params.turns > 0u) { column = column / 8u * 16u + column % 8u + 8u * (params.turns - 1u); }
+  // One of two matrices that are interleaved in blocks of 8 columns: 1 is the first, 2 the second.
+  if (params.interleaved > 0u) { column = column / 8u * 16u + column % 8u + 8u * (params.interleaved - 1u); }
   column -= params.blockColumn;
   let at = select(column / PANEL, column, params.rowMajor == 1u) * params.groups + group;
   store(params.firstRow + row, group, at, column % PANEL, e);
@@ -219,12 +219,11 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 );
 
 /**
- * Writes rows of a stored matrix into their place in a packed one: `packed[:, firstColumn + r] = source[r, :]`.
- * `source` holds `[rows, inner]` of `type` as `u32` words. Quantises a group at a time where the matrix is quantised and the
- * source is not of the same type.
- * With `turn` two matrices share the packed one in turns of eight columns: row r of the first (0) becomes column
+ * Packs rows of a stored matrix: `packed[:, firstColumn + r] = source[r, :]`. `source` is `[rows, inner]` of `type` as `u32` words.
+ * Where the packed type is quantised and the source is of another type, each group of 32 elements is quantised: q8 symmetrically to
+ * 255 levels, q4 to 16 levels between the minimum and the maximum, both with scales rounded to f16.
+ * With `interleave` the packed matrix holds two matrices interleaved in blocks of 8 columns: row r of the first (0) becomes column
  * `16·⌊r/8⌋ + r mod 8`, of the second (1) 8 more; `firstColumn` is then the first row.
- * q8 to 255 levels about zero, q4 to 16 levels between the least and the largest element, scales rounded to f16.
  */
 export function pack(
   source: Tensor,
@@ -232,15 +231,15 @@ export function pack(
   rows: number,
   matrix: PackedMatrix,
   firstColumn: number,
-  turn?: 0 | 1,
+  interleave?: 0 | 1,
 ): void {
   const { LANES } = packKernel.constants;
   const kernel = packKernel.variant({}, ...headerOf(type, matrix.type, "packed"));
   for (const block of matrix.blocks) {
-    // The part of the rows that falls into this block; in turns, a block of n columns has n / 2 rows of each matrix.
-    const share = turn === undefined ? 1 : 2;
-    const from = Math.max(firstColumn, block.firstColumn / share);
-    const to = Math.min(firstColumn + rows, (block.firstColumn + block.columns) / share);
+    // The rows that belong to this block; a block of n interleaved columns has n / 2 rows of each matrix.
+    const matrices = interleave === undefined ? 1 : 2;
+    const from = Math.max(firstColumn, block.firstColumn / matrices);
+    const to = Math.min(firstColumn + rows, (block.firstColumn + block.columns) / matrices);
     if (from >= to) continue;
     source.device.run(
       kernel,
@@ -252,7 +251,7 @@ export function pack(
         firstRow: from - firstColumn,
         firstColumn: from,
         blockColumn: block.firstColumn,
-        turns: turn === undefined ? 0 : 1 + turn,
+        interleaved: interleave === undefined ? 0 : 1 + interleave,
         rowMajor: 0,
       },
       [Math.ceil((to - from) / LANES), matrix.groups],
@@ -261,8 +260,8 @@ export function pack(
 }
 
 /**
- * Quantises rows `[rows, inner]` of a stored matrix, as `pack` does, into rows one after the other: `io/quantized.ts` has their
- * form. Result: `u32` words.
+ * Quantises rows `[rows, inner]` of a stored matrix as `pack` does, but row-major, in the format of `io/quantized.ts`. Returns `u32`
+ * words.
  */
 export function quantizeRows(source: Tensor, type: SourceType, rows: number, inner: number, to: QuantizedType): Tensor {
   const { device } = source;
@@ -272,13 +271,13 @@ export function quantizeRows(source: Tensor, type: SourceType, rows: number, inn
   device.run(
     packKernel.variant({}, ...headerOf(type, to, "rows")),
     { source, packed },
-    { rows, inner, groups, firstRow: 0, firstColumn: 0, blockColumn: 0, turns: 0, rowMajor: 1 },
+    { rows, inner, groups, firstRow: 0, firstColumn: 0, blockColumn: 0, interleaved: 0, rowMajor: 1 },
     [Math.ceil(rows / packKernel.constants.LANES), groups],
   );
   return packed;
 }
 
-/** Packs a host matrix `[columns, inner]` of f32 as `type`; it belongs to the current owner of memory. */
+/** Packs a host matrix `[columns, inner]` of f32 as `type`, allocated by the current arena. */
 export function packMatrix(
   device: Device,
   data: Float32Array,

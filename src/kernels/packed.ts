@@ -2,10 +2,10 @@ import type { Device } from "../runtime/device.js";
 import { LimitError } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
 
-/** Most bytes of a block. Adapters refuse single buffers long before their memory is full, some even at the limit they state. */
+/** The maximum size of a block. Adapters refuse single large buffers long before memory is full, some even at their stated limit. */
 const BLOCK_BYTES = 512 * 1024 * 1024;
 
-/** How the elements of a packed matrix are held: as floats, or in 8 or 4 bits with a scale for each 32 of them. */
+/** Storage dtype of a packed matrix: floats, or 8 or 4 bits with a scale per group of 32 elements. */
 export type WeightType = "f32" | "f16" | "bf16" | QuantizedType;
 export type QuantizedType = "q8" | "q4";
 
@@ -25,7 +25,7 @@ const GROUP_WORDS: Record<WeightType, number> = {
   q4: (GROUP / 2) * PANEL + PANEL,
 };
 
-/** A run of a matrix's output columns in one buffer: panels × groups × words of a group. */
+/** A range of a matrix's output columns in one buffer: panels × groups × words of a group. */
 export interface PackedBlock {
   readonly tensor: Tensor;
   readonly firstColumn: number;
@@ -33,11 +33,10 @@ export interface PackedBlock {
 }
 
 /**
- * A weight matrix `[columns, inner]` in the order the kernels read it: panels of 32 output columns, in a panel groups of 32
- * consecutive inner elements, in a group pieces of 16 bytes, in a piece column after column. A piece is a quad of f32, two
- * of 16 bits, four of bytes, or eight of nibbles. A quantised group ends with its scales, those of columns c, c + 8, c + 16
- * and c + 24 side by side. Padded with zeros to whole groups. Split into blocks of whole panels so that no binding is over
- * the limit.
+ * A weight matrix `[columns, inner]` in the order the kernels read it: panels of 32 output columns; within a panel, groups of 32
+ * consecutive inner elements; within a group, pieces of 16 bytes, column after column. A piece holds one quad of f32, two of
+ * 16 bits, four of bytes, or eight of nibbles. A quantised group ends with its scales, those of columns c, c + 8, c + 16
+ * and c + 24 adjacent. Padded with zeros to whole groups. Split into blocks of whole panels so that no binding exceeds the limit.
  */
 export class PackedMatrix {
   constructor(
@@ -57,7 +56,7 @@ export class PackedMatrix {
     return Math.ceil(this.quads / GROUP);
   }
 
-  /** Makes room for a matrix `[columns, inner]`, in as many blocks as the adapter's limits want. Throws LimitError. */
+  /** Allocates a matrix `[columns, inner]` in as many blocks as the adapter's limits require. Throws LimitError. */
   static allocate(device: Device, columns: number, inner: number, type: WeightType, label: string): PackedMatrix {
     const panelWords = Math.ceil(inner / QUAD / GROUP) * GROUP_WORDS[type];
     const limit = Math.min(device.facts.maxBindingBytes, device.facts.maxBufferBytes, BLOCK_BYTES);
@@ -84,15 +83,15 @@ export class PackedMatrix {
     return new PackedMatrix(columns, inner, type, label, blocks);
   }
 
-  /** Bytes on the adapter. */
+  /** Bytes of adapter memory. */
   get sizeBytes(): number {
     return this.blocks.reduce((sum, block) => sum + block.tensor.sizeBytes, 0);
   }
 }
 
 /**
- * WGSL that reads a packed block, binding 1. `group` counts groups from the start of the block.
- * `scaleOf(group, lane)` is to be read once a group and handed to `load(group, quad, lane, scale)`.
+ * WGSL that reads a packed block (binding 1) and dequantises it. `group` counts groups from the start of the block.
+ * Call `scaleOf(group, lane)` once per group and pass its result to `load(group, quad, lane, scale)`.
  */
 export const LOAD_QUAD: Record<WeightType, string> = {
   f32: `

@@ -19,7 +19,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   { LANES: 64 },
 );
 
-/** Rows widened with zeros: x `[…, width]` → `[rows, padded]`, f32. */
+/** Pads rows with zeros: x `[…, width]` → `[rows, padded]`, f32. */
 export function padRows(x: Tensor, padded: number): Tensor {
   const width = x.size(-1);
   const rows = x.length / width;

@@ -36,9 +36,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 );
 
 /**
- * Cuts tiles into patches and normalises them by table, exactly: pixels `[N, S, S, 3]` u8, levels `[3, 256]` f32, result
- * `[N·cells², 3·patch²]` f32 (channel, line, column; rows widened with zeros to a multiple of 4). Pixels beyond the
- * last whole patch are not seen.
+ * Cuts tiles into patches and normalises them with a lookup table, bit-exactly: pixels `[N, S, S, 3]` u8, levels `[3, 256]` f32, result
+ * `[N·cells², 3·patch²]` f32 (channel, line, column; rows padded with zeros to a multiple of 4). Pixels beyond the last whole
+ * patch are ignored.
  */
 export function patchify(pixels: Tensor, levels: Tensor, patchSide: number): Tensor {
   const [tiles, tileSide] = [pixels.size(0), pixels.size(1)];

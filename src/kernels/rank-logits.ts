@@ -2,7 +2,7 @@ import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { RANK_OF } from "./argmax.js";
 
-/** Logits under the rules of an answer, as ranks; what may not be chosen has rank 0, which numbers have not. */
+/** Applies penalties, temperature and mask to the logits and returns ranks; excluded tokens have rank 0, which no number has. */
 export const rankLogitsKernel = new Kernel(
   "rankLogits",
   `
@@ -21,11 +21,11 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   { LANES: 64 },
 );
 
-/** What the tokens of the answer so far do to the logits. */
+/** WGSL of the repetition, presence and frequency penalties. */
 export const PENALISED = {
   no: "fn penalised(i: u32, e: f32) -> f32 { return e; }",
   yes: `
-@group(0) @binding(2) var<storage, read> counts: array<u32>;  // [count] how often the answer has each token
+@group(0) @binding(2) var<storage, read> counts: array<u32>;  // [count] occurrences of each token in the answer
 
 fn penalised(i: u32, e: f32) -> f32 {
   let n = counts[i];
@@ -35,14 +35,14 @@ fn penalised(i: u32, e: f32) -> f32 {
   return d - params.presence - params.frequency * f32(n);
 }
 
-// a / b to the nearest float: WGSL allows a division to be off by 2.5 units in the last place. Both above 0.
+// a / b, correctly rounded, for positive a and b: WGSL allows division an error of 2.5 ULP.
 fn divided(a: f32, b: f32) -> f32 {
   let rough = a / b;
   let by = (bitcast<u32>(b) & 0x7fffffu) | 0x800000u;
   var rest = (bitcast<u32>(a) & 0x7fffffu) | 0x800000u;
   var exponent = i32(bitcast<u32>(a) >> 23u) - i32(bitcast<u32>(b) >> 23u) + 127;
   if (rest < by) { rest *= 2u; exponent -= 1; }
-  // Beyond the normal numbers the last place is another one.
+  // Subnormal and overflowing quotients keep the adapter's rounding.
   if (exponent < 1 || exponent > 253 || bitcast<u32>(a) < 0x800000u || bitcast<u32>(a) >= 0x7f800000u) { return rough; }
   var quotient = 0u;
   for (var i = 0u; i < 24u; i++) {
@@ -54,26 +54,26 @@ fn divided(a: f32, b: f32) -> f32 {
 }`,
 };
 
-/** Which tokens may come. */
+/** WGSL of the token mask. */
 export const ALLOWED = {
   all: "fn allowed(i: u32) -> bool { return true; }",
   masked: `
-@group(0) @binding(3) var<storage, read> mask: array<u32>;  // [ceil(count / 32)] a bit a token
+@group(0) @binding(3) var<storage, read> mask: array<u32>;  // [ceil(count / 32)] one bit per token
 fn allowed(i: u32) -> bool { return ((mask[i / 32u] >> (i % 32u)) & 1u) == 1u; }`,
 };
 
 export interface Penalties {
-  /** Divides the logits of tokens that the answer has, multiplies negative ones; as f32. */
+  /** Repetition penalty (arXiv 1909.05858): divides positive logits of tokens in the answer and multiplies negative ones, in f32. */
   readonly repetition: number;
-  /** Is taken from the logits of tokens that the answer has. */
+  /** Subtracted from the logits of tokens that occur in the answer. */
   readonly presence: number;
-  /** Is taken from them once for each time. */
+  /** Subtracted from the logit of a token once per occurrence. */
   readonly frequency: number;
 }
 
 /**
- * Ranks `[count]` u32 of logits `[1, V]` f32, over `temperature`: in their order, 0 for what may not come.
- * `counts` `[count]` u32: how often the answer has each token; `mask` `[ceil(count / 32)]` u32: a bit for each that may come.
+ * Returns order-preserving ranks `[count]` u32 of logits `[1, V]` f32 over `temperature`, 0 for excluded tokens.
+ * `counts` `[count]` u32: occurrences of each token in the answer; `mask` `[ceil(count / 32)]` u32: a bit for each allowed token.
  */
 export function rankLogits(
   logits: Tensor,

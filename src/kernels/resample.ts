@@ -10,7 +10,7 @@ struct Params { width: u32, first: u32, count: u32, add: u32 }
 @group(0) @binding(2) var<storage, read> weights: array<vec2f>;  // [rows]: weight of the lower row, of the right column
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;    // [rows, width]
 
-// A row of x, which holds rows first to first + count of the whole; the others are added by another dispatch.
+// A row of x, which holds rows first to first + count of the whole matrix; other dispatches add the others.
 fn blend(source: u32, weight: f32, column: u32) -> f32 {
   let row = source - params.first;
   if (source < params.first || row >= params.count) { return 0.0; }
@@ -33,15 +33,15 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   { LANES: 64 },
 );
 
-/** Rows `first` to `first + tensor.size(0)` of a matrix that is held in pieces. */
+/** Rows `first` to `first + tensor.size(0)` of a matrix that is stored in several tensors. */
 export interface RowPiece {
   readonly first: number;
   readonly tensor: Tensor;
 }
 
 /**
- * Bilinear rows: every result row blends four rows of x `[·, D]`, which may be held in pieces; sources `[R, 4]` u32,
- * weights `[R, 2]` f32, result `[R, D]`.
+ * Bilinear interpolation of rows: every result row blends four rows of x `[·, D]`, which may be in several tensors; sources `[R, 4]`
+ * u32, weights `[R, 2]` f32, result `[R, D]`.
  */
 export function resample(x: readonly RowPiece[], sources: Tensor, weights: Tensor, label: string): Tensor {
   const width = x[0]!.tensor.size(-1);

@@ -1,7 +1,7 @@
 import { ShapeError } from "../runtime/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { cacheTypeOf, SPAN, STORE_KEYS, STORE_VALUES } from "./cached.js";
+import { cacheTypeOf, SPAN, STORE_KEYS, STORE_VALUES } from "./kv-format.js";
 
 export const ropeKernel = new Kernel(
   "rope",
@@ -16,12 +16,12 @@ fn rotated(row: u32, quad: u32) -> vec4f {
   let at = row * (params.queryQuads + 2u * params.keyQuads) + quad;
   let c = quad % (2u * params.half);
   let angle = (params.first + row) * params.half + c % params.half;
-  let turned = x[at] * cosines[angle];
-  if (c < params.half) { return turned - x[at + params.half] * sines[angle]; }
-  return turned + x[at - params.half] * sines[angle];
+  let scaled = x[at] * cosines[angle];
+  if (c < params.half) { return scaled - x[at + params.half] * sines[angle]; }
+  return scaled + x[at - params.half] * sines[angle];
 }
 
-// A lane has SPAN quads of the queries, of the keys or of the values.
+// One lane per SPAN quads of the queries, the keys or the values.
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y;
@@ -52,10 +52,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 );
 
 /**
- * Rotary position embedding in the half-split convention, and the way into the cache. x `[T, (H + 2K)·C]` holds queries,
- * keys and values side by side, tables `[positions, C/2]`; row i has position `first + i`; C is a multiple of 8. Result: rotated
- * queries `[T, H·C]` f32. In place: rows `first` to `first + T` of keys (rotated) and values, `[capacity, K·C or padded]`, as
- * f32, f16 or q8. `keyWidth` is K·C.
+ * Rotary position embedding (RoPE, arXiv 2104.09864) in the half-split convention of GPT-NeoX, fused with the KV-cache write.
+ * x `[T, (H + 2K)·C]` is queries, keys and values side by side, tables `[positions, C/2]`; row i has position `first + i`; C is a
+ * multiple of 8. Returns the rotated queries `[T, H·C]` f32. Writes in place: rows `first` to `first + T` of keys (rotated) and
+ * values, `[capacity, K·C or padded]`, as f32, f16 or q8. `keyWidth` is K·C. Throws ShapeError for other head sizes.
  */
 export function rope(
   x: Tensor,

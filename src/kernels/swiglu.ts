@@ -5,7 +5,7 @@ export const swigluKernel = new Kernel(
   "swiglu",
   `
 struct Params { rows: u32, width: u32 }
-@group(0) @binding(0) var<storage, read> x: array<f32>;        // [rows, 2 * width]: gate and up in turns of eight
+@group(0) @binding(0) var<storage, read> x: array<f32>;        // [rows, 2 * width]: gate and up, interleaved in blocks of 8
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;  // [rows, width]
 
 @compute @workgroup_size(LANES)
@@ -19,7 +19,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   { LANES: 64 },
 );
 
-/** `y = silu(gate) ⊙ up`: x `[T, 2F]` holds gate and up in turns of eight columns, y `[T, F]`, f32. */
+/** SwiGLU gating (arXiv 2002.05202), `y = silu(gate) ⊙ up`: x `[T, 2F]` is gate and up, interleaved in blocks of 8 columns, y `[T, F]`, f32. */
 export function swiglu(x: Tensor): Tensor {
   const rows = x.size(0);
   const width = x.size(1) / 2;

@@ -6,7 +6,7 @@ import { Linear } from "./linear.js";
 import type { RMSNorm } from "./norm.js";
 import type { Rotary } from "./rotary.js";
 
-/** Attention of every patch of a tile over all patches of the same tile: `residual + W_out·softmax(q·kᵀ/√C)·v + b`. */
+/** Bidirectional multi-head self-attention within each tile: `residual + W_out·softmax(q·kᵀ/√C)·v + b`. */
 export class BidirectionalAttention {
   readonly qkv: Linear;
   readonly out: Linear;
@@ -46,7 +46,7 @@ export interface CausalSizes {
   readonly headSize: number;
 }
 
-/** Grouped-query attention of norm(x) over the cache: `x + W_o·softmax(rope(q)·rope(k)ᵀ/√C, causal)·v`. */
+/** Causal grouped-query attention (arXiv 2305.13245) of norm(x) over the KV cache: `x + W_o·softmax(rope(q)·rope(k)ᵀ/√C, causal)·v`. */
 export class CausalAttention {
   readonly qkv: Linear;
   readonly out: Linear;
@@ -67,7 +67,7 @@ export class CausalAttention {
     this.out = new Linear(weights, heads * headSize, [{ name: "o_proj", columns: width }], { bias: false });
   }
 
-  /** x `[T, D]` → `[T, D]`; the cache holds the positions before x and gets those of x. */
+  /** x `[T, D]` → `[T, D]`; the cache holds the positions before x; keys and values of x are appended. */
   forward(x: Tensor, norm: RMSNorm, cache: KVCache): Tensor {
     const { heads, keyValueHeads, headSize } = this.sizes;
     const qkv = this.qkv.forward(x, { norm }); // [T, (H + 2K)·C]

@@ -5,7 +5,7 @@ import type { PackedMatrix } from "../kernels/packed.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { packedMatrix } from "./linear.js";
 
-/** A table of vectors, one a token; a tied head multiplies by the same table. */
+/** Token embedding table; a tied output head multiplies by the same table. */
 export class Embedding {
   readonly table: PackedMatrix;
 

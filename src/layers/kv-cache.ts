@@ -1,4 +1,4 @@
-import { type CacheType, paddedRow } from "../kernels/cached.js";
+import { type CacheType, paddedRow } from "../kernels/kv-format.js";
 import type { Arena } from "../runtime/arena.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
@@ -6,17 +6,17 @@ import type { Tensor } from "../runtime/tensor.js";
 /** Capacities are multiples of this, so that a cache does not grow at every token. */
 const STEP = 256;
 
-/** Of an element; those of bytes have scales beside. */
+/** Bytes per element, without the scales of q8. */
 const BYTES: Record<CacheType, number> = { f32: 4, f16: 2, q8: 1 };
 
-/** Keys and values of every layer, `[capacity, K·C]` each, padded rows where the type needs them. Belongs to a Session. */
+/** Keys and values of every layer, `[capacity, K·C]` each, rows padded where the type requires it. Owned by a Session. */
 export class KVCache {
   readonly keys: Tensor[] = [];
   readonly values: Tensor[] = [];
   /** Positions filled. */
   length = 0;
   capacity = 0;
-  /** Sees the queries `[T, H·C]` that are about to attend to what is here; set by `at` alone. */
+  /** Called with the queries `[T, H·C]` of a layer before they attend to this cache; set by `at` only. */
   watcher: ((layer: number, q: Tensor) => void) | undefined;
   readonly #arena: Arena;
 
@@ -26,15 +26,15 @@ export class KVCache {
     /** K·C */
     readonly width: number,
     readonly type: CacheType = "f32",
-    /** Positions that will be asked for at most. */
+    /** Maximum number of positions that are reserved. */
     readonly most = Number.POSITIVE_INFINITY,
   ) {
     this.#arena = device.arena("cache");
   }
 
   /**
-   * Makes room for `positions` in all; what is in the cache is kept. A cache that is in use grows by half at least, so that
-   * long answers seldom copy it. Throws LimitError where that does not fit; the cache is then as it was.
+   * Grows the capacity to at least `positions`, preserving the content. A cache in use grows by at least half, so that long answers
+   * copy it seldom. Throws LimitError if that does not fit; the cache is then unchanged.
    */
   reserve(positions: number): void {
     if (positions <= this.capacity) return;
@@ -45,7 +45,7 @@ export class KVCache {
     this.#resize(Math.max(needed, Math.min(generous, fitting, Math.ceil(this.most / STEP) * STEP)));
   }
 
-  /** Gives back the room beyond `capacity` positions, and forgets what is in it. */
+  /** Frees the memory beyond `capacity` positions; their content is discarded. */
   shrink(capacity: number): void {
     if (capacity >= this.capacity) return;
     this.truncate(capacity);
@@ -53,7 +53,7 @@ export class KVCache {
     else this.#resize(capacity);
   }
 
-  /** Another cache with a copy of everything. Throws LimitError where that does not fit. */
+  /** Returns a copy. Throws LimitError if it does not fit. */
   clone(): KVCache {
     const other = new KVCache(this.device, this.layers, this.width, this.type, this.most);
     if (this.capacity === 0) return other;
@@ -71,13 +71,13 @@ export class KVCache {
   }
 
   /**
-   * Runs `work` as if `position` rows were held, and shows `watcher` each layer's queries when their keys are here; the row that is
-   * added is then put back as it was. Synchronous.
+   * Runs `work` as if the cache held `position` rows, and calls `watcher` with each layer's queries once their keys are written; the
+   * row that `work` overwrites is restored afterwards. Synchronous.
    */
   at(position: number, watcher: NonNullable<KVCache["watcher"]>, work: () => void): void {
     const { device, length } = this;
     device.scope(() => {
-      const kept = [...this.keys, ...this.values].flatMap((tensor) =>
+      const saved = [...this.keys, ...this.values].flatMap((tensor) =>
         this.#rowsOf(tensor, position).map(({ firstByte, bytes }) => {
           const copy = device.empty([bytes / 4], "u32", `${tensor.label} row`);
           device.copy(tensor, firstByte, copy, 0, bytes);
@@ -91,12 +91,12 @@ export class KVCache {
       } finally {
         this.watcher = undefined;
         this.length = length;
-        for (const { tensor, firstByte, bytes, copy } of kept) device.copy(copy, 0, tensor, firstByte, bytes);
+        for (const { tensor, firstByte, bytes, copy } of saved) device.copy(copy, 0, tensor, firstByte, bytes);
       }
     });
   }
 
-  /** Where the bytes of a row are; of bytes the scales too, which stand behind all rows. */
+  /** The byte ranges of a row; in q8 also of its scales, which follow all rows. */
   #rowsOf(tensor: Tensor, row: number): { firstByte: number; bytes: number }[] {
     const width = tensor.size(1);
     const bytes = width * BYTES[this.type];
@@ -105,7 +105,7 @@ export class KVCache {
     return rows;
   }
 
-  /** Forgets everything from position `length` on. */
+  /** Discards the positions from `length` on. */
   truncate(length: number): void {
     this.length = Math.min(this.length, length);
   }
@@ -118,7 +118,7 @@ export class KVCache {
     this.capacity = 0;
   }
 
-  /** One tensor after the other: a fault on the way leaves some with more room than the cache makes use of. */
+  /** Resizes one tensor at a time: after an error some have more capacity than the cache uses. */
   #resize(capacity: number): void {
     const row = paddedRow(this.width, this.type);
     const shrinks = capacity < this.capacity;
@@ -141,7 +141,7 @@ export class KVCache {
     this.capacity = capacity;
   }
 
-  /** Copies the filled rows; of bytes the scales too, which stand behind all rows. */
+  /** Copies the filled rows; in q8 also their scales, which follow all rows. */
   #copy(from: Tensor, to: Tensor): void {
     if (this.length === 0) return;
     const row = from.size(1);

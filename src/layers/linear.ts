@@ -5,16 +5,16 @@ import { pack } from "../kernels/pack.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import type { Tensor } from "../runtime/tensor.js";
 
-/** One stored matrix of a fused one, by its checkpoint name. */
+/** One stored matrix of a fused projection, by its checkpoint name. */
 export interface LinearPart {
   readonly name: string;
   /** Output width. */
   readonly columns: number;
-  /** 0 and 1: the two parts lie in turns of eight columns instead of one behind the other. */
-  readonly turn?: 0 | 1;
+  /** 0 or 1: the two parts are interleaved in blocks of 8 columns instead of concatenated. */
+  readonly interleave?: 0 | 1;
 }
 
-/** `y = x·Wᵀ + b`. Several stored matrices over the same input become one (`q_proj`, `k_proj`, `v_proj`). */
+/** Linear layer `y = x·Wᵀ + b`. Several stored matrices over the same input are fused into one (`q_proj`, `k_proj`, `v_proj`). */
 export class Linear {
   readonly weight: PackedMatrix;
   readonly bias: Tensor | undefined;
@@ -36,7 +36,7 @@ export class Linear {
   }
 }
 
-/** Allocates a packed matrix and asks for its stored parts; `shape` is the stored shape where it is not `[columns, inner]`. */
+/** Allocates a packed matrix and requests its stored parts; `shape` is the stored shape where it is not `[columns, inner]`. */
 export function packedMatrix(
   weights: Weights,
   inner: number,
@@ -50,14 +50,14 @@ export function packedMatrix(
   for (const part of parts) {
     const offset = first;
     weights.stream(part.name, part.shape ?? [part.columns, inner], type, (chunk, stored, firstRow, rows) =>
-      pack(chunk, stored, rows, matrix, (part.turn === undefined ? offset : 0) + firstRow, part.turn),
+      pack(chunk, stored, rows, matrix, (part.interleave === undefined ? offset : 0) + firstRow, part.interleave),
     );
     first += part.columns;
   }
   return matrix;
 }
 
-/** Biases of the parts side by side. */
+/** The concatenated biases of the parts. */
 function fusedBias(weights: Weights, parts: readonly LinearPart[]): Tensor {
   if (parts.length === 1) return weights.tensor(`${parts[0]!.name}.bias`, [parts[0]!.columns]);
   const columns = parts.reduce((sum, part) => sum + part.columns, 0);

@@ -3,7 +3,7 @@ import type { Tensor } from "../runtime/tensor.js";
 import { Linear } from "./linear.js";
 import type { RMSNorm } from "./norm.js";
 
-/** `residual + W₂·gelu_tanh(W₁·x + b₁) + b₂` */
+/** Feed-forward block of the vision tower: `residual + W₂·gelu_tanh(W₁·x + b₁) + b₂`. */
 export class MLP {
   readonly fc1: Linear;
   readonly fc2: Linear;
@@ -19,21 +19,21 @@ export class MLP {
   }
 }
 
-/** `x + W_down·(silu(W_gate·norm(x)) ⊙ W_up·norm(x))` */
+/** SwiGLU feed-forward block (arXiv 2002.05202): `x + W_down·(silu(W_gate·norm(x)) ⊙ W_up·norm(x))`. */
 export class GatedMLP {
   readonly gateUp: Linear;
   readonly down: Linear;
 
   constructor(weights: Weights, width: number, hidden: number) {
     const parts = [
-      { name: "gate_proj", columns: hidden, turn: 0 as const },
-      { name: "up_proj", columns: hidden, turn: 1 as const },
+      { name: "gate_proj", columns: hidden, interleave: 0 as const },
+      { name: "up_proj", columns: hidden, interleave: 1 as const },
     ];
     this.gateUp = new Linear(weights, width, parts, { bias: false });
     this.down = new Linear(weights, hidden, [{ name: "down_proj", columns: width }], { bias: false });
   }
 
-  /** `norm` is applied to x, which is the residual too. */
+  /** x `[T, D]` → `[T, D]`; `norm` is applied to x, which is also the residual. */
   forward(x: Tensor, norm: RMSNorm): Tensor {
     const h = this.gateUp.forward(x, { norm, swiglu: true }); // [T, F]
     return this.down.forward(h, { residual: x }); // [T, D]

@@ -2,7 +2,7 @@ import type { Weights } from "../io/weights.js";
 import { layerNorm, rmsNorm } from "../kernels/norm.js";
 import type { Tensor } from "../runtime/tensor.js";
 
-/** `x / √(mean(x²) + ε) · weight` */
+/** Root-mean-square normalisation (arXiv 1910.07467): `x / √(mean(x²) + ε) · weight`. */
 export class RMSNorm {
   readonly weight: Tensor;
 
@@ -19,7 +19,7 @@ export class RMSNorm {
   }
 }
 
-/** `(x − mean) / √(variance + ε) · weight + bias` */
+/** Layer normalisation (arXiv 1607.06450): `(x − mean) / √(variance + ε) · weight + bias`. */
 export class LayerNorm {
   readonly weight: Tensor;
   readonly bias: Tensor;

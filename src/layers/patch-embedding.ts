@@ -5,7 +5,7 @@ import { patchify } from "../kernels/patchify.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { packedMatrix } from "./linear.js";
 
-/** Linear image of each normalised patch plus its position: `W·patch + b + position[cell]`. */
+/** Patch embedding: linear projection of each normalised patch plus its learned position embedding, `W·patch + b + position[cell]`. */
 export class PatchEmbedding {
   readonly weight: PackedMatrix;
   readonly bias: Tensor;
@@ -21,9 +21,9 @@ export class PatchEmbedding {
   ) {
     const shape = [width, 3, patchSide, patchSide];
     const inner = 3 * patchSide * patchSide;
-    // Too small to be worth its error in fewer bits.
+    // Too small to quantise: the error would outweigh the saving.
     this.weight = packedMatrix(
-      weights.holding("auto"),
+      weights.storedAs("auto"),
       inner,
       [{ name: "patch_embedding.weight", columns: width, shape }],
       "patch_embedding",

@@ -4,8 +4,8 @@ import type { Tensor } from "../runtime/tensor.js";
 import type { KVCache } from "./kv-cache.js";
 
 /**
- * Rotary position embedding from tables. The reference computes frequencies, angles, sines and cosines in float32, and
- * its results depend on that at long positions; the sines of WGSL are not precise enough, so the host builds the tables.
+ * Rotary position embedding (RoPE, arXiv 2104.09864) from precomputed tables. The reference computes frequencies, angles, sines and
+ * cosines in float32, which affects its results at long positions; WGSL's sine is not precise enough, so the host builds the tables.
  */
 export class Rotary {
   readonly cosines: Tensor;
@@ -29,7 +29,7 @@ export class Rotary {
     this.sines = device.upload(sines, [positions, half], "rotary.sines");
   }
 
-  /** Rotates queries and keys of x `[T, (H + 2K)·C]`; keys and values join the cache of `layer`. Result: queries `[T, H·C]`. */
+  /** Rotates queries and keys of x `[T, (H + 2K)·C]`; writes keys and values to the cache of `layer`. Returns the queries `[T, H·C]`. */
   forward(x: Tensor, cache: KVCache, layer: number): Tensor {
     return rope(x, this.cosines, this.sines, cache.keys[layer]!, cache.values[layer]!, cache.length, cache.width);
   }

@@ -6,11 +6,11 @@ import { checkOptions } from "../runtime/options.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { type AttentionMap, attentionMaps } from "./llava-onevision/attention-map.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
-import type { Held } from "./prompt-pass.js";
+import type { CachedPrefix } from "./prompt-pass.js";
 
-/** Which attention is looked at. */
+/** Selects the attention weights to return. */
 export interface AttentionOptions {
-  /** Numbers of the answer's tokens, from 0; their attention is averaged. All if not given. */
+  /** Indices of the answer's tokens, from 0; their attention is averaged. All if not given. */
   tokens?: readonly number[];
   /** Layers of the decoder, from 0; averaged. All if not given. */
   layers?: readonly number[];
@@ -19,30 +19,30 @@ export interface AttentionOptions {
   signal?: AbortSignal;
 }
 
-/** What the model looked at when it chose tokens of its answer. All values are shares of the attention of one row: they add up to 1. */
+/** Attention of an answer's tokens over the prompt. All values are fractions of one row's attention: text and media sum to 1. */
 export interface AnswerAttention {
   readonly tokens: readonly number[];
   readonly layers: readonly number[];
   readonly heads: readonly number[];
-  /** What all text of the prompt and the answer gets; the first tokens of a prompt often get most of it. */
+  /** Attention on all text of the prompt and the answer; the first tokens of a prompt often get most of it (attention sinks). */
   readonly textShare: number;
   /** Pictures and clips in their order in the prompt. */
   readonly media: readonly AttendedMedium[];
 }
 
-/** A picture or clip, and what its places get. */
+/** A picture or clip, and the attention on it. */
 export interface AttendedMedium {
   readonly kind: "image" | "video";
   /** Pixels of the picture, or of the clip's first frame. */
   readonly width: number;
   readonly height: number;
-  /** What it gets in all, newlines and borders included. */
+  /** Total attention on it, newline tokens and borders included. */
   readonly share: number;
-  /** One for a picture, one a frame for a clip. */
+  /** One for a picture, one per frame for a clip. */
   readonly maps: readonly AttentionMap[];
 }
 
-/** The answer that a session gave last: rows of its prompt, and its tokens. */
+/** A session's last answer: length of its prompt, and number of its tokens. */
 export interface Answered {
   readonly promptLength: number;
   readonly tokens: number;
@@ -51,13 +51,13 @@ export interface Answered {
 const WHERE = "session.attention";
 
 /**
- * Attention of the decoder for tokens of an answer that is in the cache. The row before each token is computed once more, to have its
- * queries; the cache stays as it is.
+ * Computes the decoder's attention for tokens of an answer that is in the KV cache. The row before each token is recomputed for its
+ * queries; the cache is unchanged afterwards.
  */
 export async function answerAttention(
   model: LlavaOneVision,
   cache: KVCache,
-  held: Held,
+  prefix: CachedPrefix,
   answered: Answered,
   options: AttentionOptions,
 ): Promise<AnswerAttention> {
@@ -71,7 +71,7 @@ export async function answerAttention(
   for (const token of tokens) {
     throwIfAborted(signal, WHERE);
     const row = answered.promptLength - 1 + token;
-    const reads = weightsAt(model, cache, row, held.ids[row]!, layers);
+    const reads = weightsAt(model, cache, row, prefix.ids[row]!, layers);
     const rows = await unlessAborted(Promise.all(reads), signal, WHERE);
     model.check();
     for (const bytes of rows) {
@@ -82,19 +82,19 @@ export async function answerAttention(
     }
   }
   const average = Float32Array.from(sums, (sum) => sum / (tokens.length * layers.length * heads.length));
-  const media = held.media.map((medium): AttendedMedium => {
+  const media = prefix.media.map((medium): AttendedMedium => {
     const weights = average.slice(medium.start, medium.start + medium.tokens);
     const { width, height } = medium.view;
     const share = weights.reduce((sum, weight) => sum + weight, 0);
     return { kind: medium.kind, width, height, share, maps: attentionMaps(medium, weights, config) };
   });
   const inMedia = (row: number): boolean =>
-    held.media.some(({ start, tokens: own }) => row >= start && row < start + own);
+    prefix.media.some(({ start, tokens: own }) => row >= start && row < start + own);
   const textShare = average.reduce((sum, weight, row) => (inMedia(row) ? sum : sum + weight), 0);
   return { tokens, layers, heads, textShare, media };
 }
 
-/** Computes row `row` of the sequence once more, and reads the weights `[H, row + 1]` of each of the layers. */
+/** Recomputes row `row` of the sequence, and reads the attention weights `[H, row + 1]` of each requested layer. */
 function weightsAt(
   { device, network, config }: LlavaOneVision,
   cache: KVCache,
@@ -118,7 +118,7 @@ function weightsAt(
   return reads;
 }
 
-/** The numbers given, each once and below `count`; all where none are given. */
+/** Validates indices below `count` and removes duplicates; all indices if none are given. */
 function numbers(name: string, given: readonly number[] | undefined, count: number): number[] {
   const all = given ?? Array.from({ length: count }, (_, i) => i);
   if (Array.isArray(all) && all.length > 0 && all.every((i) => Number.isInteger(i) && i >= 0 && i < count))

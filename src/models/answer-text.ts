@@ -4,17 +4,17 @@ import type { AnswerResult, AnswerWriter, TokenLogprob } from "./answer.js";
 import type { Choice } from "./decoding.js";
 import type { GenerateOptions } from "./generate-options.js";
 import { logprobsOf } from "./logprobs.js";
-import { StopText } from "./stop-text.js";
+import { StopSequences } from "./stop-sequence.js";
 
-/** Puts the tokens of an answer together to its text, piece by piece, and knows when it ends. */
+/** Assembles an answer's text from its tokens, streams it, and detects its end. */
 export class AnswerText {
   readonly tokens: number[] = [];
   finishReason: AnswerResult["finishReason"] = "length";
-  /** What draws begin with. */
+  /** The random seed of sampling. */
   readonly seed: number | undefined;
   readonly #logprobs: TokenLogprob[] = [];
   readonly #stream: TextStream;
-  readonly #stop: StopText;
+  readonly #stop: StopSequences;
   #text = "";
 
   constructor(
@@ -23,30 +23,30 @@ export class AnswerText {
     readonly writer: AnswerWriter,
   ) {
     this.#stream = new TextStream(tokenizer, { skipSpecialTokens: true });
-    this.#stop = new StopText(options.stop);
+    this.#stop = new StopSequences(options.stop);
     if ((options.temperature ?? 0) > 0) this.seed = options.seed ?? Math.floor(Math.random() * 2 ** 53);
   }
 
-  /** Takes the next token; whether it was the last. */
-  ends({ token, logits }: Choice, endTokens: readonly number[]): boolean {
-    if (endTokens.includes(token)) {
+  /** Adds the next token; returns whether it ends the answer. */
+  ends({ token, logits }: Choice, eosTokens: readonly number[]): boolean {
+    if (eosTokens.includes(token)) {
       this.finishReason = "stop";
       return true;
     }
     this.tokens.push(token);
     const logprob = logits && logprobsOf(logits, token, this.options.topLogprobs ?? 0, this.tokenizer);
     if (logprob) this.#logprobs.push(logprob);
-    this.#say(this.#stop.push(this.#stream.push(token)), { token, ...(logprob && { logprob }) });
+    this.#emit(this.#stop.push(this.#stream.push(token)), { token, ...(logprob && { logprob }) });
     if (this.#stop.found !== undefined) this.finishReason = "stop";
     else if (this.writer.enough.aborted) this.finishReason = "stopped";
     return this.finishReason !== "length";
   }
 
-  /** Says what was held back. */
+  /** Emits the text that was held back. */
   finish(): void {
     const rest = this.#stop.push(this.#stream.finish());
     const text = this.#stop.found === undefined ? rest + this.#stop.finish() : rest;
-    if (text !== "") this.#say(text);
+    if (text !== "") this.#emit(text);
   }
 
   result(): Pick<AnswerResult, "text" | "tokens" | "finishReason" | "stopString" | "seed" | "logprobs"> {
@@ -60,7 +60,7 @@ export class AnswerText {
     };
   }
 
-  #say(text: string, about: { token?: number; logprob?: TokenLogprob } = {}): void {
+  #emit(text: string, about: { token?: number; logprob?: TokenLogprob } = {}): void {
     this.#text += text;
     this.writer.emit({ text, ...about });
   }

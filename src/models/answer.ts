@@ -1,26 +1,26 @@
-/** What a token could have been, and how probable: the natural logarithm of its probability under softmax(logits). */
+/** A token and the natural logarithm of its probability under softmax(logits). */
 export interface TokenChance {
   readonly token: number;
-  /** Its text; bytes that are no character alone show as U+FFFD. */
+  /** Its text; incomplete UTF-8 sequences show as U+FFFD. */
   readonly text: string;
   readonly bytes: readonly number[];
   readonly logprob: number;
 }
 
-/** A token of an answer with its probability, and the most probable ones in its place, in their order. */
+/** A token of an answer with its logprob, and the `topLogprobs` most likely tokens at its position, in descending order. */
 export interface TokenLogprob extends TokenChance {
   readonly top: readonly TokenChance[];
 }
 
-/** A piece of a streaming answer; `text` may be empty while a character or a stop text is not complete. */
+/** A piece of a streaming answer; `text` may be empty while a character or a stop sequence is incomplete. */
 export interface AnswerPiece {
   readonly text: string;
   readonly token?: number;
-  /** Where `logprobs` was asked for. */
+  /** With `logprobs: true`. */
   readonly logprob?: TokenLogprob;
 }
 
-/** Seconds. `prefill` ends with the first token. */
+/** Duration of each stage, in seconds. `prefill` ends with the first token. */
 export interface AnswerTimings {
   readonly preprocess: number;
   readonly vision: number;
@@ -29,54 +29,54 @@ export interface AnswerTimings {
   readonly total: number;
 }
 
-/** Tokens of an answer and of its prompt. */
+/** Token counts of an answer and its prompt. */
 export interface AnswerUsage {
   readonly promptTokens: number;
-  /** Those of the prompt whose keys and values were in the cache already. */
+  /** Prompt tokens reused from the KV cache. */
   readonly reusedTokens: number;
-  /** Those of the prompt that pictures and clips take. */
+  /** Prompt tokens of pictures and clips. */
   readonly visualTokens: number;
-  /** Tiles that went through the vision tower: none for pictures whose visual tokens were known. */
+  /** Tiles that the vision tower encoded; 0 for pictures whose visual tokens were cached. */
   readonly tiles: number;
   readonly completionTokens: number;
   readonly totalTokens: number;
 }
 
-/** A whole answer, how it ended, and what it took. */
+/** A complete answer, its finish reason, usage and timings. */
 export interface AnswerResult {
-  /** Without the stop text. */
+  /** Without the stop sequence. */
   readonly text: string;
-  /** Ids of the answer, without the end token. */
+  /** Token ids of the answer, without the EOS token. */
   readonly tokens: readonly number[];
-  /** Ids of the prompt, a placeholder for every visual token. */
+  /** Token ids of the prompt, with a placeholder for every visual token. */
   readonly promptTokens: readonly number[];
-  /** "stop" at an end token or a stop text, "length" at `maxNewTokens`, "stopped" by `answer.stop()`. */
+  /** "stop" at an EOS token or a stop sequence, "length" at `maxNewTokens`, "stopped" by `answer.stop()`. */
   readonly finishReason: "stop" | "length" | "stopped";
-  /** The stop text that ended the answer. */
+  /** The stop sequence that ended the answer. */
   readonly stopString?: string;
-  /** What draws began with, given or made up; absent where the most probable tokens were taken. */
+  /** The random seed, given or generated; absent with greedy decoding. */
   readonly seed?: number;
-  /** One for each of `tokens`, where they were asked for. */
+  /** One per token, with `logprobs: true`. */
   readonly logprobs?: readonly TokenLogprob[];
   readonly usage: AnswerUsage;
   readonly timings: AnswerTimings;
 }
 
-/** What the one who writes an answer has of it. */
+/** The producer's side of an answer. */
 export interface AnswerWriter {
   emit(piece: AnswerPiece): void;
-  /** Fires when the reader has had enough. */
+  /** Fires when the consumer stops the answer. */
   readonly enough: AbortSignal;
 }
 
 /**
- * An answer that is being generated: iterate it for the text as it comes, await `result` for the whole. Leaving the iteration early
- * stops it.
+ * An answer that is being generated: iterate it to stream the text, await `result` for the complete answer. Leaving the iteration
+ * early stops generation.
  */
 export class Answer implements AsyncIterable<AnswerPiece> {
   readonly result: Promise<AnswerResult>;
   readonly #pieces: AnswerPiece[] = [];
-  /** Readers that wait for the next piece. */
+  /** Iterators that wait for the next piece. */
   #waiting: (() => void)[] = [];
   #ended = false;
   readonly #enough = new AbortController();
@@ -94,11 +94,11 @@ export class Answer implements AsyncIterable<AnswerPiece> {
       ended();
       this.#wake();
     });
-    // A caller who only iterates gets the error there; without this Node would end the process first.
+    // Callers that only iterate get the error there; without this, Node would end the process with an unhandled rejection.
     this.result.catch(() => {});
   }
 
-  /** Ends the answer where it is: `result` has what there is by then, and the session goes on from there. */
+  /** Stops generation: `result` resolves with the text so far, and the session continues from there. */
   stop(): void {
     this.#enough.abort();
   }
@@ -117,7 +117,7 @@ export class Answer implements AsyncIterable<AnswerPiece> {
     } finally {
       if (!whole) {
         this.stop();
-        // Who has left the loop may ask the next question.
+        // After the loop the session is ready for the next question.
         await this.result.catch(() => {});
       }
     }

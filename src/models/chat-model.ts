@@ -8,36 +8,36 @@ import type { ChatMessage, VideoContent } from "./llava-onevision/processor.js";
 import type { AppendResult, Measurement } from "./measurement.js";
 
 /**
- * What `LlavaOneVision` and `WorkerModel` have in common: a program that takes a ChatModel runs with the model beside it or in a
- * worker.
+ * The common interface of `LlavaOneVision` and `WorkerModel`: programs that accept a ChatModel run with the model on the same thread or in
+ * a worker.
  */
 export interface ChatModel extends Disposable {
-  /** A conversation with its own cache. */
+  /** Creates a conversation with its own KV cache. */
   createSession(options?: SessionOptions): ChatSession;
-  /** The vectors of a picture. */
+  /** Computes the embeddings of a picture. */
   embedImage(image: PictureInput, options?: EmbedMediaOptions): Promise<MediaEmbedding>;
-  /** The vectors of a clip's frames. */
+  /** Computes the embeddings of a clip's frames. */
   embedVideo(video: Omit<VideoContent, "type">, options?: EmbedMediaOptions): Promise<MediaEmbedding>;
-  /** The vector of a text, or of each of several. */
+  /** Computes the embedding of a text, or of each of several. */
   embedText(text: string, options?: EmbedTextOptions): Promise<Float32Array>;
   embedText(texts: readonly string[], options?: EmbedTextOptions): Promise<Float32Array[]>;
   dispose(): void;
 }
 
-/** What `Session` and `WorkerSession` have in common. */
+/** The common interface of `Session` and `WorkerSession`. */
 export interface ChatSession extends Disposable {
   readonly messages: readonly ChatMessage[];
-  /** Answers the input, which is the next turn or a whole conversation. */
+  /** Answers the input: the next turn, or a whole conversation. */
   generate(input: SessionInput, options?: GenerateOptions): Answer;
-  /** Computes parts ahead of the question they belong to. */
+  /** Prefills parts ahead of the question they belong to. */
   append(input: SessionInput, options?: AppendOptions): Promise<AppendResult>;
-  /** What a prompt would take if it was asked now. */
+  /** Counts the tokens and tiles of a prompt without running the model. */
   measure(input: SessionInput, options?: PromptOptions): Promise<Measurement>;
-  /** What the model looked at when it chose tokens of its last answer. */
+  /** Returns attention maps of the last answer. */
   attention(options?: AttentionOptions): Promise<AnswerAttention>;
-  /** Another conversation that begins where this one stands. */
+  /** Forks the conversation. */
   clone(): ChatSession;
-  /** Forgets the conversation, but for its system message. */
+  /** Clears the conversation, except its system prompt. */
   reset(): void;
   dispose(): void;
 }

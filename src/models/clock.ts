@@ -1,12 +1,12 @@
 import type { AnswerTimings } from "./answer.js";
 
-/** Seconds of each stage. */
+/** Measures the seconds of each stage. */
 export class Clock {
   readonly #started = performance.now();
   #last = this.#started;
   readonly #laps = { preprocess: 0, vision: 0, prefill: 0, decode: 0 };
 
-  /** The time since the last lap was this stage's. */
+  /** Attributes the time since the last lap to a stage. */
   lap(stage: Exclude<keyof AnswerTimings, "total">): void {
     const now = performance.now();
     this.#laps[stage] += (now - this.#last) / 1000;

@@ -5,33 +5,32 @@ import type { ChatMessage, ImageContent, TextContent, VideoContent } from "./lla
 export type ContentPart = TextContent | ImageContent | VideoContent;
 
 /**
- * What a session is given: words or parts are the next turn of its conversation; messages are a conversation as a whole, which
- * replaces what was said before.
+ * Input of a session: a string or parts are the next user turn; messages are a whole conversation, which replaces the earlier one.
  */
 export type SessionInput = string | readonly ContentPart[] | readonly ChatMessage[];
 
-/** How a conversation begins. */
+/** Options of a session. */
 export interface SessionOptions {
-  /** What the model is told before every conversation of the session. */
+  /** System prompt of the session's conversations. */
   system?: string | undefined;
 }
 
-/** What was said in a session, and what was appended for the next question. Never changed, only followed by another. */
+/** The messages of a session, and the parts appended for the next question. Immutable. */
 export class Conversation {
   constructor(
     readonly system: string | undefined,
-    /** Without what `system` says. */
+    /** Without the system prompt. */
     readonly turns: readonly ChatMessage[] = [],
     readonly pending: readonly ContentPart[] = [],
   ) {}
 
-  /** Everything that was said, what the model is told first among it. */
+  /** All messages, the system prompt included. */
   get messages(): readonly ChatMessage[] {
     if (this.system === undefined) return this.turns;
     return [{ role: "system", content: this.system }, ...this.turns];
   }
 
-  /** The conversation with `input` as what the user says last; parts that were appended before come first in it. */
+  /** Returns the conversation with `input` as its last user message, which begins with the appended parts. */
   asked(input: SessionInput, where: string): Conversation {
     const { system, pending } = this;
     if (isMessages(input)) {
@@ -51,14 +50,14 @@ export class Conversation {
     return new Conversation(system, [...this.turns, said([...pending, ...parts])]);
   }
 
-  /** The conversation with `input` ahead of the next question. */
+  /** Returns the conversation with `input` appended for the next question. Throws PromptError. */
   appended(input: SessionInput, where: string): Conversation {
     const { system, turns } = this.asked(input, where);
     const last = turns.at(-1);
     if (last?.role !== "user" || last.content.length === 0) {
       throw new PromptError({
         where,
-        expected: "something that the user says",
+        expected: "content of a user message",
         got: last ? `a message of the ${last.role}${last.content.length === 0 ? " without content" : ""}` : "nothing",
         remedy: 'pass [{ type: "image", image }] or a text',
       });
@@ -66,12 +65,12 @@ export class Conversation {
     return new Conversation(system, turns.slice(0, -1), partsIn(last.content, where));
   }
 
-  /** Everything that was said, and as the last message what was appended. */
+  /** All messages, and as the last one the appended parts. */
   get begun(): readonly ChatMessage[] {
     return [...this.messages, said(this.pending)];
   }
 
-  /** The conversation after the model's answer. */
+  /** Returns the conversation with the model's answer added. */
   answered(text: string): Conversation {
     return new Conversation(this.system, [...this.turns, { role: "assistant", content: text }]);
   }
@@ -81,7 +80,7 @@ function said(parts: readonly ContentPart[]): ChatMessage {
   return { role: "user", content: parts };
 }
 
-/** Messages have a role, parts a type; what has neither is refused when the prompt is made. */
+/** Messages have a role, parts a type; anything else is rejected when the prompt is rendered. */
 function isMessages(input: SessionInput): input is readonly ChatMessage[] {
   return Array.isArray(input) && input.some((item) => Object(item).role !== undefined);
 }

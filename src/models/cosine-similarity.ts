@@ -1,6 +1,6 @@
 import { ShapeError } from "../runtime/errors.js";
 
-/** The cosine of the angle between two vectors, from -1 to 1; 0 where one has no length. Throws ShapeError for unequal widths. */
+/** Cosine similarity of two vectors, from -1 to 1; 0 if one is zero. Throws ShapeError for unequal lengths. */
 export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length) {
     throw new ShapeError({

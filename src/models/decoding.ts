@@ -5,54 +5,54 @@ import { throwIfAborted } from "../runtime/errors.js";
 import { Readback } from "../runtime/readback.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Constraint } from "../structure/constraint.js";
-import { inTurns } from "../structure/turns.js";
+import { inTimeSlices } from "../structure/time-slices.js";
 import type { Network } from "./llava-onevision/network.js";
 import { Sampler, type SamplerOptions } from "./sampler.js";
 
-/** What the steps of one read should take: short enough that text flows and an abort is prompt. */
+/** Target duration of the steps per readback: short enough for smooth streaming and prompt aborts. */
 const TARGET_MS = 40;
 const MOST_STEPS = 16;
-/** Where steps are slow two go together as long as they take no more than this: a read in the middle costs too. */
+/** Slow steps are still batched in pairs up to this duration, since a readback has a cost of its own. */
 const TWO_STEPS_MS = 250;
-/** One runs while the other is read. */
-const FLIGHTS = 2;
+/** Batches in flight: one executes while the other is read back. */
+const MAX_IN_FLIGHT = 2;
 
-/** How many steps go between two reads, learnt from those before. */
-export class Pace {
+/** Adapts the number of decode steps per readback to their measured duration. */
+export class AdaptiveSteps {
   steps = 1;
 
-  /** At the beginning of an answer few steps go together: it may be a word. */
+  /** Call at the start of an answer: begins with few steps per readback, since answers may be short. */
   start(): void {
     this.steps = Math.min(this.steps, 2);
   }
 
-  /** `steps` took `milliseconds`. */
+  /** Updates the estimate: `steps` took `milliseconds`. */
   learn(steps: number, milliseconds: number): void {
     const each = Math.max(milliseconds, 1e-3) / steps;
     const fitting = Math.max(Math.floor(TARGET_MS / each), Math.min(2, Math.floor(TWO_STEPS_MS / each)));
-    // A first step also compiles; and one quick read is no proof of many.
+    // The first step includes compilation, and one fast readback may be an outlier: at most double.
     this.steps = Math.max(1, Math.min(fitting, 2 * this.steps, MOST_STEPS));
   }
 }
 
-/** A token of the answer, and the logits `[V]` it was chosen from where those were asked for. */
+/** A token of the answer, and its logits `[V]` if `readLogits` is set. */
 export interface Choice {
   readonly token: number;
   readonly logits: Float32Array | undefined;
 }
 
 export interface DecodingOptions extends SamplerOptions {
-  /** Most tokens of the answer. */
+  /** Maximum tokens of the answer. */
   readonly maxNewTokens: number;
-  readonly pace: Pace;
-  /** Whether logits come with the tokens; they take a read each step. */
+  readonly adaptiveSteps: AdaptiveSteps;
+  /** Whether to return the logits of each token, at the cost of one readback per step. */
   readonly readLogits?: boolean;
   readonly signal?: AbortSignal | undefined;
   /** Throws if the session or the model was disposed; called before anything is recorded. */
   readonly check: () => void;
 }
 
-/** Copies of tokens to the host, and of the logits of one step. */
+/** Readbacks of a batch: its tokens, and the logits of one step. */
 class Reads {
   readonly #tokens: Readback;
   readonly #logits: Readback | undefined;
@@ -69,7 +69,7 @@ class Reads {
     return this.#tokens.arrivedAt;
   }
 
-  see(logits: Tensor): void {
+  copyLogits(logits: Tensor): void {
     this.#logits?.begin(logits);
   }
 
@@ -93,17 +93,17 @@ class Reads {
   }
 }
 
-/** Steps that were recorded together, and are read together. */
-interface Flight {
+/** Decode steps that are recorded and read back together. */
+interface InFlightBatch {
   readonly steps: number;
   readonly begunAt: number;
   readonly reads: Reads;
 }
 
 /**
- * The tokens of an answer, from the prompt's logits `[1, V]` on. A token feeds the next step on the device; steps are recorded
- * ahead, and their tokens come to the host a few at a time. Who stops early finds the cache longer than what was fed for the
- * tokens seen: truncate it.
+ * Generates the tokens of an answer from the prompt's logits `[1, V]`. The sampled token stays on the GPU and feeds the next step;
+ * steps are recorded ahead, and their tokens are read back in batches. If generation stops early, the KV cache contains steps past the
+ * last returned token: truncate it.
  */
 export async function* decode(
   network: Network,
@@ -113,23 +113,23 @@ export async function* decode(
   options: DecodingOptions,
 ): AsyncGenerator<Choice, void, undefined> {
   const { device } = network;
-  const { maxNewTokens, pace, check, readLogits } = options;
+  const { maxNewTokens, adaptiveSteps, check, readLogits } = options;
   const sampler = owner.run(() => new Sampler(device, options, MOST_STEPS));
-  const idle = Array.from({ length: FLIGHTS }, () => new Reads(network, options));
-  const flights: Flight[] = [];
+  const idle = Array.from({ length: MAX_IN_FLIGHT }, () => new Reads(network, options));
+  const inFlight: InFlightBatch[] = [];
   let chosen = 0;
 
   const begin = (steps: number, next: () => Tensor): void => {
     const begunAt = performance.now();
     const reads = idle.shift()!;
-    flights.push({ steps, begunAt, reads });
+    inFlight.push({ steps, begunAt, reads });
     device.together(() =>
       owner.run(() => {
         for (let at = 0; at < steps; at++) {
           device.scope(() => {
             const own = next();
             sampler.choose(own, chosen++, at);
-            reads.see(own);
+            reads.copyLogits(own);
           });
         }
       }),
@@ -139,32 +139,32 @@ export async function* decode(
 
   try {
     check();
-    pace.start();
+    adaptiveSteps.start();
     begin(1, () => logits);
     logits.dispose();
     let arrivedAt: number | undefined;
-    while (flights.length > 0) {
-      while (flights.length < FLIGHTS && chosen < maxNewTokens) {
+    while (inFlight.length > 0) {
+      while (inFlight.length < MAX_IN_FLIGHT && chosen < maxNewTokens) {
         check();
-        const steps = readLogits ? 1 : Math.min(pace.steps, maxNewTokens - chosen);
+        const steps = readLogits ? 1 : Math.min(adaptiveSteps.steps, maxNewTokens - chosen);
         cache.reserve(cache.length + steps);
         begin(steps, () => network.step(sampler.token, cache));
       }
-      const { steps, begunAt, reads } = flights[0]!;
+      const { steps, begunAt, reads } = inFlight[0]!;
       const choices = await reads.choices(sampler);
-      flights.shift();
+      inFlight.shift();
       idle.push(reads);
       const now = reads.arrivedAt ?? performance.now();
-      if (arrivedAt !== undefined) pace.learn(steps, now - Math.max(arrivedAt, begunAt));
+      if (arrivedAt !== undefined) adaptiveSteps.learn(steps, now - Math.max(arrivedAt, begunAt));
       arrivedAt = now;
       yield* choices;
     }
   } finally {
-    for (const reads of [...idle, ...flights.map((flight) => flight.reads)]) reads.dispose();
+    for (const reads of [...idle, ...inFlight.map((batch) => batch.reads)]) reads.dispose();
   }
 }
 
-/** `decode` where each token decides which may come next. The host finds out while the device computes the next logits. */
+/** Like `decode`, with constrained decoding: the host computes the mask of allowed tokens while the device computes the logits. */
 export async function* decodeUnder(
   constraint: Constraint,
   network: Network,
@@ -181,11 +181,11 @@ export async function* decodeUnder(
   try {
     for (let index = 0, own = logits; index < maxNewTokens; index++) {
       device.flush();
-      await inTurns(constraint.allowing(mask, maxNewTokens - index), () => throwIfAborted(signal, "generating"));
+      await inTimeSlices(constraint.allowing(mask, maxNewTokens - index), () => throwIfAborted(signal, "generating"));
       check();
       sampler.allow(mask);
       owner.run(() => sampler.choose(own, index, 0));
-      reads.see(own);
+      reads.copyLogits(own);
       own.dispose();
       reads.begin(sampler, 1);
       const [choice] = await reads.choices(sampler);

@@ -4,38 +4,38 @@ import { Arena } from "../runtime/arena.js";
 import { ContextOverflowError, OptionError, PromptError, shown, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { copiedPart } from "./cached-media.js";
 import { checkPromptOptions, PROMPT_OPTIONS, type PromptOptions } from "./generate-options.js";
-import { keptPart } from "./kept-media.js";
 import type { SpecialTokens } from "./llava-onevision/literal-text.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
 import type { ImageContent, VideoContent } from "./llava-onevision/processor.js";
 import { type AnswerProgress, PromptPass } from "./prompt-pass.js";
 
-/** How a picture or clip becomes a vector. */
+/** Options of picture and clip embeddings. */
 export interface EmbedMediaOptions extends PromptOptions {
-  /** "features": what the vision tower makes of each patch; "tokens": the visual tokens that the language model reads. "features" if not given. */
+  /** "features": the vision tower's output per patch; "tokens": the visual tokens that the language model reads. "features" if not given. */
   of?: "features" | "tokens";
-  /** Whether the vector has length 1; true if not given. */
+  /** Scales the vector to length 1; true if not given. */
   normalise?: boolean;
   onProgress?: (progress: AnswerProgress) => void;
 }
 
-/** How a text becomes a vector. */
+/** Options of text embeddings. */
 export interface EmbedTextOptions {
-  /** The mean of the hidden states of all tokens, or the state of the last one, which has read all others. "mean" if not given. */
+  /** Mean pooling over the hidden states of all tokens, or the hidden state of the last token. "mean" if not given. */
   pooling?: "mean" | "last";
-  /** Whether the vector has length 1; true if not given. */
+  /** Scales the vector to length 1; true if not given. */
   normalise?: boolean;
-  /** Whether `<|im_end|>` and the like in a text are plain characters ("literal", if not given) or their tokens ("parse"). */
+  /** Whether special tokens such as `<|im_end|>` in the text are plain text ("literal", if not given) or parsed as tokens ("parse"). */
   specialTokens?: SpecialTokens;
   signal?: AbortSignal;
 }
 
-/** The vectors of a picture or clip. */
+/** Embeddings of a picture or clip. */
 export interface MediaEmbedding {
   /** Mean of the rows: `[width]`. */
   readonly embedding: Float32Array;
-  /** `[rows, width]`: a row for each patch of each tile (W = 1152 features), or for each visual token (W = D). */
+  /** `[rows, width]`: a row per patch of each tile (width 1152 for "features"), or per visual token (width D for "tokens"). */
   readonly rows: Float32Array;
   readonly shape: readonly [rows: number, width: number];
 }
@@ -43,7 +43,7 @@ export interface MediaEmbedding {
 const KINDS = ["features", "tokens"] as const;
 const POOLINGS = ["mean", "last"] as const;
 
-/** For `LlavaOneVision`: SigLIP's features `[N·P, 1152]` or the projected visual tokens `[M, D]` of one picture or clip. */
+/** Computes SigLIP's features `[N·P, 1152]` or the projected visual tokens `[M, D]` of one picture or clip. */
 export async function embedMedia(
   model: LlavaOneVision,
   part: ImageContent | VideoContent,
@@ -55,7 +55,7 @@ export async function embedMedia(
   const { of = "features", normalise = true, signal, onProgress } = options;
   if (!KINDS.includes(of)) throw unknownName(`${where}, of`, KINDS, of);
   model.check();
-  const prompt = await model.processor.prepare([{ role: "user", content: [keptPart(part, where)] }], options);
+  const prompt = await model.processor.prepare([{ role: "user", content: [copiedPart(part, where)] }], options);
   const owner = new Arena(model.device, "embedding");
   const pass = new PromptPass(model, prompt, owner, { signal, onProgress });
   try {
@@ -66,7 +66,7 @@ export async function embedMedia(
       parts.push(await unlessAborted(tensor.read(), signal, where));
     };
     if (of === "tokens") {
-      await pass.see(0);
+      await pass.encodeMedia(0);
       for (const { tensor } of pass.visual) await take(tensor);
     } else {
       for await (const features of pass.features()) {
@@ -83,7 +83,7 @@ export async function embedMedia(
   }
 }
 
-/** For `LlavaOneVision`: hidden states of the decoder after its final norm, `[D]`, over the tokens of each text. */
+/** Computes for each text the decoder's hidden states after its final norm, pooled to `[D]`. */
 export async function embedTexts(
   model: LlavaOneVision,
   texts: readonly string[],

@@ -5,50 +5,50 @@ import type { ImageMode } from "./llava-onevision/processor.js";
 import type { AnswerProgress } from "./prompt-pass.js";
 import type { Tap } from "./taps.js";
 
-/** How messages become a prompt. */
+/** How messages are rendered to a prompt. */
 export interface PromptOptions {
   imageMode?: ImageMode;
-  /** "checkpoint" (the checkpoint's own chat template) or "onevision" (the text form of training). */
+  /** "checkpoint" (the checkpoint's chat template) or "onevision" (the prompt format of training). */
   template?: "checkpoint" | "onevision";
-  /** Whether pictures are turned by their EXIF orientation; "apply" if not given. */
+  /** Whether to apply the EXIF orientation of pictures; "apply" if not given. */
   orientation?: "apply" | "ignore";
   /**
-   * What `<|im_end|>`, `<image>` and every other added token of the tokenizer mean in the text of messages, whatever their role.
-   * "literal", if not given: plain characters, which end no turn and hold no picture's place. "parse": the token, as in the reference;
-   * for text that you wrote yourself.
+   * How `<|im_end|>`, `<image>` and the other added tokens of the tokenizer are read in the text of messages of any role.
+   * "literal", if not given: as plain text, so that user input cannot end a turn or stand for a picture. "parse": as tokens, like the
+   * reference implementation; for trusted text only.
    */
   specialTokens?: SpecialTokens;
   signal?: AbortSignal;
 }
 
-/** How a prompt is computed ahead of its question. */
+/** Options of prefilling ahead of a question. */
 export interface AppendOptions extends PromptOptions {
   onProgress?: (progress: AnswerProgress) => void;
 }
 
-/** How an answer is chosen, token by token. Without a temperature it is the most probable token, each time. */
+/** Sampling parameters. Without a temperature decoding is greedy. */
 export interface SamplingOptions {
-  /** Draws from softmax(logits / temperature); 0, if not given, takes the most probable token. */
+  /** Sampling temperature: tokens are sampled from softmax(logits / temperature). 0, the default, means greedy decoding. */
   temperature?: number;
-  /** Draws among the `topK` most probable tokens (more where several are equal to the last of them); 0 for all. */
+  /** Top-k sampling: keeps the `topK` tokens of the highest probability, and ties with the last of them; 0 keeps all. */
   topK?: number;
-  /** Draws among the most probable tokens that together have at least this probability; 1 for all. */
+  /** Top-p (nucleus) sampling: keeps the smallest set of tokens whose probabilities sum to at least `topP`; 1 keeps all. */
   topP?: number;
-  /** Draws among tokens at least this much as probable as the most probable one; 0 for all. */
+  /** Min-p sampling: keeps tokens of at least `minP` times the highest probability; 0 keeps all. */
   minP?: number;
-  /** Makes draws repeatable: the same seed, options and prompt give the same text on the same adapter. A whole number, 0 to 2⁵³ − 1. */
+  /** Random seed: the same seed, options and prompt give the same text on the same adapter. An integer from 0 to 2⁵³ − 1. */
   seed?: number;
-  /** Above 1 makes tokens that the answer already has less likely: divides their logits, multiplies negative ones; 1 if not given. */
+  /** Repetition penalty: divides the positive logits of tokens in the answer, and multiplies the negative ones; 1, the default, has no effect. */
   repetitionPenalty?: number;
-  /** Taken from the logits of tokens that the answer already has; 0 if not given. */
+  /** Presence penalty: subtracted from the logits of tokens that occur in the answer; 0 if not given. */
   presencePenalty?: number;
-  /** Taken from the logit of a token for each time that the answer has it; 0 if not given. */
+  /** Frequency penalty: subtracted from the logit of a token once per occurrence in the answer; 0 if not given. */
   frequencyPenalty?: number;
 }
 
-/** What form an answer must have; at most one of the three. */
+/** Structured output: constrains the form of the answer; at most one of the three. */
 export interface StructureOptions {
-  /** A JSON schema: the answer is one JSON text that it accepts. `true` stands for any JSON. */
+  /** A JSON schema: the answer is a JSON text that is valid against it. `true` allows any JSON. */
   schema?: object | true;
   /** A regular expression that the whole answer matches. */
   regex?: string;
@@ -57,17 +57,17 @@ export interface StructureOptions {
 }
 
 export interface GenerateOptions extends AppendOptions, SamplingOptions, StructureOptions {
-  /** Most tokens of the answer; 256 if not given, or as many as the context still holds. */
+  /** Maximum number of tokens to generate; 256 if not given, or fewer if the context is nearly full. */
   maxNewTokens?: number;
-  /** No end token before this many tokens. */
+  /** Minimum number of tokens before an EOS token. */
   minNewTokens?: number;
-  /** The answer ends before the first of these in its text. */
+  /** Stop sequences: the answer ends before the first of them. */
   stop?: string | readonly string[];
-  /** Natural logarithms of the probabilities of the answer's tokens under softmax(logits), before penalties and truncation. */
+  /** Returns the log-probabilities (natural logarithms) of the answer's tokens under softmax(logits), before penalties and truncation. */
   logprobs?: boolean;
-  /** The most probable tokens beside each of the answer's, 0 to 20; wants `logprobs`. */
+  /** Number of most likely tokens to return at each position, 0 to 20; requires `logprobs`. */
   topLogprobs?: number;
-  /** Called once with every named intermediate of the prompt's forward pass. Slow and large; for finding differences. */
+  /** Called once with every named intermediate of the prompt's forward pass. Slow and large; for debugging. */
   onTaps?: (taps: Tap[]) => void | Promise<void>;
 }
 
@@ -100,7 +100,7 @@ const GENERATE_OPTIONS = [
   "onTaps",
 ] as const satisfies readonly (keyof GenerateOptions)[];
 
-/** The names that the options' types allow; a slip would otherwise mean the default. */
+/** Allowed values; without the check a misspelt one would mean the default. */
 const NAMES = {
   imageMode: ["auto", "anyres", "pad"],
   template: ["checkpoint", "onevision"],
@@ -130,7 +130,7 @@ const RANGES: Partial<Record<keyof GenerateOptions, Range>> = {
   topLogprobs: { expected: "a whole number from 0 to 20", holds: (n) => Number.isInteger(n) && n >= 0 && n <= 20 },
 };
 
-/** Throws OptionError for options that are unknown, out of range or at odds with each other. */
+/** Throws OptionError for options that are unknown, out of range or contradictory. */
 export function checkGenerateOptions(where: string, options: GenerateOptions): void {
   checkOptions(where, options, GENERATE_OPTIONS);
   checkPromptOptions(where, options);
@@ -146,7 +146,7 @@ export function checkGenerateOptions(where: string, options: GenerateOptions): v
     throw new OptionError({
       where: `${where}, ${name}`,
       expected: "a temperature above 0 beside it",
-      got: options.temperature === undefined ? "none: the most probable token is taken" : "temperature 0",
+      got: options.temperature === undefined ? "none: decoding is greedy" : "temperature 0",
       remedy: `set temperature, 1 for the model's own distribution, or leave ${name} out`,
     });
   }
@@ -155,7 +155,7 @@ export function checkGenerateOptions(where: string, options: GenerateOptions): v
   }
 }
 
-/** Throws OptionError for a name that is none of those an option has. */
+/** Throws OptionError for an unknown value of an option. */
 export function checkPromptOptions(where: string, options: PromptOptions): void {
   for (const [name, known] of Object.entries(NAMES) as [keyof typeof NAMES, readonly string[]][]) {
     const value = options[name];

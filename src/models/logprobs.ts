@@ -2,7 +2,7 @@ import { newTextDecoder } from "../io/detokenizer.js";
 import type { Tokenizer } from "../io/tokenizer.js";
 import type { TokenChance, TokenLogprob } from "./answer.js";
 
-/** The logarithms of the probabilities of a token and of the `top` most probable ones: softmax of logits `[V]`, in float64. */
+/** Returns the logprobs of a token and of the `top` most likely ones: log-softmax of logits `[V]`, in float64. */
 export function logprobsOf(
   logits: Float32Array,
   token: number,
@@ -19,11 +19,11 @@ export function logprobsOf(
     const bytes = tokenizer.bytesOf(id);
     return { token: id, text: newTextDecoder().decode(bytes), bytes: [...bytes], logprob: logits[id]! - whole };
   };
-  return { ...chance(token), top: mostProbable(logits, count, top).map(chance) };
+  return { ...chance(token), top: topIndices(logits, count, top).map(chance) };
 }
 
-/** Places of the largest `top` of the first `count` elements, the largest first. */
-function mostProbable(logits: Float32Array, count: number, top: number): number[] {
+/** Returns the indices of the largest `top` of the first `count` elements, in descending order. */
+function topIndices(logits: Float32Array, count: number, top: number): number[] {
   const best: number[] = [];
   for (let i = 0; i < count && top > 0; i++) {
     if (best.length === top && !(logits[i]! > logits[best[top - 1]!]!)) continue;

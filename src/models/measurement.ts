@@ -1,37 +1,37 @@
 import type { PreparedMedium } from "./llava-onevision/processor.js";
 
-/** How one picture or clip is looked at. */
+/** Tiles and tokens of one picture or clip. */
 export interface MeasuredMedium {
   readonly kind: "image" | "video";
   readonly tiles: number;
   readonly tokens: number;
-  /** Size in pixels as the model sees it, turned upright; of a clip's first frame. */
+  /** Size in pixels after orientation; of a clip's first frame. */
   readonly width: number;
   readonly height: number;
-  /** Where a picture is cut into tiles, as shares of its width and height; the model sees the whole as one more tile. */
+  /** Tile boundaries of a picture as fractions of its width and height; the whole picture is one more tile. */
   readonly cuts?: { readonly x: readonly number[]; readonly y: readonly number[] };
-  /** Seconds of the clip at which the frames appear that are looked at; absent for frames given one by one. */
+  /** Timestamps of the sampled frames, in seconds; absent for frames passed as pictures. */
   readonly frameSeconds?: readonly number[];
 }
 
-/** What a prompt takes, known before the adapter works. */
+/** Token counts of a prompt, known before the model runs. */
 export interface Measurement {
   readonly promptTokens: number;
-  /** Those that pictures and clips take. */
+  /** Tokens of pictures and clips. */
   readonly visualTokens: number;
-  /** Those whose keys and values the session has. */
+  /** Tokens reused from the session's KV cache. */
   readonly reusedTokens: number;
   /** Tiles of the pictures and frames. */
   readonly tiles: number;
-  /** Tokens that the model's context holds. */
+  /** Context length of the model. */
   readonly contextTokens: number;
-  /** Those that are left for the answer; 0 if the prompt does not fit. */
+  /** Tokens left for the answer; 0 if the prompt does not fit. */
   readonly availableTokens: number;
   /** Pictures and clips in their order. */
   readonly media: readonly MeasuredMedium[];
 }
 
-/** What is told of a medium; tiles are squares of `tileSide` pixels. */
+/** Returns the measurement of a medium; tiles are squares of `tileSide` pixels. */
 export function measured({ kind, view, tileCount, tokens }: PreparedMedium, tileSide: number): MeasuredMedium {
   const { grid, ...rest } = view;
   const cuts = grid && {
@@ -47,12 +47,12 @@ function cutsAlong(tiles: number, side: number, offset: number, size: number): n
   );
 }
 
-/** What was computed ahead of a question. */
+/** Token counts of a prefill. */
 export interface AppendResult {
-  /** Tokens that are in the session's cache now. */
+  /** Tokens in the session's KV cache. */
   readonly promptTokens: number;
   readonly reusedTokens: number;
   readonly visualTokens: number;
-  /** Tiles that went through the vision tower. */
+  /** Tiles that the vision tower encoded. */
   readonly tiles: number;
 }

@@ -2,12 +2,12 @@ import type { Weights } from "../io/weights.js";
 import { Linear } from "../layers/linear.js";
 import type { Tensor } from "../runtime/tensor.js";
 
-/** Two layers from vision width to language width: `W₂·gelu_erf(W₁·x + b₁) + b₂`. */
+/** Multimodal projector, an MLP from vision width to language width: `W₂·gelu_erf(W₁·x + b₁) + b₂`. */
 export class Projector {
   readonly linear1: Linear;
   readonly linear2: Linear;
 
-  /** `names`: what the checkpoint calls the two layers. */
+  /** `names`: the checkpoint's names of the two layers. */
   constructor(weights: Weights, names: readonly [string, string], visionWidth: number, width: number) {
     this.linear1 = new Linear(weights, visionWidth, [{ name: names[0], columns: width }], { bias: true });
     this.linear2 = new Linear(weights, width, [{ name: names[1], columns: width }], { bias: true });

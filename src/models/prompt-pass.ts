@@ -8,7 +8,7 @@ import type { LlavaOneVision } from "./llava-onevision/model.js";
 import type { PreparedMedium, PreparedPrompt, Segment } from "./llava-onevision/processor.js";
 import type { TapRecorder } from "./taps.js";
 
-/** Where a running answer is. */
+/** Progress of a running answer. */
 export interface AnswerProgress {
   readonly stage: "vision" | "prefill" | "decode";
   /** Tiles, rows of the prompt, or tokens. */
@@ -22,15 +22,15 @@ export interface PassOptions {
   readonly taps?: TapRecorder | undefined;
 }
 
-/** One forward pass over a prompt: the pictures' visual tokens, then the decoder over the rows that the cache lacks. */
+/** One forward pass over a prompt: the pictures' visual tokens, then the decoder over the rows that are not cached. */
 export class PromptPass {
   /** Visual tokens with the row of the sequence at which they begin. */
   readonly visual: RowPiece[] = [];
-  /** Keys of visual tokens that were known. */
+  /** Keys of visual tokens found in the vision cache. */
   readonly #taken: string[] = [];
-  /** Visual tokens that were made, by their keys. */
+  /** Visual tokens computed by this pass, by their keys. */
   readonly #made = new Map<string, Tensor>();
-  /** Tiles that went through the vision tower. */
+  /** Tiles encoded by the vision tower. */
   tiles = 0;
 
   constructor(
@@ -41,8 +41,8 @@ export class PromptPass {
     readonly options: PassOptions,
   ) {}
 
-  /** Finds or computes the visual tokens of every medium that reaches beyond row `from` of the sequence. */
-  async see(from: number): Promise<void> {
+  /** Looks up or computes the visual tokens of every medium that extends beyond row `from` of the sequence. */
+  async encodeMedia(from: number): Promise<void> {
     const media = this.prompt.media.filter((medium) => medium.start + medium.tokens > from);
     const places = media.flatMap((medium) => {
       let first = medium.start;
@@ -63,7 +63,7 @@ export class PromptPass {
     await this.#settled("vision");
   }
 
-  /** What the vision tower makes of the tiles, before the projector: `[n·P, 1152]` for each batch of n tiles. */
+  /** Yields the vision tower's features, before the projector: `[n·P, 1152]` for each batch of n tiles. */
   async *features(): AsyncGenerator<Tensor, void, undefined> {
     const { model, owner } = this;
     const segments = this.prompt.media.flatMap(({ segments }) => segments);
@@ -80,7 +80,7 @@ export class PromptPass {
     }
   }
 
-  /** The tiles of a segment in batches that fit. */
+  /** The tiles of a segment, in batches that fit a binding. */
   *#batches({ tiles, tileCount }: Segment): Generator<{ first: number; count: number; tiles: Uint8Array }> {
     const { tilesPerBatch } = this.model.network;
     const tileBytes = tiles.length / tileCount;
@@ -90,7 +90,7 @@ export class PromptPass {
     }
   }
 
-  /** Visual tokens of a picture seen before; with taps everything is computed. */
+  /** Cached visual tokens of a segment; with taps everything is recomputed. */
   #known(segment: Segment): Tensor | undefined {
     if (this.options.taps) return undefined;
     const tensor = this.model.visionCache.take(segment.key);
@@ -98,7 +98,7 @@ export class PromptPass {
     return tensor;
   }
 
-  /** The visual tokens `[M, D]` of a segment, its tiles in batches that fit. */
+  /** Computes the visual tokens `[M, D]` of a segment, in batches of tiles. */
   async #segment(segment: Segment, total: number): Promise<Tensor> {
     const { model, owner } = this;
     const patches = model.config.vision.cells ** 2;
@@ -119,7 +119,7 @@ export class PromptPass {
     return packed;
   }
 
-  /** Runs rows `from` to the end through the decoder; the logits `[1, V]` of the last row. */
+  /** Prefills rows `from` to the end. Returns the logits `[1, V]` of the last row. */
   async prefill(from: number, cache: KVCache): Promise<Tensor> {
     const ids = Uint32Array.from(this.prompt.inputIds);
     const { network } = this.model;
@@ -132,7 +132,7 @@ export class PromptPass {
     return logits;
   }
 
-  /** What will not be kept is of no more use once the decoder has read it. */
+  /** Frees visual tokens that are too large for the vision cache; the decoder has consumed them. */
   #dropLarge(): void {
     for (const [key, tensor] of this.#made) {
       if (tensor.sizeBytes <= this.model.visionCache.mostBytes) continue;
@@ -141,7 +141,7 @@ export class PromptPass {
     }
   }
 
-  /** Runs rows `from` to `to` through the decoder, for the cache alone. */
+  /** Prefills rows `from` to `to` into the KV cache, without logits. */
   async fill(from: number, to: number, cache: KVCache): Promise<void> {
     const { device, network } = this.model;
     const ids = Uint32Array.from(this.prompt.inputIds).subarray(0, to);
@@ -156,12 +156,12 @@ export class PromptPass {
     }
   }
 
-  /** The answer stands: visual tokens that were made are kept for the next question. */
+  /** Moves the computed visual tokens to the vision cache, after success. */
   keep(): void {
     for (const [key, tensor] of this.#made) this.model.visionCache.keep(key, tensor);
   }
 
-  /** Nothing is read any more. */
+  /** Releases the visual tokens taken from the vision cache. */
   end(): void {
     for (const key of this.#taken.splice(0)) this.model.visionCache.release(key);
   }
@@ -180,22 +180,22 @@ export class PromptPass {
   }
 }
 
-/** What a cache holds: the ids of its rows, and the media among them. */
-export class Held {
+/** The sequence in a session's KV cache: token ids, and the media among them. */
+export class CachedPrefix {
   constructor(
     readonly ids: readonly number[] = [],
     readonly media: readonly PreparedMedium[] = [],
   ) {}
 
-  /** Rows that `prompt` has in common with the first `length` held ones. At least one row is left to compute. */
+  /** Length of the common prefix of `prompt` and the first `length` cached rows. At least one row is left to compute. */
   common(prompt: PreparedPrompt, length: number): number {
     const limit = Math.min(length, prompt.inputIds.length - 1);
     let same = 0;
     while (same < limit && this.ids[same] === prompt.inputIds[same]) same++;
     for (const medium of prompt.media) {
       if (medium.start >= same) break;
-      const held = this.media.find((m) => m.start === medium.start);
-      if (held?.key !== medium.key) return medium.start;
+      const cached = this.media.find((m) => m.start === medium.start);
+      if (cached?.key !== medium.key) return medium.start;
     }
     return same;
   }

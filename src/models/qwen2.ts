@@ -9,7 +9,7 @@ import { Rotary } from "../layers/rotary.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { TextConfig } from "./llava-onevision/config.js";
 
-/** One decoder layer: attention and gated MLP, each after an RMSNorm and onto the residual. */
+/** One pre-norm decoder layer: causal attention and SwiGLU MLP, each with RMSNorm and residual connection. */
 export class Qwen2Layer {
   readonly inputNorm: RMSNorm;
   readonly attention: CausalAttention;
@@ -30,7 +30,7 @@ export class Qwen2Layer {
   }
 }
 
-/** The Qwen2 decoder. `head` is absent where the embedding table is the head. */
+/** The Qwen2 decoder (arXiv 2407.10671). `head` is undefined if the output head is tied to the embedding table. */
 export class Qwen2 {
   readonly embedding: Embedding;
   readonly layers: Qwen2Layer[];
@@ -39,7 +39,7 @@ export class Qwen2 {
 
   constructor(
     weights: Weights,
-    /** The same place as `weights`; its tables may be held in another type. */
+    /** `weights` with the storage dtype of the embedding table. */
     tables: Weights,
     head: { weights: Weights; name: string } | undefined,
     readonly config: TextConfig,
@@ -56,7 +56,7 @@ export class Qwen2 {
       new Linear(head.weights, config.width, [{ name: head.name, columns: config.vocabulary }], { bias: false });
   }
 
-  /** x `[T, D]` at the positions after the cache's → hidden `[T, D]` after the final norm; the cache then holds them. */
+  /** x `[T, D]`, at the positions that follow the cache's → hidden `[T, D]` after the final norm. Appends to the cache. */
   forward(x: Tensor, cache: KVCache): Tensor {
     const { device } = x;
     const last = device.steps(x, this.layers, (h, layer, i) => {

@@ -5,27 +5,27 @@ import type { Tensor } from "../runtime/tensor.js";
 import type { SamplingOptions } from "./generate-options.js";
 
 export interface SamplerOptions extends Omit<SamplingOptions, "seed"> {
-  /** Where draws begin; wanted where there is a temperature. */
+  /** Random seed; required with a temperature. */
   readonly seed?: number | undefined;
-  /** Tokens before which no end token may come. */
+  /** Minimum number of tokens before an EOS token. */
   readonly minNewTokens?: number;
-  readonly endTokens: readonly number[];
-  /** Ids below this may be chosen: rows beyond the tokenizer are padding. */
+  readonly eosTokens: readonly number[];
+  /** Tokens with ids below this may be chosen: rows beyond the tokenizer's vocabulary are padding. */
   readonly allowed: number;
 }
 
-/** Chooses the next token, the most probable or a draw, on the device: nothing of it comes to the host before it is fed back. */
+/** Chooses the next token on the device, greedily or by sampling, without a host round trip. */
 export class Sampler {
   readonly #state: ChoiceState;
   readonly #mask: Tensor | undefined;
   readonly #penalties: { repetition: number; presence: number; frequency: number };
 
-  /** Allocates in the current owner of memory; `most` tokens at most are chosen before they are read. */
+  /** Allocates in the current arena; at most `most` tokens are chosen per readback. */
   constructor(
     readonly device: Device,
     readonly options: SamplerOptions,
     most: number,
-    /** Whether `allow` says which tokens may come. */
+    /** Whether `allow` sets the mask of allowed tokens. */
     readonly masked = false,
   ) {
     const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0, allowed } = options;
@@ -36,25 +36,26 @@ export class Sampler {
       answer: device.empty([most], "u32", "answer"),
       counts: penalised ? device.upload(new Uint32Array(allowed), [allowed], "counts") : undefined,
     };
-    if (masked || options.minNewTokens) this.#mask = device.upload(this.#unended(), [Math.ceil(allowed / 32)], "mask");
+    if (masked || options.minNewTokens)
+      this.#mask = device.upload(this.#withoutEos(), [Math.ceil(allowed / 32)], "mask");
   }
 
-  /** The token chosen last, `[1]` u32. */
+  /** The last chosen token, `[1]` u32. */
   get token(): Tensor {
     return this.#state.token;
   }
 
-  /** The tokens chosen, u32, where `choose` put them. */
+  /** The chosen tokens, u32, at the indices passed to `choose`. */
   get answer(): Tensor {
     return this.#state.answer;
   }
 
-  /** Says which tokens may come next, a bit each: `[ceil(allowed / 32)]`. */
+  /** Sets the mask of allowed tokens, one bit per token: `[ceil(allowed / 32)]`. */
   allow(mask: Uint32Array): void {
     this.device.write(this.#mask!, mask);
   }
 
-  /** Records the choice of the answer's token `index` from logits `[1, V]`; it is written to place `at` of `answer`. */
+  /** Records the choice of the answer's token `index` from logits `[1, V]`; writes it to `answer[at]`. */
   choose(logits: Tensor, index: number, at: number): void {
     const { allowed, temperature = 0, topK = 0, topP = 1, minP = 0, minNewTokens = 0, seed = 0 } = this.options;
     this.device.scope(() =>
@@ -63,12 +64,12 @@ export class Sampler {
         at,
         penalties: this.#penalties,
         mask: this.masked || index < minNewTokens ? this.#mask : undefined,
-        draw: temperature > 0 ? { temperature, topK, topP, minP, keys: drawKeys(seed, index) } : undefined,
+        sampling: temperature > 0 ? { temperature, topK, topP, minP, rngKey: rngKey(seed, index) } : undefined,
       }),
     );
   }
 
-  /** Throws KernelError for a token that was chosen where no logit was a number. */
+  /** Throws KernelError for the token of an all-NaN row of logits. */
   check(token: number): void {
     if (token < this.options.allowed) return;
     throw new KernelError({
@@ -79,24 +80,24 @@ export class Sampler {
     });
   }
 
-  /** Every token but those that end an answer. */
-  #unended(): Uint32Array {
-    const { allowed, endTokens } = this.options;
+  /** The mask of all tokens except EOS tokens. */
+  #withoutEos(): Uint32Array {
+    const { allowed, eosTokens } = this.options;
     const mask = new Uint32Array(Math.ceil(allowed / 32)).fill(0xffffffff);
-    for (const token of endTokens) if (token < allowed) mask[token >>> 5]! &= ~(1 << (token & 31));
+    for (const token of eosTokens) if (token < allowed) mask[token >>> 5]! &= ~(1 << (token & 31));
     return mask;
   }
 }
 
-/** What the draw of the answer's token `index` hangs on. */
-export function drawKeys(seed: number, index: number): [number, number] {
+/** Derives the RNG key of the answer's token `index` from the random seed. */
+export function rngKey(seed: number, index: number): [number, number] {
   const upper = Math.floor(seed / 2 ** 32);
   const lower = seed >>> 0;
-  return [scrambled(scrambled(upper ^ 0x9e3779b9) ^ index), scrambled(scrambled(lower) + index)];
+  return [mixed(mixed(upper ^ 0x9e3779b9) ^ index), mixed(mixed(lower) + index)];
 }
 
-/** The finalizer known as lowbias32: every bit of the result hangs on every bit of n. */
-function scrambled(n: number): number {
+/** The 32-bit hash finalizer lowbias32 (C. Wellons, "hash-prospector"): every output bit depends on every input bit. */
+function mixed(n: number): number {
   let m = Math.imul(n ^ (n >>> 16), 0x7feb352d);
   m = Math.imul(m ^ (m >>> 15), 0x846ca68b);
   return (m ^ (m >>> 16)) >>> 0;

@@ -6,9 +6,10 @@ import type { Constraint } from "../structure/constraint.js";
 import { Answer, type AnswerResult, type AnswerWriter } from "./answer.js";
 import type { AnswerAttention, Answered, AttentionOptions } from "./answer-attention.js";
 import { AnswerText } from "./answer-text.js";
+import { copiedInput } from "./cached-media.js";
 import { Clock } from "./clock.js";
 import { Conversation, type SessionInput, type SessionOptions } from "./conversation.js";
-import { type DecodingOptions, decode, decodeUnder, Pace } from "./decoding.js";
+import { AdaptiveSteps, type DecodingOptions, decode, decodeUnder } from "./decoding.js";
 import {
   APPEND_OPTIONS,
   type AppendOptions,
@@ -18,21 +19,20 @@ import {
   PROMPT_OPTIONS,
   type PromptOptions,
 } from "./generate-options.js";
-import { keptInput } from "./kept-media.js";
-import { room } from "./llava-onevision/context.js";
+import { newTokenBudget } from "./llava-onevision/context-budget.js";
 import type { LlavaOneVision } from "./llava-onevision/model.js";
 import type { ChatMessage, PreparedPrompt } from "./llava-onevision/processor.js";
 import { type AppendResult, type Measurement, measured } from "./measurement.js";
-import { Held, type PassOptions, PromptPass } from "./prompt-pass.js";
+import { CachedPrefix, type PassOptions, PromptPass } from "./prompt-pass.js";
 import { TapRecorder } from "./taps.js";
 
-/** One conversation: it owns the cache of keys and values. */
+/** One conversation; owns its KV cache. */
 export class Session {
-  readonly #pace = new Pace();
+  readonly #adaptiveSteps = new AdaptiveSteps();
   #cache: KVCache;
-  #held = new Held();
+  #prefix = new CachedPrefix();
   #conversation: Conversation;
-  /** What `attention` looks at. */
+  /** The answer that `attention` reads. */
   #answered: Answered | undefined;
   #busy = false;
   #disposed = false;
@@ -57,15 +57,15 @@ export class Session {
     this.#conversation = new Conversation(system);
   }
 
-  /** What was said so far: questions with everything that was appended to them, and answers. */
+  /** All messages so far: questions with their appended parts, and answers. */
   get messages(): readonly ChatMessage[] {
     return this.#conversation.messages;
   }
 
   /**
-   * Answers the input. Text streams through the answer's async iterator; `await answer.result` has the whole. An answer that fails
-   * or is aborted leaves the conversation as it was. Bytes and pixels are copied at the call.
-   * Throws OptionError at once for a bad option; everything else comes through the answer.
+   * Answers the input. Text streams through the answer's async iterator; `await answer.result` returns the complete answer. An answer
+   * that fails or is aborted leaves the conversation unchanged. Bytes and pixels are copied at the call.
+   * Throws OptionError synchronously for an invalid option; all other errors reject the answer.
    */
   generate(input: SessionInput, options: GenerateOptions = {}): Answer {
     const where = "session.generate";
@@ -73,7 +73,7 @@ export class Session {
     this.#begin(where);
     return new Answer(
       async (writer) => {
-        const asked = this.#conversation.asked(keptInput(input, where), where);
+        const asked = this.#conversation.asked(copiedInput(input, where), where);
         const result = await this.#answer(asked, options, writer);
         if (result.finishReason !== "stopped" || result.tokens.length > 0)
           this.#conversation = asked.answered(result.text);
@@ -85,8 +85,8 @@ export class Session {
   }
 
   /**
-   * Computes parts ahead of the question they belong to: they come first in what `generate` is given next. Pictures are seen and
-   * their rows are in the cache when the question comes.
+   * Prefills parts ahead of the question they belong to: the next `generate` puts them before its input, and their visual tokens and
+   * KV-cache rows are ready by then.
    */
   async append(input: SessionInput, options: AppendOptions = {}): Promise<AppendResult> {
     const where = "session.append";
@@ -94,7 +94,7 @@ export class Session {
     checkPromptOptions(where, options);
     this.#begin(where);
     try {
-      const appended = this.#conversation.appended(keptInput(input, where), where);
+      const appended = this.#conversation.appended(copiedInput(input, where), where);
       const result = await this.#fill(appended, options);
       this.#conversation = appended;
       return result;
@@ -103,20 +103,20 @@ export class Session {
     }
   }
 
-  /** What a prompt would take if it was asked now; pictures are read for it, the adapter is not used. */
+  /** Counts the tokens and tiles of a prompt as if it was asked now; reads pictures, but does not use the GPU. */
   async measure(input: SessionInput, options: PromptOptions = {}): Promise<Measurement> {
     const where = "session.measure";
     checkOptions(where, options, PROMPT_OPTIONS);
     checkPromptOptions(where, options);
     this.#check();
-    const { messages } = this.#conversation.asked(keptInput(input, where), where);
+    const { messages } = this.#conversation.asked(copiedInput(input, where), where);
     const prompt = await this.model.processor.prepare(messages, options);
     const promptTokens = prompt.inputIds.length;
     const contextTokens = this.model.config.text.maxPositions;
     return {
       promptTokens,
       visualTokens: visualTokens(prompt),
-      reusedTokens: this.#held.common(prompt, this.#cache.length),
+      reusedTokens: this.#prefix.common(prompt, this.#cache.length),
       tiles: prompt.media.reduce((sum, { tileCount }) => sum + tileCount, 0),
       contextTokens,
       availableTokens: Math.max(0, contextTokens - promptTokens),
@@ -125,9 +125,9 @@ export class Session {
   }
 
   /**
-   * What the model looked at when it chose tokens of its last answer: attention of the decoder, averaged over tokens, layers and heads,
-   * on places of the pictures and frames. It is a hint at best: attention is not an explanation.
-   * Throws OptionError if nothing was answered since the session was made, appended to or reset; AbortedError.
+   * Returns attention maps of the last answer: the decoder's attention, averaged over tokens, layers and heads, on the cells of the
+   * pictures and frames. A hint at best: attention is not explanation (arXiv 1902.10186).
+   * Throws OptionError without an answer since the session was created, appended to or reset; AbortedError.
    */
   async attention(options: AttentionOptions = {}): Promise<AnswerAttention> {
     const where = "session.attention";
@@ -142,13 +142,13 @@ export class Session {
         });
       }
       const { answerAttention } = await import("./answer-attention.js");
-      return await answerAttention(this.model, this.#cache, this.#held, this.#answered, options);
+      return await answerAttention(this.model, this.#cache, this.#prefix, this.#answered, options);
     } finally {
       this.#end();
     }
   }
 
-  /** Another session that has heard the same; its cache is a copy. Throws OptionError while an answer is running. */
+  /** Forks the session; the KV cache is copied. Throws OptionError while an answer is running. */
   clone(): Session {
     this.#begin("session.clone");
     try {
@@ -160,7 +160,7 @@ export class Session {
         other.dispose();
         throw cause;
       }
-      other.#held = this.#held;
+      other.#prefix = this.#prefix;
       other.#answered = this.#answered;
       return other;
     } finally {
@@ -168,7 +168,7 @@ export class Session {
     }
   }
 
-  /** Forgets what was said, but for what the session was created with. What is in the cache may still be of use. */
+  /** Clears the conversation, except its system prompt. The KV cache is kept for prefix reuse. */
   reset(): void {
     this.#begin("session.reset");
     this.#answered = undefined;
@@ -180,14 +180,14 @@ export class Session {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#cache.dispose();
-    this.model.forget(this);
+    this.model.removeSession(this);
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  /** One thing at a time. Throws OptionError while another is running, DisposedError after `dispose`. */
+  /** Starts an exclusive operation. Throws OptionError while another is running, DisposedError after `dispose`. */
   #begin(where: string): void {
     this.#check();
     if (this.#busy) {
@@ -223,7 +223,7 @@ export class Session {
     const allowed = Math.min(model.processor.tokenizer.size, config.text.vocabulary);
     const constraint = await this.#constraint(options, allowed);
     const answer = new AnswerText(model.processor.tokenizer, options, writer);
-    // Until the first token a stop is an abort that keeps what there is.
+    // Before the first token, `stop` aborts the prefill but keeps its results.
     const signal = options.signal ? AbortSignal.any([options.signal, writer.enough]) : writer.enough;
     let prompt: PreparedPrompt | undefined;
     const usage = { reusedTokens: 0, tiles: 0 };
@@ -231,12 +231,12 @@ export class Session {
       prompt = await model.processor.prepare(asked.messages, { ...options, signal });
       clock.lap("preprocess");
       const length = prompt.inputIds.length;
-      const maxNewTokens = room(prompt, config, options.maxNewTokens);
+      const maxNewTokens = newTokenBudget(prompt, config, options.maxNewTokens);
       const taps = options.onTaps && new TapRecorder(model.device);
       const passOptions = { signal, onProgress: options.onProgress, taps };
       await this.#during(prompt, passOptions, options.signal, usage, async (pass, owner, reused) => {
         this.#cache.reserve(length + Math.min(maxNewTokens, 64));
-        await pass.see(reused);
+        await pass.encodeMedia(reused);
         clock.lap("vision");
         const logits = await pass.prefill(reused, this.#cache);
         if (taps && options.onTaps) await options.onTaps(await taps.collect());
@@ -245,9 +245,9 @@ export class Session {
           seed: answer.seed,
           maxNewTokens,
           allowed,
-          endTokens: config.endTokens,
+          eosTokens: config.eosTokens,
           readLogits: options.logprobs ?? false,
-          pace: this.#pace,
+          adaptiveSteps: this.#adaptiveSteps,
           check: () => this.#check(),
         };
         const choices = constraint
@@ -259,7 +259,7 @@ export class Session {
           isFirst = false;
           throwIfAborted(options.signal, "generating");
           this.#check();
-          if (answer.ends(choice, config.endTokens)) break;
+          if (answer.ends(choice, config.eosTokens)) break;
           options.onProgress?.({ stage: "decode", done: answer.tokens.length, total: maxNewTokens });
         }
         return answer.tokens;
@@ -285,27 +285,27 @@ export class Session {
     };
   }
 
-  /** The code for structure comes only when an answer is to have one: pages load it then. */
+  /** Structured output is imported on demand: pages load its code with the first structured answer. */
   async #constraint(options: GenerateOptions, allowed: number): Promise<Constraint | undefined> {
     if (options.schema === undefined && options.regex === undefined && options.grammar === undefined) return undefined;
-    const [{ constraintFor }, { inTurns }] = await Promise.all([
+    const [{ constraintFor }, { inTimeSlices }] = await Promise.all([
       import("../structure/constraint.js"),
-      import("../structure/turns.js"),
+      import("../structure/time-slices.js"),
     ]);
     const { processor, config } = this.model;
-    const making = constraintFor(options, processor.tokenizer, config.endTokens, allowed);
-    return inTurns(making, () => throwIfAborted(options.signal, "compiling what the answer is held to"));
+    const making = constraintFor(options, processor.tokenizer, config.eosTokens, allowed);
+    return inTimeSlices(making, () => throwIfAborted(options.signal, "compiling the structure of the answer"));
   }
 
   async #fill(appended: Conversation, options: AppendOptions): Promise<AppendResult> {
     const { processor } = this.model;
     const prompt = await processor.prepareBeginning(appended.begun, options);
-    room(prompt, this.model.config, undefined);
+    newTokenBudget(prompt, this.model.config, undefined);
     const usage = { reusedTokens: 0, tiles: 0 };
     const length = prompt.inputIds.length;
     await this.#during(prompt, options, options.signal, usage, async (pass, _owner, reused) => {
       this.#cache.reserve(length);
-      await pass.see(reused);
+      await pass.encodeMedia(reused);
       await pass.fill(reused, length, this.#cache);
       return [];
     });
@@ -313,8 +313,8 @@ export class Session {
   }
 
   /**
-   * Runs a pass over the rows of a prompt that the cache lacks; `work` tells which tokens it fed after them. When it fails, the cache
-   * is as large as before, and what is in it is known.
+   * Runs a pass over the rows of a prompt that are not cached; `work` returns the tokens it fed after them. On failure the cache is
+   * restored to its capacity and a known prefix.
    */
   async #during(
     prompt: PreparedPrompt,
@@ -329,17 +329,17 @@ export class Session {
     const { capacity } = cache;
     const owner = new Arena(this.model.device, "answer");
     const pass = new PromptPass(this.model, prompt, owner, options);
-    // Taps show the whole prompt, so nothing of it may come from the cache.
-    const reused = options.taps ? 0 : this.#held.common(prompt, cache.length);
+    // Taps cover the whole prompt, so nothing of it may be reused.
+    const reused = options.taps ? 0 : this.#prefix.common(prompt, cache.length);
     cache.truncate(reused);
-    this.#held = new Held(prompt.inputIds, prompt.media);
+    this.#prefix = new CachedPrefix(prompt.inputIds, prompt.media);
     usage.reusedTokens = reused;
     try {
       const fed = await work(pass, owner, reused);
       pass.keep();
-      // Steps were recorded ahead of the tokens that came.
+      // Drop the steps that were recorded ahead of the last returned token.
       cache.truncate(prompt.inputIds.length + fed.length);
-      this.#held = new Held([...prompt.inputIds, ...fed], prompt.media);
+      this.#prefix = new CachedPrefix([...prompt.inputIds, ...fed], prompt.media);
     } catch (cause) {
       cache.truncate(prompt.inputIds.length);
       if (isStop(cause, abort)) pass.keep();
@@ -350,7 +350,7 @@ export class Session {
       usage.tiles = pass.tiles;
       pass.end();
       owner.dispose();
-      if (this.#disposed) this.model.forget(this);
+      if (this.#disposed) this.model.removeSession(this);
     }
   }
 }

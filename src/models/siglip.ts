@@ -6,7 +6,7 @@ import { PatchEmbedding } from "../layers/patch-embedding.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { VisionConfig } from "./llava-onevision/config.js";
 
-/** One encoder layer: attention and MLP, each after a LayerNorm and onto the residual. */
+/** One pre-norm encoder layer: bidirectional attention and MLP, each with LayerNorm and residual connection. */
 export class SigLIPLayer {
   readonly norm1: LayerNorm;
   readonly attention: BidirectionalAttention;
@@ -28,7 +28,7 @@ export class SigLIPLayer {
   }
 }
 
-/** The SigLIP vision tower without its final LayerNorm: the features are the last layer's output. */
+/** The SigLIP vision tower (arXiv 2303.15343) without its final LayerNorm: the features are the last layer's output. */
 export class SigLIP {
   readonly embeddings: PatchEmbedding;
   readonly layers: SigLIPLayer[];

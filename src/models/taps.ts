@@ -9,13 +9,13 @@ export interface Tap {
   readonly data: Float32Array;
 }
 
-/** Collects the named intermediates of a forward pass; what comes in pieces under one name is joined by rows. */
+/** Collects the named intermediates of a forward pass; pieces of the same name are concatenated by rows. */
 export class TapRecorder {
   readonly #parts = new Map<string, { width: number; pieces: Promise<ArrayBuffer>[] }>();
 
   constructor(readonly device: Device) {}
 
-  /** Records what `work` computes. */
+  /** Records the intermediates of `work`. */
   during<T>(work: () => T): T {
     const outer = this.device.tap;
     this.device.tap = (name, x) => this.#take(name, x);
@@ -30,14 +30,14 @@ export class TapRecorder {
     this.add(name, x.size(-1), this.device.read(x));
   }
 
-  /** Adds rows that are not on the device. */
+  /** Adds rows from host memory. */
   add(name: string, width: number, rows: Promise<ArrayBuffer>): void {
     const part = this.#parts.get(name) ?? { width, pieces: [] };
     part.pieces.push(rows);
     this.#parts.set(name, part);
   }
 
-  /** Waits for everything that was recorded. */
+  /** Waits for all recorded readbacks. */
   async collect(): Promise<Tap[]> {
     const taps: Tap[] = [];
     for (const [name, { width, pieces }] of this.#parts) {

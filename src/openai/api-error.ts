@@ -1,36 +1,36 @@
 import { type ErrorCode, OcellusError } from "../runtime/errors.js";
 
-/** The body of a reply that is an error, as OpenAI's interface has it. */
+/** Body of an error response in OpenAI's API. */
 export interface ApiErrorBody {
   readonly error: {
     readonly message: string;
     readonly type: string;
-    /** The field of the request at fault. */
+    /** The request field that caused the error. */
     readonly param: string | null;
     readonly code: string | null;
   };
 }
 
-/** An error as an HTTP server replies it. */
+/** An HTTP error response. */
 export interface ApiError {
   readonly status: number;
   readonly body: ApiErrorBody;
 }
 
-/** A request that OpenAI's interface allows and this one does not, or that neither does. */
+/** A request that is invalid, or not supported here. */
 export class RequestError extends OcellusError {
   constructor(
-    /** The field at fault. */
+    /** The field that caused the error. */
     readonly param: string,
     fault: { expected: string; got: string; remedy: string; cause?: unknown },
-    /** HTTP status and OpenAI's code of the fault. */
+    /** HTTP status and OpenAI's error code. */
     readonly reply: { readonly status: number; readonly code: string } = { status: 400, code: "invalid_value" },
   ) {
     super("OPTION", { where: param, ...fault });
   }
 }
 
-/** The reply's status, and OpenAI's code where it has one. */
+/** Returns the response status, and OpenAI's error code if there is one. */
 const REPLIES: Readonly<Record<ErrorCode, readonly [status: number, code: string]>> = {
   OPTION: [400, "invalid_value"],
   PROMPT: [400, "invalid_value"],
@@ -40,7 +40,7 @@ const REPLIES: Readonly<Record<ErrorCode, readonly [status: number, code: string
   LIMIT: [400, "limit_exceeded"],
   OVER_BUDGET: [400, "limit_exceeded"],
   MISSING_PACKAGE: [501, "missing_package"],
-  // The client's own doing, and it is no longer there to read it.
+  // The client has disconnected.
   ABORTED: [499, "aborted"],
   DEVICE_LOST: [503, "device_lost"],
   DISPOSED: [503, "unavailable"],
@@ -53,7 +53,7 @@ const REPLIES: Readonly<Record<ErrorCode, readonly [status: number, code: string
   KERNEL: [500, "internal_error"],
 };
 
-/** The fields of a request that become options of another name. */
+/** Request fields by the option that they set. */
 const PARAMS: Readonly<Record<string, string>> = {
   maxNewTokens: "max_completion_tokens",
   topK: "top_k",
@@ -66,16 +66,16 @@ const PARAMS: Readonly<Record<string, string>> = {
   schema: "response_format",
 };
 
-/** What a server replies for an error; what is no fault of Ocellus' own making is not told to clients. */
+/** Converts an error to a response; unexpected errors are not disclosed to clients. */
 export function apiError(cause: unknown): ApiError {
   if (!(cause instanceof OcellusError)) {
-    return failure(500, "the server failed at this request; its log says why", "internal_error");
+    return failure(500, "internal server error; see the server's log", "internal_error");
   }
   const [status, code] = cause instanceof RequestError ? [cause.reply.status, cause.reply.code] : REPLIES[cause.code];
   return failure(status, cause.message, code, cause instanceof RequestError ? cause.param : paramOf(cause));
 }
 
-/** An error reply of a server. */
+/** Builds an error response. */
 export function failure(status: number, message: string, code: string | null, param: string | null = null): ApiError {
   return { status, body: { error: { message, type: typeOf(status), param, code } } };
 }

@@ -11,26 +11,25 @@ import { readRequest } from "./request.js";
 import { type Lease, SessionPool } from "./session-pool.js";
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from "./wire.js";
 
-/** What the model is called, and what is kept between requests. */
+/** Options of {@link ChatCompletions}. */
 export interface ChatCompletionsOptions {
-  /** What the model is called in requests and answers; "ocellus" if not given. */
+  /** Model name in requests and responses; "ocellus" if not given. */
   name?: string;
-  /** Sessions that are kept between requests, so that a conversation goes on without being computed anew; 1 if not given. */
+  /** Sessions cached between requests, so that follow-up requests reuse the KV cache; 1 if not given. */
   keepSessions?: number;
-  /** Reads URLs of pictures and clips that are not `data:`; without it they are errors. */
+  /** Fetches URLs of pictures and clips other than `data:`; without it they are errors. */
   readMedia?: ReadMedia;
-  /** As in `PromptOptions`, for every request; no field of a request changes it. "literal" if not given. */
+  /** As in `PromptOptions`, for all requests; requests cannot change it. "literal" if not given. */
   specialTokens?: SpecialTokens;
 }
 
-/** What does not belong to the request itself. */
+/** Options of a call besides the request. */
 export interface CreateOptions {
   signal?: AbortSignal;
 }
 
 /**
- * OpenAI's chat completions by a model in this program, with pictures and clips, streaming, structured answers and log
- * probabilities.
+ * OpenAI's chat completions API over a model in this program, with pictures and clips, streaming, structured output and logprobs.
  *
  * ```ts
  * import { LlavaOneVision } from "ocellus";
@@ -44,8 +43,8 @@ export interface CreateOptions {
  * for await (const chunk of await completions.create({ messages, stream: true })) output.append(chunk.choices[0]?.delta.content ?? "");
  * ```
  *
- * Fields that would change the answer and are not understood throw {@link RequestError}, as do unknown ones. An absent temperature
- * takes the most probable tokens.
+ * Unsupported fields that would change the answer throw {@link RequestError}, as do unknown fields. Without a temperature decoding is
+ * greedy.
  */
 export class ChatCompletions {
   readonly name: string;
@@ -53,7 +52,7 @@ export class ChatCompletions {
   readonly #readMedia: ReadMedia | undefined;
   readonly #specialTokens: SpecialTokens;
 
-  /** The model stays the caller's. Throws OptionError. */
+  /** The caller disposes the model. Throws OptionError. */
   constructor(model: ChatModel, options: ChatCompletionsOptions = {}) {
     checkOptions("ChatCompletions", options, ["name", "keepSessions", "readMedia", "specialTokens"]);
     const { specialTokens = "literal" } = options;
@@ -64,7 +63,7 @@ export class ChatCompletions {
     this.#specialTokens = specialTokens;
   }
 
-  /** A whole answer, or its chunks. Leaving the loop over the chunks early ends the answer. Throws RequestError, and what sessions do. */
+  /** Creates a completion, or streams its chunks. Leaving the loop over the chunks early stops generation. Throws RequestError, and errors of sessions. */
   create(
     request: ChatCompletionRequest & { stream: true },
     options?: CreateOptions,
@@ -83,8 +82,8 @@ export class ChatCompletions {
   }
 
   /**
-   * For servers: begins an answer to a request of any shape, and returns when the prompt stands, so that what is wrong with the
-   * request is thrown here.
+   * For servers: starts a completion for an unvalidated request, and returns when the prompt is prepared, so that request errors are
+   * thrown here.
    */
   async start(request: unknown, options: CreateOptions = {}): Promise<ChatRun> {
     checkOptions("ChatCompletions.create", options, ["signal"]);
@@ -135,12 +134,12 @@ export class ChatCompletions {
     if (model === undefined || model === this.name) return;
     throw new RequestError(
       "model",
-      { expected: `"${this.name}"`, got: `"${model}"`, remedy: "send the name of the model that is loaded" },
+      { expected: `"${this.name}"`, got: `"${model}"`, remedy: "send the name of the loaded model" },
       { status: 404, code: "model_not_found" },
     );
   }
 
-  /** Gives the kept sessions back. */
+  /** Disposes the cached sessions. */
   dispose(): void {
     this.#pool.dispose();
   }
@@ -150,7 +149,7 @@ export class ChatCompletions {
   }
 }
 
-/** Whether a session is as it was before the call that threw this. */
+/** Whether an error left the session unchanged. */
 function isHarmless(error: unknown): boolean {
   const codes = ["ABORTED", "OPTION", "PROMPT", "MEDIA", "SOURCE", "CONTEXT_OVERFLOW"];
   return error instanceof OcellusError && codes.includes(error.code);

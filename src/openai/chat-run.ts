@@ -8,23 +8,23 @@ import type {
   TokenChanceParam,
 } from "./wire.js";
 
-/** What every object of an answer says. */
+/** Fields common to all objects of a completion. */
 interface Heading {
   readonly id: string;
   readonly created: number;
   readonly model: string;
 }
 
-/** An answer under way, to be read in OpenAI's shapes: whole, or in chunks. */
+/** A running completion, read in OpenAI's format: complete, or in chunks. */
 export class ChatRun {
-  /** What the session says of the answer: usage, timings, seed. */
+  /** The session's result: usage, timings, seed. */
   readonly result: Promise<AnswerResult>;
   readonly #heading: Heading;
 
   constructor(
     private readonly answer: Answer,
     model: string,
-    /** Whether the request asked for chunks, and for the usage after them. */
+    /** Whether the request is streaming, with `include_usage`. */
     readonly asked: { readonly stream: boolean; readonly includeUsage: boolean; readonly logprobs: boolean },
     private readonly abort: () => void,
   ) {
@@ -33,7 +33,7 @@ export class ChatRun {
     this.#heading = { id, created: Math.floor(Date.now() / 1000), model };
   }
 
-  /** The whole answer. */
+  /** Returns the complete response. */
   async completion(): Promise<ChatCompletion> {
     const result = await this.result;
     return {
@@ -50,7 +50,7 @@ export class ChatRun {
     };
   }
 
-  /** The answer as it comes; leaving the loop early aborts it. */
+  /** Streams the chunks; leaving the loop early aborts generation. */
   async *chunks(): AsyncGenerator<ChatCompletionChunk, void, void> {
     const { includeUsage, logprobs } = this.asked;
     type Delta = ChatCompletionChunk["choices"][0]["delta"];

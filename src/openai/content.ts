@@ -10,21 +10,21 @@ import { RequestError } from "./api-error.js";
 import { checkFields, type Fields, isFields, isText, nameAmong, objectAt, optional, wholeWithin } from "./fields.js";
 
 /**
- * Reads what a URL names that is not a `data:` URL. `param` is the place in the request, for messages. Without one such URLs are
- * errors: what a client writes there must not make a program read its files or its network.
+ * Fetches a URL other than `data:`. `param` is the field of the request, for messages. Without such a function these URLs are errors:
+ * clients must not make a program read its files or its network (server-side request forgery).
  */
 export type ReadMedia = (url: string, options: { param: string; signal: AbortSignal }) => Promise<Uint8Array>;
 
-/** Messages for a session, and how their pictures become tiles. */
-export interface Conversation {
+/** Messages for a session, and their image mode. */
+export interface ParsedMessages {
   readonly messages: ChatMessage[];
   readonly imageMode: ImageMode;
 }
 
 const ROLES = { system: "system", developer: "system", user: "user", assistant: "assistant" } as const;
 const ROLE_NAMES = Object.keys(ROLES) as (keyof typeof ROLES)[];
-const NO_TOOLS = "tools are not called here; put what a tool said into a user message";
-/** Roles of OpenAI's that are not taken, and what others call those that are. */
+const NO_TOOLS = "tool calls are not supported; put the output of a tool into a user message";
+/** Unsupported roles of OpenAI, and names of roles in other APIs. */
 const OTHER_ROLES = {
   tool: NO_TOOLS,
   function: NO_TOOLS,
@@ -32,42 +32,41 @@ const OTHER_ROLES = {
   ...Object.fromEntries(["ai", "bot", "model", "gpt"].map((role) => [role, 'did you mean "assistant"?'])),
 };
 const MESSAGE_FIELDS = ["role", "content", "name"];
-/** These come back with messages that a completion had; they are empty in ours. */
+/** Fields of assistant messages in OpenAI's responses; empty in ours. */
 const ANSWER_FIELDS: Readonly<Record<string, string>> = {
-  refusal: "leave it out; put the words of a refusal into content",
-  annotations: "leave it out: nothing is searched here",
-  audio: "leave it out: answers here are text; put its words into content",
-  tool_calls: "leave it out: tools are not called here; put what was called, and what it said, into content as text",
-  function_call:
-    "leave it out: functions are not called here; put what was called, and what it said, into content as text",
+  refusal: "leave it out; put the text of a refusal into content",
+  annotations: "leave it out: web search is not supported",
+  audio: "leave it out: audio is not supported; put its transcript into content",
+  tool_calls: "leave it out: tool calls are not supported; put the call and its output into content as text",
+  function_call: "leave it out: function calls are not supported; put the call and its output into content as text",
 };
 const OTHER_MESSAGE_FIELDS = {
-  tool_call_id: "leave it out: it belongs to tool messages, and tools are not called here",
+  tool_call_id: "leave it out: it belongs to tool messages, and tool calls are not supported",
   images: 'send pictures as parts of content: { "type": "image_url", "image_url": { "url": "data:…;base64,…" } }',
   text: "send the text as content",
 };
 const TYPES = ["text", "image_url", "video_url"] as const;
-/** Parts that others have. */
+/** Part types of other APIs. */
 const OTHER_TYPES: Readonly<Record<string, string>> = {
   input_text: 'send { "type": "text", "text": "…" }: this is a part of the Responses API',
   output_text: 'send { "type": "text", "text": "…" }: this is a part of the Responses API',
   input_image: 'send { "type": "image_url", "image_url": { "url": "…" } }: this is a part of the Responses API',
   input_video: 'send { "type": "video_url", "video_url": { "url": "…" } }',
-  refusal: "send the words of a refusal as a text part",
-  input_audio: "send text, pictures and clips: sound is not heard here",
-  audio_url: "send text, pictures and clips: sound is not heard here",
-  file: "send text, pictures and clips: documents are not read here",
+  refusal: "send the text of a refusal as a text part",
+  input_audio: "send text, pictures and clips: audio is not supported",
+  audio_url: "send text, pictures and clips: audio is not supported",
+  file: "send text, pictures and clips: documents are not supported",
 };
 const DETAILS = ["auto", "low", "high"] as const;
-/** As many as a context of 32,768 tokens holds at 196 tokens a frame, and some. */
+/** More than fit a context of 32,768 tokens at 196 tokens per frame. */
 const MOST_FRAMES = 256;
 
-/** Checks a request's messages and reads their pictures and clips. Throws RequestError, and what `readMedia` does. */
+/** Validates a request's messages and reads their pictures and clips. Throws RequestError, and errors of `readMedia`. */
 export async function readMessages(
   value: unknown,
   signal: AbortSignal,
   readMedia: ReadMedia | undefined,
-): Promise<Conversation> {
+): Promise<ParsedMessages> {
   if (!Array.isArray(value) || value.length === 0) {
     throw new RequestError("messages", {
       expected: "a list of at least one message",
@@ -80,7 +79,7 @@ export async function readMessages(
   for (const [i, given] of value.entries()) {
     const param = `messages[${i}]`;
     const message = objectAt(param, given);
-    // A role that is not taken explains the fields that only it has.
+    // Check the role first: an unsupported role explains its fields.
     const role = ROLES[nameAmong(`${param}.role`, message.role, ROLE_NAMES, OTHER_ROLES)];
     checkFields(param, message, [...MESSAGE_FIELDS, ...Object.keys(ANSWER_FIELDS)], OTHER_MESSAGE_FIELDS);
     checkEmpty(param, message);
@@ -104,7 +103,7 @@ function checkEmpty(param: string, message: Fields): void {
 }
 
 interface Reading {
-  /** Gets the `detail` of each picture. */
+  /** Collects the `detail` of each picture. */
   readonly details: string[];
   readonly signal: AbortSignal;
   readonly readMedia: ReadMedia | undefined;
@@ -165,7 +164,7 @@ async function bytesOf(param: string, url: unknown, { signal, readMedia }: Readi
   throw new RequestError(param, {
     expected: "a data: URL",
     got: shown(url),
-    remedy: "send the bytes themselves as data:…;base64,…: other URLs are not read here",
+    remedy: "send the bytes as data:…;base64,…: other URLs are not fetched",
   });
 }
 
@@ -182,7 +181,7 @@ function bytesOfDataURL(param: string, url: string): Uint8Array {
   } catch (cause) {
     throw new RequestError(param, {
       expected: "data:…;base64, and base64 after it",
-      got: `${shown(url)} (${isBase64 ? "what follows is not base64, or has no bytes" : "no `;base64,`"})`,
+      got: `${shown(url)} (${isBase64 ? "invalid or empty base64" : "no `;base64,`"})`,
       remedy: "encode the file's bytes as base64",
       cause,
     });

@@ -2,7 +2,7 @@ import { shown } from "../runtime/errors.js";
 import { RequestError } from "./api-error.js";
 import { checkFields, isText, nameAmong, objectAt } from "./fields.js";
 
-/** What embeds texts: a vector each, and the tokens of all. */
+/** Embeds texts: returns a vector per text, and the total number of tokens. */
 export type EmbedTexts = (
   texts: readonly string[],
   signal: AbortSignal,
@@ -18,7 +18,7 @@ export interface EmbeddingList {
 const FIELDS = ["input", "model", "encoding_format", "dimensions", "user"];
 const MOST_TEXTS = 2048;
 
-/** OpenAI's embeddings: `input` is a text or a list of texts. Throws RequestError, and what `embed` does. */
+/** OpenAI's embeddings API: `input` is a text or a list of texts. Throws RequestError, and errors of `embed`. */
 export async function createEmbeddings(
   embed: EmbedTexts,
   name: string,
@@ -39,11 +39,11 @@ export async function createEmbeddings(
     throw new RequestError(Array.isArray(input) ? `input[${wrong}]` : "input", {
       expected: "a text that is not empty",
       got: shown(texts[wrong]),
-      remedy: "send texts: ids of tokens are not taken",
+      remedy: "send texts: token ids are not supported",
     });
   }
   if (dimensions !== undefined && dimensions !== null) {
-    const remedy = "leave it out: vectors are as wide as the model";
+    const remedy = "leave it out: the model determines the dimensions";
     throw new RequestError("dimensions", { expected: "none", got: shown(dimensions), remedy });
   }
   const format = nameAmong("encoding_format", fields.encoding_format ?? "float", ["float", "base64"]);

@@ -15,7 +15,7 @@ export function objectAt(param: string, value: unknown): Fields {
   throw new RequestError(param, { expected: "an object", got: shown(value), remedy: "see OpenAI's API reference" });
 }
 
-/** Throws RequestError for a field that is not known, with what `foreign` says of it, or the nearest one that is. */
+/** Throws RequestError for an unknown field, with the remedy in `foreign`, or the nearest known name. */
 export function checkFields(
   where: string,
   fields: Fields,
@@ -34,7 +34,7 @@ export function checkFields(
   }
 }
 
-/** Throws RequestError for a value that is none of a few names; `foreign` says what other interfaces' names are here. */
+/** Throws RequestError for an unknown name; `foreign` has the remedies for names of other APIs. */
 export function nameAmong<T extends string>(
   param: string,
   value: unknown,
@@ -51,7 +51,7 @@ export function nameAmong<T extends string>(
   });
 }
 
-/** A field that may be left out or null. Throws RequestError unless `holds`. */
+/** Reads an optional or null field. Throws RequestError unless `holds`. */
 export function optional<T>(
   fields: Fields,
   param: string,
@@ -73,12 +73,12 @@ export function isFlag(value: unknown): value is boolean {
   return typeof value === "boolean";
 }
 
-/** A number in a range. */
+/** Predicate for a number in a range. */
 export function within(least: number, most: number): (value: unknown) => value is number {
   return (value): value is number => typeof value === "number" && value >= least && value <= most;
 }
 
-/** A whole number in a range. */
+/** Predicate for an integer in a range. */
 export function wholeWithin(least: number, most: number): (value: unknown) => value is number {
   return (value): value is number =>
     Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;

@@ -1,4 +1,4 @@
-/** OpenAI's interface over a model in this program. */
+/** OpenAI's API over a model in this program. */
 
 export { type ApiError, type ApiErrorBody, apiError, RequestError } from "./api-error.js";
 export { ChatCompletions, type ChatCompletionsOptions, type CreateOptions } from "./chat-completions.js";

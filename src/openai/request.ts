@@ -13,7 +13,7 @@ import {
   within,
 } from "./fields.js";
 
-/** What a request asks for, beside its messages. */
+/** A validated request, without its messages. */
 export interface Asked {
   readonly options: GenerateOptions;
   readonly model: string | undefined;
@@ -23,7 +23,7 @@ export interface Asked {
 
 const FORMATS = ["text", "json_object", "json_schema"] as const;
 
-/** Change no answer. */
+/** Ignored fields, which do not affect the answer. */
 const PASSED_OVER = [
   "user",
   "metadata",
@@ -35,36 +35,36 @@ const PASSED_OVER = [
   "parallel_tool_calls",
 ];
 
-/** Would change the answer; values that ask for nothing are let through. */
+/** Unsupported fields, which would affect the answer; neutral values are accepted. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
-  tools: "no tools are called here",
-  tool_choice: "no tools are called here",
-  functions: "no functions are called here",
-  function_call: "no functions are called here",
-  logit_bias: "tokens have no bias here",
+  tools: "tool calls are not supported",
+  tool_choice: "tool calls are not supported",
+  functions: "function calls are not supported",
+  function_call: "function calls are not supported",
+  logit_bias: "logit bias is not supported",
   audio: "answers are text",
   modalities: "answers are text",
-  prediction: "answers are not predicted",
-  reasoning_effort: "the model does not reason ahead of its answer",
-  verbosity: "say in the messages how long the answer shall be",
-  web_search_options: "nothing is searched here",
-  moderation: "nothing is moderated here",
+  prediction: "predicted outputs are not supported",
+  reasoning_effort: "the model is not a reasoning model",
+  verbosity: "describe the length of the answer in the messages",
+  web_search_options: "web search is not supported",
+  moderation: "moderation is not supported",
 };
 
-/** Fields of other interfaces, and what stands for them here. */
+/** Fields of other APIs, and their equivalents. */
 const FOREIGN: Readonly<Record<string, string>> = {
   prompt: 'send messages: [{ "role": "user", "content": "…" }]',
   input: 'send messages: [{ "role": "user", "content": "…" }]',
   instructions: 'send a message: { "role": "system", "content": "…" }',
   system: 'send a message: { "role": "system", "content": "…" }',
   images: 'send pictures as parts of a message: { "type": "image_url", "image_url": { "url": "data:…;base64,…" } }',
-  extra_body: "send its fields beside messages: extra_body is of the Python client",
+  extra_body: "send its fields beside messages: extra_body belongs to the Python client",
   options: "send its fields beside messages",
   max_output_tokens: "did you mean `max_completion_tokens`?",
   stop_sequences: "did you mean `stop`?",
   stop_token_ids: "leave it out, or send texts as `stop`",
-  best_of: "leave it out: one answer a request",
-  use_beam_search: "leave it out: answers are not searched for by beams here",
+  best_of: "leave it out: requests have one answer",
+  use_beam_search: "leave it out: beam search is not supported",
   format: "did you mean `response_format`?",
   guided_json: 'send response_format: { "type": "json_schema", "json_schema": { "schema": { … } } }',
   guided_choice: 'send response_format: { "type": "json_schema", "json_schema": { "schema": { "enum": [ … ] } } }',
@@ -84,7 +84,7 @@ const NUMBERS = {
   max_tokens: [`a whole number from 1 to ${LARGEST}`, wholeWithin(1, LARGEST)],
   max_completion_tokens: [`a whole number from 1 to ${LARGEST}`, wholeWithin(1, LARGEST)],
   top_logprobs: ["a whole number from 0 to 20", wholeWithin(0, 20)],
-  n: ["1: one answer a request", wholeWithin(1, 1)],
+  n: ["1: requests have one answer", wholeWithin(1, 1)],
 } as const satisfies Readonly<Record<string, readonly [string, (value: unknown) => value is number]>>;
 
 const KNOWN = [
@@ -94,19 +94,19 @@ const KNOWN = [
   ...Object.keys(UNSUPPORTED),
 ];
 
-/** Seeds are integers of 64 bits there. JSON's readers give those beyond 2^53 as the nearest double: whole, and always the same. */
+/** Seeds of OpenAI's API are 64-bit integers. JSON parsers round those beyond 2^53 to the nearest double, deterministically. */
 function isSeed(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= -(2 ** 63) && (value as number) <= 2 ** 64;
 }
 
-/** A session's seed, 0 to 2^53 - 1. Negative seeds are others than the positive ones; of larger ones the upper bits are folded in. */
+/** Maps a seed to 0 to 2^53 - 1: negative seeds differ from positive ones; the upper bits of larger ones are folded in. */
 function sessionSeed(seed: number): number {
   if (Math.abs(seed) <= LARGEST) return seed < 0 ? LARGEST + seed : seed;
   const bits = BigInt.asUintN(64, BigInt(seed));
   return Number(BigInt.asUintN(53, bits ^ (bits >> 11n)));
 }
 
-/** Checks the fields of a request, all but its messages. Throws RequestError. */
+/** Validates the fields of a request, except its messages. Throws RequestError. */
 export function readRequest(request: Fields): Asked {
   checkFields("", request, KNOWN, FOREIGN);
   for (const [name, remedy] of Object.entries(UNSUPPORTED)) {
@@ -144,7 +144,7 @@ export function readRequest(request: Fields): Asked {
     includeUsage: includeUsage(request, stream),
     options: {
       ...(maxNewTokens !== undefined && { maxNewTokens }),
-      ...drawing(number),
+      ...samplingOptions(number),
       ...(Object.fromEntries(Object.entries(penalties).filter(([, value]) => value !== undefined)) as GenerateOptions),
       ...(stop && { stop }),
       ...(logprobs && { logprobs, ...(topLogprobs !== undefined && { topLogprobs }) }),
@@ -153,7 +153,7 @@ export function readRequest(request: Fields): Asked {
   };
 }
 
-/** Values that mean nothing by themselves. */
+/** Neutral values. */
 const NOTHING: Readonly<Record<string, readonly unknown[]>> = {
   tool_choice: ["none", "auto"],
   function_call: ["none", "auto"],
@@ -161,7 +161,7 @@ const NOTHING: Readonly<Record<string, readonly unknown[]>> = {
   verbosity: ["medium"],
 };
 
-/** Values that clients send by default. */
+/** Default values that clients send. */
 function asksNothing(name: string, value: unknown): boolean {
   if (value === undefined || value === null || NOTHING[name]?.includes(value)) return true;
   if (name === "modalities") return Array.isArray(value) && value.every((one) => one === "text");
@@ -170,10 +170,10 @@ function asksNothing(name: string, value: unknown): boolean {
 }
 
 /**
- * How tokens are drawn. OpenAI draws unless the temperature is 0; here answers are the most probable ones unless the request asks
- * for more: by a temperature, or by what would mean nothing without one.
+ * Sampling options. OpenAI samples unless the temperature is 0; here decoding is greedy unless the request has a temperature, or a
+ * parameter that has no effect without one.
  */
-function drawing(
+function samplingOptions(
   number: (name: "temperature" | "top_p" | "top_k" | "min_p" | "seed") => number | undefined,
 ): GenerateOptions {
   const [topP, topK, minP, seed] = [number("top_p"), number("top_k"), number("min_p"), number("seed")];
@@ -183,7 +183,7 @@ function drawing(
     ...(minP !== undefined && minP > 0 && { minP }),
   };
   const temperature = number("temperature") ?? (Object.keys(cuts).length > 0 ? 1 : 0);
-  // The most probable token alone is at least so probable.
+  // top_p 0 keeps the token of the highest probability: top-k of 1.
   if (temperature === 0 || topP === 0) return {};
   return {
     temperature,
@@ -207,7 +207,7 @@ function includeUsage(request: Fields, stream: boolean): boolean {
     throw new RequestError("stream_options", {
       expected: "stream: true beside it",
       got: shown(request.stream),
-      remedy: "leave it out: a whole answer has its usage",
+      remedy: "leave it out: complete responses include the usage",
     });
   }
   checkFields("stream_options", options, ["include_usage", "include_obfuscation"]);

@@ -1,27 +1,27 @@
 import type { ChatModel, ChatSession } from "../models/chat-model.js";
 
-/** Texts of a request longer than this are mostly pictures; their length and end tell them apart well enough for a guess. */
+/** Longer strings of a request are mostly pictures; length and end identify them well enough for a heuristic. */
 const LONG_TEXT = 1000;
 
-interface Kept {
+interface Cached {
   readonly session: ChatSession;
   readonly marks: readonly string[];
 }
 
-/** A session that one request has, and the conversation that it leaves in it. */
+/** A session leased to a request, and the conversation that the request leaves in it. */
 export interface Lease {
   readonly session: ChatSession;
-  /** Once, when the answer has ended: keeps the session for a request that goes on from there, or, if something failed, not. */
+  /** Call once when the answer has ended: caches the session for follow-up requests, or disposes it after a failure. */
   giveBack(sound: boolean): void;
 }
 
 /**
- * Sessions between requests. A request has a session to itself while it runs, and gives its whole conversation to it: a session that
- * was kept only saves computing what its prompt has in common with the one before.
+ * Caches sessions between requests. A request leases a session exclusively and passes it the whole conversation; a cached session only
+ * saves the prefill of the common prefix.
  */
 export class SessionPool {
-  readonly #kept: Kept[] = [];
-  /** Sessions that requests have now. */
+  readonly #cached: Cached[] = [];
+  /** Leased sessions. */
   #lent = 0;
   #disposed = false;
 
@@ -30,13 +30,13 @@ export class SessionPool {
     private readonly most: number,
   ) {}
 
-  /** The kept session whose conversation begins most like this one, or a new one. */
+  /** Leases the cached session with the longest common prefix of the conversation, or a new one. */
   take(messages: readonly unknown[]): Lease {
     const marks = messages.map(markOf);
-    const alike = this.#kept.map((kept) => commonLength(kept.marks, marks));
+    const alike = this.#cached.map((kept) => commonLength(kept.marks, marks));
     const best = Math.max(...alike);
-    const spare = best === 0 && this.#kept.length + this.#lent < this.most;
-    const kept = spare ? undefined : this.#kept.splice(Math.max(alike.indexOf(best), 0), 1)[0];
+    const spare = best === 0 && this.#cached.length + this.#lent < this.most;
+    const kept = spare ? undefined : this.#cached.splice(Math.max(alike.indexOf(best), 0), 1)[0];
     const session = kept?.session ?? this.model.createSession();
     this.#lent++;
     return {
@@ -44,15 +44,15 @@ export class SessionPool {
       giveBack: (sound) => {
         this.#lent--;
         if (!sound || this.#disposed) return session.dispose();
-        this.#kept.push({ session, marks });
-        if (this.#kept.length > this.most) this.#kept.shift()!.session.dispose();
+        this.#cached.push({ session, marks });
+        if (this.#cached.length > this.most) this.#cached.shift()!.session.dispose();
       },
     };
   }
 
   dispose(): void {
     this.#disposed = true;
-    for (const { session } of this.#kept.splice(0)) session.dispose();
+    for (const { session } of this.#cached.splice(0)) session.dispose();
   }
 }
 

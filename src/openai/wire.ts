@@ -1,4 +1,4 @@
-/** OpenAI's chat completions and embeddings as they travel, as far as they are understood here. */
+/** Wire types of OpenAI's chat completions and embeddings, as far as supported. */
 
 export interface TextPartParam {
   type: "text";
@@ -9,21 +9,21 @@ export interface TextPartParam {
 export interface ImagePartParam {
   type: "image_url";
   image_url: {
-    /** A `data:` URL; others only where the program says how they are read. */
+    /** A `data:` URL; others only with `readMedia`. */
     url: string;
-    /** "low" takes pictures as squares of one tile, "high" in tiles; one for all pictures of a request. */
+    /** "low" is image mode "pad" (one tile), "high" is "anyres" (tiles); the same for all pictures of a request. */
     detail?: "auto" | "low" | "high" | null;
   };
 }
 
-/** Not of OpenAI, but of other servers with its interface. */
+/** An extension of other OpenAI-compatible servers. */
 export interface VideoPartParam {
   type: "video_url";
   video_url: {
     url: string;
-    /** How many frames are taken, evenly; 16 if not given. */
+    /** Number of frames to sample, evenly spaced; 16 if not given. */
     frames?: number | null;
-    /** Which video track, counted from 0; the first enabled one if not given. */
+    /** Index of the video track, from 0; the first enabled one if not given. */
     track?: number | null;
   };
 }
@@ -35,11 +35,11 @@ export type ContentPartParam = TextPartParam | ImagePartParam | VideoPartParam;
 export interface MessageParam {
   role: "system" | "developer" | "user" | "assistant";
   content: string | readonly ContentPartParam[];
-  /** Passed over. */
+  /** Ignored. */
   name?: string;
 }
 
-/** What form the answer has: text, any JSON, or JSON by a schema. */
+/** Form of the answer: text, any JSON, or JSON of a schema. */
 export type ResponseFormat =
   | { type: "text" }
   | { type: "json_object" }
@@ -48,7 +48,7 @@ export type ResponseFormat =
       json_schema: { name?: string; description?: string; schema: object; strict?: boolean | null };
     };
 
-/** Fields may be null wherever they may be left out. */
+/** Body of a request. Optional fields may be null. */
 export interface ChatCompletionRequest {
   messages: readonly MessageParam[];
   model?: string | null;
@@ -56,14 +56,14 @@ export interface ChatCompletionRequest {
   stream_options?: { include_usage?: boolean; include_obfuscation?: boolean } | null;
   max_tokens?: number | null;
   max_completion_tokens?: number | null;
-  /** The most probable tokens, as with 0, if neither this nor `top_p`, `top_k` or `min_p` is given; 1 if one of these is. */
+  /** Defaults to 0 (greedy decoding), or to 1 if `top_p`, `top_k` or `min_p` is given. */
   temperature?: number | null;
   top_p?: number | null;
-  /** Not of OpenAI. */
+  /** Extension. */
   top_k?: number | null;
-  /** Not of OpenAI. */
+  /** Extension. */
   min_p?: number | null;
-  /** Not of OpenAI. */
+  /** Extension. */
   repetition_penalty?: number | null;
   presence_penalty?: number | null;
   frequency_penalty?: number | null;
@@ -72,48 +72,48 @@ export interface ChatCompletionRequest {
   logprobs?: boolean | null;
   top_logprobs?: number | null;
   response_format?: ResponseFormat | null;
-  /** One answer a request. */
+  /** Only 1 is supported. */
   n?: 1 | null;
-  /** Passed over, as are `store`, `service_tier` and what else changes no answer. */
+  /** Ignored, like `store`, `service_tier` and other fields that do not affect the answer. */
   user?: string | null;
   metadata?: object | null;
 }
 
-/** What a token could have been, and the logarithm of its probability. */
+/** A token and its logprob. */
 export interface TokenChanceParam {
   token: string;
   bytes: number[];
   logprob: number;
 }
 
-/** A token of an answer with its probability, and the most probable ones in its place. */
+/** A token of an answer with its logprob, and the most likely tokens at its position. */
 export interface TokenLogprobParam extends TokenChanceParam {
   top_logprobs: TokenChanceParam[];
 }
 
-/** Probabilities of an answer's tokens. */
+/** Logprobs of an answer's tokens. */
 export interface ChoiceLogprobs {
   content: TokenLogprobParam[];
   refusal: null;
 }
 
-/** Tokens of a request and its answer. */
+/** Token counts of a request. */
 export interface CompletionUsage {
   prompt_tokens: number;
   completion_tokens: number;
   total_tokens: number;
-  /** `cached_tokens` were computed for a request before. */
+  /** `cached_tokens` were reused from an earlier request. */
   prompt_tokens_details: { cached_tokens: number };
 }
 
-/** Why an answer ended. */
+/** Finish reason. */
 export type FinishReason = "stop" | "length";
 
-/** A whole answer. */
+/** A complete response. */
 export interface ChatCompletion {
   id: string;
   object: "chat.completion";
-  /** Seconds since 1970. */
+  /** Unix time in seconds. */
   created: number;
   model: string;
   choices: {
@@ -125,19 +125,19 @@ export interface ChatCompletion {
   usage: CompletionUsage;
 }
 
-/** A piece of a streamed answer. */
+/** A chunk of a streamed response. */
 export interface ChatCompletionChunk {
   id: string;
   object: "chat.completion.chunk";
   created: number;
   model: string;
-  /** Empty in the chunk that has the usage. */
+  /** Empty in the usage chunk. */
   choices: {
     index: 0;
     delta: { role?: "assistant"; content?: string };
     finish_reason: FinishReason | null;
     logprobs: ChoiceLogprobs | null;
   }[];
-  /** Where `stream_options.include_usage` asked for it: null but in the last chunk. */
+  /** With `stream_options.include_usage`: null except in the last chunk. */
   usage?: CompletionUsage | null;
 }

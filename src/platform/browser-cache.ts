@@ -1,6 +1,6 @@
 /**
- * Files kept between visits in the origin private file system, under the names that the cache folder of Node has.
- * Only a dedicated worker can write into the middle of a file there, so only there are files downloaded; others read.
+ * Cached files in the origin private file system, with the names of Node's cache folder.
+ * Only dedicated workers can write at arbitrary positions, so only they download; other contexts read.
  * Source: https://fs.spec.whatwg.org
  */
 import { sha1 } from "@noble/hashes/legacy.js";
@@ -10,16 +10,16 @@ import { AbortedError, NoRoomError, SourceError, throwIfAborted } from "../runti
 import type { FileCache, PartialFile } from "./file-cache.js";
 import type { FileHandle } from "./platform.js";
 
-/** Begins the paths of such files; no URL and no hub id begins so. */
+/** Scheme of these paths, distinct from URLs and hub ids. */
 export const SCHEME = "opfs:/";
-/** There are no links: a file of this name beside it says which file is meant. */
+/** Suffix of link files: the file system has no links, so a text file names the target. */
 const LINK = ".link";
-/** Bytes after which what was written is safe from whatever ends the browser. */
+/** Bytes between flushes, which protect against a crash of the browser. */
 const FLUSH_BYTES = 8 * 1024 * 1024;
-/** Time between two looks at a lock that another tab holds. */
+/** Polling interval of a lock that another tab holds. */
 const LOOK_MS = 100;
 
-/** Undefined where the browser has no such files, or keeps none (private windows of some). */
+/** Undefined if the browser has no such file system, or blocks it (some private windows). */
 export async function openCache(): Promise<FileCache | undefined> {
   const storage: StorageManager | undefined = globalThis.navigator?.storage;
   try {
@@ -32,8 +32,7 @@ export async function openCache(): Promise<FileCache | undefined> {
 
 const cache: FileCache = {
   canDownload: "createSyncAccessHandle" in (globalThis.FileSystemFileHandle?.prototype ?? {}),
-  moreRoom:
-    "delete checkpoints that are kept (forgetCheckpoint), free space on the disk, or stream the weights (`stream: true`)",
+  moreRoom: "delete cached checkpoints (deleteCheckpoint), free disk space, or stream the weights (`stream: true`)",
   async hubSettings() {
     return { cacheFolder: `${SCHEME}ocellus/hub`, offline: false, hubsApart: true };
   },
@@ -94,10 +93,10 @@ const cache: FileCache = {
   },
 };
 
-/** For the platform: opens a file to read it. Throws SourceError if there is none. */
-export async function openKept(path: string): Promise<FileHandle> {
+/** Opens a cached file for reading. Throws SourceError if it does not exist. */
+export async function openCached(path: string): Promise<FileHandle> {
   const file = await fileAt(path);
-  if (!file) throw new SourceError({ where: path, expected: "a kept file", got: "none", remedy: "load it again" });
+  if (!file) throw new SourceError({ where: path, expected: "a cached file", got: "none", remedy: "load it again" });
   return {
     sizeBytes: file.size,
     async read(offsetBytes, lengthBytes, into) {
@@ -110,16 +109,17 @@ export async function openKept(path: string): Promise<FileHandle> {
   };
 }
 
-/** For the platform: names of a folder's files; throws SourceError if there is none. */
-export async function listKept(path: string): Promise<string[]> {
+/** Lists the files of a cached folder. Throws SourceError if it does not exist. */
+export async function listCached(path: string): Promise<string[]> {
   const folder = await folderAt(path);
-  if (!folder) throw new SourceError({ where: path, expected: "a kept folder", got: "none", remedy: "load it again" });
+  if (!folder)
+    throw new SourceError({ where: path, expected: "a cached folder", got: "none", remedy: "load it again" });
   const names: string[] = [];
   for await (const name of folder.keys()) names.push(name.endsWith(LINK) ? name.slice(0, -LINK.length) : name);
   return names;
 }
 
-/** What a dedicated worker has of a file; the types of pages know nothing of it. */
+/** Synchronous access handle of dedicated workers, missing in the DOM types. */
 interface AccessHandle {
   getSize(): number;
   read(into: Uint8Array, options: { at: number }): number;
@@ -153,7 +153,7 @@ async function place(
   return { folder: await folderAt(path.slice(0, at), create), name: path.slice(at + 1) };
 }
 
-/** The file, or the one that is meant by it. */
+/** Resolves a link file to its target. */
 async function fileAt(path: string): Promise<File | undefined> {
   if (!path.startsWith(SCHEME)) return undefined;
   const { folder, name } = await place(path);
@@ -211,7 +211,7 @@ async function openPartial(path: string): Promise<PartialFile> {
   };
 }
 
-/** A lock of the origin: the browser releases it when its tab or worker ends. */
+/** A Web Lock, which the browser releases when its tab or worker is closed. */
 async function lock(path: string, signal?: AbortSignal, onWait?: () => void): Promise<() => Promise<void>> {
   throwIfAborted(signal, path);
   const looks = onWait && setInterval(onWait, LOOK_MS);
@@ -235,7 +235,7 @@ function isAbsent(cause: unknown): boolean {
   return cause instanceof DOMException && (cause.name === "NotFoundError" || cause.name === "TypeMismatchError");
 }
 
-/** What the browser's names mean, and what the reader can do about each. */
+/** Messages by DOMException name. */
 const NAMES: Record<string, { got: string; remedy: string }> = {
   NoModificationAllowedError: {
     got: "a file that another tab works with",
@@ -251,7 +251,7 @@ async function guarded<T>(path: string, action: () => Promise<T>): Promise<T> {
     if (!(cause instanceof DOMException)) throw cause;
     const expected = "a file in the browser's storage";
     if (cause.name === "QuotaExceededError") {
-      const remedy = `${cache.moreRoom}; then go on`;
+      const remedy = `${cache.moreRoom}; then load again to resume`;
       throw new NoRoomError({ where: path, expected, got: "no room left for this site", remedy, cause });
     }
     const known = NAMES[cause.name] ?? { got: cause.message, remedy: "check this site's storage in the browser" };

@@ -1,23 +1,23 @@
-import type { Held } from "./platform.js";
+import type { HeldLock } from "./platform.js";
 
 /**
- * A name that this page or worker holds until `release`, or until its own end: a Web Lock, since nothing else tells a page of a
- * worker that was terminated, or a shared worker of a page that was closed. Undefined where a browser refuses locks.
+ * Holds a Web Lock with a new name until `release`, or until this page or worker is closed: the only way to detect that a worker was
+ * terminated, or that the page of a shared worker was closed. Undefined if locks are not available.
  */
-export async function holdLifeline(): Promise<Held | undefined> {
+export async function holdLifeline(): Promise<HeldLock | undefined> {
   const locks: LockManager | undefined = globalThis.navigator?.locks;
   if (!locks) return undefined;
   const name = `ocellus ${crypto.randomUUID()}`;
   return new Promise((resolve) => {
-    const held = () =>
+    const onLock = () =>
       new Promise<void>((release) => {
         resolve({ name, release });
       });
-    locks.request(name, held).catch(() => resolve(undefined));
+    locks.request(name, onLock).catch(() => resolve(undefined));
   });
 }
 
-/** Resolves when the one who holds the name has released it or ended. */
+/** Resolves when the holder has released the lock or was closed. */
 export async function endOfLifeline(name: string): Promise<void> {
   await globalThis.navigator.locks.request(name, () => {});
 }

@@ -33,7 +33,7 @@ async function openDevice(): Promise<GPUDevice> {
   return device;
 }
 
-/** The shared device; a failed attempt is not remembered. */
+/** Returns the shared device; failed attempts are retried. */
 function getDevice(): Promise<GPUDevice> {
   readbackDevice ??= openDevice().catch((error: unknown) => {
     readbackDevice = undefined;
@@ -221,7 +221,7 @@ async function readSource(
       where,
       expected: `an open ${kind} of at least one pixel`,
       got: `${width}×${height}`,
-      remedy: "close or transfer it after the answer, and draw into a canvas before",
+      remedy: "close or transfer it after the answer, and draw it into a canvas before",
     });
   }
   try {

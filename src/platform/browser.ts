@@ -9,10 +9,10 @@ import type { AdapterRequest, OpenedAdapter, Platform } from "./platform.js";
 export const platform: Platform = {
   name: "browser",
   requestAdapter,
-  // What keeps files is loaded when it is needed: many pages load no model of the hub.
+  // The cache is imported on demand: many pages do not load hub models.
   cache: async () => (await import("./browser-cache.js")).openCache(),
-  openFile: async (path) => (await keptFiles(path)).openKept(path),
-  listFolder: async (path) => (await keptFiles(path)).listKept(path),
+  openFile: async (path) => (await cachedFiles(path)).openCached(path),
+  listFolder: async (path) => (await cachedFiles(path)).listCached(path),
   decodePicture,
   readPixels,
   snapshot,
@@ -24,7 +24,7 @@ export const platform: Platform = {
   collectGarbage: () => {},
 };
 
-/** Chromium has no adapter while it starts its GPU process, and while it does so anew after a crash. */
+/** Chromium has no adapter while its GPU process starts, or restarts after a crash. */
 const RESTART_MS = 1000;
 const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -51,11 +51,11 @@ async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
   const { vendor, architecture, description } = adapter.info;
   const name =
     [vendor, architecture, description && `(${description})`].filter(Boolean).join(" ") || "an unnamed adapter";
-  const reasons = [software ? "A software adapter was asked for." : "", `The browser offers ${name}.`].filter(Boolean);
+  const reasons = [software ? "A software adapter was requested." : "", `The browser offers ${name}.`].filter(Boolean);
   return { adapter, reasons };
 }
 
-/** `navigator.gpu`, typed as a program sees it that may run where there is none. */
+/** `navigator.gpu`, which may be undefined. */
 function entryPoint(): GPU {
   const gpu: GPU | undefined = globalThis.navigator?.gpu;
   if (gpu) return gpu;
@@ -76,8 +76,8 @@ function entryPoint(): GPU {
   });
 }
 
-/** Paths of the cache are the only ones. */
-async function keptFiles(path: string): Promise<typeof import("./browser-cache.js")> {
+/** Imports the cache; only its paths are readable in browsers. */
+async function cachedFiles(path: string): Promise<typeof import("./browser-cache.js")> {
   if (!path.startsWith("opfs:/")) throw noFiles(path);
   return import("./browser-cache.js");
 }

@@ -1,76 +1,76 @@
-/** What a program needs to keep downloaded files: in the folder that the Hugging Face tools share, or in the browser's storage. */
+/** A cache of downloaded files: the cache folder of the Hugging Face tools, or the browser's storage. */
 export interface FileCache {
-  /** Whether files can be downloaded from here; if not, those that are whole are read. */
+  /** Whether this context can download; if not, it only reads complete files. */
   readonly canDownload: boolean;
 
-  /** What helps when there is no room, to follow a full stop. */
+  /** Remedy for a full disk. */
   readonly moreRoom: string;
 
-  /** Where files are kept and how the hub is reached, from the variables and the file that the Python library reads too. */
+  /** Reads cache folder and hub settings, from the environment variables and the token file of huggingface_hub. */
   hubSettings(): Promise<HubSettings>;
 
-  /** Bytes of a file, links followed; undefined if there is none. */
+  /** Returns the size of a file, following links; undefined if it does not exist. */
   sizeOf(path: string): Promise<number | undefined>;
 
   /** UTF-8 text; undefined if there is no such file. */
   readText(path: string): Promise<string | undefined>;
 
-  /** Writes a text file in one step: others see the old or the new one. Makes the folders it needs. */
+  /** Writes a text file atomically. Creates missing folders. */
   writeText(path: string, text: string): Promise<void>;
 
-  /** Puts a file in another's place, in one step. */
+  /** Replaces a file atomically. */
   rename(from: string, to: string): Promise<void>;
 
   /** Removes a file, if there is one. */
   remove(path: string): Promise<void>;
 
   /**
-   * Makes `path` mean the file `target`: a relative symbolic link; where the system refuses those a hard link, else a copy.
-   * What was at `path` is replaced in one step.
+   * Links `path` to the file `target`: a relative symbolic link, else a hard link, else a copy, depending on the system.
+   * Replaces `path` atomically.
    */
   link(target: string, path: string): Promise<void>;
 
-  /** Bytes free on the disk of a file to be written; undefined where the system does not say. */
+  /** Returns the free bytes of the disk of a file; undefined if unknown. */
   freeBytes(path: string): Promise<number | undefined>;
 
-  /** Opens a file to go on writing it, with what an earlier run left there. Makes the folders it needs. */
+  /** Opens a file to resume writing it. Creates missing folders. */
   openPartial(path: string): Promise<PartialFile>;
 
   /**
-   * Takes a lock, held by one task of one process at a time; a lock whose process has died is taken over. Returns what releases it.
-   * `onWait` is called while another holds it. Throws AbortedError.
+   * Acquires an exclusive lock across tasks and processes; locks of dead processes are taken over. Returns a function that releases it.
+   * `onWait` is called while waiting. Throws AbortedError.
    */
   lock(path: string, signal?: AbortSignal, onWait?: () => void): Promise<() => Promise<void>>;
 
-  /** Names of the folders in a folder; none if there is no such folder. */
+  /** Lists the subfolders of a folder; empty if it does not exist. */
   folders(path: string): Promise<string[]>;
 
-  /** Removes a folder with everything in it, if there is one. */
+  /** Removes a folder recursively, if it exists. */
   removeFolder(path: string): Promise<void>;
 
-  /** A hash over bytes that come piece by piece. */
+  /** Creates an incremental hash. */
   hasher(algorithm: "sha1" | "sha256"): Hasher;
 }
 
 export interface HubSettings {
   /** The folder with `models--org--name`. */
   cacheFolder: string;
-  /** Address of the hub, if it is not the public one. */
+  /** URL of the hub, if not the public one. */
   endpoint?: string;
   token?: string;
   offline: boolean;
-  /** Whether repositories of other hubs have a folder of their own; the Hugging Face tools have one for all. */
+  /** Whether other hubs have separate folders; the Hugging Face tools use one for all. */
   hubsApart?: boolean;
 }
 
-/** A file that is being written. All methods throw SourceError, or NoRoomError. */
+/** A partially written file. All methods throw SourceError, or NoRoomError. */
 export interface PartialFile {
-  /** Bytes there when it was opened. */
+  /** Size when it was opened. */
   readonly sizeBytes: number;
   read(offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
   write(bytes: Uint8Array, offsetBytes: number): Promise<void>;
   truncate(sizeBytes: number): Promise<void>;
-  /** Waits until the bytes are on the disk, and gives the file's size. */
+  /** Flushes to disk and returns the file's size. */
   flush(): Promise<number>;
   close(): Promise<void>;
 }

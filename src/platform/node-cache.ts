@@ -21,10 +21,10 @@ import type { FileCache, PartialFile } from "./file-cache.js";
 import { hubSettings } from "./node-hub-settings.js";
 import { lock } from "./node-lock.js";
 
-/** Files kept between runs, on the local disk. */
+/** The cache on the local disk. */
 export const cache: FileCache = {
   canDownload: true,
-  moreRoom: "free some space, name another cache folder (HF_HUB_CACHE), or stream the weights (`stream: true`)",
+  moreRoom: "free some space, set another cache folder (HF_HUB_CACHE), or stream the weights (`stream: true`)",
   hubSettings,
   sizeOf,
   readText,
@@ -61,7 +61,7 @@ async function sizeOf(path: string): Promise<number | undefined> {
 
 async function readText(path: string): Promise<string | undefined> {
   try {
-    // Without the byte order mark that editors on Windows put first.
+    // Without the byte order mark of Windows editors.
     return (await readFile(path, "utf8")).replace(/^\uFEFF/, "");
   } catch (cause) {
     if (isAbsent(cause)) return undefined;
@@ -84,27 +84,27 @@ async function link(target: string, path: string): Promise<void> {
       try {
         await symlink(pointer, temporary, "file");
       } catch {
-        // Windows allows links to developers and administrators alone; some file systems have none.
+        // Windows permits links only to developers and administrators; some file systems have none.
         await hardLink(target, temporary).catch(() => copyFile(target, temporary, constants.COPYFILE_EXCL));
       }
     });
   });
 }
 
-/** Makes a file under a name of its own, then gives it the name others look for. */
+/** Creates a file under a temporary name, then renames it. */
 async function inOneStep(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = `${path}.${randomUUID().slice(0, 8)}.tmp`;
   try {
     await make(temporary);
     await rename(temporary, path);
   } finally {
-    // There after a failure, and where both names were hard links to one file already: renaming does nothing then.
+    // Remains after a failure, or if both names were hard links to the same file: renaming is then a no-op.
     await rm(temporary, { force: true });
   }
 }
 
 async function freeBytes(path: string): Promise<number | undefined> {
-  // The folder may not exist yet; a parent of it does.
+  // The folder may not exist yet: use its nearest existing parent.
   for (let folder = dirname(resolve(path)); ; folder = dirname(folder)) {
     try {
       const { bavail, bsize } = await statfs(folder);
@@ -166,21 +166,21 @@ async function guarded<T>(path: string, action: () => Promise<T>): Promise<T> {
 
 const ANOTHER_FOLDER = "change its permissions, or name another cache folder (HF_HUB_CACHE)";
 
-/** What the codes of the file system mean, and what the reader can do about each. */
+/** Messages by error code of the file system. */
 const CODES: Record<string, { got: string; remedy: string }> = {
   EACCES: { got: "no permission", remedy: ANOTHER_FOLDER },
   EPERM: { got: "no permission", remedy: ANOTHER_FOLDER },
   EROFS: { got: "a disk that cannot be written", remedy: ANOTHER_FOLDER },
 };
 
-/** Those of them that are about room. */
+/** Codes of a full disk. */
 const FULL: Record<string, string> = { ENOSPC: "a full disk", EDQUOT: "no quota left" };
 
 function cacheError(path: string, cause: unknown): SourceError | NoRoomError {
   const { code = "" } = cause as NodeJS.ErrnoException;
   const expected = "a file of the cache";
   if (FULL[code] !== undefined) {
-    const remedy = "free some space, or name another cache folder (HF_HUB_CACHE); then go on";
+    const remedy = "free some space, or set another cache folder (HF_HUB_CACHE); then load again to resume";
     return new NoRoomError({ where: path, expected, got: FULL[code], remedy, cause });
   }
   const known = CODES[code];

@@ -3,15 +3,15 @@ import { open, readdir } from "node:fs/promises";
 import { SourceError } from "../runtime/errors.js";
 import type { FileHandle } from "./platform.js";
 
-/** Node refuses single reads of 2 GiB and more. */
+/** Node rejects single reads of 2 GiB and more. */
 const READ_BYTES = 2 ** 30;
 
-/** Most bytes of a pipe, a FIFO or a device: nothing says beforehand how much is to come, and all of it is held. */
+/** Maximum bytes of a pipe, a FIFO or a device, which are buffered in memory. */
 const MOST_STREAM_BYTES = 512 * 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
- * Opens a local file for random access. What has no size, such as a pipe or a process substitution, is read to its end and held.
+ * Opens a local file for random access. Streams, such as a pipe or a process substitution, are read to the end and buffered.
  * Throws SourceError when it is missing, unreadable, a folder, a disk or a socket, or a pipe with more than 512 MiB.
  */
 export async function openFile(path: string): Promise<FileHandle> {
@@ -21,7 +21,7 @@ export async function openFile(path: string): Promise<FileHandle> {
     const stat = await file.stat();
     if (stat.isDirectory()) throw Object.assign(new Error("is a folder"), { code: "EISDIR" });
     if (stat.isBlockDevice()) throw Object.assign(new Error("is a disk"), { code: "ENOTBLK" });
-    // Files that /proc makes up have no size either.
+    // Files in /proc have no size either.
     if (stat.isFile() && stat.size > 0) return fileHandle(path, file, stat.size);
     const bytes = await drain(path, file);
     await file.close();
@@ -51,7 +51,7 @@ function fileHandle(path: string, file: NodeFileHandle, sizeBytes: number): File
         for (let filled = 0; filled < wanted; ) {
           const length = Math.min(READ_BYTES, wanted - filled);
           const { bytesRead } = await file.read(bytes, filled, length, offsetBytes + filled);
-          // The file became shorter after it was opened.
+          // The file was truncated after opening.
           if (bytesRead === 0) return bytes.subarray(0, filled);
           filled += bytesRead;
         }
@@ -64,7 +64,7 @@ function fileHandle(path: string, file: NodeFileHandle, sizeBytes: number): File
   };
 }
 
-/** Everything that comes until the end; positions mean nothing to a pipe. */
+/** Reads a stream to its end. */
 async function drain(path: string, file: NodeFileHandle): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -80,7 +80,7 @@ async function drain(path: string, file: NodeFileHandle): Promise<Uint8Array> {
         remedy: "write them to a file, and give that",
       });
     }
-    // Pipes give a little at a time, and a slice takes no more than that.
+    // Pipes return small chunks; copy them to exact sizes.
     chunks.push(buffer.slice(0, bytesRead));
   }
   const bytes = new Uint8Array(size);
@@ -100,7 +100,7 @@ function heldHandle(bytes: Uint8Array): FileHandle {
   };
 }
 
-/** What the codes of the file system mean, and what the reader can do about each. */
+/** Messages by error code of the file system. */
 const CODES: Record<string, { got: string; remedy: string }> = {
   ENOENT: { got: "nothing of that name", remedy: "check the path; relative paths start at the current folder" },
   EACCES: { got: "no permission to read it", remedy: "change its permissions or run as its owner" },

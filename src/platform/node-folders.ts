@@ -18,7 +18,7 @@ export function userCacheFolder(): string {
   return home ? join(home, ".cache") : join(tmpdir(), `cache-${userName()}`);
 }
 
-/** Tells the folders of several users apart. */
+/** User id, to separate the folders of users. */
 export function userName(): string {
   return String(process.getuid?.() ?? "user");
 }

@@ -5,11 +5,11 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { throwIfAborted } from "../runtime/errors.js";
 
-/** A holder says so often that it is alive; */
+/** Heartbeat interval of a holder; */
 const BEAT_MILLISECONDS = 5_000;
-/** one that has not for so long is dead, whatever machine it ran on. */
+/** without a heartbeat for this long it is considered dead, on any machine. */
 const STALE_MILLISECONDS = 60_000;
-/** Wait between two looks at a lock that another holds. */
+/** Polling interval of a held lock. */
 const LOOK_MILLISECONDS = 100;
 
 interface Holder {
@@ -19,8 +19,8 @@ interface Holder {
 }
 
 /**
- * Takes the lock file at `path` and returns what releases it. Node has no `flock`, so the lock is the file's existence,
- * with its holder inside; a holder that died is noticed by its process number or by the age of the file.
+ * Acquires the lock file at `path` and returns a function that releases it. Node has no `flock`, so the file's existence is the lock,
+ * and its content the holder; dead holders are detected by their process id or by the age of the file.
  */
 export async function lock(path: string, signal?: AbortSignal, onWait?: () => void): Promise<() => Promise<void>> {
   const holder: Holder = { pid: process.pid, host: hostname(), id: randomUUID() };
@@ -47,7 +47,7 @@ export async function lock(path: string, signal?: AbortSignal, onWait?: () => vo
   };
 }
 
-/** False if the file is there already. */
+/** Creates the file; false if it exists. */
 async function create(path: string, text: string): Promise<boolean> {
   let file: Awaited<ReturnType<typeof open>>;
   try {
@@ -76,12 +76,12 @@ async function isDead(path: string, text: string): Promise<boolean> {
     process.kill(holder.pid, 0);
     return false;
   } catch (cause) {
-    // EPERM: it lives, and belongs to someone else.
+    // EPERM: alive, and owned by another user.
     return (cause as NodeJS.ErrnoException).code === "ESRCH";
   }
 }
 
-/** Undefined for a file whose holder has made it and not yet written it. */
+/** Reads the holder; undefined for a file that was created but not yet written. */
 function parse(text: string): Holder | undefined {
   try {
     return JSON.parse(text) as Holder;
@@ -90,7 +90,7 @@ function parse(text: string): Holder | undefined {
   }
 }
 
-/** Removes a dead holder's file. Another may have done so and taken the lock meanwhile; then its file is put back. */
+/** Removes a dead holder's file. If another process has taken the lock meanwhile, its file is restored. */
 async function takeAway(path: string, expected: string): Promise<void> {
   const aside = `${path}.${randomUUID().slice(0, 8)}`;
   try {

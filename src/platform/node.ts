@@ -20,27 +20,27 @@ import { absentDrivers } from "./node-vulkan-drivers.js";
 import { type AdapterRequest, isSoftware, type OpenedAdapter, type Platform } from "./platform.js";
 
 /**
- * Dawn's switches on GPUs: without them it hides f16 on NVIDIA under Vulkan, and subgroup matrices everywhere. Both are tried
- * before they are used. Adapters on the CPU have nothing to gain; under Vulkan's memory model lavapipe takes up to twice the time.
+ * Dawn's switches on GPUs: without them it hides f16 on NVIDIA under Vulkan, and subgroup matrices everywhere. Both are self-tested
+ * before use. Adapters on the CPU have nothing to gain; under Vulkan's memory model lavapipe takes up to twice the time.
  */
 const GPU_SWITCHES = ["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model"];
 
-/** The binding's entry points, kept for ever: a collected instance takes its devices and the process down with it. */
+/** The binding's entry points, never released: garbage-collecting an instance crashes the process if its devices are alive. */
 const instances: Partial<Record<InstanceKind, GPU>> = {};
 
-/** "system-software" is the system's driver held to adapters that run on the CPU (lavapipe, WARP). */
+/** "system-software" is the system's driver restricted to CPU adapters (lavapipe, WARP). */
 type AdapterKind = "system" | "system-software" | "swiftshader";
 /** "system-switched" is the system's driver with the switches. */
 type InstanceKind = AdapterKind | "system-switched";
 
-/** What an attempt gave: the adapter, or a sentence on why there is none. */
+/** Result of an attempt: the adapter, or the reason for its absence. */
 type Attempt = { adapter: GPUAdapter; reason: string } | { adapter?: undefined; reason: string };
 
 /** The WebGPU of Node: Dawn through the `webgpu` package, on the system's driver or on SwiftShader. */
 export const platform: Platform = {
   name: "node",
   requestAdapter(options) {
-    // One at a time: opening SwiftShader changes the environment for a moment.
+    // Serialised: opening SwiftShader temporarily changes the environment.
     const result = queue.then(() => requestAdapter(options));
     queue = result.catch(() => undefined);
     return result;
@@ -95,14 +95,14 @@ function kindsToTry(options: AdapterRequest): { kinds: AdapterKind[]; reasons: s
     });
   }
   if (options.prefer === "software") {
-    return { kinds: ["swiftshader", "system-software"], reasons: ["A software adapter was asked for."] };
+    return { kinds: ["swiftshader", "system-software"], reasons: ["A software adapter was requested."] };
   }
   return { kinds: ["system", "swiftshader"], reasons: [] };
 }
 
 async function openSystem(kind: "system" | "system-software", options: AdapterRequest): Promise<Attempt> {
   const absent = absentDrivers();
-  // Dawn and the Vulkan loader would print warnings with stack traces before they said no.
+  // Dawn and the Vulkan loader would print warnings with stack traces before failing.
   if (absent) return { reason: absent };
   const plain = await openInstance(kind, options);
   const isGPU = kind === "system" && plain && !isSoftware(plain.info);
@@ -142,7 +142,7 @@ async function openSwiftShaderOf(chromium: ChromiumPackage, options: AdapterRequ
     const folder = await unpackSwiftShader(chromium, { load: false });
     const adapter = await withSwiftShaderOnly(folder, () => openInstance("swiftshader", options));
     if (adapter) return adapter;
-    // There are files of drivers, but no loader.
+    // Driver files exist, but no loader.
     delete instances.swiftshader;
   }
   if (!instances.swiftshader) await unpackSwiftShader(chromium, { load: true });
@@ -186,20 +186,20 @@ function remedy(): string {
   return process.arch === "x64" ? `${driver}, or \`npm install @sparticuz/chromium\` for a software adapter` : driver;
 }
 
-/** Milliseconds slept between two looks at a promise: short waits answer soon, long ones cost nothing. */
+/** Minimum and maximum sleep in milliseconds: short waits have low latency, long ones low overhead. */
 const FIRST_NAP = 0.2;
 const LONGEST_NAP = 2;
-/** A nap over the one before: what is done in the middle of a nap waits for its end. */
+/** Growth factor of sleeps; work that finishes during a sleep is noticed at its end. */
 const NAP_GROWTH = 1.1;
 
-/** Promises that are waited for, and the next nap. */
+/** Pending promises, and the next sleep. */
 let waiting = 0;
 let nap = FIRST_NAP;
 let dozing = false;
 
 /**
- * Waits for `promise`. Dawn's binding looks for finished work in every turn of the event loop and so spins a core while
- * something is pending; where the adapter computes on the same cores, the thread sleeps between turns instead.
+ * Waits for `promise`. Dawn's binding polls in every iteration of the event loop and so occupies a core while work is
+ * pending; for CPU adapters, which compute on the same cores, the thread sleeps between iterations instead.
  */
 function waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T> {
   if (!adapterOnCPU) return promise;
@@ -214,7 +214,7 @@ function waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T> {
   return promise;
 }
 
-/** One for all who wait: naps of several would add up. */
+/** One loop for all waiting promises: several sleeps would add up. */
 async function doze(): Promise<void> {
   if (dozing) return;
   dozing = true;
@@ -228,12 +228,12 @@ async function doze(): Promise<void> {
   dozing = false;
 }
 
-/** One turn of the event loop, in which the binding settles its promises. */
+/** One iteration of the event loop, in which the binding settles its promises. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A destroyed device's promises are settled in the first turn; what they continue may ask for some more. */
+/** A destroyed device's promises are settled in the first iteration; their continuations may need more. */
 const DRAINING_TURNS = 10;
 
 async function drained(): Promise<void> {
@@ -258,7 +258,7 @@ function inflate(compressed: Uint8Array, mostBytes: number): Promise<Uint8Array 
 
 let collector: (() => void) | undefined;
 
-/** V8 gives `gc` to contexts made while its flag is set. */
+/** V8 exposes `gc` to contexts that are created while its flag is set. */
 function collectGarbage(): void {
   if (!collector) {
     setFlagsFromString("--expose-gc");

@@ -2,23 +2,23 @@ import type { FileCache } from "./file-cache.js";
 
 export type { FileCache, Hasher, HubSettings, PartialFile } from "./file-cache.js";
 
-/** The few things Node and the browser do differently. `#platform` is one implementation or the other. */
+/** Platform abstraction: what differs between Node and browsers. `#platform` resolves to one implementation. */
 export interface Platform {
   readonly name: "node" | "browser";
 
-  /** Opens the WebGPU entry point and asks it for an adapter; throws NoAdapterError with what to do. */
+  /** Requests a WebGPU adapter. Throws NoAdapterError. */
   requestAdapter(options: AdapterRequest): Promise<OpenedAdapter>;
 
-  /** Opens a local file, or one of the cache; in the browser there are no others, and SourceError names Blob. */
+  /** Opens a local or cached file. In browsers only cached files exist; SourceError for others suggests a Blob. */
   openFile(path: string): Promise<FileHandle>;
 
-  /** Names in a local folder or one of the cache, not recursive. */
+  /** Lists a local or cached folder, not recursively. */
   listFolder(path: string): Promise<string[]>;
 
-  /** Files kept between runs: a folder (Node) or the origin's storage (the browser); undefined where there is none to be had. */
+  /** Returns the file cache: a folder (Node) or the origin's storage (browsers); undefined if not available. */
   cache(): Promise<FileCache | undefined>;
 
-  /** A small text kept between runs; undefined where a program has no folder of its own (the browser). */
+  /** A small persistent text file; undefined in browsers. */
   readonly settings?: Settings;
 
   /**
@@ -46,65 +46,65 @@ export interface Platform {
   readPixels(source: object, where: string): Promise<DecodedPicture> | undefined;
 
   /**
-   * A copy of what a {@link PixelSource} shows, to be transferred to a worker; undefined for any other object; Node has none.
-   * Throws MediaError naming `where` for an image that is broken or of another origin.
+   * Copies the pixels of a {@link PixelSource}, to transfer them to a worker; undefined for any other object, and in Node.
+   * Throws MediaError naming `where` for an image that is broken or cross-origin.
    */
   snapshot(source: object, where: string): Promise<ImageBitmap | VideoFrame> | undefined;
 
-  /** Tells a page of its worker's end, and a worker of its page's; undefined where ports do (Node). */
+  /** Detects the end of a page or worker; undefined in Node, where ports report it. */
   readonly lifeline?: Lifeline;
 
-  /** Threads that end with their process, whatever they are doing; undefined where a thread's end is no danger (the browser). */
+  /** Hooks for threads that must not terminate during GPU work; undefined in browsers, where that is safe. */
   readonly threads?: Threads;
 
-  /** Every picture of a WebP, one after the other, as players show them; throws MediaError for a broken file. */
+  /** Opens an animated WebP. Throws MediaError for a broken file. */
   openAnimation(bytes: Uint8Array, where: string): Promise<Animation>;
 
-  /** The decoder of video; throws MissingPackageError (Node) or MediaError (browser) where there is none. */
+  /** Returns the video decoder. Throws MissingPackageError (Node) or MediaError (browsers) if there is none. */
   videoCodecs(): Promise<VideoCodecs>;
 
-  /** Whether opening an adapter may load drivers of the system, which write to standard error; undefined where that can't be seen. */
+  /** Whether opening an adapter may load system drivers, which write to standard error; undefined in browsers. */
   driversMayWrite?(): boolean;
 
-  /** Waits for `promise`; on adapters that run on the CPU it sleeps between looks so that the adapter has the cores. */
+  /** Awaits `promise`; on CPU adapters the thread sleeps between polls, to leave the cores to the adapter. */
   waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T>;
 
-  /** Gives unused memory back now, where the runtime lets a program ask for it (Node). */
+  /** Runs the garbage collector, if possible (Node). */
   collectGarbage(): void;
 }
 
 export interface Threads {
-  /** Calls `work`, which can't wait for promises, when the process is about to end; until what is returned is called. */
+  /** Calls `work` synchronously before the process exits. Returns a function that cancels it. */
   onExit(work: () => void): () => void;
   /** Resolves when the GPU binding has settled the promises of devices that were destroyed. */
   drained(): Promise<void>;
 }
 
 export interface Lifeline {
-  /** Holds a new name until it is released or this page or worker ends; undefined where that cannot be had. */
-  hold(): Promise<Held | undefined>;
-  /** Resolves when a name that is held elsewhere is so no longer. */
+  /** Holds a lock with a new name until it is released or this page or worker is closed; undefined if not supported. */
+  hold(): Promise<HeldLock | undefined>;
+  /** Resolves when a lock that is held elsewhere is released. */
   ended(name: string): Promise<void>;
 }
 
-export interface Held {
+export interface HeldLock {
   readonly name: string;
   release(): void;
 }
 
-/** What `ocellus tune` found, as text. */
+/** The file that `ocellus tune` writes, as text. */
 export interface Settings {
   readonly path: string;
-  /** Whether the environment asks for it (OCELLUS_TUNED). */
+  /** Whether it is enabled by the environment (OCELLUS_TUNED). */
   readonly wanted: boolean;
-  /** Undefined if nothing was written yet. */
+  /** Returns undefined if the file does not exist. */
   read(): Promise<string | undefined>;
   write(text: string): Promise<void>;
 }
 
 export interface AdapterRequest {
   powerPreference?: GPUPowerPreference;
-  /** "software" asks for an adapter that runs on the CPU. */
+  /** "software" requests a CPU adapter. */
   prefer?: "software";
 }
 
@@ -128,7 +128,7 @@ export interface FileHandle {
   close(): Promise<void>;
 }
 
-/** What browsers hold pictures in. */
+/** Decoded pictures of browsers. */
 export type PixelSource = ImageBitmap | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | VideoFrame;
 
 export type PictureFormat = "png" | "jpeg" | "webp" | "gif" | "avif" | "bmp" | "tiff" | "heic";
@@ -149,21 +149,21 @@ export interface DecodedPicture {
   data: Uint8Array;
 }
 
-/** A decoder as WebCodecs defines it, and how this one differs from others. */
+/** A WebCodecs decoder, and its peculiarities. */
 export interface VideoCodecs {
   VideoDecoder: typeof VideoDecoder;
   EncodedVideoChunk: typeof EncodedVideoChunk;
-  /** Whether a colour space in the configuration replaces the stream's own, or stands in where the stream has none. */
+  /** Whether a colour space in the configuration replaces the stream's own, or is only used if the stream has none. */
   configColour: "replaces" | "stands in";
   /** Names the decoder in messages. */
   name: string;
-  /** What else helps when it lacks a codec, to follow "convert it …". */
+  /** Further remedy for a missing codec, appended to "convert it …". */
   remedy: string;
 }
 
 /** The pictures of an animation. */
 export interface Animation {
-  /** How long each picture is shown, as the file says: 0 where it says nothing. */
+  /** Duration of each picture as stated by the file, 0 if not stated. */
   durationsMilliseconds: readonly number[];
   /** RGB8 of one picture, composed with those before it, alpha dropped. */
   picture(index: number): Promise<DecodedPicture>;

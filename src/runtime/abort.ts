@@ -1,8 +1,8 @@
 import { AbortedError } from "./errors.js";
 
 /**
- * `promise`, or AbortedError as soon as the signal fires: work that was submitted goes on, and what it leaves is dropped. `where`
- * says what was stopped.
+ * Resolves like `promise`, or rejects with AbortedError as soon as the signal fires. Submitted GPU work continues; its result is
+ * dropped. `where` names the aborted operation.
  */
 export async function unlessAborted<T>(
   promise: Promise<T>,
@@ -10,7 +10,7 @@ export async function unlessAborted<T>(
   where: string,
 ): Promise<T> {
   if (!signal) return promise;
-  // Where the abort wins nobody waits for the promise.
+  // After an abort nothing awaits the promise: avoid an unhandled rejection.
   promise.catch(() => {});
   let stop = (): void => {};
   const aborted = new Promise<never>((_, reject) => {

@@ -1,67 +1,67 @@
 import { platform } from "#platform";
 import { type AdapterRequest, isSoftware } from "../platform/platform.js";
 import { NoAdapterError } from "./errors.js";
-import { tryHalves, tryMatrices } from "./trial.js";
+import { testF16, testSubgroupMatrix } from "./feature-self-test.js";
 import { storedTuning, type Tuning } from "./tuning.js";
 
-/** What is known of the opened adapter; `choose` functions and reports read it. */
+/** Properties of the opened adapter, read by the `choose` functions and by reports. */
 export interface AdapterFacts {
-  /** As people would call it, e.g. "google swiftshader (SwiftShader driver 5.0.0)". */
+  /** A readable name, e.g. "google swiftshader (SwiftShader driver 5.0.0)". */
   readonly name: string;
   readonly vendor: string;
   readonly architecture: string;
   readonly description: string;
   /** True when the adapter runs on the CPU. */
   readonly onCPU: boolean;
-  /** 0 where subgroups are not offered. */
+  /** 0 if the adapter has no subgroups. */
   readonly subgroupMinSize: number;
   readonly subgroupMaxSize: number;
-  /** Lanes of a subgroup where kernels that broadcast from constant lanes are the fast ones (on the CPU); 0 elsewhere. */
+  /** Subgroup size if the lane-broadcast kernels are the fast ones (CPU adapters), else 0. */
   readonly broadcastLanes: 0 | 4 | 8;
   readonly f16: boolean;
-  /** The matrices that subgroups multiply, where they were found to do it right. */
+  /** The subgroup-matrix configuration to use; undefined without one, or if it failed the self-test. */
   readonly subgroupMatrix?: SubgroupMatrix | undefined;
   readonly timestamps: boolean;
   readonly maxBindingBytes: number;
   readonly maxBufferBytes: number;
-  /** Memory that the invocations of a workgroup share. */
+  /** Workgroup memory. */
   readonly maxWorkgroupBytes: number;
-  /** Parameters that a pass holds as immediate data; 0 where it cannot. */
+  /** Immediate data of a pass; 0 if not supported. */
   readonly immediateBytes: number;
-  /** What was chosen for this adapter by measuring; the `choose` functions ask `tuned`. Empty unless `tuned` asks for it. */
+  /** Kernel parameters that `ocellus tune` measured, read by the `choose` functions. Empty unless the option `tuned` is set. */
   readonly tuning: Tuning;
-  /** Why this adapter was taken. */
+  /** Why this adapter was chosen. */
   readonly reasons: readonly string[];
 }
 
-/** A subgroup's product of an m×k and a k×n matrix, added up in f32. */
+/** A subgroup-matrix configuration: the product of an m×k and a k×n matrix, accumulated in f32. */
 export interface SubgroupMatrix {
   readonly m: number;
   readonly n: number;
   readonly k: number;
-  /** What the factors are held in. */
+  /** Type of the factors. */
   readonly input: "f16" | "f32";
 }
 
-/** Which adapter `Device.open` takes, and how much of it. */
+/** Which adapter `Device.open` chooses, and which of its features it enables. */
 export interface OpenOptions extends AdapterRequest {
-  /** "none" leaves every optional feature off and takes the smallest limits of the specification. */
+  /** "none" disables every optional feature and uses the default limits of the specification. */
   features?: "all" | "none";
-  /** No tensor over this many bytes even where the adapter allows more: shows on a large adapter what a small one will do. */
+  /** Caps the size of a tensor in bytes below what the adapter allows: emulates a smaller adapter. */
   maxBindingBytes?: number;
-  /** The choices that `ocellus tune` stored for the adapter (Node), or given ones; false if not given, or OCELLUS_TUNED. */
+  /** `true` uses the kernel parameters that `ocellus tune` stored for the adapter (Node); an object gives them. Defaults to OCELLUS_TUNED, else false. */
   tuned?: boolean | Tuning;
 }
 
-/** Features used where the adapter has them; nothing depends on them. */
+/** Optional features, enabled where the adapter has them. */
 export const WANTED: readonly GPUFeatureName[] = ["subgroups", "shader-f16", "timestamp-query"];
 
-/** Dawn's name for products of matrices that a subgroup holds; the standard has none yet. */
+/** Dawn's experimental feature for subgroup matrices; not in the WebGPU standard yet. */
 const MATRICES = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
-/** Threads of the workgroups of the kernels that use them; Dawn wants whole subgroups, however large they may be. */
+/** Workgroup size of the kernels that use them; Dawn requires it to be a multiple of the maximum subgroup size. */
 const MATRIX_THREADS = 128;
 
-/** Limits raised to what the adapter offers; the others stay at the specification's defaults. */
+/** Limits that are raised to the adapter's maximum; the others keep the specification's defaults. */
 const RAISED = [
   "maxBufferSize",
   "maxStorageBufferBindingSize",
@@ -70,23 +70,23 @@ const RAISED = [
   "maxComputeWorkgroupSizeX",
 ] as const;
 
-/** Opens an adapter and a device on it. Throws NoAdapterError with what to do. */
+/** Opens an adapter and a device on it. Throws NoAdapterError. */
 export async function openAdapter(options: OpenOptions): Promise<{ gpu: GPUDevice; facts: AdapterFacts }> {
   const { adapter, reasons } = await platform.requestAdapter(options);
   const bare = options.features === "none";
   const matrix = bare ? undefined : matrixOf(adapter);
   const features = bare ? [] : WANTED.filter((name) => adapter.features.has(name));
-  // Without its switch, an experimental feature may be listed and still be refused.
+  // An experimental feature may be listed and still be refused, unless its flag is set.
   const switched = matrix && (await requestDevice(adapter, [...features, MATRICES], bare).catch(() => undefined));
   const gpu = switched ?? (await requestDevice(adapter, features, bare));
   const known = factsOf(gpu, adapter.info, reasons);
   const facts = { ...known, subgroupMatrix: switched && matrix, immediateBytes: bare ? 0 : known.immediateBytes };
-  const proven = facts.onCPU ? { gpu, facts } : await prove(gpu, facts, options);
-  const maxBindingBytes = Math.min(proven.facts.maxBindingBytes, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
-  return { gpu: proven.gpu, facts: await tuned({ ...proven.facts, maxBindingBytes }, options.tuned) };
+  const tested = facts.onCPU ? { gpu, facts } : await selfTest(gpu, facts, options);
+  const maxBindingBytes = Math.min(tested.facts.maxBindingBytes, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
+  return { gpu: tested.gpu, facts: await tuned({ ...tested.facts, maxBindingBytes }, options.tuned) };
 }
 
-/** The facts with the choices that were given, or with those stored for the adapter if they are asked for. */
+/** Returns the facts with the given tuning, or with the stored one if requested. */
 async function tuned(facts: AdapterFacts, wanted: OpenOptions["tuned"]): Promise<AdapterFacts> {
   if (typeof wanted === "object") return { ...facts, tuning: wanted };
   const stored = (wanted ?? platform.settings?.wanted) ? await storedTuning(facts.name) : undefined;
@@ -110,10 +110,10 @@ async function requestDevice(adapter: GPUAdapter, features: GPUFeatureName[], ba
 }
 
 /**
- * Computes something small with each feature that drivers are known to have wrong, and leaves out what fails. A driver may
- * lose the device over it; then another is opened without those features.
+ * Self-tests each feature that drivers are known to implement wrongly, and disables those that fail. If a test loses the device,
+ * another is opened without these features.
  */
-async function prove(
+async function selfTest(
   gpu: GPUDevice,
   facts: AdapterFacts,
   options: OpenOptions,
@@ -124,11 +124,11 @@ async function prove(
   gpu.lost.then(() => {
     lost = true;
   });
-  const halves = facts.f16 ? await tryHalves(gpu) : undefined;
+  const halves = facts.f16 ? await testF16(gpu) : undefined;
   if (halves) reasons.push(`f16 is not used: ${halves}.`);
   const f16 = facts.f16 && !halves;
   let subgroupMatrix = lost || (matrix?.input === "f16" && !f16) ? undefined : matrix;
-  const wrong = subgroupMatrix && (await tryMatrices(gpu, subgroupMatrix));
+  const wrong = subgroupMatrix && (await testSubgroupMatrix(gpu, subgroupMatrix));
   if (wrong) {
     reasons.push(`Subgroup matrices are not used: ${wrong}.`);
     subgroupMatrix = undefined;
@@ -140,7 +140,7 @@ async function prove(
   return { gpu: other, facts: factsOf(other, adapter.info, reasons) };
 }
 
-/** The matrices of an adapter that kernels can use: factors in f32 before f16, large before small. */
+/** Returns the best subgroup-matrix configuration that the kernels support: f32 factors before f16, large before small. */
 export function matrixOf({ features, info }: Pick<GPUAdapter, "features" | "info">): SubgroupMatrix | undefined {
   const widest = info.subgroupMaxSize ?? 0;
   if (widest === 0 || MATRIX_THREADS % widest !== 0) return undefined;
@@ -155,7 +155,7 @@ export function matrixOf({ features, info }: Pick<GPUAdapter, "features" | "info
   return usable.sort((a, b) => worth(b) - worth(a))[0];
 }
 
-/** As Dawn lists them in the adapter's info. */
+/** A configuration as Dawn lists it in the adapter's info. */
 interface MatrixConfig {
   readonly componentType: string;
   readonly resultComponentType: string;
@@ -164,7 +164,7 @@ interface MatrixConfig {
   readonly K: number;
 }
 
-/** Facts of a device that was made elsewhere. */
+/** Reads the facts of a GPUDevice. */
 export function factsOf(gpu: GPUDevice, info: GPUAdapterInfo, reasons: readonly string[]): AdapterFacts {
   const subgroups = gpu.features.has("subgroups");
   const onCPU = isSoftware(info);
@@ -184,7 +184,7 @@ export function factsOf(gpu: GPUDevice, info: GPUAdapterInfo, reasons: readonly 
     maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
     maxBufferBytes: gpu.limits.maxBufferSize,
     maxWorkgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize,
-    // Browsers that do not know the limit yet have none.
+    // Undefined in browsers without immediate data.
     immediateBytes: gpu.limits.maxImmediateSize ?? 0,
     tuning: {},
     reasons,

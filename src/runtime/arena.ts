@@ -4,8 +4,8 @@ import type { Block, BlockOwner } from "./pool.js";
 import { Tensor } from "./tensor.js";
 
 /**
- * Owns the memory of the tensors made while it is current. A Model has one for its weights, a Session one for its
- * cache; `device.scope` is one that ends with the function.
+ * Owns the memory of the tensors that are allocated while it is current. A Model has one for its weights, a Session one for its
+ * cache; `device.scope` creates one that ends with the function.
  */
 export class Arena implements BlockOwner {
   readonly blocks = new Set<Block>();
@@ -16,7 +16,7 @@ export class Arena implements BlockOwner {
     readonly label: string,
   ) {}
 
-  /** Runs `make` with this arena as the owner of what it allocates. Synchronous. */
+  /** Runs `make` with this arena as the owner of its allocations. Synchronous. Throws DisposedError. */
   run<T>(make: () => T): T {
     if (this.#disposed) {
       throw new DisposedError({
@@ -40,7 +40,7 @@ export class Arena implements BlockOwner {
     }
   }
 
-  /** Gives everything back to the pool. */
+  /** Returns all memory to the pool. */
   dispose(): void {
     this.#disposed = true;
     for (const block of this.blocks) {

@@ -3,7 +3,7 @@ import type { Pipeline } from "./pipelines.js";
 import type { Block } from "./pool.js";
 import type { Tensor } from "./tensor.js";
 
-/** Groups kept. Beyond that all are dropped: a program that makes ever new tensors must not keep the groups of each. */
+/** Maximum number of cached groups. When reached, all are dropped: programs that keep creating tensors must not accumulate groups. */
 const MOST_GROUPS = 4096;
 
 interface Made {
@@ -14,20 +14,20 @@ interface Made {
 }
 
 /**
- * Bind groups by pipeline and buffers: making one costs more than the rest of recording a dispatch, and the pool hands the same
- * buffers to the same kernels token after token. Found by a hash of numbers, so that a hit allocates nothing.
+ * A cache of bind groups by pipeline and buffers: creating one costs more than the rest of recording a dispatch, and the pool gives
+ * the same buffers to the same kernels token after token. Looked up by a numeric hash, so that a hit allocates nothing.
  */
 export class BindGroups {
   readonly #made = new Map<number, Made>();
 
   constructor(readonly gpu: GPUDevice) {}
 
-  /** Groups that are kept. */
+  /** Number of cached groups. */
   get size(): number {
     return this.#made.size;
   }
 
-  /** The group of a kernel's tensors, which stand in the order of its bindings. */
+  /** Returns the bind group of a kernel's tensors, which are in the order of its bindings. */
   of(kernel: Kernel, pipeline: Pipeline, tensors: readonly Tensor[]): GPUBindGroup {
     let hash = pipeline.id;
     for (let i = 0; i < tensors.length; i++) {
@@ -52,8 +52,8 @@ export class BindGroups {
     return group;
   }
 
-  /** Drops the groups that name one of the buffers. */
-  forget(blocks: ReadonlySet<Block>): void {
+  /** Evicts the groups that reference one of the buffers. */
+  evict(blocks: ReadonlySet<Block>): void {
     for (const [hash, made] of this.#made) if (made.blocks.some((block) => blocks.has(block))) this.#made.delete(hash);
   }
 }

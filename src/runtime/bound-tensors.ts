@@ -3,8 +3,8 @@ import { misbound } from "./parameter-slots.js";
 import type { Tensor } from "./tensor.js";
 
 /**
- * Puts the tensors of a dispatch into `bound` in the order of the kernel's bindings, and marks them as used by submission `batch`.
- * Throws KernelError for a missing or unknown name, DisposedError for a tensor whose memory was given back.
+ * Writes the tensors of a dispatch to `bound` in the order of the kernel's bindings, and marks them as used by submission `batch`.
+ * Throws KernelError for a missing or unknown name, DisposedError for a tensor whose memory was freed.
  */
 export function bindTensors(
   kernel: Kernel,

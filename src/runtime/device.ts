@@ -15,30 +15,30 @@ import { Readback } from "./readback.js";
 import { Tensor } from "./tensor.js";
 import { plainBytes, uploadedType } from "./upload.js";
 
-/** Dispatches recorded before they are submitted on their own, so that the adapter starts while the host records. */
+/** Dispatches recorded before an automatic submission, so that the adapter starts while the host records. */
 const BATCH_DISPATCHES = 128;
-/** Those of work that goes together. */
+/** The same within `together`. */
 const MOST_DISPATCHES = 1024;
 
-/** Counts since the device was opened; differences say what a piece of work took. */
+/** Counts since the device was opened; take differences to measure a piece of work. */
 export interface Counters {
   dispatches: number;
   submissions: number;
-  /** Copies to host memory that were waited for. */
+  /** Copies to host memory. */
   readbacks: number;
 }
 
 /**
  * The opened adapter: it allocates tensors, records kernels into one encoder and submits on read, on flush or after a
- * fixed number of dispatches. Everything here is synchronous but `open`, `read` and `sync`; a fault in a kernel
- * (shader error, validation, lost device) is thrown by the next of these.
+ * fixed number of dispatches. Everything is synchronous except `open`, `read`, `sync` and `prepared`; an error in a kernel
+ * (shader compilation, validation, lost device) is thrown by the next call.
  */
 export class Device {
   readonly pool: Pool;
-  /** Called with every named intermediate of a forward pass. */
+  /** Called with every named intermediate tensor of a forward pass. */
   tap: ((name: string, x: Tensor) => void) | undefined;
   readonly profile: Profile;
-  /** What was recorded and submitted so far. */
+  /** Dispatches, submissions and readbacks so far. */
   readonly counters: Counters = { dispatches: 0, submissions: 0, readbacks: 0 };
 
   readonly #root = new Arena(this, "device");
@@ -50,9 +50,9 @@ export class Device {
   readonly #pipelines: Pipelines;
   readonly #slots: ParameterSlots;
   readonly #groups: BindGroups;
-  /** The tensors of the dispatch that is being recorded. */
+  /** The tensors of the dispatch being recorded. */
   readonly #bound: Tensor[] = [];
-  #rehearsing = false;
+  #precompiling = false;
   #fault: OcellusError | undefined;
   #disposed = false;
 
@@ -62,9 +62,9 @@ export class Device {
     return new Device(gpu, facts);
   }
 
-  /** Uses a GPUDevice that the program already has; it stays the caller's to destroy. */
+  /** Wraps an existing GPUDevice, which the caller destroys. */
   static from(gpu: GPUDevice): Device {
-    return new Device(gpu, factsOf(gpu, gpu.adapterInfo, ["the device was handed in by the program"]), false);
+    return new Device(gpu, factsOf(gpu, gpu.adapterInfo, ["the device was passed in by the program"]), false);
   }
 
   private constructor(
@@ -76,7 +76,7 @@ export class Device {
     this.pool = new Pool(
       gpu,
       () => this.flush(),
-      (blocks) => this.#groups.forget(blocks),
+      (blocks) => this.#groups.evict(blocks),
     );
     this.profile = new Profile(gpu, facts.timestamps);
     this.#slots = new ParameterSlots(gpu, MOST_DISPATCHES, facts.immediateBytes);
@@ -84,7 +84,7 @@ export class Device {
       this.#fault = fault;
     });
     gpu.addEventListener("uncapturederror", ({ error }) => {
-      // Once memory has run out, what follows is complaints about the buffer that is not there.
+      // After an out-of-memory error the following ones are about the missing buffer: keep the first.
       this.#fault ??= faultOf(error, facts.name);
     });
     gpu.lost.then((info) => {
@@ -94,12 +94,12 @@ export class Device {
 
   // ---- memory ----
 
-  /** An owner of memory that lives until it is disposed: a Model's weights, a Session's cache. */
+  /** Creates an owner of memory that lives until it is disposed: a Model's weights, a Session's cache. */
   arena(label: string): Arena {
     return new Arena(this, label);
   }
 
-  /** Runs `work`; what it returns moves to the enclosing owner, everything else it made goes back to the pool. */
+  /** Runs `work`; the tensors it returns move to the enclosing owner, all others go back to the pool. Throws ShapeError for async functions. */
   scope<T>(work: () => T): T {
     const outer = this.#current;
     const inner = new Arena(this, "scope");
@@ -120,7 +120,7 @@ export class Device {
     }
   }
 
-  /** Folds `x` through `parts`, each step in a scope of its own; a step's input is given back when its output stands. */
+  /** Folds `x` through `parts`, each step in a scope of its own; a step's input is freed once its output is recorded. */
   steps<P>(x: Tensor, parts: readonly P[], step: (x: Tensor, part: P, index: number) => Tensor): Tensor {
     return parts.reduce((input, part, index) => {
       const output = this.scope(() => step(input, part, index));
@@ -129,7 +129,7 @@ export class Device {
     }, x);
   }
 
-  /** Makes `arena` the owner of what `work` allocates. */
+  /** Runs `work` with `arena` as the owner of its allocations. */
   within<T>(arena: Arena, work: () => T): T {
     const outer = this.#current;
     this.#current = arena;
@@ -140,7 +140,7 @@ export class Device {
     }
   }
 
-  /** A tensor of undefined content. */
+  /** Allocates a tensor of undefined content. Throws LimitError if it does not fit a binding. */
   empty(shape: readonly number[], dtype: DType, label: string): Tensor {
     this.check();
     const sizeBytes = sizeInBytes(shape, dtype);
@@ -154,13 +154,13 @@ export class Device {
       };
       throw new LimitError(fault, sizeBytes);
     }
-    const block = this.#rehearsing ? this.pool.imagined() : this.pool.acquire(sizeBytes, label);
+    const block = this.#precompiling ? this.pool.placeholder() : this.pool.acquire(sizeBytes, label);
     block.owner = this.#current;
     this.#current.blocks.add(block);
     return new Tensor(this, shape, dtype, label, block);
   }
 
-  /** A tensor with the given elements, which are copied. Throws ShapeError for another kind of array, or another number of elements. */
+  /** Allocates a tensor with a copy of the given elements. Throws ShapeError for an unsupported array type or another number of elements. */
   upload(data: Float32Array | Uint32Array | Uint8Array, shape: readonly number[], label: string): Tensor {
     const dtype = uploadedType(data, label);
     const tensor = this.empty(shape, dtype, label);
@@ -180,8 +180,8 @@ export class Device {
   /** Overwrites a tensor's bytes from `offsetBytes` on (a multiple of 4). */
   write(tensor: Tensor, data: ArrayBufferView, offsetBytes = 0): void {
     this.check();
-    if (this.#rehearsing) return;
-    // A queue write overtakes commands that are recorded and not submitted.
+    if (this.#precompiling) return;
+    // A queue write overtakes commands that are recorded but not submitted.
     if (tensor.block.lastBatch === this.#batch) this.flush();
     const whole = data.byteLength & ~3;
     const { buffer } = tensor.block;
@@ -194,7 +194,7 @@ export class Device {
     }
   }
 
-  /** Gives a tensor's memory back before its owner does. */
+  /** Frees a tensor's memory before its owner does. */
   free(tensor: Tensor): void {
     const { block } = tensor;
     if (block.owner === undefined) return;
@@ -216,7 +216,7 @@ export class Device {
     workgroups: Grid,
   ): void {
     this.check();
-    if (this.#rehearsing) {
+    if (this.#precompiling) {
       this.#pipelines.prepare(kernel);
       return;
     }
@@ -246,7 +246,7 @@ export class Device {
     this.check();
     source.check("copy");
     target.check("copy");
-    if (this.#rehearsing) return;
+    if (this.#precompiling) return;
     this.#closePass();
     source.block.lastBatch = this.#batch;
     target.block.lastBatch = this.#batch;
@@ -260,27 +260,27 @@ export class Device {
   }
 
   /**
-   * Runs `work` for its kernels alone: they are compiled side by side; await `prepared` before they are needed. Nothing is
-   * allocated, written or run, so sizes may be real ones. Synchronous; what `work` makes must not outlive it.
+   * Pipeline warm-up: records `work` only to compile its pipelines, in parallel; await `prepared` before they are needed. Nothing is
+   * allocated, written or executed, so tensors may have their real sizes. Synchronous; tensors of `work` must not outlive it.
    */
-  rehearse(work: () => void): void {
+  precompile(work: () => void): void {
     const { tap } = this;
     this.tap = undefined;
-    this.#rehearsing = true;
+    this.#precompiling = true;
     try {
       this.scope(work);
     } finally {
-      this.#rehearsing = false;
+      this.#precompiling = false;
       this.tap = tap;
     }
   }
 
-  /** Waits for the kernels of rehearsals, and throws KernelError for one that does not compile. */
+  /** Waits for the pipelines of `precompile`. Throws KernelError for a kernel that does not compile. */
   async prepared(): Promise<void> {
     await this.settled(this.#pipelines.prepared());
   }
 
-  /** Records `work` without submitting in its middle: short dispatches, of which many are soon done. */
+  /** Records `work` without a submission in between, for many short dispatches. */
   together(work: () => void): void {
     this.#most = MOST_DISPATCHES;
     try {
@@ -290,7 +290,7 @@ export class Device {
     }
   }
 
-  /** Submits what is recorded. */
+  /** Submits the recorded commands. */
   flush(): void {
     this.#closePass();
     if (!this.#encoder) return;
@@ -301,7 +301,7 @@ export class Device {
     this.#batch++;
   }
 
-  /** Copies a tensor's bytes to host memory; the copy is recorded at once, the promise waits for it. */
+  /** Copies a tensor's bytes to host memory; the copy is recorded immediately and resolves when it has arrived. */
   async read(tensor: Tensor): Promise<ArrayBuffer> {
     this.check();
     tensor.check("read");
@@ -314,7 +314,7 @@ export class Device {
     }
   }
 
-  /** Records a copy of a tensor's first bytes, submits, and asks for the staging buffer to be mapped. For `Readback`. */
+  /** Records a copy of a tensor's first bytes, submits, and maps the staging buffer. For `Readback`. */
   fetch(tensor: Tensor, staging: GPUBuffer, lengthBytes: number): Promise<undefined> {
     this.check();
     tensor.check("read");
@@ -326,18 +326,18 @@ export class Device {
     return staging.mapAsync(1 /* GPUMapMode.READ */);
   }
 
-  /** Waits until everything submitted has run. */
+  /** Submits, and waits until all submitted work has completed. */
   async sync(): Promise<void> {
     this.flush();
     await this.settled(this.gpu.queue.onSubmittedWorkDone());
   }
 
-  /** Waits for a promise of the GPU, then throws what went wrong on the device. */
+  /** Awaits a GPU promise, then throws the device's pending error, if any. */
   async settled<T>(promise: Promise<T>): Promise<T> {
     try {
       return await platform.waitFor(promise, this.facts.onCPU);
     } catch (cause) {
-      // Browsers drop what waits on a lost device a moment before they tell of the loss.
+      // Browsers reject pending promises of a lost device shortly before they report the loss.
       await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
       throw cause;
     } finally {
@@ -346,7 +346,7 @@ export class Device {
     }
   }
 
-  /** Throws what went wrong on the device since the last look. */
+  /** Throws the device's pending error, if any. */
   check(): void {
     if (this.#disposed) {
       throw new DisposedError({
@@ -358,13 +358,13 @@ export class Device {
     }
     if (this.#fault) {
       const fault = this.#fault;
-      // A lost device stays lost; other faults are reported once, and the next call may work.
+      // A lost device stays lost; other errors are reported once, and the next call may succeed.
       if (!(fault instanceof DeviceLostError)) this.#fault = undefined;
       throw fault;
     }
   }
 
-  /** Gives everything back, and destroys the GPU device unless it was handed in. */
+  /** Frees all memory, and destroys the GPU device unless it was passed to `from`. */
   dispose(): void {
     if (this.#disposed) return;
     this.flush();
@@ -380,7 +380,7 @@ export class Device {
     this.dispose();
   }
 
-  // ---- inside ----
+  // ---- internal ----
 
   #encoderNow(): GPUCommandEncoder {
     this.#encoder ??= this.gpu.createCommandEncoder();

@@ -1,6 +1,6 @@
 /**
- * What one element of a tensor is. 16-bit floats lie two to a `u32`, so no adapter needs `shader-f16` to hold them. "q8" is a
- * byte, and behind all bytes an f16 for each 32 of them.
+ * Element type of a tensor. 16-bit floats are packed two to a `u32`, so `shader-f16` is not required. "q8" is one byte per element,
+ * followed by one f16 scale per 32 elements.
  */
 export type DType = "f32" | "u32" | "f16" | "bf16" | "u8" | "q8";
 
@@ -10,17 +10,17 @@ export function bytesPerElement(dtype: DType): number {
   return BYTES[dtype];
 }
 
-/** Number of elements of a shape; 1 for a scalar (empty shape). */
+/** Returns the number of elements of a shape; 1 for a scalar (empty shape). */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** Bytes of a tensor, rounded up to the 4 that WebGPU copies in. */
+/** Returns the bytes of a tensor, rounded up to the multiple of 4 that WebGPU copies require. */
 export function sizeInBytes(shape: readonly number[], dtype: DType): number {
   return roundUp(elementCount(shape) * bytesPerElement(dtype), 4);
 }
 
-/** Smallest multiple of `step` that is not below `value`. */
+/** Returns the smallest multiple of `step` that is at least `value`. */
 export function roundUp(value: number, step: number): number {
   return Math.ceil(value / step) * step;
 }
@@ -29,7 +29,7 @@ export function showShape(shape: readonly number[]): string {
   return `[${shape.join(", ")}]`;
 }
 
-/** Widens IEEE half floats. Shape is kept; source of the layout: IEEE 754 binary16. */
+/** Widens IEEE 754 binary16 (half precision) to f32. */
 export function widenF16(half: Uint16Array): Float32Array {
   const out = new Float32Array(half.length);
   for (let i = 0; i < half.length; i++) {
@@ -44,14 +44,14 @@ export function widenF16(half: Uint16Array): Float32Array {
   return out;
 }
 
-/** Widens bfloat16, the upper half of an IEEE 754 binary32. */
+/** Widens bfloat16, the upper half of an IEEE 754 binary32, to f32. */
 export function widenBF16(brain: Uint16Array): Float32Array {
   const bits = new Uint32Array(brain.length);
   for (let i = 0; i < brain.length; i++) bits[i] = brain[i]! << 16;
   return new Float32Array(bits.buffer);
 }
 
-/** Narrows to IEEE half floats, to nearest, ties to even; what is too large becomes infinite. */
+/** Rounds to IEEE 754 binary16, to nearest even; values beyond its range become infinite. */
 export function narrowF16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const out = new Uint16Array(values.length);
@@ -65,7 +65,7 @@ export function narrowF16(values: Float32Array): Uint16Array {
   return out;
 }
 
-/** Narrows to bfloat16, to nearest, ties to even. */
+/** Rounds to bfloat16, to nearest even. */
 export function narrowBF16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const out = new Uint16Array(bits.length);

@@ -1,9 +1,9 @@
 /**
- * Every error Ocellus throws on purpose. One grammar: *where: expected what, got what — what to do*.
+ * Every error that Ocellus throws on purpose. All messages have one form: *where: expected what, got what — what to do*.
  * Programs switch on `code`, people read `message`.
  */
 
-/** Stable identifiers of the faults; they never change meaning. */
+/** Stable error identifiers; their meaning never changes. */
 export type ErrorCode =
   | "NO_ADAPTER"
   | "MISSING_FEATURE"
@@ -24,7 +24,7 @@ export type ErrorCode =
   | "WORKER"
   | "ABORTED";
 
-/** The four parts of a message; `cause` keeps the error underneath. */
+/** The four parts of a message; `cause` is the underlying error. */
 export interface Fault {
   /** The file, tensor, kernel or option at fault. */
   where: string;
@@ -35,7 +35,7 @@ export interface Fault {
   cause?: unknown;
 }
 
-/** Base class: `error instanceof OcellusError` tells a known fault from a bug. */
+/** Base class: `error instanceof OcellusError` distinguishes reported errors from bugs. */
 export class OcellusError extends Error {
   readonly code: ErrorCode;
   readonly fault: Fault;
@@ -52,11 +52,11 @@ export class OcellusError extends Error {
   }
 }
 
-/** Lists of names are shorter; what is longer comes from a file or a stranger. */
+/** Longer parts come from untrusted input and are truncated; lists of names are shorter. */
 const LONGEST_PART = 2000;
-/** How much of the end is kept of a part that is cut: paths end in what tells them apart. */
+/** Characters kept from the end of a truncated part: paths differ at their end. */
 const KEPT_END = 300;
-/** Their texts come from the adapter or quote a kernel's source, line by line. */
+/** Codes with multi-line messages: from the adapter, or with a kernel's source. */
 const MANY_LINES: readonly ErrorCode[] = ["KERNEL", "LIMIT", "DEVICE_LOST", "NO_ADAPTER"];
 
 function readable(code: ErrorCode, fault: Fault): Fault {
@@ -72,10 +72,10 @@ function readable(code: ErrorCode, fault: Fault): Fault {
   return { ...fault, where: part(where), expected: part(expected), got: part(got), remedy: part(remedy) };
 }
 
-// Controls, lone surrogates, separators of lines, and the marks that turn the direction of what follows.
+// Control characters, lone surrogates, line separators, and bidirectional formatting characters.
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 
-/** Text with what would steer a terminal written as JSON's escapes. `lines`: line ends and tabs are kept. */
+/** Escapes, as JSON does, characters that would control a terminal. `lines` preserves line feeds and tabs. */
 export function printable(text: string, lines = false): string {
   return text.replace(UNPRINTABLE, (character) => {
     if (lines && (character === "\n" || character === "\t")) return character;
@@ -91,14 +91,14 @@ export class NoAdapterError extends OcellusError {
   }
 }
 
-/** The adapter lacks a feature that was asked for. */
+/** The adapter lacks a requested feature. */
 export class MissingFeatureError extends OcellusError {
   constructor(fault: Fault) {
     super("MISSING_FEATURE", fault);
   }
 }
 
-/** An optional npm package is needed and not installed. */
+/** A required optional npm package is not installed. */
 export class MissingPackageError extends OcellusError {
   constructor(fault: Fault) {
     super("MISSING_PACKAGE", fault);
@@ -109,7 +109,7 @@ export class MissingPackageError extends OcellusError {
 export class LimitError extends OcellusError {
   constructor(
     fault: Fault,
-    /** Bytes of one binding that would do, where it is that. */
+    /** Size in bytes of the binding that would be needed, if that was the limit. */
     readonly neededBytes?: number,
   ) {
     super("LIMIT", fault);
@@ -141,11 +141,11 @@ export class SourceError extends OcellusError {
   }
 }
 
-/** The disk is full, or a site has used up what the browser lets it keep. */
+/** The disk is full, or the site's storage quota is exhausted. */
 export class NoRoomError extends OcellusError {
   constructor(
     fault: Fault,
-    /** Bytes still to be written, and bytes free for them, where they are known. */
+    /** Bytes still to be written, and free bytes, if known. */
     readonly neededBytes?: number,
     readonly freeBytes?: number,
   ) {
@@ -153,14 +153,14 @@ export class NoRoomError extends OcellusError {
   }
 }
 
-/** A picture or clip is broken or of a kind that cannot be decoded here. */
+/** A picture or clip is corrupt, or of a format that cannot be decoded here. */
 export class MediaError extends OcellusError {
   constructor(fault: Fault) {
     super("MEDIA", fault);
   }
 }
 
-/** Messages and media do not fit together. */
+/** Messages are malformed, or do not match their media. */
 export class PromptError extends OcellusError {
   constructor(fault: Fault) {
     super("PROMPT", fault);
@@ -192,7 +192,7 @@ export class ShapeError extends OcellusError {
   }
 }
 
-/** A kernel's WGSL does not compile, or it was bound wrongly. */
+/** A kernel's WGSL does not compile, or its bindings are wrong. */
 export class KernelError extends OcellusError {
   constructor(fault: Fault) {
     super("KERNEL", fault);
@@ -206,21 +206,21 @@ export class DisposedError extends OcellusError {
   }
 }
 
-/** The GPU device went away under a running call. */
+/** The GPU device was lost during a call. */
 export class DeviceLostError extends OcellusError {
   constructor(fault: Fault) {
     super("DEVICE_LOST", fault);
   }
 }
 
-/** The worker that a model runs in ended, failed, or does not serve models. */
+/** The model's worker terminated, failed, or does not serve models. */
 export class WorkerError extends OcellusError {
   constructor(fault: Fault) {
     super("WORKER", fault);
   }
 }
 
-/** The caller's AbortSignal stopped the call; `name` is "AbortError" as for every web API. */
+/** The caller's AbortSignal aborted the call; `name` is "AbortError" as in web APIs. */
 export class AbortedError extends OcellusError {
   constructor(where: string, cause?: unknown) {
     super("ABORTED", { where, expected: "to finish", got: "an abort", remedy: "call again when ready", cause });
@@ -233,11 +233,11 @@ export function throwIfAborted(signal: AbortSignal | undefined, where: string): 
   if (signal?.aborted) throw new AbortedError(where, signal.reason);
 }
 
-/** Letters of a stranger's value that a message quotes. */
+/** Maximum length of a quoted value. */
 const SHOWN = 60;
 
 /**
- * A value for "got": texts in quotes, so that `"3"` is told from `3`; whole numbers with all their digits; cut after 60 characters.
+ * Formats a value for "got": strings in quotes, so that `"3"` differs from `3`; integers with all digits; truncated to 60 characters.
  * `undefined` is "none".
  */
 export function shown(value: unknown, most = SHOWN): string {
@@ -252,11 +252,11 @@ export function shown(value: unknown, most = SHOWN): string {
   try {
     return cut(JSON.stringify(value) ?? String(value), most);
   } catch {
-    return "an object that is no JSON";
+    return "an object that is not JSON";
   }
 }
 
-/** Numbers beyond 2^53 as the double that they are, and not rounded to what would be read back as it. */
+/** Numbers beyond 2^53 with their exact value rather than the shortest decimal that parses to it. */
 function shownNumber(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e21) return Object.is(value, -0) ? "-0" : BigInt(value).toString();
   return String(value).replace("e+", "e");

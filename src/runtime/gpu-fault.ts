@@ -1,6 +1,6 @@
 import { DeviceLostError, KernelError, LimitError, type OcellusError } from "./errors.js";
 
-/** The typed error for what the GPU device reports by itself; `name` is the adapter's. */
+/** Converts an uncaptured error of the GPU device; `name` is the adapter's. */
 export function faultOf(error: GPUError, name: string): OcellusError {
   const where = `GPU device on ${name}`;
   const [got] = error.message.split("\n    at ", 1) as [string];
@@ -9,17 +9,17 @@ export function faultOf(error: GPUError, name: string): OcellusError {
         where,
         expected: "room for another buffer",
         got,
-        remedy: "hold the weights in fewer bits (dtype q8 or q4), or ask for fewer pictures or frames",
+        remedy: "use a smaller dtype (q8 or q4), or fewer pictures or frames",
       })
     : new KernelError({ where, expected: "valid commands", got, remedy: "report this with `ocellus doctor`" });
 }
 
-/** The typed error for a lost device. */
+/** Converts the loss of a device. */
 export function lossOf(info: GPUDeviceLostInfo, name: string): DeviceLostError {
   return new DeviceLostError({
     where: `GPU device on ${name}`,
     expected: "to stay open",
     got: `${info.reason || "lost"}: ${info.message}`,
-    remedy: "load the model again; ask for fewer pictures or a smaller dtype if memory ran out",
+    remedy: "load the model again; if memory ran out, use a smaller dtype, or fewer pictures or frames",
   });
 }

@@ -13,14 +13,14 @@ export interface ParameterField {
   readonly type: "u32" | "i32" | "f32";
 }
 
-/** Numbers become `const NAME = 16u;` lines, strings are WGSL lines as they stand. */
+/** Become `const NAME = 16u;` lines of the WGSL. */
 export type Constants = Readonly<Record<string, number>>;
 
 const BINDING = /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>\s*(\w+)\s*:/g;
 const PARAMS = /struct\s+Params\s*\{([^}]*)\}/;
 const FIELD = /(\w+)\s*:\s*(u32|i32|f32)\s*,?/g;
 
-/** Where the parameters come from: one line of the text. */
+/** The declaration of the parameters, as a uniform or as immediate data. */
 const UNIFORM = "@group(1) @binding(0) var<uniform> params: Params;";
 const IMMEDIATE = "var<immediate> params: Params;";
 
@@ -66,14 +66,14 @@ export class Kernel<C extends Constants = Constants> {
     }
   }
 
-  /** The text, its parameters immediate data if `immediate`, else a uniform binding. */
+  /** Returns the WGSL with the parameters as immediate data if `immediate`, else as a uniform binding. */
   textWith(immediate: boolean): string {
     return immediate ? this.text.replace(UNIFORM, IMMEDIATE) : this.text;
   }
 
   readonly #variants = new Map<string, Kernel<C>>();
 
-  /** The same body under other constants and header lines; made once for each different text. */
+  /** Returns the same body with other constants and header lines; cached, one instance per text. */
   variant(constants: Partial<C>, ...header: string[]): Kernel<C> {
     let key = "";
     for (const name in constants) key += `${name}=${constants[name]},`;
@@ -89,7 +89,7 @@ export class Kernel<C extends Constants = Constants> {
 
 const lineNumbers = new Map<string, number>();
 
-/** A number that stands for a header line: lines are long, and their texts few. */
+/** Interns a header line as a number, for short keys. */
 function lineNumber(line: string): number {
   let number = lineNumbers.get(line);
   if (number === undefined) {
@@ -102,10 +102,10 @@ function lineNumber(line: string): number {
 /** Workgroups in one, two or three dimensions. */
 export type Grid = readonly [number, number?, number?];
 
-/** What every adapter allows in one dimension. */
+/** The limit per dimension that every adapter supports. */
 const MOST_WORKGROUPS = 65535;
 
-/** The three dimensions of a grid. Throws LimitError for one over the limits. */
+/** Returns the three dimensions of a grid. Throws LimitError for one over the limits. */
 export function gridOf(kernel: Kernel, [x, y = 1, z = 1]: Grid): readonly [number, number, number] {
   if (x > MOST_WORKGROUPS || y > MOST_WORKGROUPS || z > MOST_WORKGROUPS) {
     throw new LimitError({
@@ -118,7 +118,7 @@ export function gridOf(kernel: Kernel, [x, y = 1, z = 1]: Grid): readonly [numbe
   return [x, y, z];
 }
 
-/** WGSL with line numbers, for messages. */
+/** Adds line numbers to WGSL, for messages. */
 export function numberedLines(text: string): string {
   return text
     .split("\n")

@@ -1,14 +1,14 @@
 import { OptionError } from "./errors.js";
 
-/** Longer words are no slip of a name; comparing them would cost what whoever sent them likes. */
+/** Longer words are not misspelt names; the bound limits the cost of comparing untrusted input. */
 const LONGEST_WORD = 64;
-/** Fewest letters that can stand for a whole name. */
+/** Shortest prefix that can match a name. */
 const SHORTEST_BEGINNING = 3;
 
 /**
- * The name among `known` that `word` was most likely meant to be: spelt with other capitals, dashes or underscores, fewest edits
- * away (Damerau-Levenshtein, at most a third of the letters), or beginning alike. Undefined where none is near, and for a word that
- * is known itself: spelling is not what is wrong with it then.
+ * Returns the name among `known` that `word` most likely misspells: equal up to case, dashes and underscores, at the smallest
+ * Damerau-Levenshtein distance (at most a third of the letters), or with a common prefix. Undefined if none is near, or if `word`
+ * itself is known.
  */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   if (word.length > LONGEST_WORD || known.includes(word)) return undefined;
@@ -30,7 +30,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return more.length === 0 ? alike : undefined;
 }
 
-/** The remedy for a misspelt word, if it was near enough to one of `known`; `written` is how a name is written where it is used. */
+/** Returns a remedy ("did you mean …?") if `word` is near one of `known`; `written` formats a name. */
 export function suggestion(
   word: string,
   known: readonly string[],
@@ -42,7 +42,7 @@ export function suggestion(
   return near.toLowerCase() === word.toLowerCase() ? `${question} Upper and lower case count` : question;
 }
 
-/** Throws OptionError for a key of `options` that is not in `known`, with the nearest one that is. */
+/** Throws OptionError for a key of `options` that is not in `known`, suggesting the nearest name. */
 export function checkOptions(where: string, options: object, known: readonly string[]): void {
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue;
@@ -55,18 +55,18 @@ export function checkOptions(where: string, options: object, known: readonly str
   }
 }
 
-/** `top_p`, `top-p` and `topP` are one name to whoever mixes them up. */
+/** Folds case, dashes and underscores: `top_p`, `top-p` and `topP` compare equal. */
 function fold(name: string): string {
   return name.toLowerCase().replace(/[-_\s]/g, "");
 }
 
-/** Whether `word` is the beginning of a name, or a name and at most as much again. */
+/** Whether `word` is a prefix of a name, or a name followed by at most its own length. */
 function beginAlike(word: string, name: string): boolean {
   if (name.startsWith(word)) return word.length >= SHORTEST_BEGINNING;
   return word.startsWith(name) && name.length > SHORTEST_BEGINNING && word.length <= 2 * name.length;
 }
 
-/** Levenshtein distance in which two letters that changed places are one edit (optimal string alignment). */
+/** Damerau-Levenshtein distance in its restricted form (optimal string alignment): a transposition is one edit. */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);

@@ -3,12 +3,12 @@ import type { Kernel } from "./kernel.js";
 import { COMPUTE_STAGE } from "./pipelines.js";
 import { GPU_COPY_DST, GPU_UNIFORM } from "./pool.js";
 
-/** Distance of slots: the largest alignment a dynamic uniform offset may need. */
+/** Slot stride: the largest alignment that a dynamic uniform offset can require. */
 const SLOT_BYTES = 256;
 
 /**
- * The parameters of recorded dispatches: immediate data of the pass where the device has it, else slots of one uniform buffer
- * that is written once a submission.
+ * The parameters of recorded dispatches: immediate data of the pass if the device supports it, else slots of one uniform buffer
+ * that is written once per submission.
  */
 export class ParameterSlots {
   readonly layout: GPUBindGroupLayout;
@@ -17,13 +17,13 @@ export class ParameterSlots {
   readonly #view: DataView;
   readonly #buffer: GPUBuffer;
   #used = 0;
-  /** Whether a dispatch that waits for its submission reads the buffer. */
+  /** Whether a recorded dispatch reads the buffer. */
   #read = false;
 
   constructor(
     private readonly gpu: GPUDevice,
     count: number,
-    /** What a pass holds as immediate data. */
+    /** Immediate data that a pass supports. */
     private readonly immediateBytes: number,
   ) {
     this.#bytes = new ArrayBuffer(SLOT_BYTES * count);
@@ -42,7 +42,7 @@ export class ParameterSlots {
     });
   }
 
-  /** Slots that wait for a submission. */
+  /** Slots in use until the next submission. */
   get used(): number {
     return this.#used;
   }
@@ -61,7 +61,7 @@ export class ParameterSlots {
     }
     let given = 0;
     for (const _ in parameters) given++;
-    // Every field has a value, so one name more is one that the kernel does not have.
+    // Every field has a value, so an additional name is unknown to the kernel.
     if (given !== fields.length) {
       const unknown = Object.keys(parameters).find((name) => !fields.some((field) => field.name === name));
       throw misbound(kernel, `the parameters ${fields.map((p) => p.name).join(", ")}`, unknown ?? "others");
@@ -70,12 +70,12 @@ export class ParameterSlots {
     return offset;
   }
 
-  /** Whether a kernel's parameters are immediate data. */
+  /** Whether a kernel's parameters fit into immediate data. */
   immediate(kernel: Kernel): boolean {
     return kernel.parameters.length * 4 <= this.immediateBytes;
   }
 
-  /** Gives the next dispatch of a pass the parameters at `offset`. */
+  /** Binds the parameters at `offset` for the next dispatch of a pass. */
   bind(pass: GPUComputePassEncoder, kernel: Kernel, offset: number): void {
     const lengthBytes = kernel.parameters.length * 4;
     if (lengthBytes === 0) return;
@@ -87,7 +87,7 @@ export class ParameterSlots {
     pass.setBindGroup(1, this.group, [offset]);
   }
 
-  /** Writes what was taken since the last time to the GPU; the slots are free again. */
+  /** Uploads the slots in use and frees them. */
   submit(): void {
     if (this.#read) this.gpu.queue.writeBuffer(this.#buffer, 0, this.#bytes, 0, this.#used * SLOT_BYTES);
     this.#used = 0;
@@ -99,7 +99,7 @@ export class ParameterSlots {
   }
 }
 
-/** The error for a kernel that is bound by other names than its WGSL has. */
+/** Returns the error for a name that does not match the kernel's WGSL. */
 export function misbound(kernel: Kernel, expected: string, got: string): KernelError {
   return new KernelError({ where: `kernel ${kernel.name}`, expected, got, remedy: "bind by the names in the WGSL" });
 }

@@ -6,19 +6,19 @@ import type { ParameterSlots } from "./parameter-slots.js";
 export const COMPUTE_STAGE = 4;
 
 export interface Pipeline {
-  /** No two pipelines of a device have the same. */
+  /** Unique per device. */
   readonly id: number;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
 }
 
 /**
- * Compiled kernels by their text. A kernel that does not compile is reported once, with its numbered lines. `of` compiles on
- * first use, and the adapter waits for it; `prepare` compiles several side by side, before they are used.
+ * Cache of compiled pipelines by WGSL text. A kernel that does not compile is reported once, with numbered lines. `of` compiles
+ * synchronously on first use; `prepare` compiles ahead of use, several in parallel.
  */
 export class Pipelines {
   readonly #made = new Map<string, Pipeline>();
-  /** By text: those that are being compiled ahead. */
+  /** Pending compilations of `prepare`, by text. */
   readonly #coming = new Map<string, Promise<void>>();
   readonly #checks = new Set<Promise<void>>();
   #count = 0;
@@ -29,7 +29,7 @@ export class Pipelines {
     readonly report: (fault: OcellusError) => void,
   ) {}
 
-  /** The pipeline of a kernel. One that is being compiled ahead is compiled again: await `prepared` before. */
+  /** Returns the pipeline of a kernel. Does not wait for a pending `prepare`, but compiles again: await `prepared` before. */
   of(kernel: Kernel): Pipeline {
     let made = this.#made.get(kernel.text);
     if (!made) {
@@ -39,7 +39,7 @@ export class Pipelines {
     return made;
   }
 
-  /** Begins to compile a kernel unless it is or was. */
+  /** Starts to compile a kernel, unless it is compiled or pending. */
   prepare(kernel: Kernel): void {
     const { text } = kernel;
     if (this.#made.has(text) || this.#coming.has(text)) return;
@@ -51,7 +51,7 @@ export class Pipelines {
     const checked = gpu.popErrorScope();
     const coming = (async () => {
       try {
-        // Both are waited for: which of them tells of a fault depends on where it is.
+        // Await both: either of them reports the error, depending on its kind.
         const [pipeline, error] = await Promise.allSettled([made, checked]);
         const fault = error.status === "fulfilled" ? error.value : null;
         if (pipeline.status === "fulfilled" && !fault) {
@@ -69,12 +69,12 @@ export class Pipelines {
     this.#coming.set(text, coming);
   }
 
-  /** Waits until everything begun by `prepare` is compiled or reported. */
+  /** Waits until every compilation started by `prepare` has finished or its error is reported. */
   async prepared(): Promise<void> {
     await Promise.all(this.#coming.values());
   }
 
-  /** Waits until every kernel made so far is known to be good or reported. */
+  /** Waits until every synchronous compilation is validated or its error is reported. */
   async checked(): Promise<void> {
     await Promise.all(this.#checks);
   }
@@ -132,7 +132,7 @@ async function faultIn(kernel: Kernel, module: GPUShaderModule, reason: string):
     where: `kernel ${kernel.name}`,
     expected: "WGSL that compiles on this adapter",
     got: `${said || reason}\n${numberedLines(kernel.text)}\n`,
-    remedy: "mend the line named first",
+    remedy: "fix the line named first",
   });
 }
 

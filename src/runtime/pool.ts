@@ -1,12 +1,12 @@
 import { roundUp } from "./dtype.js";
 
-/** One GPU buffer of the pool. Tensors are ranges of blocks; arenas own blocks. */
+/** One GPU buffer of the pool. Tensors view blocks; arenas own blocks. */
 export interface Block {
-  /** No two blocks of a pool have the same. */
+  /** Unique per pool. */
   readonly id: number;
   readonly buffer: GPUBuffer;
   readonly sizeBytes: number;
-  /** The submission whose recorded commands use the block last; a queue write must not overtake it. */
+  /** The last submission whose commands use the block; a queue write must not overtake it. */
   lastBatch: number;
   owner: BlockOwner | undefined;
 }
@@ -17,15 +17,15 @@ export interface BlockOwner {
 }
 
 const LARGE_BYTES = 256 * 1024;
-/** Bytes of free blocks kept for reuse; beyond that they are given back to the adapter. */
+/** Maximum bytes of free blocks kept for reuse; beyond that they are destroyed. */
 const KEEP_FREE_BYTES = 512 * 1024 * 1024;
 
-/** Keeps released buffers for reuse: allocation costs more than most kernels do. */
+/** Buffer pool: reuses released buffers, since allocation costs more than most kernels. */
 export class Pool {
   #free: Block[] = [];
   #freeBytes = 0;
   #made = 0;
-  #stand: GPUBuffer | undefined;
+  #placeholder: GPUBuffer | undefined;
   /** Bytes of blocks that have an owner. */
   liveBytes = 0;
   liveBlocks = 0;
@@ -33,20 +33,20 @@ export class Pool {
 
   constructor(
     readonly gpu: GPUDevice,
-    /** Submits recorded commands, so that buffers they name may be destroyed. */
+    /** Submits recorded commands, so that the buffers they reference may be destroyed. */
     readonly flush: () => void,
-    /** Told of blocks before their buffers are destroyed. */
-    readonly forget: (blocks: ReadonlySet<Block>) => void,
+    /** Called with blocks before their buffers are destroyed. */
+    readonly onDestroy: (blocks: ReadonlySet<Block>) => void,
   ) {}
 
-  /** Bytes held on the adapter: owned and free. */
+  /** Bytes allocated on the adapter: owned and free. */
   get reservedBytes(): number {
     return this.liveBytes + this.#freeBytes;
   }
 
   acquire(sizeBytes: number, label: string): Block {
-    // Sizes in steps of a fraction of their power of two: many requests share few sizes, little is wasted. Of large ones,
-    // which weights are, hardly anything is: an eighth more of a model may be what an adapter does not have.
+    // Size classes are fractions of a power of two, so that requests share few sizes. Large buffers, such as weights, get finer
+    // classes: an eighth more memory for a model may exceed the adapter's.
     const parts = sizeBytes < LARGE_BYTES ? 8 : 128;
     const step = Math.max(256, 2 ** Math.floor(Math.log2(Math.max(sizeBytes, 1))) / parts);
     const rounded = roundUp(Math.max(sizeBytes, 4), step);
@@ -77,10 +77,10 @@ export class Pool {
     return block;
   }
 
-  /** A block without memory, for rehearsals; only its owner counts. */
-  imagined(): Block {
-    this.#stand ??= this.gpu.createBuffer({ size: 4, usage: GPU_STORAGE, label: "imagined" });
-    return { id: -1, buffer: this.#stand, sizeBytes: 0, lastBatch: -1, owner: undefined };
+  /** Returns a block without memory, for `device.precompile`; only its owner matters. */
+  placeholder(): Block {
+    this.#placeholder ??= this.gpu.createBuffer({ size: 4, usage: GPU_STORAGE, label: "placeholder" });
+    return { id: -1, buffer: this.#placeholder, sizeBytes: 0, lastBatch: -1, owner: undefined };
   }
 
   release(block: Block): void {
@@ -95,7 +95,7 @@ export class Pool {
   trim(): void {
     if (this.#free.length === 0) return;
     this.flush();
-    this.forget(new Set(this.#free));
+    this.onDestroy(new Set(this.#free));
     for (const block of this.#free) block.buffer.destroy();
     this.#free = [];
     this.#freeBytes = 0;

@@ -3,14 +3,14 @@ import { GPU_COPY_DST, GPU_COPY_SRC, GPU_MAP_READ, GPU_QUERY_RESOLVE } from "./p
 /** One dispatch as timed by the adapter. */
 export interface TimedPass {
   readonly name: string;
-  /** 0 where the adapter has no clock. */
+  /** 0 if the adapter has no timestamps. */
   readonly milliseconds: number;
 }
 
-/** Passes timed between two reads; more are left untimed. */
+/** Maximum number of timed passes; further ones are not timed. */
 const CAPACITY = 2048;
 
-/** Names every dispatch, and times it by the adapter's own clock where it has one (`timestamp-query`). Off until `start()`. */
+/** Records the name of every dispatch, and its GPU time if the adapter has `timestamp-query`. Off until `start()`. */
 export class Profile {
   #names: string[] = [];
   #queries: GPUQuerySet | undefined;
@@ -21,14 +21,14 @@ export class Profile {
     readonly available: boolean,
   ) {}
 
-  /** Starts; what was named and not read before is forgotten. */
+  /** Starts recording, and discards earlier records. */
   start(): void {
     if (this.available) this.#queries ??= this.gpu.createQuerySet({ type: "timestamp", count: CAPACITY * 2 });
     this.#names = [];
     this.enabled = true;
   }
 
-  /** The descriptor of the next compute pass. */
+  /** Returns the descriptor of the next compute pass. */
   pass(label: string): GPUComputePassDescriptor {
     if (!this.enabled || this.#names.length === CAPACITY) return { label };
     const at = this.#names.push(label) - 1;
@@ -43,7 +43,7 @@ export class Profile {
     };
   }
 
-  /** Stops, and reads what was timed. Call after `device.flush()`. */
+  /** Stops recording and returns the timed passes. Call after `device.flush()`. */
   async stop(): Promise<TimedPass[]> {
     const names = this.#names;
     this.enabled = false;

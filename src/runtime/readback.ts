@@ -4,14 +4,14 @@ import { GPU_COPY_DST, GPU_MAP_READ } from "./pool.js";
 import type { Tensor } from "./tensor.js";
 
 /**
- * A staging buffer for copies to host memory, one at a time and any number in turn: `begin` records the copy and submits, `bytes`
- * waits for it. Several of them let work be recorded ahead while the host reads.
+ * A reusable staging buffer for copies to host memory, one at a time: `begin` records the copy and submits, `bytes` waits for it. With
+ * several of them the host records ahead while earlier copies are in flight.
  */
 export class Readback {
   readonly #staging: GPUBuffer;
   #mapped: Promise<undefined> | undefined;
   #size = 0;
-  /** When the copy that was begun last had arrived, in milliseconds of `performance.now()`; undefined before that. */
+  /** Arrival time of the latest copy, in milliseconds of `performance.now()`; undefined while it is in flight. */
   arrivedAt: number | undefined;
 
   constructor(
@@ -23,13 +23,13 @@ export class Readback {
     this.#staging = device.gpu.createBuffer({ label: `read ${label}`, size: roundUp(sizeBytes, 4), usage });
   }
 
-  /** Copies the first `lengthBytes` of a tensor, as it is when everything recorded so far has run. */
+  /** Copies the first `lengthBytes` of a tensor, after everything recorded so far. */
   begin(tensor: Tensor, lengthBytes = tensor.sizeBytes): void {
     this.#size = roundUp(lengthBytes, 4);
     this.arrivedAt = undefined;
     const mapped = this.device.fetch(tensor, this.#staging, this.#size);
     this.#mapped = mapped;
-    // Nobody may wait for it: an answer that is aborted drops what was recorded ahead.
+    // Possibly never awaited: an aborted answer drops the steps recorded ahead.
     mapped.then(
       () => {
         this.arrivedAt = performance.now();
@@ -38,7 +38,7 @@ export class Readback {
     );
   }
 
-  /** The bytes of the copy that was begun last; throws what went wrong on the device. */
+  /** Returns the bytes of the latest copy; throws the device's pending error, if any. */
   async bytes(): Promise<ArrayBuffer> {
     if (this.#mapped) await this.device.settled(this.#mapped);
     const bytes = this.#staging.getMappedRange(0, this.#size).slice(0);

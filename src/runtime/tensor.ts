@@ -4,8 +4,8 @@ import { DisposedError, ShapeError } from "./errors.js";
 import type { Block } from "./pool.js";
 
 /**
- * A shape, a dtype, a label and a range of a GPU buffer. A tensor owns nothing: the scope, Model or Session
- * in which it was made does. `dispose()` gives the memory back early; a view shares its base's memory.
+ * A shape, a dtype, a label and a GPU buffer. A tensor does not own its memory: the scope, Model or Session in which it was
+ * allocated does. `dispose()` frees the memory early; a view shares its base's memory.
  */
 export class Tensor {
   /** Number of elements. */
@@ -23,7 +23,7 @@ export class Tensor {
     this.sizeBytes = sizeInBytes(shape, dtype);
   }
 
-  /** Size of dimension `i`; counts from the end when negative. */
+  /** Returns the size of dimension `i`; negative `i` counts from the end. Throws ShapeError. */
   size(i: number): number {
     const at = i < 0 ? this.shape.length + i : i;
     const size = this.shape[at];
@@ -38,7 +38,7 @@ export class Tensor {
     return size;
   }
 
-  /** The same memory under another shape of as many elements. */
+  /** Returns the same memory with another shape of as many elements. Throws ShapeError. */
   view(shape: readonly number[], label = this.label): Tensor {
     if (elementCount(shape) !== this.length) {
       throw new ShapeError({
@@ -51,7 +51,7 @@ export class Tensor {
     return new Tensor(this.device, shape, this.dtype, label, this.block);
   }
 
-  /** Throws ShapeError unless the shape is `expected`; `-1` stands for any size. */
+  /** Throws ShapeError unless the shape is `expected`; `-1` matches any size. */
   expect(expected: readonly number[], where: string): this {
     const same = this.shape.length === expected.length && expected.every((n, i) => n === -1 || n === this.shape[i]);
     if (!same) {
@@ -65,7 +65,10 @@ export class Tensor {
     return this;
   }
 
-  /** Copies the elements to host memory. Only f32 and u32 tensors; throws the device's error if a kernel failed before. */
+  /**
+   * Copies the tensor's bytes to host memory and returns them as a Float32Array, or as a Uint32Array with "u32". The dtype is neither
+   * checked nor converted: use this for f32 and u32 tensors, and `device.read` for others. Throws the device's pending error, if any.
+   */
   async read(): Promise<Float32Array>;
   async read(as: "u32"): Promise<Uint32Array>;
   async read(as?: "u32"): Promise<Float32Array | Uint32Array> {
@@ -73,7 +76,7 @@ export class Tensor {
     return as === "u32" ? new Uint32Array(bytes) : new Float32Array(bytes);
   }
 
-  /** Gives the memory back before its owner does. */
+  /** Frees the memory before its owner does. */
   dispose(): void {
     this.device.free(this);
   }
@@ -82,13 +85,13 @@ export class Tensor {
     this.dispose();
   }
 
-  /** Throws DisposedError if the memory was given back. */
+  /** Throws DisposedError if the memory was freed. */
   check(where: string): void {
     if (this.block.owner === undefined) {
       throw new DisposedError({
         where: `${where}, tensor ${this.label}`,
         expected: "a live tensor",
-        got: "one whose memory was given back",
+        got: "one whose memory was freed",
         remedy: "return it from the scope that made it, or use it before its owner is disposed",
       });
     }

@@ -1,30 +1,30 @@
 import { platform } from "#platform";
 
-/** What was chosen for an adapter, by name of the choice. */
+/** Tuned kernel parameters of an adapter, by name. */
 export type Tuning = Record<string, number | string>;
 
-/** A choice between variants of a kernel that compute the same. */
+/** A kernel parameter whose values give the same results at different speeds. */
 export interface Tunable<T extends number | string = number | string> {
   readonly name: string;
-  /** The first is what is taken where nobody tuned. */
+  /** The first one is the default. */
   readonly values: readonly [T, ...T[]];
 }
 
-/** The value that `tuning` has for a choice, if the choice has it; the first one otherwise. */
+/** Returns the tuned value of a parameter if it is valid, else the default. */
 export function tuned<T extends number | string>(tuning: Readonly<Tuning>, tunable: Tunable<T>): T {
   const value = tuning[tunable.name];
   return tunable.values.find((known) => known === value) ?? tunable.values[0];
 }
 
-/** What `ocellus tune` keeps: adapters by name and driver. */
+/** The file that `ocellus tune` writes, by adapter name and driver. */
 interface TuningFile {
   readonly version: 1;
   readonly adapters: Record<string, { readonly date: string; readonly tuning: Tuning }>;
 }
 
 /**
- * What was stored for an adapter, and a sentence on where it came from or why it was not taken; undefined where nothing is
- * stored or a program has no folder of its own. A file that cannot be read is never an error: everything runs without it.
+ * Returns the stored tuning of an adapter, with a sentence on its origin or on why it was ignored; undefined if nothing is stored, or
+ * in browsers. An unreadable file is not an error: tuning is optional.
  */
 export async function storedTuning(adapter: string): Promise<{ tuning: Tuning; reason: string } | undefined> {
   const { settings } = platform;
@@ -44,8 +44,8 @@ export async function storedTuning(adapter: string): Promise<{ tuning: Tuning; r
 }
 
 /**
- * Stores what was chosen for an adapter, in the place of what was stored for it before; returns the path of the file, undefined
- * where a program has no folder of its own. A broken file is replaced. Throws SourceError where the file cannot be written.
+ * Stores the tuning of an adapter, replacing an earlier one; returns the path of the file, or undefined in browsers. A corrupt file is
+ * replaced. Throws SourceError if the file cannot be written.
  */
 export async function storeTuning(adapter: string, tuning: Tuning): Promise<string | undefined> {
   const { settings } = platform;
@@ -55,7 +55,7 @@ export async function storeTuning(adapter: string, tuning: Tuning): Promise<stri
     const text = await settings.read();
     if (text !== undefined) adapters = fileOf(text).adapters;
   } catch {
-    // What nobody can read is of no use to anybody.
+    // A corrupt file is replaced.
   }
   const date = new Date().toISOString().slice(0, 10);
   const file: TuningFile = { version: 1, adapters: { ...adapters, [adapter]: { date, tuning } } };

@@ -1,8 +1,8 @@
-/** What programs upload to tensors: arrays whose memory may be larger than they are, shared, or of another realm. */
+/** Checks and normalises arrays for upload: views, shared or resizable buffers, and arrays of other realms. */
 import type { DType } from "./dtype.js";
 import { ShapeError } from "./errors.js";
 
-/** By their brand, not by class: arrays of another realm have classes of their own. A Node Buffer is a Uint8Array. */
+/** By `Symbol.toStringTag`, not by class: arrays of other realms have other classes. A Node Buffer is a Uint8Array. */
 const TYPES: Readonly<Record<string, DType>> = {
   "[object Float32Array]": "f32",
   "[object Uint32Array]": "u32",
@@ -10,7 +10,7 @@ const TYPES: Readonly<Record<string, DType>> = {
   "[object Uint8ClampedArray]": "u8",
 };
 
-/** The element type that an array is uploaded as. Throws ShapeError for other kinds of arrays. */
+/** Returns the dtype that an array is uploaded as. Throws ShapeError for unsupported arrays. */
 export function uploadedType(data: unknown, label: string): DType {
   const brand = Object.prototype.toString.call(data);
   const dtype = TYPES[brand];
@@ -23,7 +23,7 @@ export function uploadedType(data: unknown, label: string): DType {
   });
 }
 
-/** The bytes in view; copied where the memory is shared or can be resized, since implementations of WebGPU differ in taking such. */
+/** Returns the bytes of a view; a copy if its buffer is shared or resizable, which some WebGPU implementations reject. */
 export function plainBytes({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
   const plain = buffer instanceof ArrayBuffer && !(buffer as ArrayBuffer & { resizable?: boolean }).resizable;

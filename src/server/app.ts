@@ -13,7 +13,7 @@ import { Metrics } from "./metrics.js";
 import type { serverPackages } from "./packages.js";
 import { Queue } from "./queue.js";
 
-/** Streams whose prompt takes longer than this begin without it, so that the client hears something. */
+/** After this time a stream starts before its prompt is prepared, so that the client receives headers. */
 const PATIENCE_MS = 10_000;
 const RETRY_SECONDS = 1;
 
@@ -23,15 +23,15 @@ export interface AppOptions {
   readonly timeoutSeconds: number;
   readonly maxBodyBytes: number;
   readonly apiKey?: string | undefined;
-  /** Origin of pages that may ask, or "*". */
+  /** Allowed origin of pages, or "*". */
   readonly cors?: string | undefined;
-  /** Bytes on the device. */
+  /** Returns the bytes reserved on the device. */
   readonly gpuBytes: () => number;
-  /** Errors that are told to no client. */
+  /** Logs errors that are not disclosed to clients. */
   readonly log: (error: unknown) => void;
 }
 
-/** The routes over a model, and what the server around them needs of it. */
+/** The HTTP routes over a model. */
 export class App {
   readonly hono: Hono;
   readonly queue: Queue;
@@ -41,7 +41,7 @@ export class App {
   readonly #key: Buffer | undefined;
   #completions: ChatCompletions | undefined;
   #embed: EmbedTexts | undefined;
-  /** Why nothing is answered. */
+  /** Why requests are rejected; undefined when ready. */
   #unready: string | undefined = "the model is being loaded";
 
   constructor(
@@ -61,7 +61,7 @@ export class App {
       await next();
       this.metrics.request(routeOf(context.req.path), context.res.status);
     });
-    // A page whose name comes to mean this machine is at home here to the browser, which then lets it read everything.
+    // DNS rebinding: a page whose host name resolves to this machine is same-origin to the browser.
     app.use(async (context, next) => {
       const origin = context.req.header("origin");
       if (origin === undefined || options.cors === "*" || options.cors === origin) return next();
@@ -112,19 +112,19 @@ export class App {
     app.onError((error, context) => this.#failed(context, error));
   }
 
-  /** From now on requests are answered. */
+  /** Starts to accept requests. */
   ready(completions: ChatCompletions, embed?: EmbedTexts): void {
     this.#embed = embed;
     this.#completions = completions;
     this.#unready = undefined;
   }
 
-  /** From now on requests are refused; those under way go on. */
+  /** Rejects new requests; running ones continue. */
   refuse(reason: string): void {
     this.#unready = reason;
   }
 
-  /** Ends the requests under way. */
+  /** Aborts the running requests. */
   abort(): void {
     this.#stopping.abort(new Error("the server is stopping"));
   }
@@ -147,7 +147,7 @@ export class App {
       });
     }
     const arrived = performance.now();
-    // A page of another origin could send anything else without being asked whether it may.
+    // Other content types can be sent cross-origin without a CORS preflight.
     if (!/^application\/json\b/i.test(context.req.header("content-type") ?? "")) {
       return reply(context, failure(415, "expected content-type: application/json", "unsupported_media_type"));
     }
@@ -159,7 +159,7 @@ export class App {
       return reply(context, failure(400, `expected JSON in the body, got ${got}`, "invalid_json"));
     }
     if (this.queue.full) {
-      const message = `expected at most ${this.queue.parallel} requests at once and ${this.queue.most} that wait`;
+      const message = `expected at most ${this.queue.parallel} concurrent and ${this.queue.most} waiting requests`;
       return reply(context, failure(429, `${message}; try again later`, "queue_full"), {
         "retry-after": String(RETRY_SECONDS),
       });
@@ -168,7 +168,7 @@ export class App {
     const timeout = AbortSignal.timeout(this.options.timeoutSeconds * 1000);
     const signal = AbortSignal.any([context.req.raw.signal, left.signal, timeout, this.#stopping.signal]);
     const errorOf = (error: unknown): ApiError => {
-      if (timeout.aborted) return failure(504, `no whole answer within ${this.options.timeoutSeconds} s`, "timeout");
+      if (timeout.aborted) return failure(504, `no complete answer within ${this.options.timeoutSeconds} s`, "timeout");
       if (this.#stopping.signal.aborted) return failure(503, "the server is stopping", "unavailable");
       return this.#told(error);
     };
@@ -188,7 +188,7 @@ export class App {
       );
     } catch (error) {
       const failed = errorOf(error);
-      // The official client would send what took too long twice more.
+      // The official client would retry a timeout twice.
       return reply(context, failed, failed.status === 504 ? { "x-should-retry": "false" } : {});
     }
   }
@@ -201,7 +201,7 @@ export class App {
     return createEmbeddings(embed, completions.name, request, signal).finally(leave);
   }
 
-  /** Waits for a slot and begins; the slot is free again when the answer has ended, read or not. */
+  /** Waits for a slot and starts the request; the slot is released when the answer has ended, read or not. */
   async #begin(completions: ChatCompletions, request: unknown, signal: AbortSignal, arrived: number): Promise<ChatRun> {
     const leave = await this.queue.enter(signal);
     try {
@@ -231,9 +231,9 @@ export class App {
 
 const NO_EMBEDDINGS = {
   where: "/v1/embeddings",
-  expected: "a model that embeds texts",
-  got: "one that does not",
-  remedy: "serve another",
+  expected: "a model with text embeddings",
+  got: "one without",
+  remedy: "serve another model",
 };
 
 const ROUTES: Readonly<Record<string, string>> = {
@@ -244,7 +244,7 @@ const ROUTES: Readonly<Record<string, string>> = {
   "/v1/embeddings": "POST",
 };
 
-/** Routes are few in the metrics, whatever clients ask for. */
+/** Bounds the route labels of the metrics. */
 function routeOf(path: string): string {
   if (path.startsWith("/v1/models/")) return "/v1/models/:id";
   return Object.hasOwn(ROUTES, path) ? path : "other";
@@ -270,7 +270,7 @@ function sleep(ms: number): { over: Promise<undefined>; cancel: () => void } {
   return { over, cancel: () => clearTimeout(timer) };
 }
 
-/** A model to serve, and what it is called. */
+/** A model to serve, and its name. */
 export interface Served {
   readonly model: ChatModel;
   readonly name: string;

@@ -5,16 +5,16 @@ import type { OcellusError } from "../runtime/errors.js";
 
 const URL_OF_CHAT = "/v1/chat/completions";
 
-/** A line of a batch's output. */
+/** A line of the output file. */
 export interface BatchResult {
   readonly id: string;
   readonly custom_id: string | null;
   readonly response: { readonly status_code: number; readonly request_id: string; readonly body: unknown } | null;
-  /** What is wrong with the line itself. */
+  /** Error of the input line itself. */
   readonly error: { readonly code: string; readonly message: string } | null;
 }
 
-/** The `custom_id` of a line of output that needs no second run; those of a failing server or of a broken line do. */
+/** Returns the `custom_id` of a finished request; undefined for server errors and invalid lines, which are retried. */
 export function finishedId(line: string): string | undefined {
   try {
     const { custom_id, response } = JSON.parse(line) as Partial<BatchResult>;
@@ -24,19 +24,19 @@ export function finishedId(line: string): string | undefined {
   }
 }
 
-/** The requests of one batch. */
+/** Runs the requests of a batch. */
 export class Batch {
   readonly #seen = new Set<string>();
 
   constructor(
     private readonly completions: ChatCompletions,
-    /** Ids that the output has already. */
+    /** Ids that are already in the output. */
     private readonly done: ReadonlySet<string>,
   ) {}
 
   /**
-   * The result of line `number` (from 1) of the input, of which there is the text or why there is none; undefined for one that is
-   * done. Throws AbortedError, and DeviceLostError and its like: what no later line would survive either.
+   * Returns the result of line `number` (from 1) of the input, given its text or decoding error; undefined if it is finished. Throws
+   * AbortedError, and errors that would affect all later lines, such as DeviceLostError.
    */
   async run(line: string | OcellusError, number: number, signal: AbortSignal): Promise<BatchResult | undefined> {
     const bad = (code: string, message: string, custom_id: string | null = null): BatchResult => ({
@@ -54,7 +54,7 @@ export class Batch {
     if (!isFields(request)) return bad("invalid_request", "expected an object");
     const { custom_id: id, method, url, body } = request;
     if (typeof id !== "string" || id === "") return bad("missing_custom_id", "expected a text as custom_id");
-    if (this.#seen.has(id)) return bad("duplicate_custom_id", `an earlier line has the custom_id ${id} too`, id);
+    if (this.#seen.has(id)) return bad("duplicate_custom_id", `an earlier line has the same custom_id ${id}`, id);
     this.#seen.add(id);
     if (this.done.has(id)) return undefined;
     if (method !== "POST") return bad("invalid_method", `expected POST, got ${String(method)}`, id);
@@ -63,7 +63,7 @@ export class Batch {
       return answered(
         id,
         400,
-        failure(400, "stream: expected none, got true — a batch has whole answers", null, "stream").body,
+        failure(400, "stream: expected none, got true — batches do not stream", null, "stream").body,
       );
     }
     try {

@@ -1,9 +1,9 @@
-/** Proxies and clients give up on connections that say nothing for a minute. */
+/** Keep-alive interval; proxies and clients close idle connections after a minute. */
 const KEEP_ALIVE_MS = 10_000;
 
 /**
- * Server-sent events from objects as they come, `[DONE]` after the last, and a comment whenever nothing came for a while. An error
- * becomes an event too: the status line is long gone. `left` is called when the client has gone.
+ * Streams objects as server-sent events, with `[DONE]` at the end and keep-alive comments. An error becomes an event, since the status
+ * line is already sent. `left` is called when the client disconnects.
  */
 export function eventStream(
   events: AsyncIterable<unknown>,

@@ -1,14 +1,14 @@
 import type * as Prometheus from "prom-client";
 import type { AnswerResult } from "../models/answer.js";
 
-/** What is read when the metrics are. */
+/** Gauges, read when the metrics are scraped. */
 export interface Gauges {
   active(): number;
   queued(): number;
   gpuBytes(): number;
 }
 
-/** What `/metrics` shows. */
+/** Prometheus metrics of `/metrics`. */
 export class Metrics {
   readonly #registry: Prometheus.Registry;
   readonly #requests: Prometheus.Counter<"route" | "status">;
@@ -32,18 +32,18 @@ export class Metrics {
           this.set(read());
         },
       });
-    gauge("ocellus_active_requests", "Requests that have a slot", gauges.active);
-    gauge("ocellus_queue_length", "Requests that wait for a slot", gauges.queued);
-    gauge("ocellus_gpu_bytes", "Bytes that the device has reserved", gauges.gpuBytes);
+    gauge("ocellus_active_requests", "Running requests", gauges.active);
+    gauge("ocellus_queue_length", "Waiting requests", gauges.queued);
+    gauge("ocellus_gpu_bytes", "Bytes reserved on the device", gauges.gpuBytes);
     this.#requests = new Counter({
       name: "ocellus_requests_total",
       help: "Requests by route and HTTP status",
       labelNames: ["route", "status"],
       registers,
     });
-    this.#prompt = counter("ocellus_prompt_tokens_total", "Tokens of prompts");
-    this.#reused = counter("ocellus_reused_tokens_total", "Tokens of prompts that were in a cache already");
-    this.#completion = counter("ocellus_completion_tokens_total", "Tokens of answers");
+    this.#prompt = counter("ocellus_prompt_tokens_total", "Prompt tokens");
+    this.#reused = counter("ocellus_reused_tokens_total", "Prompt tokens reused from a KV cache");
+    this.#completion = counter("ocellus_completion_tokens_total", "Completion tokens");
     this.#firstToken = new Histogram({
       name: "ocellus_first_token_seconds",
       help: "Seconds from a request's arrival to its first token",
@@ -52,7 +52,7 @@ export class Metrics {
     });
     this.#rate = new Histogram({
       name: "ocellus_tokens_per_second",
-      help: "Tokens a second of an answer after its first",
+      help: "Tokens per second after the first token",
       buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
       registers,
     });
@@ -62,7 +62,7 @@ export class Metrics {
     this.#requests.inc({ route, status: String(status) });
   }
 
-  /** An answer that ended, `seconds` after its request came. */
+  /** Records a finished request. */
   answer({ usage, timings }: AnswerResult, seconds: number): void {
     this.#prompt.inc(usage.promptTokens);
     this.#reused.inc(usage.reusedTokens);

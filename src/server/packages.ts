@@ -1,6 +1,6 @@
 import { MissingPackageError } from "../runtime/errors.js";
 
-/** What serving needs beside the package's own dependencies. Throws MissingPackageError naming the package. */
+/** Imports the optional packages of the server. Throws MissingPackageError naming the package. */
 export async function serverPackages() {
   const [hono, node, limit, cors, prometheus] = await Promise.all([
     needed("hono", import("hono")),

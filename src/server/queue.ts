@@ -4,7 +4,7 @@ interface Waiting {
   readonly begin: () => void;
 }
 
-/** A bounded number of requests at once, and a bounded number that wait for them, first come, first served. */
+/** A FIFO queue with a bounded number of concurrent and of waiting requests. */
 export class Queue {
   readonly #waiting: Waiting[] = [];
   #active = 0;
@@ -22,12 +22,12 @@ export class Queue {
     return this.#waiting.length;
   }
 
-  /** Whether one more would have neither a slot nor a place to wait. */
+  /** Whether all slots and waiting places are taken. */
   get full(): boolean {
     return this.#active >= this.parallel && this.#waiting.length >= this.most;
   }
 
-  /** Waits for a slot; what it returns gives the slot back, once. Throws AbortedError. */
+  /** Waits for a slot; returns a function that releases it. Throws AbortedError. */
   async enter(signal: AbortSignal): Promise<() => void> {
     if (signal.aborted) throw new AbortedError("the queue", signal.reason);
     if (this.#active < this.parallel) this.#active++;
@@ -36,7 +36,7 @@ export class Queue {
     return () => {
       if (!held) return;
       held = false;
-      // The slot goes on to the next one without being free in between.
+      // Hand the slot over directly, so that it is never free in between.
       const next = this.#waiting.shift();
       if (next) next.begin();
       else this.#active--;

@@ -9,7 +9,7 @@ const MOST_REDIRECTS = 3;
 const MOST_BYTES = 32 * 2 ** 20;
 const SECONDS = 20;
 
-/** Addresses that are not the public internet's: of this machine, of its networks, of tests, of groups. */
+/** Non-public IPv4 ranges: loopback, private, link-local, documentation, multicast. */
 const RESERVED = new BlockList();
 for (const [net, prefix] of [
   ["0.0.0.0", 8],
@@ -29,7 +29,7 @@ for (const [net, prefix] of [
 ] as const) {
   RESERVED.addSubnet(net, prefix, "ipv4");
 }
-/** Of IPv6 only what is given out to the internet, without the ranges in it that wrap other addresses or are for tests. */
+/** IPv6: only global unicast, without transition and documentation ranges. */
 const GLOBAL = new BlockList();
 GLOBAL.addSubnet("2000::", 3, "ipv6");
 const WRAPPED = new BlockList();
@@ -42,7 +42,7 @@ for (const [net, prefix] of [
   WRAPPED.addSubnet(net, prefix, "ipv6");
 }
 
-/** Whether an address may be asked for a client's picture. */
+/** Whether an address is public. */
 export function isPublicAddress(address: string): boolean {
   const family = isIP(address);
   if (family === 4) return !RESERVED.check(address, "ipv4");
@@ -50,13 +50,13 @@ export function isPublicAddress(address: string): boolean {
 }
 
 /**
- * Reads pictures and clips from the internet for clients: http and https only, from addresses that are all public, and from that
- * address which was looked at; bounded in redirects, bytes and time. Throws RequestError.
+ * Fetches pictures and clips for clients, protected against server-side request forgery: http and https only, all resolved addresses
+ * must be public, and the connection uses the checked address; redirects, size and time are bounded. Throws RequestError.
  */
 export function remoteMedia(isAllowed: (address: string) => boolean = isPublicAddress): ReadMedia {
   return async (text, { param, signal }) => {
     const fail = (expected: string, got: string): RequestError =>
-      new RequestError(param, { expected, got, remedy: "send the bytes themselves as data:…;base64,…" });
+      new RequestError(param, { expected, got, remedy: "send the bytes as data:…;base64,…" });
     const limited = AbortSignal.any([signal, AbortSignal.timeout(SECONDS * 1000)]);
     let url = text;
     for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
@@ -86,13 +86,13 @@ async function addressOf(
 ): Promise<{ address: string; family: number }> {
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const found = isIP(host) ? [{ address: host, family: isIP(host) }] : await lookup(host, { all: true });
-  // One name must not stand for a public and for a private address.
+  // A name must not resolve to both public and private addresses.
   if (found.length === 0 || !found.every(({ address }) => isAllowed(address)))
     throw new Error("an address that is not public");
   return found[0]!;
 }
 
-/** The bytes, or where the answer points to. */
+/** Returns the bytes, or the target of a redirect. */
 function ask(url: URL, pinned: { address: string; family: number }, signal: AbortSignal): Promise<Uint8Array | string> {
   const request = url.protocol === "https:" ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {

@@ -13,11 +13,11 @@ export interface ServerOptions extends AppOptions {
 export interface RunningServer {
   readonly url: string;
   readonly app: App;
-  /** Takes no more requests, waits so many seconds for those under way, and ends the rest. */
+  /** Rejects new requests, waits up to the grace period for running ones, and aborts the rest. */
   close(graceSeconds: number): Promise<void>;
 }
 
-/** Listens at once, and answers when `load` has the model. Throws MissingPackageError, and what `load` and listening do. */
+/** Listens immediately, and accepts requests once `load` resolves. Throws MissingPackageError, and errors of `load` and of listening. */
 export async function startServer(load: () => Promise<Served>, options: ServerOptions): Promise<RunningServer> {
   const packages = await serverPackages();
   const app = new App(packages, options);
@@ -34,7 +34,7 @@ export async function startServer(load: () => Promise<Served>, options: ServerOp
     const grace = setTimeout(() => app.abort(), graceSeconds * 1000);
     while (app.queue.active > 0 || app.queue.length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
     clearTimeout(grace);
-    // What was answered last is still on its way.
+    // Let the last responses be sent.
     const drained = setTimeout(() => server.closeAllConnections(), 1000);
     server.closeIdleConnections();
     await closed;

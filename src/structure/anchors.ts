@@ -1,17 +1,17 @@
 import { choice, NEVER, type Pattern, sequence } from "./pattern.js";
 
-/** Stand for `^` and `$` while an expression is read; told from other patterns by being these objects. */
+/** Represent `^` and `$` during parsing; compared by identity. */
 export const START: Pattern = { kind: "choice", options: [NEVER] };
 export const END: Pattern = { kind: "choice", options: [NEVER, NEVER] };
 
-/** One way to match: a body without anchors, and whether it must stand at the text's start and end. */
+/** One alternative: a body without anchors, and whether it is anchored at the text's start and end. */
 export interface Anchored {
   readonly start: boolean;
   readonly end: boolean;
   readonly body: Pattern;
 }
 
-/** The ways in which an expression may match, its anchors taken off; undefined if one is neither at the start nor at the end. */
+/** Splits an expression into alternatives without anchors; undefined if an anchor is neither at the start nor at the end. */
 export function alternatives(pattern: Pattern): Anchored[] | undefined {
   if (!isAnchored(pattern)) return [{ start: false, end: false, body: pattern }];
   return inSequence([pattern], false, false);
@@ -27,7 +27,7 @@ function inSequence(parts: readonly Pattern[], start: boolean, end: boolean): An
   return undefined;
 }
 
-/** What comes of each option of a choice, or of the parts of a sequence, together. */
+/** Combines the alternatives of a choice's options, or of a sequence's parts. */
 function opened(pattern: Pattern, use: (inner: readonly Pattern[]) => Anchored[] | undefined): Anchored[] | undefined {
   if (pattern === START || pattern === END) return undefined;
   if (pattern.kind === "sequence") return use(pattern.parts);

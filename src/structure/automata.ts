@@ -1,11 +1,11 @@
-/** Automata of other automata: what is needed for lookaheads, and to ask one about a text. */
+/** Operations on automata for lookaheads, and matching a text. */
 import { type Automaton, type Edge, MOST_EDGES } from "./automaton.js";
 import { ANY, type CodePoints, codePoints, common, type Range } from "./code-points.js";
 import { PatternFault } from "./fault.js";
 
 const moved = (edges: readonly Edge[], by: number): Edge[] => edges.map(({ points, to }) => ({ points, to: to + by }));
 
-/** Texts of `a` followed by texts of `b`. Wants that no edge leads back to the first state, as in Glushkov's automata. */
+/** Concatenation of `a` and `b`. Requires that no edge leads to the first state, as in Glushkov automata. */
 export function concatenation(a: Automaton, b: Automaton): Automaton {
   const by = a.edges.length;
   const start = moved(b.edges[0]!, by);
@@ -18,7 +18,7 @@ export function concatenation(a: Automaton, b: Automaton): Automaton {
   };
 }
 
-/** Texts of any of them. */
+/** Union of automata. */
 export function union(automata: readonly Automaton[]): Automaton {
   const edges: Edge[][] = [[]];
   const final = [automata.some((one) => one.final[0])];
@@ -31,7 +31,7 @@ export function union(automata: readonly Automaton[]): Automaton {
   return { edges, final };
 }
 
-/** All texts that the automaton hasn't. Throws PatternFault where that would be too large. */
+/** Complement of an automaton. Throws PatternFault if it would be too large. */
 export function complement({ edges, final }: Automaton): Automaton {
   const numbers = new Map<string, number>();
   const sets: (readonly number[])[] = [];
@@ -62,7 +62,7 @@ export function complement({ edges, final }: Automaton): Automaton {
   return { edges: found, final: sets.map((states) => !states.some((state) => final[state])) };
 }
 
-/** Ranges of all characters that each set has whole or not at all. */
+/** Partitions all characters into ranges that each set contains entirely or not at all. */
 function partition(sets: readonly CodePoints[]): Range[] {
   const starts = new Set<number>();
   for (const points of [...sets, ANY]) {
@@ -84,7 +84,7 @@ function has(points: CodePoints, point: number): boolean {
   return false;
 }
 
-/** Whether the automaton has the text; takes time in proportion to both, where RegExp may take it exponentially. */
+/** Whether the automaton accepts the text, in time proportional to both; RegExp may backtrack exponentially. */
 export function accepts({ edges, final }: Automaton, text: string): boolean {
   let states = new Set([0]);
   for (const char of text) {
@@ -99,7 +99,7 @@ export function accepts({ edges, final }: Automaton, text: string): boolean {
   return [...states].some((state) => final[state]);
 }
 
-/** The most characters of a text; Infinity where there is no limit, -Infinity where there is no text. */
+/** Length of the longest accepted text; Infinity if unbounded, -Infinity if there is none. */
 export function longest({ edges, final }: Automaton): number {
   const useful = leadingTo(edges, final);
   const most = new Map<number, number>();
@@ -127,7 +127,7 @@ export function longest({ edges, final }: Automaton): number {
   return most.get(0)!;
 }
 
-/** By state, whether a text may still end. */
+/** For each state, whether an accepting state is reachable. */
 function leadingTo(edges: Automaton["edges"], final: readonly boolean[]): boolean[] {
   const before: number[][] = edges.map(() => []);
   for (const [state, some] of edges.entries()) for (const { to } of some) before[to]!.push(state);

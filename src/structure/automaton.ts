@@ -3,11 +3,11 @@ import { ANY, type CodePoints, common, except } from "./code-points.js";
 import { PatternFault } from "./fault.js";
 import { chars, choice, EMPTY, type Pattern, Rule, sequence } from "./pattern.js";
 
-/** A finite automaton that reads characters; its first state is 0. It is what sets of texts become to be intersected. */
+/** A finite automaton over characters with start state 0; used to intersect conditions on a text. */
 export interface Automaton {
-  /** By state. */
+  /** Edges by state. */
   readonly edges: readonly (readonly Edge[])[];
-  /** Whether a text may end in the state. */
+  /** Accepting states. */
   readonly final: readonly boolean[];
 }
 
@@ -16,19 +16,19 @@ export interface Edge {
   readonly to: number;
 }
 
-/** Larger automata are refused: they would take a tenth of a second. */
+/** Maximum size of an automaton; larger ones would take a tenth of a second. */
 export const MOST_EDGES = 50_000;
-/** Pairs of edges that an intersection compares. */
+/** Maximum pairs of edges that an intersection compares. */
 const MOST_COMPARED = 500_000;
 
-/** Where a part of a pattern may begin and end, as numbers of characters of the pattern. */
+/** First and last positions of a part of a pattern. */
 interface Span {
   readonly empty: boolean;
   readonly first: readonly number[];
   readonly last: readonly number[];
 }
 
-/** The automaton of a pattern without rules: state p + 1 is the pattern's character p (Glushkov's construction). */
+/** Glushkov automaton of a pattern without rules (Glushkov 1961): state p + 1 is position p of the pattern. */
 export function automatonOf(pattern: Pattern): Automaton {
   const points: CodePoints[] = [];
   const follows: Set<number>[] = [];
@@ -93,7 +93,7 @@ export function automatonOf(pattern: Pattern): Automaton {
   };
 }
 
-/** The texts that both have. Throws PatternFault where that would be too large. */
+/** Intersection of two automata (product construction). Throws PatternFault if it would be too large. */
 export function intersection(a: Automaton, b: Automaton): Automaton {
   const numbers = new Map<string, number>();
   const pairs: [number, number][] = [];
@@ -117,18 +117,18 @@ export function intersection(a: Automaton, b: Automaton): Automaton {
     }
     count += found.length;
     if (count > MOST_EDGES || compared > MOST_COMPARED)
-      throw new PatternFault("conditions on one text that are too large together");
+      throw new PatternFault("conditions on one text whose combination is too large");
     edges.push(found);
   }
   return { edges, final: pairs.map(([p, q]) => a.final[p]! && b.final[q]!) };
 }
 
-/** Whether it has no text. Wants every state to be reachable, as in intersections. */
+/** Whether no text is accepted. Requires that every state is reachable, as in intersections. */
 export function isEmpty({ final }: Automaton): boolean {
   return !final.includes(true);
 }
 
-/** All texts but these. */
+/** All texts except these. */
 export function otherThan(texts: readonly string[]): Automaton {
   const OTHER = 1;
   const children: Map<number, number>[] = [new Map(), new Map()];
@@ -155,7 +155,7 @@ export function otherThan(texts: readonly string[]): Automaton {
   return { edges, final };
 }
 
-/** The automaton's texts, each character written by `written`. */
+/** Converts an automaton to a pattern, each character replaced by `written`. */
 export function patternOf({ edges, final }: Automaton, written: (points: CodePoints) => Pattern = chars): Pattern {
   const rules = edges.map(() => new Rule("a condition on a text"));
   for (const [state, rule] of rules.entries()) {

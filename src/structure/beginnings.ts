@@ -1,11 +1,11 @@
 import { choice, type Pattern, sequence } from "./pattern.js";
 
-/** Choices of at most this many options stay as they are. */
+/** Choices of at most this many options are not factored. */
 const FEW_OPTIONS = 8;
 
 /**
- * The options of a choice, those that begin with the same characters put together, so that thousands of words aren't read
- * side by side.
+ * Left-factors a choice: options with the same first characters are merged into a trie, so that thousands of words are not
+ * matched in parallel.
  */
 export function byBeginning(options: readonly Pattern[]): readonly Pattern[] {
   if (options.length <= FEW_OPTIONS) return options;
@@ -15,7 +15,7 @@ export function byBeginning(options: readonly Pattern[]): readonly Pattern[] {
   );
 }
 
-/** Options as parts, of which those before `at` are the same. */
+/** Options as lists of parts with a common prefix of `at` parts. */
 function grouped(options: readonly (readonly Pattern[])[], at: number): readonly Pattern[] {
   const groups = new Map<string | number, (readonly Pattern[])[]>();
   const found: Pattern[] = [];
@@ -52,7 +52,7 @@ function pointsOf(part: Pattern | undefined): string | number | undefined {
   return only && others.length === 0 && only[0] === only[1] ? only[0] : part.points.join();
 }
 
-/** The parts, sequences among them opened. */
+/** Flattens nested sequences. */
 function flattened(parts: readonly Pattern[]): readonly Pattern[] {
   return parts.flatMap((part) => (part.kind === "sequence" ? flattened(part.parts) : [part]));
 }

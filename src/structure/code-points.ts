@@ -1,8 +1,8 @@
-/** Sets of characters, and what they are in UTF-8. */
+/** Sets of characters and their UTF-8 encodings. */
 
 export type Range = readonly [first: number, last: number];
 
-/** Ranges of Unicode code points in order, none touching the next; surrogates, which UTF-8 cannot say, are never among them. */
+/** Sorted, disjoint, non-adjacent ranges of Unicode code points, without surrogates, which UTF-8 cannot encode. */
 export type CodePoints = readonly Range[];
 
 /** Every character. */
@@ -11,7 +11,7 @@ export const ANY: CodePoints = [
   [0xe000, 0x10ffff],
 ];
 
-/** The set of ranges in any order. */
+/** Normalises ranges to a set. */
 export function codePoints(ranges: readonly Range[]): CodePoints {
   const merged: [number, number][] = [];
   for (const [first, last] of [...ranges].sort((a, b) => a[0] - b[0])) {
@@ -22,7 +22,7 @@ export function codePoints(ranges: readonly Range[]): CodePoints {
   return common(merged, ANY);
 }
 
-/** What both sets have. */
+/** Intersection. */
 export function common(a: CodePoints, b: CodePoints): CodePoints {
   const found: Range[] = [];
   for (let i = 0, j = 0; i < a.length && j < b.length; ) {
@@ -34,7 +34,7 @@ export function common(a: CodePoints, b: CodePoints): CodePoints {
   return found;
 }
 
-/** What `a` has and `b` has not. */
+/** Difference of `a` and `b`. */
 export function except(a: CodePoints, b: CodePoints): CodePoints {
   const others: Range[] = [];
   let next = 0;
@@ -46,10 +46,10 @@ export function except(a: CodePoints, b: CodePoints): CodePoints {
   return common(a, others);
 }
 
-/** Byte after byte, the least and the largest that may stand there. */
+/** Range of each byte of a sequence. */
 export type ByteRanges = readonly Range[];
 
-/** The UTF-8 of a set: its characters are those sequences of bytes that fit into one of these. */
+/** Converts a set to UTF-8: sequences of byte ranges whose union is the encodings of its characters. */
 export function utf8(points: CodePoints): ByteRanges[] {
   const found: ByteRanges[] = [];
   for (const [first, last] of points) {
@@ -61,7 +61,7 @@ export function utf8(points: CodePoints): ByteRanges[] {
   return found;
 }
 
-/** Code points by the number of their bytes. */
+/** Code point ranges by the length of their encoding. */
 const LENGTHS = [
   [0, 0x7f, 1],
   [0x80, 0x7ff, 2],
@@ -76,7 +76,7 @@ function bytesOf(point: number, length: number): number[] {
   return [((0xf00 >> length) & 0xff) | point, ...bytes];
 }
 
-/** Cuts what lies between two sequences of equal length into sequences whose bytes vary independently. */
+/** Splits the range between two encodings of equal length into sequences with independent byte ranges. */
 function split(low: readonly number[], high: readonly number[], before: ByteRanges, found: ByteRanges[]): void {
   const [least, most] = [low[0]!, high[0]!];
   const [lows, highs] = [low.slice(1), high.slice(1)];

@@ -3,24 +3,24 @@ import { OptionError } from "../runtime/errors.js";
 import { PatternFault } from "./fault.js";
 import { parseGrammar } from "./grammar.js";
 import { Machine, type State } from "./machine.js";
-import { Network } from "./network.js";
 import type { Pattern } from "./pattern.js";
+import { PatternGraph } from "./pattern-graph.js";
 import { wholeMatch } from "./regex.js";
 import { schemaPatterns } from "./schema.js";
+import { atOnce } from "./time-slices.js";
 import { TokenTree } from "./token-tree.js";
-import { atOnce } from "./turns.js";
 
-/** What the tokens of one answer may be. */
+/** Constrained decoding of one answer. */
 export interface Constraint {
   /**
-   * Sets the bits of tokens that may come next, bit t % 32 of word t / 32; end tokens exactly where the answer may end.
-   * `left` is the number of tokens that the answer may still have, this one and the end token among them: a token after which
-   * the answer could not be completed in time is not allowed. Where no token is left that could, the answer is not hurried.
+   * Sets the mask of allowed tokens, bit t % 32 of word t / 32; EOS tokens are allowed exactly where the answer may end.
+   * `left` is the remaining token budget, including this one and the EOS token: a token after which the answer could not be completed
+   * within the budget is not allowed, unless no token could.
    */
   allow(mask: Uint32Array, left: number): void;
-  /** As `allow`, but yields when it has worked for some milliseconds, so that others can go on. */
+  /** Like `allow`, but yields after some milliseconds, so that the event loop can run. */
   allowing(mask: Uint32Array, left: number): Generator<void, void>;
-  /** The answer goes on with this token, one of those allowed and not an end token. */
+  /** Advances by a token that is allowed and not an EOS token. */
   accept(token: number): void;
 }
 
@@ -31,14 +31,14 @@ export interface Structure {
 }
 
 /**
- * The constraint that an answer's options ask for, undefined where they ask for none, made in turns. What is compiled is kept
- * with the tokenizer. Throws OptionError for a schema, expression or grammar that is wrong, too large, has parts that can't be
- * held to exactly, or that no text fits.
+ * Compiles the constraint of an answer's options in time slices; undefined if they have none. Compiled structures are cached per
+ * tokenizer. Throws OptionError for a schema, expression or grammar that is invalid, too large, not exactly enforceable, or that no
+ * text matches.
  */
 export function* constraintFor(
   structure: Structure,
   tokenizer: Tokenizer,
-  endTokens: readonly number[],
+  eosTokens: readonly number[],
   vocabulary: number,
 ): Generator<void, Constraint | undefined> {
   const kind = (["schema", "regex", "grammar"] as const).find((name) => structure[name] !== undefined);
@@ -52,42 +52,42 @@ export function* constraintFor(
       remedy: "ask for less in one answer",
     });
   }
-  const guide = yield* guideFor(kind, source, tokenizer, endTokens, vocabulary);
-  return new Walk(guide, tokenizer, endTokens);
+  const guide = yield* guideFor(kind, source, tokenizer, eosTokens, vocabulary);
+  return new Walk(guide, tokenizer, eosTokens);
 }
 
-/** Compiled structures that are kept for a tokenizer; a large one takes a few megabytes. */
+/** Compiled structures cached per tokenizer; a large one takes a few megabytes. */
 const MOST_GUIDES = 16;
-/** Masks that are kept for a structure: 5 MB for the real vocabulary. */
+/** Masks cached per structure: 5 MB for the full vocabulary. */
 const MOST_MASKS = 256;
 
-/** Places of the pattern that are gone through to count the tokens of ways to the end, for one mask. */
+/** Positions visited per mask to count the tokens of completions. */
 const MOST_WALKED = 30_000;
-/** Of longer ways the bytes are counted. */
+/** For longer completions the bytes are counted instead. */
 const MOST_BYTES = 10_000;
-/** Longer sources are refused before they are read. */
+/** Longer sources are rejected before parsing. */
 const MOST_CHARACTERS = 500_000;
 
-/** What is kept for a tokenizer, the end tokens and the vocabulary of a model. */
-interface Kept {
+/** Cache entry of a tokenizer, EOS tokens and vocabulary. */
+interface Cached {
   readonly tree: TokenTree;
   readonly guides: Map<string, Guide>;
 }
 
-const kept = new WeakMap<Tokenizer, Map<string, Kept>>();
+const cache = new WeakMap<Tokenizer, Map<string, Cached>>();
 
 function* guideFor(
   kind: keyof Structure,
   source: string,
   tokenizer: Tokenizer,
-  endTokens: readonly number[],
+  eosTokens: readonly number[],
   vocabulary: number,
 ): Generator<void, Guide> {
-  const models = kept.get(tokenizer) ?? new Map<string, Kept>();
-  kept.set(tokenizer, models);
-  const model = `${vocabulary} ${endTokens.join()}`;
+  const models = cache.get(tokenizer) ?? new Map<string, Cached>();
+  cache.set(tokenizer, models);
+  const model = `${vocabulary} ${eosTokens.join()}`;
   const { tree, guides } = models.get(model) ?? {
-    tree: yield* TokenTree.of(tokenizer, endTokens, vocabulary),
+    tree: yield* TokenTree.of(tokenizer, eosTokens, vocabulary),
     guides: new Map<string, Guide>(),
   };
   models.set(model, { tree, guides });
@@ -97,7 +97,7 @@ function* guideFor(
   return guide;
 }
 
-/** Puts an entry last, and drops the first when there are too many. */
+/** Adds an entry to an LRU map, and evicts the least recently used one when it is full. */
 function remember<K, V>(map: Map<K, V>, key: K, value: V, most: number): void {
   map.delete(key);
   map.set(key, value);
@@ -116,12 +116,12 @@ function* inOneTurn<T>(work: () => T): Generator<void, T> {
 }
 
 function* machineFor(kind: keyof Structure, source: string): Generator<void, Machine> {
-  const pattern = yield* explainedInTurns(kind, PATTERNS[kind](source));
-  const network = yield* explainedInTurns(kind, Network.of(pattern));
-  return explained(kind, () => new Machine(network));
+  const pattern = yield* explainedInTimeSlices(kind, PATTERNS[kind](source));
+  const graph = yield* explainedInTimeSlices(kind, PatternGraph.of(pattern));
+  return explained(kind, () => new Machine(graph));
 }
 
-function* explainedInTurns<T>(kind: keyof Structure, work: Generator<void, T>): Generator<void, T> {
+function* explainedInTimeSlices<T>(kind: keyof Structure, work: Generator<void, T>): Generator<void, T> {
   for (;;) {
     const { done, value } = explained(kind, () => work.next());
     if (done) return value;
@@ -129,17 +129,17 @@ function* explainedInTurns<T>(kind: keyof Structure, work: Generator<void, T>): 
   }
 }
 
-/** Says of which option a pattern is. */
+/** Runs a compilation step, and converts its errors to an OptionError that names the option. */
 function explained<T>(kind: keyof Structure, work: () => T): T {
   try {
     return work();
   } catch (cause) {
-    // A range error is the engine's for calls too deep.
+    // A RangeError is the engine's stack overflow.
     if (!(cause instanceof PatternFault || cause instanceof RangeError)) throw cause;
     const { message } = cause;
     throw new OptionError({
       where: kind,
-      expected: `a ${kind} that can be followed`,
+      expected: `a supported ${kind}`,
       got: cause instanceof RangeError ? "one that is nested too deeply" : message,
       remedy: "make it simpler, or check it for contradictions",
       cause,
@@ -161,7 +161,7 @@ function jsonOf(schema: object | true | undefined): string {
   }
 }
 
-/** A machine and what is known of its states for one vocabulary. */
+/** A compiled pattern for one vocabulary: its machine, with cached masks by state. */
 class Guide {
   readonly #masks = new Map<State, { words: Uint32Array; cost: number }>();
   readonly #costs = new WeakMap<State, number>();
@@ -173,7 +173,7 @@ class Guide {
     readonly tree: TokenTree,
   ) {}
 
-  /** All tokens that may come, the time aside, and the most bytes that any of them leaves to be written. */
+  /** The mask of all allowed tokens regardless of the budget, and the maximum bytes left to complete after any of them. */
   *mask(state: State, length: number): Generator<void, { words: Uint32Array; cost: number }> {
     let mask = this.#masks.get(state);
     if (mask?.words.length !== length) {
@@ -190,21 +190,21 @@ class Guide {
   }
 
   /**
-   * Whether `most` tokens can complete the text: those of a shortest way, the longest that fit, one after the other. After the
-   * first of them it is one less, so that whoever has this many tokens left always finds one to go on with.
+   * Whether `most` tokens can complete the text along a shortest completion, greedily by longest tokens. The first of them reduces the
+   * count by one, so an answer with this budget can always continue.
    */
   completes(state: State, most: number): boolean {
-    // No token is shorter than a byte, and none longer than the longest.
+    // Bounds: a token has at least one byte, and at most those of the longest token.
     if (state.cost <= most) return true;
     return state.cost <= Math.min(most * this.tree.deepest, MOST_BYTES) && this.#cost(state) <= most;
   }
 
-  /** Lets `completes` follow ways again; it does so only for a while. */
+  /** Resets the work limit of `completes`. */
   rest(): void {
     this.#walked = 0;
   }
 
-  /** Tokens of a shortest way, Infinity where following it would take too long. */
+  /** Number of tokens of a shortest completion; Infinity beyond the work limit. */
   #cost(state: State): number {
     const begun = this.machine.visited;
     const last = begun + MOST_WALKED - this.#walked;
@@ -222,14 +222,14 @@ class Guide {
   }
 }
 
-/** The way of one answer. */
+/** The constraint state of one answer. */
 class Walk implements Constraint {
   #state: State;
 
   constructor(
     readonly guide: Guide,
     readonly tokenizer: Tokenizer,
-    readonly endTokens: readonly number[],
+    readonly eosTokens: readonly number[],
   ) {
     this.#state = guide.machine.start;
   }
@@ -239,9 +239,9 @@ class Walk implements Constraint {
   }
 
   *allowing(mask: Uint32Array, left: number): Generator<void, void> {
-    yield* explainedInTurns(this.guide.kind, this.#fill(mask, left));
+    yield* explainedInTimeSlices(this.guide.kind, this.#fill(mask, left));
     if (!this.#state.complete) return;
-    for (const token of this.endTokens) if (token >>> 5 < mask.length) mask[token >>> 5]! |= 1 << (token & 31);
+    for (const token of this.eosTokens) if (token >>> 5 < mask.length) mask[token >>> 5]! |= 1 << (token & 31);
   }
 
   accept(token: number): void {
@@ -257,10 +257,10 @@ class Walk implements Constraint {
     const { guide } = this;
     const { machine, tree } = guide;
     const all = yield* guide.mask(this.#state, mask.length);
-    // After this token so many remain, one of them to end with.
+    // The budget after this token, including the EOS token.
     const rest = left - 2;
     if (all.cost > rest) {
-      // Without the end token the answer is whole as well.
+      // At the budget's end the answer is complete without an EOS token as well.
       for (const most of [rest, rest + 1]) {
         guide.rest();
         yield* tree.masking(machine, this.#state, mask, (after) => guide.completes(after, most));

@@ -1,8 +1,8 @@
 import type { Automaton } from "./automaton.js";
 import { PatternFault } from "./fault.js";
-import type { Node } from "./network.js";
+import type { Node } from "./pattern-graph.js";
 
-/** What comes next in a counted part: the rule at `entry`, and after it the part `to` at its `count`. */
+/** A transition of a counted part: the rule at `entry`, then the part `to` at `count`. */
 export interface Way {
   readonly entry: Node;
   readonly to: Counted;
@@ -10,21 +10,20 @@ export interface Way {
 }
 
 /**
- * A part of a pattern in which something is counted. Places in it have a count, so a limit in the thousands takes as many
- * nodes as one of two.
+ * A part of a pattern with a counter. Its positions carry a count, so that large limits need no more nodes than small ones.
  */
 export interface Counted {
-  /** Where the pattern goes on when the part has ended. */
+  /** The node after the part. */
   readonly after: Node;
   readonly id: number;
   /** Whether the part may end here. */
   ends(count: number): boolean;
-  /** Fewest bytes to the end of the part; Infinity where there is no way. */
+  /** Minimum bytes to the end of the part; Infinity if unreachable. */
   cost(count: number): number;
   ways(count: number): readonly Way[];
 }
 
-/** A rule that comes `least` to `most` times. */
+/** A rule repeated `least` to `most` times. */
 export class Repetition implements Counted {
   constructor(
     readonly id: number,
@@ -34,7 +33,7 @@ export class Repetition implements Counted {
     readonly after: Node,
   ) {}
 
-  /** Whether once may be no text at all: then a lower count can do whatever a higher one can. */
+  /** Whether the rule matches the empty text: then a lower count subsumes a higher one. */
   get mayBeEmpty(): boolean {
     return this.entry.cost === 0;
   }
@@ -49,7 +48,7 @@ export class Repetition implements Counted {
 
   ways(count: number): readonly Way[] {
     if (count >= this.most || this.entry.cost === Number.POSITIVE_INFINITY) return [];
-    // Without a limit counts above the least are the same.
+    // Without an upper limit, counts above the minimum are equivalent.
     const next = this.most === Number.POSITIVE_INFINITY ? Math.min(count + 1, this.least) : count + 1;
     return [{ entry: this.entry, to: this, count: next }];
   }
@@ -82,14 +81,14 @@ export class CountedState implements Counted {
   }
 }
 
-/** Fewest bytes by state and count: more of them than this would take tens of megabytes. */
+/** Maximum size of the cost table by state and count; larger ones would take tens of megabytes. */
 const MOST_COSTS = 1_000_000;
-/** Edges that are followed to find them: more would take longer than a tenth of a second. */
+/** Maximum edges followed to compute it; more would take over a tenth of a second. */
 const MOST_FOLLOWED = 5_000_000;
 
 /**
- * Fewest bytes from a state of an automaton to its end, if `count` characters have come and there must be `least` to `most`.
- * Found count by count from the last on; where nothing changes any more, what is known serves all counts before.
+ * Minimum bytes from a state of an automaton to its end after `count` of `least` to `most` characters. Computed backwards from the last
+ * count; once the costs are stable, they apply to all earlier counts.
  */
 export class LengthCosts {
   /** For the counts below `least`, in order. */
@@ -97,7 +96,7 @@ export class LengthCosts {
   /** From the last count on backwards, down to `least` or to where nothing changes. */
   readonly #from: Float64Array[] = [];
 
-  /** `bytes` has the fewest bytes of each edge's characters. Throws PatternFault for what would be too large. */
+  /** `bytes` is the minimum bytes of each edge's characters. Throws PatternFault if the table would be too large. */
   constructor(
     readonly automaton: Automaton,
     bytes: readonly (readonly number[])[],
@@ -123,7 +122,7 @@ export class LengthCosts {
         return cost;
       });
     };
-    // Without a limit this ends as well: costs only fall.
+    // Terminates without an upper limit as well: costs are non-increasing.
     for (let at = most; at >= least; at--) {
       const before = this.#from.at(-1);
       const found = layer(before, true);
@@ -142,7 +141,7 @@ export class LengthCosts {
     return count >= this.least && count <= this.most && this.automaton.final[state]!;
   }
 
-  /** The count after one more character; counts that make no difference are one. */
+  /** The count after one more character; equivalent counts are merged. */
   next(count: number): number {
     return this.most === Number.POSITIVE_INFINITY ? Math.min(count + 1, this.least) : count + 1;
   }

@@ -1,2 +1,2 @@
-/** What is wrong with a pattern as a whole. */
+/** An error in a pattern as a whole. */
 export class PatternFault extends Error {}

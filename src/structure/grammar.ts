@@ -4,7 +4,7 @@ import { ANY, type CodePoints, codePoints, except, type Range } from "./code-poi
 import { chars, choice, type Pattern, Rule, repeat, sequence, text } from "./pattern.js";
 
 /**
- * A grammar in EBNF: rules `name ::= …` of "literals", [classes], rule names, (groups), `|`, and the counts * + ? {m} {m,} {m,n};
+ * Parses a grammar in EBNF: rules `name ::= …` of "literals", [classes], rule names, (groups), `|`, and the counts * + ? {m} {m,} {m,n};
  * comments begin with #. The pattern is that of the rule `root`. Throws OptionError with line and column.
  */
 export function parseGrammar(source: string): Pattern {
@@ -18,7 +18,7 @@ const NAME = /[A-Za-z_][\w-]*/y;
 class Parser {
   #at = 0;
   readonly #rules = new Map<string, Rule>();
-  /** Where rules are first named, until they are defined. */
+  /** Positions of the first uses of undefined rules. */
   readonly #undefined = new Map<string, number>();
 
   constructor(readonly source: string) {}
@@ -104,7 +104,7 @@ class Parser {
       if (!this.#match(/\)/y)) throw this.#fault("`)`", this.#here(), "close the group", this.#at);
       return inner;
     }
-    // A name before ::= is the next rule.
+    // A name before ::= starts the next rule.
     const name = this.#match(/[A-Za-z_][\w-]*(?!(?:[\w-]|(?:\s|#[^\n]*)*::=))/y);
     return name === undefined ? undefined : this.#named(name, at);
   }
@@ -118,7 +118,7 @@ class Parser {
     const count = /^\{\s*(\d+)\s*(,?)\s*(\d*)\s*\}$/.exec(braces);
     const [least, most] = [Number(count?.[1]), count?.[3] ? Number(count[3]) : undefined];
     if (!count || (most !== undefined && (!count[2] || most < least))) {
-      throw this.#fault("{m}, {m,} or {m,n}", braces, "write how often, least first", at);
+      throw this.#fault("{m}, {m,} or {m,n}", braces, "write the counts, minimum first", at);
     }
     return repeat(part, least, most ?? (count[2] ? Number.POSITIVE_INFINITY : least));
   }
@@ -131,7 +131,7 @@ class Parser {
     return text(content);
   }
 
-  /** A class after its bracket. */
+  /** Parses a character class after its bracket. */
   #set(): CodePoints {
     const start = this.#at - 1;
     const negated = this.#match(/\^/y) !== undefined;
@@ -140,7 +140,7 @@ class Parser {
       const at = this.#at;
       const first = this.#char(start, "]");
       const last = this.#match(/-(?!\])/y) ? this.#char(start, "]") : first;
-      if (last < first) throw this.#fault("a range upwards", this.source.slice(at, this.#at), "turn it round", at);
+      if (last < first) throw this.#fault("a range upwards", this.source.slice(at, this.#at), "swap its ends", at);
       ranges.push([first, last]);
     }
     this.#at++;
@@ -148,7 +148,7 @@ class Parser {
     return negated ? except(ANY, points) : points;
   }
 
-  /** A character of a literal or class that began at `start`. */
+  /** Parses a character of a literal or class that began at `start`. */
   #char(start: number, close: string): number {
     const at = this.#at;
     const point = this.source.codePointAt(at);

@@ -1,28 +1,28 @@
 import { codePoints } from "./code-points.js";
 import { chars, choice, EMPTY, NEVER, optional, type Pattern, Rule, repeat, sequence, text } from "./pattern.js";
 
-/** What numbers are asked for. */
+/** Conditions on a number. */
 export interface NumberLimits {
   readonly whole: boolean;
-  /** -Infinity for none. */
+  /** Minimum; -Infinity for none. */
   readonly least: number;
-  /** Infinity for none. */
+  /** Maximum; Infinity for none. */
   readonly most: number;
-  /** Whether `least` itself is too little. */
+  /** Whether the minimum is exclusive. */
   readonly aboveLeast: boolean;
-  /** Whether `most` itself is too much. */
+  /** Whether the maximum is exclusive. */
   readonly belowMost: boolean;
-  /** What they are multiples of, if anything. */
+  /** `multipleOf`, if any. */
   readonly step: Step | undefined;
 }
 
-/** `units` of the last of `places` digits after the point: 0.25 is 25 units with 2 places. */
+/** A decimal number, `units`·10^-`places`: 0.25 is 25 units with 2 places. */
 export interface Step {
   readonly units: number;
   readonly places: number;
 }
 
-/** The least step of which both are divisors; undefined where it has too many digits. */
+/** Least common multiple of two steps; undefined if it has too many digits. */
 export function commonStep(step: Step | undefined, multipleOf: number): Step | undefined {
   const { whole, fraction } = decimal(multipleOf)!;
   const places = Math.max(step?.places ?? 0, fraction.length);
@@ -32,7 +32,7 @@ export function commonStep(step: Step | undefined, multipleOf: number): Step | u
   return reduced({ units: (units / divisor(units, other)) * other, places });
 }
 
-/** The same without zeros at its end. */
+/** Removes trailing zeros. */
 function reduced({ units, places }: Step): Step {
   return places > 0 && units % 10 === 0 ? reduced({ units: units / 10, places: places - 1 }) : { units, places };
 }
@@ -41,7 +41,7 @@ function divisor(a: number, b: number): number {
   return b === 0 ? a : divisor(b, a % b);
 }
 
-/** Whether a number is a multiple, both taken as the decimal numbers that they are written as. */
+/** Whether a number is a multiple, in exact decimal arithmetic. */
 export function isMultiple(value: number, multipleOf: number): boolean {
   const [a, b] = [decimal(value), decimal(multipleOf)];
   if (!a || !b) return false;
@@ -50,15 +50,15 @@ export function isMultiple(value: number, multipleOf: number): boolean {
   return scaled(a) % scaled(b) === 0n;
 }
 
-/** Digits of a number without exponent: as many as a double holds whatever they are, so comparing them is comparing numbers. */
+/** Maximum digits of a number without exponent: a double represents 15 digits exactly, so comparing digits compares numbers. */
 const MOST_DIGITS = 15;
-/** Digits of multiples of more than 30 units, each of which is a state at each digit. */
+/** Maximum digits of multiples of more than 30 units; each remainder is a state at each digit. */
 const MOST_STEPPED_DIGITS = 9;
 const DIGIT = digits(0, 9);
 
 /**
- * Numbers as JSON: whole ones of at most 15 digits; others with a fraction of at most 14 and, where there are no limits,
- * an exponent of at most two.
+ * Pattern of JSON numbers: integers of at most 15 digits; others with a fraction of at most 14 digits and, without limits, an exponent
+ * of at most two.
  */
 export function numberPattern(limits: NumberLimits): Pattern {
   const { whole, least, most } = limits;
@@ -83,7 +83,7 @@ export function numberPattern(limits: NumberLimits): Pattern {
   const high: Bound = { value: decimal(most), open: limits.belowMost };
   const zero = decimal(0);
   const options: Pattern[] = [];
-  // Zero and above; what is below zero is that of the other sign turned round.
+  // Non-negative numbers; negative ones are the mirrored range with a sign.
   if (most >= 0)
     options.push(...new Between(least < 0 ? { value: zero, open: false } : low, high, whole, step).lengths());
   if (least < 0) {
@@ -106,7 +106,7 @@ interface Decimal {
   readonly fraction: string;
 }
 
-/** Undefined for infinities; a sign is left out. */
+/** Returns the digits of a bound, without its sign; undefined for infinities. */
 function decimal(value: number): Decimal | undefined {
   if (!Number.isFinite(value)) return undefined;
   const [mantissa, exponent = "0"] = String(Math.abs(value)).split("e") as [string, string?];
@@ -119,7 +119,7 @@ function decimal(value: number): Decimal | undefined {
   return { whole: padded.slice(0, at).replace(/^0+(?=\d)/, ""), fraction: padded.slice(at) };
 }
 
-/** Numbers from zero on between two bounds, digit by digit: whoever has followed a bound so far must go on comparing. */
+/** Non-negative numbers between two bounds, digit by digit (digit DP): while the digits equal a bound's, they are compared further. */
 class Between {
   readonly #tails = new Map<string, Rule>();
   readonly #digits: number;
@@ -133,7 +133,7 @@ class Between {
     this.#digits = step && step.units > 30 ? MOST_STEPPED_DIGITS : MOST_DIGITS;
   }
 
-  /** A pattern for each number of digits before the point. */
+  /** One pattern per number of integer digits. */
   lengths(): Pattern[] {
     const [least, most] = [this.low.value?.whole.length ?? 1, this.high.value?.whole.length ?? this.#digits];
     const found: Pattern[] = [];
@@ -144,8 +144,8 @@ class Between {
   }
 
   /**
-   * What follows `at` digits of a number with `length` before the point. `onLow` and `onHigh` say that the digits so far are
-   * the bound's; `remainder` is that of the digits so far by the step.
+   * Pattern after `at` digits of a number with `length` integer digits. `onLow` and `onHigh`: the digits so far equal the bound's;
+   * `remainder`: of the digits so far modulo the step.
    */
   #rest(length: number, at: number, onLow: boolean, onHigh: boolean, remainder: number): Pattern {
     const { whole, step } = this;
@@ -181,7 +181,7 @@ class Between {
     return rule;
   }
 
-  /** Whether a number that ends after `places` digits of its fraction is one: those that it lacks are zeros. */
+  /** Whether a number may end after `places` fraction digits, with the missing ones zero: multiple of the step. */
   #isMultiple(remainder: number, places: number): boolean {
     const { units, places: all } = this.step ?? { units: 1, places: 0 };
     let rest = remainder;
@@ -189,7 +189,7 @@ class Between {
     return rest % units === 0;
   }
 
-  /** Whether the number may end after `at` digits: what it lacks of a bound's digits counts as zeros. */
+  /** Whether a number may end after `at` digits, with the missing ones zero: within the bounds. */
   #mayStop(length: number, at: number, onLow: boolean, onHigh: boolean): boolean {
     const nothingMore = ({ value }: Bound): boolean => /^0*$/.test(value!.fraction.slice(at - length));
     if (onLow && (this.low.open || !nothingMore(this.low))) return false;

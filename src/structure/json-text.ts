@@ -1,8 +1,8 @@
-/** JSON as patterns: compact as `JSON.stringify` writes it, but for a space that may follow a comma or a colon. */
+/** JSON as patterns: compact like `JSON.stringify`, with an optional space after commas and colons. */
 import { type CodePoints, codePoints, common, except } from "./code-points.js";
 import { chars, choice, optional, type Pattern, repeat, sequence, text } from "./pattern.js";
 
-/** Characters that stand in a JSON string as escapes. */
+/** Characters that are escaped in JSON strings. */
 const ESCAPED: CodePoints = codePoints([
   [0, 0x1f],
   [0x22, 0x22],
@@ -14,7 +14,7 @@ export const COMMA = sequence(text(","), SPACE);
 export const COLON = sequence(text(":"), SPACE);
 export const QUOTE = text('"');
 
-/** One of these characters within a string; each has one spelling, so that a name cannot come in disguise. */
+/** A character of a set within a JSON string. Each has one spelling, so that equal names are equal texts. */
 export function stringChar(points: CodePoints): Pattern {
   const escapes = common(points, ESCAPED).flatMap(([first, last]) =>
     Array.from({ length: last - first + 1 }, (_, i) =>
@@ -25,7 +25,7 @@ export function stringChar(points: CodePoints): Pattern {
   return escapes.length === 0 ? plain : choice(plain, ...escapes);
 }
 
-/** A string's content, between the quotes, of a pattern of its characters (without rules). */
+/** Converts a pattern of characters (without rules) to the content of a JSON string. */
 export function stringContent(content: Pattern): Pattern {
   switch (content.kind) {
     case "chars":
@@ -42,7 +42,7 @@ export function stringContent(content: Pattern): Pattern {
   }
 }
 
-/** This value and no other. */
+/** Pattern of one JSON value. */
 export function literal(value: unknown): Pattern {
   if (Array.isArray(value)) return sequence(text("["), joined(value.map(literal)), text("]"));
   if (typeof value !== "object" || value === null) return text(JSON.stringify(value));

@@ -5,7 +5,7 @@ import { ANY } from "./code-points.js";
 import { PatternFault } from "./fault.js";
 import { chars, NEVER, type Pattern, repeat, sequence } from "./pattern.js";
 
-/** `(?=…)` and `(?!…)` while an expression is read; a choice to those who don't ask. */
+/** `(?=…)` and `(?!…)` during parsing. */
 export class Lookahead {
   readonly kind = "choice";
   readonly options = [NEVER];
@@ -24,10 +24,10 @@ export function hasLookahead(pattern: Pattern): boolean {
 }
 
 const ANYTHING = repeat(chars(ANY), 0, Number.POSITIVE_INFINITY);
-/** Ways to go on that are followed: each choice with a lookahead in it doubles them. */
+/** Maximum alternatives: each choice that contains a lookahead doubles them. */
 const MOST_WAYS = 500;
 
-/** The texts in which an expression with lookaheads matches. Throws PatternFault for what can't be followed. */
+/** Automaton of the texts that an expression with lookaheads matches. Throws PatternFault if unsupported or too large. */
 export function automatonWithLookaheads(ways: readonly Anchored[]): Automaton {
   const builder = new Builder();
   return union(
@@ -40,7 +40,7 @@ export function automatonWithLookaheads(ways: readonly Anchored[]): Automaton {
 class Builder {
   #ways = 0;
 
-  /** Texts of the parts one after the other; `atStart` says that nothing comes before them. */
+  /** Concatenation of parts; `atStart`: at the start of the text. */
   build(parts: readonly Pattern[], atStart: boolean): Automaton {
     if (++this.#ways > MOST_WAYS) throw new PatternFault("too many choices with lookaheads in them");
     const at = parts.findIndex(hasLookahead);
@@ -49,7 +49,7 @@ class Builder {
     return at === 0 ? rest : concatenation(automatonOf(sequence(...parts.slice(0, at))), rest);
   }
 
-  /** A part with a lookahead in it, and what follows. */
+  /** A part that contains a lookahead, and its continuation. */
   #open(part: Pattern, after: readonly Pattern[], atStart: boolean): Automaton {
     if (part instanceof Lookahead) return intersection(this.build(after, atStart), this.#seen(part, atStart));
     if (part.kind === "sequence") return this.build([...part.parts, ...after], atStart);
@@ -62,11 +62,11 @@ class Builder {
     throw new PatternFault("a lookahead in a part that repeats");
   }
 
-  /** What may follow a lookahead. */
+  /** The condition that a lookahead imposes on its continuation. */
   #seen({ body, negative }: Lookahead, atStart: boolean): Automaton {
     const ways = alternatives(body);
     if (!ways) throw new PatternFault("^ or $ in the middle of a lookahead");
-    // It begins where it stands: nothing may come before it.
+    // A lookahead is anchored at its position.
     const found = union(
       ways.map(({ start, end, body: inner }) =>
         start && !atStart ? automatonOf(NEVER) : this.build([inner, ...(end ? [] : [ANYTHING])], atStart),

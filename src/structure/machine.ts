@@ -1,83 +1,83 @@
 import { type Counted, Repetition } from "./counted.js";
 import { PatternFault } from "./fault.js";
-import { Network, Node } from "./network.js";
 import type { Pattern } from "./pattern.js";
-import { atOnce } from "./turns.js";
+import { Node, PatternGraph } from "./pattern-graph.js";
+import { atOnce } from "./time-slices.js";
 
-/** Frames by where they return to and its count: equal stacks are one object. */
+/** Hash-consed frames by return node and count: equal stacks are the same object. */
 type Frames = Map<Node | Counted, Map<number, Frame>>;
 
-/** Where a rule goes on when a rule that it called has ended. */
+/** Stack frame: where to continue after a called rule. */
 class Frame {
-  /** Frames on top of this one. */
+  /** Interned frames on top of this one. */
   readonly above: Frames = new Map();
 
   constructor(
     readonly id: number,
     readonly to: Node | Counted,
-    /** Of a part that is counted, else 0. */
+    /** Count within a counted part, else 0. */
     readonly count: number,
     readonly below: Frame | undefined,
-    /** Fewest bytes from here to the end of the text. */
+    /** Minimum bytes from here to the end of the text. */
     readonly cost: number,
   ) {}
 }
 
-/** One of the places where a text may stand in the pattern. */
+/** A position in the pattern. */
 interface Place {
   readonly node: Node;
   readonly frame: Frame | undefined;
 }
 
-/** All places where a text may stand, those that some byte leads on from. */
+/** The set of positions after a prefix of the text that have outgoing byte edges. */
 export class State {
-  /** The states after each byte, as far as they are known; null where the byte cannot come. */
+  /** Cached transitions by byte; null for a byte that is not allowed. */
   readonly next: (State | null | undefined)[] = [];
 
   constructor(
     readonly places: readonly Place[],
     /** Whether the text may end here. */
     readonly complete: boolean,
-    /** Fewest bytes that complete the text. */
+    /** Minimum bytes that complete the text. */
     readonly cost: number,
   ) {}
 }
 
-/** Beyond this many states what is known of them is forgotten: they take tens of megabytes. */
+/** Maximum cached states; beyond it the cache is cleared, since it takes tens of megabytes. */
 const MOST_STATES = 20_000;
-/** Beyond this many places in one state a grammar is hopelessly ambiguous. */
+/** Maximum positions in a state; beyond it a grammar is too ambiguous. */
 const MOST_PLACES = 1024;
 
 /**
- * Reads texts byte by byte, and knows after each whether and how shortly the text can be completed: bytes after which it
- * could not are refused at once. States are made as they are met and found again by what they hold.
+ * A pushdown recogniser that reads bytes, with the minimum bytes to completion in each state: bytes after which the text could not be
+ * completed are rejected immediately. States are built lazily (subset construction with interned stacks) and cached by content.
  */
 export class Machine {
   readonly start: State;
-  readonly #network: Network;
+  readonly #graph: PatternGraph;
   readonly #states = new Map<string, State>();
   /** The frames below which there is none. */
   readonly #frames: Frames = new Map();
   #frameCount = 0;
   #visited = 0;
 
-  /** Throws PatternFault as Network does, which may be made before, in turns. */
-  constructor(pattern: Pattern | Network) {
-    this.#network = pattern instanceof Network ? pattern : atOnce(Network.of(pattern));
-    this.start = this.#state([{ node: this.#network.root, frame: undefined }]);
+  /** Takes a pattern, or its graph, which can be built in time slices. Throws PatternFault as PatternGraph does. */
+  constructor(pattern: Pattern | PatternGraph) {
+    this.#graph = pattern instanceof PatternGraph ? pattern : atOnce(PatternGraph.of(pattern));
+    this.start = this.#state([{ node: this.#graph.root, frame: undefined }]);
   }
 
-  /** Places that have been gone through so far: what reading has taken. */
+  /** Positions visited so far, a measure of work. */
   get visited(): number {
     return this.#visited;
   }
 
-  /** The state after a byte, null if the byte cannot come. */
+  /** Returns the state after a byte, null if the byte is not allowed. */
   step(state: State, byte: number): State | null {
     const known = state.next[byte];
     if (known !== undefined) return known;
     const reached: Place[] = [];
-    // The bytes about this one that lead the same way.
+    // The range of bytes with the same transition.
     let [least, most] = [0, 255];
     for (const { node, frame } of state.places) {
       for (const { first, last, to } of node.edges) {
@@ -95,7 +95,7 @@ export class Machine {
     return next;
   }
 
-  /** The first byte of a shortest way to complete the text, the same for equal states; undefined where it is complete. */
+  /** Returns the first byte of a shortest completion, deterministic per state; undefined if the text is complete. */
   shortest(state: State): number | undefined {
     if (state.cost === 0) return undefined;
     let least = 256;
@@ -106,7 +106,7 @@ export class Machine {
     return least;
   }
 
-  /** The state of these places and all that are reached from them without a byte. */
+  /** Returns the state of the epsilon closure of positions. */
   #state(places: Place[]): State {
     if (this.#states.size >= MOST_STATES) {
       for (const state of this.#states.values()) state.next.length = 0;
@@ -114,7 +114,7 @@ export class Machine {
       this.#frames.clear();
     }
     const seen = new Map<Node | Counted, Set<Frame | undefined>>();
-    /** Whether it is new. */
+    /** Adds a position; returns whether it is new. */
     const note = (what: Node | Counted, frame: Frame | undefined): boolean => {
       const frames = seen.get(what) ?? new Set();
       seen.set(what, frames);
@@ -125,10 +125,10 @@ export class Machine {
     for (let place = places.pop(); place; place = places.pop()) {
       const { node, frame } = place;
       this.#visited++;
-      if (node === this.#network.end) {
+      if (node === this.#graph.end) {
         if (!frame) complete = true;
         else if (frame.to instanceof Node) places.push({ node: frame.to, frame: frame.below });
-        // A repetition that was entered without a byte since has gone on already.
+        // A repetition without a byte since its last iteration is already covered.
         else if (!(frame.to instanceof Repetition && frame.to.mayBeEmpty && seen.get(frame.to)?.has(frame))) {
           this.#count(frame.to, frame.count, frame.below, places, note);
         }
@@ -145,7 +145,7 @@ export class Machine {
     return this.#known(found, complete);
   }
 
-  /** Adds the places at a count of a part. */
+  /** Adds the positions at a count of a part. */
   #count(
     counted: Counted,
     count: number,
@@ -162,8 +162,8 @@ export class Machine {
   }
 
   #above(below: Frame | undefined, to: Node | Counted, count: number): Frame | undefined {
-    // A call that is the last thing of its rule leaves no frame, so that what repeats by recursion stays in one state.
-    if (to === this.#network.end) return below;
+    // Tail call elimination: right recursion stays in one state.
+    if (to === this.#graph.end) return below;
     const frames = below?.above ?? this.#frames;
     const counts = frames.get(to) ?? new Map<number, Frame>();
     frames.set(to, counts);

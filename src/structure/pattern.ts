@@ -1,27 +1,27 @@
 import type { CodePoints } from "./code-points.js";
 import type { LengthCosts } from "./counted.js";
 
-/** A set of texts. Schemas, regular expressions and grammars all become one of these. */
+/** A set of texts: the common representation of schemas, regular expressions and grammars. */
 export type Pattern =
   /** One character of a set. */
   | { readonly kind: "chars"; readonly points: CodePoints }
-  /** One part after the other. */
+  /** Concatenation. */
   | { readonly kind: "sequence"; readonly parts: readonly Pattern[] }
-  /** Any one of the options. */
+  /** Alternation. */
   | { readonly kind: "choice"; readonly options: readonly Pattern[] }
-  /** The part `least` to `most` times; `most` may be Infinity. */
+  /** Repetition, `least` to `most` times; `most` may be Infinity. */
   | { readonly kind: "repeat"; readonly part: Pattern; readonly least: number; readonly most: number }
   | Counted
   | Rule;
 
-/** Texts of an automaton with limits of their number of characters; each edge's characters are a pattern. */
+/** Texts of an automaton with a bounded number of characters; each edge's characters are a pattern. */
 export interface Counted {
   readonly kind: "counted";
   readonly costs: LengthCosts;
   readonly characters: readonly (readonly Pattern[])[];
 }
 
-/** A pattern with a name, which may contain itself. Its body is set after it has been made. */
+/** A named, possibly recursive pattern. Its body is set after construction. */
 export class Rule {
   readonly kind = "rule";
   body: Pattern = NEVER;
@@ -49,22 +49,22 @@ export function optional(part: Pattern): Pattern {
   return repeat(part, 0, 1);
 }
 
-/** This text and no other. */
+/** A literal text. */
 export function text(content: string): Pattern {
   return { kind: "sequence", parts: Array.from(content, (char) => chars(character(char.codePointAt(0)!))) };
 }
 
-/** Surrogates that are alone are no characters. */
+/** Lone surrogates are not characters. */
 function character(point: number): CodePoints {
   return point >= 0xd800 && point <= 0xdfff ? [] : [[point, point]];
 }
 
-/** No text at all, not even the empty one. */
+/** The empty set. */
 export const NEVER: Pattern = { kind: "choice", options: [] };
 /** The empty text. */
 export const EMPTY: Pattern = { kind: "sequence", parts: [] };
 
-/** Fewest bytes of a text of a pattern without rules; Infinity where there is none. */
+/** Minimum bytes of a text of a pattern without rules; Infinity if there is none. */
 export function fewestBytes(pattern: Pattern): number {
   switch (pattern.kind) {
     case "chars": {

@@ -1,4 +1,4 @@
-/** Regular expressions of JavaScript (with the `u` flag) as patterns. */
+/** Converts JavaScript regular expressions (with the `u` flag) to patterns. */
 import { OptionError } from "../runtime/errors.js";
 import { type Anchored, alternatives, END, START } from "./anchors.js";
 import { type Automaton, automatonOf, patternOf } from "./automaton.js";
@@ -7,7 +7,7 @@ import { PatternFault } from "./fault.js";
 import { automatonWithLookaheads, hasLookahead, Lookahead } from "./lookahead.js";
 import { chars, choice, EMPTY, type Pattern, repeat, sequence } from "./pattern.js";
 
-/** Texts that the expression matches from beginning to end. Throws OptionError, which names `where`. */
+/** Pattern of the texts that an expression matches entirely. Throws OptionError, which names `where`. */
 export function wholeMatch(source: string, where: string): Pattern {
   const ways = parts(source, where).map(({ body }) => ({ body, start: true, end: true }));
   return ways.some(({ body }) => hasLookahead(body))
@@ -16,8 +16,8 @@ export function wholeMatch(source: string, where: string): Pattern {
 }
 
 /**
- * Texts in which the expression matches somewhere, as in a JSON schema: a pattern without rules, an automaton where there are
- * lookaheads. Throws OptionError, which names `where`.
+ * Texts that contain a match, as in a JSON schema: a pattern without rules, or an automaton if there are lookaheads. Throws OptionError,
+ * which names `where`.
  */
 export function someMatch(source: string, where: string): Pattern | Automaton {
   const ways = parts(source, where);
@@ -30,7 +30,7 @@ export function someMatch(source: string, where: string): Pattern | Automaton {
   );
 }
 
-/** The automaton of `someMatch`. Throws OptionError, also where it would be too large. */
+/** Automaton of `someMatch`. Throws OptionError, also if it would be too large. */
 export function matchAutomaton(source: string, where: string): Automaton {
   const found = someMatch(source, where);
   return "kind" in found ? followed(source, where, () => automatonOf(found)) : found;
@@ -45,9 +45,9 @@ function followed<T>(source: string, where: string, work: () => T): T {
   }
 }
 
-/** Finding the characters of one takes some milliseconds. */
+/** Maximum Unicode properties; enumerating the characters of one takes some milliseconds. */
 const MOST_PROPERTIES = 6;
-/** Longer expressions would take a tenth of a second and more. */
+/** Maximum length; longer expressions would take over a tenth of a second. */
 const MOST_CHARACTERS = 20_000;
 
 function parts(source: string, where: string): Anchored[] {
@@ -74,17 +74,17 @@ function fault(
   where: string,
   source: string,
   got: string,
-  remedy = "write it as JavaScript's RegExp with the u flag takes it",
+  remedy = "write it for JavaScript's RegExp with the u flag",
 ): OptionError {
   return new OptionError({
     where,
-    expected: "a regular expression that can be followed",
+    expected: "a supported regular expression",
     got: `${got} in /${source.length > MOST_SHOWN ? `${source.slice(0, MOST_SHOWN)}…` : source}/`,
     remedy,
   });
 }
 
-/** Longer expressions are not repeated whole. */
+/** Longer expressions are truncated in messages. */
 const MOST_SHOWN = 200;
 const WITHOUT = "write it without; there are literals, classes, groups, | and * + ? {m,n}";
 
@@ -113,11 +113,11 @@ const CLASSES: Record<string, CodePoints> = {
   s: SPACE,
   S: except(ANY, SPACE),
 };
-/** `\b` outside a class never comes here. */
+/** Escapes within classes; `\b` outside a class is handled before. */
 const CONTROLS: Record<string, number> = { b: 8, t: 9, n: 10, v: 11, f: 12, r: 13, "0": 0 };
 const COUNTS: Record<string, readonly string[]> = { "*": ["0", ""], "+": ["1", ""], "?": ["0", "1"] };
 
-/** Reads an expression that RegExp has found to be right: only what can't be a pattern is refused. */
+/** Parses an expression that RegExp accepts; rejects only unsupported constructs. */
 class Parser {
   #at = 0;
 
@@ -175,7 +175,7 @@ class Parser {
     const quantifier = /^(?:[*+?]|\{\d+(?:,\d*)?\})/.exec(this.source.slice(this.#at))?.[0];
     if (!quantifier) return item;
     this.#at += quantifier.length;
-    // Whether it is greedy makes no difference to what matches.
+    // Greediness does not affect the set of matches.
     this.#take("?");
     const [least, most] = COUNTS[quantifier] ?? quantifier.slice(1, -1).split(",");
     const from = Number(least);
@@ -188,7 +188,7 @@ class Parser {
     const ranges: Range[] = [];
     while (!this.#take("]")) {
       const first = this.#member();
-      // Before a `]` it is a member itself.
+      // Before `]` a hyphen is a literal.
       const range = typeof first === "number" && this.#sees("-") && this.source.charAt(this.#at + 1) !== "]";
       if (range) {
         this.#at++;
@@ -200,7 +200,7 @@ class Parser {
     return negated ? except(ANY, points) : points;
   }
 
-  /** One character, or the escape for a set of them. */
+  /** Parses a character, or an escape for a set. */
   #member(): number | CodePoints {
     const escaped = this.#take("\\");
     const point = this.source.codePointAt(this.#at)!;
@@ -239,10 +239,10 @@ class Parser {
 }
 
 const properties = new Map<string, CodePoints>();
-/** Every character, in blocks. */
+/** All characters, in blocks. */
 let everything: readonly string[] | undefined;
 
-/** What `\p{…}` matches, found by asking the engine. */
+/** Characters that `\p{…}` matches, enumerated with the engine. */
 function propertyPoints(source: string): CodePoints {
   let points = properties.get(source);
   if (!points) {
@@ -256,7 +256,7 @@ function propertyPoints(source: string): CodePoints {
       ),
     );
     for (const block of everything) {
-      // Runs of one block; those that touch become one.
+      // Runs within blocks; adjacent ones are merged.
       for (const { 0: run } of block.matchAll(expression)) {
         ranges.push([run.codePointAt(0)!, [...run.slice(-2)].at(-1)!.codePointAt(0)!]);
       }

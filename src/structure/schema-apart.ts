@@ -5,7 +5,7 @@ import { holds, propertySchemas } from "./schema-holds.js";
 import { badSchema } from "./schema-keywords.js";
 import { kindsOf, type SchemaNode, type SchemaNodes } from "./schema-nodes.js";
 
-/** The values that `enum` or `const` leave, before the other keywords are asked; undefined where there is neither. */
+/** The values that `enum` or `const` allow, regardless of other keywords; undefined without them. */
 export function valuesOf(nodes: readonly SchemaNode[]): readonly unknown[] | undefined {
   for (const { keywords } of nodes) {
     if ("const" in keywords) return [keywords.const];
@@ -14,7 +14,7 @@ export function valuesOf(nodes: readonly SchemaNode[]): readonly unknown[] | und
   return undefined;
 }
 
-/** What the nodes' keywords say of numbers. */
+/** Combines the nodes' conditions on numbers. */
 export function limitsOf(nodes: readonly SchemaNode[]): NumberLimits {
   let [least, most] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   let step: Step | undefined;
@@ -35,28 +35,28 @@ export function limitsOf(nodes: readonly SchemaNode[]): NumberLimits {
       throw badSchema(`${path}/multipleOf`, expected, String(multipleOf), "write a rounder number, or leave it out");
     }
   }
-  // Multiples of a whole number are whole.
+  // Multiples of an integer are integers.
   if (step?.places === 0) whole = true;
   return { whole, least, most, aboveLeast, belowMost, step };
 }
 
-/** Each unit is a state at each digit. */
+/** Maximum units of `multipleOf`; each is a state at each digit. */
 const MOST_UNITS = 100;
 
-/** How far properties within properties are compared. */
+/** Maximum depth of nested properties compared. */
 const DEEPEST = 8;
 
-/** Comparisons of schemas for one `oneOf`. */
+/** Maximum comparisons of schemas per `oneOf`. */
 const MOST_COMPARED = 20_000;
 
-/** Whether certainly no value fits two schemas. What was found is kept: schemas with much in common meet again and again. */
+/** Decides whether two schemas are certainly disjoint; memoised, since schemas with common parts recur. */
 export class Apart {
   readonly #found = new Map<string, boolean>();
   #compared = 0;
 
   constructor(readonly schemas: SchemaNodes) {}
 
-  /** Both lists are as `SchemaNodes.all` makes them. Throws PatternFault if that takes too long. */
+  /** Takes lists as returned by `SchemaNodes.all`. Throws PatternFault beyond the limit of comparisons. */
   are(a: readonly SchemaNode[], b: readonly SchemaNode[], depth = 0): boolean {
     const key = `${depth} ${a.map(({ id }) => id)} ${b.map(({ id }) => id)}`;
     const known = this.#found.get(key);
@@ -70,7 +70,7 @@ export class Apart {
   #compare(a: readonly SchemaNode[], b: readonly SchemaNode[], depth: number): boolean {
     const { schemas } = this;
     const fits = (value: unknown) => [...a, ...b].every((node) => holds(schemas, node, value));
-    // Of `enum` and `const` each value is asked.
+    // Enumerated values are tested one by one.
     for (const values of [valuesOf(a), valuesOf(b)]) if (values && !values.some(fits)) return true;
     const others = kindsOf(b);
     const byKind = [...kindsOf(a)].every((kind) => {
@@ -81,7 +81,7 @@ export class Apart {
     return byKind || (depth < DEEPEST && (this.#options(a, b, depth) || this.#options(b, a, depth)));
   }
 
-  /** If no option of one can be the other, nothing can. */
+  /** Disjoint if all options of one are disjoint from the other. */
   #options(a: readonly SchemaNode[], b: readonly SchemaNode[], depth: number): boolean {
     return a.some((node) =>
       ["anyOf", "oneOf"].some((keyword) => {
@@ -91,7 +91,7 @@ export class Apart {
     );
   }
 
-  /** A property that one demands, and that can't be what both want of it, tells objects apart. */
+  /** Objects are disjoint if a required property has disjoint schemas. */
   #objects(a: readonly SchemaNode[], b: readonly SchemaNode[], depth: number): boolean {
     const { schemas } = this;
     const required = new Set([...a, ...b].flatMap(({ keywords }) => (keywords.required ?? []) as string[]));
@@ -108,8 +108,8 @@ function below(a: readonly SchemaNode[], b: readonly SchemaNode[]): boolean {
 }
 
 /**
- * Whether objects are told apart by one property that all of them demand, each with texts of its own, as where there is a
- * discriminator: that is seen at once, where comparing hundreds with each other would take long.
+ * Whether objects are distinguished by a required property with distinct strings, as by a discriminator: a shortcut for hundreds of
+ * options, whose pairwise comparison would take long.
  */
 export function toldApart(schemas: SchemaNodes, options: readonly (readonly SchemaNode[])[]): boolean {
   const objects = options.every((nodes) => [...kindsOf(nodes)].every((kind) => kind === "object"));

@@ -6,10 +6,10 @@ import { badSchema } from "./schema-keywords.js";
 import type { SchemaNode, SchemaNodes } from "./schema-nodes.js";
 import { counts } from "./schema-string.js";
 
-/** Of more values than this, all the sets of those that have been written would be too many. */
+/** Maximum distinct values; the subsets of more would be too many. */
 const MOST_DISTINCT = 8;
 
-/** Arrays that fit all of the nodes. */
+/** Pattern of the arrays that match all nodes. */
 export function arrayPattern(
   schemas: SchemaNodes,
   nodes: readonly SchemaNode[],
@@ -25,12 +25,17 @@ export function arrayPattern(
     const values = longest === 0 ? distinctValues(schemas, items) : undefined;
     if (values) return sequence(text("["), distinctItems(values, least, most));
     const expected = `false, or items (and no prefixItems) of an enum of at most ${MOST_DISTINCT} values`;
-    throw badSchema(`${unique.path}/uniqueItems`, expected, "true", "others can't be held to differ: leave it out");
+    throw badSchema(
+      `${unique.path}/uniqueItems`,
+      expected,
+      "true",
+      "uniqueness of other items can't be enforced: leave it out",
+    );
   }
 
   const item = (index: number): Pattern =>
     value(nodes.flatMap((node, i) => prefixes[i]![index] ?? schemas.one(node, "items") ?? []));
-  /** What follows `count` items. */
+  /** Pattern after `count` items. */
   const rest = (count: number): Pattern => {
     const end = count >= least ? text("]") : NEVER;
     if (count >= most) return end;
@@ -51,7 +56,7 @@ function distinctValues(schemas: SchemaNodes, items: readonly SchemaNode[]): unk
   return valuesOf(items) && values.length <= MOST_DISTINCT ? values : undefined;
 }
 
-/** Lists of the values, none twice, in any order; each set of values that have been written is a rule. */
+/** Lists of distinct values in any order; one rule per subset of written values. */
 function distinctItems(values: readonly unknown[], least: number, most: number): Pattern {
   const rests = new Map<number, Rule>();
   const rest = (written: number, count: number): Pattern => {

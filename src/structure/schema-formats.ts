@@ -1,8 +1,8 @@
-/** Formats of strings, as regular expressions of JavaScript. Some are narrower than the standards: all they match is right. */
+/** String formats as JavaScript regular expressions. Some are narrower than the standards; every match is valid. */
 
 const MONTH_DAY =
   "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|02-(?:0[1-9]|1\\d|2[0-8]))";
-/** Divisible by 4 and not by 100, or by 400. */
+/** Leap years: divisible by 4 and not by 100, or by 400. */
 const LEAP_YEAR = "(?:\\d\\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)";
 const DATE = `(?:\\d{4}-${MONTH_DAY}|${LEAP_YEAR}-02-29)`;
 const TIME = "(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,9})?(?:Z|[+-](?:[01]\\d|2[0-3]):[0-5]\\d)";
@@ -19,7 +19,7 @@ const EMAIL = `${WORD}(?:\\.${WORD})*@${LABEL}(?:\\.${LABEL})+`;
 const HOSTNAME = `${LABEL}(?:\\.${LABEL})*`;
 const GROUP = "[0-9a-fA-F]{1,4}";
 const GROUPS = (least: number, most: number): string => `(?:${GROUP}:){${least},${most}}`;
-/** Eight groups, or fewer with zeros left out at one place. */
+/** IPv6: eight groups, or fewer with one `::`. */
 const IPV6 = `(?:${GROUPS(7, 7)}${GROUP}|${GROUPS(1, 7)}:|:(?::${GROUP}){1,7}|::${[1, 2, 3, 4, 5, 6]
   .map((before) => `|${GROUPS(before, before)}(?::${GROUP}){1,${7 - before}}`)
   .join("")})`;
@@ -28,13 +28,13 @@ const DURATION_TIME = "T(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S)";
 const DURATION_DATE = "(?:\\d+Y(?:\\d+M(?:\\d+D)?)?|\\d+M(?:\\d+D)?|\\d+D)";
 const DURATION = `P(?:${DURATION_DATE}(?:${DURATION_TIME})?|${DURATION_TIME}|\\d+W)`;
 const POINTER = "(?:/(?:[^~/]|~[01])*)*";
-/** Letters, digits and classes of them with counts: those mean the same everywhere. */
+/** Restricted syntax that means the same in all engines. */
 const REGEX_PART = "(?:[A-Za-z0-9 _-]|\\\\[dws]|\\[[A-Za-z0-9_]+\\])[*+?]?";
 
 const whole = (sources: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, `^(?:${source})$`]));
 
-/** Those of the standard first, then those that pydantic and zod write. All others are notes, as the standard has it. */
+/** Formats of the standard, then those of pydantic and zod. Others are annotations, as in the standard. */
 export const FORMATS: Readonly<Record<string, string>> = whole({
   date: DATE,
   time: TIME,
@@ -84,7 +84,7 @@ const NUMBER_RANGES: Readonly<Record<string, readonly [least: number, most: numb
   uint64: [0, Number.POSITIVE_INFINITY],
 };
 
-/** The least and the largest number of a format of OpenAPI. */
+/** Minimum and maximum of OpenAPI's number formats. */
 export function rangeOf(format: unknown): readonly [least: number, most: number] {
   const known = typeof format === "string" && Object.hasOwn(NUMBER_RANGES, format);
   return known ? NUMBER_RANGES[format]! : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];

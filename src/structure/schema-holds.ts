@@ -5,7 +5,7 @@ import { matches } from "./schema-string.js";
 
 type Json = Record<string, unknown>;
 
-/** Whether a value fits a schema; for the values of `enum` and `const`, which other keywords may narrow. */
+/** Whether a value matches a schema; for the values of `enum` and `const`, which other keywords may exclude. */
 export function holds(schemas: SchemaNodes, node: SchemaNode, value: unknown): boolean {
   const fits = (schema: SchemaNode | undefined, inner: unknown): boolean =>
     schema === undefined || holds(schemas, schema, inner);
@@ -36,7 +36,7 @@ export function holds(schemas: SchemaNodes, node: SchemaNode, value: unknown): b
 
 const simpleValues = new WeakMap<readonly unknown[], Set<unknown>>();
 
-/** Whether a list has the value; those that are no objects or arrays are found at once. */
+/** Whether a list contains the value; constant time except for objects and arrays. */
 function isListed(list: readonly unknown[], value: unknown): boolean {
   if (typeof value === "object" && value !== null) return list.some((known) => equal(known, value));
   const simple = simpleValues.get(list) ?? new Set(list);
@@ -60,7 +60,7 @@ function objectHolds(
   );
 }
 
-/** What a schema for objects demands of the property of a name. */
+/** The schemas that apply to a property by name. */
 export function propertySchemas(schemas: SchemaNodes, node: SchemaNode, name: string): SchemaNode[] {
   const own = schemas.named(node, "properties").get(name);
   const found = own ? [own] : [];
@@ -102,7 +102,7 @@ export function kindOf(value: unknown): Kind {
   return typeof value as Kind;
 }
 
-/** Whether two values of JSON are the same, whatever the order of properties. */
+/** Whether two JSON values are equal, regardless of property order. */
 export function equal(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
   if (Array.isArray(a) !== Array.isArray(b)) return false;

@@ -1,4 +1,4 @@
-/** Which keywords of JSON Schema (draft 2020-12) there are, what they hold, and which of them answers can't be held to. */
+/** Keywords of JSON Schema (draft 2020-12): the types of their values, and which are not supported. */
 import { OptionError } from "../runtime/errors.js";
 import { likelySlip } from "./schema-slips.js";
 
@@ -25,7 +25,7 @@ const COUNT: Kind = {
 const NUMBER: Kind = { expected: "a number", holds: (value) => typeof value === "number" };
 const TEXT: Kind = { expected: "a text", holds: (value) => typeof value === "string" };
 const TRUTH: Kind = { expected: "true or false", holds: (value) => typeof value === "boolean" };
-/** Up to draft 4, and so in OpenAPI 3.0, it says how the limit beside it is meant. */
+/** Up to draft 4, and in OpenAPI 3.0, a boolean that makes the limit exclusive. */
 const exclusive = (limit: string): Kind => ({
   expected: `a number, or true beside ${limit}`,
   holds: (value, keywords) =>
@@ -76,7 +76,7 @@ const KINDS: Record<string, Kind> = {
   anyOf: SCHEMAS,
   oneOf: SCHEMAS,
   not: {
-    expected: "true or {}, which nothing fits, or false (say what is wanted instead of what is not)",
+    expected: "true or {}, which nothing fits, or false (describe what is allowed instead of what is not)",
     holds: (value) =>
       typeof value === "boolean" || (isObject(value) && Object.keys(value).every((name) => NOTES.has(name))),
   },
@@ -92,13 +92,13 @@ const KINDS: Record<string, Kind> = {
   definitions: NAMED_SCHEMAS,
 };
 
-/** Keywords that ask for nothing. The standard has unknown ones be notes as well. */
+/** Annotations without effect; the standard treats unknown keywords as annotations as well. */
 const NOTES = new Set([
   ...["title", "description", "default", "examples", "example", "$schema", "$comment", "$vocabulary", "deprecated"],
   ...["readOnly", "writeOnly", "contentEncoding", "contentMediaType", "contentSchema", "externalDocs", "xml", "id"],
 ]);
 
-/** Keywords that answers can't be held to, and what may stand for them. */
+/** Unsupported keywords, and their replacements. */
 const REFUSED: Record<string, string> = {
   if: "write anyOf of the two cases",
   // biome-ignore lint/suspicious/noThenProperty: it is a keyword of schemas
@@ -116,9 +116,9 @@ const REFUSED: Record<string, string> = {
   $dynamicAnchor: "write $defs and $ref",
   $recursiveRef: "write $ref",
   $recursiveAnchor: "write $ref",
-  // Of earlier drafts, of ajv, and of JSON Type Definition.
+  // Of earlier drafts, ajv, and JSON Type Definition.
   divisibleBy: "write multipleOf",
-  disallow: "say what is wanted instead of what is not",
+  disallow: "describe what is allowed instead of what is not",
   extends: "write allOf",
   formatMinimum: "write a pattern",
   formatMaximum: "write a pattern",
@@ -129,7 +129,7 @@ const REFUSED: Record<string, string> = {
   values: "that is JSON Type Definition: write additionalProperties",
 };
 
-/** Keywords that hold schemas: one, a list, or an object of them by name. */
+/** Keywords whose values are schemas: one, a list, or an object of them by name. */
 export const SUBSCHEMAS: readonly (readonly [keyword: string, kind: "one" | "list" | "named"])[] = [
   ...Object.entries(KINDS).flatMap(([name, kind]): [string, "one" | "list" | "named"][] => {
     if (kind === NAMED_SCHEMAS) return [[name, "named"]];
@@ -138,7 +138,7 @@ export const SUBSCHEMAS: readonly (readonly [keyword: string, kind: "one" | "lis
   }),
 ];
 
-/** Keywords by the type of value that they speak of. */
+/** Keywords by the type that they apply to. */
 export const KEYWORDS_OF: Readonly<Record<string, readonly string[]>> = {
   object: [
     "properties",
@@ -155,8 +155,8 @@ export const KEYWORDS_OF: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Throws OptionError for a keyword of the wrong type, one that can't be held to, and an unknown one that is likely a slip: other
- * unknown ones are notes, as the standard has it. `path` leads from the schema's root.
+ * Throws OptionError for a keyword with a value of the wrong type, an unsupported keyword, and an unknown one that is likely a typo;
+ * other unknown keywords are annotations, as in the standard. `path` is from the schema's root.
  */
 export function checkKeywords(keywords: Keywords, path: string): void {
   for (const [name, value] of Object.entries(keywords)) {
@@ -170,21 +170,16 @@ export function checkKeywords(keywords: Keywords, path: string): void {
     const remedy = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
     const meant = remedy ? undefined : likelySlip(name, KNOWN);
     if (remedy || meant) {
-      throw badSchema(
-        path,
-        "keywords that an answer can be held to",
-        `\`${name}\``,
-        remedy ?? `did you mean \`${meant}\`?`,
-      );
+      throw badSchema(path, "supported keywords", `\`${name}\``, remedy ?? `did you mean \`${meant}\`?`);
     }
   }
 }
 const KNOWN = [...Object.keys(KINDS), ...Object.keys(REFUSED)];
 
-/** A longer path is cut in its middle: names of properties may have any length. */
+/** Longer paths are truncated in the middle: property names may have any length. */
 const MOST_PATH = 300;
 
-/** The error for a place in a schema. */
+/** Returns the error for a path in a schema. */
 export function badSchema(path: string, expected: string, got: string, remedy: string): OptionError {
   const shown = path.length <= MOST_PATH ? path : `${path.slice(0, MOST_PATH / 2)}…${path.slice(-MOST_PATH / 2)}`;
   return new OptionError({ where: path === "" ? "schema" : `schema: ${shown}`, expected, got, remedy });

@@ -1,30 +1,30 @@
 import { badSchema, checkKeywords, isObject, type Keywords } from "./schema-keywords.js";
 import { pointerStep, SchemaReferences } from "./schema-references.js";
 
-/** A schema within the schema, and where it stands. */
+/** A subschema and its path. */
 export interface SchemaNode {
   readonly id: number;
   /** A JSON pointer from the root. */
   readonly path: string;
-  /** `false` is a schema without keywords that nothing fits. */
+  /** `false` is a schema without keywords that matches nothing. */
   readonly keywords: Keywords;
   readonly never: boolean;
 }
 
-/** What a value can be; a `number` is one or the other of two. */
+/** JSON types; `number` is split into integers and others. */
 export type Kind = "null" | "boolean" | "object" | "array" | "string" | "integer" | "fraction";
 export const KINDS: readonly Kind[] = ["null", "boolean", "object", "array", "string", "integer", "fraction"];
 
 const NULL = { type: "null" };
 
-/** The schemas within a schema; each is checked when it is first met. */
+/** The subschemas of a schema; each is validated on first use. */
 export class SchemaNodes {
   readonly root: SchemaNode;
   readonly #references: SchemaReferences;
   readonly #lists = new Map<string, readonly SchemaNode[]>();
   readonly #maps = new Map<string, ReadonlyMap<string, SchemaNode>>();
   readonly #known = new Map<unknown, SchemaNode>();
-  /** Those that are known not to refer to themselves. */
+  /** Nodes that are known not to be circular. */
   readonly #straight = new Set<SchemaNode>();
   #count = 0;
 
@@ -33,7 +33,7 @@ export class SchemaNodes {
     this.root = this.at(whole, "");
   }
 
-  /** The node of a schema that stands at `path`. */
+  /** Returns the node of a schema at `path`. */
   at(schema: unknown, path: string): SchemaNode {
     let node = this.#known.get(schema);
     if (!node) {
@@ -48,7 +48,7 @@ export class SchemaNodes {
     return node;
   }
 
-  /** Keywords of draft 7 and OpenAPI 3.0 in the words of draft 2020-12. */
+  /** Translates keywords of draft 7 and OpenAPI 3.0 to draft 2020-12. */
   #modern(given: Keywords, path: string): Keywords {
     const { items, additionalItems, minimum, exclusiveMinimum, maximum, exclusiveMaximum, nullable, type } = given;
     const keywords: Record<string, unknown> = { ...given };
@@ -72,19 +72,19 @@ export class SchemaNodes {
     if (nullable !== true) return keywords;
     const listed = given.enum !== undefined || "const" in given;
     if (type !== undefined && !listed) return { ...keywords, type: [...[type].flat(), "null"] };
-    // Other schemas, such as allOf of a reference, are meant beside null.
+    // Other schemas, such as allOf with a reference, are alternatives to null.
     this.#known.set(keywords, { id: this.#count++, path, keywords, never: false });
     return { anyOf: [keywords, NULL] };
   }
 
-  /** The same without one of its keywords. */
+  /** Returns the node without one of its keywords. */
   without(node: SchemaNode, keyword: string): SchemaNode {
     const { [keyword]: _, ...keywords } = node.keywords;
     this.#references.stand(keywords, node.keywords);
     return { ...node, id: this.#count++, keywords };
   }
 
-  /** The schemas of a list that is a keyword's value. */
+  /** Returns the schemas of a keyword whose value is a list. */
   list(node: SchemaNode, keyword: string): readonly SchemaNode[] {
     const key = `${node.id} ${keyword}`;
     let found = this.#lists.get(key);
@@ -96,13 +96,13 @@ export class SchemaNodes {
     return found;
   }
 
-  /** The schema that is a keyword's value. */
+  /** Returns the schema of a keyword. */
   one(node: SchemaNode, keyword: string): SchemaNode | undefined {
     const schema = node.keywords[keyword];
     return schema === undefined ? undefined : this.at(schema, `${node.path}/${keyword}`);
   }
 
-  /** The schemas of an object that is a keyword's value, by name. */
+  /** Returns the schemas of a keyword whose value is an object, by name. */
   named(node: SchemaNode, keyword: string): ReadonlyMap<string, SchemaNode> {
     const key = `${node.id} ${keyword}`;
     let found = this.#maps.get(key);
@@ -116,7 +116,7 @@ export class SchemaNodes {
     return found;
   }
 
-  /** These schemas and all that they demand besides through allOf and $ref, each once. */
+  /** Returns the transitive closure of nodes under allOf and $ref, without duplicates. */
   all(nodes: readonly SchemaNode[]): SchemaNode[] {
     const found = new Set(nodes);
     for (const node of found) {
@@ -131,13 +131,13 @@ export class SchemaNodes {
     return node.keywords.$ref === undefined ? parts : [this.#referred(node), ...parts];
   }
 
-  /** A schema that comes back to itself for the same value says nothing, or has no end. */
+  /** Rejects circular references for the same value. */
   #refuseCircle(node: SchemaNode, above: Set<SchemaNode>): void {
     if (this.#straight.has(node)) return;
     if (above.has(node)) {
       throw badSchema(
         node.path,
-        "a schema that says something of its own",
+        "a schema with conditions of its own",
         "one that only refers to itself",
         "break the circle of $ref, allOf, anyOf and oneOf",
       );
@@ -164,7 +164,7 @@ export class SchemaNodes {
   }
 }
 
-/** The kinds of value that all of these schemas, none of their other keywords considered, leave. */
+/** The types that `type` allows in all of these schemas. */
 export function kindsOf(nodes: readonly SchemaNode[]): Set<Kind> {
   const kinds = new Set<Kind>(nodes.some(({ never }) => never) ? [] : KINDS);
   for (const { keywords } of nodes) {

@@ -7,18 +7,18 @@ import { badSchema } from "./schema-keywords.js";
 import { kindsOf, type SchemaNode, type SchemaNodes } from "./schema-nodes.js";
 import { counts, pathOf, stringTexts, type Texts, textsPattern, within } from "./schema-string.js";
 
-/** Properties, each with each number of those that may be written before it. */
+/** Maximum states: properties times the number of properties written before. */
 const MOST_RESTS = 5000;
 
-/** Properties beside the named ones: the names that they may have, and what they hold. */
+/** Additional properties: pattern of their names, and their schemas. */
 interface Others {
   readonly names: Texts;
   readonly value: Pattern;
 }
 
 /**
- * Objects that fit all of the nodes. Named properties come in the order of the schema, those without `required` or not;
- * others follow where `additionalProperties` or `patternProperties` ask for them, or nothing is said of properties at all.
+ * Pattern of the objects that match all nodes. Named properties come in the order of the schema, optional ones may be omitted; others
+ * follow if `additionalProperties` or `patternProperties` describe them, or if the schema has no properties at all.
  */
 export function objectPattern(
   schemas: SchemaNodes,
@@ -47,7 +47,7 @@ export function objectPattern(
     ...others.map((one) => sequence(QUOTE, textsPattern(nodes, one.names), QUOTE, COLON, one.value)),
   );
 
-  // After `i` of the members have been passed and `count` properties written, counted only as far as that matters.
+  // State: `i` members passed and `count` properties written, counted only as far as it matters.
   const counted = least > 0 || most < Number.POSITIVE_INFINITY;
   const rests = new Map<string, Rule>();
   const rest = (i: number, count: number): Pattern => {
@@ -122,7 +122,7 @@ function otherProperties(
     }
   }
   const found = patterns.map(({ node, schema, names }): Others => {
-    // A node that doesn't know the pattern has its own say.
+    // A node without the pattern applies its own conditions.
     const besides = nodes
       .filter((other) => other !== node)
       .flatMap((other) => schemas.one(other, "additionalProperties") ?? []);
@@ -145,7 +145,7 @@ function otherProperties(
   return [{ names: restricted([]), value: value(additional) }];
 }
 
-/** Names that fit a schema. */
+/** Pattern of the names that match a schema. */
 function nameTexts(schemas: SchemaNodes, schema: SchemaNode): Texts {
   const nodes = schemas.all([schema]);
   const listed = (...names: readonly string[]): Texts => ({

@@ -1,20 +1,20 @@
 import { badSchema, isObject, type Keywords, SUBSCHEMAS } from "./schema-keywords.js";
 
-/** Deeper schemas are refused: those that people write have ten levels. */
+/** Maximum depth; typical schemas have ten levels. */
 const DEEPEST = 200;
-/** Schemas within a schema, all levels together. */
+/** Maximum number of subschemas. */
 const MOST_SCHEMAS = 10_000;
-/** What URIs are relative to where the schema has none of its own. */
+/** Base URI of schemas without `$id`. */
 const NO_BASE = "schema:///";
 
-/** Where `$ref` leads: the schemas with a `$id` or `$anchor`, and by which URI those within them refer. */
+/** Resolves `$ref`: schemas by `$id` and `$anchor`, and base URIs of subschemas. */
 export class SchemaReferences {
-  /** By absolute URI; anchors with their fragment. */
+  /** Schemas by absolute URI; anchors with their fragment. */
   readonly #named = new Map<string, Keywords | boolean>();
-  /** The URI of the nearest `$id` around a schema. */
+  /** Base URI of a schema: the nearest enclosing `$id`. */
   readonly #bases = new Map<Keywords, string>();
 
-  /** Throws OptionError for a schema that is too deep or too large, before anything else is done with it. */
+  /** Indexes a schema. Throws OptionError for one that is too deep or too large. */
   constructor(whole: Keywords | boolean) {
     this.#named.set(NO_BASE, whole);
     const open: { schema: Keywords; path: string; base: string; depth: number }[] = [];
@@ -49,7 +49,7 @@ export class SchemaReferences {
     }
   }
 
-  /** Notes what a schema is called, and returns the URI that those within it refer by. */
+  /** Registers the names of a schema, and returns the base URI of its subschemas. */
   #name(schema: Keywords, path: string, base: string): string {
     const { $id, $anchor, $ref } = schema;
     let own = base;
@@ -64,7 +64,7 @@ export class SchemaReferences {
         );
       }
       const uri = resolved($id, base);
-      // Up to draft 7 a fragment alone was what `$anchor` is now.
+      // Up to draft 7, an `$id` of a fragment only was what `$anchor` is now.
       if (uri && $id.startsWith("#")) this.#named.set(uri, schema);
       else if (uri) {
         own = uri.replace(/#.*$/s, "");
@@ -76,7 +76,7 @@ export class SchemaReferences {
     return own;
   }
 
-  /** The schema that a reference in `schema` leads to, and the pointer to it where the reference has one. */
+  /** Resolves a reference in `schema` to a schema, with its JSON pointer if the reference has one. */
   at(
     schema: Keywords,
     reference: string,
@@ -104,7 +104,7 @@ export class SchemaReferences {
     return this.#bases.get(schema) ?? NO_BASE;
   }
 
-  /** Says that `copy` stands where `schema` does. */
+  /** Registers `copy` with the base URI of `schema`. */
   stand(copy: Keywords, schema: Keywords): void {
     this.#bases.set(copy, this.baseOf(schema));
   }

@@ -1,4 +1,4 @@
-/** Names that aren't near a keyword and yet are taken for one. */
+/** Names that are often used for a keyword without being similar to it. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   property: "properties",
   props: "properties",
@@ -6,12 +6,12 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   min: "minimum",
   max: "maximum",
 };
-/** Longer names are nobody's slip. */
+/** Longer names are not typos. */
 const LONGEST = 40;
 
 /**
- * The keyword that an unknown one was likely meant to be; undefined where it is likely somebody's own note: what begins with
- * `x-`, has signs that keywords have not, or differs by more than a slip of the hand.
+ * Returns the keyword that an unknown one likely misspells; undefined if it is likely an annotation: a name with the prefix `x-`, with
+ * other characters than keywords have, or with more than one typo.
  */
 export function likelySlip(name: string, keywords: readonly string[]): string | undefined {
   if (name.length > LONGEST || /^x-|[^\w$-]/i.test(name)) return undefined;
@@ -20,12 +20,12 @@ export function likelySlip(name: string, keywords: readonly string[]): string | 
   return keywords.find((keyword) => keyword !== name && alike(written, plain(keyword)));
 }
 
-/** How a name reads whatever the style of writing it: minLength, min_length, MinLength. */
+/** Folds naming styles: minLength, min_length, MinLength. */
 function plain(name: string): string {
   return name.replaceAll(/[$_-]/g, "").toLowerCase();
 }
 
-/** Whether two names are the same but for one character, two neighbours in a long one, or the order of two. */
+/** Whether two names differ by one edit, by two adjacent characters in a long name, or by a transposition. */
 function alike(a: string, b: string): boolean {
   if (a === b) return true;
   const length = Math.max(a.length, b.length);

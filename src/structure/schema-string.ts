@@ -10,20 +10,20 @@ import { FORMATS, isTextFormat } from "./schema-formats.js";
 import { badSchema } from "./schema-keywords.js";
 import type { SchemaNode } from "./schema-nodes.js";
 
-/** The least and the most that the nodes' two keywords leave. */
+/** Combines the nodes' minimum and maximum. */
 export function counts(nodes: readonly SchemaNode[], least: string, most: string): [number, number] {
   const all = (keyword: string) => nodes.map(({ keywords }) => keywords[keyword]).filter((n) => typeof n === "number");
   return [Math.max(0, ...all(least)), Math.min(...all(most))];
 }
 
-/** Texts of an automaton (all where there is none) with `least` to `most` characters. */
+/** Texts of an automaton (or all texts) with `least` to `most` characters. */
 export interface Texts {
   readonly automaton: Automaton | undefined;
   readonly least: number;
   readonly most: number;
 }
 
-/** What the nodes' keywords leave of strings. */
+/** Combines the nodes' conditions on strings. */
 export function stringTexts(nodes: readonly SchemaNode[]): Texts {
   const { least, most, sources } = conditions(nodes);
   const automata = sources.map(({ source, where }) => matchAutomaton(source, where));
@@ -34,11 +34,11 @@ export function stringTexts(nodes: readonly SchemaNode[]): Texts {
   };
 }
 
-/** The texts, each character as it stands in a string of JSON. */
+/** Converts texts to JSON strings, with escapes. */
 export function textsPattern(nodes: readonly SchemaNode[], { automaton, least, most }: Texts): Pattern {
   if (least > most) return NEVER;
   if (!automaton) return repeat(stringChar(ANY), least, most);
-  // Most formats and many expressions are short enough by themselves.
+  // Most formats and many expressions already respect the length limit.
   const free = least === 0 && (most === Number.POSITIVE_INFINITY || longest(automaton) <= most);
   if (free) return patternOf(automaton, stringChar);
   const characters = automaton.edges.map((some) => some.map(({ points }) => stringChar(points)));
@@ -47,7 +47,7 @@ export function textsPattern(nodes: readonly SchemaNode[], { automaton, least, m
   return { kind: "counted", costs, characters };
 }
 
-/** Strings that fit all of the nodes, with their quotes. */
+/** Pattern of the JSON strings that match all nodes, with quotes. */
 export function stringPattern(nodes: readonly SchemaNode[]): Pattern {
   const { least, most, sources } = conditions(nodes);
   const [only, ...others] = sources;
@@ -59,10 +59,10 @@ export function stringPattern(nodes: readonly SchemaNode[]): Pattern {
 }
 
 const matchers = new Map<string, Automaton>();
-/** Expressions whose automata are kept. */
+/** Maximum cached automata of expressions. */
 const MOST_MATCHERS = 64;
 
-/** Whether an expression matches somewhere in the text, in time that grows with the text and no faster. */
+/** Whether an expression matches within the text, in time linear in the text. */
 export function matches(source: string, where: string, text: string): boolean {
   const automaton = matchers.get(source) ?? matchAutomaton(source, where);
   if (matchers.size >= MOST_MATCHERS) matchers.clear();
@@ -70,7 +70,7 @@ export function matches(source: string, where: string, text: string): boolean {
   return accepts(automaton, text);
 }
 
-/** Says where in the schema conditions are too large to be met at once. */
+/** Converts the error of conditions whose combination is too large, with the path in the schema. */
 export function within<T>(nodes: readonly SchemaNode[], work: () => T): T {
   try {
     return work();
@@ -78,7 +78,7 @@ export function within<T>(nodes: readonly SchemaNode[], work: () => T): T {
     if (!(cause instanceof PatternFault)) throw cause;
     throw badSchema(
       pathOf(nodes),
-      "conditions that can be met at once",
+      "conditions that can be combined",
       cause.message,
       "ask for shorter texts, or for less of them",
     );
@@ -87,10 +87,10 @@ export function within<T>(nodes: readonly SchemaNode[], work: () => T): T {
 
 export const pathOf = (nodes: readonly SchemaNode[]): string => nodes.at(-1)?.path ?? "";
 
-/** A lookahead that only counts characters, as `^(?=.{1,253}$)`; a point after them may be left out. */
+/** A lookahead that only limits the length, such as `^(?=.{1,253}$)`, with an optional trailing dot. */
 const LENGTH = /^\^\(\?=\.\{(\d+),(\d+)\}(?:\\\.\?)?\$\)/;
 
-/** Expressions that one text is held to; each multiplies the states. */
+/** Maximum expressions on one text; each multiplies the states. */
 const MOST_SOURCES = 6;
 
 interface Source {

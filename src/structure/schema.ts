@@ -9,30 +9,30 @@ import { badSchema, KEYWORDS_OF } from "./schema-keywords.js";
 import { KINDS, type Kind, kindsOf, type SchemaNode, SchemaNodes } from "./schema-nodes.js";
 import { objectPattern } from "./schema-object.js";
 import { stringPattern, within } from "./schema-string.js";
-import { atOnce, Turn } from "./turns.js";
+import { atOnce, TimeSlice } from "./time-slices.js";
 
 /**
- * The JSON texts that a schema accepts, as Ocellus writes them: compact but for a space after commas and colons, each character of a
- * string in its shortest spelling. All of them fit the schema. Throws OptionError with the path to what can't be held to.
+ * Pattern of JSON texts that are valid against a schema: compact, with optional spaces after commas and colons, each character of a string
+ * in its shortest spelling. Throws OptionError with the path of what is not supported.
  */
 export function schemaPattern(whole: object | true): Pattern {
   return atOnce(schemaPatterns(whole));
 }
 
-/** The same in turns. */
+/** The same in time slices. */
 export function* schemaPatterns(whole: object | true): Generator<void, Pattern> {
   try {
     return yield* new Compiler(whole).whole();
   } catch (cause) {
-    // The engine's, for calls too deep.
+    // The engine's stack overflow.
     if (!(cause instanceof RangeError)) throw cause;
-    throw badSchema("", "a schema of values that can be followed", "one that is nested too deeply", "make it simpler");
+    throw badSchema("", "a schema without deep nesting", "one that is nested too deeply", "make it simpler");
   }
 }
 
-/** More schemas than this, those that apply to one value counted for each, come of options that multiply. */
+/** Maximum combinations of schemas; more result from options that multiply. */
 const MOST_MET = 5000;
-/** Characters of the values of one `enum`; each is a state. */
+/** Maximum characters of the values of an `enum`; each is a state. */
 const MOST_ENUM = 60_000;
 
 class Compiler {
@@ -47,7 +47,7 @@ class Compiler {
   }
 
   *whole(): Generator<void, Pattern> {
-    const turn = new Turn();
+    const turn = new TimeSlice();
     const root = this.value();
     for (let next = this.#pending.pop(); next; next = this.#pending.pop()) {
       next();
@@ -59,7 +59,7 @@ class Compiler {
     return root;
   }
 
-  /** Values that fit all of the nodes; of the anyOf and oneOf named in `chosen` the option is among them already. */
+  /** Pattern of the values that match all nodes; the nodes include the selected options of the anyOf and oneOf in `chosen`. */
   value(nodes: readonly SchemaNode[] = [this.#schemas.root], chosen: readonly string[] = []): Pattern {
     const all = this.#schemas.all(nodes);
     const key = [...all.map(({ id }) => id).sort((a, b) => a - b), ...[...chosen].sort()].join(",");
@@ -107,7 +107,7 @@ class Compiler {
     return choice(...[...this.#kinds(nodes)].map((kind) => this.#ofKind(kind, nodes)));
   }
 
-  /** Without `type`, keywords of some types mean these types. */
+  /** Without `type`, the keywords imply the types that they apply to. */
   #kinds(nodes: readonly SchemaNode[]): Set<Kind> {
     const kinds = kindsOf(nodes);
     if (nodes.some(({ keywords }) => keywords.type !== undefined)) return kinds;
@@ -132,7 +132,7 @@ class Compiler {
       case "string":
         return stringPattern(nodes);
       case "integer":
-        // Other numbers include whole ones.
+        // Numbers include integers.
         return this.#kinds(nodes).has("fraction") ? NEVER : numberPattern({ ...limitsOf(nodes), whole: true });
       case "fraction":
         return numberPattern(limitsOf(nodes));
@@ -144,7 +144,7 @@ class Compiler {
   }
 
   #checkApart(node: SchemaNode, options: readonly SchemaNode[]): void {
-    // Of the oneOf itself nothing may be assumed.
+    // The oneOf itself must not be assumed.
     const rest = this.#schemas.without(node, "oneOf");
     const all = options.map((option) => this.#schemas.all([rest, option]));
     if (toldApart(this.#schemas, all)) return;

@@ -1,7 +1,7 @@
 import { type Counted, Repetition } from "./counted.js";
-import { Turn } from "./turns.js";
+import { TimeSlice } from "./time-slices.js";
 
-/** What `measure` needs to know of a node. */
+/** A node as `measure` reads it. */
 export interface Costed {
   readonly edges: readonly { readonly to: Costed }[];
   readonly free: readonly Costed[];
@@ -11,7 +11,7 @@ export interface Costed {
   cost: number;
 }
 
-/** A way from a node: `bytes`, and then what one node costs, and `times` what another does. */
+/** An edge of the cost graph: `bytes`, plus the cost of one node, plus `times` the cost of another. */
 interface Way {
   readonly from: Costed;
   readonly bytes: number;
@@ -20,16 +20,16 @@ interface Way {
   readonly times: number;
 }
 
-/** Nodes that take much less than a turn together. */
+/** Nodes between two checks of the time slice. */
 const NODES_TO_CLOCK = 256;
 
 /**
- * Sets the fewest bytes from each node to the end of its rule: Dijkstra's algorithm in Knuth's generalisation to grammars
+ * Sets the minimum bytes from each node to the end of its rule: Dijkstra's algorithm in Knuth's generalisation to grammars
  * ("A generalization of Dijkstra's algorithm", Information Processing Letters 6, 1977). `nodes` are in the order of their ids.
  */
 export function* measure(nodes: readonly Costed[], end: Costed): Generator<void, void> {
-  const turn = new Turn();
-  /** The ways that a node is part of. */
+  const turn = new TimeSlice();
+  /** Edges that depend on a node. */
   const users: Way[][] = nodes.map(() => []);
   const add = (from: Costed, bytes: number, after: Costed, part?: Costed, times = 0): void => {
     const way = { from, bytes, after, part: times > 0 ? part : undefined, times };
@@ -70,7 +70,7 @@ export function* measure(nodes: readonly Costed[], end: Costed): Generator<void,
   }
 }
 
-/** Nodes by cost, a binary heap. */
+/** Priority queue of nodes by cost, a binary heap. */
 class Queue {
   readonly #heap: { readonly node: Costed; readonly cost: number }[] = [];
 

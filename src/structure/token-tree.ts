@@ -3,14 +3,14 @@ import type { Tokenizer } from "../io/tokenizer.js";
 import { CheckpointError } from "../runtime/errors.js";
 import { PatternFault } from "./fault.js";
 import type { Machine, State } from "./machine.js";
-import { Turn } from "./turns.js";
+import { TimeSlice } from "./time-slices.js";
 
-/** Bytes that UTF-8 has no use for; all others must be tokens, or some texts could not be written. */
+/** Bytes that never occur in UTF-8; all others must be tokens, or some texts could not be generated. */
 const NEVER_IN_UTF8 = (byte: number): boolean => byte === 0xc0 || byte === 0xc1 || byte > 0xf4;
 
-/** Steps that take much less than a turn together. */
+/** Steps between two checks of the time slice. */
 const STEPS_TO_CLOCK = 1024;
-/** Places of the pattern that one mask may go through: a second or two. */
+/** Maximum positions visited per mask: a second or two. */
 const MOST_VISITED = 1_000_000;
 
 interface Token {
@@ -18,17 +18,17 @@ interface Token {
   readonly bytes: Uint8Array;
 }
 
-/** The bytes of all tokens that text consists of, as a tree: what tokens begin alike is followed once. */
+/** Trie of the bytes of all text tokens: common prefixes are matched once. */
 export class TokenTree {
-  /** Nodes in the order of a walk that goes down first: their byte, */
+  /** Nodes in preorder: their byte, */
   readonly #byte: Uint8Array;
-  /** how many nodes are above it, */
+  /** their depth, */
   readonly #depth: Uint32Array;
   /** the token that ends there, or -1, */
   readonly #token: Int32Array;
-  /** and the node after all those below. */
+  /** and the node after the subtree. */
   readonly #skip: Int32Array;
-  /** Tokens with the bytes of another, which is in the tree. */
+  /** Tokens with the same bytes as one in the trie. */
   readonly #twins: readonly (readonly [token: number, twin: number])[];
   readonly #deepest: number;
 
@@ -38,16 +38,16 @@ export class TokenTree {
   }
 
   /**
-   * The tree of a tokenizer, made in turns. Special tokens, `endTokens` and ids from `vocabulary` on are left out.
-   * Throws CheckpointError when a byte of UTF-8 is no token.
+   * Builds the trie of a tokenizer in time slices. Special tokens, `eosTokens` and ids from `vocabulary` on are excluded.
+   * Throws CheckpointError if a UTF-8 byte has no token.
    */
-  static *of(tokenizer: Tokenizer, endTokens: readonly number[], vocabulary: number): Generator<void, TokenTree> {
-    const turn = new Turn();
-    /** By first byte: what is sorted at once is less. */
+  static *of(tokenizer: Tokenizer, eosTokens: readonly number[], vocabulary: number): Generator<void, TokenTree> {
+    const turn = new TimeSlice();
+    /** Buckets by first byte, to sort less at once. */
     const beginnings: Token[][] = Array.from({ length: 256 }, () => []);
     for (let id = 0; id < Math.min(tokenizer.size, vocabulary); id++) {
-      if (tokenizer.isSpecial(id) || endTokens.includes(id)) continue;
-      // Not bytesOf, which would keep the bytes of every token.
+      if (tokenizer.isSpecial(id) || eosTokens.includes(id)) continue;
+      // Not bytesOf, which would cache the bytes of every token.
       const bytes = tokenBytes(tokenizer.tokenOf(id) ?? "");
       if (bytes.length > 0) beginnings[bytes[0]!]!.push({ id, bytes });
       if (id % STEPS_TO_CLOCK === 0 && turn.over()) {
@@ -102,13 +102,13 @@ export class TokenTree {
   }
 
   /**
-   * Sets the mask of tokens that may come in a state and lead to one that `fits`: bit t % 32 of word t / 32, as many words as
-   * `mask` has. Yields when it has worked for a while. Throws PatternFault where it would go on for seconds.
+   * Sets the mask of tokens that are allowed in a state and lead to a state that `fits`: bit t % 32 of word t / 32, for the words of
+   * `mask`. Yields at the end of time slices. Throws PatternFault beyond the work limit (seconds).
    */
   *masking(machine: Machine, state: State, mask: Uint32Array, fits: (after: State) => boolean): Generator<void, void> {
     mask.fill(0);
     const most = machine.visited + MOST_VISITED;
-    const turn = new Turn();
+    const turn = new TimeSlice();
     const states = new Array<State>(this.#deepest + 1).fill(state);
     const [bytes, tokens, depths, skips] = [this.#byte, this.#token, this.#depth, this.#skip];
     for (let node = 0, steps = 0; node < bytes.length; ) {
@@ -125,7 +125,7 @@ export class TokenTree {
       let after = next;
       if (after === undefined) {
         after = machine.step(above, bytes[node]!);
-        // New states may be large.
+        // New states may be expensive.
         steps += STEPS_TO_CLOCK - 1;
         if (machine.visited > most) throw new PatternFault("it can be read in too many ways to choose a token in time");
       }
@@ -143,7 +143,7 @@ export class TokenTree {
     }
   }
 
-  /** The state after the longest token that the shortest way to complete the text begins with. */
+  /** Returns the state after the longest token that is a prefix of a shortest completion. */
   along(machine: Machine, state: State): State {
     let found = state;
     let here = state;
@@ -172,7 +172,7 @@ function checkBytes(tokens: readonly { bytes: Uint8Array }[]): void {
     if (single.has(byte) || NEVER_IN_UTF8(byte)) continue;
     throw new CheckpointError({
       where: "tokenizer.json: model.vocab",
-      expected: "a token for every byte, which structured answers are put together from",
+      expected: "a token for every byte, as structured output requires",
       got: `none for byte 0x${byte.toString(16).padStart(2, "0")}`,
       remedy:
         "use the tokenizer files published with a LLaVA-OneVision checkpoint, or leave schema, regex and grammar out",

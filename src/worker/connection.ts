@@ -1,30 +1,30 @@
 import { platform } from "#platform";
 import type { AnswerWriter } from "../models/answer.js";
-import type { Held } from "../platform/platform.js";
+import type { HeldLock } from "../platform/platform.js";
 import { AbortedError, type OcellusError, OptionError, throwIfAborted, WorkerError } from "../runtime/errors.js";
 import { listen, type WorkerEnd } from "./endpoint.js";
 import type { Connect, SentMessage, ToPage, ToWorker } from "./messages.js";
 import { receiveError } from "./sent-error.js";
 import { stopBeforeTermination, terminationFlag } from "./termination.js";
 
-/** A worker's script may come over a slow network; without `serve` in it nothing would ever answer. */
+/** Connection timeout: generous for slow networks; a script without `serve` would never respond. */
 const CONNECT_SECONDS = 60;
-/** The first call: that the worker answers at all. */
+/** Id of the first call, the handshake. */
 const CONNECTING = 0;
 
-/** What a call wants to hear of while it is under way. */
+/** Options and callbacks of a pending call. */
 export interface CallHooks {
-  /** Names the call in messages. */
+  /** Name of the call in error messages. */
   readonly where: string;
-  /** The caller's options: its signal, and the functions that are called by their names. */
+  /** The caller's options: its signal, and its callbacks by name. */
   readonly options: { readonly signal?: AbortSignal | undefined };
-  /** Of an answer: gets its pieces, and knows whether it was stopped. */
+  /** For answers: receives the pieces, and signals a stop. */
   readonly writer?: AnswerWriter;
-  /** The session's conversation after an answer. */
+  /** Receives the session's conversation after an answer. */
   readonly onMessages?: (messages: readonly SentMessage[], value: unknown) => void;
 }
 
-/** A message that begins a call, and what is transferred with it. */
+/** A message that starts a call, with its transferables. */
 export interface Opening {
   readonly message: ToWorker;
   readonly transfer?: Transferable[];
@@ -34,28 +34,28 @@ interface Pending {
   readonly hooks: CallHooks;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
-  /** What a callback of the caller threw. */
+  /** Error that a callback of the caller threw. */
   thrown?: { readonly error: unknown };
 }
 
-/** The page's end of a port to a worker: calls, and how they end. */
+/** The page's end of a port to a worker: sends calls and settles them. */
 export class Connection {
   readonly #port: MessagePort;
   readonly #pending = new Map<number, Pending>();
   readonly #deaf: (() => void)[] = [];
-  /** Resolves when the worker's end of the port is closed: the model has been disposed, or the worker has ended. */
+  /** Resolves when the worker's end of the port is closed: the model was disposed, or the worker terminated. */
   readonly #closed: Promise<void>;
-  /** Why nothing can be asked any more. */
+  /** The error of all further calls. */
   #ended: OcellusError | undefined;
   #next = CONNECTING + 1;
 
-  /** Waits for `serve` in the worker. Throws WorkerError, AbortedError. */
+  /** Connects to `serve` in the worker. Throws WorkerError, AbortedError. */
   static async open(worker: WorkerEnd, where: string, signal?: AbortSignal): Promise<Connection> {
-    const held = await platform.lifeline?.hold();
-    if (signal?.aborted) held?.release();
+    const lock = await platform.lifeline?.hold();
+    if (signal?.aborted) lock?.release();
     throwIfAborted(signal, where);
     const { port1, port2 } = new MessageChannel();
-    const connection = new Connection(port1, worker, held);
+    const connection = new Connection(port1, worker, lock);
     let stop = (): void => {};
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
@@ -64,8 +64,8 @@ export class Connection {
         stop = () => connection.end(new AbortedError(where, signal?.reason));
         signal?.addEventListener("abort", stop, { once: true });
         timer = setTimeout(() => connection.end(silent(where)), CONNECT_SECONDS * 1000);
-        // A worker of Node that has ended says nothing any more.
-        if ("threadId" in worker && worker.threadId === -1) connection.end(gone("one that has ended"));
+        // Node emits no event for a worker that has already terminated.
+        if ("threadId" in worker && worker.threadId === -1) connection.end(gone("a terminated worker"));
         const flag = terminationFlag();
         if (flag)
           stopBeforeTermination(worker, {
@@ -73,12 +73,12 @@ export class Connection {
             stopped: connection.#closed,
             flag,
           });
-        const connect: Connect = { ocellus: "connect", port: port2, life: held?.name, flag };
+        const connect: Connect = { ocellus: "connect", port: port2, life: lock?.name, flag };
         worker.postMessage(connect, [port2 as never]);
       });
       const life = (await connected) as string | undefined;
       connection.#pending.delete(CONNECTING);
-      if (life !== undefined) platform.lifeline?.ended(life).then(() => connection.end(gone("one that has ended")));
+      if (life !== undefined) platform.lifeline?.ended(life).then(() => connection.end(gone("a terminated worker")));
       return connection;
     } finally {
       clearTimeout(timer);
@@ -89,7 +89,7 @@ export class Connection {
   private constructor(
     port: MessagePort,
     worker: WorkerEnd,
-    private readonly held: Held | undefined,
+    private readonly lock: HeldLock | undefined,
   ) {
     this.#port = port;
     this.#closed = new Promise((resolve) => {
@@ -97,17 +97,17 @@ export class Connection {
       listen(worker, "exit", () => resolve());
     });
     const dies = (value: unknown, got: string) => this.end(gone(got, value));
-    // Not removed when the connection ends: without a listener of messages Node's ports don't hear that the other end was closed.
+    // Not removed at the end: without a message listener, Node's ports don't emit "close".
     listen(port, "message", (data) => this.#hear(data as ToPage));
     this.#deaf.push(
-      listen(port, "close", () => dies(undefined, "one that has ended")),
+      listen(port, "close", () => dies(undefined, "a terminated worker")),
       listen(port, "messageerror", (event) => dies(event, "a message that cannot be read")),
       listen(worker, "error", (event) => dies(event, `an error in it: ${messageOf(event)}`)),
-      listen(worker, "exit", () => dies(undefined, "one that has ended")),
+      listen(worker, "exit", () => dies(undefined, "a terminated worker")),
     );
   }
 
-  /** Throws why nothing can be asked any more. */
+  /** Throws the connection's error, if it has ended. */
   check(): void {
     if (this.#ended) throw this.#ended;
   }
@@ -116,17 +116,17 @@ export class Connection {
     this.#port.postMessage(message, transfer);
   }
 
-  /** A new name for a call. */
+  /** Returns a new call id. */
   name(): number {
     return this.#next++;
   }
 
-  /** Asks the worker to end an answer where it is. */
+  /** Stops an answer in the worker. */
   stop(call: number): void {
     if (this.#pending.has(call)) this.post({ kind: "stop", call });
   }
 
-  /** Sends the call of that name and waits for its end. What the page has to do before it can be sent comes as `opening`. */
+  /** Sends a call and waits for its result. `opening` is preparation in the page, before the call is sent. */
   async call(call: number, opening: Promise<Opening>, hooks: CallHooks): Promise<unknown> {
     const { where, options } = hooks;
     const { signal } = options;
@@ -147,7 +147,7 @@ export class Connection {
         signal?.addEventListener("abort", abort, { once: true });
       });
     } catch (error) {
-      // The page's own error, with the reason as the caller gave it.
+      // An AbortedError of this thread, with the caller's reason.
       if (error instanceof AbortedError && signal?.aborted) throw new AbortedError(error.fault.where, signal.reason);
       throw error;
     } finally {
@@ -155,15 +155,15 @@ export class Connection {
     }
   }
 
-  /** Ends every call with `error`, and every later one; the port closes when the worker closes its end. */
+  /** Rejects all pending and later calls with `error`; the port closes when the worker closes its end. */
   end(error: OcellusError): void {
     if (this.#ended) return;
     this.#ended = error;
     for (const stop of this.#deaf) stop();
     this.post({ kind: "dispose" });
-    // In Node a port keeps its process alive.
+    // An open port keeps a Node process alive.
     if ("unref" in this.#port && typeof this.#port.unref === "function") this.#port.unref();
-    this.held?.release();
+    this.lock?.release();
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
   }
@@ -193,7 +193,7 @@ export class Connection {
     }
   }
 
-  /** What a callback throws ends its call, as it does without a worker. */
+  /** An error in a callback ends its call, as without a worker. */
   #callBack(call: number, pending: Pending, name: string, values: readonly unknown[]): void {
     if (pending.thrown) return;
     try {
@@ -213,7 +213,7 @@ function messageOf(event: unknown): string {
 function gone(got: string, cause?: unknown): WorkerError {
   return new WorkerError({
     where: "worker",
-    expected: "a worker that runs",
+    expected: "a running worker",
     got,
     remedy: "start another worker and load the model again",
     ...(cause !== undefined && { cause }),
@@ -221,13 +221,13 @@ function gone(got: string, cause?: unknown): WorkerError {
 }
 
 function terminated(): WorkerError {
-  return gone("one that has ended (terminated)");
+  return gone("a terminated worker");
 }
 
 function silent(where: string): WorkerError {
   return new WorkerError({
     where,
-    expected: "an answer from `serve` in the worker",
+    expected: "a response from `serve` in the worker",
     got: `none in ${CONNECT_SECONDS} seconds`,
     remedy: "call serve(self) at the top of the worker's script, before its first await",
   });
@@ -238,7 +238,7 @@ function unsendable(where: string, cause: unknown): OptionError {
     where,
     expected: "values that can be sent to a worker",
     got: cause instanceof Error ? cause.message : String(cause),
-    remedy: "leave functions and objects of classes out",
+    remedy: "leave out functions and class instances",
     cause,
   });
 }

@@ -1,4 +1,4 @@
-/** Models in a worker: `serve` in the worker's script, `WorkerModel` in the page. */
+/** Runs models in a worker: `serve` in the worker's script, `WorkerModel` in the page. */
 
 export type { ServingEnd, WorkerEnd } from "./endpoint.js";
 export { serve } from "./serve.js";

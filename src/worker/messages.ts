@@ -1,16 +1,16 @@
-/** What a page and its worker say to each other, over a port of their own. Numbers are the page's names of calls and sessions. */
+/** The protocol between page and worker, over a MessagePort. Calls and sessions are identified by numbers that the page assigns. */
 
 import type { AnswerPiece } from "../models/answer.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import type { SentError } from "./sent-error.js";
 
-/** The first message, to the worker itself; the port comes with it. */
+/** The first message, posted to the worker itself with the port. */
 export interface Connect {
   readonly ocellus: "connect";
   readonly port: MessagePort;
-  /** The name that the page holds as long as it lives, where there is such a thing. */
+  /** Name of the page's lifeline lock, if supported. */
   readonly life: string | undefined;
-  /** Set to 1 when the model has been disposed, where threads must not end before (Node). */
+  /** Set to 1 when the model has been disposed, where threads must not terminate before (Node). */
   readonly flag: Int32Array | undefined;
 }
 
@@ -18,36 +18,36 @@ export function isConnect(data: unknown): data is Connect {
   return typeof data === "object" && data !== null && (data as Partial<Connect>).ocellus === "connect";
 }
 
-/** Options without what cannot be sent. */
+/** The cloneable part of a call's options. */
 export interface SentOptions {
   readonly values: Readonly<Record<string, unknown>>;
-  /** Names of those that are functions of the page. */
+  /** Names of the callbacks, which stay in the page. */
   readonly callbacks: readonly string[];
-  /** Whether an abort may follow. */
+  /** Whether the call has a signal. */
   readonly signal: boolean;
 }
 
-/** A File keeps its name here: Node's structured clone makes a Blob of it. */
+/** A File with its name, which Node's structured clone drops. */
 export interface SentFile {
   readonly blob: Blob;
   readonly name: string;
   readonly path: string | undefined;
 }
 
-/** A part with a picture or a clip, by the number under which the page keeps what it was given. */
+/** A part with a picture or a clip, with the number under which the page stores the original. */
 export interface SentMedium {
   readonly ref: number;
   readonly part: object;
 }
 
-/** A message of a session's conversation; media that the page sent are named by their numbers. */
+/** A message of a session's conversation; media are referenced by the page's numbers. */
 export interface SentMessage {
   readonly role: string;
   readonly content: string | readonly (object | { readonly ref: number })[];
 }
 
-/** What is known of a model once it is loaded. */
-export interface LoadedModel {
+/** Result of loading a model. */
+export interface LoadReply {
   readonly adapter: AdapterFacts;
   readonly contextTokens: number;
 }

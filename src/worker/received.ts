@@ -1,14 +1,14 @@
 import type { CheckpointLocation, NamedBlob } from "../io/checkpoint.js";
 import { type PictureInput, readPicture } from "../io/picture-input.js";
-import { ownPart } from "../models/kept-media.js";
+import { ownPart } from "../models/cached-media.js";
 import type { ChatMessage } from "../models/llava-onevision/processor.js";
 import type { SentFile, SentMedium, SentMessage } from "./messages.js";
 
-/** Files with the names that they had in the page. */
+/** Restores the names of Files. */
 export function receiveLocation(location: string | readonly SentFile[]): CheckpointLocation {
   if (typeof location === "string") return location;
   return location.map(({ blob, name, path }) => {
-    // Defined, not set: where the clone is a File its name cannot be written.
+    // defineProperty: the name of a File is read-only.
     Object.defineProperty(blob, "name", { value: name });
     if (path !== undefined) Object.defineProperty(blob, "webkitRelativePath", { value: path });
     return blob as NamedBlob;
@@ -20,12 +20,12 @@ interface ReadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The page's numbers of the media that came from it, so that conversations go back without them. */
+/** Maps received media to the page's numbers, so that conversations are sent back without the media. */
 export class ReceivedMedia {
-  /** By the picture or clip itself: sessions may keep copies of parts. */
+  /** By the medium itself: sessions may copy parts. */
   readonly #refs = new WeakMap<object, number>();
 
-  /** What `Parcel.input` sent, as a session takes it. */
+  /** Converts what `Transferables.input` sent to a session's input. */
   async input(input: unknown, options: ReadOptions): Promise<unknown> {
     if (!Array.isArray(input)) return input;
     return Promise.all(
@@ -53,7 +53,7 @@ export class ReceivedMedia {
     return ownPart(part);
   }
 
-  /** A conversation as it goes back to the page. */
+  /** Converts a conversation to send it back to the page. */
   messages(messages: readonly ChatMessage[]): SentMessage[] {
     return messages.map(({ role, content }) => ({
       role,
@@ -76,7 +76,7 @@ function keyOf({ image, video, frames }: Record<string, unknown>): object | unde
   return [image, video, frames].find((value) => typeof value === "object" && value !== null) as object | undefined;
 }
 
-/** The pixels of a bitmap or frame, which is then closed: a conversation holds on to its pictures, and memory is the cheaper place. */
+/** Reads the pixels of a bitmap or frame and closes it: conversations keep their pictures, and host memory is cheaper than GPU memory. */
 async function readDecoded(picture: unknown, where: string, options: ReadOptions): Promise<unknown> {
   if (!isClosable(picture)) return picture;
   try {
@@ -86,7 +86,7 @@ async function readDecoded(picture: unknown, where: string, options: ReadOptions
   }
 }
 
-/** Bitmaps and frames alone have it among what is sent. */
+/** Whether a picture is a bitmap or frame, the only sent objects with `close`. */
 function isClosable(picture: unknown): picture is { close(): void } {
   return typeof picture === "object" && picture !== null && "close" in picture && typeof picture.close === "function";
 }

@@ -22,7 +22,7 @@ import {
   WorkerError,
 } from "../runtime/errors.js";
 
-/** The class of each code. */
+/** Error classes by code. */
 const CLASSES = {
   NO_ADAPTER: NoAdapterError,
   MISSING_FEATURE: MissingFeatureError,
@@ -44,17 +44,17 @@ const CLASSES = {
   ABORTED: AbortedError,
 } as const satisfies Record<ErrorCode, { readonly prototype: OcellusError }>;
 
-/** Classes of the language that callers may tell apart. */
+/** Built-in error classes that are preserved. */
 const PLAIN = { TypeError, RangeError, SyntaxError } as const;
 
-/** An error as plain values: a structured clone would lose its class and its own fields. */
+/** A serialised error: structured cloning would lose its class and own fields. */
 export interface SentError {
   readonly name: string;
   readonly message: string;
   readonly stack: string | undefined;
-  /** What its class adds. */
+  /** Fields of its class. */
   readonly fields: Readonly<Record<string, unknown>>;
-  /** Those of an OcellusError. */
+  /** Code and fault of an OcellusError. */
   readonly known?: { readonly code: ErrorCode; readonly fault: Omit<Fault, "cause"> };
   readonly cause?: SentError;
 }
@@ -85,14 +85,14 @@ function known(error: Error): Pick<SentError, "known"> {
   return { known: { code: error.code, fault: { where, expected, got, remedy } } };
 }
 
-/** The error that was sent: of the same class, with the same fields, and the stack of where it was thrown. */
+/** Deserialises an error: same class and fields, with the original stack. */
 export function receiveError(sent: SentError): Error {
   const cause = sent.cause && receiveError(sent.cause);
   const error = sent.known ? ofCode(sent.known, cause) : ofLanguage(sent, cause);
   return Object.assign(error, sent.fields, { name: sent.name }, sent.stack !== undefined && { stack: sent.stack });
 }
 
-/** The classes' constructors differ; what they would set comes with the fields. */
+/** Creates an instance without calling the constructor, since constructors differ; their fields are assigned. */
 function ofCode({ code, fault }: NonNullable<SentError["known"]>, cause: Error | undefined): OcellusError {
   const error = new OcellusError(code, { ...fault, ...(cause && { cause }) });
   return Object.setPrototypeOf(error, CLASSES[code].prototype) as OcellusError;

@@ -3,16 +3,16 @@ import type { Answer } from "../models/answer.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
 import type { ImageContent, VideoContent } from "../models/llava-onevision/processor.js";
 import type { Session } from "../models/session.js";
-import type { Held } from "../platform/platform.js";
+import type { HeldLock } from "../platform/platform.js";
 import { DisposedError } from "../runtime/errors.js";
 import { listen, type ServingEnd } from "./endpoint.js";
-import { isConnect, type LoadedModel, type SentOptions, type ToPage, type ToWorker } from "./messages.js";
+import { isConnect, type LoadReply, type SentOptions, type ToPage, type ToWorker } from "./messages.js";
 import { ReceivedMedia, receiveLocation } from "./received.js";
 import { sendError } from "./sent-error.js";
 
 /**
- * Serves models to the page that started this worker; called once at the top of the worker's script, before its first `await`.
- * Everything of the script's own goes on beside it.
+ * Serves models to the page that started this worker. Call it once at the top of the worker's script, before the first `await`.
+ * The script's own code and messages are not affected.
  *
  * ```ts
  * import { serve } from "ocellus/worker";
@@ -28,38 +28,38 @@ export function serve(end: ServingEnd): void {
   });
 }
 
-/** A call that is under way. */
+/** A running call. */
 interface Running {
   readonly controller: AbortController;
   answer?: Answer;
   stopped?: boolean;
-  /** Resolves when it has ended, well or not. */
+  /** Resolves when it has settled. */
   settled?: Promise<void>;
 }
 
-/** One model, for one connection. */
+/** Serves one model over one connection. */
 class ServedModel {
   #model: LlavaOneVision | undefined;
   #ended = false;
-  /** A session, or why it could not be made. */
+  /** Sessions, or the errors of their creation. */
   readonly #sessions = new Map<number, Session | { readonly fault: unknown }>();
   readonly #running = new Map<number, Running>();
   readonly #media = new ReceivedMedia();
 
-  #held: Held | undefined;
+  #lock: HeldLock | undefined;
 
   constructor(
     readonly port: MessagePort,
     private readonly flag: Int32Array | undefined,
   ) {}
 
-  /** Listens until the page disposes the model or ends. */
+  /** Listens until the page disposes the model or is closed. */
   async connect(life: string | undefined): Promise<void> {
     listen(this.port, "message", (data) => this.#hear(data as ToWorker));
     listen(this.port, "close", () => this.#dispose());
     if (life !== undefined) platform.lifeline?.ended(life).then(() => this.#dispose());
-    this.#held = await platform.lifeline?.hold();
-    this.#post({ kind: "connected", life: this.#held?.name });
+    this.#lock = await platform.lifeline?.hold();
+    this.#post({ kind: "connected", life: this.#lock?.name });
   }
 
   #post(message: ToPage): void {
@@ -115,7 +115,7 @@ class ServedModel {
       const model = await LlavaOneVision.load(receiveLocation(location), given as LoadOptions);
       if (this.#ended) model.dispose();
       else this.#model = model;
-      return { adapter: model.device.facts, contextTokens: model.config.text.maxPositions } satisfies LoadedModel;
+      return { adapter: model.device.facts, contextTokens: model.config.text.maxPositions } satisfies LoadReply;
     });
   }
 
@@ -123,13 +123,13 @@ class ServedModel {
     if (this.#model) return this.#model;
     throw new DisposedError({
       where: "model in a worker",
-      expected: "a loaded one",
+      expected: "a loaded model",
       got: "none",
       remedy: "load it first",
     });
   }
 
-  /** Pages do not wait for it: what goes wrong is said by the session's next call. */
+  /** The page does not wait for it: an error is reported by the session's next call. */
   #open(name: number, make: () => Session): void {
     try {
       this.#sessions.set(name, make());
@@ -175,7 +175,7 @@ class ServedModel {
     });
   }
 
-  /** Runs `work` and says how it ended; after an answer, with the session's conversation. */
+  /** Runs `work` and posts its result; after an answer, with the session's conversation. */
   async #call(
     call: number,
     sent: SentOptions,
@@ -205,7 +205,7 @@ class ServedModel {
     }
   }
 
-  /** Ends what is under way first: what a call holds goes back before its device goes. */
+  /** Aborts running calls first, so that their memory is freed before the device. */
   async #dispose(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
@@ -217,7 +217,7 @@ class ServedModel {
     await Promise.all(running.map(({ settled }) => settled));
     this.#model?.dispose();
     this.#sessions.clear();
-    this.#held?.release();
+    this.#lock?.release();
     await platform.threads?.drained();
     if (this.flag) {
       Atomics.store(this.flag, 0, 1);

@@ -1,30 +1,30 @@
 import { platform } from "#platform";
 import type { WorkerEnd } from "./endpoint.js";
 
-// Dawn aborts the whole process when a thread of Node is terminated while one of its promises is pending. So a worker's models are
-// disposed first, whoever terminates it: the program through `worker.terminate`, or the process by ending.
+// Dawn aborts the process if a Node thread is terminated while one of its promises is pending. A worker's models are therefore disposed
+// before it terminates, by `worker.terminate` or at the end of the process.
 
-/** The longest wait for GPU work that was submitted; a worker that doesn't answer is terminated all the same. */
+/** Maximum wait for submitted GPU work; a worker that doesn't respond is terminated anyway. */
 const LONGEST_WAIT_MS = 60_000;
 
-/** A model in a worker: what ends it, and when it has ended. */
+/** A model in a worker that must be disposed before the worker terminates. */
 export interface Terminable {
-  /** Asks the worker to dispose the model; may be called again. */
+  /** Requests the disposal; idempotent. */
   stop(): void;
-  /** Resolves when the worker has done so, or has ended. */
+  /** Resolves when the model is disposed, or the worker has terminated. */
   readonly stopped: Promise<void>;
-  /** Becomes 1 at the same time; for threads that can't wait for a promise. */
+  /** Becomes 1 at the same time, for synchronous waiting. */
   readonly flag: Int32Array;
 }
 
 const modelsOf = new WeakMap<object, Set<Terminable>>();
 
-/** A flag for {@link Terminable}; undefined where threads may end in the middle of GPU work (the browser). */
+/** Creates a flag for {@link Terminable}; undefined where threads may terminate during GPU work (browsers). */
 export function terminationFlag(): Int32Array | undefined {
   return platform.threads && new Int32Array(new SharedArrayBuffer(4));
 }
 
-/** From now on `worker.terminate()`, and the end of this process, wait until the model has been disposed. */
+/** Makes `worker.terminate()` and the end of this process wait until the model has been disposed. */
 export function stopBeforeTermination(worker: WorkerEnd, model: Terminable): void {
   const models = modelsOf.get(worker) ?? guard(worker);
   models.add(model);

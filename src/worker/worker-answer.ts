@@ -1,6 +1,6 @@
 import { Answer, type AnswerResult, type AnswerWriter } from "../models/answer.js";
 
-/** An answer that a worker generates. Pieces are kept until they are read: one who reads slowly holds nobody up. */
+/** An answer that a worker generates. Pieces are buffered on the page, so a slow consumer does not block generation. */
 export class WorkerAnswer extends Answer {
   constructor(
     run: (writer: AnswerWriter) => Promise<AnswerResult>,

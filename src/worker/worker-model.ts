@@ -10,19 +10,19 @@ import { DisposedError, throwIfAborted } from "../runtime/errors.js";
 import { checkOptions } from "../runtime/options.js";
 import { Connection, type Opening } from "./connection.js";
 import type { WorkerEnd } from "./endpoint.js";
-import type { EmbedMethod, LoadedModel } from "./messages.js";
-import { Parcel, sendLocation, sendOptions } from "./parcel.js";
+import type { EmbedMethod, LoadReply } from "./messages.js";
+import { sendLocation, sendOptions, Transferables } from "./transferables.js";
 import { type Names, type Transfers, WorkerSession } from "./worker-session.js";
 
-/** As {@link LoadOptions}; the worker opens its own device. */
+/** {@link LoadOptions} without `device`: the worker opens its own. */
 export type WorkerLoadOptions = Omit<LoadOptions, "device">;
 
 const WHERE = "WorkerModel.load";
 const REFUSED = { device: "leave it out: the worker opens its own" } as const;
 
 /**
- * LLaVA-OneVision in a worker, with the interface that it has without one: programs that take a {@link ChatModel} take either.
- * A page stays smooth while the model works, and one worker serves several models.
+ * LLaVA-OneVision in a worker, with the interface of {@link ChatModel}, which `LlavaOneVision` also has. The page stays responsive while
+ * the model runs; one worker can serve several models.
  *
  * ```ts
  * import { WorkerModel } from "ocellus/worker";
@@ -32,18 +32,18 @@ const REFUSED = { device: "leave it out: the worker opens its own" } as const;
  * const model = await WorkerModel.load(worker, "https://example.com/models/llava-onevision-qwen2-0.5b-ov-hf/");
  * const session = model.createSession({ system: "Be brief." });
  * const answer = session.generate([
- *   { type: "image", image: file }, // a File is sent without its bytes
+ *   { type: "image", image: file }, // a File is sent by reference
  *   { type: "text", text: "What is in this picture?" },
  * ]);
  * for await (const { text } of answer) output.append(text);
  * console.log((await answer.result).finishReason);
- * model.dispose(); // gives the GPU's memory back; the worker is the program's to terminate
+ * model.dispose(); // frees the GPU memory; the program terminates the worker
  * ```
  *
- * In Node the worker is one of `node:worker_threads`. Its `terminate()` then waits until the models are disposed, at most a minute: Dawn
- * aborts the process with a thread that ends in the middle of GPU work. Errors come as the classes they are without a worker. If the worker ends or
- * an error in it is not caught, every call under way, and every later one, ends with WorkerError; where a browser says nothing of a
- * terminated worker, `dispose` ends them.
+ * In Node the worker is one of `node:worker_threads`. Its `terminate()` waits until the models are disposed, at most a minute, since Dawn
+ * aborts the process if a thread terminates during GPU work. Errors have the same classes as without a worker. If the worker terminates
+ * or has an uncaught error, all pending and later calls reject with WorkerError; in browsers that do not report a terminated worker,
+ * `dispose` rejects them.
  */
 export class WorkerModel implements ChatModel {
   #named = 0;
@@ -51,22 +51,22 @@ export class WorkerModel implements ChatModel {
 
   private constructor(
     private readonly connection: Connection,
-    private readonly loaded: LoadedModel,
+    private readonly loaded: LoadReply,
   ) {}
 
-  /** The adapter that the worker has opened. */
+  /** The adapter that the worker opened. */
   get adapter(): AdapterFacts {
     return this.loaded.adapter;
   }
 
-  /** Tokens that a session's context holds. */
+  /** Context length of a session in tokens. */
   get contextTokens(): number {
     return this.loaded.contextTokens;
   }
 
   /**
    * Loads a checkpoint in the worker, whose script calls `serve`; see {@link LlavaOneVision.load} for locations, options and errors.
-   * Files go to the worker without their bytes. Throws WorkerError too.
+   * Files are sent by reference. Also throws WorkerError.
    */
   static async load(
     worker: WorkerEnd,
@@ -81,8 +81,8 @@ export class WorkerModel implements ChatModel {
       const loaded = (await connection.call(call, Promise.resolve({ message }), {
         where: WHERE,
         options,
-      })) as LoadedModel;
-      // The worker may have been done when the abort reached it.
+      })) as LoadReply;
+      // The worker may have finished before the abort arrived.
       throwIfAborted(options.signal, WHERE);
       return new WorkerModel(connection, loaded);
     } catch (error) {
@@ -91,7 +91,7 @@ export class WorkerModel implements ChatModel {
     }
   }
 
-  /** A conversation with its own cache, in the worker. Throws OptionError, DisposedError, WorkerError. */
+  /** Creates a conversation with its own KV cache in the worker. Throws OptionError, DisposedError, WorkerError. */
   createSession(options: SessionOptions = {}): WorkerSession {
     checkOptions("model.createSession", options, ["system"]);
     this.connection.check();
@@ -100,12 +100,12 @@ export class WorkerModel implements ChatModel {
     return new WorkerSession(this.connection, session, this.#names, options.system);
   }
 
-  /** See {@link LlavaOneVision.embedImage}. Throws WorkerError too. */
+  /** See {@link LlavaOneVision.embedImage}. Also throws WorkerError. */
   async embedImage(image: PictureInput, options: EmbedMediaOptions & Transfers = {}): Promise<MediaEmbedding> {
     return (await this.#embed("embedImage", { type: "image", image }, options)) as MediaEmbedding;
   }
 
-  /** See {@link LlavaOneVision.embedVideo}. Throws WorkerError too. */
+  /** See {@link LlavaOneVision.embedVideo}. Also throws WorkerError. */
   async embedVideo(
     video: Omit<VideoContent, "type">,
     options: EmbedMediaOptions & Transfers = {},
@@ -113,7 +113,7 @@ export class WorkerModel implements ChatModel {
     return (await this.#embed("embedVideo", { ...video, type: "video" }, options)) as MediaEmbedding;
   }
 
-  /** See {@link LlavaOneVision.embedText}. Throws WorkerError too. */
+  /** See {@link LlavaOneVision.embedText}. Also throws WorkerError. */
   embedText(text: string, options?: EmbedTextOptions): Promise<Float32Array>;
   embedText(texts: readonly string[], options?: EmbedTextOptions): Promise<Float32Array[]>;
   async embedText(
@@ -128,17 +128,17 @@ export class WorkerModel implements ChatModel {
     const call = this.connection.name();
     const opening = async (): Promise<Opening> => {
       const sent = sendOptions(where, options, {});
-      const parcel = new Parcel(options);
+      const parcel = new Transferables(options);
       const [given] = (await parcel.input([input], () => this.#names.next())) as [unknown];
       return { message: { kind: "embed", call, method, input: given, options: sent }, transfer: parcel.transfer };
     };
     const vectors = await this.connection.call(call, opening(), { where, options });
-    // The worker may have been done when the abort reached it.
+    // The worker may have finished before the abort arrived.
     throwIfAborted(options.signal, where);
     return vectors;
   }
 
-  /** Gives the worker's memory back; what is under way ends with DisposedError. The worker itself goes on. */
+  /** Disposes the model in the worker; pending calls reject with DisposedError. The worker keeps running. */
   dispose(): void {
     this.connection.end(disposed());
   }

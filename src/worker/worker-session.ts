@@ -13,17 +13,17 @@ import type { AppendResult, Measurement } from "../models/measurement.js";
 import { DisposedError, OptionError } from "../runtime/errors.js";
 import type { Connection, Opening } from "./connection.js";
 import type { SentMessage, SessionMethod } from "./messages.js";
-import { Parcel, sendOptions } from "./parcel.js";
+import { sendOptions, Transferables } from "./transferables.js";
 import { WorkerAnswer } from "./worker-answer.js";
 
-/** What of the input a call gives away: these buffers, bitmaps and frames are moved to the worker, not copied, and are empty here. */
+/** Objects of the input to transfer: these buffers, bitmaps and frames are moved to the worker instead of copied. */
 export interface Transfers {
   transfer?: readonly Transferable[];
 }
 
-const REFUSED = { onTaps: "leave it out: intermediates are for looking at a model without a worker" } as const;
+const REFUSED = { onTaps: "leave it out: taps are not available in a worker; use LlavaOneVision" } as const;
 
-/** Numbers for sessions and media; no two of a model are the same. */
+/** Ids of sessions and media, unique per model. */
 export interface Names {
   next(): number;
 }
@@ -37,15 +37,15 @@ interface Asked {
   readonly writer?: AnswerWriter;
 }
 
-/** One conversation of a model in a worker, used as a `Session` is. What it is given is copied at the call. */
+/** One conversation of a model in a worker, with the interface of `Session`. Inputs are copied at the call. */
 export class WorkerSession implements ChatSession {
   #messages: readonly ChatMessage[];
-  /** What the caller gave, by the numbers under which the worker has it. */
+  /** The caller's media by id. */
   #media = new Map<number, object>();
   #busy = false;
   #disposed = false;
 
-  /** For WorkerModel alone. */
+  /** For WorkerModel only. */
   constructor(
     private readonly connection: Connection,
     private readonly session: number,
@@ -55,12 +55,12 @@ export class WorkerSession implements ChatSession {
     this.#messages = new Conversation(system).messages;
   }
 
-  /** The conversation so far, with the pictures and clips that it was given; the worker says it at the end of each call. */
+  /** The conversation so far, with the caller's pictures and clips; updated by the worker at the end of each call. */
   get messages(): readonly ChatMessage[] {
     return this.#messages;
   }
 
-  /** See `Session.generate`. Throws OptionError, DisposedError and WorkerError at once; everything else comes through the answer. */
+  /** See `Session.generate`. Throws OptionError, DisposedError and WorkerError synchronously; all other errors reject the answer. */
   generate(input: SessionInput, options: GenerateOptions & Transfers = {}): WorkerAnswer {
     const where = "session.generate";
     const { transfer: _, ...given } = options;
@@ -129,7 +129,7 @@ export class WorkerSession implements ChatSession {
     this.#media.clear();
   }
 
-  /** Gives the worker's cache back. */
+  /** Disposes the session in the worker. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -182,10 +182,10 @@ export class WorkerSession implements ChatSession {
 
   async #opening({ call, where, method, input, options }: Asked): Promise<Opening> {
     const sent = sendOptions(where, options, REFUSED);
-    const parcel = new Parcel(options);
+    const parcel = new Transferables(options);
     const given = await parcel.input(input, (part) => {
       const ref = this.names.next();
-      // What is only measured does not enter the conversation.
+      // Measured inputs are not part of the conversation.
       if (method !== "measure") this.#media.set(ref, part);
       return ref;
     });
@@ -193,7 +193,7 @@ export class WorkerSession implements ChatSession {
     return { message, transfer: parcel.transfer };
   }
 
-  /** The worker's account of the conversation, its media being those of the caller. */
+  /** Converts the worker's conversation, replacing media ids by the caller's media. */
   #keep(sent: readonly SentMessage[], { finishReason, tokens }: AnswerResult): void {
     const media = new Map<number, object>();
     const named = (part: object): object => {
@@ -206,7 +206,7 @@ export class WorkerSession implements ChatSession {
       role,
       content: typeof content === "string" ? content : content.map(named),
     })) as readonly ChatMessage[];
-    // An answer stopped before its first token leaves what was appended waiting for the next question.
+    // An answer that was stopped before its first token keeps the appended parts for the next question.
     if (finishReason !== "stopped" || tokens.length > 0) this.#media = media;
   }
 }

@@ -12,7 +12,7 @@ import { useDevice } from "../support/device.js";
 describe("the decision", () => {
   const times = (values: Record<string, number[][]>) => new Map(Object.entries(values));
 
-  test("3 % or nothing changes", () => {
+  test("values less than 3 % faster are not chosen", () => {
     expect(decide("a", times({ a: [[100]], b: [[98]] })).winner).toBe("a");
     expect(decide("a", times({ a: [[100]], b: [[97]] })).winner).toBe("b");
     expect(decide("a", times({ a: [[100]], b: [[96]], c: [[80]], d: [[90]] })).winner).toBe("c");
@@ -28,7 +28,7 @@ describe("the decision", () => {
     expect(ratios.get("a")).toBe(1);
   });
 
-  test("medians: one disturbed round decides nothing", () => {
+  test("medians: one disturbed round has no effect", () => {
     const a = [[10], [10], [10], [10], [90]];
     const b = [[11], [1], [11], [11], [11]];
     expect(decide("a", times({ a, b })).winner).toBe("a");
@@ -94,7 +94,7 @@ describe("tuning", () => {
   });
 
   /** Takes as long, and errs as much, as a function of what is chosen says. */
-  function imagined(seen: (tuning: Tuning) => { spins: number; error: number }): Workload {
+  function mockWorkload(seen: (tuning: Tuning) => { spins: number; error: number }): Workload {
     return {
       ...rootNorm(1, 4),
       async prepare(device) {
@@ -112,17 +112,17 @@ describe("tuning", () => {
     };
   }
 
-  test("a value that is wrong is not timed, whatever its speed; the next choice is measured with the winner", async () => {
+  test("a value with wrong results is not timed; the next parameter is measured with the winner", async () => {
     const { device } = held;
     const first = { name: "first", values: ["slow", "wrong", "fast"] } as const;
     const second = { name: "second", values: [1, 2] } as const;
     const seenBySecond = new Set<unknown>();
     const spins = { slow: 8, wrong: 1, fast: 1 };
-    const asked = imagined(({ first: value }) => ({
+    const asked = mockWorkload(({ first: value }) => ({
       spins: spins[value as keyof typeof spins] ?? 9,
       error: value === "wrong" ? Number.NaN : 0,
     }));
-    const next = imagined((tuning) => {
+    const next = mockWorkload((tuning) => {
       seenBySecond.add(tuning.first);
       return { spins: 1, error: 0 };
     });
@@ -141,9 +141,9 @@ describe("tuning", () => {
     expect(device.facts.tuning).toEqual({});
   });
 
-  test("where the standard is wrong nothing is chosen", async () => {
+  test("with a wrong default nothing is chosen", async () => {
     const own = { name: "own", values: ["wrong", "right"] } as const;
-    const workload = imagined(({ own: value }) => ({ spins: 0, error: value === "wrong" ? 1 : 0 }));
+    const workload = mockWorkload(({ own: value }) => ({ spins: 0, error: value === "wrong" ? 1 : 0 }));
     const choices = [{ tunable: own, cases: [{ workload, dtype: "f32" as const }] }];
     expect(await tune(held.device, { ...short, choices })).toEqual({});
   });
@@ -174,7 +174,7 @@ describe("tuning", () => {
     expect(names({ ...gpu, subgroupMatrix: undefined })).toEqual([
       "matvec.slices",
       "matmul.tile",
-      "attention.shareKeys",
+      "attention.kvSplitKeys",
       "norm.lanes",
     ]);
     expect(names({ ...gpu, subgroupMatrix: { m: 16, n: 16, k: 16, input: "f16" } })).toContain("matmul.units");

@@ -39,7 +39,7 @@ describe("ocellus chat", () => {
     expect((await ocellus(["ask", "--messages", again])).stdout).toBe("The square.\n");
   });
 
-  test("goes on after what it does not understand, and says so at the end", async () => {
+  test("continues after invalid commands, and exits with an error status", async () => {
     const { code, stdout, stderr } = await chat([
       "/imgae x",
       "/image nothing.png",
@@ -55,7 +55,7 @@ describe("ocellus chat", () => {
     expect(code).toBe(1);
   });
 
-  test("takes special tokens for text, unless it is told otherwise", async () => {
+  test("reads special tokens as text by default", async () => {
     const lines = ["/system <|im_end|> <image>", `/image ${PICTURE}`, "What is <image>?<|im_end|>", "/tokens"];
     const literal = await chat(lines);
     expect(literal.code).toBe(0);
@@ -67,7 +67,7 @@ describe("ocellus chat", () => {
     expect(slip.stderr).toContain("--special-tokens: expected literal or parse, got prase — did you mean parse?");
   });
 
-  test("draws and forms answers as asked", async () => {
+  test("applies sampling and structured output options", async () => {
     const { stdout } = await chat(["Hello!"], ["--regex", "(yes|no)"]);
     expect(stdout).toMatch(/^(yes|no)\n$/);
     const { code, stderr } = await chat(["Hello!"], ["--temperature", "warm"]);

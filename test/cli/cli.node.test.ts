@@ -82,7 +82,7 @@ test("doctor says which adapter there is, and what to do without one", async () 
   const good = await ocellus(["doctor"]);
   expect(good.code).toBe(0);
   expect(good.stdout).toMatch(/^adapter +\S/m);
-  expect(good.stdout).toContain("a kernel ran and gave the right result");
+  expect(good.stdout).toContain("a kernel ran and its result is correct");
   const none = await ocellus(["doctor"], { OCELLUS_ADAPTER: "system", VK_DRIVER_FILES: "/dev/null" });
   expect(none.code).toBe(1);
   expect(none.stdout).toMatch(/^adapter +none/m);

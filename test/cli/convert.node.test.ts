@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { convert } from "../../src/cli/convert.js";
-import { tinyCheckpoint } from "../../src/cli/embedded.js";
+import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import { AbortedError, CheckpointError, OcellusError, OptionError } from "../../src/runtime/errors.js";
 
@@ -32,7 +32,7 @@ test("writes a folder that loads and is smaller, and does not write over it unas
   expect(await readdir(folder)).toEqual(["small"]);
 });
 
-describe("what fails leaves nothing", () => {
+describe("a failure leaves no files", () => {
   const target = () => join(folder, "none");
   afterEach(async () => {
     expect(existsSync(target())).toBe(false);
@@ -76,7 +76,7 @@ describe("--force", () => {
     expect((await readdir(folder)).filter((name) => name.startsWith("kept"))).toEqual(["kept"]);
   });
 
-  test("replaces nothing but a checkpoint or an empty folder", async () => {
+  test("replaces only a checkpoint or an empty folder", async () => {
     const home = join(folder, "home");
     await mkdir(home);
     await writeFile(join(home, "letter.txt"), "dear");

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { tinyCheckpoint } from "../../src/cli/embedded.js";
+import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
 import { estimate } from "../../src/models/llava-onevision/estimate.js";
 import { ocellus } from "../support/cli.js";
 
@@ -21,7 +21,7 @@ test("a table that people read", async () => {
   expect(line("files")).toMatch(/7\.2 MiB +all here$/);
   expect(line("weights")).toContain(size(weightsBytes));
   expect(line("  language")).toMatch(/ [\d.]+ MiB$/);
-  expect(line("cache")).toMatch(/16\.0 MiB +keys and values of 4,096 tokens$/);
+  expect(line("KV cache")).toMatch(/16\.0 MiB +keys and values of 4,096 tokens$/);
   expect(line("activations")).toContain(size(activationBytes));
   expect(line("activations")).toMatch(/at most, with a medium of 37 tiles \(837 tokens\)$/);
   expect(line("limits")).toContain("maxStorageBufferBindingSize");

@@ -115,7 +115,7 @@ describe("what is read", () => {
     await reads(`R json <(printf '{"\\xff')`, "byte 0xff at offset 2");
   });
 
-  test("what is no file, and what holds nothing or too much", async () => {
+  test("missing, empty and oversized files", async () => {
     await reads("R text .", "SOURCE .: expected a readable file, got a folder");
     await reads("R text - < .", "SOURCE --file, standard input: expected bytes to read, got a folder");
     await reads("R text none", "SOURCE none: expected a readable file, got nothing of that name");

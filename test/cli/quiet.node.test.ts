@@ -14,7 +14,7 @@ function filtered(text: string, size: number): string {
   return kept + filter.end();
 }
 
-test.each([1, 2, 7, 1000])("foreign lines are dropped and all others kept, in pieces of %d", (size) => {
+test.each([1, 2, 7, 1000])("foreign lines are filtered and all others pass, in pieces of %d", (size) => {
   const own = "ocellus: x: expected a, got b\n    at run (commands.js:1)\n\nWarm\nMESSAGE\n(node:1) Warning: c\n";
   const text = `${WARNINGS}Loading\n${WARNINGS}${own}MESA: error: x\n\r1 of 2\r2 of 2\nWARNING: lavapipe is not conformant\nend`;
   expect(filtered(text, size)).toBe(`Loading\n${own}\r1 of 2\r2 of 2\nend`);

@@ -38,7 +38,7 @@ test("normalised tokens are found in what their text composes to, others as they
   expect(cut(tokens, "<è>")).toEqual(["[<è>]"]);
 });
 
-test("what is blanked out is never part of a token, and the text is kept", () => {
+test("blanked-out characters are never part of a token, and the text is unchanged", () => {
   const tokens = [token("<a>"), token("<a>b"), token("<é>", { normalized: true })];
   expect(cut(tokens, "<a>b<a>b", "...b<a>.")).toEqual(["<a>b", "[<a>]", "b"]);
   expect(cut(tokens, "<e\u0301><é>", "....<é>")).toEqual(["<e\u0301>", "[<é>]"]);

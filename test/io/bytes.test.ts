@@ -5,7 +5,7 @@ import { openSafetensors } from "../../src/io/safetensors.js";
 import { type ByteSource, bytesSource } from "../../src/io/source.js";
 import { readFrames, type VideoInput } from "../../src/io/video.js";
 import { MediaError } from "../../src/runtime/errors.js";
-import { Parcel } from "../../src/worker/parcel.js";
+import { Transferables } from "../../src/worker/transferables.js";
 import { byteForms } from "../support/byte-forms.js";
 import { readFixture } from "../support/fixture.js";
 import { sha256 } from "../support/pixels.js";
@@ -116,7 +116,7 @@ describe("every holder of bytes gives the same and stays as it was", () => {
     await alike(
       Uint8Array.from({ length: 999 }, (_, i) => i * 3),
       async (bytes) => {
-        const parcel = new Parcel();
+        const parcel = new Transferables();
         const parts = [
           { type: "image", image: bytes },
           { type: "video", video: bytes },
@@ -148,7 +148,7 @@ describe("bytes", () => {
     expect(copyOf(foreign.buffer, "x")).toEqual(Uint8Array.of(1, 2, 3));
   });
 
-  test("nothing else is", () => {
+  test("other values are not", () => {
     for (const value of [
       undefined,
       null,
@@ -182,7 +182,7 @@ describe("bytes", () => {
         /^image 2: expected bytes that are still there, got a buffer/,
       );
       await expect(framesOf(gone)).rejects.toBeInstanceOf(MediaError);
-      await expect(new Parcel().picture(gone, "image 1")).rejects.toBeInstanceOf(MediaError);
+      await expect(new Transferables().picture(gone, "image 1")).rejects.toBeInstanceOf(MediaError);
     }
   });
 });

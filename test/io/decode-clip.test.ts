@@ -159,13 +159,13 @@ describe("decodeFrames", () => {
     expect(log).toEqual({ closed: 1, framesOpen: 0 });
   });
 
-  it("gives up on a decoder that stands still", async () => {
+  it("gives up on a stalled decoder", async () => {
     const { codecs, log } = fakeCodecs({ onDecode: () => undefined, flush: () => new Promise(() => undefined) });
     await expect(run(codecs)).rejects.toThrow(/no frame and no error for 0.2 s/);
     expect(log.closed).toBe(1);
   });
 
-  it("stops a decoder that stands still on abort", async () => {
+  it("stops a stalled decoder on abort", async () => {
     const { codecs } = fakeCodecs({ onDecode: () => undefined, flush: () => new Promise(() => undefined) });
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 20);

@@ -70,7 +70,7 @@ test.each([
   expect(kindByName(name)?.is).toMatch(is);
 });
 
-test("names of a checkpoint's own files say nothing", () => {
+test("names of checkpoint files are not recognised as foreign", () => {
   for (const name of ["model.safetensors", "config.json", "tokenizer.json", "merges.txt", "README.md"]) {
     expect(kindByName(name)).toBeUndefined();
   }

@@ -34,7 +34,7 @@ describe("chooseFrames", () => {
     expect(chooseFrames(steady, { startSeconds: -5, endSeconds: 99, frames: 2 })).toEqual([0, 99]);
   });
 
-  it("takes the frame on display where none begins in the span", () => {
+  it("takes the displayed frame if none begins in the span", () => {
     expect(chooseFrames(uneven, { startSeconds: 1, endSeconds: 1.5 })).toEqual([3]);
     expect(chooseFrames(uneven, { startSeconds: 1, endSeconds: 1.5, fps: 10 })).toEqual([3]);
   });

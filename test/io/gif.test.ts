@@ -77,7 +77,7 @@ describe("openGif", () => {
     expect([...(await animation.picture(0)).data]).toEqual(GREEN);
   });
 
-  it("tells durations as the file does and bounds the screen", () => {
+  it("returns the file's durations and bounds the screen", () => {
     const bytes = gif(1, 0, frame([1], { delay: 0 }), frame([2], { delay: 7 }));
     expect(gifFrames(bytes).map((each) => each.durationMilliseconds)).toEqual([0, 70]);
     expect(() => openGif(gif(200, 0, frame([1])), "x", 100)).toThrow(MediaError);

@@ -125,7 +125,7 @@ describe("the cache folder", () => {
     expect(server.requests.length).toBe(before);
   });
 
-  test("the listing is kept in the form of huggingface_hub, and read page by page", async () => {
+  test("the listing is cached in huggingface_hub's format, and read page by page", async () => {
     server.pageSize = 3;
     await open();
     const tree = JSON.parse(await readFile(inCache("trees", `${COMMIT}.json`), "utf8"));
@@ -247,7 +247,7 @@ describe("a download that breaks", () => {
   /** What `fetch` has received and not yet handed on is lost with the connection. */
   const LOST_BYTES = 1 << 20;
 
-  test.each([0, 1, 63, 65536, 3_000_001, 7_000_000])("after %d bytes goes on from there", async (cutAfterBytes) => {
+  test.each([0, 1, 63, 65536, 3_000_001, 7_000_000])("resumes after %d bytes", async (cutAfterBytes) => {
     server.faults.set(WEIGHTS, [{ cutAfterBytes }, { status: 503 }, { cutAfterBytes: 7 }]);
     await loadAndCompare();
     const sent = server.requests.filter(({ host, bytesSent }) => host === "store" && bytesSent > 0);
@@ -280,7 +280,7 @@ describe("a download that breaks", () => {
     },
   );
 
-  test.each([429, 500, 502])("status %d passes, and is not asked for ever", async (status) => {
+  test.each([429, 500, 502])("status %d is retried, but not forever", async (status) => {
     server.faults.set(WEIGHTS, [{ status }, { status }]);
     await loadAndCompare();
     expect(server.bytesOf(WEIGHTS)).toBe(weights.length);
@@ -330,7 +330,7 @@ describe("a download that breaks", () => {
     expect(server.bytesOf(WEIGHTS)).toBe(0);
   });
 
-  test("a server without ranges begins again", async () => {
+  test("a server without ranges restarts the download", async () => {
     server.ranges = false;
     server.faults.set(WEIGHTS, [{ cutAfterBytes: 100_000 }]);
     await loadAndCompare();
@@ -481,7 +481,7 @@ describe("two at once", () => {
     expect(await readdir(join(cacheFolder, ".locks", FOLDER))).toEqual([]);
   });
 
-  test("the second sees the first's progress, and an abort ends its wait", async () => {
+  test("the second reports the first's progress, and can be aborted while waiting", async () => {
     let go = (): void => {};
     server.faults.set(WEIGHTS, [{ until: new Promise<void>((resolve) => (go = resolve)) }]);
     const first = (await open()).tensors();

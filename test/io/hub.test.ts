@@ -63,7 +63,7 @@ describe("ids", () => {
 });
 
 describe("files of a listing", () => {
-  test("an etag tells by its length what it is a hash of", () => {
+  test("the length of an etag determines its hash algorithm", () => {
     expect(hashOf(SHA1)).toBe("git-sha1");
     expect(hashOf(SHA256)).toBe("sha256");
     for (const other of ["", "abc", SHA1.toUpperCase(), `"${SHA1}"`, `${SHA1}-2`])

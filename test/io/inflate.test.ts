@@ -16,7 +16,7 @@ describe("inflateInto", () => {
     expect(out).toEqual(plain);
   });
 
-  it("tells a cut stream from a broken one and keeps what came before", async () => {
+  it("distinguishes truncated from corrupt streams and returns the bytes before", async () => {
     const stream = await deflate(plain);
     const out = new Uint8Array(plain.length);
     const cut = inflateInto(stream.slice(0, stream.length >> 1), out);

@@ -44,7 +44,7 @@ it("takes defaults of the movie, of the fragment, and what rows say", () => {
   }
 });
 
-it("goes on where the run before ended, that of another track too", () => {
+it("continues after the previous run, even of another track", () => {
   const other = fullBox("tfhd", 0, 0, u32(2));
   const sized = trun(0, 0x201, 2, u32(300), u32(20), u32(30));
   expect(samplesOf([other, sized], [tfhd(0), trun(0, 0, 1), trun(0, 0, 1)])).toEqual([

@@ -30,7 +30,7 @@ it.each([
   );
 });
 
-it("names an entry it knows nothing of, escaped, and reads nothing in it", async () => {
+it("names an unknown entry, escaped, and does not read it", async () => {
   expect((await read(fileWith(entry("apch", box("esds", [3, 255, 255, 255, 127]))))).codec).toBe("apch");
   expect((await read(fileWith(entry("\x1b[2J")))).codec).toBe("\\x1b[2J");
 });

@@ -114,7 +114,7 @@ describe("readClipIndex", () => {
     expect((await indexOf(FTYP, moov([off, { ...on, enabled: false }]))).timescale).toBe(50);
   });
 
-  it("takes the first video track, names a codec it knows nothing of, and passes over metadata", async () => {
+  it("takes the first video track, names an unknown codec, and skips metadata", async () => {
     const sound = track({ handler: "soun", entry: box("mp4a", new Uint8Array(28)) });
     const prores = track({ entry: visualEntry("apch", 16, 16), extra: box("udta", box("\xa9xyz", [1, 2, 3])) });
     const clip = await indexOf(FTYP, box("free", [1]), moov([sound, prores, track()]));

@@ -98,7 +98,7 @@ test("a hidden Content-Range is made up for by a HEAD request", async () => {
   await expect(urlSource(URL, neither.options)).rejects.toThrow("the size of the file");
 });
 
-test("a broken transfer goes on from the last byte received", async () => {
+test("an interrupted transfer resumes after the last received byte", async () => {
   const server = new RangeServer(BYTES);
   const source = await urlSource(URL, server.options);
   // More cuts than a read has attempts: every one that brought bytes starts the count again.
@@ -202,7 +202,7 @@ test("an abort stops opening, reading and waiting for the next try", async () =>
   }
 });
 
-test("reading ahead serves small reads in order from few requests, and forgets a window that failed", async () => {
+test("reading ahead serves small reads in order from few requests, and drops a window that failed", async () => {
   const server = new RangeServer(BYTES);
   const source = readAhead(await urlSource(URL, server.options), 40_000);
   await Promise.all([0, 1, 2, 3].map((i) => expectSlice(source, 70_000 + i * 9_999, 9_999)));

@@ -257,7 +257,7 @@ describe("readFrames", () => {
     expect(more).toEqual([]);
   });
 
-  it("stops when it is told to", async () => {
+  it("stops on abort", async () => {
     const bytes = await bytesOf("h264_640x360_90.mp4");
     const controller = new AbortController();
     const seen: number[] = [];

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { attentionWeights as reference } from "../../src/bench/reference/attention-weights.js";
-import { heldRows } from "../../src/bench/reference/cached.js";
+import { storedRows } from "../../src/bench/reference/kv-format.js";
 import { attentionWeights } from "../../src/kernels/attention-weights.js";
-import { paddedRow } from "../../src/kernels/cached.js";
+import { paddedRow } from "../../src/kernels/kv-format.js";
 import { rope } from "../../src/kernels/rope.js";
 import { expectClose } from "../support/compare.js";
 import { FEATURES, useDevice } from "../support/device.js";
@@ -33,7 +33,7 @@ describe.each(FEATURES)("features: %s", (features) => {
         const own = { tensor: device.upload(q, [1, heads * headSize], "q"), first: 0 };
         return [attentionWeights(own, { tensor: cached[0]!, first: 0 }, shape, "weights"), cached[0]!];
       });
-      const padded = heldRows(await device.read(k!), type, keys + 2, stride);
+      const padded = storedRows(await device.read(k!), type, keys + 2, stride);
       const rows = Float32Array.from(
         { length: keys * width },
         (_, i) => padded[Math.floor(i / width) * stride + (i % width)]!,

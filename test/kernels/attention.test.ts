@@ -22,7 +22,7 @@ describe.each(FEATURES)("features: %s", (features) => {
       ];
       return attention({ tensor: qt, first: 0 }, { tensor: kt, first: 0 }, { tensor: vt, first: 0 }, shape, "y");
     });
-    const { causalFrom, shares: _, ...sizes } = shape;
+    const { causalFrom, kvSplits: _, ...sizes } = shape;
     expectClose(
       y,
       reference(q, k, v, { ...sizes, ...(causalFrom !== undefined && { causalFrom }) }),
@@ -69,9 +69,9 @@ describe.each(FEATURES)("features: %s", (features) => {
       check({ batches: 1, queries: 1, keys: 40, heads: 2, keyValueHeads: 1, headSize: 64, causalFrom: 39 }, 12));
   });
 
-  // Broadcasting adapters have enough to do with the heads; there the number of shares changes nothing.
-  describe("one query, keys in shares", () => {
-    for (const [keys, shares] of [
+  // Broadcasting adapters have enough to do with the heads; there the number of KV splits changes nothing.
+  describe("one query, keys in KV splits", () => {
+    for (const [keys, kvSplits] of [
       [1, 8],
       [32, 8],
       [33, 2],
@@ -81,7 +81,7 @@ describe.each(FEATURES)("features: %s", (features) => {
       [8192, 32],
       [8191, 32],
     ] as const) {
-      it(`${keys} keys in ${shares}`, () =>
+      it(`${keys} keys in ${kvSplits}`, () =>
         check({
           batches: 1,
           queries: 1,
@@ -90,7 +90,7 @@ describe.each(FEATURES)("features: %s", (features) => {
           keyValueHeads: 2,
           headSize: 64,
           causalFrom: keys - 1,
-          shares,
+          kvSplits,
         }));
     }
     it("head size 128, of which fewer are seen than there are", () =>
@@ -102,10 +102,10 @@ describe.each(FEATURES)("features: %s", (features) => {
         keyValueHeads: 2,
         headSize: 128,
         causalFrom: 70,
-        shares: 9,
+        kvSplits: 9,
       }));
     it("large scores", () =>
-      check({ batches: 1, queries: 1, keys: 200, heads: 2, keyValueHeads: 1, headSize: 64, shares: 4 }, 12));
+      check({ batches: 1, queries: 1, keys: 200, heads: 2, keyValueHeads: 1, headSize: 64, kvSplits: 4 }, 12));
   });
 
   describe("heads inside a fused tensor", () => {

@@ -40,7 +40,7 @@ async function tokensOf(device: Device, work: () => ChoiceState): Promise<number
 
 describe("choosing a token", () => {
   for (const count of [1, 15, 16, 17, 127, 2047, 2048, 2049, 10007, 151936]) {
-    it(`of ${count} again and again, under a penalty and without end tokens at first`, async () => {
+    it(`of ${count} repeatedly, with a penalty and a minimum of tokens before EOS`, async () => {
       const { device } = held;
       const [steps, least] = [12, 5];
       const logits = normals(count + 7, count, 3);
@@ -100,7 +100,7 @@ describe("choosing a token", () => {
     expect(new Set(truth).size).toBe(3);
   });
 
-  it("takes a number before what is none, zero and minus zero as equals, and minus infinity if there is nothing else", async () => {
+  it("prefers numbers to NaN, treats zero and minus zero as equal, and accepts minus infinity as the last resort", async () => {
     const { device } = held;
     const { NaN: none, NEGATIVE_INFINITY: lowest, POSITIVE_INFINITY: highest } = Number;
     const rows = [

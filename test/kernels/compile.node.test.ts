@@ -4,12 +4,12 @@ import { create } from "webgpu";
 import { argmax } from "../../src/kernels/argmax.js";
 import { attention } from "../../src/kernels/attention.js";
 import { attentionWeights } from "../../src/kernels/attention-weights.js";
-import type { CacheType } from "../../src/kernels/cached.js";
-import { paddedRow } from "../../src/kernels/cached.js";
 import { chooseToken } from "../../src/kernels/choose-token.js";
 import { copyRows } from "../../src/kernels/copy-rows.js";
 import type { Epilogue } from "../../src/kernels/epilogue.js";
 import { gather } from "../../src/kernels/gather.js";
+import type { CacheType } from "../../src/kernels/kv-format.js";
+import { paddedRow } from "../../src/kernels/kv-format.js";
 import { matmul } from "../../src/kernels/matmul.js";
 import { layerNorm, rmsNorm } from "../../src/kernels/norm.js";
 import { pack, quantizeRows } from "../../src/kernels/pack.js";
@@ -124,8 +124,8 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
         for (const source of TYPES) {
           if (type === "q8" || type === "q4")
             quantizeRows(device.empty([COLUMNS, INNER], "u32", "s"), source, 8, 9, type);
-          for (const turn of [undefined, 0, 1] as const)
-            pack(device.empty([COLUMNS, INNER], "u32", "s"), source, 8, matrix, 0, turn);
+          for (const interleave of [undefined, 0, 1] as const)
+            pack(device.empty([COLUMNS, INNER], "u32", "s"), source, 8, matrix, 0, interleave);
         }
       }
       for (const type of CACHES) {
@@ -148,11 +148,11 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
         const answer = device.empty([4], "u32", "answer");
         const mask = device.empty([Math.ceil(count / 32)], "u32", "mask");
         const penalties = { repetition: 1.2, presence: 1, frequency: 1 };
-        const draw = { temperature: 1, topK: 5, topP: 0.9, minP: 0.1, keys: [1, 2] as const };
+        const sampling = { temperature: 1, topK: 5, topP: 0.9, minP: 0.1, rngKey: [1, 2] as const };
         for (const counts of [undefined, device.empty([count], "u32", "counts")]) {
           for (const masked of [undefined, mask]) {
-            for (const drawn of [undefined, draw]) {
-              const rules = { count, at: 0, penalties, mask: masked, draw: drawn };
+            for (const sampled of [undefined, sampling]) {
+              const rules = { count, at: 0, penalties, mask: masked, sampling: sampled };
               chooseToken(floats(1, count), { token, answer, counts }, rules);
             }
           }
@@ -173,7 +173,7 @@ test("no kernel is left out", async () => {
   console.log(`${texts.size} variants of ${compiled.size} kernels compiled`);
 });
 
-test("a kernel that does not compile is told with its numbered lines", async () => {
+test("a kernel that does not compile is reported with numbered lines", async () => {
   const broken = new Kernel(
     "broken",
     "@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n@compute @workgroup_size(1)\nfn main() { y[0] = nothing; }",

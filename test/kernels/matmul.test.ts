@@ -184,26 +184,26 @@ describe.each(FEATURES)("features: %s", (features) => {
       }
     }
 
-    it("packs two matrices in turns of eight columns, across blocks and pieces of rows", async () => {
+    it("packs two matrices interleaved in blocks of 8 columns, across blocks and chunks of rows", async () => {
       const { device } = held;
       const [half, inner] = [48, 8];
       const parts = [normals(half * inner, 1), normals(half * inner, 2)];
       const ids = Uint32Array.from({ length: 2 * half }, (_, i) => i);
       const rows = await result(device, () => {
         const matrix = PackedMatrix.allocate(device, 2 * half, inner, "f32", "W");
-        for (const turn of [0, 1] as const) {
+        for (const interleave of [0, 1] as const) {
           for (const [first, count] of [
             [0, 20],
             [20, 28],
           ] as const) {
-            const piece = parts[turn]!.slice(first * inner, (first + count) * inner);
+            const piece = parts[interleave]!.slice(first * inner, (first + count) * inner);
             pack(
               device.upload(new Uint32Array(piece.buffer), [piece.length], "piece"),
               "f32",
               count,
               matrix,
               first,
-              turn,
+              interleave,
             );
           }
         }

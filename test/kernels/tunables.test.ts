@@ -9,7 +9,7 @@ import { attention } from "../../src/kernels/attention.js";
 import { matmul } from "../../src/kernels/matmul.js";
 import { layerNorm, rmsNorm } from "../../src/kernels/norm.js";
 import { packMatrix } from "../../src/kernels/pack.js";
-import { MATMUL_TILE, MATVEC_BLOCKS, MATVEC_SLICES, NORM_LANES, SHARE_KEYS } from "../../src/kernels/tunables.js";
+import { KV_SPLIT_KEYS, MATMUL_TILE, MATVEC_BLOCKS, MATVEC_SLICES, NORM_LANES } from "../../src/kernels/tunables.js";
 import type { AdapterFacts } from "../../src/runtime/adapter.js";
 import { ADAPTERS, forge } from "../support/adapters.js";
 import { expectClose } from "../support/compare.js";
@@ -93,9 +93,9 @@ test.each(MATMUL_TILE.values)("tile of a product of many rows on GPUs: %s", asyn
   expect([...texts].join()).toContain(`const COLUMNS = ${value === "large" ? 128 : 64}u;`);
 });
 
-test.each(SHARE_KEYS.values)("keys of a share on GPUs: %i", async (value) => {
+test.each(KV_SPLIT_KEYS.values)("keys per KV split on GPUs: %i", async (value) => {
   const { device } = held;
-  choose(SHARE_KEYS.name, value, true);
+  choose(KV_SPLIT_KEYS.name, value, true);
   for (const keys of [1, value, value + 1, 1500]) {
     const sizes = { batches: 1, queries: 1, keys, heads: 4, keyValueHeads: 2, headSize: 16 };
     const [q, k, v] = [normals(64, 1), normals(keys * 32, 2), normals(keys * 32, 3)];

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { heldRows } from "../../src/bench/reference/cached.js";
+import { storedRows } from "../../src/bench/reference/kv-format.js";
 import { KVCache } from "../../src/layers/kv-cache.js";
 import { LimitError } from "../../src/runtime/errors.js";
 import { useDevice } from "../support/device.js";
@@ -19,7 +19,7 @@ function fill(cache: KVCache): void {
 const rowsOf = (cache: KVCache) =>
   Promise.all(
     [...cache.keys, ...cache.values].map(async (tensor) =>
-      heldRows(await cache.device.read(tensor), cache.type, tensor.size(0), tensor.size(1)).slice(0, 200 * WIDTH),
+      storedRows(await cache.device.read(tensor), cache.type, tensor.size(0), tensor.size(1)).slice(0, 200 * WIDTH),
     ),
   );
 
@@ -71,7 +71,7 @@ describe.each(["f32", "f16", "q8"] as const)("a cache in %s", (type) => {
   });
 });
 
-test("a cache grows no further than it will be asked for", () => {
+test("a cache does not grow beyond its maximum", () => {
   const cache = new KVCache(held.device, 1, WIDTH, "f32", 1000);
   for (const positions of [600, 800, 1000]) cache.reserve(positions);
   expect(cache.capacity).toBe(1024);

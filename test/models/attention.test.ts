@@ -111,21 +111,27 @@ describe("looking", () => {
     expect(twice).toEqual({ ...second, layers: [2] });
   });
 
-  test.each<LoadOptions["cacheDtype"]>(["f16", "q8"])("sees the same in a cache of %s", async (cacheDtype) => {
-    const held = await LlavaOneVision.load(await checkpointFiles(TINY), { device, cacheDtype: cacheDtype! });
-    try {
-      using session = held.createSession();
-      using exact = model.createSession();
-      await Promise.all([askColor(session, 1, 2), askColor(exact, 1, 2)]);
-      const [seen, wanted] = await Promise.all([session.attention({ tokens: [0] }), exact.attention({ tokens: [0] })]);
-      expect(seen.media[0]!.share).toBeCloseTo(wanted.media[0]!.share, 2);
-      const [a, b] = [seen.media[0]!.maps[0]!.values, wanted.media[0]!.maps[0]!.values];
-      const largest = Math.max(...b);
-      expect(Math.max(...a.map((value, i) => Math.abs(value - b[i]!)))).toBeLessThan(0.05 * largest);
-    } finally {
-      held.dispose();
-    }
-  });
+  test.each<LoadOptions["cacheDtype"]>(["f16", "q8"])(
+    "gives the same maps with a KV cache of %s",
+    async (cacheDtype) => {
+      const held = await LlavaOneVision.load(await checkpointFiles(TINY), { device, cacheDtype: cacheDtype! });
+      try {
+        using session = held.createSession();
+        using exact = model.createSession();
+        await Promise.all([askColor(session, 1, 2), askColor(exact, 1, 2)]);
+        const [seen, wanted] = await Promise.all([
+          session.attention({ tokens: [0] }),
+          exact.attention({ tokens: [0] }),
+        ]);
+        expect(seen.media[0]!.share).toBeCloseTo(wanted.media[0]!.share, 2);
+        const [a, b] = [seen.media[0]!.maps[0]!.values, wanted.media[0]!.maps[0]!.values];
+        const largest = Math.max(...b);
+        expect(Math.max(...a.map((value, i) => Math.abs(value - b[i]!)))).toBeLessThan(0.05 * largest);
+      } finally {
+        held.dispose();
+      }
+    },
+  );
 
   test("gives a map for every picture and every frame", async () => {
     using session = model.createSession();
@@ -173,7 +179,7 @@ describe("places", () => {
   const one = (length: number, at: number): Float32Array => Float32Array.from({ length }, (_, i) => (i === at ? 1 : 0));
   const view = { width: 200, height: 100 };
 
-  test("values are spread by area, and what lies in the part is kept", () => {
+  test("values are resampled by area, and the sum within the region is preserved", () => {
     const square = { rows: 2, columns: 2 };
     const whole = { top: 0, left: 0, height: 2, width: 2 };
     expect([...spread([1, 0, 0, 3], square, whole, 1, 1)]).toEqual([4]);

@@ -68,7 +68,7 @@ test("llava-hf, with what the file leaves out", async () => {
     videoTokenId: 599,
     maxTiles: 9,
     pooling: { mode: "bilinear", stride: 2, cells: 14 },
-    endTokens: [597],
+    eosTokens: [597],
     padToken: undefined,
     imageMean: half,
     imageStd: half,
@@ -86,7 +86,7 @@ test("transformers 5", async () => {
     style: "llava-hf",
     vision: { width: 144, heads: 2, layers: 3, mlpWidth: 336, cells: 27 },
     text: { width: 320, heads: 5, keyValueHeads: 1, headSize: 64, ropeTheta: 1_000_000, tied: false },
-    endTokens: [597],
+    eosTokens: [597],
   });
 });
 
@@ -109,7 +109,7 @@ test("lmms-lab: the vision tower's sizes come from the tensors", async () => {
     imageTokenId: 598,
     videoTokenId: 599,
     maxTiles: 9,
-    endTokens: [597, 595],
+    eosTokens: [597, 595],
     padToken: 595,
     imageMean: half,
   });
@@ -122,13 +122,13 @@ test("the tiny model: no size of the published ones is written into the code", a
     vision: { tileSide: 126, cells: 9, layers: 3 },
     text: { layers: 4, maxPositions: 4096, tied: true },
     pooling: { cells: 5 },
-    endTokens: [597, 595],
+    eosTokens: [597, 595],
     padToken: 595,
   });
   expect(config.grids[35]).toEqual([756, 756]);
 });
 
-test("transformers' defaults stand where nothing is given", async () => {
+test("absent fields have transformers' defaults", async () => {
   const files = await configFilesOf(HF);
   for (const path of [
     "text_config.rope_theta",
@@ -148,12 +148,12 @@ test("transformers' defaults stand where nothing is given", async () => {
   const published = parse(await configFilesOf(HF));
   const bare = parse({ ...files, preprocessor: undefined, processor: undefined, generation: undefined });
   expect(bare.text).toMatchObject({ ropeTheta: 10000, tied: true });
-  expect(bare).toMatchObject({ imageTokenId: 151646, videoTokenId: 151647, maxTiles: 9, endTokens: [597] });
+  expect(bare).toMatchObject({ imageTokenId: 151646, videoTokenId: 151647, maxTiles: 9, eosTokens: [597] });
   expect(bare.grids).toEqual(published.grids);
   expect(bare).toMatchObject({ imageMean: half, imageStd: half, rescaleFactor: 1 / 255 });
 });
 
-test("the vocabulary is the table's rows, whatever the config says", async () => {
+test("the vocabulary is the table's rows, regardless of the config", async () => {
   const files = await configFilesOf(HF);
   set(files.config, "text_config.vocab_size", 600);
   expect(parse(files).text.vocabulary).toBe(640);
@@ -303,13 +303,13 @@ test.each<[string, JsonValue | undefined, string]>([
   expect(message).toContain(words);
 });
 
-test("end tokens: the generation config wins, something must be given, all must be ids", async () => {
+test("EOS tokens: the generation config takes precedence, at least one is required, all must be ids", async () => {
   const files = await configFilesOf(HF);
   expect(parse({ ...files, generation: { eos_token_id: [5, 6], pad_token_id: 7 } })).toMatchObject({
-    endTokens: [5, 6],
+    eosTokens: [5, 6],
     padToken: 7,
   });
-  expect(parse({ ...files, generation: {} }).endTokens).toEqual([597]);
+  expect(parse({ ...files, generation: {} }).eosTokens).toEqual([597]);
   const wrong = (value: JsonValue) => faultOf(HF, (changed) => set(changed.generation, "eos_token_id", value));
   for (const value of ["x", [], [1, -1], [1.5]]) {
     expect(await wrong(value)).toContain("generation_config.json: eos_token_id: expected a token id");

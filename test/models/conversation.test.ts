@@ -107,7 +107,7 @@ describe("the cache", () => {
     await same(talk, started.promptTokens.length + fed.length, options);
   });
 
-  test("pictures as squares from the beginning are kept when another comes", async () => {
+  test("pictures in pad mode stay cached when another is added", async () => {
     const options = { ...SHORT, imageMode: "pad" } as const;
     const talk = [user(image(first), text("What do you see?"))];
     const one = await ask(talk, options);
@@ -262,11 +262,11 @@ describe("generation", () => {
     expect(longer.tokens.slice(0, reference.length)).toEqual(reference);
     expect(longer.tokens.length).toBeGreaterThanOrEqual(reference.length + 4);
     for (const token of longer.tokens.slice(0, reference.length + 4))
-      expect(model.config.endTokens).not.toContain(token);
+      expect(model.config.eosTokens).not.toContain(token);
   });
 
-  test("end tokens come from generation_config.json", async () => {
-    expect(model.config.endTokens).toEqual([597, 595]);
+  test("EOS tokens come from generation_config.json", async () => {
+    expect(model.config.eosTokens).toEqual([597, 595]);
     const files = (await checkpointFiles(TINY)).filter(({ name }) => name !== "generation_config.json");
     files.push(new File([JSON.stringify({ eos_token_id: [reference[2]] })], "generation_config.json"));
     const other = await LlavaOneVision.load(files, { device });

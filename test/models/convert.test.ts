@@ -79,7 +79,7 @@ describe.each(["q4", "q8", "f16", { vision: "f16", projector: "bf16", language: 
 );
 
 describe.each(["q4", "q8"] as const)("%s", (dtype) => {
-  test("is held in full where that is asked for, and left alone by a second conversion", async () => {
+  test("respects the dtype by part, and is unchanged by a second conversion", async () => {
     const files = await converted({ dtype });
     const again = await converted({ dtype }, Promise.resolve(files));
     for (const [i, file] of files.entries()) {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { KVCache } from "../../src/layers/kv-cache.js";
-import { decode, Pace } from "../../src/models/decoding.js";
+import { AdaptiveSteps, decode } from "../../src/models/decoding.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { ChatMessage } from "../../src/models/llava-onevision/processor.js";
 import { PromptPass } from "../../src/models/prompt-pass.js";
@@ -28,7 +28,7 @@ afterAll(async () => {
 afterEach(() => expect(device.pool.liveBytes).toBe(weights));
 
 /** Always as many steps at once. */
-class Steady extends Pace {
+class Steady extends AdaptiveSteps {
   constructor(override readonly steps: number) {
     super();
   }
@@ -62,10 +62,10 @@ async function run(
     const choices = decode(model.network, cache, logits, owner, {
       repetitionPenalty: options.penalty ?? 1,
       minNewTokens: 1000,
-      endTokens: model.config.endTokens,
+      eosTokens: model.config.eosTokens,
       allowed: model.processor.tokenizer.size,
       maxNewTokens,
-      pace: new Steady(steps),
+      adaptiveSteps: new Steady(steps),
       check: () => model.check(),
     });
     for await (const { token } of choices) {
@@ -90,7 +90,7 @@ test.each([1, 1.2])("33 tokens under a penalty of %d take 1 + ⌈32 / steps⌉ r
   }
 });
 
-test("who stops early has fed at most two reads' worth more", async () => {
+test("an early stop leaves at most two batches of extra steps", async () => {
   const all = await run(4, 40);
   for (const stop of [1, 2, 5, 6]) {
     const { tokens, fed } = await run(4, 40, { stop });
@@ -111,10 +111,10 @@ test("logits of which none is a number are a fault, found in what was recorded a
   const choices = decode(model.network, cache, logits, owner, {
     repetitionPenalty: 1.5,
     minNewTokens: 0,
-    endTokens: model.config.endTokens,
+    eosTokens: model.config.eosTokens,
     allowed: model.processor.tokenizer.size,
     maxNewTokens: 20,
-    pace: new Steady(3),
+    adaptiveSteps: new Steady(3),
     check: () => model.check(),
   });
   await expect(choices.next()).rejects.toThrow(KernelError);
@@ -150,15 +150,15 @@ test("a decoder layer over one row is six dispatches on the broadcast path", () 
   cache.dispose();
 });
 
-test("the pace grows by doubling while steps are quick, and falls at once when they are not", () => {
-  const pace = new Pace();
+test("steps per readback double while steps are fast, and drop immediately when they are slow", () => {
+  const adaptiveSteps = new AdaptiveSteps();
   const steps = [];
   for (const milliseconds of [1, 2, 4, 8, 16, 16, 160, 400, 900, 0]) {
-    pace.learn(pace.steps, milliseconds);
-    steps.push(pace.steps);
+    adaptiveSteps.learn(adaptiveSteps.steps, milliseconds);
+    steps.push(adaptiveSteps.steps);
   }
   expect(steps).toEqual([2, 4, 8, 16, 16, 16, 4, 2, 1, 2]);
-  pace.learn(2, 1);
-  pace.start();
-  expect(pace.steps).toBe(2);
+  adaptiveSteps.learn(2, 1);
+  adaptiveSteps.start();
+  expect(adaptiveSteps.steps).toBe(2);
 });

@@ -89,7 +89,7 @@ describe.each(DIALECTS)("%s", (dialect) => {
     expect(got!.length).toBeGreaterThan(2);
   });
 
-  test("what is not known is refused, and nothing stays on the device", async () => {
+  test("unknown tensors are rejected, and no memory is leaked", async () => {
     const odd = { name: "model.odd.weight", dtype: "F16" as const, shape: [2], bytes: new Uint8Array(4) };
     const named = renamed(tensors, dialect);
     const load = async (parts: typeof named) =>

@@ -91,7 +91,7 @@ test("hidden states of a text", async () => {
   expect(again).toEqual(mean);
 });
 
-test("what can't be embedded is refused, and an abort leaves nothing", async () => {
+test("invalid inputs are rejected, and an abort frees all memory", async () => {
   await expect(model.embedText("")).rejects.toThrow(PromptError);
   await expect(model.embedText("a", { pooling: "max" as never })).rejects.toThrow(OptionError);
   await expect(model.embedImage(square, { kind: "tokens" } as object)).rejects.toThrow(OptionError);

@@ -159,7 +159,7 @@ describe("a memory budget", () => {
     };
   };
 
-  test("is kept, or refused with the numbers and the nearest setting, which then loads", async () => {
+  test("is respected, or rejected with the numbers and the nearest setting, which then loads", async () => {
     const { totalBytes } = await estimate(files, { device: held.device });
     (await load(totalBytes)).dispose();
     const said: string[] = [];
@@ -171,7 +171,7 @@ describe("a memory budget", () => {
       if (!(error instanceof OverBudgetError)) throw error;
       expect(error).toMatchObject({ code: "OVER_BUDGET", budgetBytes: budget, neededBytes: totalBytes });
       expect(error.message).toMatch(
-        /expected at most [\d.]+ MiB .* weights [\d.]+ MiB, cache .* MiB, pictures kept 256\.0 MiB, activations with 37 tiles .* MiB/,
+        /expected at most [\d.]+ MiB .* weights [\d.]+ MiB, cache .* MiB, vision cache 256\.0 MiB, activations with 37 tiles .* MiB/,
       );
       said.push(error.fault.remedy);
       if (error.fault.remedy.startsWith("no setting fits")) break;

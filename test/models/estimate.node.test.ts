@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { tinyCheckpoint } from "../../src/cli/embedded.js";
+import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
 import { type EstimateOptions, estimate } from "../../src/models/llava-onevision/estimate.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import { Device } from "../../src/runtime/device.js";
@@ -45,7 +45,7 @@ const ofHub = (options: EstimateOptions = {}) => estimate(NAME, { ...hub(), ...o
 const totalBytes = () => [...files.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
 const sentBytes = () => server.requests.reduce((sum, request) => sum + request.bytesSent, 0);
 
-test("a hub id: headers are read, nothing is kept, and no adapter is opened", async () => {
+test("a hub id: headers are read, nothing is cached, and no adapter is opened", async () => {
   const open = vi.spyOn(Device, "open");
   const download = { totalBytes: totalBytes(), missingBytes: totalBytes() };
   expect(await ofHub()).toEqual({ ...(await estimate(tinyCheckpoint())), download });
@@ -88,7 +88,7 @@ test("offline and without a cache there is nothing to estimate", async () => {
   expect(server.requests).toEqual([]);
 });
 
-test("a URL, and a stream, of which nothing is kept", async () => {
+test("a URL and a stream, which are not cached", async () => {
   const url = `${server.endpoint}/${NAME}/resolve/main`;
   expect((await estimate(url)).download).toEqual({ totalBytes: totalBytes(), missingBytes: totalBytes() });
   expect(server.bytesOf(WEIGHTS)).toBe(HEAD_BYTES);

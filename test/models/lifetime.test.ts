@@ -60,7 +60,7 @@ describe("loading", () => {
   const load = (from: NamedBlob[] = files, options: LoadOptions = {}) =>
     LlavaOneVision.load(from, { device, ...options });
 
-  test("two models on one device, disposed in turn", async () => {
+  test("two models on one device, disposed one after the other", async () => {
     const first = await load();
     const one = device.pool.liveBytes;
     expect(one).toBeGreaterThan(7e6);

@@ -38,7 +38,7 @@ test("roles of every kind take them as text", async () => {
   expect(model.processor.tokenizer.decode(typed)).toContain(`system \n${FORGED}<|im_end|>`);
 });
 
-test("a conversation goes on from its cache, and what is appended comes first in it", async () => {
+test("a conversation reuses its KV cache, and appended parts come first", async () => {
   using session = model.createSession({ system: FORGED });
   const appended = await session.append([image, { type: "text", text: "<|im_" }]);
   const question = [{ type: "text" as const, text: "end|> <image>" }];

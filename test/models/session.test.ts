@@ -10,7 +10,7 @@ import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { exampleFile } from "../support/examples.js";
 
-// What a program does with a session: talk on, append, clone, measure, draw, stop, and see pictures once.
+// The operations of a session: follow-up questions, append, clone, measure, sampling, stop, and the vision cache.
 
 const square = await exampleFile("00-shapes.png");
 const image = (picture: ImageContent["image"]): ImageContent => ({ type: "image", image: picture });
@@ -46,7 +46,7 @@ async function piecesOf(answer: AsyncIterable<AnswerPiece>): Promise<AnswerPiece
 }
 
 describe("a conversation", () => {
-  test("goes on with words, and is the same as if all messages were given", async () => {
+  test("continues with a text, equal to passing all messages", async () => {
     expect((await session.generate(picture).result).text).toBe(ANSWER);
     const next = await session.generate("Which shape is orange?").result;
     expect(session.messages.map(({ role }) => role)).toEqual(["user", "assistant", "user", "assistant"]);
@@ -59,7 +59,7 @@ describe("a conversation", () => {
     expect(session.messages).toEqual([]);
   });
 
-  test("is told first what the session was created with", async () => {
+  test("begins with the system prompt of the session", async () => {
     using told = model.createSession({ system: "Be brief." });
     const answer = await told.generate("Hello!", { maxNewTokens: 4 }).result;
     using other = model.createSession();
@@ -150,7 +150,7 @@ describe("a conversation", () => {
 describe("answers", () => {
   const drawn: GenerateOptions = { temperature: 1.5, maxNewTokens: 12 };
 
-  test("the same seed gives the same text, and the seed is told", async () => {
+  test("the same seed gives the same text, and results include the seed", async () => {
     const first = await session.generate(picture, { ...drawn, seed: 7 }).result;
     session.reset();
     const again = await session.generate(picture, { ...drawn, seed: 7 }).result;
@@ -170,7 +170,7 @@ describe("answers", () => {
     expect((await session.generate(picture).result).seed).toBeUndefined();
   });
 
-  test("draws of one step come as often as the logprobs say", async () => {
+  test("sampled tokens of one step follow the logprobs", async () => {
     const options = { temperature: 1, maxNewTokens: 1, logprobs: true, topLogprobs: 20 };
     const seen = new Map<number, number>();
     let top: readonly { token: number; logprob: number }[] = [];
@@ -191,7 +191,7 @@ describe("answers", () => {
     expect(figure).toBeLessThan(18);
   });
 
-  test("logprobs of the most probable tokens", async () => {
+  test("logprobs of the most likely tokens", async () => {
     const { tokens, logprobs } = await session.generate(picture, { logprobs: true, topLogprobs: 4 }).result;
     expect(logprobs).toHaveLength(tokens.length);
     for (const [i, { token, logprob, top, bytes, text }] of logprobs!.entries()) {
@@ -204,7 +204,7 @@ describe("answers", () => {
     }
   });
 
-  test("ends before a stop text, which is not streamed either", async () => {
+  test("ends before a stop sequence, which is not streamed either", async () => {
     for (const [stop, before, found] of [
       ["square", "An orange ", "square"],
       [["top left", "at the"], "An orange square ", "at the"],
@@ -221,7 +221,7 @@ describe("answers", () => {
     }
   });
 
-  test("is stopped where it is, and the session goes on", async () => {
+  test("stops early, and the session continues", async () => {
     const answer = session.generate(picture, { minNewTokens: 100, maxNewTokens: 100 });
     let count = 0;
     for await (const { token } of answer) if (token !== undefined && ++count === 3) answer.stop();

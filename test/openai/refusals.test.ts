@@ -38,7 +38,7 @@ describe("messages", () => {
     [
       "a tool's",
       { role: "tool", tool_call_id: "c1", content: "rain" },
-      /\.role: .*got "tool" — tools are not called here; put what a tool said/,
+      /\.role: .*got "tool" — tool calls are not supported; put the output of a tool/,
     ],
     [
       "a function's",
@@ -48,7 +48,7 @@ describe("messages", () => {
     [
       "an answer of tool calls",
       { role: "assistant", content: null, tool_calls: [call] },
-      /\.tool_calls: expected none.*tools are not called here/,
+      /\.tool_calls: expected none.*tool calls are not supported/,
     ],
     [
       "an answer of a call",
@@ -56,7 +56,7 @@ describe("messages", () => {
       /\.function_call: .*functions are not called/,
     ],
     ["an answer of sound", { role: "assistant", content: null, audio: { id: "a" } }, /\.audio: .*its words/],
-    ["a refusal", { role: "assistant", content: null, refusal: "No." }, /\.refusal: .*words of a refusal/],
+    ["a refusal", { role: "assistant", content: null, refusal: "No." }, /\.refusal: .*text of a refusal/],
     ["a call's id alone", { ...hi, tool_call_id: "c1" }, /\.tool_call_id: .*it belongs to tool messages/],
     ["content null", { role: "assistant", content: null }, /\.content: expected a text or a list of parts, got null/],
     ["no content", { role: "user" }, /\.content: .*got none/],
@@ -91,10 +91,10 @@ describe("fields", () => {
   test.each<[unknown, RegExp]>([
     [{ temperature: "0.7" }, /^temperature: expected a number from 0 to 2, got "0\.7"/],
     [{ stream: "true" }, /^stream: expected true or false, got "true"/],
-    [{ tools: [{ type: "function" }] }, /^tools: expected none.*no tools are called here/],
+    [{ tools: [{ type: "function" }] }, /^tools: expected none.*tool calls are not supported/],
     [{ tool_choice: "required" }, /^tool_choice: expected none, got "required"/],
     [{ functions: [{ name: "f" }] }, /^functions: /],
-    [{ n: 2 }, /^n: expected 1: one answer a request, got 2/],
+    [{ n: 2 }, /^n: expected 1: requests have one answer, got 2/],
     [{ logit_bias: { "5": 1 } }, /^logit_bias: .*got \{"5":1\}/],
     [{ audio: { voice: "alloy" } }, /^audio: .*answers are text/],
     [{ modalities: ["text", "audio"] }, /^modalities: .*answers are text/],

@@ -108,6 +108,6 @@ test("a lock of a dead process, or one without a sign of life, is taken over", a
   }
 });
 
-test("free space is told for folders that do not exist yet", async () => {
+test("free space is reported for folders that do not exist yet", async () => {
   expect(await cache.freeBytes(join(folder, "not", "yet", "file"))).toBeGreaterThan(0);
 });

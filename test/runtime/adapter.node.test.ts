@@ -55,7 +55,7 @@ test("features that compute wrongly are left out, and the reasons said", async (
   expect(facts.reasons[1]).toMatch(/^f16 is not used: element \[0, 0\] of a product came out as/);
 });
 
-test("a device that is lost over a trial is replaced by one without the features", async () => {
+test("a device that is lost in a self-test is replaced by one without the features", async () => {
   await useAdapter(async (own, descriptor) => {
     const gpu = await own.requestDevice(descriptor);
     if (opened.length === 0) gpu.destroy();
@@ -81,7 +81,7 @@ test("an experimental feature that is listed and refused is done without", async
   expect(gpu.features.has("subgroups")).toBe(true);
 });
 
-test("nothing is asked for and nothing tried without features", async () => {
+test("without features none is requested and none is self-tested", async () => {
   await useAdapter();
   const { gpu, facts } = await openAdapter({ features: "none" });
   for (const name of [MATRICES, "shader-f16", "subgroups"])

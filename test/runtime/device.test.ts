@@ -86,7 +86,7 @@ struct Params { ${names.map((name) => `${name}: u32`).join(", ")} }
     });
   });
 
-  test("a grid or a tensor over the limits is refused, an empty grid does nothing", async () => {
+  test("a grid or a tensor over the limits is rejected, an empty grid is a no-op", async () => {
     const { device } = held;
     const values = await result(device, () => {
       const x = device.upload(Float32Array.of(7), [1], "x");
@@ -248,7 +248,7 @@ test("dispatches are timed where the adapter has timestamps, and only then", asy
 });
 
 describe("the end of a device", () => {
-  test("a device that was handed in stays the caller's", async () => {
+  test("a device that was passed in stays the caller's", async () => {
     const owner = await Device.open();
     const guest = Device.from(owner.gpu);
     const values = await result(guest, () => guest.upload(Float32Array.of(5), [1], "x"));

@@ -13,7 +13,7 @@ test("what would steer a terminal is escaped in every part", () => {
   expect(printable("Grüße, 世界 👩‍👩‍👧")).toBe("Grüße, 世界 👩‍👩‍👧");
 });
 
-test("a part of any length is cut, and its end kept", () => {
+test("long parts are truncated in the middle", () => {
   const { message } = new CheckpointError({ ...fault, where: `${"x".repeat(1e6)}/config.json` });
   expect(message.length).toBeLessThan(3000);
   expect(message).toContain("…");
@@ -35,7 +35,7 @@ test.each<[unknown, string]>([
   [["a", 1], '["a",1]'],
   [() => {}, "a function"],
   [new Uint8Array(9), "Uint8Array of 9 bytes"],
-  [{ big: 1n }, "an object that is no JSON"],
+  [{ big: 1n }, "an object that is not JSON"],
   ["y".repeat(1e6), `"${"y".repeat(59)}…`],
 ])("shown(%o)", (value, text) => {
   expect(shown(value)).toBe(text);

@@ -43,7 +43,7 @@ test("a known word is never offered, and neither is another in its place", () =>
   expect(nearest("$id", ["$id", "$ref", "$defs"])).toBeUndefined();
 });
 
-test("differences of capitals alone are told as such", () => {
+test("the remedy mentions case if only the case differs", () => {
   expect(suggestion("topp", NAMES)).toBe("did you mean `topP`? Upper and lower case count");
   expect(suggestion("topq", NAMES)).toBe("did you mean `topP`?");
   expect(suggestion("Seed", NAMES, (name) => `--${name}`)).toBe("did you mean --seed? Upper and lower case count");

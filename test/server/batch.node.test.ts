@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test("a batch goes on where it ended, and bad lines do not end it", async () => {
+test("a batch resumes after an interruption, and invalid lines do not stop it", async () => {
   const chat = (custom_id: string, content: unknown, extra: object = {}) =>
     JSON.stringify({
       custom_id,

@@ -116,7 +116,7 @@ test("pages ask only where they may", async () => {
   }
 });
 
-test("a server that stops ends what is under way after its time, and takes nothing more", async () => {
+test("a stopping server rejects new requests and aborts running ones after the grace period", async () => {
   const stopping = await start({ timeoutSeconds: 100 });
   const running = ask("secret", undefined, stopping.url);
   await until(() => stopping.app.queue.active === 1);

@@ -42,7 +42,7 @@ describe("an answer ends in time", () => {
     expect(least).toBeLessThan(35);
   });
 
-  it("and is whole without its end token where only that doesn't fit", () => {
+  it("is complete without an EOS token where only that does not fit", () => {
     const structure = { regex: "(?:triangle ){3}!" };
     // "tri", "angle", " triangle", " triangle", " ", "!" or longer ones.
     const lengths = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((budget) =>
@@ -78,7 +78,7 @@ describe("an answer ends in time", () => {
 });
 
 describe("large structures", () => {
-  it("are read to their end when more states were met than are kept", () => {
+  it("match to the end with more states than are cached", () => {
     const structure = { regex: "[0-9]{25000}x" };
     const one = constraint(vocabulary, structure);
     const { tokenizer } = vocabulary;
@@ -96,7 +96,7 @@ describe("large structures", () => {
     const close = vocabulary.tokenizer.idOf("]")!;
     expect(allowed(vocabulary, one, 40_000).has(close)).toBe(true);
     for (let i = 0; i < 30_000; i++) one.accept(close);
-    expect([...allowed(vocabulary, one)]).toEqual(vocabulary.endTokens);
+    expect([...allowed(vocabulary, one)]).toEqual(vocabulary.eosTokens);
   });
 
   it("of many are compiled again when they are needed again", () => {

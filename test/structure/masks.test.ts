@@ -169,7 +169,7 @@ describe.each([
     for (const start of after) {
       const one = constraint(vocabulary, structure);
       for (const byte of start) one.accept(ofByte.get(byte)!);
-      const expected = new Set(whole(start) ? vocabulary.endTokens : []);
+      const expected = new Set(whole(start) ? vocabulary.eosTokens : []);
       for (const [token, bytes] of spelled.entries()) {
         if (bytes !== undefined && begins(start + bytes)) expected.add(token);
       }

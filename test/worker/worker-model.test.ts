@@ -146,7 +146,7 @@ describe("a model in a worker", () => {
     expect((await early.result).finishReason).toBe("stopped");
   });
 
-  test("a conversation that goes on, its clone, and a new beginning", async () => {
+  test("follow-up questions, clone and reset", async () => {
     using session = model.createSession({ system: "Be brief." });
     const beginning = session.messages;
     expect(beginning).toMatchObject([{ role: "system" }]);
@@ -166,7 +166,7 @@ describe("a model in a worker", () => {
     expect((await session.generate([image, ask]).result).tokens).toEqual(started.tokens);
   });
 
-  test("says what it looked at, and which adapter it has", async () => {
+  test("returns attention maps and adapter facts", async () => {
     expect(model.adapter.name).toMatch(/\w/);
     expect(model.contextTokens).toBe(4096);
     using session = model.createSession();
@@ -212,7 +212,7 @@ describe("a model in a worker", () => {
     expect(given.byteLength).toBe(0);
   });
 
-  test("what can't be a vector is refused, and an abort leaves nothing", async () => {
+  test("invalid embedding inputs are rejected, and an abort frees all memory", async () => {
     await expect(model.embedText("")).rejects.toThrow(PromptError);
     await expect(model.embedText(42 as never)).rejects.toThrow(PromptError);
     await expect(model.embedImage(undefined as never)).rejects.toThrow(PromptError);

@@ -1,4 +1,4 @@
-/** What one query gives to each key in float64; q `[H·C]`, k `[S, K·C]`, result `[H, S]`. */
+/** Attention weights of one query in float64; q `[H·C]`, k `[S, K·C]`, result `[H, S]`. */
 export function attentionWeights(
   q: ArrayLike<number>,
   k: ArrayLike<number>,

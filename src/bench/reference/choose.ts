@@ -1,21 +1,21 @@
 export interface ReferenceRules {
-  /** Ids below this may be chosen. */
+  /** Tokens with ids below this may be chosen. */
   readonly count: number;
   readonly penalties?: { readonly repetition: number; readonly presence: number; readonly frequency: number };
-  /** Tokens that the answer has, in any order, as often as it has them. */
+  /** Tokens of the answer so far, with repetitions, in any order. */
   readonly seen?: readonly number[];
-  /** Tokens that may not be chosen. */
+  /** Excluded tokens. */
   readonly banned?: readonly number[];
 }
 
-export interface ReferenceDraw {
+export interface ReferenceSampling {
   readonly temperature: number;
   readonly topK: number;
   readonly topP: number;
   readonly minP: number;
 }
 
-/** Logits under the rules of an answer, in float32; NaN for what may not be chosen. */
+/** Applies penalties and exclusions to logits, in float32; NaN for excluded tokens. */
 function ruled(logits: ArrayLike<number>, { penalties, seen = [], banned = [] }: ReferenceRules): Float32Array {
   const own = Float32Array.from(logits);
   if (penalties) {
@@ -31,7 +31,7 @@ function ruled(logits: ArrayLike<number>, { penalties, seen = [], banned = [] }:
   return own;
 }
 
-/** The token with the largest logit, the lowest among equals; `count` if no logit is a number. All of it in float32. */
+/** Greedy decoding in float32: the argmax, lowest index among equals; `count` if all logits are NaN. */
 export function chooseToken(logits: ArrayLike<number>, rules: ReferenceRules): number {
   const { count } = rules;
   const own = ruled(logits, rules);
@@ -43,12 +43,15 @@ export function chooseToken(logits: ArrayLike<number>, rules: ReferenceRules): n
 }
 
 /**
- * The probabilities that tokens are drawn with, in float64: softmax of the logits over the temperature, cut to the `topK` most
- * probable, of those to the fewest that have `topP` together, of those to what is at least `minP` of the most probable. Equals stay
- * together.
+ * Sampling probabilities in float64: softmax of the logits over the temperature, truncated by top-k, then top-p, then min-p, and
+ * renormalised. Ties are kept together.
  */
-export function drawProbabilities(logits: ArrayLike<number>, rules: ReferenceRules, draw: ReferenceDraw): Float64Array {
-  const { temperature, topK, topP, minP } = draw;
+export function samplingProbabilities(
+  logits: ArrayLike<number>,
+  rules: ReferenceRules,
+  sampling: ReferenceSampling,
+): Float64Array {
+  const { temperature, topK, topP, minP } = sampling;
   const own = ruled(logits, rules);
   const order = Array.from({ length: rules.count }, (_, i) => i)
     .filter((i) => own[i]! > Number.NEGATIVE_INFINITY)
@@ -74,14 +77,14 @@ export function drawProbabilities(logits: ArrayLike<number>, rules: ReferenceRul
   return probabilities;
 }
 
-/** Gumbel noise of a place, in float64, from the bits that the kernel makes. */
+/** Gumbel noise of a token, in float64, from the same random bits as the kernel. */
 export function gumbel(place: number, [upper, lower]: readonly [number, number]): number {
-  const scrambled = (n: number): number => {
+  const mixed = (n: number): number => {
     let m = Math.imul(n ^ (n >>> 16), 0x7feb352d);
     m = Math.imul(m ^ (m >>> 15), 0x846ca68b);
     return (m ^ (m >>> 16)) >>> 0;
   };
-  const bits = scrambled((scrambled(place ^ upper) + lower) >>> 0);
+  const bits = mixed((mixed(place ^ upper) + lower) >>> 0);
   const v = Math.min((bits + 0.5) / 2 ** 32, 0.9999999);
   return -Math.log(-Math.log1p(-v));
 }

@@ -10,7 +10,7 @@ import { layerNorm, rmsNorm } from "./norm.js";
 import { rope } from "./rope.js";
 import { swiglu } from "./swiglu.js";
 
-/** The elements of a packed matrix as it is held, quantised or not: `[columns, inner]`, or only the columns asked for. */
+/** Unpacks and dequantises a packed matrix: `[columns, inner]`, or only the given columns. */
 export async function heldMatrix(matrix: PackedMatrix, columns?: readonly number[]): Promise<Float32Array> {
   const { device } = matrix.blocks[0]!.tensor;
   const total = columns?.length ?? matrix.columns;

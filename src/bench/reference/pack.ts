@@ -1,13 +1,13 @@
 import { GROUP_ELEMENTS, type QuantizedType, quantizedRowBytes } from "../../io/quantized.js";
 import { narrowF16, widenF16 } from "../../runtime/dtype.js";
 
-/** A group of 32 elements in fewer bits: its levels, and its scale (and least element) as f16. */
+/** A quantised group of 32 elements: its levels, and its scale (and minimum) as f16. */
 interface Group {
   readonly levels: number[];
   readonly halves: Uint16Array;
 }
 
-/** The whole number of steps nearest to x, ties down. */
+/** Quantisation level nearest to x, ties down. */
 function nearest(x: number, step: number, from: number, to: number): number {
   const n = Math.round(x / step);
   const rest = x - n * step;
@@ -19,7 +19,7 @@ function quantizeGroup(e: Float32Array, type: QuantizedType): Group {
   const most = type === "q4" ? e.reduce((a, b) => Math.max(a, b)) : e.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
   const share = Math.fround(1 / (type === "q4" ? 15 : 127));
   const halves = narrowF16(Float32Array.of(Math.fround(Math.fround(most - least) * share), least));
-  if (halves[1] === 0x8000) halves[1] = 0; // which of two zeros is least is left to the adapter
+  if (halves[1] === 0x8000) halves[1] = 0; // min(-0, +0) is implementation-defined
   const [scale, lowest] = widenF16(halves) as unknown as [number, number];
   const step = Math.max(scale, 2 ** -100);
   const levels =
@@ -29,7 +29,7 @@ function quantizeGroup(e: Float32Array, type: QuantizedType): Group {
   return { levels, halves };
 }
 
-/** Rows of f32 `[rows, inner]` as `io/quantized.ts` stores them; scales and levels are those of the `pack` kernel to the bit. */
+/** Rows of f32 `[rows, inner]` as `io/quantized.ts` stores them; scales and levels equal those of the `pack` kernel bit for bit. */
 export function quantizeRows(values: Float32Array, inner: number, type: QuantizedType): Uint8Array {
   const rows = values.length / inner;
   const rowBytes = quantizedRowBytes(type, inner);

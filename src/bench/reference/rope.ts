@@ -1,4 +1,4 @@
-/** Half-split rotation of the first `rotated` columns, from given tables; in float64. */
+/** RoPE in the half-split convention: rotation of the first `rotated` columns, from given tables; in float64. */
 export function rope(
   x: ArrayLike<number>,
   cosines: ArrayLike<number>,

@@ -1,4 +1,4 @@
-/** Rows of a table by number. */
+/** Embedding lookup: rows of a table by id. */
 export function gather(ids: ArrayLike<number>, table: ArrayLike<number>, width: number): Float64Array {
   const y = new Float64Array(ids.length * width);
   for (let r = 0; r < ids.length; r++) for (let i = 0; i < width; i++) y[r * width + i] = table[ids[r]! * width + i]!;

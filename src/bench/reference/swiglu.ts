@@ -1,4 +1,4 @@
-/** `silu(gate)·up` of rows that hold gate and up in turns of eight columns, in float64. */
+/** `silu(gate)·up` of rows that hold gate and up, interleaved in blocks of 8 columns, in float64. */
 export function swiglu(x: ArrayLike<number>, rows: number): Float64Array {
   const width = x.length / rows / 2;
   const y = new Float64Array(rows * width);

@@ -1,20 +1,20 @@
-/** From what a row of the sequence gives to visual tokens to places of the picture, in whole cells and before anyone looks. */
+/** Maps the attention on visual tokens back to cells of the picture or frame. */
 
 import type { LlavaOneVisionConfig } from "./config.js";
 import { planImage, pooledCells } from "./packing.js";
 import type { PreparedMedium } from "./processor.js";
 
-/** Attention over a picture or a frame, cut into equal cells, row by row. The values are shares of all attention. */
+/** Attention map of a picture or frame on a grid of equal cells, row-major. The values are fractions of the total attention. */
 export interface AttentionMap {
   readonly rows: number;
   readonly columns: number;
   /** `[rows · columns]` */
   readonly values: Float32Array;
-  /** Second of the clip at which the frame appears; absent for pictures. */
+  /** Timestamp of the frame in seconds; absent for pictures. */
   readonly seconds?: number;
 }
 
-/** A part of a grid of cells, in cells. */
+/** A region of a grid, in cells. */
 interface Part {
   readonly top: number;
   readonly left: number;
@@ -23,8 +23,8 @@ interface Part {
 }
 
 /**
- * Values of `from.rows`×`from.columns` cells on the `rows`×`columns` cells that divide a part of them: each goes where it lies, by
- * the area in common. What lies outside of the part is lost.
+ * Resamples a grid of `from.rows`×`from.columns` cells to the `rows`×`columns` cells that divide a region of it, weighted by overlap
+ * area. Values outside the region are dropped.
  */
 export function spread(
   values: ArrayLike<number>,
@@ -53,8 +53,8 @@ export function spread(
 }
 
 /**
- * What the visual tokens of a medium get, `[M]`, on the picture or on each frame of the clip. A picture in tiles is seen twice, whole
- * and in tiles; both are added up. What newlines and borders get is left out.
+ * Converts the attention weights `[M]` of a medium's visual tokens to maps of the picture or of each frame. A tiled picture is encoded
+ * twice, as the base tile and as tiles; both are added. Weights of newline tokens and borders are dropped.
  */
 export function attentionMaps(
   medium: Pick<PreparedMedium, "kind" | "view" | "segments">,
@@ -76,7 +76,7 @@ export function attentionMaps(
     }));
   }
   if (!grid) {
-    // The picture stands in the middle of a square of its longer side.
+    // The picture is centred in a square of its longer side.
     const longer = Math.max(width, height);
     const part = {
       top: (cells * (longer - height)) / longer / 2,

@@ -1,10 +1,10 @@
-import type { CacheType } from "../../kernels/cached.js";
+import type { CacheType } from "../../kernels/kv-format.js";
 import { OptionError } from "../../runtime/errors.js";
 import { suggestion } from "../../runtime/options.js";
 
 export const CACHE_TYPES: readonly CacheType[] = ["f32", "f16", "q8"];
 
-/** The type asked for; throws OptionError for an unknown one. */
+/** Resolves the option `cacheDtype`. Throws OptionError for an unknown type. */
 export function cacheTypeGiven(given: CacheType | "auto" = "auto"): CacheType {
   if (given === "auto") return "f32";
   if (CACHE_TYPES.includes(given)) return given;

@@ -1,43 +1,43 @@
-/** Chat templates: the checkpoint's own, in Jinja, and the text form the family was trained with. */
+/** Chat templates: the checkpoint's own, in Jinja, and the built-in prompt format of training. */
 import { Template, tokenize } from "@huggingface/jinja";
 import { CheckpointError, PromptError } from "../../runtime/errors.js";
 import { type Message, partsOf } from "./messages.js";
 
-/** Where a picture stands in a rendered prompt. */
+/** Placeholder of a picture in a rendered prompt. */
 export const IMAGE_PLACEHOLDER = "<image>";
-/** Where a clip stands in a rendered prompt, unless the template writes {@link IMAGE_PLACEHOLDER} for clips as well. */
+/** Placeholder of a clip, unless the template writes {@link IMAGE_PLACEHOLDER} for clips as well. */
 export const VIDEO_PLACEHOLDER = "<video>";
-/** Finds both. */
+/** Matches both placeholders. */
 export const PLACEHOLDERS = new RegExp(`${IMAGE_PLACEHOLDER}|${VIDEO_PLACEHOLDER}`, "g");
 
-/** The files a checkpoint may keep its template in; absent ones are left out. */
+/** The files that may contain a checkpoint's template; absent ones are left out. */
 export interface ChatTemplateFiles {
   /** Text of `chat_template.jinja`. */
   jinja?: string;
   /** Parsed `chat_template.json`. */
   json?: unknown;
-  /** Parsed `tokenizer_config.json`; also gives `bos_token`, `eos_token` and the like to the template. */
+  /** Parsed `tokenizer_config.json`; also provides `bos_token`, `eos_token` and the like to the template. */
   tokenizerConfig?: unknown;
 }
 
 const REMEDY = 'download the file again, or choose the built-in template "onevision"';
 
-/** How messages become the text of a prompt, the assistant's header at its end. */
+/** Renders messages to the text of a prompt, which ends with the assistant's header. */
 export class ChatTemplate {
-  /** The text form of training, independent of a checkpoint's files. */
+  /** The built-in prompt format of training (`qwen_1_5`). */
   static readonly onevision = new ChatTemplate("onevision", renderOneVision);
 
   private constructor(
     /** The file the template comes from, or `onevision`. */
     readonly origin: string,
     private readonly renderer: (messages: readonly Message[]) => string,
-    /** Words that it may look for in texts: its string literals, and the special tokens that it may name. */
+    /** Strings that it may search for in texts: its string literals and special tokens. */
     readonly words: readonly string[] = [],
   ) {}
 
   /**
    * The template of a checkpoint: `chat_template.jinja`, else `chat_template.json`, else the one in `tokenizer_config.json`,
-   * else {@link ChatTemplate.onevision}. A template for text only (Qwen2's own) gets each message as one string that begins
+   * else {@link ChatTemplate.onevision}. A text-only template (Qwen2's own) receives each message as one string that begins
    * with its placeholders.
    * @throws CheckpointError when the file has no usable template.
    */
@@ -98,7 +98,7 @@ function field(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
-/** Jinja's lexer reads every end of a line as a line feed. */
+/** Normalises line endings to line feeds, as Jinja's lexer does. */
 function withoutReturns(source: string): string {
   return source.replace(/\r\n?/g, "\n");
 }
@@ -115,7 +115,7 @@ function findTemplate(files: ChatTemplateFiles): { origin: string; source: strin
   return { origin, source: pickTemplate(origin, inConfig) };
 }
 
-/** A template is a string, or several by name, of which the reference takes `default`. */
+/** A template is a string, or several by name, of which the reference uses `default`. */
 function pickTemplate(origin: string, value: unknown): string {
   if (typeof value === "string") return value;
   const entries: [unknown, unknown][] = Array.isArray(value)
@@ -131,8 +131,8 @@ function pickTemplate(origin: string, value: unknown): string {
 }
 
 /**
- * `{% generation %}` marks the model's own words for training and changes no text. As `{% if true %}` it keeps its white-space
- * rules (`{%-`, `-%}`, the line end after a tag) and its neighbours'; the library's own removal of the tag loses some of them.
+ * `{% generation %}` marks the assistant's tokens for training and does not change the text. Replacing it by `{% if true %}` preserves
+ * white-space control (`{%-`, `-%}`, the line end after a tag), parts of which the library's own removal of the tag loses.
  */
 function neutralGeneration(source: string): string {
   return source
@@ -140,13 +140,13 @@ function neutralGeneration(source: string): string {
     .replace(/\{%(-?)\s*endgeneration\s*(-?)%\}/g, "{%$1 endif $2%}");
 }
 
-/** The words in quotes of a template's expressions. */
+/** Returns the string literals of a template. */
 function stringLiterals(source: string): string[] {
   const tokens: readonly { type: string; value: string }[] = tokenize(source);
   return tokens.filter(({ type }) => type === "StringLiteral").map(({ value }) => value);
 }
 
-/** `bos_token` and the like, which a template may name. */
+/** Returns `bos_token` and the like, which are variables of the template. */
 function specialTokens(tokenizerConfig: unknown): Record<string, string> {
   const tokens: Record<string, string> = {};
   for (const name of ["bos_token", "eos_token", "pad_token", "unk_token"]) {
@@ -157,7 +157,7 @@ function specialTokens(tokenizerConfig: unknown): Record<string, string> {
   return tokens;
 }
 
-/** What a template sees of a message. Payloads stay out: the library would walk through every pixel. */
+/** Converts a message for the template, without media payloads: the library would traverse every pixel. */
 type ForTemplate = (message: Message) => { role: string; content: string | { type: string; text?: string }[] };
 
 const asParts: ForTemplate = (message) => ({
@@ -169,7 +169,7 @@ const asParts: ForTemplate = (message) => ({
 
 const asText: ForTemplate = (message) => ({ role: message.role, content: flatContent(message) });
 
-/** Finds out by trial whether a template goes through a list of parts or pastes a string. */
+/** Detects by a test rendering whether a template iterates over parts or inserts a string. */
 function probe(origin: string, render: (messages: readonly object[]) => string): ForTemplate {
   const text = "What is shown?";
   const message: Message = { role: "user", content: [{ type: "image" }, { type: "text", text }] };
@@ -177,7 +177,7 @@ function probe(origin: string, render: (messages: readonly object[]) => string):
   for (const form of [asParts, asText]) {
     try {
       const prompt = render([form(message)]);
-      // A list pasted as text shows its field names instead of a placeholder.
+      // A list inserted as text shows its field names instead of a placeholder.
       if (prompt.split(IMAGE_PLACEHOLDER).length === 2 && prompt.includes(text)) return form;
     } catch (cause) {
       refusal ??= cause;
@@ -185,14 +185,14 @@ function probe(origin: string, render: (messages: readonly object[]) => string):
   }
   throw new CheckpointError({
     where: origin,
-    expected: `a template that writes ${IMAGE_PLACEHOLDER} for a picture, or pastes a message's text`,
+    expected: `a template that writes ${IMAGE_PLACEHOLDER} for a picture, or inserts a message's text`,
     got: refusal === undefined ? "neither" : reason(refusal),
     remedy: 'choose the built-in template "onevision"',
     cause: refusal,
   });
 }
 
-/** Placeholders first, joined by a space, then each text on a line of its own; a clip has one `<image>` like a picture. */
+/** Placeholders first, separated by spaces, then each text on its own line; clips use `<image>` like pictures. */
 function flatContent(message: Message): string {
   const parts = partsOf(message);
   const marks = parts.filter((part) => part.type !== "text").map(() => IMAGE_PLACEHOLDER);
@@ -200,7 +200,7 @@ function flatContent(message: Message): string {
   return [...(marks.length > 0 ? [marks.join(" ")] : []), ...texts].join("\n");
 }
 
-/** The form of training (`qwen_1_5`), with its system prompt where the caller gives none. */
+/** The prompt format of training (`qwen_1_5`), with its default system prompt. */
 function renderOneVision(messages: readonly Message[]): string {
   const system: Message = { role: "system", content: "You are a helpful assistant." };
   const all = messages[0]?.role === "system" ? messages : [system, ...messages];

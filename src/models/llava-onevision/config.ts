@@ -1,9 +1,9 @@
-/** The one config the model and the processor read, made from whichever dialect of files the checkpoint has. */
+/** The normalised config of model and processor, read from any supported dialect of config files. */
 
 import { JsonFields, type JsonValue } from "../../io/json.js";
 import { checkFamily } from "./family.js";
-import { type Layout, resolveLayout } from "./layout.js";
 import { flatTileSide, type PictureConfig, readPictures } from "./picture-config.js";
+import { type Layout, resolveLayout } from "./tensor-names.js";
 import { disagree, Shapes } from "./tensor-shapes.js";
 
 /** SigLIP tower. Sizes in elements, sides in pixels. */
@@ -15,7 +15,7 @@ export interface VisionConfig {
   readonly mlpWidth: number;
   readonly patchSide: number;
   readonly tileSide: number;
-  /** Patches along one side of a tile; `cells * cells` features a tile. */
+  /** Patches along one side of a tile; a tile has `cells * cells` features. */
   readonly cells: number;
   readonly layerNormEps: number;
 }
@@ -28,33 +28,33 @@ export interface TextConfig {
   readonly keyValueHeads: number;
   readonly headSize: number;
   readonly mlpWidth: number;
-  /** Rows of the embedding table; more than the tokenizer has ids, and ids beyond those must not be chosen. */
+  /** Rows of the embedding table; rows beyond the tokenizer's vocabulary are padding and must not be sampled. */
   readonly vocabulary: number;
   /** Longest sequence in tokens. */
   readonly maxPositions: number;
   readonly ropeTheta: number;
   readonly rmsNormEps: number;
-  /** The embedding table is the output matrix too. */
+  /** Whether the output head is tied to the embedding table. */
   readonly tied: boolean;
 }
 
-/** All sizes and rules of a checkpoint, as read from its config files and the shapes of its tensors. */
+/** Sizes and settings of a checkpoint, from its config files and tensor shapes. */
 export interface LlavaOneVisionConfig extends PictureConfig {
   /** Which family of config files this came from. */
   readonly style: "llava-hf" | "lmms-lab";
   readonly layout: Layout;
   readonly vision: VisionConfig;
   readonly text: TextConfig;
-  /** Placeholder ids; they may lie outside the embedding table, their rows are overwritten. */
+  /** Placeholder ids; may lie outside the embedding table, since their rows are overwritten. */
   readonly imageTokenId: number;
   readonly videoTokenId: number;
-  /** Tokens that end an answer; at least one. */
-  readonly endTokens: readonly number[];
+  /** EOS token ids; at least one. */
+  readonly eosTokens: readonly number[];
   readonly padToken: number | undefined;
   readonly projectorActivation: "gelu";
 }
 
-/** What lies beside config.json; each undefined if the file is absent. */
+/** Further files of a checkpoint; undefined if absent. */
 export interface ConfigExtras {
   /** preprocessor_config.json */
   readonly preprocessor?: JsonValue | undefined;
@@ -62,12 +62,12 @@ export interface ConfigExtras {
   readonly processor?: JsonValue | undefined;
   /** generation_config.json */
   readonly generation?: JsonValue | undefined;
-  /** Every tensor's shape: the file's header is right where a config is not. */
+  /** Shapes of all tensors, from the file headers, which take precedence over config files. */
   readonly tensorShapes: ReadonlyMap<string, readonly number[]>;
 }
 
 const FILE = "config.json";
-/** Heads of the family's vision tower are 72 wide; flat configs do not say it. */
+/** Heads of the family's vision tower are 72 wide; flat configs do not state it. */
 const SIGLIP_HEAD_SIZE = 72;
 /** Default of transformers' LlavaOnevisionConfig. */
 const IMAGE_TOKEN = 151646;
@@ -77,7 +77,7 @@ const UNSUPPORTED = "this model variant is not supported";
  * Reads config.json in the style of llava-hf, of transformers 5, or of lmms-lab (flat).
  * Defaults are those of transformers' classes, because published files list only what differs from them.
  * @throws CheckpointError naming file and field for anything missing, of the wrong kind, contradicted by the tensors, or
- * asking for a computation that is not built.
+ * for a computation that is not supported.
  */
 export function parseConfig(config: JsonValue, extras: ConfigExtras): LlavaOneVisionConfig {
   const top = new JsonFields(config, FILE);
@@ -89,7 +89,7 @@ export function parseConfig(config: JsonValue, extras: ConfigExtras): LlavaOneVi
   const visionFields = flat ? undefined : requireObject(top, "vision_config");
   refuseUnbuiltText(textFields);
 
-  // The top-level flag is false even where the text flag is true (0.5B), so only the latter is asked (specification 2.1).
+  // The top-level flag may be false where the text flag is true (0.5B), so only the latter is read (specification 2.1).
   const layout = resolveLayout(extras.tensorShapes.keys(), { tied: textFields.boolean("tie_word_embeddings", false) });
   const shapes = new Shapes(extras.tensorShapes);
   const text = readText(textFields, layout, shapes);
@@ -112,7 +112,7 @@ export function parseConfig(config: JsonValue, extras: ConfigExtras): LlavaOneVi
   };
 }
 
-/** Fields that would change the computation; each default is the one value that is built. */
+/** Fields that change the computation; only the default of each is supported. */
 function refuseUnbuilt(top: JsonFields): void {
   top.only("projector_hidden_act", "gelu");
   top.only("vision_feature_layer", -1);
@@ -121,7 +121,7 @@ function refuseUnbuilt(top: JsonFields): void {
   top.only("use_image_newline_parameter", true);
 }
 
-/** The same for lmms-lab. `mm_vision_select_layer` and `_feature` are not read by its SigLIP tower (specification 1.2). */
+/** The same for lmms-lab. Its SigLIP tower ignores `mm_vision_select_layer` and `_feature` (specification 1.2). */
 function refuseUnbuiltFlat(top: JsonFields): void {
   top.only("mm_projector_type", "mlp2x_gelu");
   top.only("mm_patch_merge_type", "spatial_unpad");
@@ -206,7 +206,7 @@ function readVision(fields: JsonFields, layout: Layout, shapes: Shapes): VisionC
   };
 }
 
-/** lmms-lab names the tower and gives no sizes: they are read from the tensors. */
+/** lmms-lab configs name the tower without sizes: these come from the tensors. */
 function readFlatVision(top: JsonFields, layout: Layout, shapes: Shapes, tileSide: number): VisionConfig {
   const { width, side, cells } = shapes.patch(layout);
   if (top.has("mm_hidden_size")) agree(top, "mm_hidden_size", width, "rows of the patch embedding");
@@ -240,11 +240,11 @@ function readEnds(text: JsonFields, top: JsonFields, generation: JsonValue | und
   const ends = places.find((fields) => fields.has("eos_token_id"));
   if (!ends) throw text.fault("eos_token_id", "a token id or a list of them");
   const value = ends.get("eos_token_id");
-  const endTokens = Array.isArray(value) ? value : [value];
-  const whole = endTokens.every((id) => typeof id === "number" && Number.isSafeInteger(id) && id >= 0);
-  if (!whole || endTokens.length === 0) throw ends.fault("eos_token_id", "a token id or a list of them");
+  const eosTokens = Array.isArray(value) ? value : [value];
+  const whole = eosTokens.every((id) => typeof id === "number" && Number.isSafeInteger(id) && id >= 0);
+  if (!whole || eosTokens.length === 0) throw ends.fault("eos_token_id", "a token id or a list of them");
   const padToken = places.find((fields) => fields.has("pad_token_id"))?.id("pad_token_id");
-  return { endTokens: endTokens as number[], padToken };
+  return { eosTokens: eosTokens as number[], padToken };
 }
 
 function requireObject(fields: JsonFields, name: string): JsonFields {

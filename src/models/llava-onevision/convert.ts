@@ -9,7 +9,14 @@ import type { JsonValue } from "../../io/json.js";
 import { type QuantizedMatrix, quantizedMetadata, quantizedRowBytes } from "../../io/quantized.js";
 import { inFileOrder, itemBytes, safetensorsHeader, type TensorHead } from "../../io/safetensors.js";
 import type { IndexedTensor, TensorIndex } from "../../io/tensor-index.js";
-import { type HoldType, type StoredType, storedType, WeightLoader, widen, widenQuantized } from "../../io/weights.js";
+import {
+  type StorageDtype,
+  type StoredType,
+  storedType,
+  WeightLoader,
+  widen,
+  widenQuantized,
+} from "../../io/weights.js";
 import { quantizeRows } from "../../kernels/pack.js";
 import { Device } from "../../runtime/device.js";
 import { elementCount, narrowBF16, narrowF16 } from "../../runtime/dtype.js";
@@ -22,11 +29,11 @@ import { Network } from "./network.js";
 import { readConfig } from "./read-config.js";
 
 export interface ConvertOptions extends HubOptions {
-  /** How the matrices of each part are to be stored; "auto" leaves them. */
-  dtype: HoldType | Partial<DtypeByPart>;
-  /** A device that the program already has; quantising is done there. */
+  /** Storage dtype of each part's matrices; "auto" leaves them unchanged. */
+  dtype: StorageDtype | Partial<DtypeByPart>;
+  /** An existing device, used for quantisation. */
   device?: Device;
-  /** Most bytes of one weights file; 5 GB if not given. */
+  /** Maximum size of a weights file in bytes; 5 GB if not given. */
   shardBytes?: number;
   signal?: AbortSignal;
 }
@@ -35,11 +42,11 @@ export interface ConvertOptions extends HubOptions {
 export interface ConvertedFile {
   readonly name: string;
   readonly sizeBytes: number;
-  /** The file's bytes in order; to be read once, before the next file is asked for. */
+  /** The file's bytes in order; read them once, before requesting the next file. */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
-/** A tensor of the result, and the one it comes from. */
+/** A tensor of the converted checkpoint, and its source. */
 interface Planned extends TensorHead {
   readonly stored: IndexedTensor;
   readonly from: StoredType | undefined;
@@ -47,8 +54,8 @@ interface Planned extends TensorHead {
   readonly bytes: number;
 }
 
-/** What lies beside the weights and is taken over. */
-const TAKEN_OVER = [
+/** Files that are copied unchanged. */
+const COPIED_FILES = [
   "config.json",
   "generation_config.json",
   "preprocessor_config.json",
@@ -68,9 +75,9 @@ const CHUNK_BYTES = 2 ** 22;
 const DTYPES = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
 
 /**
- * The files of a checkpoint whose matrices are stored in another type: a checkpoint again, which loads without conversion.
- * Quantised exactly as they would be while loading; norms, biases and the patch embedding are left as they are. One piece of a
- * matrix is in memory at a time. Throws as `LlavaOneVision.load` does.
+ * Converts a checkpoint to another storage dtype and yields the files of the result, which loads without conversion.
+ * Matrices are quantised exactly as during loading; norms, biases and the patch embedding are unchanged. One piece of a matrix is in
+ * memory at a time. Throws as `LlavaOneVision.load` does.
  */
 export async function* convertCheckpoint(
   location: CheckpointLocation,
@@ -97,7 +104,7 @@ export async function* convertCheckpoint(
       yield weightsFile(names[i]!, tensors, index, device, options.signal);
     }
     if (shards.length > 1) yield textFile("model.safetensors.index.json", shardIndex(shards, names));
-    for (const name of TAKEN_OVER) {
+    for (const name of COPIED_FILES) {
       const text = await files.text(name);
       if (text !== undefined) yield textFile(name, text);
     }
@@ -109,7 +116,7 @@ export async function* convertCheckpoint(
   }
 }
 
-/** Asks the model's own constructors which matrices there are and how each is held. */
+/** Determines the matrices and their storage dtypes by running the model's constructors. */
 async function plan(
   files: CheckpointFiles,
   configJson: JsonValue,
@@ -119,13 +126,13 @@ async function plan(
 ): Promise<Planned[]> {
   const config = await readConfig(files, configJson, index);
   const loader = new WeightLoader(device, index);
-  device.rehearse(() => {
+  device.precompile(() => {
     new Network(loader.root(), config, dtype, device.empty([3, 256], "f32", "levels"));
   });
   loader.check(files.name, (name) => config.layout.ignored(name));
   return [...index.entries].map(([name, stored]): Planned => {
     const from = storedType(stored);
-    const to = loader.held.get(name) ?? from;
+    const to = loader.storageDtypes.get(name) ?? from;
     const { shape } = stored.quantized ?? stored.entry;
     const rows = shape[0] ?? 1;
     const inner = elementCount(shape) / rows;
@@ -138,7 +145,7 @@ async function plan(
   });
 }
 
-/** Tensors in files of at most `most` bytes, or of one tensor. */
+/** Divides tensors into shards of at most `most` bytes, or of one larger tensor. */
 function divide(planned: readonly Planned[], most: number): Planned[][] {
   const shards: Planned[][] = [[]];
   let bytes = 0;
@@ -186,7 +193,7 @@ function weightsFile(
   return { name, sizeBytes, chunks: chunks() };
 }
 
-/** A tensor's bytes, some rows at a time. */
+/** Yields a converted tensor's bytes, some rows at a time. */
 async function* converted(
   { name, stored, from, to }: Planned,
   index: TensorIndex,

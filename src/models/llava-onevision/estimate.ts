@@ -5,13 +5,13 @@ import {
   type HubOptions,
   openCheckpoint,
 } from "../../io/checkpoint.js";
-import type { HoldType } from "../../io/weights.js";
-import type { CacheType } from "../../kernels/cached.js";
+import type { StorageDtype } from "../../io/weights.js";
+import type { CacheType } from "../../kernels/kv-format.js";
 import { WANTED } from "../../runtime/adapter.js";
 import type { Device } from "../../runtime/device.js";
+import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
 import { elementCount } from "../../runtime/dtype.js";
 import { OptionError, shown } from "../../runtime/errors.js";
-import type { ImaginedFacts } from "../../runtime/imagined-gpu.js";
 import { checkOptions } from "../../runtime/options.js";
 import { cacheTypeGiven } from "./cache-dtype.js";
 import { type DtypeByPart, dtypeByPart } from "./dtype-by-part.js";
@@ -20,58 +20,58 @@ import { type BytesByPart, type Described, footprint, neededBinding, type Use } 
 import { inCheckpoint, VISION_CACHE_BYTES } from "./model.js";
 import { CONFIG_FILES, readConfig } from "./read-config.js";
 
-/** Those of loading have the meaning they have there. Those of {@link HubOptions} count for a hub id (`org/name`) only. */
+/** Options shared with `load` have the same meaning. {@link HubOptions} apply to hub ids (`org/name`) only. */
 export interface EstimateOptions extends HubOptions {
-  dtype?: HoldType | Partial<DtypeByPart>;
+  dtype?: StorageDtype | Partial<DtypeByPart>;
   cacheDtype?: CacheType | "auto";
-  /** Tokens of prompt and answer together; 8,192 if not given, or what the model holds if that is less. */
+  /** Tokens of prompt and answer together; 8,192 if not given, or the model's context length if less. */
   contextTokens?: number;
   /**
-   * Tiles of one picture or frames of one clip, at most; as many as the checkpoint cuts a picture into if not given. 0 for text
-   * alone. Other pictures of the prompt count by their visual tokens, which may fill the context.
+   * Maximum tiles of one picture or frames of one clip; the checkpoint's maximum for a picture if not given, 0 for text only. Further
+   * pictures of the prompt count by their visual tokens, which may fill the context.
    */
   tiles?: number;
   visionCacheBytes?: number;
-  /** Whose limits the model keeps to; without one, those of an adapter that allows what is needed. Nothing is computed on it. */
+  /** The device whose limits apply; without one, no limits are assumed. It is not used for computation. */
   device?: Device;
   signal?: AbortSignal;
 }
 
-/** What a model will take. All sizes are in bytes. */
+/** Memory and download size of a model. All sizes are in bytes. */
 export interface Estimate {
-  /** All files that loading reads; `missingBytes` of them are not in the cache folder yet, or are never kept (URLs, browsers). */
+  /** All files that loading reads; `missingBytes` of them are not cached. */
   readonly download: DownloadSize;
-  /** Elements of all tensors that inference reads. */
+  /** Parameter count: elements of all tensors that inference uses. */
   readonly parameters: number;
-  /** On the adapter: packed, padded, and with the tables that are computed. */
+  /** Packed weights on the adapter, with padding and computed tables. */
   readonly weights: BytesByPart;
   readonly weightsBytes: number;
-  /** Keys and values of one session that holds `contextTokens`. */
+  /** KV cache of one session of `contextTokens`. */
   readonly cacheBytes: number;
-  /** Visual tokens of pictures seen before, which the model keeps at most. */
+  /** Maximum size of the vision cache. */
   readonly visionCacheBytes: number;
   /**
-   * At most what one question takes beside that: the vision tower, the prompt's chunks, an answer's steps, and the buffers that
-   * are kept for the next ones. Questions of other lengths leave other buffers, of which up to 512 MiB are kept.
+   * Peak of all other buffers during one question: vision tower, prefill chunks, decode steps, and pooled buffers. Questions of other
+   * lengths leave further buffers in the pool, up to 512 MiB.
    */
   readonly activationBytes: number;
   readonly totalBytes: number;
-  /** What the numbers before are for. */
+  /** The context length that the numbers above assume. */
   readonly contextTokens: number;
   readonly tiles: number;
-  /** Of one medium of so many tiles. */
+  /** Visual tokens of one medium of `tiles` tiles. */
   readonly visualTokens: number;
-  /** What an adapter must allow at least. WebGPU promises 134,217,728 and 268,435,456. */
+  /** Minimum adapter limits. WebGPU guarantees 134,217,728 and 268,435,456. */
   readonly limits: { readonly maxStorageBufferBindingSize: number; readonly maxBufferSize: number };
-  /** `needed`: none. `useful`: used where the adapter has them. */
+  /** `needed`: none. `useful`: optional features, used if available. */
   readonly features: { readonly needed: readonly GPUFeatureName[]; readonly useful: readonly GPUFeatureName[] };
 }
 
-/** Enough for a picture of the most tiles and a long answer. */
+/** Enough for a picture of the maximum number of tiles and a long answer. */
 const CONTEXT_TOKENS = 8192;
 
-/** A GPU that allows every size. */
-const ANY_GPU: ImaginedFacts = {
+/** A GPU without limits. */
+const ANY_GPU: DryRunFacts = {
   vendor: "",
   architecture: "",
   description: "any GPU",
@@ -86,8 +86,8 @@ const ANY_GPU: ImaginedFacts = {
 };
 
 /**
- * What a checkpoint will take, before it is loaded: reads config files and the headers of the weights, nothing else, and needs no
- * adapter. `weightsBytes` is exact for an adapter with the limits of `device`.
+ * Estimates the memory of a checkpoint from its config files and the headers of its weights, by a dry run on a mock GPU; no adapter is
+ * needed. `weightsBytes` is exact for an adapter with the limits of `device`.
  * Throws CheckpointError, SourceError, OptionError, AbortedError.
  */
 export async function estimate(location: CheckpointLocation, options: EstimateOptions = {}): Promise<Estimate> {
@@ -128,16 +128,16 @@ export async function estimate(location: CheckpointLocation, options: EstimateOp
   });
 }
 
-/** A checkpoint, and how it is to be held and used. */
+/** A checkpoint, with its storage dtypes and usage. */
 export interface Subject {
   readonly described: Described;
   readonly dtype: DtypeByPart;
   readonly use: Use;
-  readonly facts: ImaginedFacts;
+  readonly facts: DryRunFacts;
   readonly download: DownloadSize;
 }
 
-/** Opens a checkpoint for its headers, and closes it after `work`. */
+/** Opens a checkpoint's headers for `work`, and closes it. */
 export async function inspect<T>(
   location: CheckpointLocation,
   options: Omit<EstimateOptions, "onDownload">,
@@ -173,8 +173,8 @@ export async function inspect<T>(
   }
 }
 
-/** The facts of an adapter that allows bindings of `binding` bytes. */
-export function atLeast(facts: ImaginedFacts, binding: number): ImaginedFacts {
+/** Raises the binding limit of the facts to at least `binding` bytes. */
+export function atLeast(facts: DryRunFacts, binding: number): DryRunFacts {
   return {
     ...facts,
     maxBindingBytes: Math.max(facts.maxBindingBytes, binding),

@@ -1,4 +1,4 @@
-/** Which model family a checkpoint is of, from config.json alone: other families are named before a weight is downloaded. */
+/** Identifies the model family from config.json alone, so that unsupported families are reported before weights are downloaded. */
 
 import type { CheckpointFiles } from "../../io/checkpoint.js";
 import { EXAMPLE_ID } from "../../io/file-kind.js";
@@ -6,11 +6,11 @@ import { isJsonObject, JsonFields, type JsonValue, showJson } from "../../io/jso
 import type { CheckpointError } from "../../runtime/errors.js";
 
 const FILE = "config.json";
-/** Published checkpoints that run. */
+/** Published checkpoints that are supported. */
 const EXAMPLES = `${EXAMPLE_ID} or llava-hf/llava-onevision-qwen2-7b-ov-hf`;
 const REMEDY = `Ocellus runs LLaVA-OneVision with a SigLIP tower and Qwen2, for example ${EXAMPLES}`;
 
-/** Families by model_type; the first pattern that fits names it. */
+/** Families by model_type; the first matching pattern names it. */
 const FAMILIES: readonly (readonly [type: RegExp, name: string])[] = [
   [/^llava_?onevision_?1_?5/, "LLaVA-OneVision-1.5, another network than LLaVA-OneVision"],
   [/^llava$/, "LLaVA 1.5"],
@@ -44,7 +44,7 @@ const FAMILIES: readonly (readonly [type: RegExp, name: string])[] = [
     "another model for pictures and text",
   ],
 ];
-/** Parts of a model, and models without pictures, by model_type. */
+/** Parts of multimodal models, and text or vision models, by model_type. */
 const PARTS: readonly (readonly [type: RegExp, name: string])[] = [
   [/^(siglip|siglip2)(_vision_model)?$/, "SigLIP, a vision encoder alone"],
   [/^(clip|chinese_clip|clip_vision_model|open_?clip)$/, "CLIP, a picture and text encoder"],
@@ -60,7 +60,7 @@ const PARTS: readonly (readonly [type: RegExp, name: string])[] = [
     "a language model without a vision tower",
   ],
 ];
-/** Quantisation methods by `quant_method`. */
+/** Names of quantisation methods by `quant_method`. */
 const METHODS: Readonly<Record<string, string>> = {
   gptq: "GPTQ",
   awq: "AWQ",
@@ -83,8 +83,8 @@ const METHODS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads config.json and makes sure that the checkpoint is of a family, with parts and in a form that run here.
- * @throws CheckpointError that names the family, the part or the tool, or what lies in place of a checkpoint; SourceError; AbortedError.
+ * Reads config.json and checks that family, parts and weight format are supported.
+ * @throws CheckpointError naming the unsupported family, part or quantisation tool, or what was found instead of a checkpoint; SourceError; AbortedError.
  */
 export async function readFamily(files: CheckpointFiles): Promise<JsonValue> {
   const json = await files.json(FILE);
@@ -93,7 +93,7 @@ export async function readFamily(files: CheckpointFiles): Promise<JsonValue> {
   return json;
 }
 
-/** Which of its two families' config files this is. Throws CheckpointError for any other family. */
+/** Returns the style of a LLaVA-OneVision config. Throws CheckpointError for any other family. */
 export function checkFamily(config: JsonValue): "llava-hf" | "lmms-lab" {
   const top = new JsonFields(config, FILE);
   const style = styleOf(top);
@@ -123,7 +123,7 @@ function styleOf(top: JsonFields): "llava-hf" | "lmms-lab" {
   throw named(top, "model_type", family ?? "another family");
 }
 
-/** Towers and language models are LLaVA-OneVision's only if they are SigLIP and Qwen2. */
+/** Checks that the vision tower is SigLIP and the language model is Qwen2. */
 function checkParts(top: JsonFields, style: "llava-hf" | "lmms-lab"): void {
   if (style === "lmms-lab") {
     const tower = top.text("mm_vision_tower");

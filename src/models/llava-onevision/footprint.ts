@@ -1,13 +1,13 @@
 import { planAnyres } from "../../io/anyres.js";
 import type { TensorIndex } from "../../io/checkpoint.js";
 import { type StoredType, WeightLoader } from "../../io/weights.js";
-import type { CacheType } from "../../kernels/cached.js";
+import type { CacheType } from "../../kernels/kv-format.js";
 import type { RowPiece } from "../../kernels/resample.js";
 import { KVCache } from "../../layers/kv-cache.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
+import { type DryRunFacts, DryRunGPU } from "../../runtime/dry-run-gpu.js";
 import { LimitError } from "../../runtime/errors.js";
-import { type ImaginedFacts, ImaginedGPU } from "../../runtime/imagined-gpu.js";
 import { Sampler } from "../sampler.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
@@ -23,49 +23,49 @@ import {
 } from "./packing.js";
 import { FRAMES_A_SEGMENT } from "./processor.js";
 
-/** Bytes of each part's weights on the adapter, padding and tables that are computed included. */
+/** Bytes of each part's weights on the adapter, including padding and computed tables. */
 export type BytesByPart = Readonly<Record<keyof DtypeByPart, number>>;
 
-/** What a question takes at most. */
+/** The usage that a footprint assumes. */
 export interface Use {
   readonly cacheType: CacheType;
   /** Tokens of prompt and answer. */
   readonly contextTokens: number;
   /** Tiles of one picture, or frames of a clip. */
   readonly tiles: number;
-  /** Bytes of visual tokens that are kept for the next questions. */
+  /** Maximum size of the vision cache. */
   readonly visionCacheBytes: number;
 }
 
 export interface Footprint {
   readonly weights: BytesByPart;
   readonly cacheBytes: number;
-  /** Of visual tokens that are kept, at most; none where nothing is seen. */
+  /** Maximum size of the vision cache; 0 without media. */
   readonly visionCacheBytes: number;
-  /** All else that the pool holds at the worst moment. */
+  /** Peak of all other pool memory. */
   readonly activationBytes: number;
-  /** Of the medium that it is for, and its visual tokens. */
+  /** Tiles and visual tokens of the assumed medium. */
   readonly tiles: number;
   readonly visualTokens: number;
 }
 
-/** A checkpoint whose headers were read. */
+/** A checkpoint with its headers read. */
 export interface Described {
   readonly name: string;
   readonly index: TensorIndex;
   readonly config: LlavaOneVisionConfig;
 }
 
-/** A picture or a run of a clip's frames, as the vision tower sees it. */
+/** A picture or a segment of a clip's frames, as input of the vision tower. */
 interface Medium {
   readonly tiles: number;
   readonly plan: PackingPlan;
 }
 
-/** Sixteenths by which pictures are narrower or lower than a canvas: they take as many tiles as one that fills it, and fewer tokens. */
+/** Sixteenths by which tried pictures are narrower or lower than a canvas: as many tiles, but fewer tokens than one that fills it. */
 const SHRUNK = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const;
 
-/** The medium of the most tiles, at most `most`, whose visual tokens the context holds. */
+/** Returns the medium with the most tiles, at most `most`, whose visual tokens fit the context. */
 function widestMedium(config: LlavaOneVisionConfig, most: number, contextTokens: number): Medium | undefined {
   const { grids, maxTiles } = config;
   const { tileSide, cells } = config.vision;
@@ -89,36 +89,36 @@ function widestMedium(config: LlavaOneVisionConfig, most: number, contextTokens:
   return widest && { tiles: widest.tiles, plan: widest.plan() };
 }
 
-/** Builds the model on a GPU that only counts. Throws CheckpointError as loading does; LimitError. */
-function imagine({ name, index, config }: Described, dtype: DtypeByPart, facts: ImaginedFacts) {
-  const counter = new ImaginedGPU(facts);
+/** Builds the model on a mock GPU that only counts allocations. Throws CheckpointError as loading does; LimitError. */
+function dryRun({ name, index, config }: Described, dtype: DtypeByPart, facts: DryRunFacts) {
+  const counter = new DryRunGPU(facts);
   const device = Device.from(counter.gpu);
   const loader = new WeightLoader(device, index);
   const arena = device.arena("model");
   const network = arena.run(() => new Network(loader.root(), config, dtype, device.empty([3, 256], "f32", "levels")));
   loader.check(name, (tensor) => config.layout.ignored(tensor));
-  return { counter, device, arena, network, held: loader.held };
+  return { counter, device, arena, network, storageDtypes: loader.storageDtypes };
 }
 
-/** What the weights take, held as `dtype` says, and the types of each part's matrices. */
+/** Returns the size of the weights with storage dtypes `dtype`, and the resulting types of each part's matrices. */
 export function weightsOf(
   described: Described,
   dtype: DtypeByPart,
-  facts: ImaginedFacts,
-): { weights: BytesByPart; held: Readonly<Record<keyof DtypeByPart, ReadonlySet<StoredType>>> } {
-  const { arena, held } = imagine(described, dtype, facts);
+  facts: DryRunFacts,
+): { weights: BytesByPart; storageDtypes: Readonly<Record<keyof DtypeByPart, ReadonlySet<StoredType>>> } {
+  const { arena, storageDtypes } = dryRun(described, dtype, facts);
   const part = partOf(described.config);
   const types = { vision: new Set(), projector: new Set(), language: new Set(), embed: new Set() } as Record<
     keyof DtypeByPart,
     Set<StoredType>
   >;
-  for (const [name, type] of held) types[part(name)].add(type);
-  return { weights: byPart(arena, part), held: types };
+  for (const [name, type] of storageDtypes) types[part(name)].add(type);
+  return { weights: byPart(arena, part), storageDtypes: types };
 }
 
-/** What the model takes when it is used: found by going through one question with tensors that are only counted. */
-export function footprint(described: Described, dtype: DtypeByPart, use: Use, facts: ImaginedFacts): Footprint {
-  const { counter, device, arena, network } = imagine(described, dtype, facts);
+/** Measures the memory of one question by a dry run of the real model code on a mock GPU. */
+export function footprint(described: Described, dtype: DtypeByPart, use: Use, facts: DryRunFacts): Footprint {
+  const { counter, device, arena, network } = dryRun(described, dtype, facts);
   const weights = byPart(arena, partOf(described.config));
   const { text } = described.config;
   const model = counter.heldBytes;
@@ -137,8 +137,8 @@ export function footprint(described: Described, dtype: DtypeByPart, use: Use, fa
   };
 }
 
-/** The least binding with which the model can be built and used: the widest tensor that is not split to fit. */
-export function neededBinding(described: Described, dtype: DtypeByPart, use: Use, facts: ImaginedFacts): number {
+/** Returns the minimum binding size with which the model can be built and used: the largest tensor that is not split. */
+export function neededBinding(described: Described, dtype: DtypeByPart, use: Use, facts: DryRunFacts): number {
   for (let bytes = 1; ; ) {
     try {
       footprint(described, dtype, use, { ...facts, maxBindingBytes: bytes, maxBufferBytes: bytes });
@@ -150,7 +150,7 @@ export function neededBinding(described: Described, dtype: DtypeByPart, use: Use
   }
 }
 
-/** The worst question: every row of the prompt a visual token, the widest medium among them, and an answer that is drawn. */
+/** Dry-runs the worst-case question: a prompt of visual tokens only, with the widest medium, and a sampled answer. */
 function ask(network: Network, cache: KVCache, { contextTokens }: Use, medium: Medium | undefined): void {
   const { device, config } = network;
   const { text } = config;
@@ -163,7 +163,7 @@ function ask(network: Network, cache: KVCache, { contextTokens }: Use, medium: M
       tensor: owner.run(() => device.empty([rest, text.width], "f32", "packed")),
     });
   }
-  // All chunks are alike: one that is read for the cache alone, and the last one.
+  // All chunks have the same shape: one fills the cache, the last one also computes logits.
   const rows = Math.min(network.rowsPerChunk, contextTokens);
   const first = contextTokens - rows;
   const ids = new Uint32Array(rows);
@@ -171,7 +171,7 @@ function ask(network: Network, cache: KVCache, { contextTokens }: Use, medium: M
   owner.run(() => device.scope(() => void network.decode(ids, first, visual, cache)));
   cache.length = first;
   const logits = owner.run(() => network.next(ids, first, visual, cache));
-  const rules = { temperature: 1, topK: 40, topP: 0.9, repetitionPenalty: 1.1, endTokens: [], minNewTokens: 1 };
+  const rules = { temperature: 1, topK: 40, topP: 0.9, repetitionPenalty: 1.1, eosTokens: [], minNewTokens: 1 };
   owner.run(() => {
     const sampler = new Sampler(device, { ...rules, allowed: text.vocabulary }, 1);
     sampler.choose(logits, 0, 0);
@@ -182,7 +182,7 @@ function ask(network: Network, cache: KVCache, { contextTokens }: Use, medium: M
   owner.dispose();
 }
 
-/** The visual tokens of a medium, its tiles in batches. */
+/** Computes the visual tokens of a medium in batches of tiles. */
 function see(network: Network, { tiles, plan }: Medium) {
   const { device, config, tilesPerBatch } = network;
   const { tileSide, cells } = config.vision;
@@ -197,7 +197,7 @@ function see(network: Network, { tiles, plan }: Medium) {
   });
 }
 
-/** The part that a tensor belongs to, by the name it has in the checkpoint or got from its layer. */
+/** Returns the part that a tensor belongs to, by its checkpoint name or label. */
 function partOf({ layout }: LlavaOneVisionConfig): (name: string) => keyof DtypeByPart {
   return (name) => {
     const below = (prefix: string | undefined): boolean => prefix !== undefined && `${name}.`.startsWith(`${prefix}.`);
@@ -210,7 +210,7 @@ function partOf({ layout }: LlavaOneVisionConfig): (name: string) => keyof Dtype
 
 function byPart(arena: Arena, part: (name: string) => keyof DtypeByPart): BytesByPart {
   const bytes = { vision: 0, projector: 0, language: 0, embed: 0 };
-  // A matrix in several blocks numbers them behind "#".
+  // Blocks of a matrix are numbered after "#".
   for (const block of arena.blocks) bytes[part(block.buffer.label.replace(/#\d+$/, ""))] += block.sizeBytes;
   return bytes;
 }

@@ -1,10 +1,10 @@
 /**
- * Which characters of a rendered prompt the messages brought. Added tokens and placeholders are looked for in the others only, so
- * that `<image>` or `<|im_end|>` in somebody's text stays text.
+ * Prompt-injection protection: finds the characters of a rendered prompt that come from message texts. Added tokens and placeholders
+ * are parsed in the other characters only, so that `<image>` or `<|im_end|>` in a user's text stays text.
  *
- * A template is a program and may do anything with a text. So it renders the conversation twice: as it is, and with the characters of
- * its texts blanked out, as many as before. Where the second rendering equals the first but for the blanks, these are what the
- * messages brought. Templates that look into texts need some of the characters: they are tried from none on.
+ * A template is a program that may transform texts. It therefore renders the conversation twice: unchanged, and with the characters of
+ * its texts blanked out one by one. If both renderings are equal except for the blanks, the blanks mark the message texts. Templates
+ * that inspect texts need some of their characters: several blankings are tried, beginning with the one that preserves none.
  */
 import type { Tokenizer } from "../../io/tokenizer.js";
 import { PromptError } from "../../runtime/errors.js";
@@ -12,17 +12,17 @@ import { type ChatTemplate, PLACEHOLDERS } from "./chat-template.js";
 import { type Message, partsOf } from "./messages.js";
 
 /**
- * What added tokens and placeholders in the text of messages are: "literal", plain characters like all other, or "parse", the tokens
- * and placeholders that they are in what the template writes.
+ * How added tokens and placeholders in message texts are read: "literal", as plain text, or "parse", as tokens and placeholders, like
+ * those that the template writes.
  */
 export type SpecialTokens = "literal" | "parse";
 
-/** Noncharacters of Unicode: no tokens have them, and what a text has of them is blanked out like all it has. */
+/** Unicode noncharacters: no token contains them, and those in a text are blanked out as well. */
 const BLANK = "\uFFFF";
 const OPEN = "\uFDD0";
 const CLOSE = "\uFDD1";
 
-/** Blanks a text's characters out; `read` gives what was rendered with such texts its final form. */
+/** A way to blank out texts; `read` postprocesses the rendering. */
 interface Blanking {
   blank(text: string): string;
   read(rendered: string): string;
@@ -30,7 +30,7 @@ interface Blanking {
 
 const WHOLE: Blanking = { blank: (text) => blanks(text), read: (rendered) => rendered };
 
-/** For templates that trim: white space around a text stays. */
+/** For templates that trim texts: preserves the white space around them. */
 const TRIMMED: Blanking = {
   blank(text) {
     const start = text.length - text.trimStart().length;
@@ -41,9 +41,9 @@ const TRIMMED: Blanking = {
 };
 
 /**
- * For templates that look for words in a text, or split it at them: white space stays, and these words, each with the white space
- * beside it between marks, so that a template that trims what it split does not meet them. For one that trims the text (`trims`) the
- * white space at its ends is outside of them.
+ * For templates that search texts for words or split at them: preserves white space and these words. Each word is put between marks
+ * together with its adjacent white space, so that trimming after a split does not change it. With `trims`, white space at the ends of
+ * the text stays outside the marks.
  */
 function around(words: readonly string[], trims: boolean): Blanking {
   const word = words
@@ -66,15 +66,15 @@ function around(words: readonly string[], trims: boolean): Blanking {
       }),
     read: (rendered) =>
       rendered
-        // Marks that a template took the word from between may have words of its own there.
+        // A template may replace the word between the marks by its own.
         .replace(marked, (_, inner: string) => (kept.has(inner) ? TRIMMED.blank(inner) : inner))
         .replace(/[\uFDD0\uFDD1]/g, ""),
   };
 }
 
 /**
- * `prompt`, rendered of these messages, with every character that they brought blanked out; as long as it was.
- * @throws PromptError when the template changes a text with an added token so that it is not found again.
+ * Returns `prompt`, the rendering of these messages, with every character of their texts blanked out; its length is unchanged.
+ * @throws PromptError if the template transforms a text that contains an added token, so that it cannot be located.
  */
 export function withoutTexts(
   prompt: string,
@@ -86,16 +86,17 @@ export function withoutTexts(
     const blanked = rendered(messages, template, blanking);
     if (blanked !== undefined && isSameElsewhere(prompt, blanked)) return blanked;
   }
-  // Nothing has to be found if texts have no added token, and none comes of what the template does to them.
-  // The placeholders of a tokenizer without them are none of its tokens.
+  // Safe without blanking if the texts contain no added token and the template's transformations create none.
+  // Tokenizers may lack the placeholders, so these are searched for separately.
   const found = (text: string): string[] => [...tokenizer.addedTokensIn(text), ...(text.match(PLACEHOLDERS) ?? [])];
   const typed = textsOf(messages).flatMap(found);
   const own = found(rendered(messages, template, TRIMMED) ?? "");
   if (typed.length === 0 && own.join() === found(prompt).join()) return prompt;
   throw new PromptError({
     where: `messages under the template of ${template.origin}`,
-    expected: "texts without special tokens: the template changes texts, so that theirs can't be told from its own",
-    got: typed[0] ?? "parts of one",
+    expected:
+      "texts without special tokens: the template changes texts, so that special tokens in texts can't be distinguished from its own",
+    got: typed[0] ?? "parts of a special token",
     remedy: `leave it out, choose the built-in template "onevision", or pass specialTokens: "parse" for text that you trust`,
   });
 }
@@ -108,7 +109,7 @@ function blanks(text: string): string {
   return BLANK.repeat(text.length);
 }
 
-/** The prompt of blanked out texts; undefined when the template refuses them. */
+/** Renders the messages with blanked-out texts; undefined if the template rejects them. */
 function rendered(messages: readonly Message[], template: ChatTemplate, blanking: Blanking): string | undefined {
   const blanked = messages.map(
     (message): Message => ({

@@ -1,32 +1,32 @@
 import type { CheckpointLocation } from "../../io/checkpoint.js";
-import type { HoldType, StoredType } from "../../io/weights.js";
-import type { CacheType } from "../../kernels/cached.js";
+import type { StorageDtype, StoredType } from "../../io/weights.js";
+import type { CacheType } from "../../kernels/kv-format.js";
+import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
 import { OptionError, OverBudgetError, shown } from "../../runtime/errors.js";
-import type { ImaginedFacts } from "../../runtime/imagined-gpu.js";
 import { checkOptions } from "../../runtime/options.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
 import { atLeast, type EstimateOptions, inspect, type Subject, total } from "./estimate.js";
 import { type BytesByPart, type Footprint, footprint, neededBinding, weightsOf } from "./footprint.js";
 
-/** Bits of an element with its share of the scales. */
+/** Bits per element, including scales. */
 const BITS: Record<StoredType, number> = { f32: 32, f16: 16, bf16: 16, q8: 8.5, q4: 5 };
 const CACHE_BITS: Record<CacheType, number> = { f32: 32, f16: 16, q8: 8.5 };
 
-/** What a model may take on the adapter together with one session. */
+/** Memory that a model may use on the adapter together with one session. */
 export interface MemoryBudget {
   readonly bytes: number;
-  /** Tiles of a picture or frames of a clip that are asked about, at most; the most that there are if not given, 0 for text alone. */
+  /** Maximum tiles of a picture or frames of a clip; the checkpoint's maximum if not given, 0 for text only. */
   readonly tiles?: number;
 }
 
 interface Step {
-  /** The most that matrices and cache are held in. */
+  /** Widest storage dtypes of matrices and KV cache. */
   readonly language: StoredType;
   readonly others: StoredType;
   readonly cache: CacheType;
 }
 
-/** What is given up for memory, in the order of what it costs in exactness; before all that, pictures seen before are not kept. */
+/** Settings of decreasing memory, ordered by loss of precision. The vision cache is disabled in all of them. */
 const STEPS: readonly Step[] = [
   { language: "f32", others: "f32", cache: "f32" },
   { language: "f32", others: "f32", cache: "f16" },
@@ -40,7 +40,7 @@ const STEPS: readonly Step[] = [
   { language: "q4", others: "q4", cache: "q8" },
 ];
 
-/** Then a shorter context is tried, with all of the steps again. */
+/** Shorter contexts, tried with all steps after the given one. */
 const SHORTER_CONTEXTS = [4096, 2048, 1024] as const;
 
 interface Setting {
@@ -55,13 +55,13 @@ interface Need extends Setting {
   readonly cacheBytes: number;
   readonly activationBytes: number;
   readonly totalBytes: number;
-  /** What the activations are for. */
+  /** Tiles that the activations assume. */
   readonly tiles: number;
 }
 
 /**
- * Throws OverBudgetError if a model with one session takes more than its budget (bytes), with the numbers and the nearest setting
- * that fits. Reads config files and headers alone. Throws CheckpointError, SourceError, OptionError, AbortedError.
+ * Throws OverBudgetError if a model with one session needs more than its budget (bytes); the message has the numbers and the nearest
+ * setting that fits. Reads config files and headers only. Throws CheckpointError, SourceError, OptionError, AbortedError.
  */
 export async function checkBudget(
   location: CheckpointLocation,
@@ -88,7 +88,7 @@ export async function checkBudget(
       {
         where: subject.described.name,
         expected: `at most ${mebibytes(budgetBytes)} (memoryBudget)`,
-        got: `${mebibytes(need.totalBytes)}: weights ${mebibytes(need.weightsBytes)}, cache of ${need.contextTokens} tokens ${mebibytes(need.cacheBytes)}, pictures kept ${mebibytes(need.visionCacheBytes)}, activations with ${need.tiles} tiles ${mebibytes(need.activationBytes)}`,
+        got: `${mebibytes(need.totalBytes)}: weights ${mebibytes(need.weightsBytes)}, cache of ${need.contextTokens} tokens ${mebibytes(need.cacheBytes)}, vision cache ${mebibytes(need.visionCacheBytes)}, activations with ${need.tiles} tiles ${mebibytes(need.activationBytes)}`,
         remedy: fitting
           ? `with ${changes(need, fitting)} it needs ${mebibytes(fitting.totalBytes)}`
           : `no setting fits: even with ${changes(need, least)} it needs ${mebibytes(least.totalBytes)}`,
@@ -99,27 +99,27 @@ export async function checkBudget(
   });
 }
 
-/** What settings take; what several of them share is found once. */
+/** Memory needs of settings, memoised. */
 class Needs {
-  readonly #facts: ImaginedFacts;
+  readonly #facts: DryRunFacts;
   readonly #weights = new Map<string, number>();
   readonly #rest = new Map<string, Omit<Footprint, "weights">>();
   readonly given: DtypeByPart;
 
   constructor(readonly subject: Subject) {
     const { described, dtype, use, facts } = subject;
-    // What does not fit the adapter's limits is said when it is used.
+    // The adapter's limits are checked on use, not here.
     this.#facts = atLeast(facts, neededBinding(described, dtype, use, facts));
     this.given = dtype;
   }
 
   of(setting: Setting): Need {
     const { dtype, cacheType, contextTokens, visionCacheBytes: most } = setting;
-    const weightsBytes = kept(this.#weights, JSON.stringify([dtype, contextTokens]), () =>
+    const weightsBytes = memoised(this.#weights, JSON.stringify([dtype, contextTokens]), () =>
       total(this.#weightsOf(dtype, contextTokens).weights),
     );
     const key = JSON.stringify([cacheType, contextTokens, most]);
-    const { cacheBytes, visionCacheBytes, activationBytes, tiles } = kept(this.#rest, key, () =>
+    const { cacheBytes, visionCacheBytes, activationBytes, tiles } = memoised(this.#rest, key, () =>
       footprint(
         this.#described(contextTokens),
         this.given,
@@ -131,14 +131,15 @@ class Needs {
     return { ...setting, weightsBytes, cacheBytes, visionCacheBytes, activationBytes, totalBytes, tiles };
   }
 
-  /** The widest type that each part is held in now. */
+  /** The widest storage dtype of each part at present. */
   get widest(): Record<keyof DtypeByPart, StoredType> {
-    const { held } = this.#weightsOf(this.given, this.subject.use.contextTokens);
+    const { storageDtypes } = this.#weightsOf(this.given, this.subject.use.contextTokens);
     const widest = { vision: "q4", projector: "q4", language: "q4", embed: "q4" } as Record<
       keyof DtypeByPart,
       StoredType
     >;
-    for (const part of PARTS) for (const type of held[part]) if (BITS[type] > BITS[widest[part]]) widest[part] = type;
+    for (const part of PARTS)
+      for (const type of storageDtypes[part]) if (BITS[type] > BITS[widest[part]]) widest[part] = type;
     return widest;
   }
 
@@ -146,7 +147,7 @@ class Needs {
     return weightsOf(this.#described(contextTokens), dtype, this.#facts);
   }
 
-  /** A shorter context than was asked for is one that the option sets, and tables are shorter with it. */
+  /** The checkpoint with another context length, which also shortens its tables. */
   #described(contextTokens: number): Subject["described"] {
     const { described, use } = this.subject;
     if (contextTokens === use.contextTokens) return described;
@@ -157,10 +158,10 @@ class Needs {
 
 const PARTS = ["vision", "projector", "language", "embed"] as const satisfies readonly (keyof BytesByPart)[];
 
-/** The first setting within the budget, and the smallest one of all. */
+/** Returns the first setting within the budget, and the smallest one of all. */
 function nearest(needs: Needs, need: Need, budgetBytes: number): { fitting: Need | undefined; least: Need } {
   const { widest } = needs;
-  const lower = (given: HoldType, now: StoredType, most: StoredType): HoldType =>
+  const lower = (given: StorageDtype, now: StoredType, most: StoredType): StorageDtype =>
     BITS[most] < BITS[now] ? most : given;
   const contexts = [need.contextTokens, ...SHORTER_CONTEXTS.filter((tokens) => tokens < need.contextTokens)];
   let least = need;
@@ -184,7 +185,7 @@ function nearest(needs: Needs, need: Need, budgetBytes: number): { fitting: Need
   return { fitting: undefined, least };
 }
 
-/** The options that lead from one setting to another. */
+/** Describes the options that change one setting to another. */
 function changes(from: Setting, to: Setting): string {
   const words: string[] = [];
   if (to.visionCacheBytes !== from.visionCacheBytes) words.push(`visionCacheBytes ${to.visionCacheBytes}`);
@@ -199,7 +200,7 @@ function changes(from: Setting, to: Setting): string {
   return words.join(", ") || "these options";
 }
 
-function kept<T>(known: Map<string, T>, key: string, find: () => T): T {
+function memoised<T>(known: Map<string, T>, key: string, find: () => T): T {
   const found = known.get(key) ?? find();
   known.set(key, found);
   return found;

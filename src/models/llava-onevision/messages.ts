@@ -1,8 +1,8 @@
-/** The messages of a conversation and the checks they pass before anything is rendered. */
+/** The messages of a conversation, and their validation before rendering. */
 import { PromptError, shown } from "../../runtime/errors.js";
 import { suggestion } from "../../runtime/options.js";
 
-/** Who speaks. */
+/** Role of a message. */
 export type Role = "system" | "user" | "assistant";
 
 /** A piece of text in a message. */
@@ -12,14 +12,14 @@ export interface TextPart {
 }
 
 /**
- * One item of a message. `Image` and `Video` are what a media part carries besides its `type`; rendering never looks at it.
+ * One part of a message. `Image` and `Video` are the payload of media parts, which rendering does not read.
  */
 export type Part<Image extends object = object, Video extends object = object> =
   | TextPart
   | ({ type: "image" } & Image)
   | ({ type: "video" } & Video);
 
-/** One turn of a conversation; a string is short for one text part. */
+/** One turn of a conversation; a string is shorthand for one text part. */
 export interface Message<Image extends object = object, Video extends object = object> {
   role: Role;
   content: string | readonly Part<Image, Video>[];
@@ -28,12 +28,12 @@ export interface Message<Image extends object = object, Video extends object = o
 const ROLES: readonly string[] = ["system", "user", "assistant"] satisfies Role[];
 const TYPES: readonly string[] = ["text", "image", "video"] satisfies Part["type"][];
 
-/** The parts of a message, with a string content as one text part. */
+/** Returns the parts of a message; string content is one text part. */
 export function partsOf<I extends object, V extends object>(message: Message<I, V>): readonly Part<I, V>[] {
   return typeof message.content === "string" ? [{ type: "text", text: message.content }] : message.content;
 }
 
-/** The pictures and clips of a conversation in the order in which its messages list them. */
+/** Returns the pictures and clips of a conversation in order. */
 export function mediaOf<I extends object, V extends object>(
   messages: readonly Message<I, V>[],
 ): Exclude<Part<I, V>, TextPart>[] {
@@ -41,7 +41,7 @@ export function mediaOf<I extends object, V extends object>(
 }
 
 /**
- * Checks messages that may come from JSON or from code without types.
+ * Validates messages, which may come from JSON or untyped code.
  * @throws PromptError for an empty list, an unknown role or part type (with the nearest known name), text that is not a
  *   string, a conversation without a user message or one that does not end with it.
  */
@@ -56,7 +56,7 @@ export function checkMessages(messages: unknown): asserts messages is readonly M
   }
   if (roles.at(-1) !== "user") {
     const at = `messages[${roles.length - 1}].role`;
-    throw fault(at, "user in the last message", roles.at(-1), "end the list with what the model shall answer");
+    throw fault(at, "user in the last message", roles.at(-1), "end the list with the user message to answer");
   }
 }
 

@@ -8,8 +8,8 @@ import {
 import type { JsonValue } from "../../io/json.js";
 import type { PictureInput } from "../../io/picture-input.js";
 import { Tokenizer } from "../../io/tokenizer.js";
-import { type HoldType, type LoadProgress, WeightLoader } from "../../io/weights.js";
-import type { CacheType } from "../../kernels/cached.js";
+import { type LoadProgress, type StorageDtype, WeightLoader } from "../../io/weights.js";
+import type { CacheType } from "../../kernels/kv-format.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
 import { CheckpointError, DisposedError, OptionError, shown, throwIfAborted } from "../../runtime/errors.js";
@@ -27,31 +27,31 @@ import { Network } from "./network.js";
 import { Processor, type VideoContent } from "./processor.js";
 import { ChatTemplate, placeholderIds } from "./prompt.js";
 import { readConfig } from "./read-config.js";
-import { rehearse } from "./rehearsal.js";
 import { VisionCache } from "./vision-cache.js";
+import { warmUp } from "./warm-up.js";
 
-/** Those of {@link HubOptions} count for a hub id (`org/name`) only. */
+/** Options of loading. {@link HubOptions} apply to hub ids (`org/name`) only. */
 export interface LoadOptions extends HubOptions {
-  /** A device that the program already has; it is not disposed with the model. */
+  /** An existing device; it is not disposed with the model. */
   device?: Device;
   signal?: AbortSignal;
   onProgress?: (progress: LoadProgress) => void;
-  /** How weights are held: "auto" as stored, or by part. Fewer bits are smaller and faster, and less exact. */
-  dtype?: HoldType | Partial<DtypeByPart>;
+  /** Storage dtype of the weights, for all or by part; "auto" is the checkpoint's. Fewer bits are smaller and faster, but less precise. */
+  dtype?: StorageDtype | Partial<DtypeByPart>;
   /**
-   * How sessions hold keys and values; "auto" is f32. In f16 a cache takes half the memory, in q8 about a quarter, and intermediates
-   * differ from the reference's by up to a thousandth (f16).
+   * Storage dtype of the KV cache; "auto" is f32. f16 halves its memory, with intermediates that differ from the reference's by up to
+   * a thousandth; q8 quarters it.
    */
   cacheDtype?: CacheType | "auto";
-  /** Longest sequence of a session, prompt and answer; what the checkpoint was made for if not given. */
+  /** Maximum sequence length of a session, prompt and answer; the checkpoint's maximum if not given. */
   contextTokens?: number;
   /**
-   * Bytes that the model may take on the adapter together with one session of `contextTokens` (8,192 at most if not given) and a
-   * question about a picture of the most tiles, or of so many `tiles`: what {@link LlavaOneVision.estimate} finds. Loading what
-   * takes more is refused before anything is downloaded.
+   * Maximum bytes on the adapter for the model, one session of `contextTokens` (at most 8,192 if not given) and a question about a
+   * picture of the maximum number of tiles, or of `tiles`, as {@link LlavaOneVision.estimate} computes them. Loading fails with
+   * OverBudgetError before anything is downloaded.
    */
   memoryBudget?: number | MemoryBudget;
-  /** Bytes of visual tokens of pictures seen before that are kept while there are sessions; 256 MiB if not given, 0 for none. */
+  /** Maximum size in bytes of the vision cache, which keeps visual tokens while there are sessions; 256 MiB if not given, 0 disables it. */
   visionCacheBytes?: number;
 }
 
@@ -74,8 +74,8 @@ export class LlavaOneVision {
 
   /**
    * Loads a checkpoint folder, hub id, URL or list of files.
-   * Throws CheckpointError, SourceError, NoRoomError, OptionError, OverBudgetError, NoAdapterError, LimitError, AbortedError; what was
-   * taken is then given back.
+   * Throws CheckpointError, SourceError, NoRoomError, OptionError, OverBudgetError, NoAdapterError, LimitError, AbortedError, after
+   * freeing what was allocated.
    */
   static async load(location: CheckpointLocation, options: LoadOptions = {}): Promise<LlavaOneVision> {
     checkOptions("LlavaOneVision.load", options, [
@@ -115,7 +115,7 @@ export class LlavaOneVision {
   }
 
   /**
-   * What a checkpoint will take, found from its headers before it is loaded; the adapter is not asked, and nothing is computed.
+   * Estimates memory and download size of a checkpoint from its headers, by a dry run without an adapter.
    * Throws CheckpointError, SourceError, OptionError, AbortedError.
    */
   static async estimate(location: CheckpointLocation, options: EstimateOptions = {}): Promise<Estimate> {
@@ -138,7 +138,7 @@ export class LlavaOneVision {
     return new LlavaOneVision(device, config, processor, network, cacheType, visionCache, arena, ownsDevice);
   }
 
-  /** A conversation with its own cache. Dispose it, or dispose the model. Throws OptionError for an unknown option. */
+  /** Creates a conversation with its own KV cache. Dispose it, or dispose the model. Throws OptionError for an unknown option. */
   createSession(options: SessionOptions = {}): Session {
     this.check();
     const session = new Session(this, options);
@@ -147,7 +147,7 @@ export class LlavaOneVision {
   }
 
   /**
-   * The vectors of a picture: SigLIP's features `[N·P, 1152]` or the projected visual tokens `[M, D]`, and their mean.
+   * Computes embeddings of a picture: SigLIP's features `[N·P, 1152]` or the projected visual tokens `[M, D]`, and their mean.
    * Throws MediaError, SourceError, OptionError, AbortedError.
    */
   async embedImage(image: PictureInput, options: EmbedMediaOptions = {}): Promise<MediaEmbedding> {
@@ -155,14 +155,14 @@ export class LlavaOneVision {
     return embedMedia(this, { type: "image", image }, options);
   }
 
-  /** The same of a clip's frames; `video` says which, as the part of a message does. */
+  /** The same for a clip's frames; `video` selects them like a message part. */
   async embedVideo(video: Omit<VideoContent, "type">, options: EmbedMediaOptions = {}): Promise<MediaEmbedding> {
     const { embedMedia } = await import("../embeddings.js");
     return embedMedia(this, { ...video, type: "video" }, options);
   }
 
   /**
-   * The vector `[D]` of a text, or of each of several: hidden states after the final norm, pooled.
+   * Computes the embedding `[D]` of a text, or of each of several: hidden states after the final norm, pooled.
    * Throws PromptError for an empty text, ContextOverflowError, OptionError, AbortedError.
    */
   embedText(text: string, options?: EmbedTextOptions): Promise<Float32Array>;
@@ -189,13 +189,13 @@ export class LlavaOneVision {
     });
   }
 
-  /** Visual tokens are kept as long as somebody may ask about them again. */
-  forget(session: Session): void {
+  /** Removes a disposed session; the vision cache is cleared with the last one. */
+  removeSession(session: Session): void {
     this.#sessions.delete(session);
     if (this.#sessions.size === 0) this.visionCache.clear();
   }
 
-  /** Gives back the weights, every session's cache, and the device if `load` opened it. */
+  /** Frees the weights, the KV caches of all sessions, and the device if `load` opened it. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -245,8 +245,8 @@ async function build(
       return new Network(loader.root(), config, dtype, levels);
     });
     loader.check(files.name, (name) => config.layout.ignored(name));
-    // On the CPU compiling would take the cores that read and pack the weights.
-    if (!device.facts.onCPU) rehearse(network, cacheType);
+    // On CPU adapters compilation would compete with reading and packing the weights.
+    if (!device.facts.onCPU) warmUp(network, cacheType);
     await loader.load({ signal: options.signal, onProgress: options.onProgress });
     await device.prepared();
     const ownsDevice = options.device === undefined;
@@ -261,7 +261,7 @@ async function build(
   }
 }
 
-/** Parsers know their file's name only; the reader wants to know which checkpoint's. */
+/** Adds the checkpoint's name to an error that has only the file's name. */
 export function inCheckpoint(name: string, cause: unknown): unknown {
   if (!(cause instanceof CheckpointError) || cause.fault.where.includes(name)) return cause;
   return new CheckpointError({ ...cause.fault, where: `${name}: ${cause.fault.where}` });

@@ -8,21 +8,21 @@ import { Qwen2 } from "../qwen2.js";
 import { SigLIP } from "../siglip.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
-import { packFeatures } from "./encode.js";
+import { packFeatures } from "./pack-features.js";
 import type { PackingPlan } from "./packing.js";
 
-/** Bytes of activations that one vision batch may have in its widest tensor. */
+/** Maximum bytes of the widest activation of a vision batch. */
 const VISION_BATCH_BYTES = 128 * 1024 * 1024;
-/** Rows of the sequence that pass through the decoder at once. */
+/** Maximum rows per prefill chunk. */
 const PREFILL_ROWS = 1024;
 
-/** The three networks in a row: tiles to features, features to visual tokens, tokens to logits. Knows neither files nor text. */
+/** The neural network: vision tower (tiles to features), projector and packing (to visual tokens), decoder (to logits). Independent of files and text. */
 export class Network {
   readonly device: Device;
   readonly vision: SigLIP;
   readonly projector: Projector;
   readonly language: Qwen2;
-  /** `[1, D]`: ends a row of visual tokens, a padded picture and a clip. */
+  /** `[1, D]`, the learned newline embedding: ends a row of visual tokens, a padded picture and a clip. */
   readonly newline: Tensor;
 
   /** `levels` `[3, 256]`: the normalised value of each level of each channel. */
@@ -34,15 +34,15 @@ export class Network {
   ) {
     const { layout, vision, text } = config;
     this.device = root.device;
-    const head = layout.head === undefined ? undefined : { weights: root.holding(dtype.embed), name: layout.head };
+    const head = layout.head === undefined ? undefined : { weights: root.storedAs(dtype.embed), name: layout.head };
     const language = root.at(layout.language);
-    this.vision = new SigLIP(root.at(layout.vision).holding(dtype.vision), vision, levels);
-    this.projector = new Projector(root.holding(dtype.projector), layout.projector, vision.width, text.width);
-    this.language = new Qwen2(language.holding(dtype.language), language.holding(dtype.embed), head, text);
+    this.vision = new SigLIP(root.at(layout.vision).storedAs(dtype.vision), vision, levels);
+    this.projector = new Projector(root.storedAs(dtype.projector), layout.projector, vision.width, text.width);
+    this.language = new Qwen2(language.storedAs(dtype.language), language.storedAs(dtype.embed), head, text);
     this.newline = root.tensor(layout.newline, [text.width]).view([1, text.width]);
   }
 
-  /** Tiles that pass through the vision tower at once. */
+  /** Tiles per vision batch. */
   get tilesPerBatch(): number {
     const { vision, text } = this.config;
     const widest = Math.max(vision.mlpWidth, 3 * vision.width, 3 * vision.patchSide ** 2 + 8, text.width);
@@ -50,14 +50,14 @@ export class Network {
     return Math.max(1, Math.floor(limit / (vision.cells ** 2 * widest * 4)));
   }
 
-  /** Rows that pass through the decoder at once. */
+  /** Rows per prefill chunk. */
   get rowsPerChunk(): number {
     const { text } = this.config;
     const widest = Math.max(2 * text.mlpWidth, (text.heads + 2 * text.keyValueHeads) * text.headSize);
     return Math.max(1, Math.min(PREFILL_ROWS, Math.floor(this.device.facts.maxBindingBytes / (widest * 4))));
   }
 
-  /** Tiles `[n, S, S, 3]` RGB8 to features `[n·P, 1152]`. Synchronous; call in an owner of memory. */
+  /** Tiles `[n, S, S, 3]` RGB8 to features `[n·P, 1152]`. Synchronous; call within an arena. */
   features(tiles: Uint8Array, count: number): Tensor {
     const { tileSide } = this.config.vision;
     return this.device.scope(() =>
@@ -65,25 +65,25 @@ export class Network {
     );
   }
 
-  /** The same projected: `[n·P, D]`. */
+  /** Tiles to projected features `[n·P, D]`. */
   project(tiles: Uint8Array, count: number): Tensor {
     return this.device.scope(() => this.projector.forward(this.features(tiles, count)));
   }
 
-  /** The visual tokens `[M, D]` of a segment from its projected features. */
+  /** Packs projected features to the visual tokens `[M, D]` of a segment. */
   pack(features: readonly RowPiece[], plan: PackingPlan): Tensor {
     return this.device.scope(() => packFeatures(features, this.newline, plan));
   }
 
   /**
    * Embeds rows `first` to `first + ids.length` of the sequence and runs the decoder over them.
-   * `visual`: visual tokens with the row of the sequence at which they begin. Result: hidden `[T, D]`.
+   * `visual`: visual tokens with their start rows in the sequence. Returns hidden states `[T, D]`.
    */
   decode(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache): Tensor {
     const { device } = this;
     const rowBytes = this.config.text.width * 4;
     return device.scope(() => {
-      // Placeholder ids may lie outside the table; their rows are written over.
+      // Placeholder ids may lie outside the table; their rows are overwritten.
       const known = ids.map((id) => Math.min(id, this.config.text.vocabulary - 1));
       const x = this.language.embedding.forward(device.upload(known, [ids.length], "ids")); // [T, D]
       for (const { first: start, tensor } of visual) {
@@ -97,7 +97,7 @@ export class Network {
     });
   }
 
-  /** `decode`, then the logits `[1, V]` of its last row. */
+  /** Like `decode`, then returns the logits `[1, V]` of the last row. */
   next(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache): Tensor {
     const { device } = this;
     const rowBytes = this.config.text.width * 4;
@@ -109,7 +109,7 @@ export class Network {
     });
   }
 
-  /** The logits `[1, V]` after one more token, whose id `[1]` u32 is on the device; the cache then holds the token. */
+  /** One decode step: the logits `[1, V]` after a token whose id `[1]` u32 is on the device. Appends to the cache. */
   step(token: Tensor, cache: KVCache): Tensor {
     const { language } = this;
     return this.device.scope(() => language.logits(language.forward(language.embedding.forward(token), cache)));

@@ -1,9 +1,9 @@
 /**
- * Which visual token goes where, in whole numbers and before the GPU runs.
+ * Plans the packing of features to visual tokens, in integer arithmetic and before the GPU runs.
  *
- * The vision tower and the projector give `cells`² features a tile, as rows of one matrix `[tiles · cells², D]`.
- * A medium's visual tokens are made of those rows, of bilinear blends of four of them, and of the newline vector.
- * This file says which; the GPU executes one {@link ResampleStep} at most and then the {@link CopyRun}s.
+ * Vision tower and projector produce `cells`² features per tile, as rows of one matrix `[tiles · cells², D]`. A medium's visual
+ * tokens are those rows, bilinear blends of four of them, and the newline vector. The GPU executes at most one
+ * {@link ResampleStep} and then the {@link CopyRun}s.
  * Source: specification 4.3 (anyres picture), 4.5 (several pictures), 4.6 (video).
  */
 import type { AnyresPlan } from "../../io/anyres.js";
@@ -27,9 +27,9 @@ export interface ImagePacking {
   resampled: boolean;
 }
 
-/** Four feature rows a blended row: `(1-ly)·((1-lx)·s0 + lx·s1) + ly·((1-lx)·s2 + lx·s3)`. */
+/** Four feature rows per blended row: `(1-ly)·((1-lx)·s0 + lx·s1) + ly·((1-lx)·s2 + lx·s3)`. */
 export interface ResampleStep {
-  /** Blended rows R. */
+  /** Number R of blended rows. */
   rows: number;
   /** Feature rows `[R, 4]`: upper left, upper right, lower left, lower right. */
   sources: Uint32Array;
@@ -37,7 +37,7 @@ export interface ResampleStep {
   weights: Float32Array;
 }
 
-/** `count` consecutive rows to `targetRow` of the packed sequence; the newline vector is row 0 of "newline". */
+/** Copies `count` consecutive rows to `targetRow` of the packed sequence; the newline vector is row 0 of "newline". */
 export interface CopyRun {
   from: "features" | "resampled" | "newline";
   sourceRow: number;
@@ -45,7 +45,7 @@ export interface CopyRun {
   count: number;
 }
 
-/** What the GPU does for one medium: features `[featureRows, D]` to visual tokens `[tokens, D]`. */
+/** The GPU work of one medium: features `[featureRows, D]` to visual tokens `[tokens, D]`. */
 export interface PackingPlan {
   tokens: number;
   featureRows: number;
@@ -54,15 +54,15 @@ export interface PackingPlan {
   copies: CopyRun[];
 }
 
-/** Python's `int(round(value, 7))` for the values that occur here. */
+/** Python's `int(round(value, 7))`, for the values that occur here. */
 function roundedInteger(value: number): number {
   const nearest = Math.round(value);
   return Math.abs(value - nearest) < 5e-8 ? nearest : Math.trunc(value);
 }
 
 /**
- * Python's `x // y` for positive floats. It goes through the remainder, so it is not `floor(x / y)`: 90 // 1.125 may
- * be one less when the quotient rounds up to a whole number, and the reference has those cases.
+ * Python's `x // y` for positive floats. It is computed from the remainder and differs from `floor(x / y)` where the quotient rounds
+ * up to an integer, which occurs in the reference.
  */
 export function pythonFloorDivide(x: number, y: number): number {
   const quotient = (x - (x % y)) / y;
@@ -70,7 +70,7 @@ export function pythonFloorDivide(x: number, y: number): number {
   return quotient - floor > 0.5 ? floor + 1 : floor;
 }
 
-/** The cells that remain of `rows`×`columns` kept ones under the cap of `maxTiles` tiles of `cells`² each. */
+/** Returns the cells that remain of `rows`×`columns` under the cap of `maxTiles` tiles of `cells`² each. */
 export function capCells(rows: number, columns: number, cells: number, maxTiles: number): CellSize {
   const ratio = Math.sqrt((rows * columns) / (maxTiles * cells * cells));
   // The reference tolerates ten per cent: the cap is a threshold on the ratio, not an upper bound.
@@ -120,7 +120,7 @@ export function planImage(
   };
 }
 
-/** Visual tokens of one picture among several: its tile and one newline. */
+/** Visual tokens of one picture in pad mode: its tile and one newline. */
 export function padImageTokens(cells: number): number {
   return cells * cells + 1;
 }
@@ -230,7 +230,7 @@ export function packImage(
   return { tokens: targetRow, featureRows: (1 + plan.rows * plan.columns) * tileRows, resample, copies };
 }
 
-/** Row plan of one picture among several: features `[cells², D]` as they are, then the newline. */
+/** Row plan of one picture in pad mode: features `[cells², D]` unchanged, then the newline. */
 export function packPadImage(cells: number): PackingPlan {
   const tileRows = cells * cells;
   return {
@@ -245,7 +245,7 @@ export function packPadImage(cells: number): PackingPlan {
 }
 
 /**
- * Row plan of a video or a run of its frames: features `[frames · cells², D]` in time order, each frame pooled bilinearly
+ * Row plan of a video or a segment of its frames: features `[frames · cells², D]` in time order, each frame pooled bilinearly
  * to ⌈cells/2⌉² rows, and one newline after the last frame of the video (`ends`). Throws MediaError without a frame.
  */
 export function packVideo(frames: number, cells: number, ends = true): PackingPlan {

@@ -1,4 +1,4 @@
-/** The part of the config that says how pictures become tiles: grids, caps, pixel normalisation. */
+/** Picture preprocessing config: grids, tile cap, pixel normalisation. */
 
 import { JsonFields, type JsonValue } from "../../io/json.js";
 
@@ -6,11 +6,11 @@ import { JsonFields, type JsonValue } from "../../io/json.js";
 export interface PictureConfig {
   /** `[width, height]` of the canvases a picture may be cut into, multiples of the tile side, in the order they are tried. */
   readonly grids: readonly (readonly [width: number, height: number])[];
-  /** Features of a picture are shrunk to about this many tiles' worth: the 9 of `anyres_max_9`. */
+  /** Features of a picture are downsampled to at most about this many tiles: the 9 of `anyres_max_9`. */
   readonly maxTiles: number;
   /** A video frame's features are resized to `cells * cells`, cells = ceil(tile cells / stride). */
   readonly pooling: { readonly mode: "bilinear"; readonly stride: number; readonly cells: number };
-  /** Per channel: pixel = (byte * rescaleFactor - mean) / std. */
+  /** Normalisation per channel: (byte * rescaleFactor - mean) / std. */
   readonly imageMean: readonly [number, number, number];
   readonly imageStd: readonly [number, number, number];
   readonly rescaleFactor: number;
@@ -21,10 +21,10 @@ const PROCESSOR = "processor_config.json";
 const GRIDS = "image_grid_pinpoints";
 const MISMATCH = "the two files are of different checkpoints; download both again";
 const UNSUPPORTED = "this preprocessing is not supported";
-/** Not in any file: the family pools frames by 2 whatever the config says (specification 4.6). */
+/** Not configurable: the family pools frames by 2 (specification 4.6). */
 const POOLING_STRIDE = 2;
 
-/** The tower's sizes that pictures depend on. */
+/** Sizes of a tile. */
 interface Tile {
   readonly tileSide: number;
   readonly cells: number;
@@ -58,7 +58,7 @@ export function readPictures(
 }
 
 /**
- * The tile side of a flat config: smallest grid entry, else what the preprocessor or the tower's name says.
+ * Returns the tile side of a flat config: the smallest grid entry, else from the preprocessor or the tower's name.
  * @throws CheckpointError if none of them does.
  */
 export function flatTileSide(top: JsonFields, preprocessor: JsonValue | undefined): number {
@@ -90,7 +90,7 @@ function readMaxTiles(fields: JsonFields, name: string): number {
 function agreedGrids(top: JsonFields, images: JsonFields | undefined, tileSide: number): PictureConfig["grids"] {
   const ofModel = readGrids(top, tileSide);
   const ofProcessor = images && readGrids(images, tileSide);
-  // The model packs by one list what the processor cut by the other, so they cannot differ.
+  // The processor tiles by one list and the model packs by the other, so they must be equal.
   if (images && ofModel && ofProcessor && JSON.stringify(ofModel) !== JSON.stringify(ofProcessor)) {
     throw images.fault(GRIDS, "the list of config.json", MISMATCH);
   }
@@ -116,7 +116,7 @@ function asWidthHeight(fields: JsonFields, grids: [number, number][]): PictureCo
   return fields.has("mm_vision_tower") ? grids : grids.map(([height, width]) => [width, height]);
 }
 
-/** The form of training configs: "(1x1),...,(6x6)", in tiles. */
+/** The notation of training configs: "(1x1),...,(6x6)", in tiles. */
 function writtenGrids(fields: JsonFields, value: string, tileSide: number): [number, number][] {
   const corners = /^\((\d+)x(\d+)\)\s*,\s*\.\.\.\s*,\s*\((\d+)x(\d+)\)$/.exec(value.trim());
   if (!corners) throw fields.fault(GRIDS, '"(1x1),...,(6x6)" or a list of pairs', UNSUPPORTED);

@@ -24,18 +24,18 @@ export interface ImageContent {
   image: PictureInput;
 }
 
-/** A clip in a message: a file, or decoded pictures in the order of time. */
+/** A clip in a message: a file, or decoded pictures in temporal order. */
 export interface VideoContent {
   type: "video";
   video?: VideoInput;
-  /** How many frames are taken, evenly, the first and the last among them (16); or the frames themselves, every one used. */
+  /** Number of frames to sample, evenly spaced including the first and the last (default 16); or the frames themselves. */
   frames?: number | readonly PictureInput[];
-  /** Frames a second, instead of a number of frames. */
+  /** Sampling rate in frames per second, instead of a number of frames. */
   fps?: number;
-  /** First and last second that frames are taken from. */
+  /** Start and end in seconds of the sampled range. */
   start?: number;
   end?: number;
-  /** Which video track of a file, counted from 0; the first enabled one if not given. */
+  /** Index of the video track, from 0; the first enabled one if not given. */
   track?: number;
 }
 
@@ -45,7 +45,7 @@ export interface TextContent {
   text: string;
 }
 
-/** One message of a conversation: a text, or parts in the order in which they are read. */
+/** One message of a conversation: a text, or a list of parts in order. */
 export interface ChatMessage {
   role: "system" | "user" | "assistant";
   content: string | readonly (TextContent | ImageContent | VideoContent)[];
@@ -62,7 +62,7 @@ export interface ProcessorOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Tiles and how their features become visual tokens: a whole picture, or a run of a clip's frames. */
+/** Tiles with their packing plan: a whole picture, or a segment of a clip's frames. */
 export interface Segment {
   /** `[N, S, S, 3]` RGB8 */
   readonly tiles: Uint8Array;
@@ -72,14 +72,14 @@ export interface Segment {
   readonly key: string;
 }
 
-/** What a picture or clip was before it became tiles. */
+/** Properties of a picture or clip before tiling. */
 export interface MediumView {
   /** Size in pixels, of a clip's first frame. */
   readonly width: number;
   readonly height: number;
-  /** How a picture was cut into tiles; absent where it is one square. */
+  /** Tile grid of a picture; absent in pad mode. */
   readonly grid?: AnyresPlan;
-  /** Seconds of the clip at which its frames appear; absent for frames given one by one. */
+  /** Timestamps of the frames in seconds; absent for frames passed as pictures. */
   readonly frameSeconds?: readonly number[];
 }
 
@@ -91,7 +91,7 @@ export interface PreparedMedium {
   readonly tileCount: number;
   /** Visual tokens. */
   readonly tokens: number;
-  /** Those of the segments. */
+  /** Key of the medium, from its segments' keys. */
   readonly key: string;
   /** Row of the sequence at which its visual tokens begin. */
   readonly start: number;
@@ -102,7 +102,7 @@ const VIDEO_KEYS = ["type", "video", "frames", "fps", "start", "end", "track"] a
 
 type UnplacedMedium = Omit<PreparedMedium, "start">;
 
-/** Frames of a clip whose visual tokens are made at once; they stay within a binding even at the largest widths. */
+/** Frames per segment of a clip; its features fit a binding even at the largest widths. */
 export const FRAMES_A_SEGMENT = 32;
 
 /** A prompt, ready for the GPU. */
@@ -112,7 +112,7 @@ export interface PreparedPrompt extends ExpandedPrompt {
   media: PreparedMedium[];
 }
 
-/** Messages to token ids and tiles, on the CPU. Owns nothing. */
+/** Converts messages to token ids and tiles, on the CPU. Stateless. */
 export class Processor {
   constructor(
     readonly config: LlavaOneVisionConfig,
@@ -121,7 +121,7 @@ export class Processor {
     readonly placeholders: PlaceholderIds,
   ) {}
 
-  /** Throws PromptError, MediaError, SourceError, AbortedError. */
+  /** Prepares a prompt. Throws PromptError, MediaError, SourceError, AbortedError. */
   async prepare(messages: readonly ChatMessage[], options: ProcessorOptions = {}): Promise<PreparedPrompt> {
     const { text, searched } = this.#render(messages, options);
     const parts = mediaOf(messages as readonly Message<ImageContent, VideoContent>[]);
@@ -145,8 +145,8 @@ export class Processor {
   }
 
   /**
-   * As much of a prompt as stays the same whatever text follows in its last message: `inputIds` end there, and so do the media.
-   * Throws what `prepare` throws.
+   * Prepares the longest prefix of a prompt that does not depend on the text that follows in its last message; `inputIds` and media end
+   * there. Throws what `prepare` throws.
    */
   async prepareBeginning(messages: readonly ChatMessage[], options: ProcessorOptions = {}): Promise<PreparedPrompt> {
     const whole = await this.prepare(messages, options);
@@ -168,7 +168,7 @@ export class Processor {
     };
   }
 
-  /** The prompt's text, and its characters among which placeholders and added tokens are. */
+  /** Renders the prompt's text, and the same text with message texts blanked out, in which placeholders and added tokens are parsed. */
   #render(messages: readonly ChatMessage[], options: ProcessorOptions): { text: string; searched: string } {
     const template = options.template === "onevision" ? ChatTemplate.onevision : this.template;
     const plain = messages as readonly Message[];
@@ -217,11 +217,11 @@ export class Processor {
       ...(part.end !== undefined && { endSeconds: part.end }),
       ...(part.track !== undefined && { track: part.track }),
     };
-    // What reads clips is large, and pages load it with the first one.
+    // Imported on demand: pages load the clip code with the first clip.
     const { readFrames } = await import("../../io/video.js");
     const frames = readFrames(given ?? required(part.video, label, "video"), {
       ...choice,
-      // A path names itself.
+      // Messages show the path instead of the label.
       ...(typeof part.video !== "string" && { label }),
       ...(options.orientation && { rotation: options.orientation }),
       ...(options.signal && { signal: options.signal }),
@@ -243,7 +243,7 @@ export class Processor {
     return Math.trunc(255 * this.config.imageMean[0]);
   }
 
-  /** Tiles `[n, S, S, 3]` as the vision tower sees them: `[n, 3, S, S]` f32. */
+  /** Normalises tiles `[n, S, S, 3]` to the input of the vision tower, `[n, 3, S, S]` f32. */
   normalised(tiles: Uint8Array): ArrayBuffer {
     const { levels } = this;
     const plane = this.config.vision.tileSide ** 2;
@@ -271,17 +271,17 @@ export class Processor {
   }
 }
 
-/** Texts that have no beginning in common, whatever tokens they become. */
+/** Texts without a common prefix, in characters and in tokens. */
 const FOLLOWING = ["x", "\n", " 0"];
 
-/** The messages with one more text at the end. */
+/** Returns the messages with a text appended to the last one. */
 function followedBy(messages: readonly ChatMessage[], text: string): ChatMessage[] {
   const { role, content } = messages.at(-1)!;
   const parts = typeof content === "string" ? [{ type: "text" as const, text: content }] : content;
   return [...messages.slice(0, -1), { role, content: [...parts, { type: "text", text }] }];
 }
 
-/** A clip from its frames' tiles, in runs. */
+/** Prepares a clip from its frames' tiles, in segments. */
 function clip(tiles: readonly Uint8Array[], view: MediumView, cells: number): Promise<UnplacedMedium> {
   const segments: Omit<Segment, "key">[] = [];
   for (let first = 0; first === 0 || first < tiles.length; first += FRAMES_A_SEGMENT) {
@@ -303,7 +303,7 @@ async function medium(
   return { kind, view, segments: keyed, tileCount, tokens, key: `${kind} ${keyed.map(({ key }) => key).join(" ")}` };
 }
 
-/** The plan tells a square of one tile from the same tile cut out of a larger picture. */
+/** The key includes the plan, which distinguishes pad mode from the same tile of an anyres picture. */
 async function keyOf({ tiles, plan }: Omit<Segment, "key">): Promise<string> {
   const { tokens, featureRows, copies, resample } = plan;
   const places = new TextEncoder().encode(JSON.stringify([tokens, featureRows, copies, resample?.rows]));
@@ -325,7 +325,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** The media in the order of their spans. */
+/** Returns the media in the order of their spans. */
 function inSequence(expanded: ExpandedPrompt, prepared: readonly UnplacedMedium[]): PreparedMedium[] {
   const byKind = {
     image: prepared.filter((medium) => medium.kind === "image"),

@@ -1,4 +1,4 @@
-/** From messages to the token ids the decoder runs on: render, encode, give every medium its visual tokens. */
+/** Converts messages to the decoder's token ids: renders, encodes, and expands the placeholder of each medium. */
 import type { Tokenizer } from "../../io/tokenizer.js";
 import { CheckpointError, PromptError } from "../../runtime/errors.js";
 import { type ChatTemplate, IMAGE_PLACEHOLDER, PLACEHOLDERS, VIDEO_PLACEHOLDER } from "./chat-template.js";
@@ -7,13 +7,13 @@ import { checkMessages, type Message } from "./messages.js";
 export { ChatTemplate, type ChatTemplateFiles, IMAGE_PLACEHOLDER, VIDEO_PLACEHOLDER } from "./chat-template.js";
 export { checkMessages, type Message, mediaOf, type Part, partsOf, type Role, type TextPart } from "./messages.js";
 
-/** A picture or a clip, and how many visual tokens it takes. */
+/** A picture or a clip, and its number of visual tokens. */
 export interface Medium {
   kind: "image" | "video";
   tokens: number;
 }
 
-/** The ids that hold the places of visual tokens; their embeddings are never used. */
+/** Placeholder ids of visual tokens; their embeddings are not used. */
 export interface PlaceholderIds {
   image: number;
   video: number;
@@ -27,19 +27,19 @@ export interface Span {
   length: number;
 }
 
-/** A prompt as ids. */
+/** A prompt as token ids. */
 export interface ExpandedPrompt {
   /** One id per placeholder. */
   promptIds: number[];
-  /** `[T]`, every placeholder as many times as its medium has tokens. */
+  /** `[T]`, every placeholder repeated once per visual token of its medium. */
   inputIds: number[];
   /** In the order of the sequence. */
   spans: Span[];
 }
 
 /**
- * The prompt's text, with one placeholder per picture and clip and the assistant's header at the end.
- * @throws PromptError when the messages are malformed or the template refuses them.
+ * Renders the prompt's text, with one placeholder per picture and clip and the assistant's header at the end.
+ * @throws PromptError when the messages are malformed or the template rejects them.
  */
 export function renderPrompt(messages: readonly Message[], template: ChatTemplate): string {
   checkMessages(messages);
@@ -47,8 +47,8 @@ export function renderPrompt(messages: readonly Message[], template: ChatTemplat
 }
 
 /**
- * The placeholder ids of a checkpoint. `config.json` decides; a tokenizer without `<image>` (the lmms-lab layout) leaves
- * the id after its last token to the picture and the next one to the clip.
+ * Returns the placeholder ids of a checkpoint. `config.json` takes precedence; a tokenizer without `<image>` (lmms-lab) reserves
+ * the id after its last token for the picture and the next one for the clip.
  * @throws CheckpointError when the config and the tokenizer disagree or neither names the picture's id.
  */
 export function placeholderIds(
@@ -84,7 +84,7 @@ export function placeholderIds(
 }
 
 /**
- * Encodes a rendered prompt and gives every placeholder the tokens of its medium.
+ * Encodes a rendered prompt and expands every placeholder to the visual tokens of its medium.
  *
  * The text is cut at the `<image>` and `<video>` of `searched` and the pieces are encoded apart, which equals encoding the whole where
  * these are special tokens and is the only way where the tokenizer lacks them. `media` lists pictures and clips in the order of
@@ -128,7 +128,7 @@ export function expandPrompt(
 
 const CUTS = new RegExp(`(${PLACEHOLDERS.source})`);
 
-/** The media in the order of the placeholders, each with its number among its kind. */
+/** Returns the media in the order of the placeholders, each with its index among its kind. */
 function assign(pieces: readonly string[], media: readonly Medium[]): (Medium & { index: number })[] {
   const seen = { image: 0, video: 0 };
   const numbered = media.map((medium) => ({ ...medium, index: seen[medium.kind]++ }));

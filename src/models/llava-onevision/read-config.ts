@@ -3,7 +3,7 @@ import type { JsonValue } from "../../io/json.js";
 import { OptionError, shown } from "../../runtime/errors.js";
 import { type LlavaOneVisionConfig, parseConfig } from "./config.js";
 
-/** What loading reads beside the weights, as far as it is there. */
+/** Files that loading reads besides the weights, if present. */
 export const CONFIG_FILES = [
   "config.json",
   "preprocessor_config.json",
@@ -18,8 +18,9 @@ export const CONFIG_FILES = [
 ] as const;
 
 /**
- * The config of a checkpoint whose weights are open; `configJson` is its config.json. `contextTokens`: longest sequence, the checkpoint's own maximum if not given.
- * Throws CheckpointError, SourceError, OptionError for a longer sequence than the model was made for.
+ * Reads the config of a checkpoint with opened weights; `configJson` is its config.json. `contextTokens`: maximum sequence length, the
+ * checkpoint's if not given.
+ * Throws CheckpointError, SourceError, and OptionError for a length beyond the checkpoint's maximum.
  */
 export async function readConfig(
   files: CheckpointFiles,

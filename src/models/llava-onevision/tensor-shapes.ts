@@ -1,9 +1,9 @@
-/** What the shapes of a checkpoint's tensors say about the model's sizes. */
+/** Derives the model's sizes from the shapes of a checkpoint's tensors. */
 
 import { CheckpointError } from "../../runtime/errors.js";
-import type { Layout } from "./layout.js";
+import type { Layout } from "./tensor-names.js";
 
-/** Tensor shapes with the errors a config reader needs. */
+/** Tensor shapes; lookups throw CheckpointError. */
 export class Shapes {
   constructor(private readonly shapes: ReadonlyMap<string, readonly number[]>) {}
 
@@ -45,7 +45,7 @@ export class Shapes {
   }
 }
 
-/** The error where a tensor contradicts the config or is not what the family has. */
+/** Returns the error for a tensor that contradicts the config or the model family. */
 export function disagree(tensor: string, expected: string, got: string): CheckpointError {
   const remedy = "config and weights are of different checkpoints, or incomplete; download both again";
   return new CheckpointError({ where: `checkpoint: tensor ${tensor}`, expected, got, remedy });

@@ -4,20 +4,20 @@ import type { Tensor } from "../../runtime/tensor.js";
 
 interface Entry {
   readonly tensor: Tensor;
-  /** Passes that read it. */
+  /** Number of passes that use it; entries in use are not evicted. */
   users: number;
 }
 
-/** Visual tokens of pictures seen before, by the hash of their tiles; those used longest ago go first. Belongs to a Model. */
+/** LRU cache of visual tokens, by the hash of tiles and plan. Owned by a Model. */
 export class VisionCache {
-  /** In the order of their last use. */
+  /** In order of last use. */
   readonly #entries = new Map<string, Entry>();
   readonly #arena: Arena;
   #bytes = 0;
 
   constructor(
     device: Device,
-    /** Bytes of visual tokens that are kept at most; 0 keeps none. */
+    /** Maximum size in bytes; 0 disables the cache. */
     readonly mostBytes: number,
   ) {
     this.#arena = new Arena(device, "vision cache");
@@ -27,7 +27,7 @@ export class VisionCache {
     return this.#bytes;
   }
 
-  /** The visual tokens of a key, which stay until `release`; undefined if they are not known. */
+  /** Returns the visual tokens of a key and pins them until `release`; undefined if not cached. */
   take(key: string): Tensor | undefined {
     const entry = this.#entries.get(key);
     if (!entry) return undefined;
@@ -43,7 +43,7 @@ export class VisionCache {
     this.#evict();
   }
 
-  /** Takes visual tokens over from their owner, if they fit and are not known yet. */
+  /** Takes ownership of visual tokens, if they fit and are not cached yet. */
   keep(key: string, tensor: Tensor): void {
     if (tensor.sizeBytes > this.mostBytes || this.#entries.has(key)) return;
     this.#arena.adopt(tensor);
@@ -52,7 +52,7 @@ export class VisionCache {
     this.#evict();
   }
 
-  /** Forgets everything that nobody reads. */
+  /** Evicts all entries that are not in use. */
   clear(): void {
     this.#evict(0);
   }

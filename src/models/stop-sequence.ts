@@ -1,22 +1,22 @@
-/** Finds the first of several texts in a text that comes in pieces; what may be the beginning of one is held back. */
-export class StopText {
+/** Finds the first stop sequence in streamed text; holds back text that may be the beginning of one. */
+export class StopSequences {
   readonly #stops: readonly string[];
   #held = "";
-  /** The stop text that was found. */
+  /** The stop sequence that was found. */
   found: string | undefined;
 
   constructor(stops: string | readonly string[] = []) {
     this.#stops = typeof stops === "string" ? [stops] : stops;
   }
 
-  /** The text that is now certain; after a stop text was found it ends before that, and nothing follows. */
+  /** Adds a piece; returns the text that can be emitted, which ends before the stop sequence once one is found. */
   push(piece: string): string {
     if (this.found !== undefined) return "";
     const text = this.#held + piece;
     let end = -1;
     for (const stop of this.#stops) {
       const at = text.indexOf(stop);
-      // Of those that begin at the same place the longest: it holds the others.
+      // Of those that begin at the same position the longest one.
       if (at < 0 || (end >= 0 && (at > end || (at === end && stop.length <= this.found!.length)))) continue;
       end = at;
       this.found = stop;
@@ -26,14 +26,14 @@ export class StopText {
     return text.slice(0, certain);
   }
 
-  /** What was held back, once no more comes. */
+  /** Returns the text held back, at the end of the stream. */
   finish(): string {
     const text = this.#held;
     this.#held = "";
     return text;
   }
 
-  /** Length of the longest end of the text that a stop text begins with. */
+  /** Length of the longest suffix of the text that is a prefix of a stop sequence. */
   #begun(text: string): number {
     let longest = 0;
     for (const stop of this.#stops) {

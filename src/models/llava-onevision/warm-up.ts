@@ -1,4 +1,4 @@
-import type { CacheType } from "../../kernels/cached.js";
+import type { CacheType } from "../../kernels/kv-format.js";
 import { KVCache } from "../../layers/kv-cache.js";
 import { LimitError } from "../../runtime/errors.js";
 import { Sampler } from "../sampler.js";
@@ -6,15 +6,15 @@ import type { Network } from "./network.js";
 import { packPadImage } from "./packing.js";
 
 /**
- * Goes through one picture, a prompt and a step of the answer with imagined tensors, so that their kernels are compiled side by
- * side while the weights are read. Kernels are chosen by shape, so these are the usual ones: two tiles, a chunk of rows, one row.
+ * Pipeline warm-up: records one picture, a prefill and a decode step without executing them, so that their pipelines compile in
+ * parallel while the weights load. Kernels are chosen by shape, so it uses typical ones: two tiles, a chunk of rows, one row.
  */
-export function rehearse(network: Network, cacheType: CacheType): void {
+export function warmUp(network: Network, cacheType: CacheType): void {
   const { device, config } = network;
   const { tileSide, cells } = config.vision;
   const { text } = config;
   try {
-    device.rehearse(() => {
+    device.precompile(() => {
       const count = Math.min(2, network.tilesPerBatch);
       const tensor = network.project(new Uint8Array(count * tileSide ** 2 * 3), count);
       const visual = { first: 0, tensor: network.pack([{ first: 0, tensor }], packPadImage(cells)) };
@@ -22,14 +22,14 @@ export function rehearse(network: Network, cacheType: CacheType): void {
       const rows = Math.min(network.rowsPerChunk, text.maxPositions - 1);
       cache.reserve(rows + 1);
       const logits = network.next(new Uint32Array(rows), 0, [visual], cache);
-      const rules = { repetitionPenalty: 1, minNewTokens: 0, endTokens: [], allowed: text.vocabulary };
+      const rules = { repetitionPenalty: 1, minNewTokens: 0, eosTokens: [], allowed: text.vocabulary };
       const sampler = new Sampler(device, rules, 1);
       sampler.choose(logits, 0, 0);
       network.step(sampler.token, cache);
       cache.dispose();
     });
   } catch (cause) {
-    // What does not fit an adapter is said when it is asked for: a question about no picture may be answered all the same.
+    // Limits are reported on use: a question without a picture may still fit.
     if (!(cause instanceof LimitError)) throw cause;
   }
 }

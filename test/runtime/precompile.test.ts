@@ -9,11 +9,11 @@ const body = `
 const add = new Kernel("add", body, {}, ["const STEP = 2.0;"]);
 const held = useDevice();
 
-test("a rehearsal runs nothing, and what it compiled runs afterwards", async () => {
+test("precompile executes nothing, and its pipelines are used afterwards", async () => {
   const { device } = held;
   const values = await result(device, () => {
     const x = device.upload(Float32Array.of(1), [1], "x");
-    device.rehearse(() => {
+    device.precompile(() => {
       device.write(x, Float32Array.of(9));
       device.run(add, { x }, {}, [1]);
       const big = device.empty([device.facts.maxBindingBytes / 4], "f32", "big");
@@ -40,7 +40,7 @@ test("a kernel that is used before it is compiled is right too", async () => {
     device.run(kernel, { x }, {}, [1]);
     return x;
   };
-  device.rehearse(() => void run());
+  device.precompile(() => void run());
   expect([...(await result(device, run))]).toEqual([6]);
   await device.prepared();
   expect([...(await result(device, run))]).toEqual([6]);
@@ -57,7 +57,7 @@ test.each([
   const { device } = held;
   const text = header.includes("large") ? body.replace("x[0] +=", "f(); x[0] +=") : body;
   const faulty = new Kernel("faulty", text, {}, [header]);
-  device.rehearse(() => {
+  device.precompile(() => {
     const x = device.empty([1], "f32", "x");
     device.run(faulty, { x }, {}, [1]);
   });
@@ -69,12 +69,12 @@ test.each([
   await device.sync();
 });
 
-test("taps see nothing of a rehearsal, also after one that throws", () => {
+test("taps are disabled during precompile, and restored after an error", () => {
   const { device } = held;
   const seen: string[] = [];
   device.tap = (name) => void seen.push(name);
   expect(() =>
-    device.rehearse(() => {
+    device.precompile(() => {
       device.tap?.("inside", device.empty([1], "f32", "x"));
       throw new RangeError("inside");
     }),

@@ -1,11 +1,11 @@
 import type { SubgroupMatrix } from "./adapter.js";
 import { GPU_COPY_DST, GPU_COPY_SRC, GPU_MAP_READ, GPU_STORAGE } from "./pool.js";
 
-/** Side of the square product that a trial computes; every size of matrix that kernels take divides it. */
+/** Side of the square product that a self-test computes; a multiple of every subgroup-matrix size that the kernels use. */
 const SIDE = 32;
 const ELEMENTS = SIDE * SIDE;
 
-/** Whole numbers that f16 holds exactly; their products add up to more than it could, so that sums must be in f32. */
+/** Integers that f16 represents exactly; the sums of their products exceed f16, so that accumulation must be in f32. */
 const LEFT = Float32Array.from({ length: ELEMENTS }, (_, i) => ((i * 29) % 127) - 30);
 const RIGHT = Float32Array.from({ length: ELEMENTS }, (_, i) => ((i * 43) % 61) - 10);
 
@@ -30,7 +30,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   }
 }`;
 
-/** As the kernels use matrices: elements in workgroup memory, rows of the left and columns of the right one after the other. */
+/** Uses matrices as the kernels do: loaded from workgroup memory, the left one row-major, the right one column-major. */
 const matrices = ({ m, n, k, input }: SubgroupMatrix): string => `
 ${input === "f16" ? "enable f16;" : ""}
 enable subgroups;
@@ -62,13 +62,13 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(subgroup_id) subg
   for (var at = thread; at < SIDE * SIDE; at += 128u) { y[at] = sums[at]; }
 }`;
 
-/** Tries arithmetic in f16; returns what is wrong with it, or undefined where all is right. The device may be lost afterwards. */
-export function tryHalves(gpu: GPUDevice): Promise<string | undefined> {
+/** Tests f16 arithmetic; returns what is wrong, or undefined if it is correct. The device may be lost afterwards. */
+export function testF16(gpu: GPUDevice): Promise<string | undefined> {
   return wrongIn(gpu, HALVES);
 }
 
-/** Tries products of matrices that a subgroup holds; returns as {@link tryHalves}. */
-export function tryMatrices(gpu: GPUDevice, matrix: SubgroupMatrix): Promise<string | undefined> {
+/** Tests products of subgroup matrices; returns as {@link testF16}. */
+export function testSubgroupMatrix(gpu: GPUDevice, matrix: SubgroupMatrix): Promise<string | undefined> {
   return wrongIn(gpu, matrices(matrix));
 }
 
@@ -93,7 +93,7 @@ async function wrongIn(gpu: GPUDevice, code: string): Promise<string | undefined
 async function product(gpu: GPUDevice, code: string): Promise<Float32Array> {
   const buffers: GPUBuffer[] = [];
   const buffer = (usage: number, data?: Float32Array<ArrayBuffer>): GPUBuffer => {
-    const made = gpu.createBuffer({ label: "trial", size: ELEMENTS * 4, usage });
+    const made = gpu.createBuffer({ label: "self-test", size: ELEMENTS * 4, usage });
     buffers.push(made);
     if (data) gpu.queue.writeBuffer(made, 0, data);
     return made;
@@ -104,11 +104,11 @@ async function product(gpu: GPUDevice, code: string): Promise<Float32Array> {
     const b = buffer(GPU_STORAGE | GPU_COPY_DST, RIGHT);
     const y = buffer(GPU_STORAGE | GPU_COPY_SRC);
     const staging = buffer(GPU_MAP_READ | GPU_COPY_DST);
-    const module = gpu.createShaderModule({ label: "trial", code });
+    const module = gpu.createShaderModule({ label: "self-test", code });
     const { messages } = await module.getCompilationInfo();
     const refused = messages.find(({ type }) => type === "error");
     if (refused) throw new Error(`the shader was refused: ${refused.message}`);
-    const pipeline = await gpu.createComputePipelineAsync({ label: "trial", layout: "auto", compute: { module } });
+    const pipeline = await gpu.createComputePipelineAsync({ label: "self-test", layout: "auto", compute: { module } });
     const layout = pipeline.getBindGroupLayout(0);
     const entries = [a, b, y].map((one, binding) => ({ binding, resource: { buffer: one } }));
     const encoder = gpu.createCommandEncoder();
@@ -122,7 +122,7 @@ async function product(gpu: GPUDevice, code: string): Promise<Float32Array> {
     await staging.mapAsync(1 /* GPUMapMode.READ */);
     return new Float32Array(staging.getMappedRange().slice(0));
   } finally {
-    // Faults show as a wrong product or a rejection; they must not reach the program as uncaptured errors.
+    // Errors show as a wrong product or a rejection; they must not become uncaptured errors.
     await gpu.popErrorScope().catch(() => null);
     for (const one of buffers) one.destroy();
   }

@@ -2,21 +2,21 @@ import { ShapeError } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
 
 /**
- * How a cache holds keys and values: rows of quads, `[capacity, stride]`, one after the other. A quad is a `vec4` of f32, two
- * words of 16-bit pairs (no adapter needs `shader-f16`), or a word of bytes; behind the bytes of all rows stand the scales, an
- * f16 for each 8 quads.
+ * The storage format of keys and values in a KV cache: contiguous rows of quads, `[capacity, stride]`. A quad is a `vec4` of f32, two
+ * words of 16-bit pairs (so `shader-f16` is not required), or a word of signed bytes; in q8 the scales of all rows follow the bytes,
+ * one f16 per 8 quads.
  */
 export type CacheType = "f32" | "f16" | "q8";
 
-/** Elements of a row are padded to a multiple of this, so that the scales of two rows never share a word. */
+/** Rows are padded to a multiple of this many elements, so that the scales of two rows never share a word. */
 const ROW_STEP: Record<CacheType, number> = { f32: 4, f16: 4, q8: 64 };
 
-/** Elements that a row of `width` takes in a cache. */
+/** Returns the padded width of a cache row of `width` elements. */
 export function paddedRow(width: number, type: CacheType): number {
   return Math.ceil(width / ROW_STEP[type]) * ROW_STEP[type];
 }
 
-/** How a tensor of keys or values is held. Throws ShapeError for a type that kernels do not read. */
+/** Returns the KV format of a tensor of keys or values. Throws ShapeError for a dtype that the kernels do not read. */
 export function cacheTypeOf(tensor: Tensor, where: string): CacheType {
   if (tensor.dtype in ROW_STEP) return tensor.dtype as CacheType;
   throw new ShapeError({
@@ -27,10 +27,10 @@ export function cacheTypeOf(tensor: Tensor, where: string): CacheType {
   });
 }
 
-/** Quads that one lane writes at once. */
+/** Quads that one lane writes: those that share scales. */
 export const SPAN: Record<CacheType, number> = { f32: 1, f16: 1, q8: 16 };
 
-/** The largest f16; beyond it a conversion may give anything. */
+/** The largest finite f16; the conversion of larger values is implementation-defined. */
 const F16_MAX = "65504.0";
 
 /** WGSL that reads a quad of the binding `name`. */
@@ -84,9 +84,9 @@ fn ${write}(at: u32, quads: array<vec4f, SPAN>) {
     b = max(b, abs(e[i + 8u]));
   }
   let largest = min(vec2f(max(max(a.x, a.y), max(a.z, a.w)), max(max(b.x, b.y), max(b.z, b.w))), vec2f(${F16_MAX}));
-  let held = pack2x16float(largest);
-  ${name}[arrayLength(&${name}) / 17u * 16u + at / 16u] = held;
-  let by = 1.0 / max(unpack2x16float(held), vec2f(1e-30));
+  let scales = pack2x16float(largest);
+  ${name}[arrayLength(&${name}) / 17u * 16u + at / 16u] = scales;
+  let by = 1.0 / max(unpack2x16float(scales), vec2f(1e-30));
   for (var i = 0u; i < 16u; i++) { ${name}[at + i] = pack4x8snorm(e[i] * select(by.x, by.y, i > 7u)); }
 }`;
   }

@@ -5,8 +5,8 @@ import type { Tensor } from "../../runtime/tensor.js";
 import type { CopyRun, PackingPlan } from "./packing.js";
 
 /**
- * Executes a packing plan: projected features, held in pieces of whole tiles, to visual tokens `[M, D]`.
- * features `[N·P, D]` in all, newline `[1, D]`.
+ * Executes a packing plan: projected features, in pieces of whole tiles, to visual tokens `[M, D]`.
+ * features `[N·P, D]` in total, newline `[1, D]`.
  */
 export function packFeatures(features: readonly RowPiece[], newline: Tensor, plan: PackingPlan): Tensor {
   const { device } = newline;
@@ -26,7 +26,7 @@ export function packFeatures(features: readonly RowPiece[], newline: Tensor, pla
   return packed;
 }
 
-/** Copies the rows of one piece that the plan wants. */
+/** Copies the planned rows of one piece. */
 function copyFrom(device: Device, piece: RowPiece, plan: PackingPlan, from: CopyRun["from"], packed: Tensor): void {
   const pairs: number[] = [];
   const count = piece.tensor.size(0);

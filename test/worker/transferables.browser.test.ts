@@ -1,15 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { type PictureInput, readPicture } from "../../src/io/picture-input.js";
 import { MediaError } from "../../src/runtime/errors.js";
-import { Parcel, type ParcelOptions } from "../../src/worker/parcel.js";
 import { ReceivedMedia } from "../../src/worker/received.js";
+import { type TransferableOptions, Transferables } from "../../src/worker/transferables.js";
 import { readFixture } from "../support/fixture.js";
 import { testPicture } from "../support/pixels.js";
 
 // Pictures that only a browser holds: a worker gets the pixels that are read without one.
 
-async function cross(image: PictureInput, options: ParcelOptions = {}): Promise<unknown> {
-  const parcel = new Parcel(options);
+async function cross(image: PictureInput, options: TransferableOptions = {}): Promise<unknown> {
+  const parcel = new Transferables(options);
   const input = await parcel.input([{ type: "image", image }], () => 7);
   const sent = structuredClone(input, { transfer: parcel.transfer });
   const [part] = (await new ReceivedMedia().input(sent, options)) as { image: unknown }[];
@@ -17,7 +17,7 @@ async function cross(image: PictureInput, options: ParcelOptions = {}): Promise<
 }
 
 /** What a session in the worker reads is what one in the page would. */
-async function same(image: PictureInput, options: ParcelOptions = {}): Promise<void> {
+async function same(image: PictureInput, options: TransferableOptions = {}): Promise<void> {
   const received = (await cross(image, options)) as PictureInput;
   expect(await readPicture(received, "picture", options)).toEqual(await readPicture(image, "picture", options));
 }

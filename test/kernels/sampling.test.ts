@@ -1,20 +1,20 @@
 import { describe, expect, it } from "vitest";
-import { drawProbabilities, gumbel, type ReferenceDraw } from "../../src/bench/reference/choose.js";
+import { gumbel, type ReferenceSampling, samplingProbabilities } from "../../src/bench/reference/choose.js";
 import { type ChoiceState, chooseToken } from "../../src/kernels/choose-token.js";
-import { drawKeys } from "../../src/models/sampler.js";
+import { rngKey } from "../../src/models/sampler.js";
 import { useDevice } from "../support/device.js";
 import { normals } from "../support/random.js";
 
 // Draws of a token on the device: the noise is what the reference says, and tokens come as often as they should.
 
 const held = useDevice();
-const ALL: ReferenceDraw = { temperature: 1, topK: 0, topP: 1, minP: 0 };
+const ALL: ReferenceSampling = { temperature: 1, topK: 0, topP: 1, minP: 0 };
 const PENALTIES = { repetition: 1, presence: 0, frequency: 0 };
 
-/** As many draws from the same logits, each with the keys of another step. */
-async function draws(
+/** As many samples from the same logits, each with the RNG key of another step. */
+async function samples(
   logits: Float32Array,
-  draw: ReferenceDraw,
+  sampling: ReferenceSampling,
   seed: number,
   count: number,
   rules: { seen?: number[]; penalties?: typeof PENALTIES; banned?: number[] } = {},
@@ -34,8 +34,8 @@ async function draws(
         for (const s of seen) times[s]!++;
         const counts = seen.length > 0 ? device.upload(times, [times.length], "counts") : undefined;
         const state: ChoiceState = { token, answer, counts };
-        const keys = drawKeys(seed, at);
-        chooseToken(x, state, { count: logits.length, at, penalties, mask, draw: { ...draw, keys } });
+        const key = rngKey(seed, at);
+        chooseToken(x, state, { count: logits.length, at, penalties, mask, sampling: { ...sampling, rngKey: key } });
       });
     }
     return answer;
@@ -75,19 +75,19 @@ function chiSquare(
 
 describe("drawing a token", () => {
   const logits = normals(1500, 7, 2.5);
-  const cases: Record<string, ReferenceDraw> = {
+  const cases: Record<string, ReferenceSampling> = {
     "of all": ALL,
     hot: { ...ALL, temperature: 1.7 },
     cold: { ...ALL, temperature: 0.3 },
-    "of the 40 most probable": { ...ALL, topK: 40 },
+    "top-k 40": { ...ALL, topK: 40 },
     "of 80 % of the probability": { ...ALL, topP: 0.8 },
     "of those not ten times less probable": { ...ALL, minP: 0.1 },
     "under all three": { temperature: 0.9, topK: 50, topP: 0.9, minP: 0.02 },
   };
-  for (const [name, draw] of Object.entries(cases)) {
+  for (const [name, sampling] of Object.entries(cases)) {
     it(`2,000 ${name} come as often as softmax says`, async () => {
-      const probabilities = drawProbabilities(logits, { count: logits.length }, draw);
-      const tokens = await draws(logits, draw, 2026, 2000);
+      const probabilities = samplingProbabilities(logits, { count: logits.length }, sampling);
+      const tokens = await samples(logits, sampling, 2026, 2000);
       expect(tokens.filter((token) => probabilities[token] === 0)).toEqual([]);
       const { figure, free, z } = chiSquare(tokens, probabilities);
       console.log(`${name}: chi-square ${figure.toFixed(1)} with ${free} degrees of freedom, z ${z.toFixed(2)}`);
@@ -95,51 +95,51 @@ describe("drawing a token", () => {
     });
   }
 
-  it("the same seed draws the same, another seed another", async () => {
-    const first = await draws(logits, ALL, 5, 64);
-    expect(await draws(logits, ALL, 5, 64)).toEqual(first);
-    expect(await draws(logits, ALL, 6, 64)).not.toEqual(first);
+  it("the same seed samples the same, another seed another", async () => {
+    const first = await samples(logits, ALL, 5, 64);
+    expect(await samples(logits, ALL, 5, 64)).toEqual(first);
+    expect(await samples(logits, ALL, 6, 64)).not.toEqual(first);
     // Seeds beyond 32 bits count.
-    expect(await draws(logits, ALL, 5 + 2 ** 40, 64)).not.toEqual(first);
+    expect(await samples(logits, ALL, 5 + 2 ** 40, 64)).not.toEqual(first);
   });
 
   it("takes what has the largest sum of logit and noise", async () => {
-    const tokens = await draws(logits, { ...ALL, temperature: 1.3 }, 11, 50);
+    const tokens = await samples(logits, { ...ALL, temperature: 1.3 }, 11, 50);
     for (const [at, token] of tokens.entries()) {
-      const keys = drawKeys(11, at);
-      const sums = Array.from(logits, (e, i) => e / 1.3 + gumbel(i, keys));
+      const key = rngKey(11, at);
+      const sums = Array.from(logits, (e, i) => e / 1.3 + gumbel(i, key));
       // Floats may see two that are next to each other the other way round.
-      expect(Math.max(...sums) - sums[token]!, `draw ${at}`).toBeLessThan(1e-4);
+      expect(Math.max(...sums) - sums[token]!, `sampling ${at}`).toBeLessThan(1e-4);
     }
   });
 
   it("of tokens that are left after penalties and a mask", async () => {
     const few = Float32Array.of(5, 4.9, 4.8, Number.NaN, Number.NEGATIVE_INFINITY, -90, 4.7);
     const rules = { seen: [0, 0, 6], penalties: { repetition: 1, presence: 1, frequency: 2 }, banned: [1] };
-    const tokens = await draws(few, ALL, 3, 600, rules);
-    const probabilities = drawProbabilities(few, { count: 7, ...rules }, ALL);
+    const tokens = await samples(few, ALL, 3, 600, rules);
+    const probabilities = samplingProbabilities(few, { count: 7, ...rules }, ALL);
     expect([...new Set(tokens)].filter((token) => probabilities[token] === 0)).toEqual([]);
     expect(chiSquare(tokens, probabilities).z).toBeLessThan(3.7);
   });
 
   it("equals at the edge stay together, and one is always left", async () => {
     const even = new Float32Array(300).fill(1);
-    expect(new Set(await draws(even, { ...ALL, topK: 3 }, 1, 300)).size).toBeGreaterThan(100);
+    expect(new Set(await samples(even, { ...ALL, topK: 3 }, 1, 300)).size).toBeGreaterThan(100);
     const steep = Float32Array.from({ length: 300 }, (_, i) => -i * 30);
-    for (const draw of [
+    for (const sampling of [
       { ...ALL, topP: 1e-9 },
       { ...ALL, topK: 1 },
       { ...ALL, minP: 1 },
     ]) {
-      expect(new Set(await draws(steep, draw, 1, 20))).toEqual(new Set([0]));
+      expect(new Set(await samples(steep, sampling, 1, 20))).toEqual(new Set([0]));
     }
   });
 
   it("of 151,936", async () => {
     const large = normals(151_936, 5, 3);
-    const draw = { temperature: 0.8, topK: 1000, topP: 0.7, minP: 0 };
-    const probabilities = drawProbabilities(large, { count: large.length }, draw);
-    const tokens = await draws(large, draw, 9, 24);
+    const sampling = { temperature: 0.8, topK: 1000, topP: 0.7, minP: 0 };
+    const probabilities = samplingProbabilities(large, { count: large.length }, sampling);
+    const tokens = await samples(large, sampling, 9, 24);
     expect(tokens.filter((token) => probabilities[token] === 0)).toEqual([]);
     expect(new Set(tokens).size).toBeGreaterThan(12);
   });

@@ -6,10 +6,14 @@ import type { PreparedPrompt } from "./processor.js";
 const DEFAULT_NEW_TOKENS = 256;
 
 /**
- * Tokens that the answer to a prompt may have: what was asked for, or 256, or as many as the context still holds.
- * Throws ContextOverflowError with what would fit.
+ * Returns the token budget of an answer: the requested number, else 256, or fewer if the context is nearly full.
+ * Throws ContextOverflowError, whose remedy states what would fit.
  */
-export function room(prompt: PreparedPrompt, config: LlavaOneVisionConfig, wanted: number | undefined): number {
+export function newTokenBudget(
+  prompt: PreparedPrompt,
+  config: LlavaOneVisionConfig,
+  wanted: number | undefined,
+): number {
   const { maxPositions } = config.text;
   const length = prompt.inputIds.length;
   const free = maxPositions - length;
@@ -27,7 +31,7 @@ export function room(prompt: PreparedPrompt, config: LlavaOneVisionConfig, wante
   );
 }
 
-/** What would fit into `available` tokens of prompt. */
+/** Suggests what would fit into `available` prompt tokens. */
 function remedy(prompt: PreparedPrompt, config: LlavaOneVisionConfig, available: number, free: number): string {
   if (free > 0) return `ask for at most ${free} new tokens`;
   const visual = prompt.media.reduce((sum, medium) => sum + medium.tokens, 0);

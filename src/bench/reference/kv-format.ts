@@ -1,8 +1,8 @@
-import type { CacheType } from "../../kernels/cached.js";
+import type { CacheType } from "../../kernels/kv-format.js";
 import { widenF16 } from "../../runtime/dtype.js";
 
-/** The elements `[rows, stride]` that the bytes of a cache's tensor stand for. */
-export function heldRows(bytes: ArrayBuffer, type: CacheType, rows: number, stride: number): Float32Array {
+/** Decodes the bytes of a KV-cache tensor to elements `[rows, stride]`. */
+export function storedRows(bytes: ArrayBuffer, type: CacheType, rows: number, stride: number): Float32Array {
   const count = rows * stride;
   if (type === "f32") return new Float32Array(bytes, 0, count);
   if (type === "f16") return widenF16(new Uint16Array(bytes, 0, count));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { resolveLayout } from "../../src/models/llava-onevision/layout.js";
+import { resolveLayout } from "../../src/models/llava-onevision/tensor-names.js";
 import { CheckpointError } from "../../src/runtime/errors.js";
 import { shapesOf } from "../support/checkpoint.js";
 

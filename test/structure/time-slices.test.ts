@@ -1,12 +1,12 @@
 import { expect, it } from "vitest";
-import { atOnce, inTurns, Turn } from "../../src/structure/turns.js";
+import { atOnce, inTimeSlices, TimeSlice } from "../../src/structure/time-slices.js";
 
 const busy = (milliseconds: number): void => {
   for (const begun = performance.now(); performance.now() - begun < milliseconds; );
 };
 
 function* work(turns: number): Generator<void, string> {
-  const turn = new Turn();
+  const turn = new TimeSlice();
   for (let i = 0; i < turns; i++) {
     busy(20);
     if (turn.over()) {
@@ -18,7 +18,7 @@ function* work(turns: number): Generator<void, string> {
 }
 
 it("a turn is over after some milliseconds, and what others take is not counted", () => {
-  const turn = new Turn();
+  const turn = new TimeSlice();
   expect(turn.over()).toBe(false);
   busy(20);
   expect(turn.over()).toBe(true);
@@ -30,7 +30,7 @@ it("a turn is over after some milliseconds, and what others take is not counted"
 it("others have their turn between", async () => {
   let others = 0;
   const timer = setInterval(() => others++);
-  expect(await inTurns(work(5), () => undefined)).toBe("done");
+  expect(await inTimeSlices(work(5), () => undefined)).toBe("done");
   clearInterval(timer);
   expect(others).toBeGreaterThan(0);
 });
@@ -40,7 +40,7 @@ it("work ends where the check throws", async () => {
   const check = (): void => {
     if (++checks === 2) throw new Error("aborted");
   };
-  await expect(inTurns(work(50), check)).rejects.toThrow("aborted");
+  await expect(inTimeSlices(work(50), check)).rejects.toThrow("aborted");
   expect(checks).toBe(2);
 });
 

@@ -3,15 +3,15 @@ import type { Tensor } from "../runtime/tensor.js";
 import { RANK_OF } from "./argmax.js";
 
 /**
- * The least rank that is drawn from. Nothing is sorted: the rank is found digit by digit, two bits at a time, as the highest one
- * at and above which there are enough elements, or enough of their probability.
+ * Finds the top-k/top-p/min-p cutoff, the smallest rank that survives, without sorting: a radix search over the rank's bits, two at a
+ * time, for the highest rank at and above which there are `topK` elements, or `topP` of the probability mass.
  */
-export const leastRankKernel = new Kernel(
-  "leastRank",
+export const samplingCutoffKernel = new Kernel(
+  "samplingCutoff",
   `
 struct Params { count: u32, topK: f32, topP: f32, logMinP: f32 }
 @group(0) @binding(0) var<storage, read> ranks: array<u32>;        // [count]
-@group(0) @binding(1) var<storage, read_write> least: array<u32>;  // [1]
+@group(0) @binding(1) var<storage, read_write> cutoff: array<u32>;  // [1]
 ${RANK_OF}
 
 const LOWEST = 0x00800001u;  // above the rank of minus infinity
@@ -41,12 +41,12 @@ fn highestOfLanes(lane: u32, own: u32) -> u32 {
   return tops[0];
 }
 
-// The probability of a rank, but for a factor; or one, to count.
+// The unnormalised probability of a rank; or 1, to count elements.
 fn weight(rank: u32, highest: f32, byMass: bool) -> f32 {
   return select(1.0, exp(floatOf(max(rank, LOWEST)) - highest), byMass);
 }
 
-// The highest rank, not below low, at and above which the weights are what is wanted, or more.
+// The highest rank, at least low, at and above which the weights sum to at least wanted.
 fn search(lane: u32, low: u32, highest: f32, byMass: bool, wanted: f32) -> u32 {
   var found = 0u;
   for (var digit = 0u; digit < 16u; digit++) {
@@ -79,32 +79,32 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     low = search(lane, low, highest, true, params.topP * sumOfLanes(lane, vec3f(mass)).x);
   }
   low = max(low, rankOf(highest + params.logMinP));
-  if (lane == 0u) { least[0] = low; }
+  if (lane == 0u) { cutoff[0] = low; }
 }
 `,
   { LANES: 128 },
 );
 
-/** Barriers are what costs on the CPU. */
+/** Barriers dominate on CPU adapters. */
 const ON_CPU = { LANES: 32 };
 
-/** The tokens that an answer draws among; each bound holds for what the ones before it leave. */
+/** Truncation of the distribution before sampling, applied in this order. */
 export interface Truncation {
-  /** The most probable ones, as many as this, more where some are equal; 0 for all. */
+  /** Top-k: keeps the `topK` tokens of the highest probability, and ties with the last of them; 0 keeps all. */
   readonly topK: number;
-  /** The most probable ones that have at least this probability together; 1 for all. */
+  /** Top-p (nucleus) sampling, arXiv 1904.09751: keeps the smallest set of tokens whose probabilities sum to at least this; 1 keeps all. */
   readonly topP: number;
-  /** Those at least this much as probable as the most probable one; 0 for all. */
+  /** Min-p, arXiv 2407.01082: keeps tokens of at least this fraction of the highest probability; 0 keeps all. */
   readonly minP: number;
 }
 
-/** The least rank, `[1]` u32, that is drawn from: ranks `[count]` u32 of logits over a temperature. */
-export function leastRank(ranks: Tensor, { topK, topP, minP }: Truncation): Tensor {
+/** Returns the cutoff, `[1]` u32: the smallest rank with nonzero probability. ranks `[count]` u32 of logits over a temperature. */
+export function samplingCutoff(ranks: Tensor, { topK, topP, minP }: Truncation): Tensor {
   const { device } = ranks;
-  const least = device.empty([1], "u32", "least");
-  const kernel = leastRankKernel.variant(device.facts.onCPU ? ON_CPU : {});
-  // A float beyond which no logit is that much less probable.
+  const cutoff = device.empty([1], "u32", "cutoff");
+  const kernel = samplingCutoffKernel.variant(device.facts.onCPU ? ON_CPU : {});
+  // -3e38 is below every difference of logits.
   const logMinP = minP > 0 ? Math.log(minP) : -3e38;
-  device.run(kernel, { ranks, least }, { count: ranks.length, topK, topP, logMinP }, [1]);
-  return least;
+  device.run(kernel, { ranks, cutoff }, { count: ranks.length, topK, topP, logMinP }, [1]);
+  return cutoff;
 }

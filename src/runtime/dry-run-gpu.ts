@@ -1,7 +1,7 @@
 import type { AdapterFacts } from "./adapter.js";
 
-/** What {@link ImaginedGPU} looks like. */
-export type ImaginedFacts = Pick<
+/** The adapter that a {@link DryRunGPU} mimics. */
+export type DryRunFacts = Pick<
   AdapterFacts,
   | "vendor"
   | "architecture"
@@ -17,17 +17,17 @@ export type ImaginedFacts = Pick<
 >;
 
 /**
- * A GPU that computes nothing and counts the bytes of its buffers: `Device.from(imagined.gpu)` does all that a device does but the
- * work, so what a model takes is found by the code that takes it.
+ * A mock GPU that executes nothing and counts the bytes of its buffers. `Device.from(dryRun.gpu)` runs the real model code on it, so
+ * memory estimates come from the allocations of that code.
  */
-export class ImaginedGPU {
-  /** Bytes of buffers that were made and not destroyed. */
+export class DryRunGPU {
+  /** Bytes of live buffers. */
   heldBytes = 0;
-  /** The most that was held so far. */
+  /** Maximum of `heldBytes` so far. */
   peakBytes = 0;
   readonly gpu: GPUDevice;
 
-  constructor(facts: ImaginedFacts) {
+  constructor(facts: DryRunFacts) {
     const features = new Set<string>();
     if (facts.subgroupMaxSize > 0) features.add("subgroups");
     if (facts.f16) features.add("shader-f16");
@@ -60,7 +60,7 @@ export class ImaginedGPU {
   }
 }
 
-/** Whatever is asked of it or called on it is itself again; awaited, it is there at once. */
+/** Every property and every call returns the object itself; it is not thenable. */
 const NOTHING: unknown = new Proxy(() => NOTHING, {
   get: (_, name) => (name === "then" ? undefined : NOTHING),
 });

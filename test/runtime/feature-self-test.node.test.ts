@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { create } from "webgpu";
 import { matrixOf } from "../../src/runtime/adapter.js";
 import { Device } from "../../src/runtime/device.js";
-import { tryHalves, tryMatrices } from "../../src/runtime/trial.js";
+import { testF16, testSubgroupMatrix } from "../../src/runtime/feature-self-test.js";
 import { useDevice } from "../support/device.js";
 
 /** Kept for ever: a collected instance takes its devices and the process down with it. */
@@ -20,16 +20,16 @@ async function nullDevice(...features: string[]): Promise<GPUDevice> {
 describe("what an adapter computes", () => {
   const held = useDevice();
 
-  test("f16 passes where it is, and is told apart from its absence", async () => {
+  test("f16 passes where supported, and its absence is reported", async () => {
     const { gpu, facts } = held.device;
-    const wrong = await tryHalves(gpu);
+    const wrong = await testF16(gpu);
     if (facts.f16) expect(wrong).toBeUndefined();
     else expect(wrong).toMatch(/the shader was refused: .*f16/);
     await held.device.sync();
   });
 
   test("matrices without the feature are a reason, no fault of the device", async () => {
-    expect(await tryMatrices(held.device.gpu, { m: 8, n: 8, k: 8, input: "f32" })).toMatch(
+    expect(await testSubgroupMatrix(held.device.gpu, { m: 8, n: 8, k: 8, input: "f32" })).toMatch(
       /the shader was refused: .*subgroup_matrix/,
     );
     await held.device.sync();
@@ -40,15 +40,17 @@ test.each([
   { m: 16, n: 16, k: 16, input: "f16" },
   { m: 8, n: 16, k: 16, input: "f16" },
   { m: 8, n: 8, k: 8, input: "f32" },
-] as const)("the trial of $m×$n×$k of $input compiles, and a wrong product is told", async (matrix) => {
+] as const)("the self-test of $m×$n×$k of $input compiles, and reports a wrong product", async (matrix) => {
   const gpu = await nullDevice("subgroups", "shader-f16", "chromium-experimental-subgroup-matrix");
-  expect(await tryMatrices(gpu, matrix)).toMatch(/^element \[0, 0\] of a product came out as \S+ instead of 21463$/);
+  expect(await testSubgroupMatrix(gpu, matrix)).toMatch(
+    /^element \[0, 0\] of a product came out as \S+ instead of 21463$/,
+  );
 });
 
-test("a device that is lost fails the trial", async () => {
+test("a lost device fails the self-test", async () => {
   const gpu = await nullDevice("shader-f16");
   gpu.destroy();
-  expect(await tryHalves(gpu)).toMatch(/lost|destroyed/);
+  expect(await testF16(gpu)).toMatch(/lost|destroyed/);
 });
 
 test("a device that a program hands in is used as it is", async () => {

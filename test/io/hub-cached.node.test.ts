@@ -2,13 +2,13 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { tinyCheckpoint } from "../../src/cli/embedded.js";
+import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
 import { openCheckpoint } from "../../src/io/checkpoint.js";
-import { forgetCheckpoint, keptCheckpoints } from "../../src/io/hub-kept.js";
+import { cachedCheckpoints, deleteCheckpoint } from "../../src/io/hub-cached.js";
 import { CheckpointError } from "../../src/runtime/errors.js";
 import { type HubFileContent, HubServer } from "../support/hub-server.js";
 
-// What is kept of hubs in the cache folder, and how it is deleted. test/demo has the same in a browser.
+// Listing and deleting cached hub checkpoints. test/demo has the same in a browser.
 
 const NAME = "somebody/tiny";
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -43,25 +43,25 @@ async function download(signal?: AbortSignal): Promise<void> {
 }
 
 test("a checkpoint is listed with its bytes, and deleted", async () => {
-  expect(await keptCheckpoints()).toEqual([]);
+  expect(await cachedCheckpoints()).toEqual([]);
   await download();
-  expect(await keptCheckpoints()).toEqual([
+  expect(await cachedCheckpoints()).toEqual([
     {
       name: NAME,
       endpoint: "https://huggingface.co",
       commits: [COMMIT],
-      keptBytes: totalBytes,
+      cachedBytes: totalBytes,
       totalBytes,
       complete: true,
     },
   ]);
   // Other tools keep no listing.
   await rm(join(home, "hub/models--somebody--tiny/trees"), { recursive: true });
-  expect(await keptCheckpoints()).toMatchObject([{ keptBytes: totalBytes, complete: true }]);
-  await forgetCheckpoint(NAME);
-  expect(await keptCheckpoints()).toEqual([]);
-  await expect(forgetCheckpoint(NAME)).rejects.toThrow(CheckpointError);
-  await expect(forgetCheckpoint(NAME, { endpont: "" } as object)).rejects.toThrow(/did you mean `endpoint`/);
+  expect(await cachedCheckpoints()).toMatchObject([{ cachedBytes: totalBytes, complete: true }]);
+  await deleteCheckpoint(NAME);
+  expect(await cachedCheckpoints()).toEqual([]);
+  await expect(deleteCheckpoint(NAME)).rejects.toThrow(CheckpointError);
+  await expect(deleteCheckpoint(NAME, { endpont: "" } as object)).rejects.toThrow(/did you mean `endpoint`/);
 });
 
 test("a download that was broken off is listed with what has arrived; one that is under way is waited for", async () => {
@@ -70,12 +70,12 @@ test("a download that was broken off is listed with what has arrived; one that i
   const broken = download(controller.signal);
   await expect.poll(() => server.bytesOf(WEIGHTS)).toBe(1_000_000);
   const impatient = AbortSignal.timeout(200);
-  await expect(forgetCheckpoint(NAME, { signal: impatient })).rejects.toThrow(/abort/i);
+  await expect(deleteCheckpoint(NAME, { signal: impatient })).rejects.toThrow(/abort/i);
   controller.abort();
   await expect(broken).rejects.toThrow(/abort/i);
-  const [kept] = await keptCheckpoints();
+  const [kept] = await cachedCheckpoints();
   expect(kept).toMatchObject({ totalBytes, complete: false });
-  expect(kept!.keptBytes).toBe(1_000_000 + totalBytes - 7_509_128);
-  await forgetCheckpoint(NAME);
-  expect(await keptCheckpoints()).toEqual([]);
+  expect(kept!.cachedBytes).toBe(1_000_000 + totalBytes - 7_509_128);
+  await deleteCheckpoint(NAME);
+  expect(await cachedCheckpoints()).toEqual([]);
 });

@@ -4,38 +4,38 @@ import { type Counted, CountedState, Repetition } from "./counted.js";
 import { PatternFault } from "./fault.js";
 import { type Pattern, Rule } from "./pattern.js";
 import { type Costed, measure } from "./shortest.js";
-import { Turn } from "./turns.js";
+import { TimeSlice } from "./time-slices.js";
 
-/** A place within a pattern. */
+/** A node of a pattern graph. */
 export class Node implements Costed {
-  /** The bytes that may come, and where they lead. */
+  /** Byte edges. */
   readonly edges: { readonly first: number; readonly last: number; readonly to: Node }[] = [];
-  /** Where one may go without a byte. */
+  /** Epsilon edges. */
   readonly free: Node[] = [];
-  /** A rule that comes first; `after` follows it. */
+  /** A call of a rule; `after` is the return node. */
   call: { readonly rule: Rule; readonly entry: Node; readonly after: Node } | undefined;
-  /** A part that comes first, none of it counted yet. */
+  /** A counted part at its start. */
   counted: Counted | undefined;
-  /** Fewest bytes from here to the end of the rule that the node is in; Infinity where there is no way. */
+  /** Minimum bytes from here to the end of the node's rule; Infinity if unreachable. */
   cost = Number.POSITIVE_INFINITY;
 
   constructor(readonly id: number) {}
 }
 
-/** More than this many nodes would take a tenth of a second and more. */
+/** Maximum number of nodes; more would take over a tenth of a second. */
 const MOST_NODES = 50_000;
-/** A part is written out up to this many times; beyond, the times are counted. */
+/** Repetitions are unrolled up to this count; larger ones use a counter. */
 const COPIES = 4;
 
-/** A pattern as nodes between which bytes lead. */
-export class Network {
-  /** Where every rule ends. */
+/** A pattern as a recursive transition network (Woods 1970) over bytes: nodes with byte edges, epsilon edges and rule calls. */
+export class PatternGraph {
+  /** The end node of every rule. */
   readonly end: Node;
   #root: Node;
   readonly #nodes: Node[] = [];
   readonly #entries = new Map<Rule, Node>();
   readonly #pending: Rule[] = [];
-  /** Sets of characters (by their ranges) and repeated parts, which are rules so as to be there once. */
+  /** Character sets (by their ranges) and repeated parts, shared as rules. */
   readonly #shared = new Map<string | Pattern, Rule>();
   #countedParts = 0;
 
@@ -46,13 +46,13 @@ export class Network {
   }
 
   /**
-   * The network of a pattern, made in turns. Throws PatternFault for a pattern that no text fits, one with a rule that begins
-   * with itself, or one that is too large.
+   * Builds the graph of a pattern in time slices. Throws PatternFault for a pattern that no text matches, left recursion, or one that is
+   * too large.
    */
-  static *of(pattern: Pattern): Generator<void, Network> {
-    const network = new Network();
-    yield* network.#build(pattern);
-    return network;
+  static *of(pattern: Pattern): Generator<void, PatternGraph> {
+    const graph = new PatternGraph();
+    yield* graph.#build(pattern);
+    return graph;
   }
 
   get root(): Node {
@@ -60,15 +60,15 @@ export class Network {
   }
 
   *#build(pattern: Pattern): Generator<void, void> {
-    const turn = new Turn();
+    const slice = new TimeSlice();
     this.#root = this.#enter(pattern, this.end);
     for (let rule = this.#pending.pop(); rule; rule = this.#pending.pop()) {
       const { body } = rule;
       const first = body.kind === "chars" ? this.#chars(body.points, this.end) : this.#enter(body, this.end);
       this.#entry(rule).free.push(first);
-      if (turn.over()) {
+      if (slice.over()) {
         yield;
-        turn.begin();
+        slice.begin();
       }
     }
     yield* measure(this.#nodes, this.end);
@@ -93,7 +93,7 @@ export class Network {
     return node;
   }
 
-  /** The node from which the pattern leads to `after`. */
+  /** Returns the start node of a pattern that leads to `after`. */
   #enter(pattern: Pattern, after: Node): Node {
     switch (pattern.kind) {
       case "chars": {
@@ -176,7 +176,7 @@ export class Network {
   }
 
   #chars(points: CodePoints, after: Node): Node {
-    // Most sequences end in bytes of which any continuation will do.
+    // Most sequences end in arbitrary continuation bytes: share these tails.
     const tails = [after];
     const tail = (length: number): Node => {
       let node = tails[length];
@@ -201,7 +201,7 @@ export class Network {
     return start;
   }
 
-  /** A rule that comes back to itself before a byte would be entered without end. */
+  /** Left recursion would not terminate. */
   #refuseLeftRecursion(): void {
     const rules = new Map([...this.#entries].map(([rule, entry]) => [entry, rule]));
     const state = new Map<Rule, "open" | "done">();

@@ -2,14 +2,14 @@ import { describe, expect, test } from "vitest";
 import { bytesSource } from "../../src/io/source.js";
 import { MediaError, OptionError } from "../../src/runtime/errors.js";
 import type { SentMedium } from "../../src/worker/messages.js";
-import { Parcel, type ParcelOptions, sendLocation, sendOptions } from "../../src/worker/parcel.js";
 import { ReceivedMedia, receiveLocation } from "../../src/worker/received.js";
+import { sendLocation, sendOptions, type TransferableOptions, Transferables } from "../../src/worker/transferables.js";
 
 // What a page sends and a worker receives, through a structured clone.
 
 /** One part on its way, as the worker gets it, and how many bytes were transferred. */
-async function cross(part: unknown, options: ParcelOptions = {}): Promise<Record<string, unknown>> {
-  const parcel = new Parcel(options);
+async function cross(part: unknown, options: TransferableOptions = {}): Promise<Record<string, unknown>> {
+  const parcel = new Transferables(options);
   const sent = structuredClone(await parcel.input([part], () => 7), { transfer: parcel.transfer });
   const [received] = (await new ReceivedMedia().input(sent, {})) as Record<string, unknown>[];
   return received!;
@@ -99,8 +99,8 @@ describe("what stays what it is", () => {
     ]) {
       expect(await cross(part)).toEqual(part);
     }
-    expect(await new Parcel().input("Hello!", () => 0)).toBe("Hello!");
-    expect(await new Parcel().input(undefined, () => 0)).toBe(undefined);
+    expect(await new Transferables().input("Hello!", () => 0)).toBe("Hello!");
+    expect(await new Transferables().input(undefined, () => 0)).toBe(undefined);
     expect(await cross({ type: "image", image: 12 })).toEqual({ type: "image", image: 12 });
     expect(await cross({ type: "image", image: "a.png", detail: "high" })).toMatchObject({ detail: "high" });
   });
@@ -117,7 +117,7 @@ describe("what stays what it is", () => {
       { role: "user", content: [image, text] },
       { role: "user", content: [video] },
     ];
-    const sent = (await new Parcel().input(messages, () => ++refs)) as { content: unknown }[];
+    const sent = (await new Transferables().input(messages, () => ++refs)) as { content: unknown }[];
     expect(sent.map(({ content }) => content)).toEqual([
       "Be brief.",
       [{ ref: 1, part: image! }, text],

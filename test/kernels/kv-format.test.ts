@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { attention as attentionReference } from "../../src/bench/reference/attention.js";
-import { heldRows } from "../../src/bench/reference/cached.js";
+import { storedRows } from "../../src/bench/reference/kv-format.js";
 import { rope as ropeReference } from "../../src/bench/reference/rope.js";
 import { attention } from "../../src/kernels/attention.js";
-import { type CacheType, paddedRow } from "../../src/kernels/cached.js";
+import { type CacheType, paddedRow } from "../../src/kernels/kv-format.js";
 import { rope } from "../../src/kernels/rope.js";
 import { expectClose } from "../support/compare.js";
 import { FEATURES, useDevice } from "../support/device.js";
@@ -60,7 +60,7 @@ describe.each(FEATURES)("features: %s", (features) => {
             (_, i) => truth[Math.floor(i / count) * width + from + (i % count)]!,
           );
         const read = async (tensor: typeof keys, from: number) => {
-          const padded = heldRows(await device.read(tensor!), type, positions + 3, stride);
+          const padded = storedRows(await device.read(tensor!), type, positions + 3, stride);
           const rowsOf = Float32Array.from(
             { length: positions * keyWidth },
             (_, i) => padded[Math.floor(i / keyWidth) * stride + (i % keyWidth)]!,

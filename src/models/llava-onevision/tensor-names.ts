@@ -1,6 +1,6 @@
 /**
- * The names tensors have on disk. lmms-lab, llava-hf and several versions of transformers spell the same model differently, and
- * fine-tunes mix them, so every part's prefix is found by itself.
+ * Tensor names in checkpoints. lmms-lab, llava-hf and versions of transformers name the same tensors differently, and fine-tunes mix
+ * these dialects, so the prefix of each part is detected independently.
  */
 
 import { foreignTensors } from "../../io/foreign-tensors.js";
@@ -10,26 +10,26 @@ import { CheckpointError } from "../../runtime/errors.js";
 export interface Layout {
   /** Before `embed_tokens`, `layers.N` and `norm`. */
   readonly language: string;
-  /** Of the output matrix; undefined where the embedding table serves as one. */
+  /** Prefix of the output head; undefined if it is tied to the embedding table. */
   readonly head: string | undefined;
   /** Before `embeddings` and `encoder.layers.N`. */
   readonly vision: string;
   /** The two linear layers, in order. */
   readonly projector: readonly [first: string, second: string];
-  /** The whole name of the newline vector. */
+  /** Full name of the newline vector. */
   readonly newline: string;
-  /** True for tensors that checkpoints carry and inference does not read. */
+  /** Whether a tensor is known but not used for inference. */
   ignored(name: string): boolean;
 }
 
-/** One part: the tensor that shows where it is, and the prefixes known. */
+/** A part of the model: the tensor that identifies its prefix, and the known prefixes. */
 interface Part {
   readonly title: string;
   readonly suffix: string;
   readonly prefixes: readonly string[];
 }
 
-// From llava-hf, lmms-lab and transformers 4.52 to 5 in turn; then what is left of one when a tool strips or adds "model.".
+// Of llava-hf, lmms-lab, transformers 4.52 to 5; then of tools that strip or add "model.".
 const LANGUAGE: Part = {
   title: "language model",
   suffix: ".embed_tokens.weight",
@@ -69,9 +69,9 @@ const PROJECTOR: Part = {
 const NEWLINE: Part = { title: "newline vector", suffix: "", prefixes: ["image_newline", "model.image_newline"] };
 
 /**
- * Finds the parts among the tensor names (specification 2.1).
- * @param options.tied the config says that the embedding table is the output matrix: a head that is stored all the same is ignored.
- * @throws CheckpointError if a part is missing or there are two of it.
+ * Detects the prefix of each part from the tensor names (specification 2.1).
+ * @param options.tied the output head is tied to the embedding table: a stored head is ignored.
+ * @throws CheckpointError if a part is missing or ambiguous.
  */
 export function resolveLayout(names: Iterable<string>, options: { tied?: boolean } = {}): Layout {
   const present = new Set(names);
@@ -97,7 +97,7 @@ export function resolveLayout(names: Iterable<string>, options: { tied?: boolean
     projector: [projector, projector.replace(/linear_1$/, "linear_2").replace(/\.0$/, ".2")],
     newline,
     ignored: (name) =>
-      // The features are taken before the tower's last norm and its pooling head; positions and frequencies are computed.
+      // Features are taken before the tower's last norm and pooling head; position ids and frequencies are computed.
       name.startsWith(`${vision}.post_layernorm.`) ||
       name.startsWith(`${vision}.head.`) ||
       name === `${vision}.embeddings.position_ids` ||

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { copiedInput, copiedPart, ownPart } from "../../src/models/cached-media.js";
 import type { SessionInput } from "../../src/models/conversation.js";
-import { keptInput, keptPart, ownPart } from "../../src/models/kept-media.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { ImageContent } from "../../src/models/llava-onevision/processor.js";
 import type { Device } from "../../src/runtime/device.js";
@@ -26,8 +26,8 @@ test("what has no bytes stays the same object", () => {
     7,
     null,
   ];
-  for (const part of parts) expect(keptPart(part, WHERE)).toBe(part);
-  expect(keptInput("words", WHERE)).toBe("words");
+  for (const part of parts) expect(copiedPart(part, WHERE)).toBe(part);
+  expect(copiedInput("words", WHERE)).toBe("words");
 });
 
 test("bytes, pixels and frames are copied once, in parts and in messages", () => {
@@ -40,8 +40,8 @@ test("bytes, pixels and frames are copied once, in parts and in messages", () =>
   ];
   const messages = [{ role: "user", content: parts }];
   for (const kept of [
-    keptInput(parts as SessionInput, WHERE),
-    (keptInput(messages as SessionInput, WHERE) as typeof messages)[0]!.content,
+    copiedInput(parts as SessionInput, WHERE),
+    (copiedInput(messages as SessionInput, WHERE) as typeof messages)[0]!.content,
   ]) {
     expect(kept).toEqual([
       { type: "image", image: bytes },
@@ -50,10 +50,10 @@ test("bytes, pixels and frames are copied once, in parts and in messages", () =>
     ]);
     const [first] = kept as unknown as [ImageContent];
     expect(first.image).not.toBe(bytes);
-    expect(keptPart(first, WHERE)).toBe(first);
+    expect(copiedPart(first, WHERE)).toBe(first);
   }
   const own = ownPart({ type: "image", image: bytes });
-  expect(keptPart(own, WHERE)).toBe(own);
+  expect(copiedPart(own, WHERE)).toBe(own);
 });
 
 describe("with a model", () => {

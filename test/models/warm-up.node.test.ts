@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
-import { rehearse } from "../../src/models/llava-onevision/rehearsal.js";
+import { warmUp } from "../../src/models/llava-onevision/warm-up.js";
 import { TINY_FOLDER } from "../support/damaged.js";
 
 let model: LlavaOneVision;
@@ -10,19 +10,19 @@ beforeAll(async () => {
 });
 afterAll(() => model?.dispose());
 
-test("after a rehearsal an answer compiles nothing, and a rehearsal takes no memory", async () => {
+test("after warm-up an answer compiles nothing, and warm-up allocates no memory", async () => {
   const { device } = model;
   const ahead = vi.spyOn(device.gpu, "createComputePipelineAsync");
   const onUse = vi.spyOn(device.gpu, "createComputePipeline");
   const { dispatches } = device.counters;
   const { liveBytes, peakBytes } = device.pool;
-  for (let round = 0; round < 2; round++) rehearse(model.network, model.cacheType);
+  for (let round = 0; round < 2; round++) warmUp(model.network, model.cacheType);
   await device.prepared();
   expect([device.pool.liveBytes, device.pool.peakBytes]).toEqual([liveBytes, peakBytes]);
   expect(device.counters.dispatches).toBe(dispatches);
   const texts = ahead.mock.calls.length;
   expect(texts).toBeGreaterThan(10);
-  rehearse(model.network, model.cacheType);
+  warmUp(model.network, model.cacheType);
   expect(ahead).toHaveBeenCalledTimes(texts);
 
   const session = model.createSession();

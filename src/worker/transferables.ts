@@ -5,30 +5,30 @@ import { type PictureInput, readPicture } from "../io/picture-input.js";
 import { OptionError } from "../runtime/errors.js";
 import type { SentFile, SentMedium, SentOptions } from "./messages.js";
 
-export interface ParcelOptions {
-  /** What the caller gives away. */
+export interface TransferableOptions {
+  /** Objects that the caller transfers. */
   readonly transfer?: readonly Transferable[] | undefined;
   readonly orientation?: "apply" | "ignore" | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * What one call sends to a worker. Bytes, pixels, bitmaps, canvases and frames are copied when they are put in, and the copies are
- * transferred: what the caller has stays whole, but for what it gives away. Blobs and files are sent without their bytes.
+ * Prepares the arguments of one call to a worker. Bytes, pixels, bitmaps, canvases and frames are copied, and the copies are
+ * transferred: the caller's objects stay usable, except those in `transfer`. Blobs and files are sent without their bytes.
  */
-export class Parcel {
+export class Transferables {
   readonly transfer: Transferable[];
   readonly #given: ReadonlySet<unknown>;
   readonly #counts = { image: 0, video: 0 };
 
-  constructor(private readonly options: ParcelOptions = {}) {
+  constructor(private readonly options: TransferableOptions = {}) {
     this.transfer = [...(options.transfer ?? [])];
     this.#given = new Set(options.transfer);
   }
 
   /**
-   * A text, parts or messages as they can be sent. `refOf` numbers parts with media. Values of wrong kinds are sent as they are:
-   * the session in the worker has the words for them.
+   * Converts a text, parts or messages for sending. `refOf` numbers parts with media. Values of wrong types are sent unchanged: the
+   * session in the worker reports them.
    */
   async input(input: unknown, refOf: (part: object) => number): Promise<unknown> {
     if (!Array.isArray(input)) return input;
@@ -62,7 +62,7 @@ export class Parcel {
     return Promise.all(pictures.map((picture, i) => this.picture(picture, `${label}, frame ${i + 1}`)));
   }
 
-  /** Throws MediaError for what is no picture, with the words of `readPicture`. */
+  /** Converts a picture. Throws MediaError as `readPicture` does. */
   async picture(picture: unknown, label: string): Promise<unknown> {
     if (!isObject(picture)) return picture;
     const simple = this.#simple(picture, label);
@@ -96,7 +96,7 @@ export class Parcel {
     });
   }
 
-  /** What is sent as it is, or as bytes; undefined for anything else. */
+  /** Converts inputs that are cloneable or bytes; undefined for others. */
   #simple(value: object, label: string): unknown {
     // The structured clone of a URL is an empty object in Node.
     if (value instanceof URL) return value.href;
@@ -106,7 +106,7 @@ export class Parcel {
     return ArrayBuffer.isView(value) ? bytes : bytes.buffer;
   }
 
-  /** A copy of the part in view alone, and not shared; a clone would take the whole buffer along. */
+  /** Copies the bytes of a view; cloning would copy its whole buffer. */
   #bytes(bytes: Bytes, label: string): Uint8Array {
     const buffer = ArrayBuffer.isView(bytes) ? bytes.buffer : bytes;
     if (this.#given.has(buffer)) return viewOf(bytes, label);
@@ -115,7 +115,7 @@ export class Parcel {
     return copy;
   }
 
-  /** Values of more than one byte are refused in the worker. */
+  /** Copies pixels; elements of more than one byte are rejected in the worker. */
   #pixels({ data, width, height }: Record<string, unknown>, label: string): object {
     const single = (data as Uint8Array).BYTES_PER_ELEMENT === 1;
     return { data: single ? this.#bytes(data as Uint8Array, label) : data, width, height };
@@ -135,7 +135,7 @@ export function sendLocation(location: CheckpointLocation): string | SentFile[] 
   }));
 }
 
-/** Options as they can be sent: every function stays, and is called by its name. Throws OptionError for `refused` ones. */
+/** Converts options for sending: functions stay here, and are called by name. Throws OptionError for `refused` ones. */
 export function sendOptions(where: string, options: object, refused: Readonly<Record<string, string>>): SentOptions {
   const values: Record<string, unknown> = {};
   const callbacks: string[] = [];
