@@ -2,7 +2,7 @@ import { type AdapterFacts, Device } from "ocellus";
 import {
   aboutRun,
   KERNEL_WORKLOADS,
-  type Measurement,
+  type BenchMeasurement,
   measure,
   measurePeak,
   PEER_WORKLOADS,
@@ -60,7 +60,7 @@ async function run(jobs: readonly Job[], seconds: number): Promise<void> {
   const controller = new AbortController();
   running = controller;
   const { signal } = controller;
-  const all: Measurement[] = [];
+  const all: BenchMeasurement[] = [];
   const stage = (text: string, done: number): void => say({ kind: "stage", text, done, total: jobs.length });
   try {
     if (!peak) {

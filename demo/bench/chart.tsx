@@ -1,4 +1,4 @@
-import type { Measurement } from "ocellus/bench";
+import type { BenchMeasurement } from "ocellus/bench";
 import { peak, results } from "./run.js";
 
 const ROW = 34;
@@ -19,10 +19,10 @@ export function Chart() {
   const top = peak.value;
   if (all.length === 0 || !top) return null;
   const height = all.length * ROW + 26;
-  const arithmetic = ({ gflops }: Measurement): Bar => {
+  const arithmetic = ({ gflops }: BenchMeasurement): Bar => {
     return { value: gflops, share: gflops / top.gflops, unit: "GFLOP/s", kind: "arithmetic" };
   };
-  const barsOf = (m: Measurement): Bar[] => [
+  const barsOf = (m: BenchMeasurement): Bar[] => [
     // Copying and looking up is no arithmetic.
     ...(m.flops > 0 ? [arithmetic(m)] : []),
     {

@@ -1,5 +1,5 @@
 import type { AdapterFacts } from "ocellus";
-import type { BenchType, Measurement, Peak } from "ocellus/bench";
+import type { BenchType, BenchMeasurement, Peak } from "ocellus/bench";
 import type { ShownFault } from "../fault.js";
 
 /** A workload as the page shows it before it runs. */
@@ -30,5 +30,5 @@ export type FromBench =
   | { readonly kind: "failed"; readonly fault: ShownFault; readonly job?: Job }
   | { readonly kind: "peak"; readonly peak: Peak }
   | { readonly kind: "stage"; readonly text: string; readonly done: number; readonly total: number }
-  | { readonly kind: "measured"; readonly measured: Measurement }
+  | { readonly kind: "measured"; readonly measured: BenchMeasurement }
   | { readonly kind: "ended"; readonly lines: readonly object[]; readonly stopped: boolean };

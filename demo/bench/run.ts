@@ -1,6 +1,6 @@
 import { computed, signal } from "@preact/signals";
 import type { AdapterFacts } from "ocellus";
-import type { BenchType, Measurement, Peak } from "ocellus/bench";
+import type { BenchType, BenchMeasurement, Peak } from "ocellus/bench";
 import { type ShownFault, shown } from "../fault.js";
 import type { FromBench, Job, Listed, ToBench } from "./messages.js";
 
@@ -18,7 +18,7 @@ export const dtypes = signal<readonly BenchType[]>(["f32"]);
 export const seconds = signal(1);
 export const peak = signal<Peak | undefined>(undefined);
 export const stage = signal<{ text: string; done: number; total: number } | undefined>(undefined);
-export const results = signal<readonly Measurement[]>([]);
+export const results = signal<readonly BenchMeasurement[]>([]);
 export const faults = signal<readonly { fault: ShownFault; job: Job | undefined }[]>([]);
 /** The lines of the run that ended, as `ocellus bench --json` writes them. */
 export const lines = signal<readonly object[]>([]);

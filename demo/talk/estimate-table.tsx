@@ -1,12 +1,12 @@
 import { useSignal } from "@preact/signals";
-import type { Estimate, HoldType } from "ocellus";
+import type { Estimate, StorageDtype } from "ocellus";
 import { useEffect } from "preact/hooks";
 import { FaultView } from "../fault-view.js";
 import { inBytes } from "../quantities.js";
 import { DTYPES } from "./model-dialog.js";
 
 interface Row {
-  readonly dtype: HoldType;
+  readonly dtype: StorageDtype;
   readonly label: string;
   readonly estimate: Estimate;
 }

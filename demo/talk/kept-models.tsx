@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import type { HoldType, KeptCheckpoint } from "ocellus";
+import type { CachedCheckpoint, StorageDtype } from "ocellus";
 import { useEffect } from "preact/hooks";
 import { FaultView } from "../fault-view.js";
 import { inBytes } from "../quantities.js";
@@ -12,13 +12,13 @@ interface Room {
 }
 
 /** Checkpoints in this browser's storage: to load, or to delete. */
-export function KeptModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) => void; dtype: HoldType }) {
-  const kept = useSignal<readonly KeptCheckpoint[]>([]);
+export function KeptModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) => void; dtype: StorageDtype }) {
+  const kept = useSignal<readonly CachedCheckpoint[]>([]);
   const room = useSignal<Room | undefined>(undefined);
   const failed = useSignal<unknown>(undefined);
   const look = async (): Promise<void> => {
-    const { keptCheckpoints } = await import("ocellus");
-    kept.value = await keptCheckpoints();
+    const { cachedCheckpoints } = await import("ocellus");
+    kept.value = await cachedCheckpoints();
     const { usage = 0, quota = 0 } = await navigator.storage.estimate();
     room.value = { used: usage, quota, persisted: await navigator.storage.persisted() };
   };
@@ -26,9 +26,9 @@ export function KeptModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) =>
     failed.value = undefined;
     work.catch((error: unknown) => (failed.value = error));
   };
-  const forget = async ({ name, endpoint }: KeptCheckpoint): Promise<void> => {
-    const { forgetCheckpoint } = await import("ocellus");
-    await forgetCheckpoint(name, { endpoint });
+  const forget = async ({ name, endpoint }: CachedCheckpoint): Promise<void> => {
+    const { deleteCheckpoint } = await import("ocellus");
+    await deleteCheckpoint(name, { endpoint });
     await look();
   };
   useEffect(() => guarded(look()), []);
@@ -45,7 +45,7 @@ export function KeptModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) =>
               <span class="small muted">
                 {checkpoint.complete
                   ? inBytes(checkpoint.totalBytes)
-                  : `${inBytes(checkpoint.keptBytes)} of ${inBytes(checkpoint.totalBytes)}`}
+                  : `${inBytes(checkpoint.cachedBytes)} of ${inBytes(checkpoint.totalBytes)}`}
               </span>
             </span>
             <span class="space" />
@@ -75,7 +75,7 @@ export function KeptModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) =>
   );
 }
 
-function choiceOf({ name, endpoint }: KeptCheckpoint, dtype: HoldType): ModelChoice {
+function choiceOf({ name, endpoint }: CachedCheckpoint, dtype: StorageDtype): ModelChoice {
   if (name === TINY.location && endpoint === TINY.options.endpoint) return TINY;
   return { label: name, location: name, options: { dtype, endpoint } };
 }

@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import type { HoldType } from "ocellus";
+import type { StorageDtype } from "ocellus";
 import { useRef } from "preact/hooks";
 import { Dialog } from "../dialog.js";
 import { FaultView } from "../fault-view.js";
@@ -15,7 +15,7 @@ const SUGGESTED = [
   "llava-hf/llava-onevision-qwen2-7b-ov-hf",
 ];
 
-export const DTYPES: readonly { readonly value: HoldType; readonly label: string }[] = [
+export const DTYPES: readonly { readonly value: StorageDtype; readonly label: string }[] = [
   { value: "q4", label: "4 bits: smallest" },
   { value: "q8", label: "8 bits: nearly exact" },
   { value: "auto", label: "as stored: exact" },
@@ -24,7 +24,7 @@ export const DTYPES: readonly { readonly value: HoldType; readonly label: string
 /** Another model: one that is kept here, one of the hub, or files. */
 export function ModelDialog({ onClose }: { onClose: () => void }) {
   const id = useSignal("");
-  const dtype = useSignal<HoldType>("q8");
+  const dtype = useSignal<StorageDtype>("q8");
   const folder = useRef<HTMLInputElement>(null);
   const failed = useSignal<unknown>(undefined);
   const asked = useSignal<string | undefined>(undefined);
@@ -83,7 +83,10 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
         </datalist>
         <label>
           Weights{" "}
-          <select value={dtype.value} onChange={({ currentTarget }) => (dtype.value = currentTarget.value as HoldType)}>
+          <select
+            value={dtype.value}
+            onChange={({ currentTarget }) => (dtype.value = currentTarget.value as StorageDtype)}
+          >
             {DTYPES.map(({ value, label }) => (
               <option key={value} value={value}>
                 {label}
