@@ -19,7 +19,7 @@ const MAX_WORKERS = Math.min(2, availableParallelism());
 
 /** What differs on another adapter: the files for lavapipe, which compiles slowly. */
 const ABOUT_ADAPTERS = [
-  "test/kernels/{attention,attention-weights,cached,choose,draw,matmul,pack,rows}.test.ts",
+  "test/kernels/{attention,attention-weights,choose,kv-format,matmul,pack,rows,sampling}.test.ts",
   "test/layers/*.test.ts",
   "test/models/{decoding,goldens,session,tiny}.test.ts",
   "test/runtime/{bind-groups,device,feature-self-test.node,profile}.test.ts",

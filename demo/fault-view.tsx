@@ -1,12 +1,12 @@
 import type { ComponentChildren } from "preact";
 import { type ShownFault, shown } from "./fault.js";
 
-/** An error in words: what happened, where, and what to do; `children` are what can be done here. */
+/** Shows an error: what happened, where, and what to do; `children` are buttons with remedies. */
 export function FaultView({ error, children }: { error: unknown; children?: ComponentChildren }) {
   return <FaultText fault={shown(error)}>{children}</FaultText>;
 }
 
-/** The same of an error that was put into words elsewhere. */
+/** The same for an error that was converted already. */
 export function FaultText({ fault, children }: { fault: ShownFault; children?: ComponentChildren }) {
   const { code, title, detail, remedy } = fault;
   return (

@@ -1,6 +1,6 @@
 import { inBytes } from "./quantities.js";
 
-/** What the page shows of an error: the library's have a code and their four parts, others a message. */
+/** The parts of an error that the page shows: errors of the library have a code and four parts, others only a message. */
 export interface ShownFault {
   readonly code: string | undefined;
   readonly title: string;
@@ -15,7 +15,7 @@ interface Fault {
   readonly remedy: string;
 }
 
-/** For the page: the library's words are for programmers where there is something to click here. */
+/** Returns the remedy to show. Where the page has a button for it, this replaces the library's text for programmers. */
 function remedyOf(code: string, fault: Fault, error: object): string {
   if (code !== "NO_ROOM") return `${sentence(fault.remedy)}.`;
   const { neededBytes, freeBytes } = error as { neededBytes?: number; freeBytes?: number };
@@ -23,18 +23,23 @@ function remedyOf(code: string, fault: Fault, error: object): string {
     neededBytes === undefined || freeBytes === undefined
       ? ""
       : `It needs ${inBytes(neededBytes)}, and ${inBytes(freeBytes)} are free. `;
-  return `${numbers}Delete models that are kept in this browser, or free space on the disk; what has arrived stays.`;
+  return `${numbers}Delete models that are cached in this browser, or free space on the disk. Downloaded bytes stay.`;
 }
 
-/** The library's errors are told by their parts, so that a page need not load the library to know them. */
+/** Converts an error for display. Errors of the library are recognised by their parts, so that the page need not load the library. */
 export function shown(error: unknown): ShownFault {
   const { code, fault } = (error ?? {}) as { code?: unknown; fault?: Fault };
   if (typeof code === "string" && fault) {
     const detail = `${fault.where}: expected ${fault.expected}, got ${fault.got.replace(/\.+$/, "")}.`;
-    return { code, title: TITLES[code] ?? "That did not work", detail, remedy: remedyOf(code, fault, error as object) };
+    return {
+      code,
+      title: TITLES[code] ?? "Something went wrong",
+      detail,
+      remedy: remedyOf(code, fault, error as object),
+    };
   }
   const detail = error instanceof Error ? error.message : String(error);
-  return { code: undefined, title: "That did not work", detail, remedy: undefined };
+  return { code: undefined, title: "Something went wrong", detail, remedy: undefined };
 }
 
 export function isCode(error: unknown, ...codes: readonly string[]): boolean {
@@ -42,9 +47,9 @@ export function isCode(error: unknown, ...codes: readonly string[]): boolean {
 }
 
 const TITLES: Readonly<Record<string, string>> = {
-  NO_ADAPTER: "There is no WebGPU here",
+  NO_ADAPTER: "WebGPU is not available",
   LIMIT: "This is too large for the graphics adapter",
-  OVER_BUDGET: "This takes more memory than it may",
+  OVER_BUDGET: "This needs more memory than the limit allows",
   CHECKPOINT: "The checkpoint can't be used",
   SOURCE: "The files can't be read",
   NO_ROOM: "There is no room left",

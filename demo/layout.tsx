@@ -6,7 +6,7 @@ const PAGES = [
   { name: "bench", href: "bench.html", label: "Bench" },
 ] as const;
 
-/** The line at the top of both pages; `children` stand at its right. */
+/** The bar at the top of both pages; `children` are at its right. */
 export function TopBar({ current, children }: { current: "talk" | "bench"; children?: ComponentChildren }) {
   return (
     <header class="bar">

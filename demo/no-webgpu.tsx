@@ -13,12 +13,12 @@ const HINTS: readonly { readonly browser: string; readonly what: string }[] = [
   { browser: "Firefox", what: "version 141 or newer on Windows, 145 on macOS with Apple silicon." },
 ];
 
-/** What to do where there is no WebGPU, or none that gives an adapter. */
+/** Says what to do if there is no WebGPU, or no adapter. */
 export function NoWebGPU({ fault: { detail, remedy }, onRetry }: { fault: ShownFault; onRetry: () => void }) {
   return (
     <section class="card stack" role="alert" data-state="no-webgpu">
-      <h2>This browser has no WebGPU for this page</h2>
-      <p>The model runs on your own graphics adapter, which pages reach through WebGPU.</p>
+      <h2>WebGPU is not available on this page</h2>
+      <p>The model runs on your own graphics adapter, which pages use through WebGPU.</p>
       <ul>
         {HINTS.map(({ browser, what }) => (
           <li key={browser}>

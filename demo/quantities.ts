@@ -1,13 +1,13 @@
 const UNITS = ["B", "kB", "MB", "GB"] as const;
 
-/** Bytes as people read them: "7.5 MB". */
+/** Formats bytes: "7.5 MB". */
 export function inBytes(bytes: number): string {
   const power = Math.min(UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log10(bytes) / 3));
   const value = bytes / 1000 ** power;
   return `${value < 10 && power > 0 ? value.toFixed(1) : Math.round(value)} ${UNITS[power]}`;
 }
 
-/** Seconds as people read them: "2 min 5 s". */
+/** Formats seconds: "2 min 5 s". */
 export function inTime(seconds: number): string {
   const whole = Math.ceil(seconds);
   if (whole < 60) return `${whole} s`;

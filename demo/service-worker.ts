@@ -1,9 +1,9 @@
 /// <reference lib="webworker" />
 
-// The page without a network. All files of one build are kept together, and served together until the next build has been
-// fetched whole and the last page of this one has been closed. Weights are not here: the library keeps them.
+// Makes the page work offline. All files of one build are cached together, and served together until the next build has been
+// fetched completely and the last page of this build has been closed. Weights are not here: the library caches them.
 
-/** Written before this text by the build: its files, and the policy for answers that come from here. */
+/** The build inserts this constant before this file: the files of the build, and the policy for responses from the cache. */
 declare const BUILD: { readonly version: string; readonly files: readonly string[]; readonly policy: string };
 
 const worker = self as unknown as ServiceWorkerGlobalScope;
@@ -29,14 +29,14 @@ worker.addEventListener("fetch", (event) => {
   if (request.method !== "GET" || !url.href.startsWith(scope)) return;
   const name = url.pathname.slice(new URL(scope).pathname.length) || "index.html";
   if (!BUILD.files.includes(name)) return;
-  event.respondWith(kept(name, request));
+  event.respondWith(cached(name, request));
 });
 
-async function kept(name: string, request: Request): Promise<Response> {
+async function cached(name: string, request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
   const found = await cache.match(new URL(name, worker.registration.scope).href);
   if (!found) return fetch(request);
-  // A worker of the page has the policy of the answer that brought its script.
+  // A worker has the policy of the response with its script.
   const headers = new Headers(found.headers);
   headers.set("Content-Security-Policy", BUILD.policy);
   return new Response(found.body, { status: found.status, headers });

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * A checkpoint's folder as a hub of plain files: the answers of the hub's interface that loading asks for, by their paths. Any host
- * of files is such a hub: the query of a listing is ignored, and a byte range that is not honoured only costs bytes.
+ * Returns a checkpoint's folder as a hub of plain files: the responses of the Hub API that loading needs, by their paths. Any static
+ * file host can serve them: the query of a listing is ignored, and a host without byte ranges only costs bytes.
  * Source: https://huggingface.co/docs/hub/api
  */
 export function staticHub(folder: string, repository: string): Map<string, string | Uint8Array> {

@@ -4,7 +4,7 @@ const THEMES = ["auto", "light", "dark"] as const;
 type Theme = (typeof THEMES)[number];
 const KEY = "ocellus theme";
 
-/** "auto" is as the system has it. */
+/** "auto" follows the system. */
 export const theme = signal<Theme>(THEMES.find((name) => name === localStorage.getItem(KEY)) ?? "auto");
 
 export function nextTheme(): void {

@@ -6,7 +6,7 @@ import { HEADERS, strictPolicy } from "./build/policy.js";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** Any host, any folder: nothing in the built page begins with a slash. */
+/** The built page works on any host and in any folder: no URL in it begins with a slash. */
 export default defineConfig({
   root: here("."),
   base: "./",
@@ -18,7 +18,7 @@ export default defineConfig({
       input: [here("index.html"), here("bench.html")],
       output: { chunkFileNames: "assets/[name]-[hash].js" },
     },
-    // Everything is a file of its own, which the policy can tell by its origin.
+    // Every asset is a separate file, which the policy can check by its origin.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },

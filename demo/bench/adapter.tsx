@@ -2,7 +2,7 @@ import type { AdapterFacts } from "ocellus";
 import { inBytes } from "../quantities.js";
 import { peak } from "./run.js";
 
-/** The adapter: what it is called, what it offers and what it reached. */
+/** The adapter: its name, its features and its measured peak. */
 export function Adapter({ facts }: { facts: AdapterFacts }) {
   const { subgroupMinSize, subgroupMaxSize, f16, timestamps, subgroupMatrix } = facts;
   const subgroups =

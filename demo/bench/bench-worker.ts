@@ -13,11 +13,11 @@ import { version } from "ocellus/package.json";
 import { isCode, shown } from "../fault.js";
 import type { FromBench, Job, ToBench } from "./messages.js";
 
-// The workloads of `ocellus bench`, in the same way: verified against float64 loops, then timed.
+// Runs the workloads of `ocellus bench` in the same way: verified against float64 loops, then timed.
 
 const WORKLOADS = [...KERNEL_WORKLOADS, ...PEER_WORKLOADS];
 
-const say = (message: FromBench): void => self.postMessage(message);
+const send = (message: FromBench): void => self.postMessage(message);
 
 let device: Device | undefined;
 let facts: AdapterFacts | undefined;
@@ -36,13 +36,13 @@ async function open(): Promise<void> {
       compared: PEER_WORKLOADS.includes(workload),
     }));
     facts = device.facts;
-    say({ kind: "opened", facts, workloads });
+    send({ kind: "opened", facts, workloads });
   } catch (error) {
-    say({ kind: "failed", fault: shown(error) });
+    send({ kind: "failed", fault: shown(error) });
   }
 }
 
-/** Runs `work` on the device; where that is lost, once more on another. */
+/** Runs `work` on the device; if it is lost, once more on a new one. */
 async function onDevice<T>(work: (device: Device) => Promise<T>): Promise<T> {
   try {
     device ??= await Device.open();
@@ -61,14 +61,14 @@ async function run(jobs: readonly Job[], seconds: number): Promise<void> {
   running = controller;
   const { signal } = controller;
   const all: BenchMeasurement[] = [];
-  const stage = (text: string, done: number): void => say({ kind: "stage", text, done, total: jobs.length });
+  const stage = (text: string, done: number): void => send({ kind: "stage", text, done, total: jobs.length });
   try {
     if (!peak) {
       stage("Measuring the adapter's peak", 0);
       peak = await onDevice((own) => measurePeak(own, signal));
     }
     const roof = peak;
-    say({ kind: "peak", peak });
+    send({ kind: "peak", peak });
     for (const [done, job] of jobs.entries()) {
       const workload = WORKLOADS.find(({ name }) => name === job.name);
       if (!workload || signal.aborted) continue;
@@ -78,19 +78,19 @@ async function run(jobs: readonly Job[], seconds: number): Promise<void> {
           measure(own, workload, job.dtype, { peak: roof, seconds, signal, onStage }),
         );
         all.push(measured);
-        say({ kind: "measured", measured });
+        send({ kind: "measured", measured });
       } catch (error) {
-        if (!isCode(error, "ABORTED")) say({ kind: "failed", fault: shown(error), job });
+        if (!isCode(error, "ABORTED")) send({ kind: "failed", fault: shown(error), job });
       }
     }
   } catch (error) {
-    if (!isCode(error, "ABORTED")) say({ kind: "failed", fault: shown(error) });
+    if (!isCode(error, "ABORTED")) send({ kind: "failed", fault: shown(error) });
   } finally {
     running = undefined;
   }
   const about = peak && facts && aboutRun(facts, peak, { ocellus: version, browser: navigator.userAgent });
   const lines = [...all, ...(all.length > 0 ? [summaryLine(all)] : [])].map((line) => ({ ...line, ...about }));
-  say({ kind: "ended", lines, stopped: signal.aborted });
+  send({ kind: "ended", lines, stopped: signal.aborted });
 }
 
 self.addEventListener("message", ({ data }: MessageEvent<ToBench>) => {

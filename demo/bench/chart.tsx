@@ -13,7 +13,7 @@ interface Bar {
   readonly kind: "arithmetic" | "memory";
 }
 
-/** Two bars a workload: arithmetic and memory, each as a share of what the adapter reached in this run. */
+/** Two bars per workload: arithmetic and memory, each as a share of the adapter's peak in this run. */
 export function Chart() {
   const all = results.value;
   const top = peak.value;
@@ -23,7 +23,7 @@ export function Chart() {
     return { value: gflops, share: gflops / top.gflops, unit: "GFLOP/s", kind: "arithmetic" };
   };
   const barsOf = (m: BenchMeasurement): Bar[] => [
-    // Copying and looking up is no arithmetic.
+    // Copies and look-ups have no arithmetic.
     ...(m.flops > 0 ? [arithmetic(m)] : []),
     {
       value: m.gigabytesPerSecond,
@@ -80,7 +80,7 @@ export function Chart() {
   );
 }
 
-/** Where a share lies; room is left for the number of a full bar. */
+/** Returns the x coordinate of a share, with space for the number beside a full bar. */
 function at(share: number): number {
   return LABELS + share * (WIDTH - LABELS - 90);
 }

@@ -17,11 +17,11 @@ import {
 const SET_LABELS: Readonly<Record<SetName, string>> = {
   quick: "Quick",
   kernels: "All kernels",
-  comparison: "As other engines were timed",
+  comparison: "Comparison with other engines",
 };
 const TYPES: readonly BenchType[] = ["f32", "f16", "bf16", "q8", "q4"];
 
-/** Which workloads run, in which types and for how long. */
+/** Form for the workloads, storage dtypes and duration. */
 export function Choice() {
   return (
     <section class="card stack" aria-labelledby="choice">
@@ -57,7 +57,7 @@ export function Choice() {
         ))}
       </fieldset>
       <fieldset class="row types" disabled={running.value}>
-        <legend>Weights as</legend>
+        <legend>Storage dtype</legend>
         {TYPES.map((type) => (
           <label key={type}>
             <input

@@ -27,7 +27,7 @@ function Bench() {
             <Results />
           </>
         ) : (
-          <p class="muted busy">Asking for an adapter</p>
+          <p class="muted busy">Requesting an adapter</p>
         )}
       </main>
     </>

@@ -2,20 +2,20 @@ import type { AdapterFacts } from "ocellus";
 import type { BenchMeasurement, BenchType, Peak } from "ocellus/bench";
 import type { ShownFault } from "../fault.js";
 
-/** A workload as the page shows it before it runs. */
+/** A workload as listed on the page before it runs. */
 export interface Listed {
   readonly name: string;
   readonly what: string;
   readonly shape: string;
   /** 2 for every multiply-add. */
   readonly flops: number;
-  /** Workloads without weights run once, in f32. */
+  /** Whether it has weights; workloads without weights run once, in f32. */
   readonly weighs: boolean;
-  /** Whether ONNX Runtime was measured with the same. */
+  /** Whether ONNX Runtime was measured on the same workload. */
   readonly compared: boolean;
 }
 
-/** A workload in one type. */
+/** A workload in one storage dtype. */
 export interface Job {
   readonly name: string;
   readonly dtype: BenchType;

@@ -5,9 +5,9 @@ import { faults, lines, results } from "./run.js";
 const COLUMNS = [
   "Workload",
   "Shape",
-  "Weights",
+  "Storage dtype",
   "Median ms",
-  "Least ms",
+  "Min ms",
   "GFLOP/s",
   "GB/s",
   "Share of peak",
@@ -15,7 +15,7 @@ const COLUMNS = [
   "Kernels",
 ];
 
-/** The numbers, and the same as JSON. */
+/** Table of the results, and the same as JSON. */
 export function Results() {
   const copied = useSignal(false);
   const text = lines.value.map((line) => JSON.stringify(line)).join("\n");
@@ -33,12 +33,12 @@ export function Results() {
   if (results.value.length + faults.value.length === 0) return null;
   return (
     <section class="card stack" aria-labelledby="results">
-      <h2 id="results">Numbers</h2>
+      <h2 id="results">Results</h2>
       {faults.value.map(({ fault, job }) => (
         <FaultText key={job ? job.name + job.dtype : ""} fault={fault} />
       ))}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached with the keyboard */}
-      <section class="wide" aria-label="Table of numbers" tabIndex={0}>
+      <section class="wide" aria-label="Table of results" tabIndex={0}>
         <table>
           <thead>
             <tr>

@@ -4,11 +4,11 @@ import type { BenchMeasurement, BenchType, Peak } from "ocellus/bench";
 import { type ShownFault, shown } from "../fault.js";
 import type { FromBench, Job, Listed, ToBench } from "./messages.js";
 
-/** Sets of workloads that go together. */
+/** Names of the sets of workloads. */
 export const SETS = ["quick", "kernels", "comparison"] as const;
 export type SetName = (typeof SETS)[number];
 
-/** Of small ones, which take seconds on any adapter. */
+/** Most operations of a workload of the quick set, which takes seconds on any adapter. */
 const QUICK_FLOPS = 5e7;
 
 export const facts = signal<AdapterFacts | undefined>(undefined);
@@ -20,7 +20,7 @@ export const peak = signal<Peak | undefined>(undefined);
 export const stage = signal<{ text: string; done: number; total: number } | undefined>(undefined);
 export const results = signal<readonly BenchMeasurement[]>([]);
 export const faults = signal<readonly { fault: ShownFault; job: Job | undefined }[]>([]);
-/** The lines of the run that ended, as `ocellus bench --json` writes them. */
+/** The lines of the last complete run, as `ocellus bench --json` writes them. */
 export const lines = signal<readonly object[]>([]);
 /** Why there is no adapter. */
 export const refused = signal<ShownFault | undefined>(undefined);
@@ -48,14 +48,14 @@ export function run(): void {
   faults.value = [];
   lines.value = [];
   stage.value = { text: "Starting", done: 0, total: jobs.value.length };
-  tell({ kind: "run", jobs: jobs.value, seconds: seconds.value });
+  send({ kind: "run", jobs: jobs.value, seconds: seconds.value });
 }
 
 export function stop(): void {
-  tell({ kind: "stop" });
+  send({ kind: "stop" });
 }
 
-function tell(message: ToBench): void {
+function send(message: ToBench): void {
   worker.postMessage(message);
 }
 

@@ -9,7 +9,7 @@ const TINY = fileURLToPath(new URL("../../models/tiny", import.meta.url));
 /** The name under which the page loads the embedded checkpoint from the hub beside it. */
 const REPOSITORY = "ocellus/tiny";
 
-/** The embedded checkpoint as a hub of plain files, and its example pictures and clips. */
+/** Adds the embedded checkpoint as a hub of plain files, and its example pictures and clips. */
 export function bundledMedia(): Plugin {
   const files = (): Map<string, string | Uint8Array> => {
     const all = new Map<string, string | Uint8Array>();

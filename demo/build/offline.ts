@@ -11,10 +11,10 @@ const SOURCE = fileURLToPath(new URL("../service-worker.ts", import.meta.url));
 /** Copied as they are. */
 const PUBLIC = fileURLToPath(new URL("../public", import.meta.url));
 
-/** Weights are kept by the library, files for hosts are not asked for by the page. */
-const NOT_KEPT = /^(hub\/|_headers$|service-worker\.js$|.*\.map$)/;
+/** Weights are cached by the library, and the page never requests the files for hosts. */
+const NOT_CACHED = /^(hub\/|_headers$|service-worker\.js$|.*\.map$)/;
 
-/** Writes the service worker, which knows all files of the build and a name for them together. */
+/** Writes the service worker, with the list of all files of the build and one version for them together. */
 export function offline(): Plugin {
   return {
     name: "offline",
@@ -22,16 +22,16 @@ export function offline(): Plugin {
     generateBundle: {
       order: "post",
       async handler(_options, bundle) {
-        const kept = Object.values(bundle).filter(({ fileName }) => !NOT_KEPT.test(fileName));
+        const cached = Object.values(bundle).filter(({ fileName }) => !NOT_CACHED.test(fileName));
         const hash = createHash("sha256");
-        for (const file of kept.sort((a, b) => (a.fileName < b.fileName ? -1 : 1))) {
+        for (const file of cached.sort((a, b) => (a.fileName < b.fileName ? -1 : 1))) {
           hash.update(file.fileName).update(file.type === "chunk" ? file.code : file.source);
         }
         const icons = readdirSync(PUBLIC);
         for (const name of icons) hash.update(name).update(readFileSync(join(PUBLIC, name)));
         const build = {
           version: hash.digest("hex").slice(0, 12),
-          files: [...kept.map(({ fileName }) => fileName), ...icons],
+          files: [...cached.map(({ fileName }) => fileName), ...icons],
           policy: POLICY,
         };
         const { code } = await transformWithOxc(readFileSync(SOURCE, "utf8"), SOURCE);

@@ -1,11 +1,11 @@
 import type { Plugin } from "vite";
 
-/** Where models come from that a visitor asks for: the hub, and the stores that it redirects to. */
+/** Origins of the models that a visitor chooses: the Hub, and the storage hosts that it redirects to. */
 const HUB = ["https://huggingface.co", "https://*.huggingface.co", "https://*.hf.co"];
 
 /**
- * Nothing is run, shown or asked but what lies beside the page; pictures and clips are the visitor's own, as blobs.
- * Only a model of the hub comes from elsewhere, and only when the visitor asks for one.
+ * The page runs, shows and requests only files of its own origin; pictures and clips are the visitor's own, as blobs.
+ * Only a Hub model comes from another origin, and only when the visitor chooses one.
  */
 export const POLICY = [
   "default-src 'none'",
@@ -20,14 +20,14 @@ export const POLICY = [
   "form-action 'none'",
 ].join("; ");
 
-/** For hosts that send headers: a worker has the policy of its own answer, not the page's. */
+/** For hosts that send headers: a worker has the policy of its own response, not that of the page. */
 export const HEADERS: Readonly<Record<string, string>> = {
   "Content-Security-Policy": `${POLICY}; frame-ancestors 'none'`,
   "X-Content-Type-Options": "nosniff",
   "Referrer-Policy": "no-referrer",
 };
 
-/** Puts the policy into every page, for hosts that send files as they are, and into `_headers`, which several hosts read. */
+/** Writes the policy into every page, for hosts without configurable headers, and into `_headers`, which several hosts read. */
 export function strictPolicy(): Plugin {
   return {
     name: "strict-policy",

@@ -11,7 +11,7 @@ import { ModelDialog } from "./model-dialog.js";
 import { ModelStatus } from "./model-status.js";
 import { TurnView } from "./turn.js";
 
-/** The page: the conversation, the model's state above it and the question's form below. */
+/** The page: the model's state, the conversation, and the form for the question. */
 export function App() {
   const dialog = useSignal(false);
   const dropping = useFileDrop();
@@ -62,7 +62,7 @@ export function App() {
   );
 }
 
-/** Files that are dropped or pasted anywhere on the page go to the question; tells whether some hover over it. */
+/** Adds files that are dropped or pasted anywhere on the page to the question; returns whether files hover over the page. */
 function useFileDrop() {
   const over = useSignal(false);
   useEffect(() => {

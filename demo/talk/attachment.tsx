@@ -2,7 +2,7 @@ import type { MeasuredMedium } from "ocellus";
 import { ClipTimeline } from "./clip-timeline.js";
 import type { Attachment } from "./media.js";
 
-/** A picture with the tiles that it is cut into, or a clip with its frames; what it takes stands below. */
+/** A picture with its tiles, or a clip with its frames; below it the number of tokens. */
 export function AttachmentView({ attachment, onRemove }: { attachment: Attachment; onRemove: () => void }) {
   const { kind, file, measured } = attachment;
   return (

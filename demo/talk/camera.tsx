@@ -4,7 +4,7 @@ import { Dialog } from "../dialog.js";
 import { FaultView } from "../fault-view.js";
 import { attach } from "./draft.js";
 
-/** The camera's picture, one of which goes to the question. */
+/** Dialog that shows the camera and adds one picture to the question. */
 export function Camera({ onClose }: { onClose: () => void }) {
   const video = useRef<HTMLVideoElement>(null);
   const ready = useSignal(false);
@@ -65,7 +65,7 @@ export function Camera({ onClose }: { onClose: () => void }) {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  NotAllowedError: "The browser may not use the camera: allow it beside the address.",
+  NotAllowedError: "The page has no permission to use the camera: allow it in the address bar.",
   NotFoundError: "No camera was found.",
   NotReadableError: "The camera is in use by another program.",
 };

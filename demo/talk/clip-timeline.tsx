@@ -2,7 +2,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import { type Attachment, MOST_FRAMES } from "./media.js";
 import { release, type Still, stillsOf } from "./stills.js";
 
-/** A clip's length as a line with the moments that are looked at, their pictures, and what changes them. */
+/** A clip's timeline with the chosen frames, their pictures, and inputs to change them. */
 export function ClipTimeline({ attachment }: { attachment: Attachment }) {
   const { file, url, frames, start, end, measured } = attachment;
   const stills = useSignal<readonly Still[]>([]);
@@ -19,7 +19,7 @@ export function ClipTimeline({ attachment }: { attachment: Attachment }) {
         duration.value = found.durationSeconds;
       },
       () => {
-        // The browser's player may lack a codec that the model's reader has not asked it for; the moments are shown without pictures.
+        // If the browser's player can't play the clip, the frames are shown without pictures.
       },
     );
     return () => controller.abort();
@@ -28,7 +28,7 @@ export function ClipTimeline({ attachment }: { attachment: Attachment }) {
   const length = duration.value ?? seconds.at(-1) ?? 0;
   return (
     <div class="clip">
-      <ol class="stills" aria-label={`Frames of ${file.name} that are looked at`}>
+      <ol class="stills" aria-label={`Frames of ${file.name} that the model gets`}>
         {seconds.map((at, i) => (
           <li key={at}>
             {stills.value[i]?.url ? (
@@ -45,7 +45,7 @@ export function ClipTimeline({ attachment }: { attachment: Attachment }) {
           viewBox="0 0 100 6"
           preserveAspectRatio="none"
           role="img"
-          aria-label={`${seconds.length} moments of ${length.toFixed(1)} seconds`}
+          aria-label={`${seconds.length} frames of ${length.toFixed(1)} seconds`}
         >
           <rect class="whole" x="0" y="2" width="100" height="2" />
           {seconds.map((at) => (

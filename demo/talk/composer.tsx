@@ -7,7 +7,7 @@ import { busy, settings, stop, usedTokens } from "./conversation.js";
 import { attach, attachments, detach, fault, measurement, refused, send, text } from "./draft.js";
 import { model } from "./model.js";
 
-/** The question: its pictures and clips, its text, and what it will take. */
+/** Form for the question: pictures and clips, text, options, and the number of tokens. */
 export function Composer() {
   const picker = useRef<HTMLInputElement>(null);
   const camera = useSignal(false);
@@ -32,7 +32,7 @@ export function Composer() {
       )}
       {refused.value.length > 0 && (
         <p class="fault small" role="alert">
-          Not a picture or clip: {refused.value.join(", ")}
+          Neither picture nor clip: {refused.value.join(", ")}
         </p>
       )}
       {fault.value !== undefined && <FaultView error={fault.value} />}
@@ -85,7 +85,7 @@ export function Composer() {
   );
 }
 
-/** Tokens of the question before it is sent, else those of the conversation. */
+/** Number of tokens of the draft, or of the conversation if there is no draft. */
 function Tokens() {
   const context = model.value?.contextTokens;
   const taken = measurement.value?.promptTokens ?? usedTokens.value;
@@ -104,7 +104,7 @@ function SettingsView() {
       <summary>Options</summary>
       <div class="stack card">
         <label>
-          Longest answer, in tokens{" "}
+          Maximum length of the answer, in tokens{" "}
           <input
             type="number"
             min={1}
@@ -117,7 +117,7 @@ function SettingsView() {
           />
         </label>
         <label>
-          Temperature {temperature === 0 ? "0 (the most probable words)" : temperature}
+          Temperature {temperature === 0 ? "0 (greedy decoding)" : temperature}
           <input
             type="range"
             min={0}

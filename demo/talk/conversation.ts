@@ -5,10 +5,10 @@ import { isCode } from "../fault.js";
 import { type Attachment, partOf } from "./media.js";
 import { model, recover } from "./model.js";
 
-/** What the model has said so far, and how it went. */
+/** The answer of the model so far, and its state. */
 export interface Reply {
   readonly phase: "waiting" | "working" | "writing" | "done" | "failed";
-  /** The pieces as they came, a token each. */
+  /** The streamed pieces, one token each. */
   readonly pieces: readonly string[];
   readonly progress?: AnswerProgress;
   /** Seconds from the question to the first token. */
@@ -22,21 +22,21 @@ export interface Turn {
   readonly id: number;
   readonly text: string;
   readonly media: readonly Attachment[];
-  /** The question as the model gets it. */
+  /** The question as sent to the model. */
   readonly message: ChatMessage;
   readonly reply: Reply;
 }
 
 export interface Settings {
   readonly maxNewTokens: number;
-  /** 0 takes the most probable token each time. */
+  /** Sampling temperature; 0 means greedy decoding. */
   readonly temperature: number;
 }
 
 export const settings = signal<Settings>({ maxNewTokens: 256, temperature: 0 });
 export const turns = signal<readonly Turn[]>([]);
 export const busy = computed(() => turns.value.some(({ reply }) => !ENDED.includes(reply.phase)));
-/** Tokens of the context that the conversation takes. */
+/** Number of tokens of the conversation in the context. */
 export const usedTokens = computed(
   () => turns.value.findLast(({ reply }) => reply.result)?.reply.result?.usage.totalTokens,
 );
@@ -47,10 +47,10 @@ const WAITING: Reply = { phase: "waiting", pieces: [] };
 let session: WorkerSession | undefined;
 let answer: Answer | undefined;
 let named = 0;
-/** The turn that the session answered last: what it looked at can be asked for. */
+/** The turn that the session answered last; only this one has an attention map. */
 export const answered = signal<number | undefined>(undefined);
 
-// A session belongs to its model; the conversation is the page's own, and goes on with the next one.
+// A session belongs to its model; the page owns the conversation and continues it with the next model.
 effect(() => {
   const loaded = model.value;
   session = loaded?.createSession();
@@ -61,12 +61,12 @@ effect(() => {
   };
 });
 
-/** The session of the model that is loaded. */
+/** The session of the loaded model. */
 export function currentSession(): WorkerSession | undefined {
   return session;
 }
 
-/** The messages of all turns before `end` that were answered. */
+/** The messages of all answered turns before `end`. */
 export function history(end = turns.value.length): ChatMessage[] {
   return turns.value.slice(0, end).flatMap(({ message, reply }) => {
     const text = reply.result?.text;
@@ -82,35 +82,35 @@ export async function ask(text: string, media: readonly Attachment[]): Promise<v
   await answerTo(turn.id);
 }
 
-/** Answers a turn once more; what came after it is forgotten. */
+/** Answers a turn once more; later turns are deleted. */
 export async function retry(id: number): Promise<void> {
   const at = turns.value.findIndex((turn) => turn.id === id);
-  forget(turns.value.slice(at + 1));
+  release(turns.value.slice(at + 1));
   turns.value = turns.value.slice(0, at + 1).map((turn, i) => (i === at ? { ...turn, reply: WAITING } : turn));
   await answerTo(id);
 }
 
-/** Ends the answer where it is. */
+/** Ends the answer early. */
 export function stop(): void {
   answer?.stop();
 }
 
-/** Begins another conversation, in a session of its own: an answer that is running may take a moment to end. */
+/** Begins a new conversation in a new session, because a running answer may take a moment to end. */
 export function clear(): void {
   const old = session;
-  forget(turns.value);
+  release(turns.value);
   turns.value = [];
   answered.value = undefined;
   session = model.value?.createSession();
   old?.dispose();
 }
 
-/** Gives the files of turns back that are no longer shown. */
-function forget(gone: readonly Turn[]): void {
+/** Releases the object URLs of deleted turns. */
+function release(gone: readonly Turn[]): void {
   for (const { url } of gone.flatMap(({ media }) => media)) URL.revokeObjectURL(url);
 }
 
-/** Tells the turn that it has another reply, unless it was cleared away. */
+/** Changes the reply of a turn, unless the turn was deleted. */
 function update(id: number, change: Partial<Reply>): void {
   turns.value = turns.value.map((turn) => (turn.id === id ? { ...turn, reply: { ...turn.reply, ...change } } : turn));
 }
@@ -142,7 +142,7 @@ async function answerTo(id: number): Promise<void> {
   } catch (error) {
     if (!turns.value.some((turn) => turn.id === id)) return;
     update(id, { phase: "failed", error });
-    // What was said stays, and the question can be asked again once the model is back.
+    // The conversation stays, and the question can be asked again once the model is loaded again.
     if (isCode(error, "DEVICE_LOST", "WORKER") && own === session) await recover();
   } finally {
     if (answer && own === session) answer = undefined;

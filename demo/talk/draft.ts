@@ -5,12 +5,12 @@ import { ask, busy, currentSession, history } from "./conversation.js";
 import { type Attachment, attachmentOf, inOrder, partOf } from "./media.js";
 import { model } from "./model.js";
 
-/** The question that is being written, and what goes with it. */
+/** Text, pictures and clips of the question that is being written. */
 export const text = signal("");
 export const attachments = signal<readonly Attachment[]>([]);
 /** Names of files that are neither picture nor clip. */
 export const refused = signal<readonly string[]>([]);
-/** What the question would take; undefined while it is found out. */
+/** Tokens and tiles of the draft; undefined while they are measured. */
 export const measurement = signal<Measurement | undefined>(undefined);
 export const fault = signal<unknown>(undefined);
 
@@ -42,10 +42,10 @@ export function send(): void {
   void ask(question, media);
 }
 
-/** Time that nothing must change before a draft is measured. */
+/** Time without changes before a draft is measured. */
 const QUIET_MS = 200;
 
-// Pictures are cut and clips are read in the worker, so that tiles, frames and tokens are known before the question is sent.
+// The worker cuts pictures and reads clips, so that tiles, frames and tokens are shown before the question is sent.
 effect(() => {
   const loaded = model.value;
   const media = attachments.value;

@@ -11,14 +11,14 @@ interface Row {
   readonly estimate: Estimate;
 }
 
-/** What a checkpoint of the hub takes, by the bits of its weights; found out from its headers alone. */
+/** Download size and graphics memory of a Hub checkpoint for each storage dtype, estimated from its headers alone. */
 export function EstimateTable({ id }: { id: string }) {
   const rows = useSignal<readonly Row[]>([]);
   const failed = useSignal<unknown>(undefined);
   useEffect(() => {
     const controller = new AbortController();
     const { signal } = controller;
-    const find = async (): Promise<void> => {
+    const estimateAll = async (): Promise<void> => {
       const { LlavaOneVision } = await import("ocellus");
       for (const { value, label } of DTYPES) {
         const estimate = await LlavaOneVision.estimate(id, { dtype: value, signal });
@@ -26,7 +26,7 @@ export function EstimateTable({ id }: { id: string }) {
         rows.value = [...rows.value, { dtype: value, label, estimate }];
       }
     };
-    find().catch((error: unknown) => {
+    estimateAll().catch((error: unknown) => {
       if (!signal.aborted) failed.value = error;
     });
     return () => controller.abort();

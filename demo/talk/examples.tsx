@@ -7,7 +7,7 @@ import { choice, model, TINY } from "./model.js";
 
 type Example = (typeof EXAMPLES)[number];
 
-/** What can be asked, one card a kind; a card asks its question. */
+/** Example questions, one card each; a click sends the question. */
 export function Examples() {
   const failed = useSignal<unknown>(undefined);
   const ask = async (example: Example): Promise<void> => {
@@ -25,7 +25,7 @@ export function Examples() {
     <section class="stack" aria-labelledby="examples">
       <p>
         Drop a picture, several pictures or a clip, and ask about it. The model runs on this machine's graphics adapter;
-        nothing you show or ask leaves it.
+        your pictures and questions never leave it.
       </p>
       <h2 id="examples">Try one</h2>
       <ul class="examples">
@@ -62,8 +62,8 @@ export function Examples() {
       </ul>
       {choice.value === TINY && (
         <p class="small muted">
-          The embedded model is a toy of 3.7 million parameters that knows drawings like these and is often wrong. For
-          photographs, load a real checkpoint by the button above.
+          The embedded model is a toy of 3.7 million parameters, trained on drawings like these, and often wrong. For
+          photographs, load a full checkpoint with the button above.
         </p>
       )}
       {failed.value !== undefined && <FaultView error={failed.value} />}

@@ -5,5 +5,5 @@ import { open } from "./model.js";
 render(<App />, document.getElementById("app")!);
 void open();
 
-// It makes the page open without a network. Where there is none (private windows, vite's own server) the page works all the same.
+// The service worker makes the page work offline. Where it is not available (private windows, vite's dev server) the page works online.
 navigator.serviceWorker?.register(new URL("service-worker.js", document.baseURI)).catch(() => {});

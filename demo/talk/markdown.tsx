@@ -2,8 +2,8 @@ import { lexer, type Token, type Tokens } from "marked";
 import type { ComponentChildren, JSX } from "preact";
 
 /**
- * An answer's Markdown. It becomes elements, never HTML text, so nothing in an answer can run or be fetched: raw HTML shows as it
- * is written, pictures as their description, and links lead only to web pages.
+ * Renders an answer's Markdown to elements, never to HTML text, so nothing in an answer is executed or fetched: raw HTML is shown as
+ * text, pictures as their description, and links lead only to web pages.
  */
 export function Markdown({ text }: { text: string }) {
   return <div class="markdown">{blocks(lexer(text))}</div>;
@@ -19,7 +19,7 @@ function Block({ token }: { token: Token }) {
     case "space":
       return null;
     case "heading":
-      // The page has headings of its own above these.
+      // The levels above these belong to the page.
       return own.depth <= 1 ? <h3>{inline(own.tokens)}</h3> : <h4>{inline(own.tokens)}</h4>;
     case "code":
       return (
@@ -31,7 +31,7 @@ function Block({ token }: { token: Token }) {
       return <blockquote>{blocks(own.tokens ?? [])}</blockquote>;
     case "list": {
       const { items, ordered, start, raw } = token as Tokens.List;
-      // "1." is an answer of its own, not a list of nothing.
+      // "1." is a complete answer, not an empty list.
       if (items.every((item) => item.text === "")) return <p>{raw}</p>;
       const entries = items.map((item, i) => <li key={i}>{blocks(item.tokens)}</li>);
       return ordered ? <ol start={start === "" ? undefined : start}>{entries}</ol> : <ul>{entries}</ul>;
@@ -111,7 +111,7 @@ function Inline({ token }: { token: Token }): ComponentChildren {
   }
 }
 
-/** The text of an element decodes no entities; these few are what Markdown's own escapes use. */
+/** Decodes the few entities that Markdown's escapes produce; the text of an element decodes none. */
 function decoded(text: string): string {
   return text.replace(/&(amp|lt|gt|quot|#39);/g, (_, name: string) => ENTITIES[name]!);
 }

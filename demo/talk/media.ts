@@ -1,34 +1,34 @@
 import { type Signal, signal } from "@preact/signals";
 import type { ContentPart, MeasuredMedium } from "ocellus";
 
-/** A picture or clip of the visitor's. */
+/** A picture or clip of the visitor. */
 export interface Attachment {
   readonly id: number;
   readonly kind: "image" | "video";
   readonly file: File;
-  /** Shows the file in the page. */
+  /** Object URL of the file. */
   readonly url: string;
-  /** For clips: how many frames are taken, and of which seconds. */
+  /** For clips: the number of frames, and the first and last second. */
   readonly frames: Signal<number>;
   readonly start: Signal<number | undefined>;
   readonly end: Signal<number | undefined>;
-  /** What it takes, once the model has measured it. */
+  /** Its tiles and tokens, once the model has measured them. */
   readonly measured: Signal<MeasuredMedium | undefined>;
 }
 
-/** Frames of a clip where nothing else is asked for, as the model's authors have it. */
+/** Default number of frames of a clip, as in the model's original code. */
 const FRAMES = 16;
 export const MOST_FRAMES = 64;
 let named = 0;
 
-/** Whether a file is a clip; GIFs are taken as clips where they are asked about as such, else as pictures. */
+/** Returns whether a file is a picture or a clip; undefined if neither. GIFs are pictures. */
 function kindOf(file: File): "image" | "video" | undefined {
   if (file.type.startsWith("video/") || /\.(mp4|m4v|mov|webm|mkv)$/i.test(file.name)) return "video";
   if (file.type.startsWith("image/") || /\.(png|jpe?g|webp|gif|avif)$/i.test(file.name)) return "image";
   return undefined;
 }
 
-/** Undefined for a file that is neither. */
+/** Returns undefined for a file that is neither picture nor clip. */
 export function attachmentOf(file: File, frames = FRAMES): Attachment | undefined {
   const kind = kindOf(file);
   if (!kind) return undefined;
@@ -44,7 +44,7 @@ export function attachmentOf(file: File, frames = FRAMES): Attachment | undefine
   };
 }
 
-/** The part of a message that it is. */
+/** Returns the message part for an attachment. */
 export function partOf({ kind, file, frames, start, end }: Attachment): ContentPart {
   if (kind === "image") return { type: "image", image: file };
   return {
@@ -56,13 +56,16 @@ export function partOf({ kind, file, frames, start, end }: Attachment): ContentP
   };
 }
 
-/** What is told of attachment `i`: a prompt may have pictures before clips, but never pictures in another order. */
+/**
+ * Returns the entry of `listed` that belongs to attachment `i`. A prompt may have pictures before clips, but never changes the order
+ * of pictures among themselves.
+ */
 export function inOrder<T extends { readonly kind: "image" | "video" }>(
-  told: readonly T[],
+  listed: readonly T[],
   media: readonly Attachment[],
   i: number,
 ): T | undefined {
   const { kind } = media[i]!;
   const before = media.slice(0, i).filter((other) => other.kind === kind).length;
-  return told.filter((medium) => medium.kind === kind)[before];
+  return listed.filter((medium) => medium.kind === kind)[before];
 }

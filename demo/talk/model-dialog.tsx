@@ -3,12 +3,12 @@ import type { StorageDtype } from "ocellus";
 import { useRef } from "preact/hooks";
 import { Dialog } from "../dialog.js";
 import { FaultView } from "../fault-view.js";
+import { CachedModels } from "./cached-models.js";
 import { openFiles } from "./dropped.js";
 import { EstimateTable } from "./estimate-table.js";
-import { KeptModels } from "./kept-models.js";
 import { budget, choice, open, TINY } from "./model.js";
 
-/** Checkpoints of the family that a graphics adapter of a desktop or a phone holds. */
+/** Checkpoints of the model family that fit into the graphics memory of a desktop or a phone. */
 const SUGGESTED = [
   "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
   "lmms-lab/llava-onevision-qwen2-0.5b-ov",
@@ -21,7 +21,7 @@ export const DTYPES: readonly { readonly value: StorageDtype; readonly label: st
   { value: "auto", label: "as stored: exact" },
 ];
 
-/** Another model: one that is kept here, one of the hub, or files. */
+/** Dialog to load another model: a cached one, one of the Hub, or files. */
 export function ModelDialog({ onClose }: { onClose: () => void }) {
   const id = useSignal("");
   const dtype = useSignal<StorageDtype>("q8");
@@ -36,13 +36,13 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Model" onClose={onClose}>
       <p>
-        Now: <strong>{choice.value.label}</strong>{" "}
+        Current model: <strong>{choice.value.label}</strong>{" "}
         <button type="button" onClick={() => load(TINY)}>
           Load {TINY.label}
         </button>
       </p>
       <label>
-        Graphics memory that a model may take, in MB (empty for no limit){" "}
+        Graphics memory that a model may use, in MB (empty for no limit){" "}
         <input
           type="number"
           min={1}
@@ -52,7 +52,7 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
           }}
         />
       </label>
-      <KeptModels onLoad={load} dtype={dtype.value} />
+      <CachedModels onLoad={load} dtype={dtype.value} />
       <form
         class="stack"
         onSubmit={(event) => {
@@ -60,7 +60,7 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
           load({ label: id.value, location: id.value.trim(), options: { dtype: dtype.value } });
         }}
       >
-        <h3>From the Hugging Face hub</h3>
+        <h3>From the Hugging Face Hub</h3>
         <label>
           Repository{" "}
           <input
@@ -104,7 +104,7 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
         </div>
         {asked.value !== undefined && <EstimateTable key={asked.value} id={asked.value} />}
         <p class="small muted">
-          The files are kept in this browser's storage, and a download that was broken off goes on where it was.
+          The files are cached in this browser's storage, and interrupted downloads resume where they stopped.
         </p>
       </form>
       <section class="stack">
@@ -128,7 +128,7 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
             if (openFiles([...(currentTarget.files ?? [])], { dtype: dtype.value })) onClose();
             else
               failed.value = new Error(
-                "There is no .safetensors file in this folder: choose one with a checkpoint's files.",
+                "There is no .safetensors file in this folder: choose a folder with the files of a checkpoint.",
               );
           }}
         />

@@ -8,7 +8,7 @@ import { inBytes, inTime } from "../quantities.js";
 import { budget, cancel, choice, open, recoveries, state, TINY } from "./model.js";
 import { DTYPES } from "./model-dialog.js";
 
-/** Where the model is: coming, here, or why not. */
+/** State of the model: downloading, loading, ready, or why it failed. */
 export function ModelStatus({ onModels }: { onModels: () => void }) {
   const now = state.value;
   return (
@@ -21,7 +21,7 @@ export function ModelStatus({ onModels }: { onModels: () => void }) {
       {now.phase === "ready" && (
         <p class="small muted">
           {choice.value.label} is ready on {now.model.adapter.name}
-          {now.model.adapter.onCPU && ", which is software: answers take their time"}.
+          {now.model.adapter.onCPU && ", a software adapter: answers are slow"}.
           {recoveries.value > 0 &&
             " The graphics adapter was lost, and the model was loaded again from this browser's storage."}
         </p>
@@ -54,7 +54,7 @@ function Failure({ error, onModels }: { error: unknown; onModels: () => void }) 
         </button>
         {noRoom && (
           <button type="button" onClick={onModels} aria-haspopup="dialog">
-            See what is kept
+            Show cached models
           </button>
         )}
         {tooLarge &&
@@ -90,7 +90,7 @@ function Failure({ error, onModels }: { error: unknown; onModels: () => void }) 
   );
 }
 
-/** Time without a byte after which the network is said to be slow. */
+/** Time without a byte after which the page shows that it waits for the network. */
 const SILENCE_MS = 3000;
 
 function Download({ progress }: { progress: DownloadProgress }) {

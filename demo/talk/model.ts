@@ -6,7 +6,7 @@ import { isCode } from "../fault.js";
 /** A checkpoint that the visitor chose. */
 export interface ModelChoice {
   readonly label: string;
-  /** A hub id, or dropped files. */
+  /** A Hub id, or dropped files. */
   readonly location: string | readonly File[];
   readonly options: Pick<WorkerLoadOptions, "dtype" | "endpoint">;
 }
@@ -26,25 +26,28 @@ export const TINY: ModelChoice = {
   options: { endpoint: new URL("hub", document.baseURI).href },
 };
 
-/** Bytes of graphics memory that a model may take; undefined for no limit. */
+/** Bytes of graphics memory that a model may use; undefined for no limit. */
 export const budget = signal<number | undefined>(undefined);
 export const state = signal<ModelState>({ phase: "none" });
 export const choice = signal<ModelChoice>(TINY);
-/** Times that the adapter was lost and the model loaded again in place. */
+/** How often the adapter was lost and the model loaded again. */
 export const recoveries = signal(0);
 export const model = computed(() => (state.value.phase === "ready" ? state.value.model : undefined));
 
 let worker: Worker | undefined;
 let opening: AbortController | undefined;
 
-/** Loads a checkpoint in a worker of its own, in place of the one before. What was downloaded once is read from this browser's storage; `again` tries once more where the device is lost. */
+/**
+ * Loads a checkpoint in a new worker and closes the previous one. Cached files are read from this browser's storage; with `again`,
+ * loading is tried once more if the device is lost.
+ */
 export async function open(next: ModelChoice = choice.value, again = true): Promise<void> {
   close();
   choice.value = next;
   const controller = new AbortController();
   opening = controller;
   state.value = { phase: "starting" };
-  // What was downloaded stays when the disk is nearly full, if the browser agrees; a page must ask, a worker can't.
+  // Asks the browser not to delete downloads when the disk is nearly full; only a page can ask, not a worker.
   void navigator.storage?.persist?.().catch(() => false);
   const own = new Worker(new URL("./model-worker.ts", import.meta.url), { type: "module", name: "model" });
   worker = own;
@@ -62,20 +65,20 @@ export async function open(next: ModelChoice = choice.value, again = true): Prom
     report({ phase: "ready", model: loaded });
   } catch (error) {
     own.terminate();
-    // Browsers lose all devices when they start their GPU process anew, as some do in their first second.
+    // Browsers lose all devices when they restart their GPU process, as some do in their first second.
     if (again && isCode(error, "DEVICE_LOST") && opening === controller) return open(next, false);
     if (isCode(error, "ABORTED")) report({ phase: "none" });
     else report({ phase: "failed", error });
   }
 }
 
-/** Stops a download or a load; what has arrived stays. */
+/** Cancels a download or a load; downloaded bytes stay. */
 export function cancel(): void {
   opening?.abort();
   close();
 }
 
-/** Gives the adapter's memory back. */
+/** Closes the model and frees the adapter's memory. */
 export function close(): void {
   opening?.abort();
   model.value?.dispose();
@@ -85,7 +88,7 @@ export function close(): void {
   state.value = { phase: "none" };
 }
 
-/** After the adapter was lost: the same model once more, from this browser's storage. */
+/** Loads the same model again, from this browser's storage, after the adapter was lost. */
 export async function recover(): Promise<void> {
   recoveries.value++;
   await open();

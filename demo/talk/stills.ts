@@ -9,12 +9,12 @@ export interface Stills {
   readonly stills: readonly Still[];
 }
 
-/** Height in pixels of the pictures. */
+/** Height of the pictures in pixels. */
 const HEIGHT = 96;
-/** A player shows the frame before a moment that is rounded down. */
+/** Added to a time, because a time that was rounded down shows the frame before it. */
 const INTO_FRAME_SECONDS = 1e-3;
 
-/** Small pictures of a clip's moments, by the browser's own player: what the visitor sees, not what the model gets. */
+/** Returns small pictures of a clip at the given times, from the browser's own player. The model gets its frames from another decoder. */
 export async function stillsOf(url: string, seconds: readonly number[], signal: AbortSignal): Promise<Stills> {
   const player = document.createElement("video");
   player.muted = true;
@@ -43,7 +43,7 @@ export async function stillsOf(url: string, seconds: readonly number[], signal: 
   }
 }
 
-/** Gives the memory of pictures back that are no longer shown. */
+/** Frees the memory of pictures that are no longer shown. */
 export function release(stills: readonly Still[]): void {
   for (const { url } of stills) URL.revokeObjectURL(url);
 }

@@ -2,19 +2,19 @@ import { useSignal } from "@preact/signals";
 import type { AnswerProgress } from "ocellus";
 import { FaultView } from "../fault-view.js";
 import { Thumbnail } from "./attachment.js";
+import { AttentionMaps } from "./attention-map.js";
 import { answered, busy, type Reply, retry, type Turn } from "./conversation.js";
-import { Look } from "./look.js";
 import { Markdown } from "./markdown.js";
 import type { Attachment } from "./media.js";
 import { model } from "./model.js";
 
-/** A question and its answer, as far as it has come. */
+/** A question and its answer so far. */
 export function TurnView({ turn }: { turn: Turn }) {
   const { text, media, reply } = turn;
-  const looking = useSignal(false);
+  const mapShown = useSignal(false);
   const whole = reply.result?.text ?? reply.pieces.join("");
   const ended = reply.phase === "done";
-  const seen = answered.value === turn.id && media.length > 0 && reply.pieces.length > 0;
+  const hasAttention = answered.value === turn.id && media.length > 0 && reply.pieces.length > 0;
   return (
     <li class="turn stack" data-phase={reply.phase}>
       <div class="question card">
@@ -31,7 +31,9 @@ export function TurnView({ turn }: { turn: Turn }) {
       </div>
       <div class="answer stack" aria-live="polite" aria-busy={!ended && reply.phase !== "failed"}>
         {whole === "" ? <Progress reply={reply} /> : <Markdown text={whole} />}
-        {reply.result?.finishReason === "length" && <p class="small muted">Cut at the longest answer; see Options.</p>}
+        {reply.result?.finishReason === "length" && (
+          <p class="small muted">Stopped at the maximum length; see Options.</p>
+        )}
         {reply.result?.finishReason === "stopped" && <p class="small muted">Stopped.</p>}
       </div>
       {reply.phase === "failed" && <FaultView error={reply.error} />}
@@ -43,20 +45,20 @@ export function TurnView({ turn }: { turn: Turn }) {
               {ended ? "Ask again" : "Try again"}
             </button>
           )}
-          {seen && (
+          {hasAttention && (
             <button
               type="button"
               class="quiet"
-              aria-pressed={looking.value}
-              onClick={() => (looking.value = !looking.value)}
+              aria-pressed={mapShown.value}
+              onClick={() => (mapShown.value = !mapShown.value)}
             >
-              What it looked at
+              Attention map
             </button>
           )}
           <Figures reply={reply} />
         </div>
       )}
-      {seen && looking.value && <Look turn={turn} />}
+      {hasAttention && mapShown.value && <AttentionMaps turn={turn} />}
     </li>
   );
 }
@@ -82,7 +84,7 @@ function CopyButton({ text }: { text: string }) {
 }
 
 const STAGES: Readonly<Record<AnswerProgress["stage"], string>> = {
-  vision: "Looking at",
+  vision: "Encoding",
   prefill: "Reading",
   decode: "Writing",
 };
@@ -104,7 +106,7 @@ function Progress({ reply: { phase, progress } }: { reply: Reply }) {
   );
 }
 
-/** Time to the first token, tokens a second, and tokens of the question and the answer. */
+/** Time to the first token, tokens per second, and tokens of the question and the answer. */
 function Figures({ reply: { firstTokenSeconds, result } }: { reply: Reply }) {
   if (!result) return null;
   const { usage, timings } = result;
@@ -115,7 +117,7 @@ function Figures({ reply: { firstTokenSeconds, result } }: { reply: Reply }) {
       {firstTokenSeconds !== undefined && `first token ${firstTokenSeconds.toFixed(2)} s`}
       {rate !== undefined && ` · ${rate.toFixed(rate < 10 ? 1 : 0)} tokens/s`}
       {` · ${usage.promptTokens.toLocaleString("en")} + ${usage.completionTokens} tokens`}
-      {usage.reusedTokens > 0 && `, ${usage.reusedTokens.toLocaleString("en")} known`}
+      {usage.reusedTokens > 0 && `, ${usage.reusedTokens.toLocaleString("en")} cached`}
     </span>
   );
 }

@@ -11,14 +11,14 @@ interface Room {
   readonly persisted: boolean;
 }
 
-/** Checkpoints in this browser's storage: to load, or to delete. */
-export function KeptModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) => void; dtype: StorageDtype }) {
-  const kept = useSignal<readonly CachedCheckpoint[]>([]);
+/** Lists the checkpoints in this browser's storage, to load or delete them. */
+export function CachedModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) => void; dtype: StorageDtype }) {
+  const cached = useSignal<readonly CachedCheckpoint[]>([]);
   const room = useSignal<Room | undefined>(undefined);
   const failed = useSignal<unknown>(undefined);
-  const look = async (): Promise<void> => {
+  const refresh = async (): Promise<void> => {
     const { cachedCheckpoints } = await import("ocellus");
-    kept.value = await cachedCheckpoints();
+    cached.value = await cachedCheckpoints();
     const { usage = 0, quota = 0 } = await navigator.storage.estimate();
     room.value = { used: usage, quota, persisted: await navigator.storage.persisted() };
   };
@@ -26,18 +26,18 @@ export function KeptModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) =>
     failed.value = undefined;
     work.catch((error: unknown) => (failed.value = error));
   };
-  const forget = async ({ name, endpoint }: CachedCheckpoint): Promise<void> => {
+  const remove = async ({ name, endpoint }: CachedCheckpoint): Promise<void> => {
     const { deleteCheckpoint } = await import("ocellus");
     await deleteCheckpoint(name, { endpoint });
-    await look();
+    await refresh();
   };
-  useEffect(() => guarded(look()), []);
+  useEffect(() => guarded(refresh()), []);
   return (
-    <section class="stack" aria-label="Kept in this browser">
-      <h3>Kept in this browser</h3>
-      {kept.value.length === 0 && <p class="small muted">Nothing yet.</p>}
-      <ul class="kept">
-        {kept.value.map((checkpoint) => (
+    <section class="stack" aria-label="Cached in this browser">
+      <h3>Cached in this browser</h3>
+      {cached.value.length === 0 && <p class="small muted">No models yet.</p>}
+      <ul class="cached">
+        {cached.value.map((checkpoint) => (
           <li key={checkpoint.endpoint + checkpoint.name} class="row">
             <span>
               {checkpoint.name}
@@ -54,9 +54,9 @@ export function KeptModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) =>
               onClick={() => onLoad(choiceOf(checkpoint, dtype))}
               aria-label={`Load ${checkpoint.name}`}
             >
-              {checkpoint.complete ? "Load" : "Go on"}
+              {checkpoint.complete ? "Load" : "Resume"}
             </button>
-            <button type="button" onClick={() => guarded(forget(checkpoint))} aria-label={`Delete ${checkpoint.name}`}>
+            <button type="button" onClick={() => guarded(remove(checkpoint))} aria-label={`Delete ${checkpoint.name}`}>
               Delete
             </button>
           </li>
@@ -67,8 +67,8 @@ export function KeptModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) =>
         <p class="small muted">
           {inBytes(room.value.used)} of {inBytes(room.value.quota)} used.{" "}
           {room.value.persisted
-            ? "The browser keeps it until you delete it."
-            : "The browser may delete it when the disk is full."}
+            ? "The browser stores the models until you delete them."
+            : "The browser may delete the models when the disk is full."}
         </p>
       )}
     </section>

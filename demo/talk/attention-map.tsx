@@ -12,7 +12,7 @@ interface Word {
   readonly tokens: readonly number[];
 }
 
-/** Pieces of an answer as words; a token that begins with a space begins one. */
+/** Joins the tokens of an answer into words; a token that begins with a space begins a word. */
 export function wordsOf(pieces: readonly string[]): Word[] {
   const words: { text: string; tokens: number[] }[] = [];
   for (const [token, text] of pieces.entries()) {
@@ -27,17 +27,17 @@ export function wordsOf(pieces: readonly string[]): Word[] {
   return words.filter(({ text }) => text.trim() !== "");
 }
 
-/** What the model looked at for a word of its answer: its attention over the pictures and frames, worked out when a word is chosen. */
-export function Look({ turn }: { turn: Turn }) {
+/** Attention maps of an answer or one of its words over the pictures and frames; computed when a word is chosen. */
+export function AttentionMaps({ turn }: { turn: Turn }) {
   const words = wordsOf(turn.reply.pieces);
   const chosen = useSignal<number | undefined>(undefined);
   const attention = useSignal<AnswerAttention | undefined>(undefined);
   const failed = useSignal<unknown>(undefined);
   const working = useSignal(false);
-  /** One layer of the decoder, or all. */
+  /** The selected layer of the decoder; undefined for all. */
   const layer = useSignal<number | undefined>(undefined);
   const layers = useSignal(0);
-  /** That of the maps that are shown. */
+  /** The layer of the maps on display; undefined for all. */
   const shown = useComputed(() => (attention.value?.layers.length === 1 ? attention.value.layers[0] : undefined));
   const choose = async (at: number | undefined): Promise<void> => {
     const session = currentSession();
@@ -63,10 +63,10 @@ export function Look({ turn }: { turn: Turn }) {
   useEffect(() => {
     void choose(undefined).then(() => panel.current?.scrollIntoView({ block: "nearest" }));
   }, []);
-  // The turn's own media are the last of the conversation's.
-  const seen = attention.value?.media.slice(-turn.media.length) ?? [];
+  // The media of this turn are the last ones of the conversation.
+  const attended = attention.value?.media.slice(-turn.media.length) ?? [];
   return (
-    <section ref={panel} class="look card stack" aria-label="What the model looked at" aria-busy={working.value}>
+    <section ref={panel} class="attention-map card stack" aria-label="Attention map" aria-busy={working.value}>
       <fieldset class="words">
         <legend class="sr-only">Words of the answer</legend>
         <button type="button" class="quiet" aria-pressed={chosen.value === undefined} onClick={() => choose(undefined)}>
@@ -103,20 +103,20 @@ export function Look({ turn }: { turn: Turn }) {
       {failed.value !== undefined && <FaultView error={failed.value} />}
       <div class="maps">
         {turn.media.map((attachment, i) => {
-          const medium = inOrder(seen, turn.media, i);
+          const medium = inOrder(attended, turn.media, i);
           return medium && <MediumMaps key={attachment.id} medium={medium} attachment={attachment} />;
         })}
       </div>
       <p class="small muted">
-        Warm places got more of the attention of{" "}
-        {shown.value === undefined ? "the decoder" : `layer ${shown.value + 1}`}, averaged over{" "}
-        {shown.value === undefined ? "layers and heads" : "its heads"}. It is a hint, not a reason.
+        Warm colours mark more attention of {shown.value === undefined ? "the decoder" : `layer ${shown.value + 1}`},
+        averaged over {shown.value === undefined ? "layers and heads" : "its heads"}. Attention is a hint, not an
+        explanation.
       </p>
     </section>
   );
 }
 
-/** A picture with its map over it, or a clip's frames with theirs. */
+/** The attention map over a picture, or over each frame of a clip. */
 function MediumMaps({ medium, attachment }: { medium: AttendedMedium; attachment: Attachment }) {
   const sources = useSignal<readonly string[]>(attachment.kind === "image" ? [attachment.url] : []);
   const seconds = medium.maps.map((map) => map.seconds ?? 0);
@@ -126,7 +126,7 @@ function MediumMaps({ medium, attachment }: { medium: AttendedMedium; attachment
     stillsOf(attachment.url, seconds, controller.signal).then(
       ({ stills }) => (sources.value = stills.map(({ url }) => url)),
       () => {
-        // Without a player for the clip the maps are shown by themselves.
+        // If the browser can't play the clip, the maps are shown without its frames.
       },
     );
     return () => controller.abort();
@@ -163,7 +163,7 @@ interface HeatMapProps {
   readonly label: string;
 }
 
-/** The picture in grey, and over it colours by the share of the largest value. */
+/** Draws the picture in grey, and over it a colour per cell by its value relative to the largest. */
 function HeatMap({ map, largest, source, aspect, height, label }: HeatMapProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const width = Math.round(height * aspect);
@@ -192,12 +192,12 @@ function HeatMap({ map, largest, source, aspect, height, label }: HeatMapProps) 
   return <canvas ref={canvas} width={width} height={height} role="img" aria-label={label} />;
 }
 
-/** From nothing over red to yellow, the more the less transparent. */
+/** RGBA from transparent over red to opaque yellow, for a share from 0 to 1. */
 function colourOf(share: number): [number, number, number, number] {
   return [255, Math.round(235 * share), Math.round(40 * share), Math.round(215 * Math.sqrt(share))];
 }
 
-/** Where the largest value is, in words. */
+/** Describes the place of the largest value. */
 function placeOf({ rows, columns, values }: AttentionMap): string {
   const at = values.indexOf(Math.max(...values));
   const third = (i: number, count: number): number => Math.floor((3 * (i + 0.5)) / count);
