@@ -146,8 +146,8 @@ test("a visitor without room for the weights is told so before they are fetched"
   expect(demo.sent(WEIGHTS) - before).toBe(0);
   await demo.shoot(other, "no-room");
   // What is kept can be deleted from there.
-  await state.getByRole("button", { name: "See what is kept" }).click();
-  await other.getByRole("heading", { name: "Kept in this browser" }).waitFor();
+  await state.getByRole("button", { name: "Show cached models" }).click();
+  await other.getByRole("heading", { name: "Cached in this browser" }).waitFor();
   await context.close();
 });
 

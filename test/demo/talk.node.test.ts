@@ -128,7 +128,7 @@ describe("a question", () => {
     await box.fill("Which shape is orange?");
     await box.press("Enter");
     const second = await answerOf(page);
-    expect(await page.locator(".turn").last().locator(".figures").textContent()).toMatch(/\d+ known/);
+    expect(await page.locator(".turn").last().locator(".figures").textContent()).toMatch(/\d+ cached/);
     await page.getByRole("button", { name: "Ask again" }).last().click();
     expect(await answerOf(page)).toBe(second);
     expect(await page.locator(".turn").count()).toBe(2);
@@ -166,11 +166,11 @@ describe("a question", () => {
   });
 });
 
-test("what the model looked at is drawn over the picture, for the word that is chosen", async () => {
+test("the attention map is drawn over the picture, for the word that is chosen", async () => {
   await page.getByRole("button", { name: /What color is the star/ }).click();
   expect(await answerOf(page)).toBe("The star is blue.");
-  await page.getByRole("button", { name: "What it looked at" }).click();
-  const map = page.locator(".look canvas");
+  await page.getByRole("button", { name: "Attention map" }).click();
+  const map = page.locator(".attention-map canvas");
   await map.waitFor();
   await page.getByRole("button", { name: "blue." }).click();
   // The star is at the top left.
@@ -181,10 +181,10 @@ test("what the model looked at is drawn over the picture, for the word that is c
   });
   expect(colours).toBeGreaterThan(100);
   await page.getByLabel("Layers").selectOption({ label: "Layer 3" });
-  await expect.poll(() => page.locator(".look").getAttribute("aria-busy")).toBe("false");
-  expect(await page.locator(".look .fault").count()).toBe(0);
+  await expect.poll(() => page.locator(".attention-map").getAttribute("aria-busy")).toBe("false");
+  expect(await page.locator(".attention-map .fault").count()).toBe(0);
   expect(await violations(page)).toEqual([]);
-  await demo.shoot(page, "looked at");
+  await demo.shoot(page, "attention map");
   await page.getByRole("button", { name: "New conversation" }).click();
 });
 

@@ -21,7 +21,7 @@ const names = Object.keys(samples);
 const bytesOf = (name: string) => Uint8Array.from(atob(samples[name]!.data), (letter) => letter.charCodeAt(0));
 
 /**
- * Files where this runtime differs from the reference; each kind is in the README under "What it can't do". Chromium converts AVIF
+ * Files where this runtime differs from the reference; each kind is in the README under "Limitations". Chromium converts AVIF
  * of more than 8 bits, gray AVIF of limited range, and ink in its own way, and reads no TIFF.
  */
 const DIFFERENT: Record<string, RegExp> = {
