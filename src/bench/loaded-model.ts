@@ -62,7 +62,9 @@ export interface LoadedModel {
  */
 const VISION_TYPE: BenchType = "f16";
 
-/** Loads a checkpoint folder, or random weights of a geometry (0.5B if not given); `dtype` is the language's and the embedding's. */
+/**
+ * Loads a checkpoint folder, or random weights of a geometry (0.5B if not given); `dtype` is the language's and the embedding's.
+ */
 export async function loadModel(
   device: Device,
   dtype: BenchType,

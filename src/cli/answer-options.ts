@@ -35,7 +35,7 @@ export const ANSWER_HELP = `\
                           top-k, top-p (nucleus) and min-p sampling, and the random seed
   --repetition-penalty X, --presence-penalty X, --frequency-penalty X
                           penalties on tokens that occur in the answer
-  --stop SEQUENCE         stop sequence; may be given several times
+  --stop STRING           stop sequence; may be given several times
   --schema FILE.json      structured output: JSON that is valid against this schema
   --any-json              structured output: any JSON
   --regex PATTERN         structured output: the whole answer matches this regular expression

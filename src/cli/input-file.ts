@@ -72,7 +72,10 @@ export async function readJson(path: string, option: string, expected: string, r
   }
 }
 
-/** Returns a picture or clip of the command line: the bytes if it can be read only once, since a conversation reads it again; else the path. */
+/**
+ * Returns a picture or clip of the command line: the bytes if it can be read only once, since a conversation reads it again;
+ * else the path.
+ */
 export async function mediaInput(path: string, option: string): Promise<string | Uint8Array> {
   if (/^(https?|data|file|blob):/i.test(path) || !(await isStream(path))) return path;
   const bytes = await readWhole(path, option, MAX_MEDIA_BYTES);

@@ -14,7 +14,10 @@ export interface HubOptions {
   refresh?: boolean | undefined;
   /** Cache folder (HF_HUB_CACHE, HF_HOME). */
   cacheFolder?: string | undefined;
-  /** Streams weights by range requests, without caching and without checking hashes. Browser pages always stream uncached files; dedicated workers download. */
+  /**
+   * Streams weights by range requests, without caching and without checking hashes. Browser pages always stream uncached files;
+   * dedicated workers download.
+   */
   stream?: boolean | undefined;
   onDownload?: ((progress: DownloadProgress) => void) | undefined;
 }

@@ -35,7 +35,10 @@ const ID = {
   encryptedBlock: 0xaf,
 } as const;
 
-/** Elements beside those that are passed over: seek heads, cues, chapters, tags, attachments, padding, what clusters say of themselves. */
+/**
+ * Elements beside those that are passed over: seek heads, cues, chapters, tags, attachments, padding, what clusters say of
+ * themselves.
+ */
 const PASSED = new Set([0x114d9b74, 0x1c53bb6b, 0x1043a770, 0x1254c367, 0x1941a469, 0xec, 0xbf, 0xa7, 0xab, 0x5854]);
 const ENTERED = new Set<number>([ID.segment, ID.cluster]);
 const READ = new Set<number>([

@@ -168,7 +168,9 @@ async function openShards(
   return files;
 }
 
-/** Tensor name to shard. `metadata.total_size` is not checked: several tools write it wrongly, and the headers are authoritative. */
+/**
+ * Tensor name to shard. `metadata.total_size` is not checked: several tools write it wrongly, and the headers are authoritative.
+ */
 function readWeightMap(index: JsonValue, where: string): Map<string, string> {
   const map = isJsonObject(index) ? index.weight_map : undefined;
   if (!isJsonObject(map)) {

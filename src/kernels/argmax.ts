@@ -1,7 +1,10 @@
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 
-/** WGSL that maps floats to order-preserving u32 ranks. Adapters may assume that no float is NaN, so floats are compared as ranks. */
+/**
+ * WGSL that maps floats to order-preserving u32 ranks. Adapters may assume that no float is NaN, so floats are compared as
+ * ranks.
+ */
 export const RANK_OF = `
 // Order-preserving: NaN maps to 0, and -0 and +0 to the same rank.
 fn rankOf(e: f32) -> u32 {
@@ -63,7 +66,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { LANES: 128, SLICE: 2048 },
 );
 
-/** Barriers dominate on CPU adapters, so lanes are fewer and slices longer: 0.4 ms instead of 1.0 ms for 151,936 logits on two cores. */
+/**
+ * Barriers dominate on CPU adapters, so lanes are fewer and slices longer: 0.4 ms instead of 1.0 ms for 151,936 logits on two
+ * cores.
+ */
 const ON_CPU = { LANES: 32, SLICE: 8192 };
 
 /** What the first stage compares: f32 elements, ranks, or ranks with Gumbel noise. */
@@ -157,7 +163,10 @@ export function bestOfSlices(
   return best;
 }
 
-/** Index of the largest of the first `count` elements, the lowest among equals: x `[…]` f32, result `[1]` u32 (2³²−1 if none is a number). */
+/**
+ * Index of the largest of the first `count` elements, the lowest among equals: x `[…]` f32, result `[1]` u32 (2³²−1 if none is a
+ * number).
+ */
 export function argmax(x: Tensor, count: number): Tensor {
   const { device } = x;
   const y = device.empty([1], "u32", "argmax");

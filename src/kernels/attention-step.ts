@@ -94,7 +94,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { LANES: 32, QUADS: 16 },
 );
 
-/** Runs `attentionStep` with the keys in at most `most` KV splits, each a multiple of LANES, and merges them; `loaders` read k and v. */
+/**
+ * Runs `attentionStep` with the keys in at most `most` KV splits, each a multiple of LANES, and merges them; `loaders` read k
+ * and v.
+ */
 export function attentionStep(
   tensors: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor; readonly y: Tensor },
   parameters: Readonly<Record<string, number>> & { readonly keys: number },

@@ -45,7 +45,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { LANES: 64, QUADS: 16 },
 );
 
-/** Returns the attention weights `[heads, keys]` of one query, `[1, H·C]`, over the first `keys` rows of k; heads share key/value heads evenly. */
+/**
+ * Returns the attention weights `[heads, keys]` of one query, `[1, H·C]`, over the first `keys` rows of k; heads share key/value
+ * heads evenly.
+ */
 export function attentionWeights(
   q: HeadColumns,
   k: HeadColumns,

@@ -27,7 +27,10 @@ export interface AttentionShape {
   readonly headSize: number;
   /** Position of query 0 among the keys; query i attends to key j if `j <= causalFrom + i`. Not causal if not given. */
   readonly causalFrom?: number | undefined;
-  /** For one query: the maximum number of KV splits that are computed in parallel (flash-decoding); chosen by adapter if not given. */
+  /**
+   * For one query: the maximum number of KV splits that are computed in parallel (flash-decoding); chosen by adapter if not
+   * given.
+   */
   readonly kvSplits?: number | undefined;
 }
 

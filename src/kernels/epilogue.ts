@@ -13,7 +13,10 @@ export interface Prologue {
 /** Operations fused into a matrix product: `residual + activation(norm(x)·Wᵀ + bias)`, or `silu(gate) ⊙ up` with `swiglu`. */
 export interface Epilogue {
   norm?: Prologue | undefined;
-  /** The columns are gate and up, interleaved in blocks of 8; the result is `silu(gate) ⊙ up`, half as wide. Combines only with `norm`. */
+  /**
+   * The columns are gate and up, interleaved in blocks of 8; the result is `silu(gate) ⊙ up`, half as wide. Combines only with
+   * `norm`.
+   */
   swiglu?: boolean | undefined;
   /** `[columns]` */
   bias?: Tensor | undefined;

@@ -25,7 +25,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   { LANES: 64, PANEL, GROUP },
 );
 
-/** Embedding lookup, the rows of a packed table by id: ids `[T]` u32, table `[V, D]`, result `[T, D]` f32. Ids not below V leave their row undefined. */
+/**
+ * Embedding lookup, the rows of a packed table by id: ids `[T]` u32, table `[V, D]`, result `[T, D]` f32. Ids not below V leave
+ * their row undefined.
+ */
 export function gather(ids: Tensor, table: PackedMatrix, label: string): Tensor {
   const rows = ids.size(0);
   const width = table.inner;

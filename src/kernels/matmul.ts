@@ -82,7 +82,10 @@ interface Choice {
   readonly columnsAGroup: number;
   /** Header lines that read the weights, where the kernel does not use LOAD_QUAD. */
   readonly reader?: string;
-  /** Whether the kernel can fuse the RMSNorm, and so has `epsilon` among its parameters; otherwise the norm is a dispatch of its own. */
+  /**
+   * Whether the kernel can fuse the RMSNorm, and so has `epsilon` among its parameters; otherwise the norm is a dispatch of its
+   * own.
+   */
   readonly fusesNorm?: boolean;
 }
 

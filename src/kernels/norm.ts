@@ -67,7 +67,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { LANES: 32 },
 );
 
-/** Root-mean-square normalisation of each row (arXiv 1910.07467), `y = x / √(mean(x²) + ε) · weight`: x `[rows, width]`, weight `[width]`, f32. */
+/**
+ * Root-mean-square normalisation of each row (arXiv 1910.07467), `y = x / √(mean(x²) + ε) · weight`: x `[rows, width]`, weight
+ * `[width]`, f32.
+ */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   const width = x.size(-1);
   weight.expect([width], "rmsNorm");
@@ -78,7 +81,10 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   return y;
 }
 
-/** Layer normalisation of each row (arXiv 1607.06450), `y = (x − mean) / √(variance + ε) · weight + bias`: x `[rows, width]`, f32. */
+/**
+ * Layer normalisation of each row (arXiv 1607.06450), `y = (x − mean) / √(variance + ε) · weight + bias`: x `[rows, width]`,
+ * f32.
+ */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor {
   const width = x.size(-1);
   weight.expect([width], "layerNorm");

@@ -40,7 +40,10 @@ fn element(row: u32, k: u32) -> f32 {
 }`,
 };
 
-/** Address of a group's words: in a packed matrix `at` is the group's index and `lane` its column; in row-major form lane is unused. */
+/**
+ * Address of a group's words: in a packed matrix `at` is the group's index and `lane` its column; in row-major form lane is
+ * unused.
+ */
 const PLACE = {
   packed: {
     q8: `
@@ -70,7 +73,10 @@ fn putScale(at: u32, lane: u32, halves: u32) { packed[at * (GROUP / 2u + 1u) + G
   },
 } as const;
 
-/** Conversion to f16, round to nearest even. `pack2x16float` leaves the rounding to the adapter; packed weights are bit-identical on all. */
+/**
+ * Conversion to f16, round to nearest even. `pack2x16float` leaves the rounding to the adapter; packed weights are bit-identical
+ * on all.
+ */
 const HALVES = `
 fn halves(x: vec4f) -> vec4u {
   let bits = bitcast<vec4u>(x);

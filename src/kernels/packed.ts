@@ -2,7 +2,9 @@ import type { Device } from "../runtime/device.js";
 import { LimitError } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
 
-/** The maximum size of a block. Adapters refuse single large buffers long before memory is full, some even at their stated limit. */
+/**
+ * The maximum size of a block. Adapters refuse single large buffers long before memory is full, some even at their stated limit.
+ */
 const BLOCK_BYTES = 512 * 1024 * 1024;
 
 /** Storage dtype of a packed matrix: floats, or 8 or 4 bits with a scale per group of 32 elements. */

@@ -63,7 +63,9 @@ fn allowed(i: u32) -> bool { return ((mask[i / 32u] >> (i % 32u)) & 1u) == 1u; }
 };
 
 export interface Penalties {
-  /** Repetition penalty (arXiv 1909.05858): divides positive logits of tokens in the answer and multiplies negative ones, in f32. */
+  /**
+   * Repetition penalty (arXiv 1909.05858): divides positive logits of tokens in the answer and multiplies negative ones, in f32.
+   */
   readonly repetition: number;
   /** Subtracted from the logits of tokens that occur in the answer. */
   readonly presence: number;

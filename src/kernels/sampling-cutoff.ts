@@ -92,7 +92,10 @@ const ON_CPU = { LANES: 32 };
 export interface Truncation {
   /** Top-k: keeps the `topK` tokens of the highest probability, and ties with the last of them; 0 keeps all. */
   readonly topK: number;
-  /** Top-p (nucleus) sampling, arXiv 1904.09751: keeps the smallest set of tokens whose probabilities sum to at least this; 1 keeps all. */
+  /**
+   * Top-p (nucleus) sampling, arXiv 1904.09751: keeps the smallest set of tokens whose probabilities sum to at least this; 1
+   * keeps all.
+   */
   readonly topP: number;
   /** Min-p, arXiv 2407.01082: keeps tokens of at least this fraction of the highest probability; 0 keeps all. */
   readonly minP: number;

@@ -19,7 +19,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   { LANES: 64 },
 );
 
-/** SwiGLU gating (arXiv 2002.05202), `y = silu(gate) ⊙ up`: x `[T, 2F]` is gate and up, interleaved in blocks of 8 columns, y `[T, F]`, f32. */
+/**
+ * SwiGLU gating (arXiv 2002.05202), `y = silu(gate) ⊙ up`: x `[T, 2F]` is gate and up, interleaved in blocks of 8 columns, y
+ * `[T, F]`, f32.
+ */
 export function swiglu(x: Tensor): Tensor {
   const rows = x.size(0);
   const width = x.size(1) / 2;

@@ -46,7 +46,10 @@ export interface CausalSizes {
   readonly headSize: number;
 }
 
-/** Causal grouped-query attention (arXiv 2305.13245) of norm(x) over the KV cache: `x + W_o·softmax(rope(q)·rope(k)ᵀ/√C, causal)·v`. */
+/**
+ * Causal grouped-query attention (arXiv 2305.13245) of norm(x) over the KV cache: `x + W_o·softmax(rope(q)·rope(k)ᵀ/√C,
+ * causal)·v`.
+ */
 export class CausalAttention {
   readonly qkv: Linear;
   readonly out: Linear;

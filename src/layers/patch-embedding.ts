@@ -5,7 +5,10 @@ import { patchify } from "../kernels/patchify.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { packedMatrix } from "./linear.js";
 
-/** Patch embedding: linear projection of each normalised patch plus its learned position embedding, `W·patch + b + position[cell]`. */
+/**
+ * Patch embedding: linear projection of each normalised patch plus its learned position embedding, `W·patch + b +
+ * position[cell]`.
+ */
 export class PatchEmbedding {
   readonly weight: PackedMatrix;
   readonly bias: Tensor;

@@ -29,7 +29,10 @@ export class Rotary {
     this.sines = device.upload(sines, [positions, half], "rotary.sines");
   }
 
-  /** Rotates queries and keys of x `[T, (H + 2K)·C]`; writes keys and values to the cache of `layer`. Returns the queries `[T, H·C]`. */
+  /**
+   * Rotates queries and keys of x `[T, (H + 2K)·C]`; writes keys and values to the cache of `layer`. Returns the queries `[T,
+   * H·C]`.
+   */
   forward(x: Tensor, cache: KVCache, layer: number): Tensor {
     return rope(x, this.cosines, this.sines, cache.keys[layer]!, cache.values[layer]!, cache.length, cache.width);
   }

@@ -14,7 +14,10 @@ export function ownPart<T extends object>(part: T): T {
   return part;
 }
 
-/** Returns the input with copies of its bytes. Values of wrong types are left for the prompt's checks. Throws MediaError for detached buffers. */
+/**
+ * Returns the input with copies of its bytes. Values of wrong types are left for the prompt's checks. Throws MediaError for
+ * detached buffers.
+ */
 export function copiedInput(input: SessionInput, where: string): SessionInput {
   if (!Array.isArray(input)) return input;
   return input.map((item: unknown) => {

@@ -13,7 +13,10 @@ import { type AnswerProgress, PromptPass } from "./prompt-pass.js";
 
 /** Options of picture and clip embeddings. */
 export interface EmbedMediaOptions extends PromptOptions {
-  /** "features": the vision tower's output per patch; "tokens": the visual tokens that the language model reads. "features" if not given. */
+  /**
+   * "features": the vision tower's output per patch; "tokens": the visual tokens that the language model reads. "features" if
+   * not given.
+   */
   of?: "features" | "tokens";
   /** Scales the vector to length 1; true if not given. */
   normalise?: boolean;
@@ -26,7 +29,10 @@ export interface EmbedTextOptions {
   pooling?: "mean" | "last";
   /** Scales the vector to length 1; true if not given. */
   normalise?: boolean;
-  /** Whether special tokens such as `<|im_end|>` in the text are plain text ("literal", if not given) or parsed as tokens ("parse"). */
+  /**
+   * Whether special tokens such as `<|im_end|>` in the text are plain text ("literal", if not given) or parsed as tokens
+   * ("parse").
+   */
   specialTokens?: SpecialTokens;
   signal?: AbortSignal;
 }

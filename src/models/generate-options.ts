@@ -38,7 +38,10 @@ export interface SamplingOptions {
   minP?: number;
   /** Random seed: the same seed, options and prompt give the same text on the same adapter. An integer from 0 to 2⁵³ − 1. */
   seed?: number;
-  /** Repetition penalty: divides the positive logits of tokens in the answer, and multiplies the negative ones; 1, the default, has no effect. */
+  /**
+   * Repetition penalty: divides the positive logits of tokens in the answer, and multiplies the negative ones; 1, the default,
+   * has no effect.
+   */
   repetitionPenalty?: number;
   /** Presence penalty: subtracted from the logits of tokens that occur in the answer; 0 if not given. */
   presencePenalty?: number;
@@ -63,7 +66,10 @@ export interface GenerateOptions extends AppendOptions, SamplingOptions, Structu
   minNewTokens?: number;
   /** Stop sequences: the answer ends before the first of them. */
   stop?: string | readonly string[];
-  /** Returns the log-probabilities (natural logarithms) of the answer's tokens under softmax(logits), before penalties and truncation. */
+  /**
+   * Returns the log-probabilities (natural logarithms) of the answer's tokens under softmax(logits), before penalties and
+   * truncation.
+   */
   logprobs?: boolean;
   /** Number of most likely tokens to return at each position, 0 to 20; requires `logprobs`. */
   topLogprobs?: number;

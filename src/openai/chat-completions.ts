@@ -63,7 +63,10 @@ export class ChatCompletions {
     this.#specialTokens = specialTokens;
   }
 
-  /** Creates a completion, or streams its chunks. Leaving the loop over the chunks early stops generation. Throws RequestError, and errors of sessions. */
+  /**
+   * Creates a completion, or streams its chunks. Leaving the loop over the chunks early stops generation. Throws RequestError,
+   * and errors of sessions.
+   */
   create(
     request: ChatCompletionRequest & { stream: true },
     options?: CreateOptions,

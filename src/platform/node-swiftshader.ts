@@ -24,7 +24,10 @@ const RTLD_NODELETE = 0x1000;
 /** The variables the Vulkan loader takes its driver list from; the newer name wins where both are set. */
 const DRIVER_VARIABLES = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] as const;
 
-/** Finds `@sparticuz/chromium` as Ocellus would import it, then as the program in the current folder would; undefined where absent. */
+/**
+ * Finds `@sparticuz/chromium` as Ocellus would import it, then as the program in the current folder would; undefined where
+ * absent.
+ */
 export function findChromiumPackage(): ChromiumPackage | undefined {
   if (process.platform !== "linux" || process.arch !== "x64") return undefined;
   for (const from of [import.meta.url, join(process.cwd(), "package.json")]) {
@@ -39,7 +42,10 @@ export function findChromiumPackage(): ChromiumPackage | undefined {
   return undefined;
 }
 
-/** The package exports neither package.json nor bin, and its entry has moved between versions: its folder is found by the name in its package.json. */
+/**
+ * The package exports neither package.json nor bin, and its entry has moved between versions: its folder is found by the name in
+ * its package.json.
+ */
 function packageRoot(entry: string): string {
   for (let folder = dirname(entry); folder !== dirname(folder); folder = dirname(folder)) {
     const path = join(folder, "package.json");
@@ -84,7 +90,10 @@ function loadLibrary(path: string): void {
   }
 }
 
-/** Runs `open` while the Vulkan loader sees SwiftShader as the only driver, then restores the environment. Only in the main thread. */
+/**
+ * Runs `open` while the Vulkan loader sees SwiftShader as the only driver, then restores the environment. Only in the main
+ * thread.
+ */
 export async function withSwiftShaderOnly<T>(folder: string, open: () => Promise<T>): Promise<T> {
   const before = DRIVER_VARIABLES.map((name) => process.env[name]);
   for (const name of DRIVER_VARIABLES) process.env[name] = join(folder, DRIVER_FILE);

@@ -49,7 +49,10 @@ export interface OpenOptions extends AdapterRequest {
   features?: "all" | "none";
   /** Caps the size of a tensor in bytes below what the adapter allows: emulates a smaller adapter. */
   maxBindingBytes?: number;
-  /** `true` uses the kernel parameters that `ocellus tune` stored for the adapter (Node); an object gives them. Defaults to OCELLUS_TUNED, else false. */
+  /**
+   * `true` uses the kernel parameters that `ocellus tune` stored for the adapter (Node); an object gives them. Defaults to
+   * OCELLUS_TUNED, else false.
+   */
   tuned?: boolean | Tuning;
 }
 

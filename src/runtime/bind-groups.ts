@@ -3,7 +3,10 @@ import type { Pipeline } from "./pipelines.js";
 import type { Block } from "./pool.js";
 import type { Tensor } from "./tensor.js";
 
-/** Maximum number of cached groups. When reached, all are dropped: programs that keep creating tensors must not accumulate groups. */
+/**
+ * Maximum number of cached groups. When reached, all are dropped: programs that keep creating tensors must not accumulate
+ * groups.
+ */
 const MOST_GROUPS = 4096;
 
 interface Made {

@@ -17,7 +17,10 @@ export interface RunningServer {
   close(graceSeconds: number): Promise<void>;
 }
 
-/** Listens immediately, and accepts requests once `load` resolves. Throws MissingPackageError, and errors of `load` and of listening. */
+/**
+ * Listens immediately, and accepts requests once `load` resolves. Throws MissingPackageError, and errors of `load` and of
+ * listening.
+ */
 export async function startServer(load: () => Promise<Served>, options: ServerOptions): Promise<RunningServer> {
   const packages = await serverPackages();
   const app = new App(packages, options);

@@ -119,7 +119,10 @@ function decimal(value: number): Decimal | undefined {
   return { whole: padded.slice(0, at).replace(/^0+(?=\d)/, ""), fraction: padded.slice(at) };
 }
 
-/** Non-negative numbers between two bounds, digit by digit (digit DP): while the digits equal a bound's, they are compared further. */
+/**
+ * Non-negative numbers between two bounds, digit by digit (digit DP): while the digits equal a bound's, they are compared
+ * further.
+ */
 class Between {
   readonly #tails = new Map<string, Rule>();
   readonly #digits: number;

@@ -1,7 +1,10 @@
 /** Length of a time slice in milliseconds. */
 const MOST_MS = 15;
 
-/** Measures a time slice. Long work is a generator that yields at the end of each slice, so that it does not block the event loop. */
+/**
+ * Measures a time slice. Long work is a generator that yields at the end of each slice, so that it does not block the event
+ * loop.
+ */
 export class TimeSlice {
   #begun = performance.now();
 

@@ -18,7 +18,10 @@ export type WorkerEnd = ServingEnd & {
   postMessage(message: unknown, transfer: never[]): void;
 };
 
-/** Listens to an event: calls `heard` with the data of messages, or with the event or error. Returns a function that removes the listener. */
+/**
+ * Listens to an event: calls `heard` with the data of messages, or with the event or error. Returns a function that removes the
+ * listener.
+ */
 export function listen(end: ServingEnd, type: string, heard: (value: unknown) => void): () => void {
   if (!("addEventListener" in end)) {
     end.on(type, heard);

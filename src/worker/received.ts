@@ -76,7 +76,10 @@ function keyOf({ image, video, frames }: Record<string, unknown>): object | unde
   return [image, video, frames].find((value) => typeof value === "object" && value !== null) as object | undefined;
 }
 
-/** Reads the pixels of a bitmap or frame and closes it: conversations keep their pictures, and host memory is cheaper than GPU memory. */
+/**
+ * Reads the pixels of a bitmap or frame and closes it: conversations keep their pictures, and host memory is cheaper than GPU
+ * memory.
+ */
 async function readDecoded(picture: unknown, where: string, options: ReadOptions): Promise<unknown> {
   if (!isClosable(picture)) return picture;
   try {

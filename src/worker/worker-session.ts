@@ -60,7 +60,9 @@ export class WorkerSession implements ChatSession {
     return this.#messages;
   }
 
-  /** See `Session.generate`. Throws OptionError, DisposedError and WorkerError synchronously; all other errors reject the answer. */
+  /**
+   * See `Session.generate`. Throws OptionError, DisposedError and WorkerError synchronously; all other errors reject the answer.
+   */
   generate(input: SessionInput, options: GenerateOptions & Transfers = {}): WorkerAnswer {
     const where = "session.generate";
     const { transfer: _, ...given } = options;

@@ -43,7 +43,7 @@ describe("messages", () => {
     [
       "a function's",
       { role: "function", name: "f", content: "rain" },
-      /\.role: .*got "function" — tools are not called/,
+      /\.role: .*got "function" — tool calls are not supported/,
     ],
     [
       "an answer of tool calls",
@@ -53,9 +53,9 @@ describe("messages", () => {
     [
       "an answer of a call",
       { role: "assistant", content: null, function_call: { name: "f" } },
-      /\.function_call: .*functions are not called/,
+      /\.function_call: .*function calls are not supported/,
     ],
-    ["an answer of sound", { role: "assistant", content: null, audio: { id: "a" } }, /\.audio: .*its words/],
+    ["an answer of sound", { role: "assistant", content: null, audio: { id: "a" } }, /\.audio: .*its transcript/],
     ["a refusal", { role: "assistant", content: null, refusal: "No." }, /\.refusal: .*text of a refusal/],
     ["a call's id alone", { ...hi, tool_call_id: "c1" }, /\.tool_call_id: .*it belongs to tool messages/],
     ["content null", { role: "assistant", content: null }, /\.content: expected a text or a list of parts, got null/],
@@ -66,7 +66,7 @@ describe("messages", () => {
     ["Ollama's pictures", { ...hi, images: ["…"] }, /\.images: .*image_url/],
     ["a part without URL", { role: "user", content: [{ type: "image" }] }, /got "image" — did you mean "image_url"/],
     ["Responses' parts", { role: "user", content: [{ type: "input_text", text: "Hi" }] }, /Responses API/],
-    ["sound", { role: "user", content: [{ type: "input_audio", input_audio: {} }] }, /sound is not heard/],
+    ["sound", { role: "user", content: [{ type: "input_audio", input_audio: {} }] }, /audio is not supported/],
     [
       "a URL as text",
       { role: "user", content: [{ type: "image_url", image_url: "data:," }] },
@@ -80,7 +80,7 @@ describe("messages", () => {
     [
       "base64 that is none",
       { role: "user", content: [{ type: "image_url", image_url: { url: "data:image/png;base64,?" } }] },
-      /not base64/,
+      /invalid or empty base64/,
     ],
   ])("%s", async (_, message, words) => {
     expect((await outcome({ messages: [hi, message, hi] })).message).toMatch(words);

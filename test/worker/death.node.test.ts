@@ -19,8 +19,8 @@ afterEach(() => {
 });
 
 test.each([
-  ["is terminated", (worker: Worker) => void worker.terminate(), /has ended/],
-  ["exits", (worker: Worker) => worker.postMessage({ fault: "exit" }), /has ended/],
+  ["is terminated", (worker: Worker) => void worker.terminate(), /terminated worker/],
+  ["exits", (worker: Worker) => worker.postMessage({ fault: "exit" }), /terminated worker/],
   ["throws", (worker: Worker) => worker.postMessage({ fault: "by itself" }), /by itself/],
 ])("a worker that %s", async (_, end, message) => {
   const worker = start(SILENT);

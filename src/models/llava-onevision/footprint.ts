@@ -62,7 +62,10 @@ interface Medium {
   readonly plan: PackingPlan;
 }
 
-/** Sixteenths by which tried pictures are narrower or lower than a canvas: as many tiles, but fewer tokens than one that fills it. */
+/**
+ * Sixteenths by which tried pictures are narrower or lower than a canvas: as many tiles, but fewer tokens than one that fills
+ * it.
+ */
 const SHRUNK = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const;
 
 /** Returns the medium with the most tiles, at most `most`, whose visual tokens fit the context. */

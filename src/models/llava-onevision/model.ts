@@ -36,7 +36,10 @@ export interface LoadOptions extends HubOptions {
   device?: Device;
   signal?: AbortSignal;
   onProgress?: (progress: LoadProgress) => void;
-  /** Storage dtype of the weights, for all or by part; "auto" is the checkpoint's. Fewer bits are smaller and faster, but less precise. */
+  /**
+   * Storage dtype of the weights, for all or by part; "auto" is the checkpoint's. Fewer bits are smaller and faster, but less
+   * precise.
+   */
   dtype?: StorageDtype | Partial<DtypeByPart>;
   /**
    * Storage dtype of the KV cache; "auto" is f32. f16 halves its memory, with intermediates that differ from the reference's by up to
@@ -51,7 +54,10 @@ export interface LoadOptions extends HubOptions {
    * OverBudgetError before anything is downloaded.
    */
   memoryBudget?: number | MemoryBudget;
-  /** Maximum size in bytes of the vision cache, which keeps visual tokens while there are sessions; 256 MiB if not given, 0 disables it. */
+  /**
+   * Maximum size in bytes of the vision cache, which keeps visual tokens while there are sessions; 256 MiB if not given, 0
+   * disables it.
+   */
   visionCacheBytes?: number;
 }
 

@@ -16,7 +16,10 @@ const VISION_BATCH_BYTES = 128 * 1024 * 1024;
 /** Maximum rows per prefill chunk. */
 const PREFILL_ROWS = 1024;
 
-/** The neural network: vision tower (tiles to features), projector and packing (to visual tokens), decoder (to logits). Independent of files and text. */
+/**
+ * The neural network: vision tower (tiles to features), projector and packing (to visual tokens), decoder (to logits).
+ * Independent of files and text.
+ */
 export class Network {
   readonly device: Device;
   readonly vision: SigLIP;

@@ -168,7 +168,10 @@ export class Processor {
     };
   }
 
-  /** Renders the prompt's text, and the same text with message texts blanked out, in which placeholders and added tokens are parsed. */
+  /**
+   * Renders the prompt's text, and the same text with message texts blanked out, in which placeholders and added tokens are
+   * parsed.
+   */
   #render(messages: readonly ChatMessage[], options: ProcessorOptions): { text: string; searched: string } {
     const template = options.template === "onevision" ? ChatTemplate.onevision : this.template;
     const plain = messages as readonly Message[];
