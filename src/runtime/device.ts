@@ -99,10 +99,7 @@ export class Device {
     return new Arena(this, label);
   }
 
-  /**
-   * Runs `work`; the tensors it returns move to the enclosing owner, all others go back to the pool. Throws ShapeError for async
-   * functions.
-   */
+  /** Runs `work`; tensors it returns move to the enclosing owner, others go back to the pool. Throws ShapeError for async functions. */
   scope<T>(work: () => T): T {
     const outer = this.#current;
     const inner = new Arena(this, "scope");
@@ -163,10 +160,7 @@ export class Device {
     return new Tensor(this, shape, dtype, label, block);
   }
 
-  /**
-   * Allocates a tensor with a copy of the given elements. Throws ShapeError for an unsupported array type or another number of
-   * elements.
-   */
+  /** Allocates a tensor with a copy of the elements. Throws ShapeError for an unsupported array type or another number of elements. */
   upload(data: Float32Array | Uint32Array | Uint8Array, shape: readonly number[], label: string): Tensor {
     const dtype = uploadedType(data, label);
     const tensor = this.empty(shape, dtype, label);
