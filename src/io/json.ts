@@ -75,11 +75,12 @@ export class JsonFields {
     return value === undefined ? undefined : new JsonFields(value, this.file, this.pathOf(name));
   }
 
-  /** A positive whole number; `fallback` stands for an absent field. */
-  count(name: string, fallback?: number): number {
+  /** A positive whole number, at most `most`; `fallback` stands for an absent field. */
+  count(name: string, fallback?: number, most = Number.MAX_SAFE_INTEGER): number {
     const value = this.get(name) ?? fallback;
-    if (typeof value === "number" && Number.isSafeInteger(value) && value > 0) return value;
-    throw this.fault(name, "a positive whole number");
+    if (typeof value === "number" && Number.isInteger(value) && value > 0 && value <= most) return value;
+    const bound = most < Number.MAX_SAFE_INTEGER ? `, at most ${most}` : "";
+    throw this.fault(name, `a positive whole number${bound}`);
   }
 
   /** A token id: a whole number from 0. */

@@ -251,6 +251,8 @@ test.each<[string, string, JsonValue | undefined, string]>([
   [HF, "text_config.use_sliding_window", true, "expected false"],
   [HF, "text_config.tie_word_embeddings", "yes", "true or false"],
   [HF, "text_config.max_position_embeddings", "long", "positive whole number"],
+  [HF, "text_config.max_position_embeddings", 1e9, "at most 1048576"],
+  [HF, "text_config.num_hidden_layers", 1e9, "a positive whole number, at most "],
   [HF, "vision_config.hidden_act", "gelu", 'expected "gelu_pytorch_tanh"'],
   [HF, "vision_config.hidden_size", 1152, "expected 144"],
   [HF, "vision_config.num_attention_heads", 5, "vision_config.hidden_size: expected a multiple of the 5 heads"],

@@ -6,6 +6,9 @@ import { flatTileSide, type PictureConfig, readPictures } from "./picture-config
 import { type Layout, resolveLayout } from "./tensor-names.js";
 import { disagree, Shapes } from "./tensor-shapes.js";
 
+/** Longest sequence that a config may claim: tables of rotary positions are made for all of them. */
+const MAX_POSITIONS = 2 ** 20;
+
 /** SigLIP tower. Sizes in elements, sides in pixels. */
 export interface VisionConfig {
   readonly width: number;
@@ -162,13 +165,13 @@ function readText(fields: JsonFields, layout: Layout, shapes: Shapes): TextConfi
   if (keys !== keyValueHeads * headSize) throw fields.fault("num_key_value_heads", `${keys / headSize} by the tensors`);
   return {
     width,
-    layers: fields.count("num_hidden_layers"),
+    layers: fields.count("num_hidden_layers", undefined, shapes.count),
     heads,
     keyValueHeads,
     headSize,
     mlpWidth: fields.count("intermediate_size"),
     vocabulary,
-    maxPositions: fields.count("max_position_embeddings", 32768),
+    maxPositions: fields.count("max_position_embeddings", 32768, MAX_POSITIONS),
     ropeTheta,
     rmsNormEps: fields.positive("rms_norm_eps", 1e-6),
     tied: layout.head === undefined,
@@ -197,7 +200,7 @@ function readVision(fields: JsonFields, layout: Layout, shapes: Shapes): VisionC
     width,
     heads,
     headSize,
-    layers: fields.count("num_hidden_layers"),
+    layers: fields.count("num_hidden_layers", undefined, shapes.count),
     mlpWidth: fields.count("intermediate_size"),
     patchSide: patch.side,
     tileSide,

@@ -7,6 +7,11 @@ import type { Layout } from "./tensor-names.js";
 export class Shapes {
   constructor(private readonly shapes: ReadonlyMap<string, readonly number[]>) {}
 
+  /** Number of tensors, which is more than there are layers. */
+  get count(): number {
+    return this.shapes.size;
+  }
+
   matrix(name: string): [rows: number, columns: number] {
     const shape = this.of(name);
     if (shape.length !== 2) throw disagree(name, "a matrix", `shape [${shape.join(", ")}]`);
@@ -35,6 +40,7 @@ export class Shapes {
       if (name.startsWith(prefix)) layers = Math.max(layers, Number.parseInt(name.slice(prefix.length), 10) + 1 || 0);
     }
     if (layers === 0) throw disagree(`${prefix}0`, "at least one layer", "none");
+    if (layers > this.count) throw disagree(`${prefix}${layers - 1}`, `at most ${this.count} layers, one a tensor`, `${layers}`);
     return layers;
   }
 
