@@ -40,7 +40,8 @@ export class Shapes {
       if (name.startsWith(prefix)) layers = Math.max(layers, Number.parseInt(name.slice(prefix.length), 10) + 1 || 0);
     }
     if (layers === 0) throw disagree(`${prefix}0`, "at least one layer", "none");
-    if (layers > this.count) throw disagree(`${prefix}${layers - 1}`, `at most ${this.count} layers, one a tensor`, `${layers}`);
+    if (layers > this.count)
+      throw disagree(`${prefix}${layers - 1}`, `at most ${this.count} layers, one a tensor`, `${layers}`);
     return layers;
   }
 
