@@ -124,6 +124,18 @@ describe("ChatTemplate", () => {
     expect(broken({ tokenizerConfig: { chat_template: 7 } })).toMatch(/^tokenizer_config\.json: chat_template/);
   });
 
+  it("counts with range, and refuses one that would take all memory", () => {
+    const ranges = (jinja: string) =>
+      ChatTemplate.fromCheckpoint({ jinja: `${HF}${jinja}` }).render([{ role: "user", content: "x" }]);
+    expect(ranges("{% for i in range(3) %}{{ i }}{% endfor %}")).toBe("user:x;012");
+    expect(ranges("{% for i in range(5, 0, -2) %}{{ i }}{% endfor %}")).toBe("user:x;531");
+    expect(ranges("{% for i in range(2, 2) %}{{ i }}{% endfor %}")).toBe("user:x;");
+    for (const large of ["range(1000000000)", "range(0, 1000000000, 7)", "range(0, 1, 0.0000001)"]) {
+      const error = failure(CheckpointError, () => ranges(`{% for i in ${large} %}a{% endfor %}`));
+      expect(error.message).toMatch(/at most 100000 are allowed/);
+    }
+  });
+
   it("reports what a template refuses as a fault of the prompt", () => {
     const picky = `{% if messages | length > 1 %}{{ raise_exception('one message only') }}{% endif %}${HF}`;
     const template = ChatTemplate.fromCheckpoint({ jinja: picky });

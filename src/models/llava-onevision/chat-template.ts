@@ -49,6 +49,7 @@ export class ChatTemplate {
     let literals: string[];
     try {
       template = new Template(neutralGeneration(withoutReturns(source)));
+      bindRange(template.parsed);
       literals = stringLiterals(withoutReturns(source));
     } catch (cause) {
       throw new CheckpointError({
@@ -62,6 +63,7 @@ export class ChatTemplate {
     const named = specialTokens(files.tokenizerConfig);
     const variables = {
       ...named,
+      [BOUNDED_RANGE]: boundedRange,
       tools: null,
       documents: null,
       add_generation_prompt: true,
@@ -88,6 +90,31 @@ export class ChatTemplate {
   render(messages: readonly Message[]): string {
     return this.renderer(messages);
   }
+}
+
+/** Most numbers of one `range()`: far more than messages have, and few enough for memory. */
+const RANGE_NUMBERS = 100_000;
+
+/** The name under which templates call {@link boundedRange}: the library's globals can't be replaced. */
+const BOUNDED_RANGE = "bounded_range";
+
+/** Lets all calls of `range` in a parsed template call {@link boundedRange}. */
+function bindRange(node: unknown): void {
+  if (typeof node !== "object" || node === null) return;
+  const callee = field(node, "type") === "CallExpression" ? field(node, "callee") : undefined;
+  if (field(callee, "type") === "Identifier" && field(callee, "value") === "range") {
+    (callee as { value: string }).value = BOUNDED_RANGE;
+  }
+  for (const child of Object.values(node)) bindRange(child);
+}
+
+/** Jinja's `range`. The library's own builds an array of any length, which ends the process. */
+function boundedRange(first: number, second?: number, step = 1): number[] {
+  const [start, stop] = second === undefined ? [0, first] : [first, second];
+  if (step === 0) throw new Error("range() step must not be zero");
+  const count = Math.max(0, Math.ceil((stop - start) / step));
+  if (!(count <= RANGE_NUMBERS)) throw new Error(`range() of ${count} numbers; at most ${RANGE_NUMBERS} are allowed`);
+  return Array.from({ length: count }, (_, i) => start + i * step);
 }
 
 function reason(cause: unknown): string {
