@@ -111,9 +111,13 @@ function readHeader(data: Uint8Array, where: string): Header {
   };
 }
 
-/** Fills `out` from the stream and counts. Undefined where the browser's decompressor finds fault: it drops what came before. */
-async function inflateStream(compressed: Uint8Array<ArrayBuffer>, out: Uint8Array): Promise<number | undefined> {
-  const reader = new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+/** Fills `out` by the runtime's decompressor and counts. Undefined where it finds fault: it drops what came before. */
+async function inflateQuickly(compressed: Uint8Array<ArrayBuffer>, out: Uint8Array): Promise<number | undefined> {
+  const stream =
+    // A byte more than the picture, so that the end of the stream is found with the first chunk.
+    platform.inflate?.(compressed, out.length + 1) ??
+    new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const reader = stream.getReader();
   let filled = 0;
   try {
     // One read more than needed: a wrong checksum shows only then.
@@ -141,10 +145,8 @@ async function inflate(
   isRowEnd: (bytes: number) => boolean,
   where: string,
 ): Promise<Uint8Array> {
-  const whole = await platform.inflate?.(compressed, sizeBytes);
-  if (whole?.length === sizeBytes) return whole;
   const out = new Uint8Array(sizeBytes);
-  const quick = await inflateStream(compressed, out);
+  const quick = await inflateQuickly(compressed, out);
   if (quick === sizeBytes || (quick && isRowEnd(quick))) return out;
   const { filled, outcome } = quick === undefined ? inflateInto(compressed, out) : { filled: quick, outcome: "cut" };
   if (outcome !== "broken" && (filled === sizeBytes || (outcome === "ended" && filled > 0 && isRowEnd(filled))))

@@ -33,11 +33,8 @@ export interface Platform {
    */
   decodeSamples?(avif: Uint8Array, deep: boolean, where: string): Promise<DecodedSamples>;
 
-  /**
-   * The whole zlib stream inflated, by faster means than DecompressionStream; undefined where it is damaged, has no end, or gives more
-   * than `mostBytes`.
-   */
-  inflate?(compressed: Uint8Array, mostBytes: number): Promise<Uint8Array | undefined>;
+  /** What a zlib stream holds, in chunks of `chunkBytes`; undefined where DecompressionStream is the only way (the browser). */
+  inflate?(compressed: Uint8Array, chunkBytes: number): ReadableStream<Uint8Array>;
 
   /**
    * RGB pixels of a picture that the runtime has decoded already ({@link PixelSource}): alpha taken out again where it was
