@@ -7,7 +7,8 @@ export type ClipFormat = "gif" | "webp" | "matroska" | "mp4";
 /** Bytes needed to detect the format. */
 export const CLIP_START_BYTES = 512;
 
-const EBML = "\x1a\x45\xdf\xa3";
+/** How Matroska and WebM begin. */
+export const EBML = "\x1a\x45\xdf\xa3";
 
 /** First boxes of files that are MP4 or QuickTime; anything else is not, whatever its name. */
 const FIRST_BOXES = new Set(["ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "styp", "sidx", "moof", "uuid"]);

@@ -5,12 +5,10 @@
 import type { PictureFormat } from "../platform/platform.js";
 import { MediaError } from "../runtime/errors.js";
 import { asciiAt, dataView } from "./bytes.js";
+import { EBML } from "./clip-format.js";
 import { printableAscii } from "./printable-ascii.js";
 
 const ACCEPTED = "a JPEG, PNG, WebP, GIF, AVIF, BMP, TIFF or HEIC picture";
-
-/** How Matroska and WebM begin. */
-const EBML = "\x1a\x45\xdf\xa3";
 
 /** Unsupported formats by signature, to name them in messages. */
 const OTHERS: readonly [start: RegExp, name: string][] = [
@@ -28,15 +26,28 @@ const OTHERS: readonly [start: RegExp, name: string][] = [
   [/^version https:\/\/git-lfs/, "a Git LFS pointer, which stands for a file that was not downloaded (git lfs pull)"],
 ];
 
-function describe(bytes: Uint8Array): string {
+const CONVERT = "convert it to PNG or JPEG";
+const AS_VIDEO = 'give a clip as a video: { type: "video" } in a message, --video on the command line';
+
+/** What bytes that are no supported picture are, and what to do with them. */
+function unsupported(bytes: Uint8Array): { got: string; remedy: string } {
+  if (bytes.length === 0) return { got: "no bytes at all", remedy: "give the bytes of a picture file" };
   const start = asciiAt(bytes, 0, 32);
-  if (["\0\0\x01\0", "\0\0\x02\0"].includes(start.slice(0, 4))) return "an icon or cursor of Windows";
-  if (start.startsWith(EBML)) return "a WebM or Matroska clip";
+  if (["\0\0\x01\0", "\0\0\x02\0"].includes(start.slice(0, 4))) {
+    return { got: "an icon or cursor of Windows", remedy: CONVERT };
+  }
+  if (start.startsWith(EBML)) return { got: "a WebM or Matroska clip", remedy: AS_VIDEO };
   const other = OTHERS.find(([pattern]) => pattern.test(start));
-  if (other) return other[1];
-  if (start.slice(4, 8) === "ftyp") return `an ISO media file of brand "${printableAscii(start.slice(8, 12).trim())}"`;
-  if (/^[\t\n\r\x20-\x7e]+$/.test(start)) return `text beginning with ${JSON.stringify(start.slice(0, 16))}`;
-  return `unknown bytes ${[...bytes.subarray(0, 8)].map((b) => b.toString(16).padStart(2, "0")).join(" ")}`;
+  if (other) return { got: other[1], remedy: CONVERT };
+  if (start.slice(4, 8) === "ftyp") {
+    return { got: `an ISO media file of brand "${printableAscii(start.slice(8, 12).trim())}"`, remedy: AS_VIDEO };
+  }
+  if (/^[\t\n\r\x20-\x7e]+$/.test(start)) {
+    const got = `text beginning with ${JSON.stringify(start.slice(0, 16))}`;
+    return { got, remedy: "give the bytes of a picture file, or its path or URL" };
+  }
+  const first = [...bytes.subarray(0, 8)].map((b) => b.toString(16).padStart(2, "0"));
+  return { got: `unknown bytes ${first.join(" ")}`, remedy: CONVERT };
 }
 
 const AVIF_BRANDS = ["avif", "avis"];
@@ -68,21 +79,7 @@ export function sniffFormat(bytes: Uint8Array, where: string): PictureFormat {
   if (["II*\0", "II+\0", "MM\0*", "MM\0+"].includes(start.slice(0, 4))) return "tiff";
   const iso = isoFormat(bytes);
   if (iso) return iso;
-  throw new MediaError({
-    where,
-    expected: ACCEPTED,
-    got: bytes.length === 0 ? "no bytes at all" : describe(bytes),
-    remedy: remedyFor(bytes),
-  });
-}
-
-/** What to do with bytes that are no picture. */
-function remedyFor(bytes: Uint8Array): string {
-  if (bytes.length === 0) return "give the bytes of a picture file";
-  const isClip = asciiAt(bytes, 4, 4) === "ftyp" || asciiAt(bytes, 0, 4) === EBML;
-  if (isClip) return 'give a clip as a video: { type: "video" } in a message, --video on the command line';
-  if (/^[\t\n\r\x20-\x7e]+$/.test(asciiAt(bytes, 0, 32))) return "give the bytes of a picture file, or its path or URL";
-  return "convert it to PNG or JPEG";
+  throw new MediaError({ where, expected: ACCEPTED, ...unsupported(bytes) });
 }
 
 /** One marker segment of a JPEG. For SOS the entropy-coded data that follows belongs to it. */

@@ -89,6 +89,8 @@ describe("decodeImage", () => {
     const mp4 = new TextEncoder().encode("\0\0\0\x10ftypisom\0\0\0\0");
     expect((await refusal(mp4, "b.mp4")).fault.remedy).toMatch(/^give a clip as a video/);
     expect((await refusal(new Uint8Array(0), "c")).fault.remedy).toBe("give the bytes of a picture file");
+    const svg = new TextEncoder().encode('<svg xmlns="http://www.w3.org/2000/svg"/>');
+    expect((await refusal(svg, "e.svg")).fault.remedy).toBe("convert it to PNG or JPEG");
     expect((await refusal(new TextEncoder().encode("hello"), "d")).fault.remedy).toMatch(/its path or URL$/);
   });
 
