@@ -62,7 +62,14 @@ interface NodeProject {
   isolate: boolean;
 }
 
-function nodeProject({ name, order, env, include, exclude, isolate }: NodeProject): TestProjectInlineConfiguration {
+function nodeProject({
+  name,
+  order,
+  env,
+  include = ["test/**/*.test.ts"],
+  exclude = [],
+  isolate,
+}: NodeProject): TestProjectInlineConfiguration {
   return {
     resolve: { alias: { "#platform": platformFile("node") } },
     test: {
@@ -72,8 +79,8 @@ function nodeProject({ name, order, env, include, exclude, isolate }: NodeProjec
       // Not threads: a native addon's instance must outlive the files, and a crash should name its file.
       pool: "forks",
       isolate,
-      include: include ?? ["test/**/*.test.ts"],
-      exclude: ["test/**/*.browser.test.ts", ...(exclude ?? [])],
+      include,
+      exclude: ["test/**/*.browser.test.ts", ...exclude],
       testTimeout: TIMEOUT_MS,
       hookTimeout: TIMEOUT_MS,
       expect: { poll: { timeout: POLL_TIMEOUT_MS } },

@@ -9,7 +9,7 @@ import type { ChatMessage } from "../../src/models/llava-onevision/processor.js"
 
 const QUESTIONS: readonly (readonly [files: readonly string[], question: string])[] = [
   [["00-shapes.png"], "What do you see?"],
-  [["02-number.png"], "Describe the image."],
+  [["06-table.png"], "Describe the image."],
   [["09-pair-1.png", "09-pair-2.png"], "What changed?"],
 ];
 
@@ -59,7 +59,7 @@ describe.each([
       // Where weights are rounded the distributions differ, or the type was not used at all.
       if (dtype !== "f16") expect(one.divergence).toBeGreaterThan(0);
     }
-    expect(rows).toBeGreaterThan(25);
+    expect(rows).toBeGreaterThan(30);
     expect(same / rows).toBeGreaterThanOrEqual(least);
   });
 

@@ -22,6 +22,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   model.dispose();
+  expect(model.device.pool.reservedBytes).toBe(0);
   await checkGivenBack(model.device);
 });
 

@@ -18,6 +18,7 @@ export async function checkGivenBack(device: Device): Promise<void> {
   await device.sync();
   expect(device.pool.liveBytes).toBe(0);
   device.pool.trim();
+  expect(device.pool.reservedBytes).toBe(0);
 }
 
 /** The shared device for a test file; after every test whatever it left on the device is checked. */

@@ -56,6 +56,7 @@ export async function testGoldens(
     });
     afterAll(async () => {
       model.dispose();
+      expect(device.pool.reservedBytes).toBe(0);
       await checkGivenBack(device);
     });
 
