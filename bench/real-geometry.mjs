@@ -43,7 +43,7 @@ async function measure(given) {
 
 async function run(folder) {
   const { LlavaOneVision } = await import("../dist/index.js");
-  const { PromptPass } = await import("../dist/models/prompt-pass.js");
+  const { PromptPass } = await import("../dist/models/chat/prompt-pass.js");
   const { KVCache } = await import("../dist/layers/kv-cache.js");
   const lap = clock();
   // As stored: bf16, which is what the reference computes with.

@@ -1,65 +1,5 @@
 /** Ocellus: LLaVA-OneVision on WebGPU, and the tensor library under it. */
 
-export type { CheckpointLocation, DownloadProgress, DownloadSize, HubOptions } from "./io/checkpoint.js";
-export { type CachedCheckpoint, cachedCheckpoints, deleteCheckpoint } from "./io/hub-cached.js";
-export type { PictureInput, RawPixels } from "./io/picture-input.js";
-export type { VideoInput } from "./io/video.js";
-export type { LoadProgress, StorageDtype } from "./io/weights.js";
-export { argmax } from "./kernels/argmax.js";
-export { type AttentionShape, attention, type HeadColumns } from "./kernels/attention.js";
-export type { Activation, Epilogue } from "./kernels/epilogue.js";
-export type { CacheType } from "./kernels/kv-format.js";
-export { matmul } from "./kernels/matmul.js";
-export { layerNorm, rmsNorm } from "./kernels/norm.js";
-export { packMatrix } from "./kernels/pack.js";
-export { PackedMatrix, type WeightType } from "./kernels/packed.js";
-export { rope } from "./kernels/rope.js";
-export { swiglu } from "./kernels/swiglu.js";
-export {
-  Answer,
-  type AnswerPiece,
-  type AnswerResult,
-  type AnswerTimings,
-  type AnswerUsage,
-  type TokenChance,
-  type TokenLogprob,
-} from "./models/answer.js";
-export type { AnswerAttention, AttendedMedium, AttentionOptions } from "./models/answer-attention.js";
-export type { ChatModel, ChatSession } from "./models/chat-model.js";
-export type { ContentPart, SessionInput, SessionOptions } from "./models/conversation.js";
-export { cosineSimilarity } from "./models/cosine-similarity.js";
-export type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./models/embeddings.js";
-export type {
-  AppendOptions,
-  GenerateOptions,
-  PromptOptions,
-  SamplingOptions,
-  StructureOptions,
-} from "./models/generate-options.js";
-export type { AttentionMap } from "./models/llava-onevision/attention-map.js";
-export type { LlavaOneVisionConfig, TextConfig, VisionConfig } from "./models/llava-onevision/config.js";
-export { type ConvertedFile, type ConvertOptions, convertCheckpoint } from "./models/llava-onevision/convert.js";
-export type { DtypeByPart } from "./models/llava-onevision/dtype-by-part.js";
-export type { Estimate, EstimateOptions } from "./models/llava-onevision/estimate.js";
-export type { BytesByPart } from "./models/llava-onevision/footprint.js";
-export type { SpecialTokens } from "./models/llava-onevision/literal-text.js";
-export type { MemoryBudget } from "./models/llava-onevision/memory-budget.js";
-export { LlavaOneVision, type LoadOptions } from "./models/llava-onevision/model.js";
-export type {
-  ChatMessage,
-  ImageContent,
-  ImageMode,
-  TextContent,
-  VideoContent,
-} from "./models/llava-onevision/processor.js";
-export type { AppendResult, MeasuredMedium, Measurement } from "./models/measurement.js";
-export type { AnswerProgress } from "./models/prompt-pass.js";
-export { Session } from "./models/session.js";
-export type { Tap } from "./models/taps.js";
-export type { AdapterFacts, OpenOptions } from "./runtime/adapter.js";
-export { Arena } from "./runtime/arena.js";
-export { type Counters, Device } from "./runtime/device.js";
-export type { DType } from "./runtime/dtype.js";
 export {
   AbortedError,
   CheckpointError,
@@ -82,7 +22,67 @@ export {
   ShapeError,
   SourceError,
   WorkerError,
-} from "./runtime/errors.js";
+} from "./base/errors.js";
+export type { CheckpointLocation, DownloadProgress, DownloadSize, HubOptions } from "./io/checkpoint/checkpoint.js";
+export { type CachedCheckpoint, cachedCheckpoints, deleteCheckpoint } from "./io/hub/hub-cached.js";
+export type { PictureInput, RawPixels } from "./io/pictures/picture-input.js";
+export type { VideoInput } from "./io/video/video.js";
+export { argmax } from "./kernels/argmax.js";
+export { type AttentionShape, attention, type HeadColumns } from "./kernels/attention.js";
+export type { Activation, Epilogue } from "./kernels/epilogue.js";
+export type { CacheType } from "./kernels/kv-format.js";
+export { matmul } from "./kernels/matmul.js";
+export { layerNorm, rmsNorm } from "./kernels/norm.js";
+export { packMatrix } from "./kernels/pack.js";
+export { PackedMatrix, type WeightType } from "./kernels/packed.js";
+export { rope } from "./kernels/rope.js";
+export { swiglu } from "./kernels/swiglu.js";
+export type { LoadProgress, StorageDtype } from "./layers/weights.js";
+export {
+  Answer,
+  type AnswerPiece,
+  type AnswerResult,
+  type AnswerTimings,
+  type AnswerUsage,
+  type TokenChance,
+  type TokenLogprob,
+} from "./models/chat/answer.js";
+export type { AnswerAttention, AttendedMedium, AttentionOptions } from "./models/chat/answer-attention.js";
+export type { ChatModel, ChatSession } from "./models/chat/chat-model.js";
+export type { ContentPart, SessionInput, SessionOptions } from "./models/chat/conversation.js";
+export { cosineSimilarity } from "./models/chat/cosine-similarity.js";
+export type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./models/chat/embeddings.js";
+export type {
+  AppendOptions,
+  GenerateOptions,
+  PromptOptions,
+  SamplingOptions,
+  StructureOptions,
+} from "./models/chat/generate-options.js";
+export type { AppendResult, MeasuredMedium, Measurement } from "./models/chat/measurement.js";
+export type { AnswerProgress } from "./models/chat/prompt-pass.js";
+export { Session } from "./models/chat/session.js";
+export type { Tap } from "./models/chat/taps.js";
+export { type ConvertedFile, type ConvertOptions, convertCheckpoint } from "./models/convert.js";
+export type { AttentionMap } from "./models/llava-onevision/attention-map.js";
+export type { LlavaOneVisionConfig, TextConfig, VisionConfig } from "./models/llava-onevision/config.js";
+export type { DtypeByPart } from "./models/llava-onevision/dtype-by-part.js";
+export type { SpecialTokens } from "./models/llava-onevision/literal-text.js";
+export type {
+  ChatMessage,
+  ImageContent,
+  ImageMode,
+  TextContent,
+  VideoContent,
+} from "./models/llava-onevision/processor.js";
+export { LlavaOneVision, type LoadOptions } from "./models/llava-onevision.js";
+export type { Estimate, EstimateOptions } from "./models/sizing/estimate.js";
+export type { BytesByPart } from "./models/sizing/footprint.js";
+export type { MemoryBudget } from "./models/sizing/memory-budget.js";
+export type { AdapterFacts, OpenOptions } from "./runtime/adapter.js";
+export { Arena } from "./runtime/arena.js";
+export { type Counters, Device } from "./runtime/device.js";
+export type { DType } from "./runtime/dtype.js";
 export { type Binding, type Constants, Kernel, type ParameterField } from "./runtime/kernel.js";
 export type { TimedPass } from "./runtime/profile.js";
 export { Tensor } from "./runtime/tensor.js";

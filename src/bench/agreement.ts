@@ -1,8 +1,8 @@
 import { KVCache } from "../layers/kv-cache.js";
-import type { LlavaOneVision } from "../models/llava-onevision/model.js";
+import { PromptPass } from "../models/chat/prompt-pass.js";
+import { TapRecorder } from "../models/chat/taps.js";
 import type { ChatMessage } from "../models/llava-onevision/processor.js";
-import { PromptPass } from "../models/prompt-pass.js";
-import { TapRecorder } from "../models/taps.js";
+import type { LlavaOneVision } from "../models/llava-onevision.js";
 import { Arena } from "../runtime/arena.js";
 
 /** A model's logits for a given answer (teacher forcing). */

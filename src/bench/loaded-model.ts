@@ -1,10 +1,10 @@
-import { WeightLoader } from "../io/weights.js";
+import { WeightLoader } from "../layers/weights.js";
 import type { LlavaOneVisionConfig } from "../models/llava-onevision/config.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
-import { LlavaOneVision } from "../models/llava-onevision/model.js";
 import { Network } from "../models/llava-onevision/network.js";
 import { resolveLayout } from "../models/llava-onevision/tensor-names.js";
-import { warmUp } from "../models/llava-onevision/warm-up.js";
+import { LlavaOneVision } from "../models/llava-onevision.js";
+import { warmUp } from "../models/warm-up.js";
 import type { Device } from "../runtime/device.js";
 import { qwen2Tensors, type SyntheticTensor, siglipTensors, syntheticIndex } from "./synthetic.js";
 import { siglipLevels } from "./verify.js";

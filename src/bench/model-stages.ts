@@ -1,10 +1,10 @@
+import { throwIfAborted } from "../base/errors.js";
 import type { RowPiece } from "../kernels/resample.js";
 import { KVCache } from "../layers/kv-cache.js";
-import { AdaptiveSteps, decode } from "../models/decoding.js";
+import { AdaptiveSteps, decode } from "../models/chat/decoding.js";
+import { Sampler } from "../models/chat/sampler.js";
 import { type PackingPlan, packImage, planImage } from "../models/llava-onevision/packing.js";
-import { Sampler } from "../models/sampler.js";
 import type { Arena } from "../runtime/arena.js";
-import { throwIfAborted } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { LoadedModel } from "./loaded-model.js";
 import { randomBytes } from "./verify.js";

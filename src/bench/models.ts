@@ -1,6 +1,6 @@
+import { throwIfAborted } from "../base/errors.js";
 import type { Arena } from "../runtime/arena.js";
 import type { Device } from "../runtime/device.js";
-import { throwIfAborted } from "../runtime/errors.js";
 import { relativeError } from "./compare.js";
 import { type LoadedModel, loadModel } from "./loaded-model.js";
 import { cacheOf, decodeTokens, planOf, prefill, see, stepOf, TILES } from "./model-stages.js";

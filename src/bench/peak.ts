@@ -1,5 +1,5 @@
+import { throwIfAborted } from "../base/errors.js";
 import type { Device } from "../runtime/device.js";
-import { throwIfAborted } from "../runtime/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 
 /** Measured peaks of the adapter, the roofline of this run. */

@@ -1,5 +1,5 @@
+import { KernelError, throwIfAborted } from "../base/errors.js";
 import type { Device } from "../runtime/device.js";
-import { KernelError, throwIfAborted } from "../runtime/errors.js";
 import type { Peak } from "./peak.js";
 import { type BenchType, BITS, type Kind, type Workload } from "./workload.js";
 

@@ -1,6 +1,6 @@
-import { bytesSource } from "../io/source.js";
-import type { TensorIndex } from "../io/tensor-index.js";
-import { WeightLoader, type Weights } from "../io/weights.js";
+import { bytesSource } from "../io/bytes/source.js";
+import type { TensorIndex } from "../io/checkpoint/tensor-index.js";
+import { WeightLoader, type Weights } from "../layers/weights.js";
 import { Arena } from "../runtime/arena.js";
 import type { Device } from "../runtime/device.js";
 import { elementCount } from "../runtime/dtype.js";

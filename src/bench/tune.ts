@@ -1,5 +1,5 @@
+import { throwIfAborted } from "../base/errors.js";
 import type { Device } from "../runtime/device.js";
-import { throwIfAborted } from "../runtime/errors.js";
 import type { Tunable, Tuning } from "../runtime/tuning.js";
 import { ALLOWED_ERROR } from "./run.js";
 import { choicesFor, type Size, type TunedChoice } from "./tuned-choices.js";

@@ -1,6 +1,6 @@
 import type { KVCache } from "../layers/kv-cache.js";
-import type { Qwen2Layer } from "../models/qwen2.js";
-import type { SigLIP } from "../models/siglip.js";
+import type { Qwen2Layer } from "../models/llava-onevision/qwen2.js";
+import type { SigLIP } from "../models/llava-onevision/siglip.js";
 import { Arena } from "../runtime/arena.js";
 import type { Device } from "../runtime/device.js";
 import { relativeError } from "./compare.js";

@@ -1,4 +1,4 @@
-import type { StorageDtype } from "../io/weights.js";
+import type { StorageDtype } from "../layers/weights.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
 

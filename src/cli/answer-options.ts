@@ -1,6 +1,6 @@
-import type { GenerateOptions } from "../models/generate-options.js";
-import { OptionError } from "../runtime/errors.js";
-import { suggestion } from "../runtime/options.js";
+import { OptionError } from "../base/errors.js";
+import { suggestion } from "../base/options.js";
+import type { GenerateOptions } from "../models/chat/generate-options.js";
 import type { Arguments } from "./arguments.js";
 import { readJson, readText } from "./input-file.js";
 

@@ -1,6 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
-import { OptionError } from "../runtime/errors.js";
-import { suggestion } from "../runtime/options.js";
+import { OptionError } from "../base/errors.js";
+import { suggestion } from "../base/options.js";
 
 type OptionTypes = NonNullable<ParseArgsConfig["options"]>;
 

@@ -1,12 +1,12 @@
 import { writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
-import { writeSafetensors } from "../io/safetensors.js";
-import type { GenerateOptions } from "../models/generate-options.js";
+import { OcellusError, OptionError, SourceError } from "../base/errors.js";
+import { writeSafetensors } from "../io/checkpoint/safetensors.js";
+import type { GenerateOptions } from "../models/chat/generate-options.js";
+import type { Tap } from "../models/chat/taps.js";
 import { checkMessages, type Message } from "../models/llava-onevision/messages.js";
-import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
 import type { ChatMessage, ImageContent, TextContent, VideoContent } from "../models/llava-onevision/processor.js";
-import type { Tap } from "../models/taps.js";
-import { OcellusError, OptionError, SourceError } from "../runtime/errors.js";
+import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision.js";
 import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, oneOf } from "./answer-options.js";
 import { type Arguments, parse } from "./arguments.js";
 import { isStandardInput, isStream, mediaInput, readJson, readText } from "./input-file.js";

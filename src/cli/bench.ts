@@ -1,4 +1,6 @@
 import { createRequire } from "node:module";
+import { OptionError } from "../base/errors.js";
+import { suggestion } from "../base/options.js";
 import {
   aboutRun,
   type BenchMeasurement,
@@ -16,8 +18,6 @@ import {
   summaryLine,
 } from "../bench/index.js";
 import { Device } from "../runtime/device.js";
-import { OptionError } from "../runtime/errors.js";
-import { suggestion } from "../runtime/options.js";
 import { parse } from "./arguments.js";
 import { footer, header, row } from "./bench-table.js";
 import { ProgressLine } from "./progress-line.js";

@@ -1,13 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
-import type { PromptOptions } from "../models/generate-options.js";
-import type { LlavaOneVision } from "../models/llava-onevision/model.js";
+import { OptionError, SourceError } from "../base/errors.js";
+import { suggestion } from "../base/options.js";
+import type { PromptOptions } from "../models/chat/generate-options.js";
+import type { AnswerProgress } from "../models/chat/prompt-pass.js";
+import type { Session } from "../models/chat/session.js";
 import type { ImageContent } from "../models/llava-onevision/processor.js";
-import type { AnswerProgress } from "../models/prompt-pass.js";
-import type { Session } from "../models/session.js";
-import { OptionError, SourceError } from "../runtime/errors.js";
-import { suggestion } from "../runtime/options.js";
+import type { LlavaOneVision } from "../models/llava-onevision.js";
 import { mediaInput } from "./input-file.js";
 
 export const COMMANDS_HELP = `\

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
-import type { Answer } from "../models/answer.js";
-import { LlavaOneVision } from "../models/llava-onevision/model.js";
-import { AbortedError, OcellusError } from "../runtime/errors.js";
+import { AbortedError, OcellusError } from "../base/errors.js";
+import type { Answer } from "../models/chat/answer.js";
+import { LlavaOneVision } from "../models/llava-onevision.js";
 import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, specialTokensOption } from "./answer-options.js";
 import { parse } from "./arguments.js";
 import { type Chat, COMMANDS_HELP, runCommand } from "./chat-commands.js";

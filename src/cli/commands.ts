@@ -1,5 +1,5 @@
-import { OcellusError, OptionError, printable } from "../runtime/errors.js";
-import { suggestion } from "../runtime/options.js";
+import { OcellusError, OptionError, printable } from "../base/errors.js";
+import { suggestion } from "../base/options.js";
 import { ask } from "./ask.js";
 import { batch } from "./batch.js";
 import { bench } from "./bench.js";

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
-import { type ConvertOptions, convertCheckpoint } from "../models/llava-onevision/convert.js";
-import { OptionError } from "../runtime/errors.js";
+import { OptionError } from "../base/errors.js";
+import { type ConvertOptions, convertCheckpoint } from "../models/convert.js";
 import { parse } from "./arguments.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { NewFolder } from "./new-folder.js";

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { LlavaOneVision } from "../models/llava-onevision/model.js";
+import { LlavaOneVision } from "../models/llava-onevision.js";
 import { parse } from "./arguments.js";
 import { tinyCheckpoint, tinyExamples } from "./tiny-checkpoint.js";
 

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
+import { OcellusError } from "../base/errors.js";
 import { argmax } from "../kernels/argmax.js";
 import { Device } from "../runtime/device.js";
-import { OcellusError } from "../runtime/errors.js";
 import { parse } from "./arguments.js";
 
 const HELP = `ocellus doctor

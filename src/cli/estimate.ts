@@ -1,6 +1,6 @@
+import { OptionError } from "../base/errors.js";
 import type { CacheType } from "../kernels/kv-format.js";
-import { type Estimate, type EstimateOptions, estimate as estimateModel } from "../models/llava-onevision/estimate.js";
-import { OptionError } from "../runtime/errors.js";
+import { type Estimate, type EstimateOptions, estimate as estimateModel } from "../models/sizing/estimate.js";
 import { type Arguments, parse } from "./arguments.js";
 import { dtypeOption, hubOptions } from "./model-options.js";
 import { tinyCheckpoint } from "./tiny-checkpoint.js";

@@ -1,7 +1,7 @@
-import type { StorageDtype } from "../io/weights.js";
+import { OptionError } from "../base/errors.js";
+import type { StorageDtype } from "../layers/weights.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
-import type { LoadOptions } from "../models/llava-onevision/model.js";
-import { OptionError } from "../runtime/errors.js";
+import type { LoadOptions } from "../models/llava-onevision.js";
 import type { Arguments } from "./arguments.js";
 
 /** Reads `--dtype q4` or `--dtype vision=q8,language=q4`; the model checks the names. Throws OptionError. */

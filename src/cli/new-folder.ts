@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { OptionError, SourceError } from "../runtime/errors.js";
+import { OptionError, SourceError } from "../base/errors.js";
 
 /** Creates a folder atomically: it is written under another name and renamed when complete. */
 export class NewFolder {

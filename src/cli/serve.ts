@@ -1,6 +1,6 @@
 import { basename } from "node:path";
-import { LlavaOneVision } from "../models/llava-onevision/model.js";
-import { OptionError } from "../runtime/errors.js";
+import { OptionError } from "../base/errors.js";
+import { LlavaOneVision } from "../models/llava-onevision.js";
 import type { Served } from "../server/app.js";
 import { startServer } from "../server/server.js";
 import { parse } from "./arguments.js";

@@ -1,6 +1,6 @@
+import { OptionError } from "../base/errors.js";
 import { type BenchType, BITS, type ChoiceResult, SIZE_NAMES, type Size, tune as tuneDevice } from "../bench/index.js";
 import { Device } from "../runtime/device.js";
-import { OptionError } from "../runtime/errors.js";
 import { storeTuning } from "../runtime/tuning.js";
 import { parse } from "./arguments.js";
 import { ProgressLine } from "./progress-line.js";

@@ -1,4 +1,4 @@
-import { ShapeError } from "../runtime/errors.js";
+import { ShapeError } from "../base/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
 
 /**

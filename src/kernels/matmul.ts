@@ -1,5 +1,5 @@
+import { ShapeError } from "../base/errors.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
-import { ShapeError } from "../runtime/errors.js";
 import type { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { tuned } from "../runtime/tuning.js";

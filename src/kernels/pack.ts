@@ -3,7 +3,7 @@ import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { GROUP, PANEL, PackedMatrix, type QuantizedType, type WeightType } from "./packed.js";
 
-/** How a checkpoint's matrices are stored; the quantised ones as `io/quantized.ts` describes. */
+/** How a checkpoint's matrices are stored; the quantised ones as `io/checkpoint/quantized.ts` describes. */
 export type SourceType = WeightType;
 
 const READ: Record<SourceType, string> = {
@@ -266,7 +266,7 @@ export function pack(
 }
 
 /**
- * Quantises rows `[rows, inner]` of a stored matrix as `pack` does, but row-major, in the format of `io/quantized.ts`. Returns `u32`
+ * Quantises rows `[rows, inner]` of a stored matrix as `pack` does, but row-major, in the format of `io/checkpoint/quantized.ts`. Returns `u32`
  * words.
  */
 export function quantizeRows(source: Tensor, type: SourceType, rows: number, inner: number, to: QuantizedType): Tensor {

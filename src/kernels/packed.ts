@@ -1,5 +1,5 @@
+import { LimitError } from "../base/errors.js";
 import type { Device } from "../runtime/device.js";
-import { LimitError } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
 
 /**

@@ -1,4 +1,4 @@
-import { ShapeError } from "../runtime/errors.js";
+import { ShapeError } from "../base/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { cacheTypeOf, SPAN, STORE_KEYS, STORE_VALUES } from "./kv-format.js";

@@ -1,10 +1,10 @@
-import type { Weights } from "../io/weights.js";
 import { attention } from "../kernels/attention.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { KVCache } from "./kv-cache.js";
 import { Linear } from "./linear.js";
 import type { RMSNorm } from "./norm.js";
 import type { Rotary } from "./rotary.js";
+import type { Weights } from "./weights.js";
 
 /** Bidirectional multi-head self-attention within each tile: `residual + W_out·softmax(q·kᵀ/√C)·v + b`. */
 export class BidirectionalAttention {

@@ -1,9 +1,9 @@
-import type { Weights } from "../io/weights.js";
 import { gather } from "../kernels/gather.js";
 import { matmul } from "../kernels/matmul.js";
 import type { PackedMatrix } from "../kernels/packed.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { packedMatrix } from "./linear.js";
+import type { Weights } from "./weights.js";
 
 /** Token embedding table; a tied output head multiplies by the same table. */
 export class Embedding {

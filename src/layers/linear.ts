@@ -1,9 +1,9 @@
-import type { Weights } from "../io/weights.js";
 import type { Epilogue } from "../kernels/epilogue.js";
 import { matmul } from "../kernels/matmul.js";
 import { pack } from "../kernels/pack.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Weights } from "./weights.js";
 
 /** One stored matrix of a fused projection, by its checkpoint name. */
 export interface LinearPart {

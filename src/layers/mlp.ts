@@ -1,7 +1,7 @@
-import type { Weights } from "../io/weights.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { Linear } from "./linear.js";
 import type { RMSNorm } from "./norm.js";
+import type { Weights } from "./weights.js";
 
 /** Feed-forward block of the vision tower: `residual + W₂·gelu_tanh(W₁·x + b₁) + b₂`. */
 export class MLP {

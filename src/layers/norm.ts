@@ -1,6 +1,6 @@
-import type { Weights } from "../io/weights.js";
 import { layerNorm, rmsNorm } from "../kernels/norm.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Weights } from "./weights.js";
 
 /** Root-mean-square normalisation (arXiv 1910.07467): `x / √(mean(x²) + ε) · weight`. */
 export class RMSNorm {

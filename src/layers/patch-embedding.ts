@@ -1,9 +1,9 @@
-import type { Weights } from "../io/weights.js";
 import { matmul } from "../kernels/matmul.js";
 import type { PackedMatrix } from "../kernels/packed.js";
 import { patchify } from "../kernels/patchify.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { packedMatrix } from "./linear.js";
+import type { Weights } from "./weights.js";
 
 /**
  * Patch embedding: linear projection of each normalised patch plus its learned position embedding, `W·patch + b +

@@ -1,4 +1,4 @@
-import { type ErrorCode, OcellusError } from "../runtime/errors.js";
+import { type ErrorCode, OcellusError } from "../base/errors.js";
 
 /** Body of an error response in OpenAI's API. */
 export interface ApiErrorBody {

@@ -1,8 +1,8 @@
-import type { ChatModel } from "../models/chat-model.js";
-import { checkPromptOptions } from "../models/generate-options.js";
+import { OcellusError, throwIfAborted } from "../base/errors.js";
+import { checkOptions } from "../base/options.js";
+import type { ChatModel } from "../models/chat/chat-model.js";
+import { checkPromptOptions } from "../models/chat/generate-options.js";
 import type { SpecialTokens } from "../models/llava-onevision/literal-text.js";
-import { OcellusError, throwIfAborted } from "../runtime/errors.js";
-import { checkOptions } from "../runtime/options.js";
 import { RequestError } from "./api-error.js";
 import { ChatRun } from "./chat-run.js";
 import { type ReadMedia, readMessages } from "./content.js";

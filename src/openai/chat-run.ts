@@ -1,4 +1,4 @@
-import type { Answer, AnswerResult, TokenChance, TokenLogprob } from "../models/answer.js";
+import type { Answer, AnswerResult, TokenChance, TokenLogprob } from "../models/chat/answer.js";
 import type {
   ChatCompletion,
   ChatCompletionChunk,

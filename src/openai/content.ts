@@ -1,3 +1,4 @@
+import { shown } from "../base/errors.js";
 import type {
   ChatMessage,
   ImageContent,
@@ -5,7 +6,6 @@ import type {
   TextContent,
   VideoContent,
 } from "../models/llava-onevision/processor.js";
-import { shown } from "../runtime/errors.js";
 import { RequestError } from "./api-error.js";
 import { checkFields, type Fields, isFields, isText, nameAmong, objectAt, optional, wholeWithin } from "./fields.js";
 

@@ -1,4 +1,4 @@
-import { shown } from "../runtime/errors.js";
+import { shown } from "../base/errors.js";
 import { RequestError } from "./api-error.js";
 import { checkFields, isText, nameAmong, objectAt } from "./fields.js";
 

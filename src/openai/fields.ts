@@ -1,5 +1,5 @@
-import { shown } from "../runtime/errors.js";
-import { suggestion } from "../runtime/options.js";
+import { shown } from "../base/errors.js";
+import { suggestion } from "../base/options.js";
 import { RequestError } from "./api-error.js";
 
 /** A JSON object of a request. */

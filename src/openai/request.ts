@@ -1,5 +1,5 @@
-import type { GenerateOptions } from "../models/generate-options.js";
-import { shown } from "../runtime/errors.js";
+import { shown } from "../base/errors.js";
+import type { GenerateOptions } from "../models/chat/generate-options.js";
 import { RequestError } from "./api-error.js";
 import {
   checkFields,

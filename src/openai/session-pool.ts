@@ -1,4 +1,4 @@
-import type { ChatModel, ChatSession } from "../models/chat-model.js";
+import type { ChatModel, ChatSession } from "../models/chat/chat-model.js";
 
 /** Longer strings of a request are mostly pictures; length and end identify them well enough for a heuristic. */
 const LONG_TEXT = 1000;

@@ -2,7 +2,7 @@
  * Animated WebP in the browser: its `ImageDecoder`, which composes the pictures and gives them as RGB. (A still
  * WebP comes as subsampled planes instead; stills are decoded elsewhere.)
  */
-import { MediaError } from "../runtime/errors.js";
+import { MediaError } from "../base/errors.js";
 import type { Animation, DecodedPicture } from "./platform.js";
 
 // TypeScript's library does not have these yet. Source: WebCodecs, section 10.

@@ -6,7 +6,7 @@
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { AbortedError, NoRoomError, SourceError, throwIfAborted } from "../runtime/errors.js";
+import { AbortedError, NoRoomError, SourceError, throwIfAborted } from "../base/errors.js";
 import type { FileCache, PartialFile } from "./file-cache.js";
 import type { FileHandle } from "./platform.js";
 

@@ -4,7 +4,7 @@
  * A 2D canvas premultiplies by alpha and rounds, and `ImageDecoder` gives subsampled planes; a texture copy gives the
  * decoder's own bytes. PNG, GIF and BMP do not come here: `io/` decodes them in every runtime.
  */
-import { MediaError, NoAdapterError, OcellusError } from "../runtime/errors.js";
+import { MediaError, NoAdapterError, OcellusError } from "../base/errors.js";
 import type { DecodedPicture, PictureFormat, PixelSource } from "./platform.js";
 
 /** Side of the blocks a picture is read back in: 16 MiB of texture and as much buffer, whatever the picture's size. */
@@ -106,7 +106,7 @@ async function readBack(source: PixelSource, width: number, height: number): Pro
 
 /**
  * Decodes the first frame to RGB8 `[height, width, 3]`: alpha dropped, not composited. The bytes must be free of EXIF,
- * ICC profile and GIF transparency (`io/picture-clean.ts` takes them out): browsers apply those whatever they are told.
+ * ICC profile and GIF transparency (`io/pictures/picture-clean.ts` takes them out): browsers apply those whatever they are told.
  * Exact against Pillow for JPEG, WebP and GIF; CMYK JPEG within 1. Throws MediaError naming `where` for a broken
  * file, NoAdapterError without WebGPU.
  */

@@ -1,5 +1,5 @@
 /** Video decoding in the browser: its own WebCodecs. */
-import { MediaError } from "../runtime/errors.js";
+import { MediaError } from "../base/errors.js";
 import type { VideoCodecs } from "./platform.js";
 
 /** The decoder's constructors; throws MediaError where the browser or the page has none. */

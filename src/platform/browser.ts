@@ -1,4 +1,4 @@
-import { NoAdapterError, SourceError } from "../runtime/errors.js";
+import { NoAdapterError, SourceError } from "../base/errors.js";
 import { openAnimation } from "./browser-animation.js";
 import { endOfLifeline, holdLifeline } from "./browser-lifeline.js";
 import { decodePicture, readPixels, snapshot } from "./browser-pictures.js";

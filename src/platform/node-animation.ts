@@ -1,5 +1,5 @@
 /** Animated WebP in Node, decoded by sharp (libvips), which composes the pictures. */
-import { MediaError } from "../runtime/errors.js";
+import { MediaError } from "../base/errors.js";
 import { importPackage } from "./node-packages.js";
 import type { Animation } from "./platform.js";
 

@@ -16,7 +16,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
-import { NoRoomError, SourceError } from "../runtime/errors.js";
+import { NoRoomError, SourceError } from "../base/errors.js";
 import type { FileCache, PartialFile } from "./file-cache.js";
 import { hubSettings } from "./node-hub-settings.js";
 import { lock } from "./node-lock.js";

@@ -1,6 +1,6 @@
 import type { FileHandle as NodeFileHandle } from "node:fs/promises";
 import { open, readdir } from "node:fs/promises";
-import { SourceError } from "../runtime/errors.js";
+import { SourceError } from "../base/errors.js";
 import type { FileHandle } from "./platform.js";
 
 /** Node rejects single reads of 2 GiB and more. */

@@ -3,7 +3,7 @@ import { mkdir, open, readFile, rename, rm, stat, utimes } from "node:fs/promise
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { throwIfAborted } from "../runtime/errors.js";
+import { throwIfAborted } from "../base/errors.js";
 
 /** Heartbeat interval of a holder; */
 const BEAT_MILLISECONDS = 5_000;

@@ -1,4 +1,4 @@
-import { MissingPackageError } from "../runtime/errors.js";
+import { MissingPackageError } from "../base/errors.js";
 
 /**
  * Imports an optional package with native code. Throws MissingPackageError: the package is not installed, has no build for this system,

@@ -2,7 +2,7 @@
  * JPEG, WebP, TIFF and the samples of AVIF in Node, decoded by sharp (libvips): decoding only, every conversion it offers left
  * alone. HEIC by libheif-js. PNG, GIF and BMP do not come here: `io/` decodes them in every runtime.
  */
-import { MediaError } from "../runtime/errors.js";
+import { MediaError } from "../base/errors.js";
 import { importPackage } from "./node-packages.js";
 import type { DecodedPicture, DecodedSamples, PictureFormat } from "./platform.js";
 

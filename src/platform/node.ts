@@ -3,7 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { isMainThread } from "node:worker_threads";
 import { createInflate, constants as zlib } from "node:zlib";
-import { NoAdapterError, OptionError } from "../runtime/errors.js";
+import { NoAdapterError, OptionError } from "../base/errors.js";
 import { openAnimation } from "./node-animation.js";
 import { cache } from "./node-cache.js";
 import { listFolder, openFile } from "./node-files.js";

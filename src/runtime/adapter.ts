@@ -1,6 +1,6 @@
 import { platform } from "#platform";
+import { NoAdapterError } from "../base/errors.js";
 import { type AdapterRequest, isSoftware } from "../platform/platform.js";
-import { NoAdapterError } from "./errors.js";
 import { testF16, testSubgroupMatrix } from "./feature-self-test.js";
 import { storedTuning, type Tuning } from "./tuning.js";
 

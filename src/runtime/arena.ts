@@ -1,5 +1,5 @@
+import { DisposedError } from "../base/errors.js";
 import type { Device } from "./device.js";
-import { DisposedError } from "./errors.js";
 import type { Block, BlockOwner } from "./pool.js";
 import { Tensor } from "./tensor.js";
 

@@ -1,10 +1,10 @@
 import { platform } from "#platform";
+import { DeviceLostError, DisposedError, LimitError, type OcellusError, ShapeError } from "../base/errors.js";
 import { type AdapterFacts, factsOf, type OpenOptions, openAdapter } from "./adapter.js";
 import { Arena } from "./arena.js";
 import { BindGroups } from "./bind-groups.js";
 import { bindTensors } from "./bound-tensors.js";
 import { type DType, sizeInBytes } from "./dtype.js";
-import { DeviceLostError, DisposedError, LimitError, type OcellusError, ShapeError } from "./errors.js";
 import { faultOf, lossOf } from "./gpu-fault.js";
 import { type Grid, gridOf, type Kernel } from "./kernel.js";
 import { ParameterSlots } from "./parameter-slots.js";

@@ -1,4 +1,4 @@
-import { DeviceLostError, KernelError, LimitError, type OcellusError } from "./errors.js";
+import { DeviceLostError, KernelError, LimitError, type OcellusError } from "../base/errors.js";
 
 /** Converts an uncaptured error of the GPU device; `name` is the adapter's. */
 export function faultOf(error: GPUError, name: string): OcellusError {

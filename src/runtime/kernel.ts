@@ -1,4 +1,4 @@
-import { KernelError, LimitError } from "./errors.js";
+import { KernelError, LimitError } from "../base/errors.js";
 
 /** A storage binding as declared in the WGSL. */
 export interface Binding {

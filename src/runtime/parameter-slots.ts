@@ -1,4 +1,4 @@
-import { KernelError } from "./errors.js";
+import { KernelError } from "../base/errors.js";
 import type { Kernel } from "./kernel.js";
 import { COMPUTE_STAGE } from "./pipelines.js";
 import { GPU_COPY_DST, GPU_UNIFORM } from "./pool.js";

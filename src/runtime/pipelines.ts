@@ -1,4 +1,4 @@
-import { KernelError, type OcellusError } from "./errors.js";
+import { KernelError, type OcellusError } from "../base/errors.js";
 import { type Kernel, numberedLines } from "./kernel.js";
 import type { ParameterSlots } from "./parameter-slots.js";
 

@@ -1,6 +1,6 @@
+import { DisposedError, ShapeError } from "../base/errors.js";
 import type { Device } from "./device.js";
 import { bytesPerElement, type DType, elementCount, showShape, sizeInBytes } from "./dtype.js";
-import { DisposedError, ShapeError } from "./errors.js";
 import type { Block } from "./pool.js";
 
 /**

@@ -1,6 +1,7 @@
 /** Checks and normalises arrays for upload: views, shared or resizable buffers, and arrays of other realms. */
+
+import { ShapeError } from "../base/errors.js";
 import type { DType } from "./dtype.js";
-import { ShapeError } from "./errors.js";
 
 /** By `Symbol.toStringTag`, not by class: arrays of other realms have other classes. A Node Buffer is a Uint8Array. */
 const TYPES: Readonly<Record<string, DType>> = {

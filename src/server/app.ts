@@ -1,13 +1,13 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import type { ChatModel } from "../models/chat-model.js";
+import { MissingFeatureError } from "../base/errors.js";
+import type { ChatModel } from "../models/chat/chat-model.js";
 import { type ApiError, apiError, failure } from "../openai/api-error.js";
 import type { ChatCompletions } from "../openai/chat-completions.js";
 import type { ChatRun } from "../openai/chat-run.js";
 import { createEmbeddings, type EmbeddingList, type EmbedTexts } from "../openai/embeddings.js";
 import { isFields, isText } from "../openai/fields.js";
-import { MissingFeatureError } from "../runtime/errors.js";
 import { eventStream } from "./event-stream.js";
 import { Metrics } from "./metrics.js";
 import type { serverPackages } from "./packages.js";

@@ -1,7 +1,7 @@
+import type { OcellusError } from "../base/errors.js";
 import { apiError, failure } from "../openai/api-error.js";
 import type { ChatCompletions } from "../openai/chat-completions.js";
 import { isFields } from "../openai/fields.js";
-import type { OcellusError } from "../runtime/errors.js";
 
 const URL_OF_CHAT = "/v1/chat/completions";
 

@@ -1,5 +1,5 @@
 import type * as Prometheus from "prom-client";
-import type { AnswerResult } from "../models/answer.js";
+import type { AnswerResult } from "../models/chat/answer.js";
 
 /** Gauges, read when the metrics are scraped. */
 export interface Gauges {

@@ -1,4 +1,4 @@
-import { MissingPackageError } from "../runtime/errors.js";
+import { MissingPackageError } from "../base/errors.js";
 
 /** Imports the optional packages of the server. Throws MissingPackageError naming the package. */
 export async function serverPackages() {

@@ -1,4 +1,4 @@
-import { AbortedError } from "../runtime/errors.js";
+import { AbortedError } from "../base/errors.js";
 
 interface Waiting {
   readonly begin: () => void;

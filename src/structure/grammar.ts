@@ -1,5 +1,5 @@
-import { OptionError } from "../runtime/errors.js";
-import { nearest } from "../runtime/options.js";
+import { OptionError } from "../base/errors.js";
+import { nearest } from "../base/options.js";
 import { ANY, type CodePoints, codePoints, except, type Range } from "./code-points.js";
 import { chars, choice, type Pattern, Rule, repeat, sequence, text } from "./pattern.js";
 

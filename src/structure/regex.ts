@@ -1,5 +1,5 @@
 /** Converts JavaScript regular expressions (with the `u` flag) to patterns. */
-import { OptionError } from "../runtime/errors.js";
+import { OptionError } from "../base/errors.js";
 import { type Anchored, alternatives, END, START } from "./anchors.js";
 import { type Automaton, automatonOf, patternOf } from "./automaton.js";
 import { ANY, type CodePoints, codePoints, except, type Range } from "./code-points.js";

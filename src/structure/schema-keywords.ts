@@ -1,5 +1,5 @@
 /** Keywords of JSON Schema (draft 2020-12): the types of their values, and which are not supported. */
-import { OptionError } from "../runtime/errors.js";
+import { OptionError } from "../base/errors.js";
 import { likelySlip } from "./schema-slips.js";
 
 /** A schema that is an object. */

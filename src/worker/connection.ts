@@ -1,7 +1,7 @@
 import { platform } from "#platform";
-import type { AnswerWriter } from "../models/answer.js";
+import { AbortedError, type OcellusError, OptionError, throwIfAborted, WorkerError } from "../base/errors.js";
+import type { AnswerWriter } from "../models/chat/answer.js";
 import type { HeldLock } from "../platform/platform.js";
-import { AbortedError, type OcellusError, OptionError, throwIfAborted, WorkerError } from "../runtime/errors.js";
 import { listen, type WorkerEnd } from "./endpoint.js";
 import type { Connect, SentMessage, ToPage, ToWorker } from "./messages.js";
 import { receiveError } from "./sent-error.js";

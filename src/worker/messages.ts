@@ -1,6 +1,6 @@
 /** The protocol between page and worker, over a MessagePort. Calls and sessions are identified by numbers that the page assigns. */
 
-import type { AnswerPiece } from "../models/answer.js";
+import type { AnswerPiece } from "../models/chat/answer.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import type { SentError } from "./sent-error.js";
 

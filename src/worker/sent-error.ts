@@ -20,7 +20,7 @@ import {
   ShapeError,
   SourceError,
   WorkerError,
-} from "../runtime/errors.js";
+} from "../base/errors.js";
 
 /** Error classes by code. */
 const CLASSES = {

@@ -1,10 +1,10 @@
 import { platform } from "#platform";
-import type { Answer } from "../models/answer.js";
-import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision/model.js";
+import { DisposedError } from "../base/errors.js";
+import type { Answer } from "../models/chat/answer.js";
+import type { Session } from "../models/chat/session.js";
 import type { ImageContent, VideoContent } from "../models/llava-onevision/processor.js";
-import type { Session } from "../models/session.js";
+import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision.js";
 import type { HeldLock } from "../platform/platform.js";
-import { DisposedError } from "../runtime/errors.js";
 import { listen, type ServingEnd } from "./endpoint.js";
 import { isConnect, type LoadReply, type SentOptions, type ToPage, type ToWorker } from "./messages.js";
 import { ReceivedMedia, receiveLocation } from "./received.js";

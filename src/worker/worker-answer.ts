@@ -1,4 +1,4 @@
-import { Answer, type AnswerResult, type AnswerWriter } from "../models/answer.js";
+import { Answer, type AnswerResult, type AnswerWriter } from "../models/chat/answer.js";
 
 /** An answer that a worker generates. Pieces are buffered on the page, so a slow consumer does not block generation. */
 export class WorkerAnswer extends Answer {

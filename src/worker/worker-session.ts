@@ -1,16 +1,16 @@
-import type { AnswerResult, AnswerWriter } from "../models/answer.js";
-import type { AnswerAttention, AttentionOptions } from "../models/answer-attention.js";
-import type { ChatSession } from "../models/chat-model.js";
-import { Conversation, type SessionInput } from "../models/conversation.js";
+import { DisposedError, OptionError } from "../base/errors.js";
+import type { AnswerResult, AnswerWriter } from "../models/chat/answer.js";
+import type { AnswerAttention, AttentionOptions } from "../models/chat/answer-attention.js";
+import type { ChatSession } from "../models/chat/chat-model.js";
+import { Conversation, type SessionInput } from "../models/chat/conversation.js";
 import {
   type AppendOptions,
   checkGenerateOptions,
   type GenerateOptions,
   type PromptOptions,
-} from "../models/generate-options.js";
+} from "../models/chat/generate-options.js";
+import type { AppendResult, Measurement } from "../models/chat/measurement.js";
 import type { ChatMessage } from "../models/llava-onevision/processor.js";
-import type { AppendResult, Measurement } from "../models/measurement.js";
-import { DisposedError, OptionError } from "../runtime/errors.js";
 import type { Connection, Opening } from "./connection.js";
 import type { SentMessage, SessionMethod } from "./messages.js";
 import { sendOptions, Transferables } from "./transferables.js";

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { AbortedError, KernelError } from "../../src/base/errors.js";
 import { KERNEL_WORKLOADS, MODEL_WORKLOADS, measure, measurePeak, PEER_WORKLOADS } from "../../src/bench/index.js";
 import { attending, product } from "../../src/bench/kernels.js";
 import type { Geometry } from "../../src/bench/loaded-model.js";
@@ -7,7 +8,6 @@ import { ROW_KERNELS, rootNorm } from "../../src/bench/row-kernels.js";
 import type { BenchMeasurement } from "../../src/bench/run.js";
 import { bestProduct, summarise } from "../../src/bench/summary.js";
 import type { Workload } from "../../src/bench/workload.js";
-import { AbortedError, KernelError } from "../../src/runtime/errors.js";
 import { useDevice } from "../support/device.js";
 
 const held = useDevice();

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { AbortedError } from "../../src/base/errors.js";
 import { product } from "../../src/bench/kernels.js";
 import { rootNorm } from "../../src/bench/row-kernels.js";
 import { decide, interleaved, tune } from "../../src/bench/tune.js";
 import { choicesFor } from "../../src/bench/tuned-choices.js";
 import type { Workload } from "../../src/bench/workload.js";
 import { MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES, NORM_LANES } from "../../src/kernels/tunables.js";
-import { AbortedError } from "../../src/runtime/errors.js";
 import type { Tuning } from "../../src/runtime/tuning.js";
 import { useDevice } from "../support/device.js";
 

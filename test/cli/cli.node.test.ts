@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openSafetensors } from "../../src/io/safetensors.js";
-import { fileSource } from "../../src/io/source.js";
+import { fileSource } from "../../src/io/bytes/source.js";
+import { openSafetensors } from "../../src/io/checkpoint/safetensors.js";
 import { ocellus } from "../support/cli.js";
 import { TINY_FOLDER } from "../support/damaged.js";
 

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { AbortedError, CheckpointError, OcellusError, OptionError } from "../../src/base/errors.js";
 import { convert } from "../../src/cli/convert.js";
 import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
-import { AbortedError, CheckpointError, OcellusError, OptionError } from "../../src/runtime/errors.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 
 let folder: string;
 beforeAll(async () => {

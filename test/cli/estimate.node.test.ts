@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
-import { estimate } from "../../src/models/llava-onevision/estimate.js";
+import { estimate } from "../../src/models/sizing/estimate.js";
 import { ocellus } from "../support/cli.js";
 
 // The table and the object of `ocellus estimate`, and what is said of wrong options.

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { ImageContent, VideoContent } from "../../src/models/llava-onevision/processor.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { ROOT } from "../support/cli.js";
 import { Demo, ready, violations } from "../support/demo.js";
 

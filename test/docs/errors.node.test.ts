@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
 import { expect, test } from "vitest";
-import * as errors from "../../src/runtime/errors.js";
+import * as errors from "../../src/base/errors.js";
 import { ROOT } from "../support/cli.js";
 
 // The table of docs/guides/errors.md has exactly the codes that there are, with their classes.
@@ -23,7 +23,7 @@ const ROWS: readonly Row[] = readFileSync(join(ROOT, "docs/guides/errors.md"), "
 
 /** The members of the union ErrorCode, in its order. */
 function codes(): string[] {
-  const path = join(ROOT, "src/runtime/errors.ts");
+  const path = join(ROOT, "src/base/errors.ts");
   const source = ts.createSourceFile(path, readFileSync(path, "utf8"), ts.ScriptTarget.ES2022);
   const union = source.statements.find((node) => ts.isTypeAliasDeclaration(node) && node.name.text === "ErrorCode");
   const members = ((union as ts.TypeAliasDeclaration).type as ts.UnionTypeNode).types;

@@ -1,8 +1,8 @@
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { expect, test } from "vitest";
-import { AddedTokens } from "../../src/io/added-tokens.js";
-import { BYTE_LETTERS } from "../../src/io/detokenizer.js";
-import type { AddedToken } from "../../src/io/tokenizer-files.js";
+import { AddedTokens } from "../../src/io/text/added-tokens.js";
+import { BYTE_LETTERS } from "../../src/io/text/detokenizer.js";
+import type { AddedToken } from "../../src/io/text/tokenizer-files.js";
 import { random as seeded } from "../support/random.js";
 
 function token(content: string, flags: Partial<AddedToken> = {}): AddedToken {

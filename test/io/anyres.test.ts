@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { CheckpointError, MediaError } from "../../src/base/errors.js";
 import {
   type CanvasSize,
   canvasSizes,
@@ -7,9 +8,8 @@ import {
   padTile,
   planAnyres,
   selectGrid,
-} from "../../src/io/anyres.js";
-import { resizeBicubic } from "../../src/io/resize.js";
-import { CheckpointError, MediaError } from "../../src/runtime/errors.js";
+} from "../../src/io/pictures/anyres.js";
+import { resizeBicubic } from "../../src/io/pictures/resize.js";
 import { readFixtureJson } from "../support/fixture.js";
 import { base384 } from "../support/pillow.js";
 import { sha256, testPicture } from "../support/pixels.js";

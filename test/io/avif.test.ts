@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { readAv1Sequence } from "../../src/io/av1-header.js";
-import { decodeAvif, oneItemAvif } from "../../src/io/avif.js";
-import { type AvifPlanes, avifToRgb } from "../../src/io/avif-colour.js";
-import { readHeif } from "../../src/io/heif-items.js";
-import { inspectPicture } from "../../src/io/inspect-picture.js";
-import { boxAt } from "../../src/io/iso-boxes.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { readAv1Sequence } from "../../src/io/pictures/av1-header.js";
+import { decodeAvif, oneItemAvif } from "../../src/io/pictures/avif.js";
+import { type AvifPlanes, avifToRgb } from "../../src/io/pictures/avif-colour.js";
+import { readHeif } from "../../src/io/pictures/heif-items.js";
+import { inspectPicture } from "../../src/io/pictures/inspect-picture.js";
+import { boxAt } from "../../src/io/pictures/iso-boxes.js";
 import { readFixture, readFixtureJson } from "../support/fixture.js";
 
 const samples = await readFixtureJson<Record<string, { data: string }>>("pictures/pictures.json");

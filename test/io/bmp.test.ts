@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { decodeBmp } from "../../src/io/bmp.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { decodeBmp } from "../../src/io/pictures/bmp.js";
 
 /** A BMP with a header of 40 bytes. */
 function bmp(

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { type Bytes, copyOf, isBytes, viewOf } from "../../src/io/bytes.js";
-import { type PictureInput, readPicture } from "../../src/io/picture-input.js";
-import { openSafetensors } from "../../src/io/safetensors.js";
-import { type ByteSource, bytesSource } from "../../src/io/source.js";
-import { readFrames, type VideoInput } from "../../src/io/video.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { type Bytes, copyOf, isBytes, viewOf } from "../../src/io/bytes/bytes.js";
+import { type ByteSource, bytesSource } from "../../src/io/bytes/source.js";
+import { openSafetensors } from "../../src/io/checkpoint/safetensors.js";
+import { type PictureInput, readPicture } from "../../src/io/pictures/picture-input.js";
+import { readFrames, type VideoInput } from "../../src/io/video/video.js";
 import { Transferables } from "../../src/worker/transferables.js";
 import { byteForms } from "../support/byte-forms.js";
 import { readFixture } from "../support/fixture.js";

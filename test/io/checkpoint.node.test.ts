@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openCheckpoint } from "../../src/io/checkpoint.js";
-import { fileSource } from "../../src/io/source.js";
-import { CheckpointError, SourceError } from "../../src/runtime/errors.js";
+import { CheckpointError, SourceError } from "../../src/base/errors.js";
+import { fileSource } from "../../src/io/bytes/source.js";
+import { openCheckpoint } from "../../src/io/checkpoint/checkpoint.js";
 
 let folder: string;
 beforeAll(async () => {

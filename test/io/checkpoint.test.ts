@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { type NamedBlob, openCheckpoint } from "../../src/io/checkpoint.js";
-import { type TensorData, writeSafetensors } from "../../src/io/safetensors.js";
-import { AbortedError, CheckpointError, OptionError, SourceError } from "../../src/runtime/errors.js";
+import { AbortedError, CheckpointError, OptionError, SourceError } from "../../src/base/errors.js";
+import { type NamedBlob, openCheckpoint } from "../../src/io/checkpoint/checkpoint.js";
+import { type TensorData, writeSafetensors } from "../../src/io/checkpoint/safetensors.js";
 import { readFixture } from "../support/fixture.js";
 
 function weights(...names: string[]): Blob {

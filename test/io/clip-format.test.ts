@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { clipFormat, unknownClip } from "../../src/io/clip-format.js";
-import { readFrames } from "../../src/io/video.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { clipFormat, unknownClip } from "../../src/io/bytes/clip-format.js";
+import { readFrames } from "../../src/io/video/video.js";
 import { ascii, concat } from "../support/mp4.js";
 
 const packets = (lengthBytes: number, first: number): Uint8Array => {

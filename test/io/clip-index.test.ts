@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { checkTrack, chooseTrack, decodableTimes, type VideoSample } from "../../src/io/clip-index.js";
-import { readClipIndex } from "../../src/io/mp4.js";
-import { readFrames } from "../../src/io/video.js";
-import { OptionError } from "../../src/runtime/errors.js";
+import { OptionError } from "../../src/base/errors.js";
+import { checkTrack, chooseTrack, decodableTimes, type VideoSample } from "../../src/io/video/clip-index.js";
+import { readClipIndex } from "../../src/io/video/mp4.js";
+import { readFrames } from "../../src/io/video/video.js";
 import { readFixture } from "../support/fixture.js";
 import { countingSource } from "../support/mp4.js";
 

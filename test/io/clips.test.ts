@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { platform } from "#platform";
-import { uniformIndices } from "../../src/io/frame-choice.js";
-import { applyOrientation } from "../../src/io/orientation.js";
-import { decodePng } from "../../src/io/png.js";
-import { type Frame, readFrames, type VideoOptions } from "../../src/io/video.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { applyOrientation } from "../../src/io/pictures/orientation.js";
+import { decodePng } from "../../src/io/pictures/png.js";
+import { uniformIndices } from "../../src/io/video/frame-choice.js";
+import { type Frame, readFrames, type VideoOptions } from "../../src/io/video/video.js";
 import { readFixture, readFixtureJson } from "../support/fixture.js";
 import { sha256 } from "../support/pixels.js";
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { decodeFrames } from "../../src/io/decode-clip.js";
-import { planReads, planRuns } from "../../src/io/decode-plan.js";
-import type { ClipIndex } from "../../src/io/mp4.js";
-import { bytesSource } from "../../src/io/source.js";
+import { AbortedError, MediaError } from "../../src/base/errors.js";
+import { bytesSource } from "../../src/io/bytes/source.js";
+import { decodeFrames } from "../../src/io/video/decode-clip.js";
+import { planReads, planRuns } from "../../src/io/video/decode-plan.js";
+import type { ClipIndex } from "../../src/io/video/mp4.js";
 import type { VideoCodecs } from "../../src/platform/platform.js";
-import { AbortedError, MediaError } from "../../src/runtime/errors.js";
 
 /** A clip of samples of 10 bytes; `ticks` in decode order, keyframes named. */
 function clipOf(ticks: number[], keys: number[], shown?: number[]): ClipIndex {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { BYTE_LETTERS, TextStream, tokenBytes } from "../../src/io/detokenizer.js";
-import { Tokenizer } from "../../src/io/tokenizer.js";
+import { BYTE_LETTERS, TextStream, tokenBytes } from "../../src/io/text/detokenizer.js";
+import { Tokenizer } from "../../src/io/text/tokenizer.js";
 import { readFixtureJson } from "../support/fixture.js";
 import { random } from "../support/random.js";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { asciiOf, elementsIn, parseElement, parseVint, uintOf, Window, writeElement } from "../../src/io/ebml.js";
+import { asciiOf, elementsIn, parseElement, parseVint, uintOf, Window, writeElement } from "../../src/io/video/ebml.js";
 import { concat, countingSource } from "../support/mp4.js";
 
 describe("EBML", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { orientationOfTiff, readOrientation } from "../../src/io/exif.js";
-import { applyOrientation, type Orientation } from "../../src/io/orientation.js";
+import { orientationOfTiff, readOrientation } from "../../src/io/pictures/exif.js";
+import { applyOrientation, type Orientation } from "../../src/io/pictures/orientation.js";
 import { readFixture } from "../support/fixture.js";
 
 /** A TIFF block with one directory of the given entries. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { kindByName, kindOf } from "../../src/io/file-kind.js";
+import { kindByName, kindOf } from "../../src/io/checkpoint/file-kind.js";
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
 /** The first file's header of a ZIP archive. */

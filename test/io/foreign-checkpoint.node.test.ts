@@ -2,10 +2,10 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type CheckpointLocation, openCheckpoint } from "../../src/io/checkpoint.js";
+import { CheckpointError } from "../../src/base/errors.js";
+import { type CheckpointLocation, openCheckpoint } from "../../src/io/checkpoint/checkpoint.js";
 import { readFamily } from "../../src/models/llava-onevision/family.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
-import { CheckpointError } from "../../src/runtime/errors.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { TINY_FOLDER } from "../support/damaged.js";
 
 // What people have in place of a checkpoint, or in place of one of its files: it is named, with what helps.

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { chooseFrames, type FrameChoice, uniformIndices } from "../../src/io/frame-choice.js";
-import { OptionError } from "../../src/runtime/errors.js";
+import { OptionError } from "../../src/base/errors.js";
+import { chooseFrames, type FrameChoice, uniformIndices } from "../../src/io/video/frame-choice.js";
 import { readFixtureJson } from "../support/fixture.js";
 
 const { frames: vectors } = await readFixtureJson<{ frames: { total: number; n: number; linspace: number[] }[] }>(

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { decodeGif, openGif } from "../../src/io/gif.js";
-import { gifFrames, gifSize } from "../../src/io/gif-frames.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { decodeGif, openGif } from "../../src/io/pictures/gif.js";
+import { gifFrames, gifSize } from "../../src/io/pictures/gif-frames.js";
 
 const RED = [255, 0, 0];
 const GREEN = [0, 255, 0];

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseHubAddress } from "../../src/io/hub-address.js";
+import { parseHubAddress } from "../../src/io/hub/hub-address.js";
 
 test.each([
   ["https://huggingface.co/org/name", "org/name", undefined],

@@ -2,10 +2,10 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { CheckpointError } from "../../src/base/errors.js";
 import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
-import { openCheckpoint } from "../../src/io/checkpoint.js";
-import { cachedCheckpoints, deleteCheckpoint } from "../../src/io/hub-cached.js";
-import { CheckpointError } from "../../src/runtime/errors.js";
+import { openCheckpoint } from "../../src/io/checkpoint/checkpoint.js";
+import { cachedCheckpoints, deleteCheckpoint } from "../../src/io/hub/hub-cached.js";
 import { type HubFileContent, HubServer } from "../support/hub-server.js";
 
 // Listing and deleting cached hub checkpoints. test/demo has the same in a browser.

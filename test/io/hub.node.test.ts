@@ -3,14 +3,14 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { AbortedError, CheckpointError, NoRoomError, OptionError, SourceError } from "../../src/base/errors.js";
 import {
   type CheckpointFiles,
   type DownloadProgress,
   type HubOptions,
   openCheckpoint,
-} from "../../src/io/checkpoint.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
-import { AbortedError, CheckpointError, NoRoomError, OptionError, SourceError } from "../../src/runtime/errors.js";
+} from "../../src/io/checkpoint/checkpoint.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { gitHash, type HubFileContent, HubServer, sha256 } from "../support/hub-server.js";
 
 const NAME = "ocellus-test/tiny";

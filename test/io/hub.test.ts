@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { CheckpointError, OptionError } from "../../src/base/errors.js";
 import {
   CachePaths,
   gitHeader,
@@ -9,9 +10,8 @@ import {
   neededFiles,
   parseHubId,
   revisionOf,
-} from "../../src/io/hub-names.js";
-import { DownloadMeter, type DownloadProgress } from "../../src/io/hub-progress.js";
-import { CheckpointError, OptionError } from "../../src/runtime/errors.js";
+} from "../../src/io/hub/hub-names.js";
+import { DownloadMeter, type DownloadProgress } from "../../src/io/hub/hub-progress.js";
 
 const SHA1 = "0123456789abcdef0123456789abcdef01234567";
 const SHA256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { platform } from "#platform";
-import { decodeImage } from "../../src/io/image.js";
-import { decodePng } from "../../src/io/png.js";
-import { MediaError, MissingPackageError, OptionError } from "../../src/runtime/errors.js";
+import { MediaError, MissingPackageError, OptionError } from "../../src/base/errors.js";
+import { decodeImage } from "../../src/io/pictures/image.js";
+import { decodePng } from "../../src/io/pictures/png.js";
 import { readFixture, readFixtureJson } from "../support/fixture.js";
 import { sha256 } from "../support/pixels.js";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { inflateInto } from "../../src/io/inflate.js";
+import { inflateInto } from "../../src/io/bytes/inflate.js";
 
 async function deflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));

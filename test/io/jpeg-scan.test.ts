@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { scanIsWhole } from "../../src/io/jpeg-scan.js";
+import { scanIsWhole } from "../../src/io/pictures/jpeg-scan.js";
 import { readFixture } from "../support/fixture.js";
 
 const padded = (bytes: Uint8Array, zeros: number) => {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { JsonFields, type JsonValue, parseJson } from "../../src/io/json.js";
-import { CheckpointError } from "../../src/runtime/errors.js";
+import { CheckpointError } from "../../src/base/errors.js";
+import { JsonFields, type JsonValue, parseJson } from "../../src/io/text/json.js";
 
 function faultOf(run: () => unknown): string {
   try {

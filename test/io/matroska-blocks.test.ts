@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { BlockTable } from "../../src/io/matroska-blocks.js";
+import { BlockTable } from "../../src/io/video/matroska-blocks.js";
 
 const filled = (ticks: readonly number[], table = new BlockTable(1000, "clip")): BlockTable => {
   for (const [i, time] of ticks.entries()) table.add({ offsetBytes: i, sizeBytes: 1, ticks: time }, i === 0, false);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { readFrames } from "../../src/io/video.js";
-import { OcellusError } from "../../src/runtime/errors.js";
+import { OcellusError } from "../../src/base/errors.js";
+import { readFrames } from "../../src/io/video/video.js";
 import { readFixture } from "../support/fixture.js";
 import { random } from "../support/random.js";
 

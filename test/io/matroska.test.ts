@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { ClipIndex } from "../../src/io/clip-index.js";
-import { elementsIn } from "../../src/io/ebml.js";
-import { readMatroskaIndex } from "../../src/io/matroska.js";
-import { readFrames } from "../../src/io/video.js";
-import { MediaError, OptionError } from "../../src/runtime/errors.js";
+import { MediaError, OptionError } from "../../src/base/errors.js";
+import type { ClipIndex } from "../../src/io/video/clip-index.js";
+import { elementsIn } from "../../src/io/video/ebml.js";
+import { readMatroskaIndex } from "../../src/io/video/matroska.js";
+import { readFrames } from "../../src/io/video/video.js";
 import { readFixture } from "../support/fixture.js";
 import {
   block,

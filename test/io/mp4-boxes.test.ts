@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { BoxReader, indexBoxes } from "../../src/io/mp4-boxes.js";
-import { IndexBudget } from "../../src/io/mp4-budget.js";
-import { bytesSource } from "../../src/io/source.js";
+import { bytesSource } from "../../src/io/bytes/source.js";
+import { BoxReader, indexBoxes } from "../../src/io/video/mp4-boxes.js";
+import { IndexBudget } from "../../src/io/video/mp4-budget.js";
 import { ascii, box, concat, fullBox, u32, u64 } from "../support/mp4.js";
 
 const budget = () => new IndexBudget("clip", 1000);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { readClipIndex } from "../../src/io/mp4.js";
-import type { ByteSource } from "../../src/io/source.js";
-import { readFrames } from "../../src/io/video.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import type { ByteSource } from "../../src/io/bytes/source.js";
+import { readClipIndex } from "../../src/io/video/mp4.js";
+import { readFrames } from "../../src/io/video/video.js";
 import { readFixture } from "../support/fixture.js";
 import {
   ascii,

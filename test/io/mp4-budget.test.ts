@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { IndexBudget } from "../../src/io/mp4-budget.js";
+import { IndexBudget } from "../../src/io/video/mp4-budget.js";
 
 it("gives entries by the size of the file, up to what a process may hold", () => {
   const box = { type: "st\x1bz", offsetBytes: 7 };

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { BoxReader } from "../../src/io/mp4-boxes.js";
-import { IndexBudget } from "../../src/io/mp4-budget.js";
-import { readFragment, readTrackDefaults } from "../../src/io/mp4-fragments.js";
-import { SampleList } from "../../src/io/mp4-samples.js";
+import { BoxReader } from "../../src/io/video/mp4-boxes.js";
+import { IndexBudget } from "../../src/io/video/mp4-budget.js";
+import { readFragment, readTrackDefaults } from "../../src/io/video/mp4-fragments.js";
+import { SampleList } from "../../src/io/video/mp4-samples.js";
 import { box, fullBox, u32, u64 } from "../support/mp4.js";
 
 const FILE_BYTES = 10_000;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { BoxReader } from "../../src/io/mp4-boxes.js";
-import { IndexBudget } from "../../src/io/mp4-budget.js";
-import { readSampleTable, SampleList } from "../../src/io/mp4-samples.js";
+import { BoxReader } from "../../src/io/video/mp4-boxes.js";
+import { IndexBudget } from "../../src/io/video/mp4-budget.js";
+import { readSampleTable, SampleList } from "../../src/io/video/mp4-samples.js";
 import { box, fullBox, u16, u32 } from "../support/mp4.js";
 
 const FILE_BYTES = 10_000;

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { readClipIndex } from "../../src/io/mp4.js";
-import { bytesSource } from "../../src/io/source.js";
+import { bytesSource } from "../../src/io/bytes/source.js";
+import { readClipIndex } from "../../src/io/video/mp4.js";
 import { ascii, box, concat, fullBox, type MuxedTrack, moov, u32, visualEntry } from "../support/mp4.js";
 
 const FTYP = box("ftyp", ascii("isom"), u32(0), ascii("isom"));

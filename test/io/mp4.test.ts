@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
-import { applyEdits, type Edit } from "../../src/io/edit-list.js";
-import { readClipIndex } from "../../src/io/mp4.js";
-import { bytesSource } from "../../src/io/source.js";
-import { MediaError, OcellusError } from "../../src/runtime/errors.js";
+import { MediaError, OcellusError } from "../../src/base/errors.js";
+import { bytesSource } from "../../src/io/bytes/source.js";
+import { applyEdits, type Edit } from "../../src/io/video/edit-list.js";
+import { readClipIndex } from "../../src/io/video/mp4.js";
 import { readFixture } from "../support/fixture.js";
 import {
   ascii,

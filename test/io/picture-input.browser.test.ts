@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { readPicture } from "../../src/io/picture-input.js";
-import { readFrames } from "../../src/io/video.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { readPicture } from "../../src/io/pictures/picture-input.js";
+import { readFrames } from "../../src/io/video/video.js";
 import { readFixture } from "../support/fixture.js";
 import { testPicture } from "../support/pixels.js";
 

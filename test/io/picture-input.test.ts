@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { type PictureInput, type RawPixels, readPicture } from "../../src/io/picture-input.js";
-import { readFrames, type VideoInput } from "../../src/io/video.js";
-import { AbortedError, MediaError, OptionError } from "../../src/runtime/errors.js";
+import { AbortedError, MediaError, OptionError } from "../../src/base/errors.js";
+import { type PictureInput, type RawPixels, readPicture } from "../../src/io/pictures/picture-input.js";
+import { readFrames, type VideoInput } from "../../src/io/video/video.js";
 import { readFixture } from "../support/fixture.js";
 import { sha256, testPicture } from "../support/pixels.js";
 

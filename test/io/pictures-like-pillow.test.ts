@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { platform } from "#platform";
-import { decodeImage } from "../../src/io/image.js";
-import { OcellusError } from "../../src/runtime/errors.js";
+import { OcellusError } from "../../src/base/errors.js";
+import { decodeImage } from "../../src/io/pictures/image.js";
 import { readFixtureJson } from "../support/fixture.js";
 import { sha256 } from "../support/pixels.js";
 

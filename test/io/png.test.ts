@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { decodePng } from "../../src/io/png.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { decodePng } from "../../src/io/pictures/png.js";
 
 function crc(bytes: Uint8Array): number {
   let c = 0xffffffff;

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { printableAscii } from "../../src/io/printable-ascii.js";
+import { printableAscii } from "../../src/io/bytes/printable-ascii.js";
 
 it("escapes what could steer a terminal or break a line, and leaves the rest", () => {
   expect(printableAscii("avc1 ~")).toBe("avc1 ~");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { bicubicWeights, type Pixels, padToSquare, resizeBicubic } from "../../src/io/resize.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { bicubicWeights, type Pixels, padToSquare, resizeBicubic } from "../../src/io/pictures/resize.js";
 import { readFixtureJson } from "../support/fixture.js";
 import { base384 } from "../support/pillow.js";
 import { sha256, testPicture } from "../support/pixels.js";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { openSafetensors, type TensorData, writeSafetensors } from "../../src/io/safetensors.js";
-import { bytesSource } from "../../src/io/source.js";
-import { AbortedError, CheckpointError } from "../../src/runtime/errors.js";
+import { AbortedError, CheckpointError } from "../../src/base/errors.js";
+import { bytesSource } from "../../src/io/bytes/source.js";
+import { openSafetensors, type TensorData, writeSafetensors } from "../../src/io/checkpoint/safetensors.js";
 import { readFixture } from "../support/fixture.js";
 
 const FILE = "broken.safetensors";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { readAhead } from "../../src/io/read-ahead.js";
-import { type ByteSource, blobSource, bytesSource, NotFoundError, urlSource } from "../../src/io/source.js";
-import { AbortedError, SourceError } from "../../src/runtime/errors.js";
+import { AbortedError, SourceError } from "../../src/base/errors.js";
+import { readAhead } from "../../src/io/bytes/read-ahead.js";
+import { type ByteSource, blobSource, bytesSource, NotFoundError, urlSource } from "../../src/io/bytes/source.js";
 import { RangeServer } from "../support/range-server.js";
 
 const BYTES = Uint8Array.from({ length: 200_000 }, (_, i) => (i * 7 + (i >> 8)) & 255);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { decodeText, wideEncoding } from "../../src/io/text.js";
-import { CheckpointError, SourceError } from "../../src/runtime/errors.js";
+import { CheckpointError, SourceError } from "../../src/base/errors.js";
+import { decodeText, wideEncoding } from "../../src/io/text/text.js";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const wide = (text: string, bytesEach: 2 | 4, littleEndian: boolean) => {

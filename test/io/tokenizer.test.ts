@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { BYTE_LETTERS } from "../../src/io/detokenizer.js";
-import { Tokenizer } from "../../src/io/tokenizer.js";
-import { CheckpointError } from "../../src/runtime/errors.js";
+import { CheckpointError } from "../../src/base/errors.js";
+import { BYTE_LETTERS } from "../../src/io/text/detokenizer.js";
+import { Tokenizer } from "../../src/io/text/tokenizer.js";
 import { readFixture, readFixtureJson } from "../support/fixture.js";
 
 interface TokenizerJson {

@@ -1,7 +1,7 @@
 import { VideoFrame } from "@napi-rs/webcodecs";
 import { expect, it } from "vitest";
-import { type PictureInput, readPicture } from "../../src/io/picture-input.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { type PictureInput, readPicture } from "../../src/io/pictures/picture-input.js";
 
 // The package's class has the standard's interface with types of its own.
 const read = (frame: unknown) => readPicture(frame as PictureInput, "frame");

@@ -1,6 +1,6 @@
 import { VideoEncoder, VideoFrame } from "@napi-rs/webcodecs";
 import { expect, it } from "vitest";
-import { readFrames } from "../../src/io/video.js";
+import { readFrames } from "../../src/io/video/video.js";
 import { ascii, avc1, box, concat, madeUpSource, moov, u32, u64 } from "../support/mp4.js";
 import { random } from "../support/random.js";
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { platform } from "#platform";
-import { readClipIndex } from "../../src/io/mp4.js";
-import { applyOrientation, type Orientation } from "../../src/io/orientation.js";
-import { decodePng } from "../../src/io/png.js";
-import type { Pixels } from "../../src/io/resize.js";
-import { type Frame, readFrames, type VideoInput, type VideoOptions } from "../../src/io/video.js";
-import { AbortedError, MediaError, OptionError } from "../../src/runtime/errors.js";
+import { AbortedError, MediaError, OptionError } from "../../src/base/errors.js";
+import { applyOrientation, type Orientation } from "../../src/io/pictures/orientation.js";
+import { decodePng } from "../../src/io/pictures/png.js";
+import type { Pixels } from "../../src/io/pictures/resize.js";
+import { readClipIndex } from "../../src/io/video/mp4.js";
+import { type Frame, readFrames, type VideoInput, type VideoOptions } from "../../src/io/video/video.js";
 import { readFixture, readFixtureJson } from "../support/fixture.js";
 import { countingSource } from "../support/mp4.js";
 import { sha256 } from "../support/pixels.js";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type FramePlanes, planesToRgb } from "../../src/io/yuv.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { type FramePlanes, planesToRgb } from "../../src/io/pictures/yuv.js";
 import { random } from "../support/random.js";
 
 /** k of cy, crv, cbu, -cgu, -cgv, as the reference's table has them. */

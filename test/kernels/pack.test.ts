@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { heldMatrix } from "../../src/bench/reference/layers.js";
 import { quantizeRows as reference } from "../../src/bench/reference/pack.js";
-import { widenQuantized } from "../../src/io/weights.js";
 import { pack, quantizeRows, type SourceType } from "../../src/kernels/pack.js";
 import { PackedMatrix, type WeightType } from "../../src/kernels/packed.js";
+import { widenQuantized } from "../../src/layers/weights.js";
 import { narrowBF16, narrowF16, widenBF16, widenF16 } from "../../src/runtime/dtype.js";
 import { useDevice } from "../support/device.js";
 import { normals } from "../support/random.js";

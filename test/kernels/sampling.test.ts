@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { gumbel, type ReferenceSampling, samplingProbabilities } from "../../src/bench/reference/choose.js";
 import { type ChoiceState, chooseToken } from "../../src/kernels/choose-token.js";
-import { rngKey } from "../../src/models/sampler.js";
+import { rngKey } from "../../src/models/chat/sampler.js";
 import { useDevice } from "../support/device.js";
 import { normals } from "../support/random.js";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
+import { LimitError } from "../../src/base/errors.js";
 import { storedRows } from "../../src/bench/reference/kv-format.js";
 import { KVCache } from "../../src/layers/kv-cache.js";
-import { LimitError } from "../../src/runtime/errors.js";
 import { useDevice } from "../support/device.js";
 
 const held = useDevice();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { GenerateOptions } from "../../src/models/generate-options.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import type { Device } from "../../src/runtime/device.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { checkGivenBack, sharedDevice } from "../support/device.js";

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { AttendedMedium } from "../../src/models/answer-attention.js";
+import { OptionError } from "../../src/base/errors.js";
+import type { AttendedMedium } from "../../src/models/chat/answer-attention.js";
+import type { Session } from "../../src/models/chat/session.js";
 import { attentionMaps, spread } from "../../src/models/llava-onevision/attention-map.js";
-import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
 import { packVideo } from "../../src/models/llava-onevision/packing.js";
-import type { Session } from "../../src/models/session.js";
+import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
 import type { Device } from "../../src/runtime/device.js";
-import { OptionError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { type DrawnObject, drawing } from "../support/drawings.js";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
+import { OptionError } from "../../src/base/errors.js";
+import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
 import type { Device } from "../../src/runtime/device.js";
-import { OptionError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { answerOf, exampleOf, messagesOf } from "../support/examples.js";

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { copiedInput, copiedPart, ownPart } from "../../src/models/cached-media.js";
-import type { SessionInput } from "../../src/models/conversation.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { MediaError } from "../../src/base/errors.js";
+import { copiedInput, copiedPart, ownPart } from "../../src/models/chat/cached-media.js";
+import type { SessionInput } from "../../src/models/chat/conversation.js";
 import type { ImageContent } from "../../src/models/llava-onevision/processor.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import type { Device } from "../../src/runtime/device.js";
-import { MediaError } from "../../src/runtime/errors.js";
 import { byteForms } from "../support/byte-forms.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { sharedDevice } from "../support/device.js";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { CheckpointError, PromptError } from "../../src/base/errors.js";
 import { ChatTemplate } from "../../src/models/llava-onevision/chat-template.js";
 import type { Message } from "../../src/models/llava-onevision/messages.js";
-import { CheckpointError, PromptError } from "../../src/runtime/errors.js";
 
 function failure<E extends Error>(kind: new (...args: never[]) => E, make: () => unknown): E {
   try {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import type { JsonObject, JsonValue } from "../../src/io/json.js";
+import { CheckpointError } from "../../src/base/errors.js";
+import type { JsonObject, JsonValue } from "../../src/io/text/json.js";
 import { type LlavaOneVisionConfig, parseConfig } from "../../src/models/llava-onevision/config.js";
-import { CheckpointError } from "../../src/runtime/errors.js";
 import { type ConfigFiles, configFilesOf } from "../support/checkpoint.js";
 
 const [HF, LMMS, HF5] = ["goldens/hf-05b-like", "goldens/lmms-7b-like", "goldens/hf5-f16"];

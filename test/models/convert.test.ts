@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CheckpointError, OptionError } from "../../src/base/errors.js";
 import { heldMatrix } from "../../src/bench/reference/layers.js";
-import { openCheckpoint } from "../../src/io/checkpoint.js";
-import { openSafetensors, type TensorData, writeSafetensors } from "../../src/io/safetensors.js";
-import { bytesSource } from "../../src/io/source.js";
-import { widenQuantized } from "../../src/io/weights.js";
+import { bytesSource } from "../../src/io/bytes/source.js";
+import { openCheckpoint } from "../../src/io/checkpoint/checkpoint.js";
+import { openSafetensors, type TensorData, writeSafetensors } from "../../src/io/checkpoint/safetensors.js";
 import type { PackedMatrix } from "../../src/kernels/packed.js";
-import { type ConvertOptions, convertCheckpoint } from "../../src/models/llava-onevision/convert.js";
-import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
+import { widenQuantized } from "../../src/layers/weights.js";
+import { type ConvertOptions, convertCheckpoint } from "../../src/models/convert.js";
+import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
 import type { Device } from "../../src/runtime/device.js";
-import { CheckpointError, OptionError } from "../../src/runtime/errors.js";
 import { checkpointFiles } from "../support/checkpoint.js";
 import { checkGivenBack, sharedDevice } from "../support/device.js";
 

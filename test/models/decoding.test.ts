@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { KernelError } from "../../src/base/errors.js";
 import { KVCache } from "../../src/layers/kv-cache.js";
-import { AdaptiveSteps, decode } from "../../src/models/decoding.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { AdaptiveSteps, decode } from "../../src/models/chat/decoding.js";
+import { PromptPass } from "../../src/models/chat/prompt-pass.js";
 import type { ChatMessage } from "../../src/models/llava-onevision/processor.js";
-import { PromptPass } from "../../src/models/prompt-pass.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import type { Device } from "../../src/runtime/device.js";
-import { KernelError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { checkGivenBack, sharedDevice } from "../support/device.js";
 

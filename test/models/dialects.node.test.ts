@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { NamedBlob } from "../../src/io/checkpoint.js";
-import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
-import { CheckpointError, OptionError } from "../../src/runtime/errors.js";
+import { CheckpointError, OptionError } from "../../src/base/errors.js";
+import type { NamedBlob } from "../../src/io/checkpoint/checkpoint.js";
+import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { useDevice } from "../support/device.js";
 import {

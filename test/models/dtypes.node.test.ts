@@ -2,8 +2,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { agreement, type Judgement, judge } from "../../src/bench/agreement.js";
 import { tinyCheckpoint, tinyExamples } from "../../src/cli/tiny-checkpoint.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
 import type { ChatMessage } from "../../src/models/llava-onevision/processor.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 
 // Fewer bits a weight, on the trained checkpoint: bench/dtypes.mjs asks all of the bundled questions, these are some of them.
 

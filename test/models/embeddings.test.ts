@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { cosineSimilarity } from "../../src/models/cosine-similarity.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
-import type { Tap } from "../../src/models/taps.js";
+import { OptionError, PromptError, ShapeError } from "../../src/base/errors.js";
+import { cosineSimilarity } from "../../src/models/chat/cosine-similarity.js";
+import type { Tap } from "../../src/models/chat/taps.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import type { Device } from "../../src/runtime/device.js";
-import { OptionError, PromptError, ShapeError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { expectClose } from "../support/compare.js";
 import { checkGivenBack, sharedDevice } from "../support/device.js";

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { AbortedError, CheckpointError, LimitError, OptionError, OverBudgetError } from "../../src/base/errors.js";
 import { KVCache } from "../../src/layers/kv-cache.js";
-import { type EstimateOptions, estimate } from "../../src/models/llava-onevision/estimate.js";
-import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
 import type { ChatMessage } from "../../src/models/llava-onevision/processor.js";
+import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
+import { type EstimateOptions, estimate } from "../../src/models/sizing/estimate.js";
 import { Device } from "../../src/runtime/device.js";
-import { AbortedError, CheckpointError, LimitError, OptionError, OverBudgetError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { useDevice } from "../support/device.js";
 import { testPicture } from "../support/pixels.js";

@@ -2,11 +2,11 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { CheckpointError, OverBudgetError } from "../../src/base/errors.js";
 import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
-import { type EstimateOptions, estimate } from "../../src/models/llava-onevision/estimate.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
+import { type EstimateOptions, estimate } from "../../src/models/sizing/estimate.js";
 import { Device } from "../../src/runtime/device.js";
-import { CheckpointError, OverBudgetError } from "../../src/runtime/errors.js";
 import { type HubFileContent, HubServer } from "../support/hub-server.js";
 
 // What an estimate reads over the network and what it leaves in the cache folder: headers, and nothing.

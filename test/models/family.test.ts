@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import type { JsonObject } from "../../src/io/json.js";
+import { CheckpointError } from "../../src/base/errors.js";
+import type { JsonObject } from "../../src/io/text/json.js";
 import { checkFamily } from "../../src/models/llava-onevision/family.js";
-import { CheckpointError } from "../../src/runtime/errors.js";
 
 const HF = { model_type: "llava_onevision", vision_config: {}, text_config: {} };
 const FLAT = {

@@ -1,9 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { NamedBlob } from "../../src/io/checkpoint.js";
-import type { GenerateOptions } from "../../src/models/generate-options.js";
-import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
-import type { ChatMessage } from "../../src/models/llava-onevision/processor.js";
-import { Device } from "../../src/runtime/device.js";
 import {
   AbortedError,
   CheckpointError,
@@ -11,7 +6,12 @@ import {
   DisposedError,
   MediaError,
   OptionError,
-} from "../../src/runtime/errors.js";
+} from "../../src/base/errors.js";
+import type { NamedBlob } from "../../src/io/checkpoint/checkpoint.js";
+import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
+import type { ChatMessage } from "../../src/models/llava-onevision/processor.js";
+import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
+import { Device } from "../../src/runtime/device.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { readFixture } from "../support/fixture.js";
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision/model.js";
+import { LimitError } from "../../src/base/errors.js";
 import { packVideo } from "../../src/models/llava-onevision/packing.js";
 import type { ChatMessage, Segment } from "../../src/models/llava-onevision/processor.js";
+import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
 import { Device } from "../../src/runtime/device.js";
-import { LimitError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { expectClose } from "../support/compare.js";
 import { useDevice } from "../support/device.js";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { OptionError, PromptError } from "../../src/base/errors.js";
 import type { ChatMessage, ImageContent } from "../../src/models/llava-onevision/processor.js";
-import { OptionError, PromptError } from "../../src/runtime/errors.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { sharedDevice } from "../support/device.js";
 import { exampleFile } from "../support/examples.js";

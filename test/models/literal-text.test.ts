@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { Tokenizer } from "../../src/io/tokenizer.js";
+import { PromptError } from "../../src/base/errors.js";
+import { Tokenizer } from "../../src/io/text/tokenizer.js";
 import { withoutTexts } from "../../src/models/llava-onevision/literal-text.js";
 import {
   ChatTemplate,
@@ -10,7 +11,6 @@ import {
   placeholderIds,
   renderPrompt,
 } from "../../src/models/llava-onevision/prompt.js";
-import { PromptError } from "../../src/runtime/errors.js";
 import { readFixtureJson } from "../support/fixture.js";
 import { random as seeded } from "../support/random.js";
 

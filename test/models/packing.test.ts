@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type CanvasSize, planAnyres } from "../../src/io/anyres.js";
+import { MediaError } from "../../src/base/errors.js";
+import { type CanvasSize, planAnyres } from "../../src/io/pictures/anyres.js";
 import {
   capCells,
   type PackingPlan,
@@ -11,7 +12,6 @@ import {
   pooledCells,
   videoTokens,
 } from "../../src/models/llava-onevision/packing.js";
-import { MediaError } from "../../src/runtime/errors.js";
 import { readFixtureJson } from "../support/fixture.js";
 
 interface Vectors {

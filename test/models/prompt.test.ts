@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { canvasSizes, planAnyres } from "../../src/io/anyres.js";
-import { Tokenizer } from "../../src/io/tokenizer.js";
+import { CheckpointError, PromptError } from "../../src/base/errors.js";
+import { canvasSizes, planAnyres } from "../../src/io/pictures/anyres.js";
+import { Tokenizer } from "../../src/io/text/tokenizer.js";
 import { padImageTokens, planImage, videoTokens } from "../../src/models/llava-onevision/packing.js";
 import {
   ChatTemplate,
@@ -11,7 +12,6 @@ import {
   placeholderIds,
   renderPrompt,
 } from "../../src/models/llava-onevision/prompt.js";
-import { CheckpointError, PromptError } from "../../src/runtime/errors.js";
 import { readFixture, readFixtureJson } from "../support/fixture.js";
 
 interface GoldenCase {

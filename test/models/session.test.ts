@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { AnswerPiece } from "../../src/models/answer.js";
-import type { GenerateOptions } from "../../src/models/generate-options.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { OptionError, PromptError } from "../../src/base/errors.js";
+import type { AnswerPiece } from "../../src/models/chat/answer.js";
+import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
+import type { Session } from "../../src/models/chat/session.js";
 import type { ImageContent } from "../../src/models/llava-onevision/processor.js";
-import type { Session } from "../../src/models/session.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import type { Device } from "../../src/runtime/device.js";
-import { OptionError, PromptError } from "../../src/runtime/errors.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { exampleFile } from "../support/examples.js";

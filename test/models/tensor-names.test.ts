@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { CheckpointError } from "../../src/base/errors.js";
 import { resolveLayout } from "../../src/models/llava-onevision/tensor-names.js";
-import { CheckpointError } from "../../src/runtime/errors.js";
 import { shapesOf } from "../support/checkpoint.js";
 
 const TINY = "../../models/tiny";

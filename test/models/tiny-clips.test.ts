@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Picture } from "../../src/io/image.js";
-import { readFrames } from "../../src/io/video.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
-import type { ChatMessage, ImageContent, VideoContent } from "../../src/models/llava-onevision/processor.js";
 import {
   ContextOverflowError,
   MediaError,
   type OcellusError,
   OptionError,
   PromptError,
-} from "../../src/runtime/errors.js";
+} from "../../src/base/errors.js";
+import type { Picture } from "../../src/io/pictures/image.js";
+import { readFrames } from "../../src/io/video/video.js";
+import type { ChatMessage, ImageContent, VideoContent } from "../../src/models/llava-onevision/processor.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { answerOf, exampleFile, exampleOf, examples, messagesOf } from "../support/examples.js";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { checkGivenBack, sharedDevice } from "../support/device.js";
 import { readFixture, readFixtureJson } from "../support/fixture.js";

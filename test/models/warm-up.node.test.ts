@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
-import { warmUp } from "../../src/models/llava-onevision/warm-up.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
+import { warmUp } from "../../src/models/warm-up.js";
 import { TINY_FOLDER } from "../support/damaged.js";
 
 let model: LlavaOneVision;

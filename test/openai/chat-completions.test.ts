@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { type ChatCompletion, ChatCompletions, RequestError } from "../../src/openai/index.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { sharedDevice } from "../support/device.js";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { ChatModel } from "../../src/models/chat-model.js";
+import type { ChatModel } from "../../src/models/chat/chat-model.js";
 import { apiError } from "../../src/openai/api-error.js";
 import { ChatCompletions } from "../../src/openai/index.js";
 

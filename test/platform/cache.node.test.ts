@@ -2,8 +2,8 @@ import { lstat, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { AbortedError, NoRoomError } from "../../src/base/errors.js";
 import { cache } from "../../src/platform/node-cache.js";
-import { AbortedError, NoRoomError } from "../../src/runtime/errors.js";
 
 const refused = vi.hoisted(() => ({ symlink: false, link: false, write: false }));
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { platform } from "#platform";
-import { SourceError } from "../../src/runtime/errors.js";
+import { SourceError } from "../../src/base/errors.js";
 import { readFixture, readFixtureJson } from "../support/fixture.js";
 
 const WORDS = 1024;

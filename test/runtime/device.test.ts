@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { Device } from "../../src/runtime/device.js";
 import {
   DeviceLostError,
   DisposedError,
@@ -7,7 +6,8 @@ import {
   LimitError,
   type OcellusError,
   ShapeError,
-} from "../../src/runtime/errors.js";
+} from "../../src/base/errors.js";
+import { Device } from "../../src/runtime/device.js";
 import { Kernel } from "../../src/runtime/kernel.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
 import { result, useDevice } from "../support/device.js";

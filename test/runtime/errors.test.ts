@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { CheckpointError, KernelError, printable, shown } from "../../src/runtime/errors.js";
+import { CheckpointError, KernelError, printable, shown } from "../../src/base/errors.js";
 
 const fault = { where: "a\u001b[31m.json", expected: "x\r\ny", got: "\u009b2J\u202ecba\ud800", remedy: "none" };
 

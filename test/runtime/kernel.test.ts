@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { KernelError } from "../../src/runtime/errors.js";
+import { KernelError } from "../../src/base/errors.js";
 import { Kernel, numberedLines } from "../../src/runtime/kernel.js";
 
 const BODY = `

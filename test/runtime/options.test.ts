@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { checkOptions, nearest, suggestion } from "../../src/runtime/options.js";
+import { checkOptions, nearest, suggestion } from "../../src/base/options.js";
 
 const NAMES = ["temperature", "topP", "topK", "seed", "stop", "n", "maxNewTokens", "response_format", "image_url"];
 

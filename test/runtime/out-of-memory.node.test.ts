@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { LimitError } from "../../src/base/errors.js";
 import { Device } from "../../src/runtime/device.js";
-import { LimitError } from "../../src/runtime/errors.js";
 import { result } from "../support/device.js";
 
 test("memory that runs out is an error with a remedy, and what comes after works", async () => {

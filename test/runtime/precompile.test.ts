@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { KernelError } from "../../src/runtime/errors.js";
+import { KernelError } from "../../src/base/errors.js";
 import { Kernel } from "../../src/runtime/kernel.js";
 import { result, useDevice } from "../support/device.js";
 

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { SourceError } from "../../src/base/errors.js";
 import { Device } from "../../src/runtime/device.js";
-import { SourceError } from "../../src/runtime/errors.js";
 import { storedTuning, storeTuning, tuned } from "../../src/runtime/tuning.js";
 
 let folder: string;

@@ -1,10 +1,10 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Answer } from "../../src/models/answer.js";
-import type { ChatModel, ChatSession } from "../../src/models/chat-model.js";
+import { AbortedError } from "../../src/base/errors.js";
+import { Answer } from "../../src/models/chat/answer.js";
+import type { ChatModel, ChatSession } from "../../src/models/chat/chat-model.js";
 import type { ApiErrorBody } from "../../src/openai/api-error.js";
-import { AbortedError } from "../../src/runtime/errors.js";
 import { isPublicAddress, remoteMedia } from "../../src/server/remote-media.js";
 import { type RunningServer, type ServerOptions, startServer } from "../../src/server/server.js";
 

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { type RunningServer, startServer } from "../../src/server/server.js";
 import { sharedDevice } from "../support/device.js";
 

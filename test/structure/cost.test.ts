@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { OptionError } from "../../src/runtime/errors.js";
+import { OptionError } from "../../src/base/errors.js";
 import type { Structure } from "../../src/structure/constraint.js";
 import { constraint, realVocabulary, type Vocabulary } from "../support/constrained.js";
 

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { newTextDecoder } from "../../src/io/detokenizer.js";
+import { newTextDecoder } from "../../src/io/text/detokenizer.js";
 import type { Structure } from "../../src/structure/constraint.js";
 import { allowed, constraint, realVocabulary, tinyVocabulary, type Vocabulary } from "../support/constrained.js";
 

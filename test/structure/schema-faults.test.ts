@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { OptionError } from "../../src/runtime/errors.js";
+import { OptionError } from "../../src/base/errors.js";
 import { constraint, tinyVocabulary, type Vocabulary } from "../support/constrained.js";
 
 let vocabulary: Vocabulary;

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { OptionError } from "../../src/runtime/errors.js";
+import { OptionError } from "../../src/base/errors.js";
 import { PatternFault } from "../../src/structure/fault.js";
 import { Machine } from "../../src/structure/machine.js";
 import { schemaPattern } from "../../src/structure/schema.js";

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { sharedDevice } from "../support/device.js";
 import { exampleFile, examples } from "../support/examples.js";
 import { random } from "../support/random.js";

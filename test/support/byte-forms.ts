@@ -1,4 +1,4 @@
-import type { Bytes } from "../../src/io/bytes.js";
+import type { Bytes } from "../../src/io/bytes/bytes.js";
 import { sha256 } from "./pixels.js";
 
 /** One way in which a program holds the bytes of a file. */

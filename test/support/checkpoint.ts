@@ -1,7 +1,7 @@
-import type { NamedBlob } from "../../src/io/checkpoint.js";
-import type { JsonObject, JsonValue } from "../../src/io/json.js";
-import { openSafetensors } from "../../src/io/safetensors.js";
-import { bytesSource } from "../../src/io/source.js";
+import { bytesSource } from "../../src/io/bytes/source.js";
+import type { NamedBlob } from "../../src/io/checkpoint/checkpoint.js";
+import { openSafetensors } from "../../src/io/checkpoint/safetensors.js";
+import type { JsonObject, JsonValue } from "../../src/io/text/json.js";
 import { readFixture, readFixtureJson } from "./fixture.js";
 
 /** Shapes of all tensors of a checkpoint folder; `folder` is relative to `test/data`. */

@@ -1,4 +1,4 @@
-import { Tokenizer } from "../../src/io/tokenizer.js";
+import { Tokenizer } from "../../src/io/text/tokenizer.js";
 import { type Constraint, constraintFor, type Structure } from "../../src/structure/constraint.js";
 import { atOnce } from "../../src/structure/time-slices.js";
 import { TINY } from "./checkpoint.js";

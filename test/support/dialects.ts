@@ -1,8 +1,9 @@
 /** The embedded checkpoint in every layout in which the family is published, made in memory. */
-import type { NamedBlob } from "../../src/io/checkpoint.js";
-import type { JsonObject } from "../../src/io/json.js";
-import { openSafetensors, type TensorData, writeSafetensors } from "../../src/io/safetensors.js";
-import { bytesSource } from "../../src/io/source.js";
+
+import { bytesSource } from "../../src/io/bytes/source.js";
+import type { NamedBlob } from "../../src/io/checkpoint/checkpoint.js";
+import { openSafetensors, type TensorData, writeSafetensors } from "../../src/io/checkpoint/safetensors.js";
+import type { JsonObject } from "../../src/io/text/json.js";
 import { widenF16 } from "../../src/runtime/dtype.js";
 import { checkpointFiles, TINY } from "./checkpoint.js";
 import { readFixture, readFixtureJson } from "./fixture.js";

@@ -1,4 +1,4 @@
-import type { RawPixels } from "../../src/io/picture-input.js";
+import type { RawPixels } from "../../src/io/pictures/picture-input.js";
 
 /** A drawing as the embedded checkpoint knows them: shapes on a plain ground, each in one of nine places. */
 export interface Drawing {

@@ -1,6 +1,6 @@
-import type { GenerateOptions } from "../../src/models/generate-options.js";
-import type { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
 import type { ChatMessage } from "../../src/models/llava-onevision/processor.js";
+import type { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { TINY } from "./checkpoint.js";
 import { readFixture, readFixtureJson } from "./fixture.js";
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openSafetensors } from "../../src/io/safetensors.js";
-import { bytesSource } from "../../src/io/source.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
+import { bytesSource } from "../../src/io/bytes/source.js";
+import { openSafetensors } from "../../src/io/checkpoint/safetensors.js";
+import type { Tap } from "../../src/models/chat/taps.js";
 import type { ChatMessage, ImageContent, TextContent } from "../../src/models/llava-onevision/processor.js";
-import type { Tap } from "../../src/models/taps.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import type { Device } from "../../src/runtime/device.js";
 import { checkpointFiles } from "./checkpoint.js";
 import { relativeError, TOLERANCE } from "./compare.js";

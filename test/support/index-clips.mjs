@@ -4,10 +4,10 @@
  * Prints a line of JSON for each.
  */
 import { basename } from "node:path";
-import { readMatroskaIndex } from "../../dist/io/matroska.js";
-import { readClipIndex } from "../../dist/io/mp4.js";
-import { fileSource } from "../../dist/io/source.js";
-import { OcellusError } from "../../dist/runtime/errors.js";
+import { OcellusError } from "../../dist/base/errors.js";
+import { fileSource } from "../../dist/io/bytes/source.js";
+import { readMatroskaIndex } from "../../dist/io/video/matroska.js";
+import { readClipIndex } from "../../dist/io/video/mp4.js";
 
 const [first, ...clips] = process.argv.slice(2);
 const read = (source, path) => (/\.webm$/.test(path) ? readMatroskaIndex : readClipIndex)(source, "clip");

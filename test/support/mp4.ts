@@ -1,5 +1,5 @@
 /** MP4 files for tests, box by box: any sample table, edit list or fragment, with no encoder. */
-import type { ByteSource } from "../../src/io/source.js";
+import type { ByteSource } from "../../src/io/bytes/source.js";
 
 type Part = Uint8Array | readonly number[];
 

@@ -1,5 +1,5 @@
 /** Drawn pixels and hashes for the picture tests; the same in Node and in a browser. */
-import type { Pixels } from "../../src/io/resize.js";
+import type { Pixels } from "../../src/io/pictures/resize.js";
 
 /** The picture of the test vectors: `v(x, y, c) = (3x² + 7y + 11xy + 50c) mod 256`. */
 export function testPicture(width: number, height: number): Pixels {

@@ -1,4 +1,4 @@
-import type { UrlOptions } from "../../src/io/source.js";
+import type { UrlOptions } from "../../src/io/bytes/source.js";
 
 /** How the server answers; every field may be changed between requests. */
 export interface Behaviour {

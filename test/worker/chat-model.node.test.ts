@@ -1,8 +1,8 @@
 import { expectTypeOf, test } from "vitest";
-import type { Answer } from "../../src/models/answer.js";
-import type { ChatModel, ChatSession } from "../../src/models/chat-model.js";
-import type { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
-import type { Session } from "../../src/models/session.js";
+import type { Answer } from "../../src/models/chat/answer.js";
+import type { ChatModel, ChatSession } from "../../src/models/chat/chat-model.js";
+import type { Session } from "../../src/models/chat/session.js";
+import type { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import type { WorkerModel, WorkerSession } from "../../src/worker/index.js";
 
 // Checked by the compiler: a program that takes one takes the other.

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { WorkerError } from "../../src/runtime/errors.js";
+import { WorkerError } from "../../src/base/errors.js";
 import { WorkerModel } from "../../src/worker/index.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { startWorker } from "../support/worker.js";

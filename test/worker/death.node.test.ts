@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { afterEach, expect, test, vi } from "vitest";
-import { AbortedError, DisposedError, WorkerError } from "../../src/runtime/errors.js";
+import { AbortedError, DisposedError, WorkerError } from "../../src/base/errors.js";
 import { WorkerModel } from "../../src/worker/index.js";
 
 // Workers that end, fail or never answer, without a GPU: they say that they are there, and nothing more.

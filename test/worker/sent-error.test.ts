@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { NotFoundError } from "../../src/io/source.js";
-import * as errors from "../../src/runtime/errors.js";
+import * as errors from "../../src/base/errors.js";
+import { NotFoundError } from "../../src/io/bytes/source.js";
 import { receiveError, sendError } from "../../src/worker/sent-error.js";
 
 const { OcellusError, AbortedError, ContextOverflowError } = errors;

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
-import { AbortedError, WorkerError } from "../../src/runtime/errors.js";
+import { AbortedError, WorkerError } from "../../src/base/errors.js";
 import { WorkerModel } from "../../src/worker/index.js";
 import { testPicture } from "../support/pixels.js";
 import { random as seeded } from "../support/random.js";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type PictureInput, readPicture } from "../../src/io/picture-input.js";
-import { MediaError } from "../../src/runtime/errors.js";
+import { MediaError } from "../../src/base/errors.js";
+import { type PictureInput, readPicture } from "../../src/io/pictures/picture-input.js";
 import { ReceivedMedia } from "../../src/worker/received.js";
 import { type TransferableOptions, Transferables } from "../../src/worker/transferables.js";
 import { readFixture } from "../support/fixture.js";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { bytesSource } from "../../src/io/source.js";
-import { MediaError, OptionError } from "../../src/runtime/errors.js";
+import { MediaError, OptionError } from "../../src/base/errors.js";
+import { bytesSource } from "../../src/io/bytes/source.js";
 import type { SentMedium } from "../../src/worker/messages.js";
 import { ReceivedMedia, receiveLocation } from "../../src/worker/received.js";
 import { sendLocation, sendOptions, type TransferableOptions, Transferables } from "../../src/worker/transferables.js";

@@ -1,8 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { AnswerPiece } from "../../src/models/answer.js";
-import type { GenerateOptions } from "../../src/models/generate-options.js";
-import { LlavaOneVision } from "../../src/models/llava-onevision/model.js";
-import type { ChatMessage, ImageContent, TextContent } from "../../src/models/llava-onevision/processor.js";
 import {
   AbortedError,
   CheckpointError,
@@ -11,7 +7,11 @@ import {
   MediaError,
   OptionError,
   PromptError,
-} from "../../src/runtime/errors.js";
+} from "../../src/base/errors.js";
+import type { AnswerPiece } from "../../src/models/chat/answer.js";
+import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
+import type { ChatMessage, ImageContent, TextContent } from "../../src/models/llava-onevision/processor.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { WorkerModel } from "../../src/worker/index.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { expectClose } from "../support/compare.js";

@@ -1,8 +1,8 @@
 import { gather } from "../../kernels/gather.js";
 import type { PackedMatrix } from "../../kernels/packed.js";
 import type { Linear } from "../../layers/linear.js";
-import type { Qwen2Layer } from "../../models/qwen2.js";
-import type { SigLIPLayer } from "../../models/siglip.js";
+import type { Qwen2Layer } from "../../models/llava-onevision/qwen2.js";
+import type { SigLIPLayer } from "../../models/llava-onevision/siglip.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import { attention } from "./attention.js";
 import { matmul, type ReferenceEpilogue } from "./matmul.js";

@@ -1,4 +1,4 @@
-import { GROUP_ELEMENTS, type QuantizedType, quantizedRowBytes } from "../../io/quantized.js";
+import { GROUP_ELEMENTS, type QuantizedType, quantizedRowBytes } from "../../io/checkpoint/quantized.js";
 import { narrowF16, widenF16 } from "../../runtime/dtype.js";
 
 /** A quantised group of 32 elements: its levels, and its scale (and minimum) as f16. */
@@ -29,7 +29,7 @@ function quantizeGroup(e: Float32Array, type: QuantizedType): Group {
   return { levels, halves };
 }
 
-/** Rows of f32 `[rows, inner]` as `io/quantized.ts` stores them; scales and levels equal those of the `pack` kernel bit for bit. */
+/** Rows of f32 `[rows, inner]` as `io/checkpoint/quantized.ts` stores them; scales and levels equal those of the `pack` kernel bit for bit. */
 export function quantizeRows(values: Float32Array, inner: number, type: QuantizedType): Uint8Array {
   const rows = values.length / inner;
   const rowBytes = quantizedRowBytes(type, inner);

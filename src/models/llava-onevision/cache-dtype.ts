@@ -1,6 +1,6 @@
+import { OptionError } from "../../base/errors.js";
+import { suggestion } from "../../base/options.js";
 import type { CacheType } from "../../kernels/kv-format.js";
-import { OptionError } from "../../runtime/errors.js";
-import { suggestion } from "../../runtime/options.js";
 
 export const CACHE_TYPES: readonly CacheType[] = ["f32", "f16", "q8"];
 

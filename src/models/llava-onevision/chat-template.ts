@@ -1,6 +1,6 @@
 /** Chat templates: the checkpoint's own, in Jinja, and the built-in prompt format of training. */
 import { Template, tokenize } from "@huggingface/jinja";
-import { CheckpointError, PromptError } from "../../runtime/errors.js";
+import { CheckpointError, PromptError } from "../../base/errors.js";
 import { type Message, partsOf } from "./messages.js";
 
 /** Placeholder of a picture in a rendered prompt. */

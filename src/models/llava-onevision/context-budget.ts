@@ -1,4 +1,4 @@
-import { ContextOverflowError } from "../../runtime/errors.js";
+import { ContextOverflowError } from "../../base/errors.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import { padImageTokens } from "./packing.js";
 import type { PreparedPrompt } from "./processor.js";

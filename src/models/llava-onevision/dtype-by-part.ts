@@ -1,6 +1,6 @@
-import type { StorageDtype } from "../../io/weights.js";
-import { OptionError } from "../../runtime/errors.js";
-import { checkOptions, suggestion } from "../../runtime/options.js";
+import { OptionError } from "../../base/errors.js";
+import { checkOptions, suggestion } from "../../base/options.js";
+import type { StorageDtype } from "../../layers/weights.js";
 
 /** Storage dtype by part of the model; `embed` is the embedding table and the output head. */
 export interface DtypeByPart {

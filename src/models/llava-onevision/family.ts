@@ -1,9 +1,9 @@
 /** Identifies the model family from config.json alone, so that unsupported families are reported before weights are downloaded. */
 
-import type { CheckpointFiles } from "../../io/checkpoint.js";
-import { EXAMPLE_ID } from "../../io/file-kind.js";
-import { isJsonObject, JsonFields, type JsonValue, showJson } from "../../io/json.js";
-import type { CheckpointError } from "../../runtime/errors.js";
+import type { CheckpointError } from "../../base/errors.js";
+import type { CheckpointFiles } from "../../io/checkpoint/checkpoint.js";
+import { EXAMPLE_ID } from "../../io/checkpoint/file-kind.js";
+import { isJsonObject, JsonFields, type JsonValue, showJson } from "../../io/text/json.js";
 
 const FILE = "config.json";
 /** Published checkpoints that are supported. */

@@ -6,8 +6,9 @@
  * its texts blanked out one by one. If both renderings are equal except for the blanks, the blanks mark the message texts. Templates
  * that inspect texts need some of their characters: several blankings are tried, beginning with the one that preserves none.
  */
-import type { Tokenizer } from "../../io/tokenizer.js";
-import { PromptError } from "../../runtime/errors.js";
+
+import { PromptError } from "../../base/errors.js";
+import type { Tokenizer } from "../../io/text/tokenizer.js";
 import { type ChatTemplate, PLACEHOLDERS } from "./chat-template.js";
 import { type Message, partsOf } from "./messages.js";
 

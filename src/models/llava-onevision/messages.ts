@@ -1,6 +1,6 @@
 /** The messages of a conversation, and their validation before rendering. */
-import { PromptError, shown } from "../../runtime/errors.js";
-import { suggestion } from "../../runtime/options.js";
+import { PromptError, shown } from "../../base/errors.js";
+import { suggestion } from "../../base/options.js";
 
 /** Role of a message. */
 export type Role = "system" | "user" | "assistant";

@@ -1,15 +1,15 @@
-import type { Weights } from "../../io/weights.js";
 import type { RowPiece } from "../../kernels/resample.js";
 import type { KVCache } from "../../layers/kv-cache.js";
+import type { Weights } from "../../layers/weights.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
-import { Projector } from "../projector.js";
-import { Qwen2 } from "../qwen2.js";
-import { SigLIP } from "../siglip.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
 import { packFeatures } from "./pack-features.js";
 import type { PackingPlan } from "./packing.js";
+import { Projector } from "./projector.js";
+import { Qwen2 } from "./qwen2.js";
+import { SigLIP } from "./siglip.js";
 
 /** Maximum bytes of the widest activation of a vision batch. */
 const VISION_BATCH_BYTES = 128 * 1024 * 1024;

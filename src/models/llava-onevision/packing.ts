@@ -6,8 +6,9 @@
  * {@link ResampleStep} and then the {@link CopyRun}s.
  * Source: specification 4.3 (anyres picture), 4.5 (several pictures), 4.6 (video).
  */
-import type { AnyresPlan } from "../../io/anyres.js";
-import { MediaError } from "../../runtime/errors.js";
+
+import { MediaError } from "../../base/errors.js";
+import type { AnyresPlan } from "../../io/pictures/anyres.js";
 
 /** Rows and columns of feature cells. */
 export type CellSize = readonly [rows: number, columns: number];

@@ -1,6 +1,7 @@
 /** Converts messages to the decoder's token ids: renders, encodes, and expands the placeholder of each medium. */
-import type { Tokenizer } from "../../io/tokenizer.js";
-import { CheckpointError, PromptError } from "../../runtime/errors.js";
+
+import { CheckpointError, PromptError } from "../../base/errors.js";
+import type { Tokenizer } from "../../io/text/tokenizer.js";
 import { type ChatTemplate, IMAGE_PLACEHOLDER, PLACEHOLDERS, VIDEO_PLACEHOLDER } from "./chat-template.js";
 import { checkMessages, type Message } from "./messages.js";
 

@@ -1,6 +1,6 @@
-import type { CheckpointFiles, TensorIndex } from "../../io/checkpoint.js";
-import type { JsonValue } from "../../io/json.js";
-import { OptionError, shown } from "../../runtime/errors.js";
+import { OptionError, shown } from "../../base/errors.js";
+import type { CheckpointFiles, TensorIndex } from "../../io/checkpoint/checkpoint.js";
+import type { JsonValue } from "../../io/text/json.js";
 import { type LlavaOneVisionConfig, parseConfig } from "./config.js";
 
 /** Files that loading reads besides the weights, if present. */

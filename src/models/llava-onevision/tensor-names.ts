@@ -3,8 +3,8 @@
  * these dialects, so the prefix of each part is detected independently.
  */
 
-import { foreignTensors } from "../../io/foreign-tensors.js";
-import { CheckpointError } from "../../runtime/errors.js";
+import { CheckpointError } from "../../base/errors.js";
+import { foreignTensors } from "../../io/checkpoint/foreign-tensors.js";
 
 /** Prefixes of the parts of one checkpoint: `${language}.layers.0.input_layernorm.weight`, and so on. */
 export interface Layout {

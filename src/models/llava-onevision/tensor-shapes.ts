@@ -1,6 +1,6 @@
 /** Derives the model's sizes from the shapes of a checkpoint's tensors. */
 
-import { CheckpointError } from "../../runtime/errors.js";
+import { CheckpointError } from "../../base/errors.js";
 import type { Layout } from "./tensor-names.js";
 
 /** Tensor shapes; lookups throw CheckpointError. */

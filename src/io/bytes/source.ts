@@ -1,0 +1,133 @@
+/** Byte ranges of a file, URL, Blob or array behind one interface. Offsets and lengths are in bytes. */
+
+import { platform } from "#platform";
+import { OcellusError, SourceError, throwIfAborted } from "../../base/errors.js";
+import { type Bytes, copyOf, viewOf } from "./bytes.js";
+import { HttpRanges, type UrlOptions } from "./http-ranges.js";
+import { truncated } from "./http-transfer.js";
+
+export { NotFoundError, type UrlOptions } from "./http-ranges.js";
+
+/** Random access to bytes of known size. */
+export interface ByteSource {
+  /** Path, URL or file name, for messages. */
+  readonly name: string;
+  readonly sizeBytes: number;
+  /**
+   * Reads exactly `lengthBytes` from `offsetBytes`. The caller owns the result, which starts at a multiple of 8 of
+   * its buffer, as typed arrays require. Memory given as `into` (from the start of its buffer) may be
+   * used for it and is then part of the result.
+   * @throws SourceError outside the size, after close, or if the bytes cannot be had; AbortedError.
+   */
+  read(offsetBytes: number, lengthBytes: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a local file (Node only).
+ * @throws SourceError if it cannot be opened.
+ */
+export async function fileSource(path: string): Promise<ByteSource> {
+  const handle = await platform.openFile(path);
+  return new RangeSource(
+    path,
+    handle.sizeBytes,
+    (offset, length, _signal, into) => handle.read(offset, length, into),
+    () => handle.close(),
+  );
+}
+
+/** Wraps a Blob or File of the browser or of Node; its bytes stay where they are until they are read. */
+export function blobSource(blob: Blob, name: string): ByteSource {
+  return new RangeSource(name, blob.size, async (offset, length) => {
+    return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+  });
+}
+
+/** Wraps bytes already in memory; reads copy. Throws MediaError for a buffer that was transferred away. */
+export function bytesSource(bytes: Bytes, name: string): ByteSource {
+  const view = viewOf(bytes, name);
+  return new RangeSource(name, view.length, async (offset, length) =>
+    copyOf(view.subarray(offset, offset + length), name),
+  );
+}
+
+/**
+ * Wraps a source that a program wrote itself: what its `read` returns is copied, since it may be a view of memory that the program
+ * uses again. Closing it is the program's.
+ */
+export function givenSource(source: ByteSource): ByteSource {
+  const { name, sizeBytes } = source;
+  return new RangeSource(name, sizeBytes, async (offset, length, signal) =>
+    copyOf(await source.read(offset, length, signal), name),
+  );
+}
+
+/**
+ * Opens a URL by HTTP range requests (RFC 9110, section 14). From a server without ranges the whole file is requested once,
+ * and cached in memory if it is small. An interrupted transfer resumes after the last received byte.
+ * @throws NotFoundError for status 404 and 410 and for a web page in place of the file; SourceError; AbortedError.
+ */
+export async function urlSource(url: string | URL, options: UrlOptions = {}): Promise<ByteSource> {
+  const client = new HttpRanges(String(url), options);
+  const { sizeBytes, head } = await client.open(options.signal);
+  return new RangeSource(client.url, sizeBytes, async (offset, length, signal) => {
+    if (offset + length <= head.length) return head.slice(offset, offset + length);
+    return client.range(offset, length, sizeBytes, signal);
+  });
+}
+
+type ReadRange = (
+  offsetBytes: number,
+  lengthBytes: number,
+  signal?: AbortSignal,
+  into?: Uint8Array,
+) => Promise<Uint8Array>;
+
+/** Common checks of all sources: range, abort, closed, truncation, alignment. */
+class RangeSource implements ByteSource {
+  private closed = false;
+
+  constructor(
+    readonly name: string,
+    readonly sizeBytes: number,
+    private readonly readRange: ReadRange,
+    private readonly release?: () => Promise<void>,
+  ) {}
+
+  async read(offsetBytes: number, lengthBytes: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
+    throwIfAborted(signal, this.name);
+    const range = `bytes ${offsetBytes} to ${offsetBytes + lengthBytes}`;
+    const whole = Number.isSafeInteger(offsetBytes) && Number.isSafeInteger(lengthBytes);
+    if (!whole || offsetBytes < 0 || lengthBytes < 0 || offsetBytes + lengthBytes > this.sizeBytes) {
+      const remedy = "the file is shorter than its contents say; get it again";
+      throw new SourceError({
+        where: this.name,
+        expected: `a range within ${this.sizeBytes} bytes`,
+        got: range,
+        remedy,
+      });
+    }
+    if (this.closed) {
+      const remedy = "read before closing";
+      throw new SourceError({ where: this.name, expected: "an open source", got: "a closed one", remedy });
+    }
+    let bytes: Uint8Array;
+    try {
+      bytes = await this.readRange(offsetBytes, lengthBytes, signal, into);
+    } catch (cause) {
+      if (cause instanceof OcellusError) throw cause;
+      const remedy = "check that the file is still there and readable";
+      throw new SourceError({ where: this.name, expected: range, got: String(cause), remedy, cause });
+    }
+    throwIfAborted(signal, this.name);
+    if (bytes.length !== lengthBytes) throw truncated(this.name, range, `${bytes.length} bytes`);
+    return bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes);
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await this.release?.();
+  }
+}

@@ -1,0 +1,331 @@
+/** A checkpoint: a location with named files. Folders, base URLs and file lists have a common interface. */
+
+import { platform } from "#platform";
+import { CheckpointError, OcellusError, OptionError, throwIfAborted } from "../../base/errors.js";
+import { type ByteSource, blobSource, fileSource, NotFoundError, type UrlOptions, urlSource } from "../bytes/source.js";
+import { parseHubAddress } from "../hub/hub-address.js";
+import { type HubId, parseHubId } from "../hub/hub-names.js";
+import type { HubOptions } from "../hub/hub-options.js";
+import { type JsonValue, parseJson } from "../text/json.js";
+import { decodeText } from "../text/text.js";
+import { HEAD_BYTES, kindOf } from "./file-kind.js";
+import { openTensors, type TensorIndex } from "./tensor-index.js";
+
+export { HUB_OPTIONS, type HubOptions } from "../hub/hub-options.js";
+export type { DownloadProgress } from "../hub/hub-progress.js";
+export type { IndexedTensor, TensorIndex } from "./tensor-index.js";
+
+/** A File, or a Blob with a name; a folder chosen in a page gives `webkitRelativePath` too. */
+export type NamedBlob = Blob & { readonly name: string; readonly webkitRelativePath?: string };
+
+/** Folder path, hub id (`org/name`, `org/name@revision`), http(s) or file URL, or the files themselves (`FileList`, array). */
+export type CheckpointLocation = string | URL | ArrayLike<NamedBlob>;
+
+/** `signal` stops the opening, downloads, and every read of config files and headers. */
+export type CheckpointOptions = Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds"> &
+  HubOptions & {
+    /** Only configs and headers are read: hub files that are not cached are read by range requests, and not cached. */
+    inspect?: boolean | undefined;
+  };
+
+/** Download size of a checkpoint. */
+export interface DownloadSize {
+  /** Bytes of all required files. */
+  readonly totalBytes: number;
+  /** Bytes of those that are not cached; all, for files that are read over the network without caching. */
+  readonly missingBytes: number;
+}
+
+/** Named files of one checkpoint. Names are relative, with "/" between folder and file. */
+export interface CheckpointFiles {
+  /** Path or URL, for messages. */
+  readonly name: string;
+  has(file: string): Promise<boolean>;
+  /** The file as UTF-8 text, without a byte order mark; undefined if it is absent. Throws CheckpointError for other encodings. */
+  text(file: string): Promise<string | undefined>;
+  /** The file parsed; undefined if it is absent. Throws CheckpointError with line and column if it is broken. */
+  json(file: string): Promise<JsonValue | undefined>;
+  /** Returns the error for a missing file, with what was found instead. */
+  missing(file: string): Promise<CheckpointError>;
+  /** Opens the weights and checks all their headers; the index must be closed. */
+  tensors(): Promise<TensorIndex>;
+  /** Returns the download size of the weights and existing `configs`; for a repository, of everything that is downloaded. */
+  downloadSize(configs: readonly string[], weights: TensorIndex): Promise<DownloadSize>;
+}
+
+/** A location of files. */
+export interface Place {
+  readonly name: string;
+  /** Whether every read goes over the network without caching. */
+  readonly remote?: boolean;
+  /** For locations that have a listing with sizes. */
+  downloadSize?(): Promise<DownloadSize | undefined>;
+  /** Whether opening a file may download all of it. */
+  readonly downloads?: boolean;
+  /** Whether the server responded with a web page instead of a file (URLs). */
+  readonly answeredPage?: boolean;
+  /** Lists names at the top level or in a folder; undefined if not possible (URLs). */
+  list(folder?: string): Promise<string[] | undefined>;
+  /** The first bytes of the location itself, if it is the URL of a file. */
+  self?(): Promise<Uint8Array | undefined>;
+  has(file: string): Promise<boolean>;
+  /** Opens a file; undefined if it is absent. */
+  open(file: string): Promise<ByteSource | undefined>;
+}
+
+/**
+ * Opens a checkpoint; reads files only as far as needed to identify the location. An existing folder takes precedence over a
+ * repository of the same name. The config files of a hub id are downloaded here, its weights when they are opened.
+ * @throws CheckpointError if there is no such folder, repository or revision, or no files; SourceError; OptionError.
+ */
+export async function openCheckpoint(
+  location: CheckpointLocation,
+  options: CheckpointOptions = {},
+): Promise<CheckpointFiles> {
+  throwIfAborted(options.signal, "opening a checkpoint");
+  return new Checkpoint(await placeOf(location, options), options.signal);
+}
+
+/** Dispatches on the kind of location. */
+async function placeOf(location: CheckpointLocation, options: CheckpointOptions): Promise<Place> {
+  const text = typeof location === "string" || location instanceof URL ? String(location) : undefined;
+  const id = text === undefined ? undefined : await hubIdOf(text, options.endpoint);
+  if (id) return (await import("../hub/hub.js")).hubPlace(id, options);
+  if (options.revision !== undefined) throw revisionWithoutHub(text, options.revision);
+  if (text === undefined) return blobPlace(location as ArrayLike<NamedBlob>);
+  if (/^https?:\/\//i.test(text)) return urlPlace(text, options);
+  if (/^file:\/\//i.test(text)) return folderPlace(pathOfFileUrl(text));
+  return folderPlace(text);
+}
+
+/** Parses a hub id; undefined if a folder of this name exists. */
+async function hubIdOf(text: string, endpoint: string | undefined): Promise<HubId | undefined> {
+  const pasted = text.trim();
+  const id = parseHubId(pasted);
+  if (id) return (await isLocal(text)) ? undefined : id;
+  if (/^(https?|hf):/i.test(pasted)) return parseHubAddress(pasted, endpoint);
+  return /^(datasets|spaces)\//.test(pasted) && !(await isLocal(text)) ? parseHubAddress(pasted) : undefined;
+}
+
+async function isLocal(path: string): Promise<boolean> {
+  const folder = await platform.listFolder(path).catch(() => undefined);
+  return folder !== undefined || (await (await platform.cache())?.sizeOf(path)) !== undefined;
+}
+
+function revisionWithoutHub(location: string | undefined, revision: string): OptionError {
+  return new OptionError({
+    where: location ?? "list of files",
+    expected: `a hub id to go with the revision ${revision}`,
+    got: location === undefined ? "files" : "a folder or URL",
+    remedy: "leave the revision out, or give org/name",
+  });
+}
+
+/** Maximum size of text files; the largest tokenizers have 35 MB. */
+const TEXT_LIMIT_BYTES = 256e6;
+
+function textKind(file: string): string {
+  return file.endsWith(".json") ? "a JSON file" : "a text file";
+}
+
+class Checkpoint implements CheckpointFiles {
+  readonly name: string;
+
+  constructor(
+    private readonly place: Place,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    this.name = place.name;
+  }
+
+  async has(file: string): Promise<boolean> {
+    throwIfAborted(this.signal, this.name);
+    return this.place.has(file);
+  }
+
+  async missing(file: string): Promise<CheckpointError> {
+    const { missing } = await import("./foreign-checkpoint.js");
+    return missing(this.place, file);
+  }
+
+  async text(file: string): Promise<string | undefined> {
+    throwIfAborted(this.signal, this.name);
+    const source = await this.place.open(file);
+    if (!source) return undefined;
+    try {
+      const head = await source.read(0, Math.min(HEAD_BYTES, source.sizeBytes), this.signal);
+      const kind = kindOf(head);
+      if (kind)
+        throw new CheckpointError({ where: source.name, expected: textKind(file), got: kind.is, remedy: kind.remedy });
+      if (source.sizeBytes > TEXT_LIMIT_BYTES) {
+        throw new CheckpointError({
+          where: source.name,
+          expected: `${textKind(file)} of at most ${TEXT_LIMIT_BYTES / 1e6} MB`,
+          got: `${Math.round(source.sizeBytes / 1e6)} MB`,
+          remedy: "check that the file is what its name says",
+        });
+      }
+      const bytes = await source.read(0, source.sizeBytes, this.signal);
+      return decodeText(bytes, source.name, { Fault: CheckpointError });
+    } finally {
+      await source.close();
+    }
+  }
+
+  async json(file: string): Promise<JsonValue | undefined> {
+    const text = await this.text(file);
+    return text === undefined ? undefined : parseJson(text, `${this.name}: ${file}`);
+  }
+
+  async tensors(): Promise<TensorIndex> {
+    throwIfAborted(this.signal, this.name);
+    const index = await this.json("model.safetensors.index.json");
+    return openTensors(this.place, index, this.signal);
+  }
+
+  async downloadSize(configs: readonly string[], weights: TensorIndex): Promise<DownloadSize> {
+    const listed = await this.place.downloadSize?.();
+    if (listed) return listed;
+    const sources = new Set([...weights.entries.values()].map(({ source }) => source));
+    let totalBytes = [...sources].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    for (const file of configs) {
+      throwIfAborted(this.signal, this.name);
+      const source = await this.place.open(file);
+      totalBytes += source?.sizeBytes ?? 0;
+      await source?.close();
+    }
+    return { totalBytes, missingBytes: this.place.remote ? totalBytes : 0 };
+  }
+}
+
+async function folderPlace(path: string): Promise<Place> {
+  const root = path.replace(/[\\/]+$/, "") || "/";
+  let top: string[];
+  try {
+    top = await platform.listFolder(root);
+  } catch (cause) {
+    throw await noFolder(path, cause);
+  }
+  const join = (file: string) => (root.endsWith("/") ? root + file : `${root}/${file}`);
+  const has = async (file: string): Promise<boolean> => {
+    const slash = file.lastIndexOf("/");
+    if (slash < 0) return top.includes(file);
+    const names = await platform.listFolder(join(file.slice(0, slash))).catch((): string[] => []);
+    return names.includes(file.slice(slash + 1));
+  };
+  return {
+    name: path,
+    list: async (folder) => (folder === undefined ? top : platform.listFolder(join(folder)).catch((): string[] => [])),
+    has,
+    open: async (file) => ((await has(file)) ? fileSource(join(file)) : undefined),
+  };
+}
+
+async function noFolder(path: string, cause: unknown): Promise<CheckpointError> {
+  const fault = {
+    where: path,
+    expected: platform.name === "browser" ? "a URL, a hub id or a list of files" : "a folder",
+  };
+  const head = await headOfFile(path);
+  if (head) {
+    const { fileInPlaceOfFolder } = await import("./foreign-checkpoint.js");
+    return new CheckpointError({ ...fault, ...fileInPlaceOfFolder(path, head), cause });
+  }
+  const id = parseHubId(path.replace(/\/+$/, ""));
+  const remedy = id
+    ? `create the folder, or remove the trailing slash to load the repository ${id.name} of the hub`
+    : `give the folder, URL or files that hold config.json and model.safetensors${/[\\/]/.test(path) ? "" : ", or a hub id (org/name)"}`;
+  return new CheckpointError({ ...fault, got: reasonOf(cause), remedy, cause });
+}
+
+/** The first bytes of a local file; undefined where there is none that can be read. */
+async function headOfFile(path: string): Promise<Uint8Array | undefined> {
+  const source = await fileSource(path).catch(() => undefined);
+  try {
+    return await source?.read(0, Math.min(HEAD_BYTES, source.sizeBytes));
+  } catch {
+    return undefined;
+  } finally {
+    await source?.close();
+  }
+}
+
+function reasonOf(cause: unknown): string {
+  if (cause instanceof OcellusError) return cause.fault.got;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** file:///C:/models is C:/models, file:///models is /models. */
+function pathOfFileUrl(url: string): string {
+  const path = decodeURIComponent(new URL(url).pathname);
+  return path.replace(/^\/(?=[A-Za-z]:\/)/, "");
+}
+
+function urlPlace(location: string, options: CheckpointOptions): Place {
+  const base = new URL(location);
+  if (!base.pathname.endsWith("/")) base.pathname += "/";
+  // Sources opened by has(), reused by open(): saves one request per file.
+  const found = new Map<string, ByteSource>();
+  let answeredPage = false;
+  const open = async (file: string): Promise<ByteSource | undefined> => {
+    const kept = found.get(file);
+    found.delete(file);
+    if (kept) return kept;
+    const url = new URL(base);
+    url.pathname += file.split("/").map(encodeURIComponent).join("/");
+    try {
+      return await urlSource(url, options);
+    } catch (cause) {
+      if (!(cause instanceof NotFoundError)) throw cause;
+      answeredPage ||= cause.isPage;
+      return undefined;
+    }
+  };
+  return {
+    name: location,
+    remote: true,
+    get answeredPage() {
+      return answeredPage;
+    },
+    self: async () => {
+      // A folder's address ends in a slash or has no ending of a file's.
+      if (!/\.\w{2,11}$/.test(new URL(location).pathname)) return undefined;
+      const source = await urlSource(location, options).catch(() => undefined);
+      return source?.read(0, Math.min(HEAD_BYTES, source.sizeBytes)).finally(() => source.close());
+    },
+    list: async () => undefined,
+    has: async (file) => {
+      if (found.has(file)) return true;
+      const source = await open(file);
+      if (source) found.set(file, source);
+      return source !== undefined;
+    },
+    open,
+  };
+}
+
+function blobPlace(blobs: ArrayLike<NamedBlob>): Place {
+  const files = new Map<string, Blob>();
+  for (const blob of Array.from(blobs)) {
+    // A chosen folder's own name comes first in the relative path.
+    const name = blob.webkitRelativePath ? blob.webkitRelativePath.split("/").slice(1).join("/") : blob.name;
+    if (files.has(name)) {
+      const remedy = "give the files of one checkpoint";
+      throw new CheckpointError({ where: "list of files", expected: "every name once", got: `${name} twice`, remedy });
+    }
+    files.set(name, blob);
+  }
+  return {
+    name: "list of files",
+    list: async (folder) => {
+      if (folder === undefined) return [...files.keys()];
+      const prefix = `${folder}/`;
+      return [...files.keys()].filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
+    },
+    has: async (file) => files.has(file),
+    open: async (file) => {
+      const blob = files.get(file);
+      return blob && blobSource(blob, file);
+    },
+  };
+}

@@ -1,0 +1,201 @@
+/** The weights of a checkpoint: one safetensors file, or shards with an index that must agree with them. */
+
+import { CheckpointError, SourceError } from "../../base/errors.js";
+import type { ByteSource } from "../bytes/source.js";
+import { isJsonObject, type JsonValue, showJson } from "../text/json.js";
+import type { Place } from "./checkpoint.js";
+import { listed } from "./foreign-tensors.js";
+import { type QuantizedMatrix, quantizedMatrices } from "./quantized.js";
+import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.js";
+
+/** A tensor and the open file it lies in. */
+export interface IndexedTensor {
+  readonly entry: TensorEntry;
+  readonly source: ByteSource;
+  /** Type and shape of a matrix whose bytes are quantised. */
+  readonly quantized?: QuantizedMatrix | undefined;
+}
+
+/** All tensors of a checkpoint by name. */
+export interface TensorIndex {
+  readonly entries: ReadonlyMap<string, IndexedTensor>;
+  /** Shapes by name. */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** Bytes of all tensors. */
+  readonly sizeBytes: number;
+  /**
+   * Reads part of a tensor; `offsetBytes` counts from its first byte. `into` may be used for the result.
+   * @throws SourceError outside the tensor or if the bytes cannot be had; AbortedError.
+   */
+  read(
+    tensor: IndexedTensor,
+    offsetBytes: number,
+    lengthBytes: number,
+    signal?: AbortSignal,
+    into?: Uint8Array,
+  ): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+
+/**
+ * Opens the weights of a place.
+ * @param indexJson the parsed index file, undefined if there is none. A single file takes precedence over an index, as in transformers.
+ * @throws CheckpointError if there are no weights, a shard is missing, or index and shards disagree; SourceError; AbortedError.
+ */
+export async function openTensors(
+  place: Place,
+  indexJson: JsonValue | undefined,
+  signal?: AbortSignal,
+): Promise<TensorIndex> {
+  const opened: ByteSource[] = [];
+  const close = async () => {
+    await Promise.all(opened.map((source) => source.close()));
+  };
+  const open = async (file: string): Promise<SafetensorsFile | undefined> => {
+    const source = await place.open(file);
+    if (!source) return undefined;
+    opened.push(source);
+    if ((await place.list())?.includes(`${file}.aria2`)) {
+      const got = `one that is still being downloaded (${file}.aria2 lies beside it)`;
+      const remedy = "let the download finish, or start it again";
+      throw new CheckpointError({ where: source.name, expected: "a whole file", got, remedy });
+    }
+    return openSafetensors(source, signal);
+  };
+  try {
+    const single = await open(SINGLE);
+    if (single) return new Tensors([single], close);
+    if (indexJson === undefined) {
+      const { missing } = await import("./foreign-checkpoint.js");
+      throw await missing(place, SINGLE, `${SINGLE} or ${INDEX} with its shards`);
+    }
+    return new Tensors(await openShards(place, indexJson, open), close);
+  } catch (cause) {
+    await close();
+    throw cause;
+  }
+}
+
+class Tensors implements TensorIndex {
+  readonly entries: ReadonlyMap<string, IndexedTensor>;
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  readonly sizeBytes: number;
+
+  constructor(
+    files: readonly SafetensorsFile[],
+    readonly close: () => Promise<void>,
+  ) {
+    const entries = new Map<string, IndexedTensor>();
+    for (const file of files) {
+      const { source } = file;
+      const quantized = quantizedMatrices(file);
+      for (const entry of file.entries.values()) {
+        const other = entries.get(entry.name);
+        if (other) {
+          const got = `${other.source.name} and ${source.name}`;
+          throw disagree(`tensor ${entry.name}`, "one file that holds it", got);
+        }
+        entries.set(entry.name, { entry, source, quantized: quantized.get(entry.name) });
+      }
+    }
+    this.entries = entries;
+    this.shapes = new Map([...entries].map(([name, { entry, quantized }]) => [name, (quantized ?? entry).shape]));
+    this.sizeBytes = [...entries.values()].reduce((total, { entry }) => total + entry.lengthBytes, 0);
+  }
+
+  async read(
+    { entry, source }: IndexedTensor,
+    offsetBytes: number,
+    lengthBytes: number,
+    signal?: AbortSignal,
+    into?: Uint8Array,
+  ): Promise<Uint8Array> {
+    if (offsetBytes < 0 || lengthBytes < 0 || offsetBytes + lengthBytes > entry.lengthBytes) {
+      throw new SourceError({
+        where: `${source.name}: tensor ${entry.name}`,
+        expected: `a range within ${entry.lengthBytes} bytes`,
+        got: `bytes ${offsetBytes} to ${offsetBytes + lengthBytes}`,
+        remedy: "read within the tensor",
+      });
+    }
+    return source.read(entry.offsetBytes + offsetBytes, lengthBytes, signal, into);
+  }
+}
+
+async function openShards(
+  place: Place,
+  indexJson: JsonValue,
+  open: (file: string) => Promise<SafetensorsFile | undefined>,
+): Promise<SafetensorsFile[]> {
+  const shardOf = readWeightMap(indexJson, `${place.name}: ${INDEX}`);
+  const names = [...new Set(shardOf.values())].sort();
+  // Await all before failing, so that every opened source is closed.
+  const outcomes = await Promise.allSettled(names.map((name) => open(name)));
+  const files: SafetensorsFile[] = [];
+  const absent: string[] = [];
+  for (const [i, outcome] of outcomes.entries()) {
+    if (outcome.status === "rejected") throw outcome.reason;
+    const file = outcome.value;
+    if (!file) {
+      absent.push(names[i]!);
+      continue;
+    }
+    files.push(file);
+    for (const name of file.entries.keys()) {
+      if (shardOf.get(name) === names[i]) continue;
+      const expected = shardOf.has(name) ? `it in ${shardOf.get(name)} only` : `an entry in ${INDEX}`;
+      throw disagree(`${file.source.name}: tensor ${name}`, expected, `it in ${names[i]}`);
+    }
+    for (const [name, shard] of shardOf) {
+      if (shard === names[i] && !file.entries.has(name)) {
+        throw disagree(`${file.source.name}: tensor ${name}`, `it here, as ${INDEX} says`, "no such tensor");
+      }
+    }
+  }
+  if (absent.length > 0) {
+    const { partialDownloads } = await import("./foreign-checkpoint.js");
+    const partial = await partialDownloads(place);
+    throw new CheckpointError({
+      where: place.name,
+      expected: `the ${names.length} files named in ${INDEX}`,
+      got: `${files.length}; missing: ${listed(absent, 10)}${partial.length > 0 ? ` (not finished: ${listed(partial)})` : ""}`,
+      remedy: "download the missing files into the same place",
+    });
+  }
+  return files;
+}
+
+/**
+ * Tensor name to shard. `metadata.total_size` is not checked: several tools write it wrongly, and the headers are authoritative.
+ */
+function readWeightMap(index: JsonValue, where: string): Map<string, string> {
+  const map = isJsonObject(index) ? index.weight_map : undefined;
+  if (!isJsonObject(map)) {
+    const remedy = "download the file again";
+    throw new CheckpointError({ where: `${where}: weight_map`, expected: "an object", got: showJson(map), remedy });
+  }
+  const shardOf = new Map<string, string>();
+  for (const [name, shard] of Object.entries(map)) {
+    // Path traversal: names must stay within the checkpoint's folder.
+    if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
+      const remedy = "use a checkpoint whose shards lie beside their index";
+      const got = showJson(shard);
+      throw new CheckpointError({
+        where: `${where}: weight_map.${name}`,
+        expected: "the name of a .safetensors file",
+        got,
+        remedy,
+      });
+    }
+    shardOf.set(name, shard);
+  }
+  return shardOf;
+}
+
+function disagree(where: string, expected: string, got: string): CheckpointError {
+  const remedy = "files of different checkpoints or versions are mixed; download all of them again";
+  return new CheckpointError({ where, expected, got, remedy });
+}

@@ -1,0 +1,138 @@
+/**
+ * Reads the orientation of a picture file.
+ *
+ * Only tag 0x0112 of the first directory is read; where there is none, the XMP packet's `tiff:Orientation` counts. A broken
+ * EXIF block counts as none: cameras write many, and the picture under it is fine.
+ * Sources: Exif 2.32, section 4.6.4, TIFF 6.0, XMP specification part 2; which blocks count is the reference's choice (Pillow).
+ */
+import type { PictureFormat } from "../../platform/platform.js";
+import { asciiAt, concatBytes, dataView } from "../bytes/bytes.js";
+import { inflateInto } from "../bytes/inflate.js";
+import type { Orientation } from "./orientation.js";
+import { jpegSegments, webpChunks } from "./picture-format.js";
+import { pngChunks } from "./png.js";
+
+const ORIENTATION_TAG = 0x0112;
+const EXIF_PREFIX = "Exif\0\0";
+const XMP_PREFIX = "http://ns.adobe.com/xap/1.0/\0";
+/** Maximum inflated size of PNG texts, as in the reference. */
+const MAX_TEXT_BYTES = 2 ** 20;
+
+/** Metadata blocks that may contain an orientation. */
+export interface Metadata {
+  /** A TIFF block, with or without the "Exif" prefix. */
+  exif?: Uint8Array | undefined;
+  xmp?: Uint8Array | undefined;
+}
+
+function jpegMetadata(bytes: Uint8Array): Metadata {
+  const exif: Uint8Array[] = [];
+  let xmp: Uint8Array | undefined;
+  for (const { marker, payload } of jpegSegments(bytes)) {
+    if (marker === 0xda) break;
+    if (marker !== 0xe1) continue;
+    // A block that is too long for one segment goes on in the next.
+    if (asciiAt(payload, 0, 6) === EXIF_PREFIX) exif.push(payload.subarray(6));
+    else if (asciiAt(payload, 0, XMP_PREFIX.length) === XMP_PREFIX) xmp = payload.subarray(XMP_PREFIX.length);
+  }
+  return { exif: exif.length > 0 ? concatBytes(exif) : undefined, xmp };
+}
+
+/** Keyword and text of a tEXt, zTXt or iTXt chunk. */
+function pngText(type: string, data: Uint8Array): { keyword: string; text: Uint8Array } | undefined {
+  let start = data.indexOf(0) + 1;
+  if (start === 0) return undefined;
+  const keyword = asciiAt(data, 0, start - 1);
+  let compressed = type === "zTXt";
+  if (compressed) start += 1;
+  if (type === "iTXt") {
+    compressed = data[start] === 1;
+    start += 2;
+    for (let i = 0; i < 2; i++) start = data.indexOf(0, start) + 1 || data.length;
+  }
+  const text = data.subarray(start);
+  if (!compressed) return { keyword, text };
+  const out = new Uint8Array(Math.min(MAX_TEXT_BYTES, text.length * 1032 + 16));
+  return { keyword, text: out.subarray(0, inflateInto(text, out).filled) };
+}
+
+/** ImageMagick writes EXIF as text: a line feed, the name, the length, and the bytes in hexadecimal. */
+function fromHexadecimal(text: Uint8Array): Uint8Array {
+  const digits = asciiAt(text, 0, text.length).split("\n").slice(3).join("").replace(/\s/g, "");
+  return Uint8Array.from({ length: digits.length >> 1 }, (_, i) => Number.parseInt(digits.slice(i * 2, i * 2 + 2), 16));
+}
+
+function pngMetadata(bytes: Uint8Array): Metadata {
+  let exif: Uint8Array | undefined;
+  let asText: Uint8Array | undefined;
+  let xmp: Uint8Array | undefined;
+  for (const { type, data } of pngChunks(bytes)) {
+    if (type === "eXIf") exif = data;
+    if (type !== "tEXt" && type !== "zTXt" && type !== "iTXt") continue;
+    const name = asciiAt(data, 0, 21);
+    if (!name.startsWith("Raw profile type exif") && !name.startsWith("XML:com.adobe.xmp")) continue;
+    const found = pngText(type, data);
+    if (found?.keyword === "Raw profile type exif") asText = fromHexadecimal(found.text);
+    else if (found?.keyword === "XML:com.adobe.xmp") xmp = found.text;
+  }
+  return { exif: exif ?? asText, xmp };
+}
+
+function webpMetadata(bytes: Uint8Array): Metadata {
+  const metadata: Metadata = {};
+  for (const { type, data } of webpChunks(bytes)) {
+    if (type === "EXIF") metadata.exif ??= data;
+    else if (type === "XMP ") metadata.xmp ??= data;
+  }
+  return metadata;
+}
+
+/** The orientation in a TIFF block: undefined if it says nothing about it or is broken, 1 for a value that means nothing. */
+export function orientationOfTiff(tiff: Uint8Array): Orientation | undefined {
+  if (tiff.length < 8) return undefined;
+  const view = dataView(tiff);
+  const order = asciiAt(tiff, 0, 2);
+  if (order !== "II" && order !== "MM") return undefined;
+  const little = order === "II";
+  if (view.getUint16(2, little) !== 42) return undefined;
+  const directory = view.getUint32(4, little);
+  if (directory + 2 > tiff.length) return undefined;
+  const entries = view.getUint16(directory, little);
+  for (let i = 0; i < entries; i++) {
+    const entry = directory + 2 + i * 12;
+    if (entry + 12 > tiff.length) return undefined;
+    if (view.getUint16(entry, little) !== ORIENTATION_TAG) continue;
+    // SHORT as the standard has it; some writers use LONG or BYTE.
+    const type = view.getUint16(entry + 2, little);
+    const at = entry + 8;
+    const value =
+      type === 3
+        ? view.getUint16(at, little)
+        : type === 4
+          ? view.getUint32(at, little)
+          : type === 1
+            ? view.getUint8(at)
+            : 1;
+    return value >= 1 && value <= 8 ? (value as Orientation) : 1;
+  }
+  return undefined;
+}
+
+function orientationOfXmp(xmp: Uint8Array): Orientation {
+  const [, digit] = /tiff:Orientation(?:="|>)([0-9])/.exec(asciiAt(xmp, 0, xmp.length)) ?? [];
+  const value = Number(digit ?? 1);
+  return value >= 1 && value <= 8 ? (value as Orientation) : 1;
+}
+
+/** The orientation that EXIF gives, else the one XMP gives, else 1. */
+export function orientationOf({ exif, xmp }: Metadata): Orientation {
+  const tiff = exif && asciiAt(exif, 0, 6) === EXIF_PREFIX ? exif.subarray(6) : exif;
+  return (tiff && orientationOfTiff(tiff)) ?? (xmp ? orientationOfXmp(xmp) : 1);
+}
+
+/** The orientation of a JPEG, PNG or WebP by its metadata; 1 for every other format and where none is given. */
+export function readOrientation(bytes: Uint8Array, format: PictureFormat): Orientation {
+  if (format === "jpeg") return orientationOf(jpegMetadata(bytes));
+  if (format === "png") return orientationOf(pngMetadata(bytes));
+  return format === "webp" ? orientationOf(webpMetadata(bytes)) : 1;
+}

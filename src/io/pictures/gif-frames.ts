@@ -1,0 +1,104 @@
+/**
+ * The frames of a GIF: where they lie, how long they are shown and how they are put together. Nothing is decoded.
+ * Sources: GIF89a specification; where files leave it, the reference's reading of them (Pillow 13).
+ */
+import { asciiAt, dataView } from "../bytes/bytes.js";
+
+export interface GifFrame {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+  interlaced: boolean;
+  /** RGB of the frame's own table, else the file's; undefined where there is neither: indices are gray levels. */
+  palette: Uint8Array | undefined;
+  transparentIndex: number | undefined;
+  /** What follows the frame: 0 and 1 leave it, 2 clears its rectangle, 3 and more put back what was there. */
+  disposal: number;
+  durationMilliseconds: number;
+  /** Bits of the first codes, and the offset of the first block of codes. */
+  codeBits: number;
+  dataStart: number;
+}
+
+const IMAGE = 0x2c;
+const EXTENSION = 0x21;
+const TRAILER = 0x3b;
+const GRAPHIC_CONTROL = 0xf9;
+
+/** The size of the screen, grown where the first frame is larger; undefined without a header. */
+export function gifSize(bytes: Uint8Array): { width: number; height: number } | undefined {
+  if (bytes.length < 13) return undefined;
+  const { width, height } = screenSize(bytes);
+  const [first] = gifFrames(bytes, 1);
+  if (!first) return { width, height };
+  return { width: Math.max(width, first.left + first.width), height: Math.max(height, first.top + first.height) };
+}
+
+export function screenSize(bytes: Uint8Array): { width: number; height: number } {
+  if (bytes.length < 13) return { width: 0, height: 0 };
+  const view = dataView(bytes);
+  return { width: view.getUint16(6, true), height: view.getUint16(8, true) };
+}
+
+/** Index of the background colour, where the file has a table for it. */
+export function backgroundIndex(bytes: Uint8Array): number {
+  return bytes[10]! & 0x80 ? bytes[11]! : 0;
+}
+
+function skipBlocks(bytes: Uint8Array, start: number): number {
+  let at = start;
+  while (at < bytes.length && bytes[at] !== 0) at += bytes[at]! + 1;
+  return at + 1;
+}
+
+/** The first `most` frames, up to the trailer, the end of the file or a header that is cut. */
+export function gifFrames(bytes: Uint8Array, most = Number.POSITIVE_INFINITY): GifFrame[] {
+  const frames: GifFrame[] = [];
+  if (bytes.length < 13 || !/^GIF8[79]a/.test(asciiAt(bytes, 0, 6))) return frames;
+  const view = dataView(bytes);
+  const table = (flags: number, start: number) =>
+    flags & 0x80 ? bytes.subarray(start, start + (3 << ((flags & 7) + 1))) : undefined;
+  const shared = table(bytes[10]!, 13);
+  let at = 13 + (shared ? 3 << ((bytes[10]! & 7) + 1) : 0);
+  let disposal = 0;
+  let durationMilliseconds = 0;
+  let transparentIndex: number | undefined;
+  while (at < bytes.length && frames.length < most) {
+    const kind = bytes[at]!;
+    if (kind === TRAILER) break;
+    if (kind === EXTENSION) {
+      if (bytes[at + 1] === GRAPHIC_CONTROL && bytes[at + 2]! >= 4 && at + 7 <= bytes.length) {
+        const flags = bytes[at + 3]!;
+        if (flags & 1) transparentIndex = bytes[at + 6]!;
+        durationMilliseconds = view.getUint16(at + 4, true) * 10;
+        // 0 says nothing: what the last frame said goes on.
+        disposal = (flags >> 2) & 7 || disposal;
+      }
+      at = skipBlocks(bytes, at + 2);
+    } else if (kind === IMAGE) {
+      if (at + 11 > bytes.length) break;
+      const flags = bytes[at + 9]!;
+      const own = table(flags, at + 10);
+      const codes = at + 10 + (own ? 3 << ((flags & 7) + 1) : 0);
+      if (codes >= bytes.length) break;
+      frames.push({
+        left: view.getUint16(at + 1, true),
+        top: view.getUint16(at + 3, true),
+        width: view.getUint16(at + 5, true),
+        height: view.getUint16(at + 7, true),
+        interlaced: (flags & 0x40) !== 0,
+        palette: own ?? shared,
+        transparentIndex,
+        disposal,
+        durationMilliseconds,
+        codeBits: bytes[codes]!,
+        dataStart: codes + 1,
+      });
+      transparentIndex = undefined;
+      durationMilliseconds = 0;
+      at = skipBlocks(bytes, codes + 1);
+    } else at++;
+  }
+  return frames;
+}

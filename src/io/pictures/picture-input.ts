@@ -1,0 +1,158 @@
+import { platform } from "#platform";
+import { AbortedError, MediaError, throwIfAborted } from "../../base/errors.js";
+import type { PixelSource } from "../../platform/platform.js";
+import { type Bytes, copyOf, isBytes, MAX_MEDIA_BYTES } from "../bytes/bytes.js";
+import { fileSource, urlSource } from "../bytes/source.js";
+import type { Picture } from "./image.js";
+import { applyOrientation } from "./orientation.js";
+import type { Pixels } from "./resize.js";
+import { isVideoFrame, orientationOfFrame, pixelsOfFrame } from "./video-frame.js";
+
+/**
+ * Input picture: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an
+ * ArrayBuffer or a SharedArrayBuffer), RGB(A) pixels (an ImageData too), a VideoFrame, and in the browser an ImageBitmap, a canvas or
+ * an image element. Inputs are not closed; bytes and pixels are copied.
+ */
+export type PictureInput = string | URL | Blob | ArrayBufferView | ArrayBufferLike | RawPixels | PixelSource;
+
+const ACCEPTED =
+  "a path, a URL, a Blob, the bytes of a file, pixels as { data, width, height }, a VideoFrame, or in a browser an " +
+  "ImageBitmap, a canvas or an image element";
+
+/** Pixels as an ImageData has them (4 bytes each, alpha dropped), or RGB8 (3 bytes each); row-major. */
+export interface RawPixels {
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface PictureOptions {
+  /** Whether to turn pictures by their EXIF orientation; "apply" if not given. */
+  orientation?: "apply" | "ignore" | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Reads and decodes. `label` names the picture in messages. Throws MediaError, SourceError, AbortedError. */
+export async function readPicture(input: PictureInput, label: string, options: PictureOptions = {}): Promise<Picture> {
+  throwIfAborted(options.signal, label);
+  if (isRawPixels(input)) return fromPixels(input, label);
+  const turn = options.orientation ?? "apply";
+  if (!isFile(input)) return { ...(await fromObject(input, label, turn)), label };
+  const name =
+    typeof input === "string" && !input.startsWith("data:") ? input : input instanceof URL ? input.href : label;
+  const bytes = await readBytes(input, name, options.signal);
+  if (options.signal?.aborted) throw new AbortedError(name, options.signal.reason);
+  // Imported on demand with the first file.
+  const { decodeImage } = await import("./image.js");
+  return decodeImage(bytes, { label: name, orientation: turn });
+}
+
+/** What holds the bytes of a file. */
+type FileInput = string | URL | Blob | Bytes;
+
+function isFile(input: unknown): input is FileInput {
+  return typeof input === "string" || input instanceof Blob || input instanceof URL || isBytes(input);
+}
+
+/** A picture that is decoded already. Anything else may come from JSON or from code without types. */
+async function fromObject(input: unknown, label: string, turn: "apply" | "ignore"): Promise<Pixels> {
+  if (typeof input === "object" && input !== null) {
+    if (isVideoFrame(input)) {
+      const pixels = await pixelsOfFrame(input, label);
+      return turn === "apply" ? applyOrientation(pixels, orientationOfFrame(input)) : pixels;
+    }
+    const pixels = await platform.readPixels(input, label);
+    if (pixels) return pixels;
+  }
+  throw new MediaError({
+    where: label,
+    expected: ACCEPTED,
+    got: kindOf(input),
+    remedy: "give the picture as one of these",
+  });
+}
+
+/** A value of a wrong kind, in few words. */
+export function kindOf(value: unknown): string {
+  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;
+  if (typeof value !== "object" || value === null) return String(value).slice(0, 40);
+  const name = Array.isArray(value) ? "array" : Object.prototype.toString.call(value).slice(8, -1);
+  const keys = Object.keys(value).slice(0, 4);
+  return name === "Object" ? `an object with ${keys.length ? `the keys ${keys.join(", ")}` : "no keys"}` : `an ${name}`;
+}
+
+async function readBytes(input: FileInput, name: string, signal?: AbortSignal): Promise<Uint8Array> {
+  if (isBytes(input)) return copyOf(input, name);
+  if (input instanceof Blob) return new Uint8Array(await input.arrayBuffer());
+  const text = String(input);
+  if (text.startsWith("data:")) return bytesOfDataURL(text, name);
+  const source = /^(https?|blob):/i.test(text)
+    ? await urlSource(text, { ...(signal && { signal }) })
+    : /^file:/i.test(text)
+      ? await fileSource(decodeURIComponent(new URL(text).pathname))
+      : await fileSource(text);
+  try {
+    if (source.sizeBytes > MAX_MEDIA_BYTES) {
+      throw new MediaError({
+        where: name,
+        expected: `a picture file of at most ${MAX_MEDIA_BYTES} bytes`,
+        got: `${source.sizeBytes} bytes`,
+        remedy: "give a picture, or the pixels themselves",
+      });
+    }
+    return await source.read(0, source.sizeBytes, signal);
+  } finally {
+    await source.close();
+  }
+}
+
+async function bytesOfDataURL(text: string, name: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await (await fetch(text)).arrayBuffer());
+  } catch (cause) {
+    throw new MediaError({
+      where: name,
+      expected: "a data: URL",
+      got: `${text.slice(0, 40)}…, which does not parse`,
+      remedy: "encode the picture's bytes as data:image/png;base64,…",
+      cause,
+    });
+  }
+}
+
+function isRawPixels(input: unknown): input is RawPixels {
+  return typeof input === "object" && input !== null && "data" in input && "width" in input && "height" in input;
+}
+
+function fromPixels({ data, width, height }: RawPixels, label: string): Picture {
+  const pixels = width * height;
+  if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
+    throw new MediaError({
+      where: label,
+      expected: "a width and a height of at least one pixel",
+      got: `${width}×${height}`,
+      remedy: "give pixels as { data, width, height }",
+    });
+  }
+  // An ImageData may hold half floats, and a table of numbers is no picture.
+  if (!ArrayBuffer.isView(data) || (data as Uint8Array).BYTES_PER_ELEMENT !== 1) {
+    throw new MediaError({
+      where: label,
+      expected: "pixels as a Uint8Array or Uint8ClampedArray",
+      got: kindOf(data),
+      remedy: "give 3 or 4 bytes a pixel",
+    });
+  }
+  if (data.length === pixels * 3) return { data: copyOf(data, label), width, height, label };
+  if (data.length === pixels * 4) {
+    const rgb = new Uint8Array(pixels * 3);
+    for (let i = 0; i < pixels; i++) rgb.set(data.subarray(i * 4, i * 4 + 3), i * 3);
+    return { data: rgb, width, height, label };
+  }
+  throw new MediaError({
+    where: label,
+    expected: `${pixels * 3} bytes of RGB or ${pixels * 4} of RGBA for ${width}×${height}`,
+    got: `${data.length} bytes`,
+    remedy: "give 3 or 4 bytes a pixel",
+  });
+}

@@ -1,0 +1,348 @@
+/**
+ * PNG to RGB8, the same code in every runtime.
+ *
+ * Decoders differ in what they do with 16 bits, gamma, profiles and colour under alpha; the model's preprocessing is
+ * defined by Pillow's `convert("RGB")`, so these rules are written out here: alpha and tRNS are dropped and the colour
+ * under them kept, gamma and profiles are ignored, 16-bit colour takes the high byte, and 16-bit gray without alpha is
+ * clamped at 255. Source: PNG specification (ISO/IEC 15948), model specification 3.1.
+ */
+import { platform } from "#platform";
+import { MediaError } from "../../base/errors.js";
+import { concatBytes } from "../bytes/bytes.js";
+import { inflateInto } from "../bytes/inflate.js";
+import { printableAscii } from "../bytes/printable-ascii.js";
+import type { Pixels } from "./resize.js";
+
+const SIGNATURE_BYTES = 8;
+const NO_BYTES = new Uint8Array(0);
+
+/** One chunk: its four-letter type and its bytes. `complete` is false if the file ends inside the chunk. */
+export interface PngChunk {
+  type: string;
+  data: Uint8Array;
+  /** Offset of the chunk's length field in the file. */
+  offsetBytes: number;
+  complete: boolean;
+}
+
+/** Walks the chunks up to IEND or the end of the file; bytes after IEND are not looked at. */
+export function* pngChunks(bytes: Uint8Array): Generator<PngChunk> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = SIGNATURE_BYTES;
+  while (at + 8 <= bytes.length) {
+    const length = view.getUint32(at);
+    const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+    const complete = at + 12 + length <= bytes.length;
+    yield { type, data: bytes.subarray(at + 8, at + 8 + length), offsetBytes: at, complete };
+    if (!complete || type === "IEND") return;
+    at += 12 + length;
+  }
+}
+
+interface Header {
+  width: number;
+  height: number;
+  depth: number;
+  colorType: number;
+  /** Samples a pixel. */
+  channels: number;
+  interlaced: boolean;
+}
+
+/** Colour type to samples a pixel and the allowed bit depths. */
+const COLOR_TYPES: Record<number, { channels: number; depths: number[] }> = {
+  0: { channels: 1, depths: [1, 2, 4, 8, 16] },
+  2: { channels: 3, depths: [8, 16] },
+  3: { channels: 1, depths: [1, 2, 4, 8] },
+  4: { channels: 2, depths: [8, 16] },
+  6: { channels: 4, depths: [8, 16] },
+};
+
+/** Adam7: first column, first row, column step, row step. */
+const ADAM7 = [
+  [0, 0, 8, 8],
+  [4, 0, 8, 8],
+  [0, 4, 4, 8],
+  [2, 0, 4, 4],
+  [0, 2, 2, 4],
+  [1, 0, 2, 2],
+  [0, 1, 1, 2],
+] as const;
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
+  let c = n;
+  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
+  return c;
+});
+
+function crc32(bytes: Uint8Array, start: number, end: number): number {
+  let c = 0xffffffff;
+  for (let i = start; i < end; i++) c = CRC_TABLE[(c ^ bytes[i]!) & 0xff]! ^ (c >>> 8);
+  return (c ^ 0xffffffff) >>> 0;
+}
+
+function broken(where: string, expected: string, got: string, cause?: unknown): MediaError {
+  return new MediaError({ where, expected, got, remedy: "get an undamaged copy of the picture", cause });
+}
+
+function readHeader(data: Uint8Array, where: string): Header {
+  if (data.length < 13) throw broken(where, "an IHDR of 13 bytes", `${data.length} bytes`);
+  const view = new DataView(data.buffer, data.byteOffset, 13);
+  // There is one compression method; the reference does not look at the byte, and takes every interlace method but 0 for Adam7.
+  const [depth, colorType, , filter, interlace] = data.subarray(8) as unknown as number[] as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const kind = COLOR_TYPES[colorType];
+  if (!kind?.depths.includes(depth) || filter !== 0) {
+    throw broken(where, "a PNG colour type, bit depth and filter method", `${colorType}, ${depth}, ${filter}`);
+  }
+  const { channels } = kind;
+  return {
+    width: view.getUint32(0),
+    height: view.getUint32(4),
+    depth,
+    colorType,
+    channels,
+    interlaced: interlace !== 0,
+  };
+}
+
+/** Fills `out` by the runtime's decompressor and counts. Undefined where it finds fault: it drops what came before. */
+async function inflateQuickly(compressed: Uint8Array<ArrayBuffer>, out: Uint8Array): Promise<number | undefined> {
+  const stream =
+    // A byte more than the picture, so that the end of the stream is found with the first chunk.
+    platform.inflate?.(compressed, out.length + 1) ??
+    new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const reader = stream.getReader();
+  let filled = 0;
+  try {
+    // One read more than needed: a wrong checksum shows only then.
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return filled;
+      if (filled === out.length) return filled;
+      out.set(value.subarray(0, out.length - filled), filled);
+      filled = Math.min(out.length, filled + value.length);
+    }
+  } catch {
+    return undefined;
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+/**
+ * Inflates the picture data into zeros. As in the reference, a stream may end early, with its checksum, between two rows:
+ * those that are missing stay zero; and once the last row is there, only a checksum that is there too and wrong counts.
+ */
+async function inflate(
+  compressed: Uint8Array<ArrayBuffer>,
+  sizeBytes: number,
+  isRowEnd: (bytes: number) => boolean,
+  where: string,
+): Promise<Uint8Array> {
+  const out = new Uint8Array(sizeBytes);
+  const quick = await inflateQuickly(compressed, out);
+  if (quick === sizeBytes || (quick && isRowEnd(quick))) return out;
+  const { filled, outcome } = quick === undefined ? inflateInto(compressed, out) : { filled: quick, outcome: "cut" };
+  if (outcome !== "broken" && (filled === sizeBytes || (outcome === "ended" && filled > 0 && isRowEnd(filled))))
+    return out;
+  throw broken(
+    where,
+    `${sizeBytes} bytes of picture data`,
+    outcome === "broken" ? `a broken stream after ${filled} bytes` : `${filled} (the picture is cut off)`,
+  );
+}
+
+/** Undoes the row filters in place. `raw` holds `rows` rows of 1 + `rowBytes` bytes from `start` on. */
+function unfilter(raw: Uint8Array, start: number, rows: number, rowBytes: number, step: number, where: string): void {
+  // Above the first row there are zeros.
+  let above: Uint8Array = new Uint8Array(rowBytes);
+  for (let y = 0, at = start + 1; y < rows; y++, at += rowBytes + 1) {
+    const row = raw.subarray(at, at + rowBytes);
+    const filter = raw[at - 1]!;
+    if (filter > 4) throw broken(where, "a row filter from 0 to 4", `${filter} in row ${y}`);
+    if (filter === 1) unfilterLeft(row, step);
+    else if (filter === 2) for (let i = 0; i < rowBytes; i++) row[i] = row[i]! + above[i]!;
+    else if (filter === 3) unfilterAverage(row, above, step);
+    else if (filter === 4) unfilterPaeth(row, above, step);
+    above = row;
+  }
+}
+
+function unfilterLeft(row: Uint8Array, step: number): void {
+  for (let i = step; i < row.length; i++) row[i] = row[i]! + row[i - step]!;
+}
+
+function unfilterAverage(row: Uint8Array, above: Uint8Array, step: number): void {
+  for (let i = 0; i < row.length; i++) {
+    const left = i < step ? 0 : row[i - step]!;
+    row[i] = row[i]! + ((left + above[i]!) >> 1);
+  }
+}
+
+/** Adds whichever of left, above and corner is nearest to left + above - corner. */
+function unfilterPaeth(row: Uint8Array, above: Uint8Array, step: number): void {
+  const first = Math.min(step, row.length);
+  for (let i = 0; i < first; i++) row[i] = row[i]! + above[i]!;
+  for (let i = step, back = 0; i < row.length; i++, back++) {
+    const left = row[back]!;
+    const up = above[i]!;
+    const corner = above[back]!;
+    const fromUp = up - corner;
+    const fromLeft = left - corner;
+    const both = fromUp + fromLeft;
+    // By signs instead of branches, which noise would make the processor guess wrong: a mask is all ones or zero.
+    const toLeft = (fromUp ^ (fromUp >> 31)) - (fromUp >> 31);
+    const toUp = (fromLeft ^ (fromLeft >> 31)) - (fromLeft >> 31);
+    const toCorner = (both ^ (both >> 31)) - (both >> 31);
+    const other = up ^ ((up ^ corner) & ((toCorner - toUp) >> 31));
+    row[i] = row[i]! + (left ^ ((left ^ other) & (((toUp - toLeft) | (toCorner - toLeft)) >> 31)));
+  }
+}
+
+/** Writes one unfiltered row as RGB, `step` bytes apart, from `out[at]` on. */
+function expandRow(
+  header: Header,
+  palette: Uint8Array,
+  row: Uint8Array,
+  count: number,
+  out: Uint8Array,
+  at: number,
+  step: number,
+): void {
+  const { depth, colorType, channels } = header;
+  if (colorType === 2 || colorType === 6) {
+    if (depth === 8 && channels === 3 && step === 3) {
+      out.set(row.subarray(0, count * 3), at);
+      return;
+    }
+    // High byte first: with 16 bits the high byte of each sample is the one that is kept.
+    const sample = depth >> 3;
+    const pixel = sample * channels;
+    for (let x = 0, i = 0, o = at; x < count; x++, i += pixel, o += step) {
+      out[o] = row[i]!;
+      out[o + 1] = row[i + sample]!;
+      out[o + 2] = row[i + 2 * sample]!;
+    }
+    return;
+  }
+  const indexed = colorType === 3;
+  const mask = (1 << depth) - 1;
+  const spread = 255 / mask;
+  for (let x = 0, o = at; x < count; x++, o += step) {
+    let value: number;
+    if (depth < 8) {
+      const bit = x * depth;
+      value = (row[bit >> 3]! >> (8 - depth - (bit & 7))) & mask;
+      if (!indexed) value *= spread;
+    } else if (depth === 8) value = row[x * channels]!;
+    else if (colorType === 4) value = row[x * 4]!;
+    // Pillow clamps 16-bit gray instead of scaling it, and the model's preprocessing is Pillow's.
+    else value = row[x * 2]! > 0 ? 255 : row[x * 2 + 1]!;
+    if (indexed) {
+      // An index past the end of the palette is black.
+      out[o] = palette[value * 3] ?? 0;
+      out[o + 1] = palette[value * 3 + 1] ?? 0;
+      out[o + 2] = palette[value * 3 + 2] ?? 0;
+    } else {
+      out[o] = value;
+      out[o + 1] = value;
+      out[o + 2] = value;
+    }
+  }
+}
+
+/**
+ * Checks the chunks as the reference does and returns the header, the palette and the compressed picture: checksums count up
+ * to the picture's first chunk; its chunks follow one another; chunks after it must be whole, but IEND may be missing.
+ */
+function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint8Array<ArrayBuffer>] {
+  let header: Header | undefined;
+  let palette: Uint8Array = NO_BYTES;
+  let animated = false;
+  let after = false;
+  const parts: Uint8Array[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const { type, data, offsetBytes, complete } of pngChunks(bytes)) {
+    if (type === "IDAT" && !after) {
+      if (!header) throw broken(where, "IHDR as the first chunk", printableAscii(type));
+      // A picture that is cut shows when it is inflated.
+      parts.push(data);
+      continue;
+    }
+    after = parts.length > 0;
+    const dataEnd = offsetBytes + 8 + data.length;
+    if (after) {
+      if (type === "IEND" || !/^\w{4}$/.test(type) || (type === "fcTL" && animated)) break;
+      if (dataEnd === bytes.length && view.getUint32(offsetBytes) > data.length) {
+        throw broken(
+          where,
+          `the whole ${printableAscii(type)} chunk at byte ${offsetBytes}`,
+          "the end of the file inside it",
+        );
+      }
+      continue;
+    }
+    if (!complete || !/^\w{4}$/.test(type)) {
+      throw broken(where, `a whole chunk at byte ${offsetBytes}`, `the end of the file, or no chunk`);
+    }
+    if (crc32(bytes, offsetBytes + 4, dataEnd) !== view.getUint32(dataEnd)) {
+      throw broken(
+        where,
+        `the ${printableAscii(type)} chunk at byte ${offsetBytes} with its checksum`,
+        "another checksum",
+      );
+    }
+    if (!header && type !== "IHDR") throw broken(where, "IHDR as the first chunk", printableAscii(type));
+    if (type === "IHDR") header ??= readHeader(data, where);
+    else if (type === "PLTE") palette = data;
+    else if (type === "acTL")
+      animated = data.length >= 4 && new DataView(data.buffer, data.byteOffset).getUint32(0) > 1;
+  }
+  if (!header) throw broken(where, "an IHDR chunk", "none");
+  return [header, palette, concatBytes(parts)];
+}
+
+/**
+ * Decodes a PNG (the default picture of an animated one) to RGB8 as Pillow's `convert("RGB")` gives it, EXIF rotation
+ * not applied. Throws MediaError naming `where` for a wrong checksum, a cut file or a broken stream.
+ */
+export async function decodePng(bytes: Uint8Array, where: string): Promise<Pixels> {
+  const [header, palette, compressed] = readChunks(bytes, where);
+  const { width, height, depth, channels } = header;
+  if (width === 0 || height === 0) throw broken(where, "a picture of at least one pixel", `${width}×${height}`);
+  const bitsPerPixel = depth * channels;
+  const passes = (header.interlaced ? ADAM7 : ([[0, 0, 1, 1]] as const))
+    .map(([x0, y0, dx, dy]) => {
+      const columns = Math.max(0, Math.ceil((width - x0) / dx));
+      const rows = Math.max(0, Math.ceil((height - y0) / dy));
+      return { x0, y0, dx, dy, columns, rows, rowBytes: Math.ceil((columns * bitsPerPixel) / 8) };
+    })
+    .filter((pass) => pass.columns > 0 && pass.rows > 0);
+  const sizeBytes = passes.reduce((sum, pass) => sum + pass.rows * (pass.rowBytes + 1), 0);
+  const isRowEnd = (bytes: number): boolean => {
+    let start = 0;
+    for (const { rows, rowBytes } of passes) {
+      const end = start + rows * (rowBytes + 1);
+      if (bytes <= end) return (bytes - start) % (rowBytes + 1) === 0;
+      start = end;
+    }
+    return false;
+  };
+  const raw = await inflate(compressed, sizeBytes, isRowEnd, where);
+  const data = new Uint8Array(width * height * 3);
+  let at = 0;
+  for (const { x0, y0, dx, dy, columns, rows, rowBytes } of passes) {
+    unfilter(raw, at, rows, rowBytes, Math.max(1, bitsPerPixel >> 3), where);
+    for (let y = 0; y < rows; y++, at += rowBytes + 1) {
+      const row = raw.subarray(at + 1, at + 1 + rowBytes);
+      expandRow(header, palette, row, columns, data, ((y0 + y * dy) * width + x0) * 3, dx * 3);
+    }
+  }
+  return { width, height, data };
+}

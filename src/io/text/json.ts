@@ -1,0 +1,240 @@
+/** Parses JSON of checkpoints with error positions, and reads fields with typed errors. */
+
+import { CheckpointError } from "../../base/errors.js";
+
+export type JsonValue = null | boolean | number | string | JsonValue[] | { [name: string]: JsonValue };
+export type JsonObject = { [name: string]: JsonValue };
+
+/** Maximum nesting; real headers and configs have four or five levels, and the limit prevents a stack overflow. */
+const DEEPEST = 200;
+
+/**
+ * Parses JSON text (RFC 8259).
+ * With `uniqueKeys` an object that names a key twice is refused: `JSON.parse` would silently keep the last one.
+ * @throws CheckpointError naming `where`, line and column.
+ */
+export function parseJson(text: string, where: string, options: { uniqueKeys?: boolean } = {}): JsonValue {
+  let value: JsonValue;
+  try {
+    value = JSON.parse(text) as JsonValue;
+  } catch (cause) {
+    // Engines word and place their messages differently (some give no position), so the place is found here.
+    const fault = new Walker(text, false).run();
+    throw brokenJson(text, where, fault ?? { at: 0, expected: "JSON", got: String(cause) }, cause);
+  }
+  const fault = options.uniqueKeys ? new Walker(text, true).run() : undefined;
+  if (fault) throw brokenJson(text, where, fault);
+  return value;
+}
+
+export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A value for an error message, cut to a readable length. */
+export function showJson(value: JsonValue | undefined): string {
+  if (value === undefined) return "nothing";
+  const text = JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
+
+/** Reads the fields of one JSON object; null counts as absent, as it does for the library that writes these files. */
+export class JsonFields {
+  /**
+   * @param file the file's name, for messages.
+   * @param path names of the enclosing fields, "" at the top.
+   * @throws CheckpointError if `value` is not an object.
+   */
+  constructor(
+    readonly value: JsonValue,
+    readonly file: string,
+    readonly path = "",
+  ) {
+    if (!isJsonObject(value)) {
+      throw new CheckpointError({
+        where: path === "" ? file : `${file}: ${path}`,
+        expected: "an object",
+        got: showJson(value),
+        remedy: "download the file again",
+      });
+    }
+  }
+
+  get(name: string): JsonValue | undefined {
+    const object = this.value as JsonObject;
+    return Object.hasOwn(object, name) ? (object[name] ?? undefined) : undefined;
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== undefined;
+  }
+
+  /** The object under `name`, or undefined where it is absent. */
+  object(name: string): JsonFields | undefined {
+    const value = this.get(name);
+    return value === undefined ? undefined : new JsonFields(value, this.file, this.pathOf(name));
+  }
+
+  /** A positive whole number, at most `most`; `fallback` stands for an absent field. */
+  count(name: string, fallback?: number, most = Number.MAX_SAFE_INTEGER): number {
+    const value = this.get(name) ?? fallback;
+    if (typeof value === "number" && Number.isInteger(value) && value > 0 && value <= most) return value;
+    const bound = most < Number.MAX_SAFE_INTEGER ? `, at most ${most}` : "";
+    throw this.fault(name, `a positive whole number${bound}`);
+  }
+
+  /** A token id: a whole number from 0. */
+  id(name: string, fallback?: number): number {
+    const value = this.get(name) ?? fallback;
+    if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
+    throw this.fault(name, "a whole number from 0");
+  }
+
+  /** A finite number over 0. */
+  positive(name: string, fallback?: number): number {
+    const value = this.get(name) ?? fallback;
+    if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
+    throw this.fault(name, "a number over 0");
+  }
+
+  boolean(name: string, fallback: boolean): boolean {
+    const value = this.get(name) ?? fallback;
+    if (typeof value === "boolean") return value;
+    throw this.fault(name, "true or false");
+  }
+
+  text(name: string, fallback?: string): string {
+    const value = this.get(name) ?? fallback;
+    if (typeof value === "string") return value;
+    throw this.fault(name, "a text");
+  }
+
+  /** The field must be absent or one of `allowed`; other values need an unsupported computation. */
+  only(name: string, ...allowed: (string | number | boolean)[]): void {
+    const value = this.get(name);
+    if (value === undefined || allowed.some((one) => one === value)) return;
+    const expected = allowed.map((one) => JSON.stringify(one)).join(" or ");
+    throw this.fault(name, expected, "this model variant is not supported");
+  }
+
+  /** The error for a field, in the grammar of every CheckpointError. */
+  fault(
+    name: string,
+    expected: string,
+    remedy = "download the file again or correct it",
+    got = showJson(this.get(name)),
+  ): CheckpointError {
+    return new CheckpointError({
+      where: `${this.file}: ${this.pathOf(name)}`,
+      expected,
+      got,
+      remedy,
+    });
+  }
+
+  private pathOf(name: string): string {
+    return this.path === "" ? name : `${this.path}.${name}`;
+  }
+}
+
+interface JsonFault {
+  at: number;
+  expected: string;
+  got: string;
+}
+
+function brokenJson(text: string, where: string, fault: JsonFault, cause?: unknown): CheckpointError {
+  const before = text.slice(0, fault.at);
+  const line = before.split("\n").length;
+  const column = fault.at - before.lastIndexOf("\n");
+  return new CheckpointError({
+    where: `${where}: line ${line}, column ${column}`,
+    expected: fault.expected,
+    got: fault.got,
+    remedy: "download the file again",
+    cause,
+  });
+}
+
+const SPACE = /[ \t\n\r]*/y;
+// Control characters may not stand in a string; \p{Cc} is U+0000 to U+001F and U+007F to U+009F, and the latter may.
+const STRING = /"(?:[\u007f-\u009f]|[^"\\\p{Cc}]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/uy;
+const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+
+/** Walks over JSON text and stops at the first fault; slower than `JSON.parse`, used where that cannot say enough. */
+class Walker {
+  private at = 0;
+
+  constructor(
+    private readonly text: string,
+    private readonly uniqueKeys: boolean,
+  ) {}
+
+  run(): JsonFault | undefined {
+    const fault = this.element(0) ?? this.space();
+    if (fault || this.at === this.text.length) return fault;
+    return this.expected("the end of the text");
+  }
+
+  private element(depth: number): JsonFault | undefined {
+    if (depth > DEEPEST) return this.expected(`at most ${DEEPEST} levels`);
+    this.space();
+    const first = this.text[this.at];
+    if (first === "{") return this.list("}", depth, () => this.key());
+    if (first === "[") return this.list("]", depth, undefined);
+    if (first === '"') return this.match(STRING) === undefined ? this.expected("a closed string") : undefined;
+    return this.match(SCALAR) === undefined ? this.expected("a value") : undefined;
+  }
+
+  /** Elements of an object (each after its key) or of an array, up to `close`. */
+  private list(close: string, depth: number, readKey: (() => JsonFault | string) | undefined): JsonFault | undefined {
+    const keys = this.uniqueKeys ? new Set<string>() : undefined;
+    this.at++;
+    this.space();
+    if (this.take(close)) return undefined;
+    for (;;) {
+      if (readKey) {
+        this.space();
+        const start = this.at;
+        const key = readKey();
+        if (typeof key !== "string") return key;
+        if (keys?.has(key)) return { at: start, expected: "every key once", got: `${showJson(key)} a second time` };
+        keys?.add(key);
+      }
+      const fault = this.element(depth + 1);
+      if (fault) return fault;
+      this.space();
+      if (this.take(close)) return undefined;
+      if (!this.take(",")) return this.expected(`"," or "${close}"`);
+    }
+  }
+
+  private key(): JsonFault | string {
+    const literal = this.match(STRING);
+    if (literal === undefined) return this.expected("a key in double quotes");
+    this.space();
+    return this.take(":") ? (JSON.parse(literal) as string) : this.expected('":"');
+  }
+
+  private space(): undefined {
+    this.match(SPACE);
+  }
+
+  private take(character: string): boolean {
+    if (this.text[this.at] !== character) return false;
+    this.at++;
+    return true;
+  }
+
+  private match(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.at;
+    const found = pattern.exec(this.text)?.[0];
+    if (found !== undefined) this.at += found.length;
+    return found;
+  }
+
+  private expected(expected: string): JsonFault {
+    const rest = this.text.slice(this.at, this.at + 20);
+    return { at: this.at, expected, got: rest === "" ? "the end of the text" : JSON.stringify(rest) };
+  }
+}

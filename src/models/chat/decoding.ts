@@ -1,0 +1,202 @@
+import { unlessAborted } from "../../base/abort.js";
+import { throwIfAborted } from "../../base/errors.js";
+import type { KVCache } from "../../layers/kv-cache.js";
+import type { Arena } from "../../runtime/arena.js";
+import { Readback } from "../../runtime/readback.js";
+import type { Tensor } from "../../runtime/tensor.js";
+import type { Constraint } from "../../structure/constraint.js";
+import { inTimeSlices } from "../../structure/time-slices.js";
+import type { Network } from "../llava-onevision/network.js";
+import { Sampler, type SamplerOptions } from "./sampler.js";
+
+/** Target duration of the steps per readback: short enough for smooth streaming and prompt aborts. */
+const TARGET_MS = 40;
+const MOST_STEPS = 16;
+/** Slow steps are still batched in pairs up to this duration, since a readback has a cost of its own. */
+const TWO_STEPS_MS = 250;
+/** Batches in flight: one executes while the other is read back. */
+const MAX_IN_FLIGHT = 2;
+
+/** Adapts the number of decode steps per readback to their measured duration. */
+export class AdaptiveSteps {
+  steps = 1;
+
+  /** Call at the start of an answer: begins with few steps per readback, since answers may be short. */
+  start(): void {
+    this.steps = Math.min(this.steps, 2);
+  }
+
+  /** Updates the estimate: `steps` took `milliseconds`. */
+  learn(steps: number, milliseconds: number): void {
+    const each = Math.max(milliseconds, 1e-3) / steps;
+    const fitting = Math.max(Math.floor(TARGET_MS / each), Math.min(2, Math.floor(TWO_STEPS_MS / each)));
+    // The first step includes compilation, and one fast readback may be an outlier: at most double.
+    this.steps = Math.max(1, Math.min(fitting, 2 * this.steps, MOST_STEPS));
+  }
+}
+
+/** A token of the answer, and its logits `[V]` if `readLogits` is set. */
+export interface Choice {
+  readonly token: number;
+  readonly logits: Float32Array | undefined;
+}
+
+export interface DecodingOptions extends SamplerOptions {
+  /** Maximum tokens of the answer. */
+  readonly maxNewTokens: number;
+  readonly adaptiveSteps: AdaptiveSteps;
+  /** Whether to return the logits of each token, at the cost of one readback per step. */
+  readonly readLogits?: boolean;
+  readonly signal?: AbortSignal | undefined;
+  /** Throws if the session or the model was disposed; called before anything is recorded. */
+  readonly check: () => void;
+}
+
+/** Readbacks of a batch: its tokens, and the logits of one step. */
+class Reads {
+  readonly #tokens: Readback;
+  readonly #logits: Readback | undefined;
+
+  constructor(
+    network: Network,
+    readonly options: DecodingOptions,
+  ) {
+    this.#tokens = new Readback(network.device, MOST_STEPS * 4, "tokens");
+    if (options.readLogits) this.#logits = new Readback(network.device, network.config.text.vocabulary * 4, "logits");
+  }
+
+  get arrivedAt(): number | undefined {
+    return this.#tokens.arrivedAt;
+  }
+
+  copyLogits(logits: Tensor): void {
+    this.#logits?.begin(logits);
+  }
+
+  begin(sampler: Sampler, steps: number): void {
+    this.#tokens.begin(sampler.answer, steps * 4);
+  }
+
+  async choices(sampler: Sampler): Promise<Choice[]> {
+    const { signal } = this.options;
+    const tokens = new Uint32Array(await unlessAborted(this.#tokens.bytes(), signal, "generating"));
+    const logits = this.#logits && new Float32Array(await unlessAborted(this.#logits.bytes(), signal, "generating"));
+    return Array.from(tokens, (token) => {
+      sampler.check(token);
+      return { token, logits };
+    });
+  }
+
+  dispose(): void {
+    this.#tokens.dispose();
+    this.#logits?.dispose();
+  }
+}
+
+/** Decode steps that are recorded and read back together. */
+interface InFlightBatch {
+  readonly steps: number;
+  readonly begunAt: number;
+  readonly reads: Reads;
+}
+
+/**
+ * Generates the tokens of an answer from the prompt's logits `[1, V]`. The sampled token stays on the GPU and feeds the next step;
+ * steps are recorded ahead, and their tokens are read back in batches. If generation stops early, the KV cache contains steps past the
+ * last returned token: truncate it.
+ */
+export async function* decode(
+  network: Network,
+  cache: KVCache,
+  logits: Tensor,
+  owner: Arena,
+  options: DecodingOptions,
+): AsyncGenerator<Choice, void, undefined> {
+  const { device } = network;
+  const { maxNewTokens, adaptiveSteps, check, readLogits } = options;
+  const sampler = owner.run(() => new Sampler(device, options, MOST_STEPS));
+  const idle = Array.from({ length: MAX_IN_FLIGHT }, () => new Reads(network, options));
+  const inFlight: InFlightBatch[] = [];
+  let chosen = 0;
+
+  const begin = (steps: number, next: () => Tensor): void => {
+    const begunAt = performance.now();
+    const reads = idle.shift()!;
+    inFlight.push({ steps, begunAt, reads });
+    device.together(() =>
+      owner.run(() => {
+        for (let at = 0; at < steps; at++) {
+          device.scope(() => {
+            const own = next();
+            sampler.choose(own, chosen++, at);
+            reads.copyLogits(own);
+          });
+        }
+      }),
+    );
+    reads.begin(sampler, steps);
+  };
+
+  try {
+    check();
+    adaptiveSteps.start();
+    begin(1, () => logits);
+    logits.dispose();
+    let arrivedAt: number | undefined;
+    while (inFlight.length > 0) {
+      while (inFlight.length < MAX_IN_FLIGHT && chosen < maxNewTokens) {
+        check();
+        const steps = readLogits ? 1 : Math.min(adaptiveSteps.steps, maxNewTokens - chosen);
+        cache.reserve(cache.length + steps);
+        begin(steps, () => network.step(sampler.token, cache));
+      }
+      const { steps, begunAt, reads } = inFlight[0]!;
+      const choices = await reads.choices(sampler);
+      inFlight.shift();
+      idle.push(reads);
+      const now = reads.arrivedAt ?? performance.now();
+      if (arrivedAt !== undefined) adaptiveSteps.learn(steps, now - Math.max(arrivedAt, begunAt));
+      arrivedAt = now;
+      yield* choices;
+    }
+  } finally {
+    for (const reads of [...idle, ...inFlight.map((batch) => batch.reads)]) reads.dispose();
+  }
+}
+
+/** Like `decode`, with constrained decoding: the host computes the mask of allowed tokens while the device computes the logits. */
+export async function* decodeUnder(
+  constraint: Constraint,
+  network: Network,
+  cache: KVCache,
+  logits: Tensor,
+  owner: Arena,
+  options: DecodingOptions,
+): AsyncGenerator<Choice, void, undefined> {
+  const { device } = network;
+  const { maxNewTokens, check, allowed, signal } = options;
+  const sampler = owner.run(() => new Sampler(device, options, 1, true));
+  const reads = new Reads(network, options);
+  const mask = new Uint32Array(Math.ceil(allowed / 32));
+  try {
+    for (let index = 0, own = logits; index < maxNewTokens; index++) {
+      device.flush();
+      await inTimeSlices(constraint.allowing(mask, maxNewTokens - index), () => throwIfAborted(signal, "generating"));
+      check();
+      sampler.allow(mask);
+      owner.run(() => sampler.choose(own, index, 0));
+      reads.copyLogits(own);
+      own.dispose();
+      reads.begin(sampler, 1);
+      const [choice] = await reads.choices(sampler);
+      yield choice!;
+      if (index + 1 === maxNewTokens) return;
+      constraint.accept(choice!.token);
+      check();
+      cache.reserve(cache.length + 1);
+      own = owner.run(() => network.step(sampler.token, cache));
+    }
+  } finally {
+    reads.dispose();
+  }
+}

@@ -1,0 +1,202 @@
+import { unlessAborted } from "../../base/abort.js";
+import { throwIfAborted } from "../../base/errors.js";
+import type { RowPiece } from "../../kernels/resample.js";
+import type { KVCache } from "../../layers/kv-cache.js";
+import type { Arena } from "../../runtime/arena.js";
+import type { Tensor } from "../../runtime/tensor.js";
+import type { PreparedMedium, PreparedPrompt, Segment } from "../llava-onevision/processor.js";
+import type { LlavaOneVision } from "../llava-onevision.js";
+import type { TapRecorder } from "./taps.js";
+
+/** Progress of a running answer. */
+export interface AnswerProgress {
+  readonly stage: "vision" | "prefill" | "decode";
+  /** Tiles, rows of the prompt, or tokens. */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface PassOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: AnswerProgress) => void) | undefined;
+  readonly taps?: TapRecorder | undefined;
+}
+
+/** One forward pass over a prompt: the pictures' visual tokens, then the decoder over the rows that are not cached. */
+export class PromptPass {
+  /** Visual tokens with the row of the sequence at which they begin. */
+  readonly visual: RowPiece[] = [];
+  /** Keys of visual tokens found in the vision cache. */
+  readonly #taken: string[] = [];
+  /** Visual tokens computed by this pass, by their keys. */
+  readonly #made = new Map<string, Tensor>();
+  /** Tiles encoded by the vision tower. */
+  tiles = 0;
+
+  constructor(
+    readonly model: LlavaOneVision,
+    readonly prompt: PreparedPrompt,
+    /** Owns what the pass allocates. */
+    readonly owner: Arena,
+    readonly options: PassOptions,
+  ) {}
+
+  /** Looks up or computes the visual tokens of every medium that extends beyond row `from` of the sequence. */
+  async encodeMedia(from: number): Promise<void> {
+    const media = this.prompt.media.filter((medium) => medium.start + medium.tokens > from);
+    const places = media.flatMap((medium) => {
+      let first = medium.start;
+      return medium.segments.map((segment) => {
+        const place = { first, segment };
+        first += segment.plan.tokens;
+        return place;
+      });
+    });
+    const known = places.map(({ segment }) => this.#known(segment));
+    const unknown = new Set(places.filter((_, i) => !known[i]).map(({ segment }) => segment.key));
+    const total = places.reduce((sum, { segment }) => sum + (unknown.delete(segment.key) ? segment.tileCount : 0), 0);
+    if (total > 0) this.#report("vision", 0, total);
+    for (const [i, { first, segment }] of places.entries()) {
+      const tensor = known[i] ?? this.#made.get(segment.key) ?? (await this.#segment(segment, total));
+      this.visual.push({ first, tensor });
+    }
+    await this.#settled("vision");
+  }
+
+  /** Yields the vision tower's features, before the projector: `[n·P, 1152]` for each batch of n tiles. */
+  async *features(): AsyncGenerator<Tensor, void, undefined> {
+    const { model, owner } = this;
+    const segments = this.prompt.media.flatMap(({ segments }) => segments);
+    const total = segments.reduce((sum, { tileCount }) => sum + tileCount, 0);
+    for (const segment of segments) {
+      for (const { tiles, count } of this.#batches(segment)) {
+        throwIfAborted(this.options.signal, "vision");
+        const tensor = owner.run(() => model.network.features(tiles, count));
+        await this.#settled("vision");
+        this.tiles += count;
+        this.#report("vision", this.tiles, total);
+        yield tensor;
+      }
+    }
+  }
+
+  /** The tiles of a segment, in batches that fit a binding. */
+  *#batches({ tiles, tileCount }: Segment): Generator<{ first: number; count: number; tiles: Uint8Array }> {
+    const { tilesPerBatch } = this.model.network;
+    const tileBytes = tiles.length / tileCount;
+    for (let first = 0; first < tileCount; first += tilesPerBatch) {
+      const count = Math.min(tilesPerBatch, tileCount - first);
+      yield { first, count, tiles: tiles.subarray(first * tileBytes, (first + count) * tileBytes) };
+    }
+  }
+
+  /** Cached visual tokens of a segment; with taps everything is recomputed. */
+  #known(segment: Segment): Tensor | undefined {
+    if (this.options.taps) return undefined;
+    const tensor = this.model.visionCache.take(segment.key);
+    if (tensor) this.#taken.push(segment.key);
+    return tensor;
+  }
+
+  /** Computes the visual tokens `[M, D]` of a segment, in batches of tiles. */
+  async #segment(segment: Segment, total: number): Promise<Tensor> {
+    const { model, owner } = this;
+    const patches = model.config.vision.cells ** 2;
+    const features: RowPiece[] = [];
+    for (const { first, count, tiles } of this.#batches(segment)) {
+      throwIfAborted(this.options.signal, "vision");
+      this.options.taps?.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(tiles)));
+      const tensor = owner.run(() => this.#tapped(() => model.network.project(tiles, count)));
+      features.push({ first: first * patches, tensor });
+      await this.#settled("vision");
+      this.tiles += count;
+      this.#report("vision", this.tiles, total);
+    }
+    const packed = owner.run(() => model.network.pack(features, segment.plan));
+    this.#tapped(() => model.device.tap?.("packed", packed));
+    for (const { tensor } of features) tensor.dispose();
+    this.#made.set(segment.key, packed);
+    return packed;
+  }
+
+  /** Prefills rows `from` to the end. Returns the logits `[1, V]` of the last row. */
+  async prefill(from: number, cache: KVCache): Promise<Tensor> {
+    const ids = Uint32Array.from(this.prompt.inputIds);
+    const { network } = this.model;
+    const last = from + Math.floor((ids.length - from - 1) / network.rowsPerChunk) * network.rowsPerChunk;
+    await this.fill(from, last, cache);
+    throwIfAborted(this.options.signal, "prefill");
+    this.#report("prefill", last - from, ids.length - from);
+    const logits = this.owner.run(() => this.#tapped(() => network.next(ids.subarray(last), last, this.visual, cache)));
+    this.#dropLarge();
+    return logits;
+  }
+
+  /** Frees visual tokens that are too large for the vision cache; the decoder has consumed them. */
+  #dropLarge(): void {
+    for (const [key, tensor] of this.#made) {
+      if (tensor.sizeBytes <= this.model.visionCache.mostBytes) continue;
+      this.#made.delete(key);
+      tensor.dispose();
+    }
+  }
+
+  /** Prefills rows `from` to `to` into the KV cache, without logits. */
+  async fill(from: number, to: number, cache: KVCache): Promise<void> {
+    const { device, network } = this.model;
+    const ids = Uint32Array.from(this.prompt.inputIds).subarray(0, to);
+    for (let first = from; first < to; first += network.rowsPerChunk) {
+      throwIfAborted(this.options.signal, "prefill");
+      this.#report("prefill", first - from, this.prompt.inputIds.length - from);
+      const chunk = ids.subarray(first, first + network.rowsPerChunk);
+      this.owner.run(() =>
+        this.#tapped(() => device.scope(() => void network.decode(chunk, first, this.visual, cache))),
+      );
+      await this.#settled("prefill");
+    }
+  }
+
+  /** Moves the computed visual tokens to the vision cache, after success. */
+  keep(): void {
+    for (const [key, tensor] of this.#made) this.model.visionCache.keep(key, tensor);
+  }
+
+  /** Releases the visual tokens taken from the vision cache. */
+  end(): void {
+    for (const key of this.#taken.splice(0)) this.model.visionCache.release(key);
+  }
+
+  async #settled(stage: string): Promise<void> {
+    await unlessAborted(this.model.device.sync(), this.options.signal, stage);
+    this.model.check();
+  }
+
+  #report(stage: AnswerProgress["stage"], done: number, total: number): void {
+    this.options.onProgress?.({ stage, done, total });
+  }
+
+  #tapped<T>(work: () => T): T {
+    return this.options.taps ? this.options.taps.during(work) : work();
+  }
+}
+
+/** The sequence in a session's KV cache: token ids, and the media among them. */
+export class CachedPrefix {
+  constructor(
+    readonly ids: readonly number[] = [],
+    readonly media: readonly PreparedMedium[] = [],
+  ) {}
+
+  /** Length of the common prefix of `prompt` and the first `length` cached rows. At least one row is left to compute. */
+  common(prompt: PreparedPrompt, length: number): number {
+    const limit = Math.min(length, prompt.inputIds.length - 1);
+    let same = 0;
+    while (same < limit && this.ids[same] === prompt.inputIds[same]) same++;
+    for (const medium of prompt.media) {
+      if (medium.start >= same) break;
+      const cached = this.media.find((m) => m.start === medium.start);
+      if (cached?.key !== medium.key) return medium.start;
+    }
+    return same;
+  }
+}

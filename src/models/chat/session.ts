@@ -1,0 +1,365 @@
+import { AbortedError, DisposedError, OptionError, throwIfAborted } from "../../base/errors.js";
+import { checkOptions } from "../../base/options.js";
+import { KVCache } from "../../layers/kv-cache.js";
+import { Arena } from "../../runtime/arena.js";
+import type { Constraint } from "../../structure/constraint.js";
+import { newTokenBudget } from "../llava-onevision/context-budget.js";
+import type { ChatMessage, PreparedPrompt } from "../llava-onevision/processor.js";
+import type { LlavaOneVision } from "../llava-onevision.js";
+import { Answer, type AnswerResult, type AnswerWriter } from "./answer.js";
+import type { AnswerAttention, Answered, AttentionOptions } from "./answer-attention.js";
+import { AnswerText } from "./answer-text.js";
+import { copiedInput } from "./cached-media.js";
+import { Clock } from "./clock.js";
+import { Conversation, type SessionInput, type SessionOptions } from "./conversation.js";
+import { AdaptiveSteps, type DecodingOptions, decode, decodeUnder } from "./decoding.js";
+import {
+  APPEND_OPTIONS,
+  type AppendOptions,
+  checkGenerateOptions,
+  checkPromptOptions,
+  type GenerateOptions,
+  PROMPT_OPTIONS,
+  type PromptOptions,
+} from "./generate-options.js";
+import { type AppendResult, type Measurement, measured } from "./measurement.js";
+import { CachedPrefix, type PassOptions, PromptPass } from "./prompt-pass.js";
+import { TapRecorder } from "./taps.js";
+
+/** One conversation; owns its KV cache. */
+export class Session {
+  readonly #adaptiveSteps = new AdaptiveSteps();
+  #cache: KVCache;
+  #prefix = new CachedPrefix();
+  #conversation: Conversation;
+  /** The answer that `attention` reads. */
+  #answered: Answered | undefined;
+  #busy = false;
+  #disposed = false;
+
+  /** For `model.createSession`. Throws OptionError for an unknown option. */
+  constructor(
+    readonly model: LlavaOneVision,
+    options: SessionOptions = {},
+  ) {
+    checkOptions("model.createSession", options, ["system"]);
+    const { system } = options;
+    if (system !== undefined && typeof system !== "string") {
+      throw new OptionError({
+        where: "model.createSession, system",
+        expected: "a text",
+        got: typeof system,
+        remedy: "leave it out for none",
+      });
+    }
+    const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
+    this.#cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
+    this.#conversation = new Conversation(system);
+  }
+
+  /** All messages so far: questions with their appended parts, and answers. */
+  get messages(): readonly ChatMessage[] {
+    return this.#conversation.messages;
+  }
+
+  /**
+   * Answers the input. Text streams through the answer's async iterator; `await answer.result` returns the complete answer. An answer
+   * that fails or is aborted leaves the conversation unchanged. Bytes and pixels are copied at the call.
+   * Throws OptionError synchronously for an invalid option; all other errors reject the answer.
+   */
+  generate(input: SessionInput, options: GenerateOptions = {}): Answer {
+    const where = "session.generate";
+    checkGenerateOptions(where, options);
+    this.#begin(where);
+    return new Answer(
+      async (writer) => {
+        const asked = this.#conversation.asked(copiedInput(input, where), where);
+        const result = await this.#answer(asked, options, writer);
+        if (result.finishReason !== "stopped" || result.tokens.length > 0)
+          this.#conversation = asked.answered(result.text);
+        this.#answered = { promptLength: result.promptTokens.length, tokens: result.tokens.length };
+        return result;
+      },
+      () => this.#end(),
+    );
+  }
+
+  /**
+   * Prefills parts ahead of the question they belong to: the next `generate` puts them before its input, and their visual tokens and
+   * KV-cache rows are ready by then.
+   */
+  async append(input: SessionInput, options: AppendOptions = {}): Promise<AppendResult> {
+    const where = "session.append";
+    checkOptions(where, options, APPEND_OPTIONS);
+    checkPromptOptions(where, options);
+    this.#begin(where);
+    try {
+      const appended = this.#conversation.appended(copiedInput(input, where), where);
+      const result = await this.#fill(appended, options);
+      this.#conversation = appended;
+      return result;
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** Counts the tokens and tiles of a prompt as if it was asked now; reads pictures, but does not use the GPU. */
+  async measure(input: SessionInput, options: PromptOptions = {}): Promise<Measurement> {
+    const where = "session.measure";
+    checkOptions(where, options, PROMPT_OPTIONS);
+    checkPromptOptions(where, options);
+    this.#check();
+    const { messages } = this.#conversation.asked(copiedInput(input, where), where);
+    const prompt = await this.model.processor.prepare(messages, options);
+    const promptTokens = prompt.inputIds.length;
+    const contextTokens = this.model.config.text.maxPositions;
+    return {
+      promptTokens,
+      visualTokens: visualTokens(prompt),
+      reusedTokens: this.#prefix.common(prompt, this.#cache.length),
+      tiles: prompt.media.reduce((sum, { tileCount }) => sum + tileCount, 0),
+      contextTokens,
+      availableTokens: Math.max(0, contextTokens - promptTokens),
+      media: prompt.media.map((medium) => measured(medium, this.model.config.vision.tileSide)),
+    };
+  }
+
+  /**
+   * Returns attention maps of the last answer: the decoder's attention, averaged over tokens, layers and heads, on the cells of the
+   * pictures and frames. A hint at best: attention is not explanation (arXiv 1902.10186).
+   * Throws OptionError without an answer since the session was created, appended to or reset; AbortedError.
+   */
+  async attention(options: AttentionOptions = {}): Promise<AnswerAttention> {
+    const where = "session.attention";
+    this.#begin(where);
+    try {
+      if (!this.#answered?.tokens) {
+        throw new OptionError({
+          where,
+          expected: "a session that has answered",
+          got: this.#answered ? "an empty answer" : "none that has",
+          remedy: "await the result of generate first",
+        });
+      }
+      const { answerAttention } = await import("./answer-attention.js");
+      return await answerAttention(this.model, this.#cache, this.#prefix, this.#answered, options);
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** Forks the session; the KV cache is copied. Throws OptionError while an answer is running. */
+  clone(): Session {
+    this.#begin("session.clone");
+    try {
+      const other = this.model.createSession();
+      other.#conversation = this.#conversation;
+      try {
+        other.#cache = this.#cache.clone();
+      } catch (cause) {
+        other.dispose();
+        throw cause;
+      }
+      other.#prefix = this.#prefix;
+      other.#answered = this.#answered;
+      return other;
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** Clears the conversation, except its system prompt. The KV cache is kept for prefix reuse. */
+  reset(): void {
+    this.#begin("session.reset");
+    this.#answered = undefined;
+    this.#conversation = new Conversation(this.#conversation.system);
+    this.#end();
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#cache.dispose();
+    this.model.removeSession(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Starts an exclusive operation. Throws OptionError while another is running, DisposedError after `dispose`. */
+  #begin(where: string): void {
+    this.#check();
+    if (this.#busy) {
+      throw new OptionError({
+        where,
+        expected: "one answer at a time",
+        got: "a second call while the first is running",
+        remedy: "await answer.result first, or use another session",
+      });
+    }
+    this.#busy = true;
+  }
+
+  #end(): void {
+    this.#busy = false;
+  }
+
+  #check(): void {
+    this.model.check();
+    if (!this.#disposed) return;
+    throw new DisposedError({
+      where: "Session",
+      expected: "an open session",
+      got: "a disposed one",
+      remedy: "create another",
+    });
+  }
+
+  async #answer(asked: Conversation, options: GenerateOptions, writer: AnswerWriter): Promise<AnswerResult> {
+    const { model } = this;
+    const { config } = model;
+    const clock = new Clock();
+    const allowed = Math.min(model.processor.tokenizer.size, config.text.vocabulary);
+    const constraint = await this.#constraint(options, allowed);
+    const answer = new AnswerText(model.processor.tokenizer, options, writer);
+    // Before the first token, `stop` aborts the prefill but keeps its results.
+    const signal = options.signal ? AbortSignal.any([options.signal, writer.enough]) : writer.enough;
+    let prompt: PreparedPrompt | undefined;
+    const usage = { reusedTokens: 0, tiles: 0 };
+    try {
+      prompt = await model.processor.prepare(asked.messages, { ...options, signal });
+      clock.lap("preprocess");
+      const length = prompt.inputIds.length;
+      const maxNewTokens = newTokenBudget(prompt, config, options.maxNewTokens);
+      const taps = options.onTaps && new TapRecorder(model.device);
+      const passOptions = { signal, onProgress: options.onProgress, taps };
+      await this.#during(prompt, passOptions, options.signal, usage, async (pass, owner, reused) => {
+        this.#cache.reserve(length + Math.min(maxNewTokens, 64));
+        await pass.encodeMedia(reused);
+        clock.lap("vision");
+        const logits = await pass.prefill(reused, this.#cache);
+        if (taps && options.onTaps) await options.onTaps(await taps.collect());
+        const decoding: DecodingOptions = {
+          ...options,
+          seed: answer.seed,
+          maxNewTokens,
+          allowed,
+          eosTokens: config.eosTokens,
+          readLogits: options.logprobs ?? false,
+          adaptiveSteps: this.#adaptiveSteps,
+          check: () => this.#check(),
+        };
+        const choices = constraint
+          ? decodeUnder(constraint, model.network, this.#cache, logits, owner, decoding)
+          : decode(model.network, this.#cache, logits, owner, decoding);
+        let isFirst = true;
+        for await (const choice of choices) {
+          if (isFirst) clock.lap("prefill");
+          isFirst = false;
+          throwIfAborted(options.signal, "generating");
+          this.#check();
+          if (answer.ends(choice, config.eosTokens)) break;
+          options.onProgress?.({ stage: "decode", done: answer.tokens.length, total: maxNewTokens });
+        }
+        return answer.tokens;
+      });
+    } catch (cause) {
+      if (!isStop(cause, options.signal)) throw cause;
+      answer.finishReason = "stopped";
+    }
+    answer.finish();
+    clock.lap("decode");
+    const promptTokens = prompt?.inputIds ?? [];
+    return {
+      ...answer.result(),
+      promptTokens,
+      usage: {
+        promptTokens: promptTokens.length,
+        visualTokens: prompt ? visualTokens(prompt) : 0,
+        ...usage,
+        completionTokens: answer.tokens.length,
+        totalTokens: promptTokens.length + answer.tokens.length,
+      },
+      timings: clock.timings(),
+    };
+  }
+
+  /** Structured output is imported on demand: pages load its code with the first structured answer. */
+  async #constraint(options: GenerateOptions, allowed: number): Promise<Constraint | undefined> {
+    if (options.schema === undefined && options.regex === undefined && options.grammar === undefined) return undefined;
+    const [{ constraintFor }, { inTimeSlices }] = await Promise.all([
+      import("../../structure/constraint.js"),
+      import("../../structure/time-slices.js"),
+    ]);
+    const { processor, config } = this.model;
+    const making = constraintFor(options, processor.tokenizer, config.eosTokens, allowed);
+    return inTimeSlices(making, () => throwIfAborted(options.signal, "compiling the structure of the answer"));
+  }
+
+  async #fill(appended: Conversation, options: AppendOptions): Promise<AppendResult> {
+    const { processor } = this.model;
+    const prompt = await processor.prepareBeginning(appended.begun, options);
+    newTokenBudget(prompt, this.model.config, undefined);
+    const usage = { reusedTokens: 0, tiles: 0 };
+    const length = prompt.inputIds.length;
+    await this.#during(prompt, options, options.signal, usage, async (pass, _owner, reused) => {
+      this.#cache.reserve(length);
+      await pass.encodeMedia(reused);
+      await pass.fill(reused, length, this.#cache);
+      return [];
+    });
+    return { promptTokens: length, visualTokens: visualTokens(prompt), ...usage };
+  }
+
+  /**
+   * Runs a pass over the rows of a prompt that are not cached; `work` returns the tokens it fed after them. On failure the cache is
+   * restored to its capacity and a known prefix.
+   */
+  async #during(
+    prompt: PreparedPrompt,
+    options: PassOptions,
+    abort: AbortSignal | undefined,
+    usage: { reusedTokens: number; tiles: number },
+    work: (pass: PromptPass, owner: Arena, reused: number) => Promise<readonly number[]>,
+  ): Promise<void> {
+    this.#check();
+    this.#answered = undefined;
+    const cache = this.#cache;
+    const { capacity } = cache;
+    const owner = new Arena(this.model.device, "answer");
+    const pass = new PromptPass(this.model, prompt, owner, options);
+    // Taps cover the whole prompt, so nothing of it may be reused.
+    const reused = options.taps ? 0 : this.#prefix.common(prompt, cache.length);
+    cache.truncate(reused);
+    this.#prefix = new CachedPrefix(prompt.inputIds, prompt.media);
+    usage.reusedTokens = reused;
+    try {
+      const fed = await work(pass, owner, reused);
+      pass.keep();
+      // Drop the steps that were recorded ahead of the last returned token.
+      cache.truncate(prompt.inputIds.length + fed.length);
+      this.#prefix = new CachedPrefix([...prompt.inputIds, ...fed], prompt.media);
+    } catch (cause) {
+      cache.truncate(prompt.inputIds.length);
+      if (isStop(cause, abort)) pass.keep();
+      else if (cause instanceof AbortedError) cache.shrink(capacity);
+      else cache.truncate(reused);
+      throw cause;
+    } finally {
+      usage.tiles = pass.tiles;
+      pass.end();
+      owner.dispose();
+      if (this.#disposed) this.model.removeSession(this);
+    }
+  }
+}
+
+/** Whether it was `answer.stop()` that ended the work, not the caller's signal. */
+function isStop(cause: unknown, abort: AbortSignal | undefined): boolean {
+  return cause instanceof AbortedError && !abort?.aborted;
+}
+
+function visualTokens(prompt: PreparedPrompt): number {
+  return prompt.media.reduce((sum, { tokens }) => sum + tokens, 0);
+}

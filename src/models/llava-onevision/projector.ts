@@ -1,0 +1,22 @@
+import { Linear } from "../../layers/linear.js";
+import type { Weights } from "../../layers/weights.js";
+import type { Tensor } from "../../runtime/tensor.js";
+
+/** Multimodal projector, an MLP from vision width to language width: `W₂·gelu_erf(W₁·x + b₁) + b₂`. */
+export class Projector {
+  readonly linear1: Linear;
+  readonly linear2: Linear;
+
+  /** `names`: the checkpoint's names of the two layers. */
+  constructor(weights: Weights, names: readonly [string, string], visionWidth: number, width: number) {
+    this.linear1 = new Linear(weights, visionWidth, [{ name: names[0], columns: width }], { bias: true });
+    this.linear2 = new Linear(weights, width, [{ name: names[1], columns: width }], { bias: true });
+  }
+
+  /** features `[N·P, D_vision]` → `[N·P, D]` */
+  forward(features: Tensor): Tensor {
+    const y = this.linear2.forward(this.linear1.forward(features, { activation: "gelu_erf" }));
+    features.device.tap?.("projector", y);
+    return y;
+  }
+}

@@ -1,0 +1,79 @@
+import { CausalAttention } from "../../layers/attention.js";
+import { Embedding } from "../../layers/embedding.js";
+import type { KVCache } from "../../layers/kv-cache.js";
+import { Linear } from "../../layers/linear.js";
+import { GatedMLP } from "../../layers/mlp.js";
+import { RMSNorm } from "../../layers/norm.js";
+import { Rotary } from "../../layers/rotary.js";
+import type { Weights } from "../../layers/weights.js";
+import type { Tensor } from "../../runtime/tensor.js";
+import type { TextConfig } from "./config.js";
+
+/** One pre-norm decoder layer: causal attention and SwiGLU MLP, each with RMSNorm and residual connection. */
+export class Qwen2Layer {
+  readonly inputNorm: RMSNorm;
+  readonly attention: CausalAttention;
+  readonly postNorm: RMSNorm;
+  readonly mlp: GatedMLP;
+
+  constructor(weights: Weights, config: TextConfig, rotary: Rotary, layer: number) {
+    this.inputNorm = new RMSNorm(weights.at("input_layernorm"), config.width, config.rmsNormEps);
+    this.attention = new CausalAttention(weights.at("self_attn"), config, rotary, layer);
+    this.postNorm = new RMSNorm(weights.at("post_attention_layernorm"), config.width, config.rmsNormEps);
+    this.mlp = new GatedMLP(weights.at("mlp"), config.width, config.mlpWidth);
+  }
+
+  /** x `[T, D]` → `[T, D]` */
+  forward(x: Tensor, cache: KVCache): Tensor {
+    const attended = this.attention.forward(x, this.inputNorm, cache);
+    return this.mlp.forward(attended, this.postNorm);
+  }
+}
+
+/** The Qwen2 decoder (arXiv 2407.10671). `head` is undefined if the output head is tied to the embedding table. */
+export class Qwen2 {
+  readonly embedding: Embedding;
+  readonly layers: Qwen2Layer[];
+  readonly norm: RMSNorm;
+  readonly head: Linear | undefined;
+
+  constructor(
+    weights: Weights,
+    /** `weights` with the storage dtype of the embedding table. */
+    tables: Weights,
+    head: { weights: Weights; name: string } | undefined,
+    readonly config: TextConfig,
+  ) {
+    const rotary = new Rotary(weights.device, config.headSize, config.ropeTheta, config.maxPositions);
+    this.embedding = new Embedding(tables.at("embed_tokens"), config.vocabulary, config.width);
+    this.layers = Array.from(
+      { length: config.layers },
+      (_, i) => new Qwen2Layer(weights.at(`layers.${i}`), config, rotary, i),
+    );
+    this.norm = new RMSNorm(weights.at("norm"), config.width, config.rmsNormEps);
+    this.head =
+      head &&
+      new Linear(head.weights, config.width, [{ name: head.name, columns: config.vocabulary }], { bias: false });
+  }
+
+  /** x `[T, D]`, at the positions that follow the cache's → hidden `[T, D]` after the final norm. Appends to the cache. */
+  forward(x: Tensor, cache: KVCache): Tensor {
+    const { device } = x;
+    const last = device.steps(x, this.layers, (h, layer, i) => {
+      const y = layer.forward(h, cache);
+      device.tap?.(`blocks.${i}`, y);
+      return y;
+    });
+    cache.length += x.size(0);
+    const hidden = this.norm.forward(last);
+    device.tap?.("norm", hidden);
+    return hidden;
+  }
+
+  /** hidden `[1, D]` → logits `[1, V]` */
+  logits(hidden: Tensor): Tensor {
+    const y = this.head ? this.head.forward(hidden) : this.embedding.logits(hidden);
+    hidden.device.tap?.("logits", y);
+    return y;
+  }
+}

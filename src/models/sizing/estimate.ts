@@ -1,0 +1,198 @@
+import { OptionError, shown } from "../../base/errors.js";
+import { checkOptions } from "../../base/options.js";
+import {
+  type CheckpointLocation,
+  type DownloadSize,
+  HUB_OPTIONS,
+  type HubOptions,
+  openCheckpoint,
+} from "../../io/checkpoint/checkpoint.js";
+import type { CacheType } from "../../kernels/kv-format.js";
+import type { StorageDtype } from "../../layers/weights.js";
+import { WANTED } from "../../runtime/adapter.js";
+import type { Device } from "../../runtime/device.js";
+import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
+import { elementCount } from "../../runtime/dtype.js";
+import { cacheTypeGiven } from "../llava-onevision/cache-dtype.js";
+import { type DtypeByPart, dtypeByPart } from "../llava-onevision/dtype-by-part.js";
+import { readFamily } from "../llava-onevision/family.js";
+import { CONFIG_FILES, readConfig } from "../llava-onevision/read-config.js";
+import { inCheckpoint, VISION_CACHE_BYTES } from "../llava-onevision.js";
+import { type BytesByPart, type Described, footprint, neededBinding, type Use } from "./footprint.js";
+
+/** Options shared with `load` have the same meaning. {@link HubOptions} apply to hub ids (`org/name`) only. */
+export interface EstimateOptions extends HubOptions {
+  dtype?: StorageDtype | Partial<DtypeByPart>;
+  cacheDtype?: CacheType | "auto";
+  /** Tokens of prompt and answer together; 8,192 if not given, or the model's context length if less. */
+  contextTokens?: number;
+  /**
+   * Maximum tiles of one picture or frames of one clip; the checkpoint's maximum for a picture if not given, 0 for text only. Further
+   * pictures of the prompt count by their visual tokens, which may fill the context.
+   */
+  tiles?: number;
+  visionCacheBytes?: number;
+  /** The device whose limits apply; without one, no limits are assumed. It is not used for computation. */
+  device?: Device;
+  signal?: AbortSignal;
+}
+
+/** Memory and download size of a model. All sizes are in bytes. */
+export interface Estimate {
+  /** All files that loading reads; `missingBytes` of them are not cached. */
+  readonly download: DownloadSize;
+  /** Parameter count: elements of all tensors that inference uses. */
+  readonly parameters: number;
+  /** Packed weights on the adapter, with padding and computed tables. */
+  readonly weights: BytesByPart;
+  readonly weightsBytes: number;
+  /** KV cache of one session of `contextTokens`. */
+  readonly cacheBytes: number;
+  /** Maximum size of the vision cache. */
+  readonly visionCacheBytes: number;
+  /**
+   * Peak of all other buffers during one question: vision tower, prefill chunks, decode steps, and pooled buffers. Questions of other
+   * lengths leave further buffers in the pool, up to 512 MiB.
+   */
+  readonly activationBytes: number;
+  readonly totalBytes: number;
+  /** The context length that the numbers above assume. */
+  readonly contextTokens: number;
+  readonly tiles: number;
+  /** Visual tokens of one medium of `tiles` tiles. */
+  readonly visualTokens: number;
+  /** Minimum adapter limits. WebGPU guarantees 134,217,728 and 268,435,456. */
+  readonly limits: { readonly maxStorageBufferBindingSize: number; readonly maxBufferSize: number };
+  /** `needed`: none. `useful`: optional features, used if available. */
+  readonly features: { readonly needed: readonly GPUFeatureName[]; readonly useful: readonly GPUFeatureName[] };
+}
+
+/** Enough for a picture of the maximum number of tiles and a long answer. */
+const CONTEXT_TOKENS = 8192;
+
+/** A GPU without limits. */
+const ANY_GPU: DryRunFacts = {
+  vendor: "",
+  architecture: "",
+  description: "any GPU",
+  onCPU: false,
+  subgroupMinSize: 0,
+  subgroupMaxSize: 0,
+  f16: false,
+  maxBindingBytes: Number.MAX_SAFE_INTEGER,
+  maxBufferBytes: Number.MAX_SAFE_INTEGER,
+  maxWorkgroupBytes: 16384,
+  immediateBytes: 0,
+};
+
+/**
+ * Estimates the memory of a checkpoint from its config files and the headers of its weights, by a dry run on a mock GPU; no adapter is
+ * needed. `weightsBytes` is exact for an adapter with the limits of `device`.
+ * Throws CheckpointError, SourceError, OptionError, AbortedError.
+ */
+export async function estimate(location: CheckpointLocation, options: EstimateOptions = {}): Promise<Estimate> {
+  checkOptions("estimate", options, [
+    "dtype",
+    "cacheDtype",
+    "contextTokens",
+    "tiles",
+    "visionCacheBytes",
+    "device",
+    "signal",
+    ...HUB_OPTIONS,
+  ]);
+  return inspect(location, options, (subject) => {
+    const { described, dtype, use, facts, download } = subject;
+    const { config, index } = described;
+    const binding = neededBinding(described, dtype, use, facts);
+    const found = footprint(described, dtype, use, atLeast(facts, binding));
+    const { weights, cacheBytes, visionCacheBytes, activationBytes, tiles, visualTokens } = found;
+    const weightsBytes = total(weights);
+    let parameters = 0;
+    for (const [name, shape] of index.shapes) if (!config.layout.ignored(name)) parameters += elementCount(shape);
+    return {
+      download,
+      parameters,
+      weights,
+      weightsBytes,
+      cacheBytes,
+      visionCacheBytes,
+      activationBytes,
+      totalBytes: weightsBytes + cacheBytes + visionCacheBytes + activationBytes,
+      contextTokens: use.contextTokens,
+      tiles,
+      visualTokens,
+      limits: { maxStorageBufferBindingSize: binding, maxBufferSize: binding },
+      features: { needed: [], useful: WANTED },
+    };
+  });
+}
+
+/** A checkpoint, with its storage dtypes and usage. */
+export interface Subject {
+  readonly described: Described;
+  readonly dtype: DtypeByPart;
+  readonly use: Use;
+  readonly facts: DryRunFacts;
+  readonly download: DownloadSize;
+}
+
+/** Opens a checkpoint's headers for `work`, and closes it. */
+export async function inspect<T>(
+  location: CheckpointLocation,
+  options: Omit<EstimateOptions, "onDownload">,
+  work: (subject: Subject) => T,
+): Promise<T> {
+  const dtype = dtypeByPart(options.dtype);
+  const cacheType = cacheTypeGiven(options.cacheDtype);
+  const files = await openCheckpoint(location, { ...options, inspect: true });
+  try {
+    const configJson = await readFamily(files);
+    const index = await files.tensors();
+    try {
+      const config = await readConfig(files, configJson, index, options.contextTokens);
+      const contextTokens = options.contextTokens ?? Math.min(CONTEXT_TOKENS, config.text.maxPositions);
+      const download = await files.downloadSize(CONFIG_FILES, index);
+      return work({
+        described: { name: files.name, index, config },
+        dtype,
+        use: {
+          cacheType,
+          contextTokens,
+          tiles: tilesGiven(options.tiles),
+          visionCacheBytes: options.visionCacheBytes ?? VISION_CACHE_BYTES,
+        },
+        facts: options.device?.facts ?? ANY_GPU,
+        download,
+      });
+    } finally {
+      await index.close();
+    }
+  } catch (cause) {
+    throw inCheckpoint(files.name, cause);
+  }
+}
+
+/** Raises the binding limit of the facts to at least `binding` bytes. */
+export function atLeast(facts: DryRunFacts, binding: number): DryRunFacts {
+  return {
+    ...facts,
+    maxBindingBytes: Math.max(facts.maxBindingBytes, binding),
+    maxBufferBytes: Math.max(facts.maxBufferBytes, binding),
+  };
+}
+
+export function total(weights: BytesByPart): number {
+  return Object.values(weights).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+function tilesGiven(tiles: number | undefined): number {
+  if (tiles === undefined) return Number.POSITIVE_INFINITY;
+  if (Number.isInteger(tiles) && tiles >= 0) return tiles;
+  throw new OptionError({
+    where: "tiles",
+    expected: "a whole number, 0 or above",
+    got: shown(tiles),
+    remedy: "leave it out for the most tiles of a picture",
+  });
+}

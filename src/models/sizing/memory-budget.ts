@@ -1,0 +1,211 @@
+import { OptionError, OverBudgetError, shown } from "../../base/errors.js";
+import { checkOptions } from "../../base/options.js";
+import type { CheckpointLocation } from "../../io/checkpoint/checkpoint.js";
+import type { CacheType } from "../../kernels/kv-format.js";
+import type { StorageDtype, StoredType } from "../../layers/weights.js";
+import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
+import type { DtypeByPart } from "../llava-onevision/dtype-by-part.js";
+import { atLeast, type EstimateOptions, inspect, type Subject, total } from "./estimate.js";
+import { type BytesByPart, type Footprint, footprint, neededBinding, weightsOf } from "./footprint.js";
+
+/** Bits per element, including scales. */
+const BITS: Record<StoredType, number> = { f32: 32, f16: 16, bf16: 16, q8: 8.5, q4: 5 };
+const CACHE_BITS: Record<CacheType, number> = { f32: 32, f16: 16, q8: 8.5 };
+
+/** Memory that a model may use on the adapter together with one session. */
+export interface MemoryBudget {
+  readonly bytes: number;
+  /** Maximum tiles of a picture or frames of a clip; the checkpoint's maximum if not given, 0 for text only. */
+  readonly tiles?: number;
+}
+
+interface Step {
+  /** Widest storage dtypes of matrices and KV cache. */
+  readonly language: StoredType;
+  readonly others: StoredType;
+  readonly cache: CacheType;
+}
+
+/** Settings of decreasing memory, ordered by loss of precision. The vision cache is disabled in all of them. */
+const STEPS: readonly Step[] = [
+  { language: "f32", others: "f32", cache: "f32" },
+  { language: "f32", others: "f32", cache: "f16" },
+  { language: "f16", others: "f16", cache: "f16" },
+  { language: "q8", others: "q8", cache: "f32" },
+  { language: "q8", others: "q8", cache: "f16" },
+  { language: "q8", others: "q8", cache: "q8" },
+  { language: "q4", others: "q8", cache: "f16" },
+  { language: "q4", others: "q8", cache: "q8" },
+  { language: "q4", others: "q4", cache: "f16" },
+  { language: "q4", others: "q4", cache: "q8" },
+];
+
+/** Shorter contexts, tried with all steps after the given one. */
+const SHORTER_CONTEXTS = [4096, 2048, 1024] as const;
+
+interface Setting {
+  readonly dtype: DtypeByPart;
+  readonly cacheType: CacheType;
+  readonly visionCacheBytes: number;
+  readonly contextTokens: number;
+}
+
+interface Need extends Setting {
+  readonly weightsBytes: number;
+  readonly cacheBytes: number;
+  readonly activationBytes: number;
+  readonly totalBytes: number;
+  /** Tiles that the activations assume. */
+  readonly tiles: number;
+}
+
+/**
+ * Throws OverBudgetError if a model with one session needs more than its budget (bytes); the message has the numbers and the nearest
+ * setting that fits. Reads config files and headers only. Throws CheckpointError, SourceError, OptionError, AbortedError.
+ */
+export async function checkBudget(
+  location: CheckpointLocation,
+  budget: number | MemoryBudget,
+  options: Omit<EstimateOptions, "tiles">,
+): Promise<void> {
+  const { bytes: budgetBytes, tiles } = typeof budget === "object" && budget !== null ? budget : { bytes: budget };
+  if (typeof budget === "object") checkOptions("memoryBudget", budget, ["bytes", "tiles"]);
+  if (!(budgetBytes > 0)) {
+    throw new OptionError({
+      where: "memoryBudget",
+      expected: "a number of bytes above 0",
+      got: shown(budgetBytes),
+      remedy: "leave it out for no limit",
+    });
+  }
+  await inspect(location, { ...options, ...(tiles !== undefined && { tiles }) }, (subject) => {
+    const needs = new Needs(subject);
+    const given = { dtype: subject.dtype, ...subject.use };
+    const need = needs.of(given);
+    if (need.totalBytes <= budgetBytes) return;
+    const { fitting, least } = nearest(needs, need, budgetBytes);
+    throw new OverBudgetError(
+      {
+        where: subject.described.name,
+        expected: `at most ${mebibytes(budgetBytes)} (memoryBudget)`,
+        got: `${mebibytes(need.totalBytes)}: weights ${mebibytes(need.weightsBytes)}, cache of ${need.contextTokens} tokens ${mebibytes(need.cacheBytes)}, vision cache ${mebibytes(need.visionCacheBytes)}, activations with ${need.tiles} tiles ${mebibytes(need.activationBytes)}`,
+        remedy: fitting
+          ? `with ${changes(need, fitting)} it needs ${mebibytes(fitting.totalBytes)}`
+          : `no setting fits: even with ${changes(need, least)} it needs ${mebibytes(least.totalBytes)}`,
+      },
+      need.totalBytes,
+      budgetBytes,
+    );
+  });
+}
+
+/** Memory needs of settings, memoised. */
+class Needs {
+  readonly #facts: DryRunFacts;
+  readonly #weights = new Map<string, number>();
+  readonly #rest = new Map<string, Omit<Footprint, "weights">>();
+  readonly given: DtypeByPart;
+
+  constructor(readonly subject: Subject) {
+    const { described, dtype, use, facts } = subject;
+    // The adapter's limits are checked on use, not here.
+    this.#facts = atLeast(facts, neededBinding(described, dtype, use, facts));
+    this.given = dtype;
+  }
+
+  of(setting: Setting): Need {
+    const { dtype, cacheType, contextTokens, visionCacheBytes: most } = setting;
+    const weightsBytes = memoised(this.#weights, JSON.stringify([dtype, contextTokens]), () =>
+      total(this.#weightsOf(dtype, contextTokens).weights),
+    );
+    const key = JSON.stringify([cacheType, contextTokens, most]);
+    const { cacheBytes, visionCacheBytes, activationBytes, tiles } = memoised(this.#rest, key, () =>
+      footprint(
+        this.#described(contextTokens),
+        this.given,
+        { ...this.subject.use, cacheType, contextTokens, visionCacheBytes: most },
+        this.#facts,
+      ),
+    );
+    const totalBytes = weightsBytes + cacheBytes + visionCacheBytes + activationBytes;
+    return { ...setting, weightsBytes, cacheBytes, visionCacheBytes, activationBytes, totalBytes, tiles };
+  }
+
+  /** The widest storage dtype of each part at present. */
+  get widest(): Record<keyof DtypeByPart, StoredType> {
+    const { storageDtypes } = this.#weightsOf(this.given, this.subject.use.contextTokens);
+    const widest = { vision: "q4", projector: "q4", language: "q4", embed: "q4" } as Record<
+      keyof DtypeByPart,
+      StoredType
+    >;
+    for (const part of PARTS)
+      for (const type of storageDtypes[part]) if (BITS[type] > BITS[widest[part]]) widest[part] = type;
+    return widest;
+  }
+
+  #weightsOf(dtype: DtypeByPart, contextTokens: number): ReturnType<typeof weightsOf> {
+    return weightsOf(this.#described(contextTokens), dtype, this.#facts);
+  }
+
+  /** The checkpoint with another context length, which also shortens its tables. */
+  #described(contextTokens: number): Subject["described"] {
+    const { described, use } = this.subject;
+    if (contextTokens === use.contextTokens) return described;
+    const { config } = described;
+    return { ...described, config: { ...config, text: { ...config.text, maxPositions: contextTokens } } };
+  }
+}
+
+const PARTS = ["vision", "projector", "language", "embed"] as const satisfies readonly (keyof BytesByPart)[];
+
+/** Returns the first setting within the budget, and the smallest one of all. */
+function nearest(needs: Needs, need: Need, budgetBytes: number): { fitting: Need | undefined; least: Need } {
+  const { widest } = needs;
+  const lower = (given: StorageDtype, now: StoredType, most: StoredType): StorageDtype =>
+    BITS[most] < BITS[now] ? most : given;
+  const contexts = [need.contextTokens, ...SHORTER_CONTEXTS.filter((tokens) => tokens < need.contextTokens)];
+  let least = need;
+  for (const contextTokens of contexts) {
+    for (const { language, others, cache } of STEPS) {
+      const tried = needs.of({
+        contextTokens,
+        visionCacheBytes: 0,
+        cacheType: CACHE_BITS[cache] < CACHE_BITS[need.cacheType] ? cache : need.cacheType,
+        dtype: {
+          vision: lower(need.dtype.vision, widest.vision, others),
+          projector: lower(need.dtype.projector, widest.projector, others),
+          language: lower(need.dtype.language, widest.language, language),
+          embed: lower(need.dtype.embed, widest.embed, others),
+        },
+      });
+      if (tried.totalBytes <= budgetBytes) return { fitting: tried, least };
+      if (tried.totalBytes < least.totalBytes) least = tried;
+    }
+  }
+  return { fitting: undefined, least };
+}
+
+/** Describes the options that change one setting to another. */
+function changes(from: Setting, to: Setting): string {
+  const words: string[] = [];
+  if (to.visionCacheBytes !== from.visionCacheBytes) words.push(`visionCacheBytes ${to.visionCacheBytes}`);
+  const types = new Set(PARTS.map((part) => to.dtype[part]));
+  const changed = PARTS.filter((part) => to.dtype[part] !== from.dtype[part]);
+  if (changed.length > 0) {
+    const parts = PARTS.filter((part) => to.dtype[part] !== "auto").map((part) => `${part}: "${to.dtype[part]}"`);
+    words.push(types.size === 1 ? `dtype "${[...types][0]}"` : `dtype { ${parts.join(", ")} }`);
+  }
+  if (to.cacheType !== from.cacheType) words.push(`cacheDtype "${to.cacheType}"`);
+  if (to.contextTokens !== from.contextTokens) words.push(`contextTokens ${to.contextTokens}`);
+  return words.join(", ") || "these options";
+}
+
+function memoised<T>(known: Map<string, T>, key: string, find: () => T): T {
+  const found = known.get(key) ?? find();
+  known.set(key, found);
+  return found;
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
