@@ -60,21 +60,21 @@ async function run(folder) {
     { type: "image", image: picture() },
     { type: "text", text: reference.question },
   ];
-  const prompt = await model.processor.prepare([{ role: "user", content }]);
+  const prompt = await model.internals.processor.prepare([{ role: "user", content }]);
   const { imageTokenId, text } = model.config;
   const wanted = [...reference.before, ...new Array(reference.visual_tokens).fill(imageTokenId), ...reference.after];
   if (String(prompt.inputIds) !== String(wanted)) throw new Error(`the prompt's ids differ from the reference's`);
   const owner = model.device.arena("geometry");
   const cache = new KVCache(model.device, text.layers, text.keyValueHeads * text.headSize);
   cache.reserve(prompt.inputIds.length + 1);
-  const pass = new PromptPass(model, prompt, owner, {});
+  const pass = new PromptPass(model.internals, prompt, owner, {});
   print("prepare", `${lap()} s`);
   await pass.see(0);
   print("vision", `${lap()} s for ${prompt.media[0].tileCount} tiles`);
   let logits = await pass.prefill(0, cache);
   const values = await logits.read();
   print("prefill", `${lap()} s for ${prompt.inputIds.length} rows`);
-  logits = owner.run(() => model.network.next(Uint32Array.of(198), cache.length, [], cache));
+  logits = owner.run(() => model.internals.network.next(Uint32Array.of(198), cache.length, [], cache));
   await logits.read();
   print("next token", `${lap()} s`);
   print("peak memory", `${mega(process.resourceUsage().maxRSS * 1024)} in all`);

@@ -23,10 +23,10 @@ export {
   SourceError,
   WorkerError,
 } from "./base/errors.js";
-export type { CheckpointLocation, DownloadProgress, DownloadSize, HubOptions } from "./io/checkpoint/checkpoint.js";
-export { type CachedCheckpoint, cachedCheckpoints, deleteCheckpoint } from "./io/hub/hub-cached.js";
-export type { PictureInput, RawPixels } from "./io/pictures/picture-input.js";
-export type { VideoInput } from "./io/video/video.js";
+export type { CheckpointLocation, DownloadProgress, DownloadSize, HubOptions } from "./io/checkpoint.js";
+export { type CachedCheckpoint, cachedCheckpoints, deleteCheckpoint } from "./io/hub.js";
+export type { PictureInput, RawPixels } from "./io/picture-input.js";
+export type { VideoInput } from "./io/video.js";
 export { argmax } from "./kernels/argmax.js";
 export { type AttentionShape, attention, type HeadColumns } from "./kernels/attention.js";
 export type { Activation, Epilogue } from "./kernels/epilogue.js";
@@ -38,6 +38,7 @@ export { PackedMatrix, type WeightType } from "./kernels/packed.js";
 export { rope } from "./kernels/rope.js";
 export { swiglu } from "./kernels/swiglu.js";
 export type { LoadProgress, StorageDtype } from "./layers/weights.js";
+export type { AnswerProgress } from "./models/chat/answer.js";
 export {
   Answer,
   type AnswerPiece,
@@ -60,7 +61,6 @@ export type {
   StructureOptions,
 } from "./models/chat/generate-options.js";
 export type { AppendResult, MeasuredMedium, Measurement } from "./models/chat/measurement.js";
-export type { AnswerProgress } from "./models/chat/prompt-pass.js";
 export { Session } from "./models/chat/session.js";
 export type { Tap } from "./models/chat/taps.js";
 export { type ConvertedFile, type ConvertOptions, convertCheckpoint } from "./models/convert.js";

@@ -18,16 +18,17 @@ export async function judge(
   messages: readonly ChatMessage[],
   answer: readonly number[],
 ): Promise<Judgement> {
-  const { device, network, config } = model;
+  const { internals } = model;
+  const { device, network, config, processor } = internals;
   const { width, layers, keyValueHeads, headSize } = config.text;
-  const prompt = await model.processor.prepare(messages, {});
+  const prompt = await processor.prepare(messages, {});
   const inputIds = [...prompt.inputIds, ...answer];
   const owner = new Arena(device, "judgement");
   const cache = new KVCache(device, layers, keyValueHeads * headSize);
   try {
     cache.reserve(inputIds.length);
     const taps = new TapRecorder(device);
-    const pass = new PromptPass(model, { ...prompt, inputIds }, owner, { taps });
+    const pass = new PromptPass(internals, { ...prompt, inputIds }, owner, { taps });
     await pass.encodeMedia(0);
     await pass.prefill(0, cache);
     const hidden = (await taps.collect()).find(({ name }) => name === "norm")!.data;

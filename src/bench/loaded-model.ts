@@ -78,11 +78,13 @@ export async function loadModel(
     checkpoint === undefined
       ? undefined
       : await LlavaOneVision.load(checkpoint, { device, dtype: byPart, ...(signal && { signal }) });
-  const made = given ?? (await random(device, byPart, options.geometry ?? GEOMETRY_05B, signal));
+  const made = given
+    ? { network: given.internals.network, dispose: () => given.dispose() }
+    : await random(device, byPart, options.geometry ?? GEOMETRY_05B, signal);
   return {
     network: made.network,
     geometry: given?.config ?? options.geometry ?? GEOMETRY_05B,
-    levels: given?.processor.levels ?? siglipLevels(),
+    levels: given?.internals.processor.levels ?? siglipLevels(),
     dtype,
     visionType: VISION_TYPE,
     seconds: (performance.now() - started) / 1000,

@@ -1,5 +1,5 @@
-import { bytesSource } from "../io/bytes/source.js";
-import type { TensorIndex } from "../io/checkpoint/tensor-index.js";
+import type { TensorIndex } from "../io/checkpoint.js";
+import { bytesSource } from "../io/source.js";
 import { WeightLoader, type Weights } from "../layers/weights.js";
 import { Arena } from "../runtime/arena.js";
 import type { Device } from "../runtime/device.js";

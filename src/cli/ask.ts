@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { OcellusError, OptionError, SourceError } from "../base/errors.js";
-import { writeSafetensors } from "../io/checkpoint/safetensors.js";
+import { writeSafetensors } from "../io/safetensors.js";
 import type { GenerateOptions } from "../models/chat/generate-options.js";
 import type { Tap } from "../models/chat/taps.js";
 import { checkMessages, type Message } from "../models/llava-onevision/messages.js";

@@ -3,8 +3,8 @@ import { open, readFile, realpath, rename, stat, writeFile } from "node:fs/promi
 import { basename, isAbsolute, join, relative, resolve } from "node:path";
 import { addAbortSignal } from "node:stream";
 import { OcellusError, OptionError, SourceError } from "../base/errors.js";
-import { MAX_MEDIA_BYTES } from "../io/bytes/bytes.js";
-import { decodeText } from "../io/text/text.js";
+import { MAX_MEDIA_BYTES } from "../io/source.js";
+import { decodeText } from "../io/text.js";
 import { LlavaOneVision } from "../models/llava-onevision.js";
 import { RequestError } from "../openai/api-error.js";
 import { ChatCompletions } from "../openai/chat-completions.js";

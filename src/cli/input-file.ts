@@ -5,10 +5,8 @@
 import { fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { CheckpointError, OptionError, SourceError } from "../base/errors.js";
-import { MAX_MEDIA_BYTES } from "../io/bytes/bytes.js";
-import { fileSource } from "../io/bytes/source.js";
-import { parseJson } from "../io/text/json.js";
-import { decodeText, MOST_TEXT_BYTES } from "../io/text/text.js";
+import { fileSource, MAX_MEDIA_BYTES } from "../io/source.js";
+import { decodeText, MOST_TEXT_BYTES, parseJson } from "../io/text.js";
 
 /** Paths of standard input, which cannot be opened by name if it is a socket, as in many child processes. */
 const STANDARD_INPUT = new Set(["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]);

@@ -1,8 +1,8 @@
 /** Splits a JSON Lines file into lines of bytes, so that an invalid line does not affect the others. */
 
 import { SourceError } from "../base/errors.js";
-import { fileSource } from "../io/bytes/source.js";
-import { decodeText, MOST_TEXT_BYTES, wideEncoding } from "../io/text/text.js";
+import { fileSource } from "../io/source.js";
+import { decodeText, MOST_TEXT_BYTES, wideEncoding } from "../io/text.js";
 
 /** A line without its terminator, LF or CRLF. */
 export interface Line {

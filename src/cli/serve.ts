@@ -81,7 +81,7 @@ export async function serve(args: string[]): Promise<void> {
       onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
     }).finally(() => line.clear());
     model = loaded;
-    const { tokenizer } = loaded.processor;
+    const { tokenizer } = loaded.internals.processor;
     return {
       model: loaded,
       name,

@@ -1,4 +1,4 @@
-import type { SubgroupMatrix } from "../runtime/adapter.js";
+import type { SubgroupMatrix } from "../runtime/feature-self-test.js";
 import { Kernel } from "../runtime/kernel.js";
 import { GROUP, PANEL, type WeightType } from "./packed.js";
 

@@ -1,13 +1,13 @@
 import { platform } from "#platform";
 import { CheckpointError, throwIfAborted } from "../base/errors.js";
-import { foreignTensors } from "../io/checkpoint/foreign-tensors.js";
+import type { IndexedTensor, TensorIndex } from "../io/checkpoint.js";
 import {
+  foreignTensors,
   GROUP_ELEMENTS,
   type QuantizedMatrix,
   type QuantizedType,
   quantizedRowBytes,
-} from "../io/checkpoint/quantized.js";
-import type { IndexedTensor, TensorIndex } from "../io/checkpoint/tensor-index.js";
+} from "../io/safetensors.js";
 import type { Device } from "../runtime/device.js";
 import { showShape, widenBF16, widenF16 } from "../runtime/dtype.js";
 import type { Tensor } from "../runtime/tensor.js";

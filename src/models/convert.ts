@@ -1,16 +1,23 @@
 import { OptionError, shown, throwIfAborted } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
+import type { IndexedTensor, TensorIndex } from "../io/checkpoint.js";
 import {
   type CheckpointFiles,
   type CheckpointLocation,
   HUB_OPTIONS,
   type HubOptions,
   openCheckpoint,
-} from "../io/checkpoint/checkpoint.js";
-import { type QuantizedMatrix, quantizedMetadata, quantizedRowBytes } from "../io/checkpoint/quantized.js";
-import { inFileOrder, itemBytes, safetensorsHeader, type TensorHead } from "../io/checkpoint/safetensors.js";
-import type { IndexedTensor, TensorIndex } from "../io/checkpoint/tensor-index.js";
-import type { JsonValue } from "../io/text/json.js";
+} from "../io/checkpoint.js";
+import {
+  inFileOrder,
+  itemBytes,
+  type QuantizedMatrix,
+  quantizedMetadata,
+  quantizedRowBytes,
+  safetensorsHeader,
+  type TensorHead,
+} from "../io/safetensors.js";
+import type { JsonValue } from "../io/text.js";
 import { quantizeRows } from "../kernels/pack.js";
 import {
   type StorageDtype,
@@ -25,8 +32,7 @@ import { elementCount, narrowBF16, narrowF16 } from "../runtime/dtype.js";
 import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.js";
 import { readFamily } from "./llava-onevision/family.js";
 import { Network } from "./llava-onevision/network.js";
-import { readConfig } from "./llava-onevision/read-config.js";
-import { inCheckpoint } from "./llava-onevision.js";
+import { inCheckpoint, readConfig } from "./llava-onevision/read-config.js";
 
 export interface ConvertOptions extends HubOptions {
   /** Storage dtype of each part's matrices; "auto" leaves them unchanged. */

@@ -1,4 +1,4 @@
-import { CheckpointError, DisposedError, OptionError, shown, throwIfAborted } from "../base/errors.js";
+import { DisposedError, OptionError, shown, throwIfAborted } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
 import {
   type CheckpointFiles,
@@ -6,16 +6,17 @@ import {
   HUB_OPTIONS,
   type HubOptions,
   openCheckpoint,
-} from "../io/checkpoint/checkpoint.js";
-import type { PictureInput } from "../io/pictures/picture-input.js";
-import type { JsonValue } from "../io/text/json.js";
-import { Tokenizer } from "../io/text/tokenizer.js";
+} from "../io/checkpoint.js";
+import type { PictureInput } from "../io/picture-input.js";
+import type { JsonValue } from "../io/text.js";
+import { Tokenizer } from "../io/tokenizer.js";
 import type { CacheType } from "../kernels/kv-format.js";
 import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
 import type { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
 import type { SessionOptions } from "./chat/conversation.js";
 import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./chat/embeddings.js";
+import type { ModelInternals } from "./chat/model-internals.js";
 import { Session } from "./chat/session.js";
 import { cacheTypeGiven } from "./llava-onevision/cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
@@ -24,8 +25,8 @@ import { readFamily } from "./llava-onevision/family.js";
 import { Network } from "./llava-onevision/network.js";
 import { Processor, type VideoContent } from "./llava-onevision/processor.js";
 import { ChatTemplate, placeholderIds } from "./llava-onevision/prompt.js";
-import { readConfig } from "./llava-onevision/read-config.js";
-import { VisionCache } from "./llava-onevision/vision-cache.js";
+import { inCheckpoint, readConfig } from "./llava-onevision/read-config.js";
+import { VISION_CACHE_BYTES, VisionCache } from "./llava-onevision/vision-cache.js";
 import type { Estimate, EstimateOptions } from "./sizing/estimate.js";
 import type { MemoryBudget } from "./sizing/memory-budget.js";
 import { warmUp } from "./warm-up.js";
@@ -61,22 +62,29 @@ export interface LoadOptions extends HubOptions {
   visionCacheBytes?: number;
 }
 
-export const VISION_CACHE_BYTES = 256 * 1024 * 1024;
-
 /** LLaVA-OneVision on a device: SigLIP, projector and Qwen2, with the checkpoint's own tokenizer and chat template. */
 export class LlavaOneVision {
+  /** @internal */
+  readonly internals: ModelInternals;
+  readonly #arena: Arena;
+  readonly #ownsDevice: boolean;
   #disposed = false;
 
-  private constructor(
-    readonly device: Device,
-    readonly config: LlavaOneVisionConfig,
-    readonly processor: Processor,
-    readonly network: Network,
-    readonly cacheType: CacheType,
-    readonly visionCache: VisionCache,
-    private readonly arena: Arena,
-    private readonly ownsDevice: boolean,
-  ) {}
+  private constructor(parts: Omit<ModelInternals, "sessions" | "check">, arena: Arena, ownsDevice: boolean) {
+    this.internals = { ...parts, sessions: new Set(), check: () => this.#check() };
+    this.#arena = arena;
+    this.#ownsDevice = ownsDevice;
+  }
+
+  /** The device that the model computes on. */
+  get device(): Device {
+    return this.internals.device;
+  }
+
+  /** The checkpoint's configuration: sizes of the vision tower and of the language model. */
+  get config(): LlavaOneVisionConfig {
+    return this.internals.config;
+  }
 
   /**
    * Loads a checkpoint folder, hub id, URL or list of files.
@@ -113,10 +121,60 @@ export class LlavaOneVision {
     try {
       const configJson = await readFamily(files);
       device ??= await Device.open();
-      return await build(files, configJson, device, options);
+      return await LlavaOneVision.#build(files, configJson, device, options);
     } catch (cause) {
       if (!options.device) device?.dispose();
       throw inCheckpoint(files.name, cause);
+    }
+  }
+
+  static async #build(
+    files: CheckpointFiles,
+    configJson: JsonValue,
+    device: Device,
+    options: LoadOptions,
+  ): Promise<LlavaOneVision> {
+    const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([
+      files.json("tokenizer.json"),
+      files.json("tokenizer_config.json"),
+      files.json("added_tokens.json"),
+      files.text("chat_template.jinja"),
+      files.json("chat_template.json"),
+    ]);
+    if (tokenizerJson === undefined) throw await files.missing("tokenizer.json");
+    const index = await files.tensors();
+    const arena = device.arena("model");
+    try {
+      const config = await readConfig(files, configJson, index, options.contextTokens);
+      const tokenizer = new Tokenizer({ tokenizer: tokenizerJson, tokenizerConfig, addedTokens });
+      const template = ChatTemplate.fromCheckpoint({ ...(jinja !== undefined && { jinja }), json, tokenizerConfig });
+      const ids = placeholderIds(tokenizer, {
+        imageTokenIndex: config.imageTokenId,
+        videoTokenIndex: config.videoTokenId,
+      });
+      const processor = new Processor(config, tokenizer, template, ids);
+      throwIfAborted(options.signal, "loading");
+      const dtype = dtypeByPart(options.dtype);
+      const cacheType = cacheTypeGiven(options.cacheDtype);
+      const loader = new WeightLoader(device, index);
+      const network = arena.run(() => {
+        const levels = device.upload(processor.levels, [3, 256], "levels");
+        return new Network(loader.root(), config, dtype, levels);
+      });
+      loader.check(files.name, (name) => config.layout.ignored(name));
+      // On CPU adapters compilation would compete with reading and packing the weights.
+      if (!device.facts.onCPU) warmUp(network, cacheType);
+      await loader.load({ signal: options.signal, onProgress: options.onProgress });
+      await device.prepared();
+      const ownsDevice = options.device === undefined;
+      const visionCache = new VisionCache(device, options.visionCacheBytes ?? VISION_CACHE_BYTES);
+      return new LlavaOneVision({ device, config, processor, network, cacheType, visionCache }, arena, ownsDevice);
+    } catch (cause) {
+      arena.dispose();
+      device.pool.trim();
+      throw cause;
+    } finally {
+      await index.close();
     }
   }
 
@@ -129,27 +187,10 @@ export class LlavaOneVision {
     return estimate(location, options);
   }
 
-  /** For `build` alone. */
-  static from(parts: {
-    device: Device;
-    config: LlavaOneVisionConfig;
-    processor: Processor;
-    network: Network;
-    cacheType: CacheType;
-    visionCache: VisionCache;
-    arena: Arena;
-    ownsDevice: boolean;
-  }): LlavaOneVision {
-    const { device, config, processor, network, cacheType, visionCache, arena, ownsDevice } = parts;
-    return new LlavaOneVision(device, config, processor, network, cacheType, visionCache, arena, ownsDevice);
-  }
-
   /** Creates a conversation with its own KV cache. Dispose it, or dispose the model. Throws OptionError for an unknown option. */
   createSession(options: SessionOptions = {}): Session {
-    this.check();
-    const session = new Session(this, options);
-    this.#sessions.add(session);
-    return session;
+    this.#check();
+    return Session.create(this.internals, options);
   }
 
   /**
@@ -158,13 +199,13 @@ export class LlavaOneVision {
    */
   async embedImage(image: PictureInput, options: EmbedMediaOptions = {}): Promise<MediaEmbedding> {
     const { embedMedia } = await import("./chat/embeddings.js");
-    return embedMedia(this, { type: "image", image }, options);
+    return embedMedia(this.internals, { type: "image", image }, options);
   }
 
   /** The same for a clip's frames; `video` selects them like a message part. */
   async embedVideo(video: Omit<VideoContent, "type">, options: EmbedMediaOptions = {}): Promise<MediaEmbedding> {
     const { embedMedia } = await import("./chat/embeddings.js");
-    return embedMedia(this, { ...video, type: "video" }, options);
+    return embedMedia(this.internals, { ...video, type: "video" }, options);
   }
 
   /**
@@ -178,14 +219,11 @@ export class LlavaOneVision {
     options: EmbedTextOptions = {},
   ): Promise<Float32Array | Float32Array[]> {
     const { embedTexts } = await import("./chat/embeddings.js");
-    if (Array.isArray(text)) return embedTexts(this, text, options);
-    return (await embedTexts(this, [text as string], options))[0]!;
+    if (Array.isArray(text)) return embedTexts(this.internals, text, options);
+    return (await embedTexts(this.internals, [text as string], options))[0]!;
   }
 
-  readonly #sessions = new Set<Session>();
-
-  /** Throws DisposedError after `dispose`. */
-  check(): void {
+  #check(): void {
     if (!this.#disposed) return;
     throw new DisposedError({
       where: "LlavaOneVision",
@@ -195,80 +233,19 @@ export class LlavaOneVision {
     });
   }
 
-  /** Removes a disposed session; the vision cache is cleared with the last one. */
-  removeSession(session: Session): void {
-    this.#sessions.delete(session);
-    if (this.#sessions.size === 0) this.visionCache.clear();
-  }
-
   /** Frees the weights, the KV caches of all sessions, and the device if `load` opened it. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const session of this.#sessions) session.dispose();
-    this.visionCache.dispose();
-    this.arena.dispose();
-    if (this.ownsDevice) this.device.dispose();
+    const { sessions, visionCache } = this.internals;
+    for (const session of sessions) session[Symbol.dispose]();
+    visionCache.dispose();
+    this.#arena.dispose();
+    if (this.#ownsDevice) this.device.dispose();
     else this.device.pool.trim();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-async function build(
-  files: CheckpointFiles,
-  configJson: JsonValue,
-  device: Device,
-  options: LoadOptions,
-): Promise<LlavaOneVision> {
-  const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([
-    files.json("tokenizer.json"),
-    files.json("tokenizer_config.json"),
-    files.json("added_tokens.json"),
-    files.text("chat_template.jinja"),
-    files.json("chat_template.json"),
-  ]);
-  if (tokenizerJson === undefined) throw await files.missing("tokenizer.json");
-  const index = await files.tensors();
-  const arena = device.arena("model");
-  try {
-    const config = await readConfig(files, configJson, index, options.contextTokens);
-    const tokenizer = new Tokenizer({ tokenizer: tokenizerJson, tokenizerConfig, addedTokens });
-    const template = ChatTemplate.fromCheckpoint({ ...(jinja !== undefined && { jinja }), json, tokenizerConfig });
-    const ids = placeholderIds(tokenizer, {
-      imageTokenIndex: config.imageTokenId,
-      videoTokenIndex: config.videoTokenId,
-    });
-    const processor = new Processor(config, tokenizer, template, ids);
-    throwIfAborted(options.signal, "loading");
-    const dtype = dtypeByPart(options.dtype);
-    const cacheType = cacheTypeGiven(options.cacheDtype);
-    const loader = new WeightLoader(device, index);
-    const network = arena.run(() => {
-      const levels = device.upload(processor.levels, [3, 256], "levels");
-      return new Network(loader.root(), config, dtype, levels);
-    });
-    loader.check(files.name, (name) => config.layout.ignored(name));
-    // On CPU adapters compilation would compete with reading and packing the weights.
-    if (!device.facts.onCPU) warmUp(network, cacheType);
-    await loader.load({ signal: options.signal, onProgress: options.onProgress });
-    await device.prepared();
-    const ownsDevice = options.device === undefined;
-    const visionCache = new VisionCache(device, options.visionCacheBytes ?? VISION_CACHE_BYTES);
-    return LlavaOneVision.from({ device, config, processor, network, cacheType, visionCache, arena, ownsDevice });
-  } catch (cause) {
-    arena.dispose();
-    device.pool.trim();
-    throw cause;
-  } finally {
-    await index.close();
-  }
-}
-
-/** Adds the checkpoint's name to an error that has only the file's name. */
-export function inCheckpoint(name: string, cause: unknown): unknown {
-  if (!(cause instanceof CheckpointError) || cause.fault.where.includes(name)) return cause;
-  return new CheckpointError({ ...cause.fault, where: `${name}: ${cause.fault.where}` });
 }

@@ -1,7 +1,7 @@
 import { platform } from "#platform";
 import { NoAdapterError } from "../base/errors.js";
 import { type AdapterRequest, isSoftware } from "../platform/platform.js";
-import { testF16, testSubgroupMatrix } from "./feature-self-test.js";
+import { type SubgroupMatrix, testF16, testSubgroupMatrix } from "./feature-self-test.js";
 import { storedTuning, type Tuning } from "./tuning.js";
 
 /** Properties of the opened adapter, read by the `choose` functions and by reports. */
@@ -32,15 +32,6 @@ export interface AdapterFacts {
   readonly tuning: Tuning;
   /** Why this adapter was chosen. */
   readonly reasons: readonly string[];
-}
-
-/** A subgroup-matrix configuration: the product of an m×k and a k×n matrix, accumulated in f32. */
-export interface SubgroupMatrix {
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  /** Type of the factors. */
-  readonly input: "f16" | "f32";
 }
 
 /** Which adapter `Device.open` chooses, and which of its features it enables. */

@@ -1,5 +1,13 @@
-import type { SubgroupMatrix } from "./adapter.js";
 import { GPU_COPY_DST, GPU_COPY_SRC, GPU_MAP_READ, GPU_STORAGE } from "./pool.js";
+
+/** A subgroup-matrix configuration: the product of an m×k and a k×n matrix, accumulated in f32. */
+export interface SubgroupMatrix {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** Type of the factors. */
+  readonly input: "f16" | "f32";
+}
 
 /** Side of the square product that a self-test computes; a multiple of every subgroup-matrix size that the kernels use. */
 const SIDE = 32;

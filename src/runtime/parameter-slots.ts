@@ -1,7 +1,6 @@
 import { KernelError } from "../base/errors.js";
 import type { Kernel } from "./kernel.js";
-import { COMPUTE_STAGE } from "./pipelines.js";
-import { GPU_COPY_DST, GPU_UNIFORM } from "./pool.js";
+import { COMPUTE_STAGE, GPU_COPY_DST, GPU_UNIFORM } from "./pool.js";
 
 /** Slot stride: the largest alignment that a dynamic uniform offset can require. */
 const SLOT_BYTES = 256;

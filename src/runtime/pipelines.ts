@@ -1,9 +1,7 @@
 import { KernelError, type OcellusError } from "../base/errors.js";
 import { type Kernel, numberedLines } from "./kernel.js";
 import type { ParameterSlots } from "./parameter-slots.js";
-
-/** GPUShaderStage.COMPUTE; the global does not exist in Node. */
-export const COMPUTE_STAGE = 4;
+import { COMPUTE_STAGE } from "./pool.js";
 
 export interface Pipeline {
   /** Unique per device. */

@@ -109,3 +109,5 @@ export const GPU_COPY_DST = 0x0008;
 export const GPU_UNIFORM = 0x0040;
 export const GPU_STORAGE = 0x0080;
 export const GPU_QUERY_RESOLVE = 0x0200;
+/** GPUShaderStage.COMPUTE. */
+export const COMPUTE_STAGE = 4;

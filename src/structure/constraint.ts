@@ -1,5 +1,5 @@
 import { OptionError } from "../base/errors.js";
-import type { Tokenizer } from "../io/text/tokenizer.js";
+import type { Tokenizer } from "../io/tokenizer.js";
 import { PatternFault } from "./fault.js";
 import { parseGrammar } from "./grammar.js";
 import { Machine, type State } from "./machine.js";

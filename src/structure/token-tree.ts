@@ -1,6 +1,6 @@
 import { CheckpointError } from "../base/errors.js";
-import { tokenBytes } from "../io/text/detokenizer.js";
-import type { Tokenizer } from "../io/text/tokenizer.js";
+import type { Tokenizer } from "../io/tokenizer.js";
+import { tokenBytes } from "../io/tokenizer.js";
 import { PatternFault } from "./fault.js";
 import type { Machine, State } from "./machine.js";
 import { TimeSlice } from "./time-slices.js";

@@ -1,5 +1,5 @@
-import type { CheckpointLocation, NamedBlob } from "../io/checkpoint/checkpoint.js";
-import { type PictureInput, readPicture } from "../io/pictures/picture-input.js";
+import type { CheckpointLocation, NamedBlob } from "../io/checkpoint.js";
+import { type PictureInput, readPicture } from "../io/picture-input.js";
 import { ownPart } from "../models/chat/cached-media.js";
 import type { ChatMessage } from "../models/llava-onevision/processor.js";
 import type { SentFile, SentMedium, SentMessage } from "./messages.js";

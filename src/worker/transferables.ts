@@ -1,8 +1,8 @@
 import { platform } from "#platform";
 import { OptionError } from "../base/errors.js";
-import { type Bytes, copyOf, isBytes, viewOf } from "../io/bytes/bytes.js";
-import type { CheckpointLocation, NamedBlob } from "../io/checkpoint/checkpoint.js";
-import { type PictureInput, readPicture } from "../io/pictures/picture-input.js";
+import type { CheckpointLocation, NamedBlob } from "../io/checkpoint.js";
+import { type PictureInput, readPicture } from "../io/picture-input.js";
+import { type Bytes, copyOf, isBytes, viewOf } from "../io/source.js";
 import type { SentFile, SentMedium, SentOptions } from "./messages.js";
 
 export interface TransferableOptions {

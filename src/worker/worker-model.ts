@@ -1,7 +1,7 @@
 import { DisposedError, throwIfAborted } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
-import type { CheckpointLocation } from "../io/checkpoint/checkpoint.js";
-import type { PictureInput } from "../io/pictures/picture-input.js";
+import type { CheckpointLocation } from "../io/checkpoint.js";
+import type { PictureInput } from "../io/picture-input.js";
 import type { ChatModel } from "../models/chat/chat-model.js";
 import type { SessionOptions } from "../models/chat/conversation.js";
 import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "../models/chat/embeddings.js";

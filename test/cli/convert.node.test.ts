@@ -25,7 +25,7 @@ test("writes a folder that loads and is smaller, and does not write over it unas
   const size = async (path: string) => (await stat(join(path, "model.safetensors"))).size;
   expect(await size(target)).toBeLessThan(0.4 * (await size(tinyCheckpoint())));
   const model = await LlavaOneVision.load(target);
-  expect(model.network.language.embedding.table.type).toBe("q4");
+  expect(model.internals.network.language.embedding.table.type).toBe("q4");
   model.dispose();
   await expect(convert([tinyCheckpoint(), target, "--dtype", "q8"])).rejects.toThrow("--force");
   await convert([tinyCheckpoint(), target, "--dtype", "embed=q8", "--force"]);
@@ -106,9 +106,9 @@ test("several files of weights load", async () => {
   expect(names).toContain("model.safetensors.index.json");
   expect(names).toContain("model-00001-of-00004.safetensors");
   const model = await LlavaOneVision.load(target);
-  expect(model.network.language.layers[0]!.mlp.down.weight.type).toBe("q4");
-  expect(model.network.vision.layers[0]!.mlp.fc2.weight.type).toBe("q8");
-  expect(model.network.language.embedding.table.type).toBe("f16");
+  expect(model.internals.network.language.layers[0]!.mlp.down.weight.type).toBe("q4");
+  expect(model.internals.network.vision.layers[0]!.mlp.fc2.weight.type).toBe("q8");
+  expect(model.internals.network.language.embedding.table.type).toBe("f16");
   model.dispose();
 });
 

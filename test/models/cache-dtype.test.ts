@@ -35,7 +35,7 @@ describe.each([
   test("answers as the reference does and takes less memory", async () => {
     const whole = await load("auto");
     const model = await load(type);
-    expect([whole.cacheType, model.cacheType]).toEqual(["f32", type]);
+    expect([whole.internals.cacheType, model.internals.cacheType]).toEqual(["f32", type]);
     for (const file of ["00-shapes.png", "05-chart.png", "06-table.png", "09-pair-1.png"]) {
       const example = exampleOf(file);
       for (const turn of example.turns) {

@@ -66,7 +66,7 @@ async function fresh(messages: ChatMessage[], options: GenerateOptions = SHORT):
 }
 
 const idsOf = async (messages: ChatMessage[], options: GenerateOptions = {}) =>
-  (await model.processor.prepare(messages, options)).inputIds;
+  (await model.internals.processor.prepare(messages, options)).inputIds;
 
 /** How many ids two sequences begin with in common; the last of `next` is computed in any case. */
 function commonRows(before: readonly number[], next: readonly number[]): number {
@@ -92,7 +92,7 @@ describe("the cache", () => {
     await same(talk, commonRows(started.promptTokens, await idsOf(talk)));
     // A second picture makes squares of both, so the first one's rows are others: nothing of it may stay.
     talk.push(assistant("The square."), user(image(star), text("And now?")));
-    await same(talk, (await model.processor.prepare(talk)).media[0]!.start);
+    await same(talk, (await model.internals.processor.prepare(talk)).media[0]!.start);
     // The same question again: all but the last row is there.
     await same(talk, (await idsOf(talk)).length - 1);
   });
@@ -121,12 +121,12 @@ describe("the cache", () => {
   test("another picture of the same size in the same place", async () => {
     const about = (level: number) => [user(image(plain(level)), text("What do you see?"))];
     await ask(about(40));
-    const { media } = await model.processor.prepare(about(41));
+    const { media } = await model.internals.processor.prepare(about(41));
     await same(about(41), media[0]!.start);
     // Of two pictures the second is another.
     const pair = (a: number, b: number) => [user(image(plain(a)), image(plain(b)), text("What changed?"))];
     await ask(pair(40, 80));
-    const prepared = await model.processor.prepare(pair(40, 81));
+    const prepared = await model.internals.processor.prepare(pair(40, 81));
     await same(pair(40, 81), prepared.media[1]!.start);
     // One pixel counts, and which of two comes first.
     const dot = plain(40);
@@ -175,31 +175,31 @@ describe("the cache", () => {
 describe("prompts", () => {
   test("pictures between texts stay in their order where the template allows it", async () => {
     const mixed = [user(text("Before."), image(first), text("Between."), image(second), text("What changed?"))];
-    const { media, text: rendered, spans } = await model.processor.prepare(mixed);
+    const { media, text: rendered, spans } = await model.internals.processor.prepare(mixed);
     expect(rendered).toBe(
       "<|im_start|>user <image><image>\nBefore.\nBetween.\nWhat changed?<|im_end|><|im_start|>assistant\n",
     );
     expect(spans.map(({ index }) => index)).toEqual([0, 1]);
     expect(media[0]!.start).toBeLessThan(media[1]!.start);
-    const swapped = await model.processor.prepare([user(image(second), image(first), text("What changed?"))]);
+    const swapped = await model.internals.processor.prepare([user(image(second), image(first), text("What changed?"))]);
     expect(swapped.media.map(({ key }) => key)).toEqual([media[1]!.key, media[0]!.key]);
     await same(mixed, 0);
   });
 
   test("the text form of training", async () => {
     const options = { ...SHORT, template: "onevision" } as const;
-    const { text: rendered } = await model.processor.prepare([user(image(square), text("Hello!"))], options);
+    const { text: rendered } = await model.internals.processor.prepare([user(image(square), text("Hello!"))], options);
     expect(rendered).toBe(
       "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\nHello!<|im_end|>\n<|im_start|>assistant\n",
     );
-    const own = await model.processor.prepare([system("Be brief."), user(text("Hello!"))], options);
+    const own = await model.internals.processor.prepare([system("Be brief."), user(text("Hello!"))], options);
     expect(own.text).toContain("<|im_start|>system\nBe brief.<|im_end|>\n");
     expect((await ask([user(image(square), text("What do you see?"))], options)).tokens.length).toBeGreaterThan(0);
   });
 
   test("how pictures become tokens", async () => {
     const count = async (imageMode: GenerateOptions["imageMode"], ...pictures: ImageContent[]) => {
-      const { media } = await model.processor.prepare([user(...pictures, text("?"))], { imageMode });
+      const { media } = await model.internals.processor.prepare([user(...pictures, text("?"))], { imageMode });
       return media.map(({ tokens, tileCount }) => [tokens, tileCount]);
     };
     const cells = 81;
@@ -219,7 +219,7 @@ describe("prompts", () => {
     ]);
     // A clip is no picture: one picture beside it stays in tiles.
     const clip: VideoContent = { type: "video", frames: [plain(1), plain(2)] };
-    const { media } = await model.processor.prepare([user(wide, clip, text("?"))]);
+    const { media } = await model.internals.processor.prepare([user(wide, clip, text("?"))]);
     expect(media.map(({ kind, tokens }) => [kind, tokens])).toEqual([
       ["image", cells + 9 * 19],
       ["video", 2 * 25 + 1],
@@ -305,7 +305,7 @@ describe("the context", () => {
     expect(device.pool.liveBytes).toBe(live);
   }
   const lengthOf = async (messages: ChatMessage[], options: GenerateOptions = {}) =>
-    (await model.processor.prepare(messages, options)).inputIds.length;
+    (await model.internals.processor.prepare(messages, options)).inputIds.length;
 
   test("too many frames", async () => {
     const clip = (count: number): ChatMessage[] => [

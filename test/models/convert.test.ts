@@ -44,7 +44,7 @@ async function loaded(
 ): Promise<{ matrices: Map<string, { type: string; values: ArrayLike<number> }>; tokens: readonly number[] }> {
   const model = await LlavaOneVision.load(files, { device, ...(dtype && { dtype }) });
   try {
-    const { vision, projector, language } = model.network;
+    const { vision, projector, language } = model.internals.network;
     const all: PackedMatrix[] = [projector.linear1.weight, projector.linear2.weight, language.embedding.table];
     for (const { attention, mlp } of vision.layers)
       all.push(attention.qkv.weight, attention.out.weight, mlp.fc2.weight);
@@ -95,7 +95,7 @@ describe.each(["q4", "q8"] as const)("%s", (dtype) => {
     const rows = widenQuantized(await index.read(stored, 0, stored.entry.lengthBytes), stored.quantized!);
     await index.close();
     const model = await LlavaOneVision.load(files, { device, dtype: "f32" });
-    const held = await heldMatrix(model.network.language.embedding.table);
+    const held = await heldMatrix(model.internals.network.language.embedding.table);
     model.dispose();
     expect(rows.every((value, i) => value === held[i])).toBe(true);
     const wide = await converted({ dtype: "f32" }, Promise.resolve(files));

@@ -53,20 +53,20 @@ async function run(
   const owner = device.arena("test");
   const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize);
   try {
-    const prompt = await model.processor.prepare(question);
+    const prompt = await model.internals.processor.prepare(question);
     cache.reserve(prompt.inputIds.length);
-    const pass = new PromptPass(model, prompt, owner, {});
+    const pass = new PromptPass(model.internals, prompt, owner, {});
     const logits = await pass.prefill(0, cache);
     const before = device.counters.readbacks;
     const tokens: number[] = [];
-    const choices = decode(model.network, cache, logits, owner, {
+    const choices = decode(model.internals.network, cache, logits, owner, {
       repetitionPenalty: options.penalty ?? 1,
       minNewTokens: 1000,
       eosTokens: model.config.eosTokens,
-      allowed: model.processor.tokenizer.size,
+      allowed: model.internals.processor.tokenizer.size,
       maxNewTokens,
       adaptiveSteps: new Steady(steps),
-      check: () => model.check(),
+      check: () => model.internals.check(),
     });
     for await (const { token } of choices) {
       tokens.push(token);
@@ -108,14 +108,14 @@ test("logits of which none is a number are a fault, found in what was recorded a
   const logits = owner.run(() =>
     device.upload(new Float32Array(text.vocabulary).fill(Number.NaN), [1, text.vocabulary], "logits"),
   );
-  const choices = decode(model.network, cache, logits, owner, {
+  const choices = decode(model.internals.network, cache, logits, owner, {
     repetitionPenalty: 1.5,
     minNewTokens: 0,
     eosTokens: model.config.eosTokens,
-    allowed: model.processor.tokenizer.size,
+    allowed: model.internals.processor.tokenizer.size,
     maxNewTokens: 20,
     adaptiveSteps: new Steady(3),
-    check: () => model.check(),
+    check: () => model.internals.check(),
   });
   await expect(choices.next()).rejects.toThrow(KernelError);
   owner.dispose();
@@ -138,7 +138,7 @@ test("a decoder layer over one row is six dispatches on the broadcast path", () 
   const { text } = model.config;
   const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize);
   cache.reserve(40);
-  const layer = model.network.language.layers[0]!;
+  const layer = model.internals.network.language.layers[0]!;
   for (const cached of [0, 1, 39]) {
     cache.length = cached;
     const before = device.counters.dispatches;

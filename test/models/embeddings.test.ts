@@ -79,7 +79,7 @@ test("the same picture is nearest to itself", async () => {
 });
 
 test("hidden states of a text", async () => {
-  const prompt = await model.processor.prepare([{ role: "user", content: "Hello!" }]);
+  const prompt = await model.internals.processor.prepare([{ role: "user", content: "Hello!" }]);
   const norm = (await tapsOf("Hello!"))("norm");
   const { width } = model.config.text;
   const last = await model.embedText(prompt.text, { pooling: "last", normalise: false, specialTokens: "parse" });

@@ -30,9 +30,9 @@ describe("weights", () => {
       const { weights, weightsBytes } = await estimate(files, { dtype, device });
       const model = await LlavaOneVision.load(files, { dtype, device });
       expect(weightsBytes).toBe(device.pool.liveBytes);
-      const { table } = model.network.language.embedding;
+      const { table } = model.internals.network.language.embedding;
       expect(weights.embed).toBeGreaterThanOrEqual(table.sizeBytes);
-      expect(weights.projector).toBeGreaterThanOrEqual(model.network.projector.linear1.weight.sizeBytes);
+      expect(weights.projector).toBeGreaterThanOrEqual(model.internals.network.projector.linear1.weight.sizeBytes);
       expect(weights.vision + weights.projector + weights.language + weights.embed).toBe(weightsBytes);
       model.dispose();
     }
@@ -83,7 +83,7 @@ describe("activations", () => {
     // A prompt that fills the context but for a few words.
     const probe = await LlavaOneVision.load(files, { device });
     const text: ChatMessage = { role: "user", content };
-    const { inputIds, media } = await probe.processor.prepare([text]);
+    const { inputIds, media } = await probe.internals.processor.prepare([text]);
     expect(media.reduce((sum, medium) => sum + medium.tileCount, 0)).toBe(tiles);
     probe.dispose();
     const contextTokens = inputIds.length + 8;

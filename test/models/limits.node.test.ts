@@ -39,11 +39,11 @@ describe("512 KiB, weights of 32 bits", () => {
 
   test("everything is in pieces", () => {
     const { model } = made;
-    expect(model.network.language.embedding.table.blocks).toHaveLength(2);
-    expect(model.network.language.layers[0]!.mlp.gateUp.weight.blocks).toHaveLength(3);
-    expect(model.network.language.layers[0]!.mlp.down.weight.blocks).toHaveLength(2);
-    expect(model.network.tilesPerBatch).toBe(2);
-    expect(model.network.rowsPerChunk).toBe(102);
+    expect(model.internals.network.language.embedding.table.blocks).toHaveLength(2);
+    expect(model.internals.network.language.layers[0]!.mlp.gateUp.weight.blocks).toHaveLength(3);
+    expect(model.internals.network.language.layers[0]!.mlp.down.weight.blocks).toHaveLength(2);
+    expect(model.internals.network.tilesPerBatch).toBe(2);
+    expect(model.internals.network.rowsPerChunk).toBe(102);
   });
 
   test.each(["05-chart.png", "11-gallery-1.png", "12-clip.mp4"])("%s", (file) => reference(made.model, file));
@@ -100,9 +100,9 @@ describe("37 tiles and 40 frames", () => {
     ["a photograph", photograph, 37],
     ["a clip", clip, 40],
   ])("%s in batches and chunks", async (_, messages, tiles) => {
-    expect(small.model.network.tilesPerBatch).toBe(5);
-    expect(large.model.network.tilesPerBatch).toBeGreaterThan(40);
-    expect(small.model.network.rowsPerChunk).toBeLessThan(large.model.network.rowsPerChunk);
+    expect(small.model.internals.network.tilesPerBatch).toBe(5);
+    expect(large.model.internals.network.tilesPerBatch).toBeGreaterThan(40);
+    expect(small.model.internals.network.rowsPerChunk).toBeLessThan(large.model.internals.network.rowsPerChunk);
     const inPieces = await run(small.model, messages);
     const whole = await run(large.model, messages);
     expect(inPieces.usage).toMatchObject({ tiles, visualTokens: whole.usage.visualTokens });
@@ -114,7 +114,7 @@ describe("37 tiles and 40 frames", () => {
   test("two segments of a clip are what one would be", async () => {
     const { model } = large;
     const { device } = model;
-    const { media } = await model.processor.prepare(clip);
+    const { media } = await model.internals.processor.prepare(clip);
     const { segments } = media[0]!;
     expect(segments.map(({ tileCount, plan }) => [tileCount, plan.tokens])).toEqual([
       [32, 32 * 25],
@@ -128,7 +128,10 @@ describe("37 tiles and 40 frames", () => {
       const read: number[] = [];
       for (const part of parts) {
         const tensor = device.scope(() =>
-          model.network.pack([{ first: 0, tensor: model.network.project(part.tiles, part.tileCount) }], part.plan),
+          model.internals.network.pack(
+            [{ first: 0, tensor: model.internals.network.project(part.tiles, part.tileCount) }],
+            part.plan,
+          ),
         );
         for (const value of await tensor.read()) read.push(value);
         tensor.dispose();

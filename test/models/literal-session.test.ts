@@ -30,12 +30,12 @@ test("roles of every kind take them as text", async () => {
     { role: "user", content: word },
   ];
   const [typed = [], plain = []] = await Promise.all(
-    [FORGED, "word"].map(async (word) => (await model.processor.prepare(talk(word))).inputIds),
+    [FORGED, "word"].map(async (word) => (await model.internals.processor.prepare(talk(word))).inputIds),
   );
   expect(specialOf(typed)).toEqual(specialOf(plain));
   expect(imagesOf(typed)).toBe(imagesOf(plain));
   expect(typed).not.toContain(599);
-  expect(model.processor.tokenizer.decode(typed)).toContain(`system \n${FORGED}<|im_end|>`);
+  expect(model.internals.processor.tokenizer.decode(typed)).toContain(`system \n${FORGED}<|im_end|>`);
 });
 
 test("a conversation reuses its KV cache, and appended parts come first", async () => {
@@ -83,7 +83,7 @@ test('"parse" takes them as the reference does', async () => {
     (["parse", "literal"] as const).map((specialTokens) => session.measure("a<|im_end|>b", { specialTokens })),
   );
   expect(literal!.promptTokens - parse!.promptTokens).toBe(
-    model.processor.tokenizer.encodeLiteral("<|im_end|>").length - 1,
+    model.internals.processor.tokenizer.encodeLiteral("<|im_end|>").length - 1,
   );
   const asked = [image, { type: "text" as const, text: "Rename <image> in it." }];
   await expect(session.generate(asked, { specialTokens: "parse" }).result).rejects.toThrow(PromptError);

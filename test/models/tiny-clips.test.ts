@@ -38,7 +38,7 @@ const clip = (more: Partial<VideoContent> = {}): VideoContent => ({ type: "video
 
 /** Frames that a part takes, by the visual tokens they become: 25 each, and one for the clip. */
 async function framesOf(part: VideoContent): Promise<number> {
-  const { media } = await model.processor.prepare(about(part));
+  const { media } = await model.internals.processor.prepare(about(part));
   expect((media[0]!.tokens - 1) % 25).toBe(0);
   expect(media[0]!.tileCount).toBe((media[0]!.tokens - 1) / 25);
   return media[0]!.tileCount;
@@ -98,7 +98,7 @@ describe("frames", () => {
 
   test("clips and pictures in one question", async () => {
     const image: ImageContent = { type: "image", image: await exampleFile("00-shapes.png") };
-    const prepared = await model.processor.prepare(about(clip({ frames: 2 }), image, clip({ frames: 3 })));
+    const prepared = await model.internals.processor.prepare(about(clip({ frames: 2 }), image, clip({ frames: 3 })));
     // This template puts pictures before clips.
     expect(prepared.media.map(({ kind, tileCount }) => [kind, tileCount])).toEqual([
       ["image", 2],

@@ -16,13 +16,13 @@ test("after warm-up an answer compiles nothing, and warm-up allocates no memory"
   const onUse = vi.spyOn(device.gpu, "createComputePipeline");
   const { dispatches } = device.counters;
   const { liveBytes, peakBytes } = device.pool;
-  for (let round = 0; round < 2; round++) warmUp(model.network, model.cacheType);
+  for (let round = 0; round < 2; round++) warmUp(model.internals.network, model.internals.cacheType);
   await device.prepared();
   expect([device.pool.liveBytes, device.pool.peakBytes]).toEqual([liveBytes, peakBytes]);
   expect(device.counters.dispatches).toBe(dispatches);
   const texts = ahead.mock.calls.length;
   expect(texts).toBeGreaterThan(10);
-  warmUp(model.network, model.cacheType);
+  warmUp(model.internals.network, model.internals.cacheType);
   expect(ahead).toHaveBeenCalledTimes(texts);
 
   const session = model.createSession();

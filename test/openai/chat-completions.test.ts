@@ -53,7 +53,7 @@ test("special tokens that a client writes are text, and only the program can say
   const tokens = async (text: string, by = completions): Promise<number> =>
     (await by.create({ messages: about(text), max_tokens: 1 })).usage.prompt_tokens;
   const [typed, plain] = [await tokens("<|im_end|><image>"), await tokens("")];
-  expect(typed - plain).toBe(model.processor.tokenizer.encodeLiteral("<|im_end|><image>").length);
+  expect(typed - plain).toBe(model.internals.processor.tokenizer.encodeLiteral("<|im_end|><image>").length);
   using parsing = new ChatCompletions(model, { specialTokens: "parse" });
   expect((await tokens("<|im_end|>", parsing)) - plain).toBe(1);
   await expect(tokens("<image>", parsing)).rejects.toMatchObject({ code: "PROMPT" });

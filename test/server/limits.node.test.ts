@@ -12,7 +12,7 @@ import { type RunningServer, type ServerOptions, startServer } from "../../src/s
 
 const idleSession = {
   generate: (_: unknown, { signal }: { signal: AbortSignal }) =>
-    new Answer(
+    Answer.start(
       () =>
         new Promise((_resolve, reject) => {
           signal.addEventListener("abort", () => reject(new AbortedError("generating", signal.reason)));

@@ -67,7 +67,7 @@ export async function testGoldens(
         const messages = await withPictures(golden.messages);
         const template = golden.prompt_style === "orig" ? "onevision" : "checkpoint";
 
-        const prompt = await model.processor.prepare(messages, { template });
+        const prompt = await model.internals.processor.prepare(messages, { template });
         const segments = prompt.media.flatMap((medium) => medium.segments);
         expect(await tileHashes(model, segments)).toEqual(golden.tiles_sha256);
 

@@ -1,4 +1,4 @@
-import { GROUP_ELEMENTS, type QuantizedType, quantizedRowBytes } from "../../io/checkpoint/quantized.js";
+import { GROUP_ELEMENTS, type QuantizedType, quantizedRowBytes } from "../../io/safetensors.js";
 import { narrowF16, widenF16 } from "../../runtime/dtype.js";
 
 /** A quantised group of 32 elements: its levels, and its scale (and minimum) as f16. */

@@ -2,16 +2,18 @@
 
 import { platform } from "#platform";
 import { CheckpointError, OcellusError, OptionError, throwIfAborted } from "../../base/errors.js";
-import { type ByteSource, blobSource, fileSource, NotFoundError, type UrlOptions, urlSource } from "../bytes/source.js";
+import type { DownloadSize, Place } from "../bytes/place.js";
+import { type ByteSource, blobSource, fileSource, NotFoundError, urlSource } from "../bytes/source.js";
 import { parseHubAddress } from "../hub/hub-address.js";
 import { type HubId, parseHubId } from "../hub/hub-names.js";
-import type { HubOptions } from "../hub/hub-options.js";
+import type { CheckpointOptions } from "../hub/hub-options.js";
 import { type JsonValue, parseJson } from "../text/json.js";
 import { decodeText } from "../text/text.js";
 import { HEAD_BYTES, kindOf } from "./file-kind.js";
 import { openTensors, type TensorIndex } from "./tensor-index.js";
 
-export { HUB_OPTIONS, type HubOptions } from "../hub/hub-options.js";
+export type { DownloadSize } from "../bytes/place.js";
+export { type CheckpointOptions, HUB_OPTIONS, type HubOptions } from "../hub/hub-options.js";
 export type { DownloadProgress } from "../hub/hub-progress.js";
 export type { IndexedTensor, TensorIndex } from "./tensor-index.js";
 
@@ -20,21 +22,6 @@ export type NamedBlob = Blob & { readonly name: string; readonly webkitRelativeP
 
 /** Folder path, hub id (`org/name`, `org/name@revision`), http(s) or file URL, or the files themselves (`FileList`, array). */
 export type CheckpointLocation = string | URL | ArrayLike<NamedBlob>;
-
-/** `signal` stops the opening, downloads, and every read of config files and headers. */
-export type CheckpointOptions = Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds"> &
-  HubOptions & {
-    /** Only configs and headers are read: hub files that are not cached are read by range requests, and not cached. */
-    inspect?: boolean | undefined;
-  };
-
-/** Download size of a checkpoint. */
-export interface DownloadSize {
-  /** Bytes of all required files. */
-  readonly totalBytes: number;
-  /** Bytes of those that are not cached; all, for files that are read over the network without caching. */
-  readonly missingBytes: number;
-}
 
 /** Named files of one checkpoint. Names are relative, with "/" between folder and file. */
 export interface CheckpointFiles {
@@ -51,26 +38,6 @@ export interface CheckpointFiles {
   tensors(): Promise<TensorIndex>;
   /** Returns the download size of the weights and existing `configs`; for a repository, of everything that is downloaded. */
   downloadSize(configs: readonly string[], weights: TensorIndex): Promise<DownloadSize>;
-}
-
-/** A location of files. */
-export interface Place {
-  readonly name: string;
-  /** Whether every read goes over the network without caching. */
-  readonly remote?: boolean;
-  /** For locations that have a listing with sizes. */
-  downloadSize?(): Promise<DownloadSize | undefined>;
-  /** Whether opening a file may download all of it. */
-  readonly downloads?: boolean;
-  /** Whether the server responded with a web page instead of a file (URLs). */
-  readonly answeredPage?: boolean;
-  /** Lists names at the top level or in a folder; undefined if not possible (URLs). */
-  list(folder?: string): Promise<string[] | undefined>;
-  /** The first bytes of the location itself, if it is the URL of a file. */
-  self?(): Promise<Uint8Array | undefined>;
-  has(file: string): Promise<boolean>;
-  /** Opens a file; undefined if it is absent. */
-  open(file: string): Promise<ByteSource | undefined>;
 }
 
 /**

@@ -1,9 +1,9 @@
 /** Errors for missing checkpoint files, which identify what the location contains instead. */
 
 import { CheckpointError, OcellusError } from "../../base/errors.js";
+import type { Place } from "../bytes/place.js";
 import type { ByteSource } from "../bytes/source.js";
 import { isJsonObject, parseJson } from "../text/json.js";
-import type { Place } from "./checkpoint.js";
 import { EXAMPLE_ID, type FileKind, HEAD_BYTES, kindByName, kindOf } from "./file-kind.js";
 import { type Found, listed } from "./foreign-tensors.js";
 

@@ -1,9 +1,9 @@
 /** The weights of a checkpoint: one safetensors file, or shards with an index that must agree with them. */
 
 import { CheckpointError, SourceError } from "../../base/errors.js";
+import type { Place } from "../bytes/place.js";
 import type { ByteSource } from "../bytes/source.js";
 import { isJsonObject, type JsonValue, showJson } from "../text/json.js";
-import type { Place } from "./checkpoint.js";
 import { listed } from "./foreign-tensors.js";
 import { type QuantizedMatrix, quantizedMatrices } from "./quantized.js";
 import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.js";

@@ -1,3 +1,4 @@
+import type { UrlOptions } from "../bytes/source.js";
 import type { DownloadProgress } from "./hub-progress.js";
 
 /** Options of hub checkpoints. In Node they default to the environment variables of the Hugging Face tools. */
@@ -33,3 +34,10 @@ export const HUB_OPTIONS = [
   "stream",
   "onDownload",
 ] as const satisfies readonly (keyof HubOptions)[];
+
+/** `signal` stops the opening, downloads, and every read of config files and headers. */
+export type CheckpointOptions = Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds"> &
+  HubOptions & {
+    /** Only configs and headers are read: hub files that are not cached are read by range requests, and not cached. */
+    inspect?: boolean | undefined;
+  };

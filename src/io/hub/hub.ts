@@ -3,13 +3,14 @@
 import { platform } from "#platform";
 import { CheckpointError, OptionError, throwIfAborted } from "../../base/errors.js";
 import type { FileCache } from "../../platform/platform.js";
+import type { DownloadSize, Place } from "../bytes/place.js";
 import { readAhead } from "../bytes/read-ahead.js";
 import { type ByteSource, fileSource, urlSource } from "../bytes/source.js";
-import type { CheckpointOptions, DownloadSize, Place } from "../checkpoint/checkpoint.js";
 import { HubClient } from "./hub-client.js";
 import { bytesToFetch, Downloads } from "./hub-download.js";
 import { readListing, writeListing } from "./hub-listing.js";
 import { CachePaths, type HubFile, type HubId, hubFolder, isCommit, neededFiles, revisionOf } from "./hub-names.js";
+import type { CheckpointOptions } from "./hub-options.js";
 import { DownloadMeter } from "./hub-progress.js";
 
 /**

@@ -6,9 +6,9 @@
 import { MediaError } from "../../base/errors.js";
 import { dataView } from "../bytes/bytes.js";
 import { CLIP_START_BYTES, clipFormat, unknownClip } from "../bytes/clip-format.js";
-import { printableAscii } from "../bytes/printable-ascii.js";
 import type { ByteSource } from "../bytes/source.js";
 import type { IndexBudget } from "./mp4-budget.js";
+import { type BoxPlace, broken, cut } from "./mp4-faults.js";
 
 /** A box in memory. `start` and `end` are those of its body, in the bytes of the reader. */
 export interface Box {
@@ -207,22 +207,4 @@ export async function* indexBoxes(
 
 function checkNumber(label: string, box: BoxPlace, boxes: number): void {
   if (boxes > MAX_BOXES) throw broken(label, box, `at most ${MAX_BOXES} boxes`, "more");
-}
-
-type BoxPlace = Pick<Box, "type" | "offsetBytes">;
-
-const whereOf = (label: string, box: BoxPlace): string =>
-  `${label}, box "${printableAscii(box.type)}" at byte ${box.offsetBytes}`;
-
-export function broken(label: string, box: BoxPlace, expected: string, got: string): MediaError {
-  return new MediaError({ where: whereOf(label, box), expected, got, remedy: "get an undamaged copy" });
-}
-
-function cut(label: string, box: BoxPlace, boxBytes: number, fileBytes: number): MediaError {
-  return new MediaError({
-    where: whereOf(label, box),
-    expected: `${boxBytes} bytes${box.type === "mdat" ? " of media and an index after them" : ""}`,
-    got: `a file that ends after ${fileBytes - box.offsetBytes} of them`,
-    remedy: "the file is cut; get a complete copy",
-  });
 }

@@ -1,5 +1,5 @@
 /** Memory budget of a clip's index, checked before allocation: a few bytes of a file can declare billions of entries. */
-import { broken } from "./mp4-boxes.js";
+import { broken } from "./mp4-faults.js";
 
 /** 19 hours at 60 frames a second, under 1 GB. */
 const MAX_ENTRIES = 2 ** 22;

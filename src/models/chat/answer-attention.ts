@@ -5,7 +5,7 @@ import { attentionWeights } from "../../kernels/attention-weights.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import { type AttentionMap, attentionMaps } from "../llava-onevision/attention-map.js";
-import type { LlavaOneVision } from "../llava-onevision.js";
+import type { ModelInternals } from "./model-internals.js";
 import type { CachedPrefix } from "./prompt-pass.js";
 
 /** Selects the attention weights to return. */
@@ -55,7 +55,7 @@ const WHERE = "session.attention";
  * queries; the cache is unchanged afterwards.
  */
 export async function answerAttention(
-  model: LlavaOneVision,
+  model: ModelInternals,
   cache: KVCache,
   prefix: CachedPrefix,
   answered: Answered,
@@ -96,7 +96,7 @@ export async function answerAttention(
 
 /** Recomputes row `row` of the sequence, and reads the attention weights `[H, row + 1]` of each requested layer. */
 function weightsAt(
-  { device, network, config }: LlavaOneVision,
+  { device, network, config }: ModelInternals,
   cache: KVCache,
   row: number,
   id: number,

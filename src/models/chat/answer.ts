@@ -42,6 +42,14 @@ export interface AnswerUsage {
   readonly totalTokens: number;
 }
 
+/** Progress of a running answer. */
+export interface AnswerProgress {
+  readonly stage: "vision" | "prefill" | "decode";
+  /** Tiles, rows of the prompt, or tokens. */
+  readonly done: number;
+  readonly total: number;
+}
+
 /** A complete answer, its finish reason, usage and timings. */
 export interface AnswerResult {
   /** Without the stop sequence. */
@@ -81,7 +89,15 @@ export class Answer implements AsyncIterable<AnswerPiece> {
   #ended = false;
   readonly #enough = new AbortController();
 
-  constructor(run: (writer: AnswerWriter) => Promise<AnswerResult>, ended: () => void) {
+  /**
+   * Starts an answer; `ended` is called when it is complete or has failed.
+   * @internal
+   */
+  static start(run: (writer: AnswerWriter) => Promise<AnswerResult>, ended: () => void): Answer {
+    return new Answer(run, ended);
+  }
+
+  protected constructor(run: (writer: AnswerWriter) => Promise<AnswerResult>, ended: () => void) {
     const writer: AnswerWriter = {
       emit: (piece) => {
         this.#pieces.push(piece);

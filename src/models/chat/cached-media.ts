@@ -2,7 +2,7 @@
  * Copies of the bytes and pixels of a conversation's media. A conversation reads its media again for every question, while the program may
  * overwrite its buffers, for example with the next camera frame. Blobs and files are immutable; paths and URLs are read again.
  */
-import { copyOf, isBytes } from "../../io/bytes/bytes.js";
+import { copyOf, isBytes } from "../../io/source.js";
 import type { SessionInput } from "./conversation.js";
 
 /** Parts whose bytes belong to the library. */

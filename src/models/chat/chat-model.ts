@@ -1,4 +1,4 @@
-import type { PictureInput } from "../../io/pictures/picture-input.js";
+import type { PictureInput } from "../../io/picture-input.js";
 import type { ChatMessage, VideoContent } from "../llava-onevision/processor.js";
 import type { Answer } from "./answer.js";
 import type { AnswerAttention, AttentionOptions } from "./answer-attention.js";

@@ -6,10 +6,11 @@ import { Arena } from "../../runtime/arena.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { SpecialTokens } from "../llava-onevision/literal-text.js";
 import type { ImageContent, VideoContent } from "../llava-onevision/processor.js";
-import type { LlavaOneVision } from "../llava-onevision.js";
+import type { AnswerProgress } from "./answer.js";
 import { copiedPart } from "./cached-media.js";
 import { checkPromptOptions, PROMPT_OPTIONS, type PromptOptions } from "./generate-options.js";
-import { type AnswerProgress, PromptPass } from "./prompt-pass.js";
+import type { ModelInternals } from "./model-internals.js";
+import { PromptPass } from "./prompt-pass.js";
 
 /** Options of picture and clip embeddings. */
 export interface EmbedMediaOptions extends PromptOptions {
@@ -51,7 +52,7 @@ const POOLINGS = ["mean", "last"] as const;
 
 /** Computes SigLIP's features `[N·P, 1152]` or the projected visual tokens `[M, D]` of one picture or clip. */
 export async function embedMedia(
-  model: LlavaOneVision,
+  model: ModelInternals,
   part: ImageContent | VideoContent,
   options: EmbedMediaOptions,
 ): Promise<MediaEmbedding> {
@@ -91,7 +92,7 @@ export async function embedMedia(
 
 /** Computes for each text the decoder's hidden states after its final norm, pooled to `[D]`. */
 export async function embedTexts(
-  model: LlavaOneVision,
+  model: ModelInternals,
   texts: readonly string[],
   options: EmbedTextOptions,
 ): Promise<Float32Array[]> {
@@ -112,7 +113,7 @@ export async function embedTexts(
   return vectors;
 }
 
-function tokensOf(model: LlavaOneVision, text: unknown, options: EmbedTextOptions, where: string): Uint32Array {
+function tokensOf(model: ModelInternals, text: unknown, options: EmbedTextOptions, where: string): Uint32Array {
   if (typeof text !== "string") throw badText(where, typeof text);
   const { tokenizer } = model.processor;
   const ids = Uint32Array.from(
@@ -135,7 +136,7 @@ function tokensOf(model: LlavaOneVision, text: unknown, options: EmbedTextOption
 
 /** `[T, D]` */
 async function hiddenStates(
-  model: LlavaOneVision,
+  model: ModelInternals,
   ids: Uint32Array,
   signal: AbortSignal | undefined,
   where: string,

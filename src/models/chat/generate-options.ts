@@ -2,7 +2,7 @@ import { OptionError, shown } from "../../base/errors.js";
 import { checkOptions, suggestion } from "../../base/options.js";
 import type { SpecialTokens } from "../llava-onevision/literal-text.js";
 import type { ImageMode } from "../llava-onevision/processor.js";
-import type { AnswerProgress } from "./prompt-pass.js";
+import type { AnswerProgress } from "./answer.js";
 import type { Tap } from "./taps.js";
 
 /** How messages are rendered to a prompt. */

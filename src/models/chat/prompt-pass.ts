@@ -5,16 +5,9 @@ import type { KVCache } from "../../layers/kv-cache.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { PreparedMedium, PreparedPrompt, Segment } from "../llava-onevision/processor.js";
-import type { LlavaOneVision } from "../llava-onevision.js";
+import type { AnswerProgress } from "./answer.js";
+import type { ModelInternals } from "./model-internals.js";
 import type { TapRecorder } from "./taps.js";
-
-/** Progress of a running answer. */
-export interface AnswerProgress {
-  readonly stage: "vision" | "prefill" | "decode";
-  /** Tiles, rows of the prompt, or tokens. */
-  readonly done: number;
-  readonly total: number;
-}
 
 export interface PassOptions {
   readonly signal?: AbortSignal | undefined;
@@ -34,7 +27,7 @@ export class PromptPass {
   tiles = 0;
 
   constructor(
-    readonly model: LlavaOneVision,
+    readonly model: ModelInternals,
     readonly prompt: PreparedPrompt,
     /** Owns what the pass allocates. */
     readonly owner: Arena,

@@ -5,7 +5,6 @@ import { Arena } from "../../runtime/arena.js";
 import type { Constraint } from "../../structure/constraint.js";
 import { newTokenBudget } from "../llava-onevision/context-budget.js";
 import type { ChatMessage, PreparedPrompt } from "../llava-onevision/processor.js";
-import type { LlavaOneVision } from "../llava-onevision.js";
 import { Answer, type AnswerResult, type AnswerWriter } from "./answer.js";
 import type { AnswerAttention, Answered, AttentionOptions } from "./answer-attention.js";
 import { AnswerText } from "./answer-text.js";
@@ -23,6 +22,7 @@ import {
   type PromptOptions,
 } from "./generate-options.js";
 import { type AppendResult, type Measurement, measured } from "./measurement.js";
+import type { ModelInternals } from "./model-internals.js";
 import { CachedPrefix, type PassOptions, PromptPass } from "./prompt-pass.js";
 import { TapRecorder } from "./taps.js";
 
@@ -37,11 +37,21 @@ export class Session {
   #busy = false;
   #disposed = false;
 
-  /** For `model.createSession`. Throws OptionError for an unknown option. */
-  constructor(
-    readonly model: LlavaOneVision,
-    options: SessionOptions = {},
+  private constructor(
+    private readonly model: ModelInternals,
+    system: string | undefined,
   ) {
+    const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
+    this.#cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
+    this.#conversation = new Conversation(system);
+    model.sessions.add(this);
+  }
+
+  /**
+   * Creates a session of a model, for `model.createSession`. Throws OptionError for an unknown option.
+   * @internal
+   */
+  static create(model: ModelInternals, options: SessionOptions): Session {
     checkOptions("model.createSession", options, ["system"]);
     const { system } = options;
     if (system !== undefined && typeof system !== "string") {
@@ -52,9 +62,7 @@ export class Session {
         remedy: "leave it out for none",
       });
     }
-    const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
-    this.#cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
-    this.#conversation = new Conversation(system);
+    return new Session(model, system);
   }
 
   /** All messages so far: questions with their appended parts, and answers. */
@@ -71,7 +79,7 @@ export class Session {
     const where = "session.generate";
     checkGenerateOptions(where, options);
     this.#begin(where);
-    return new Answer(
+    return Answer.start(
       async (writer) => {
         const asked = this.#conversation.asked(copiedInput(input, where), where);
         const result = await this.#answer(asked, options, writer);
@@ -152,7 +160,8 @@ export class Session {
   clone(): Session {
     this.#begin("session.clone");
     try {
-      const other = this.model.createSession();
+      this.model.check();
+      const other = new Session(this.model, undefined);
       other.#conversation = this.#conversation;
       try {
         other.#cache = this.#cache.clone();
@@ -180,7 +189,14 @@ export class Session {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#cache.dispose();
-    this.model.removeSession(this);
+    this.#leave();
+  }
+
+  /** The vision cache is cleared with the model's last session. */
+  #leave(): void {
+    const { sessions, visionCache } = this.model;
+    sessions.delete(this);
+    if (sessions.size === 0) visionCache.clear();
   }
 
   [Symbol.dispose](): void {
@@ -350,7 +366,7 @@ export class Session {
       usage.tiles = pass.tiles;
       pass.end();
       owner.dispose();
-      if (this.#disposed) this.model.removeSession(this);
+      if (this.#disposed) this.#leave();
     }
   }
 }

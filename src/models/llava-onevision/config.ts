@@ -1,6 +1,6 @@
 /** The normalised config of model and processor, read from any supported dialect of config files. */
 
-import { JsonFields, type JsonValue } from "../../io/text/json.js";
+import { JsonFields, type JsonValue } from "../../io/text.js";
 import { checkFamily } from "./family.js";
 import { flatTileSide, type PictureConfig, readPictures } from "./picture-config.js";
 import { type Layout, resolveLayout } from "./tensor-names.js";

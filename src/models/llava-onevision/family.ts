@@ -1,9 +1,9 @@
 /** Identifies the model family from config.json alone, so that unsupported families are reported before weights are downloaded. */
 
 import type { CheckpointError } from "../../base/errors.js";
-import type { CheckpointFiles } from "../../io/checkpoint/checkpoint.js";
-import { EXAMPLE_ID } from "../../io/checkpoint/file-kind.js";
-import { isJsonObject, JsonFields, type JsonValue, showJson } from "../../io/text/json.js";
+import type { CheckpointFiles } from "../../io/checkpoint.js";
+import { EXAMPLE_ID } from "../../io/checkpoint.js";
+import { isJsonObject, JsonFields, type JsonValue, showJson } from "../../io/text.js";
 
 const FILE = "config.json";
 /** Published checkpoints that are supported. */

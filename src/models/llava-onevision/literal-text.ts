@@ -8,7 +8,7 @@
  */
 
 import { PromptError } from "../../base/errors.js";
-import type { Tokenizer } from "../../io/text/tokenizer.js";
+import type { Tokenizer } from "../../io/tokenizer.js";
 import { type ChatTemplate, PLACEHOLDERS } from "./chat-template.js";
 import { type Message, partsOf } from "./messages.js";
 

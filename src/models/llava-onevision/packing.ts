@@ -8,7 +8,7 @@
  */
 
 import { MediaError } from "../../base/errors.js";
-import type { AnyresPlan } from "../../io/pictures/anyres.js";
+import type { AnyresPlan } from "../../io/picture-input.js";
 
 /** Rows and columns of feature cells. */
 export type CellSize = readonly [rows: number, columns: number];

@@ -1,6 +1,6 @@
 /** Picture preprocessing config: grids, tile cap, pixel normalisation. */
 
-import { JsonFields, type JsonValue } from "../../io/text/json.js";
+import { JsonFields, type JsonValue } from "../../io/text.js";
 
 /** Sides are in pixels. */
 export interface PictureConfig {

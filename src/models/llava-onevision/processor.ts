@@ -1,10 +1,17 @@
 import { PromptError, shown, throwIfAborted } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
-import { type AnyresPlan, cutTiles, frameTile, padTile, planAnyres } from "../../io/pictures/anyres.js";
-import type { Picture } from "../../io/pictures/image.js";
-import { type PictureInput, readPicture } from "../../io/pictures/picture-input.js";
-import type { Tokenizer } from "../../io/text/tokenizer.js";
-import type { VideoInput } from "../../io/video/video.js";
+import type { Picture } from "../../io/picture-input.js";
+import {
+  type AnyresPlan,
+  cutTiles,
+  frameTile,
+  type PictureInput,
+  padTile,
+  planAnyres,
+  readPicture,
+} from "../../io/picture-input.js";
+import type { Tokenizer } from "../../io/tokenizer.js";
+import type { VideoInput } from "../../io/video.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import { type SpecialTokens, withoutTexts } from "./literal-text.js";
 import { type PackingPlan, packImage, packPadImage, packVideo, planImage } from "./packing.js";
@@ -221,7 +228,7 @@ export class Processor {
       ...(part.track !== undefined && { track: part.track }),
     };
     // Imported on demand: pages load the clip code with the first clip.
-    const { readFrames } = await import("../../io/video/video.js");
+    const { readFrames } = await import("../../io/video.js");
     const frames = readFrames(given ?? required(part.video, label, "video"), {
       ...choice,
       // Messages show the path instead of the label.

@@ -1,7 +1,7 @@
 /** Converts messages to the decoder's token ids: renders, encodes, and expands the placeholder of each medium. */
 
 import { CheckpointError, PromptError } from "../../base/errors.js";
-import type { Tokenizer } from "../../io/text/tokenizer.js";
+import type { Tokenizer } from "../../io/tokenizer.js";
 import { type ChatTemplate, IMAGE_PLACEHOLDER, PLACEHOLDERS, VIDEO_PLACEHOLDER } from "./chat-template.js";
 import { checkMessages, type Message } from "./messages.js";
 

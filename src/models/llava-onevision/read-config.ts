@@ -1,6 +1,6 @@
-import { OptionError, shown } from "../../base/errors.js";
-import type { CheckpointFiles, TensorIndex } from "../../io/checkpoint/checkpoint.js";
-import type { JsonValue } from "../../io/text/json.js";
+import { CheckpointError, OptionError, shown } from "../../base/errors.js";
+import type { CheckpointFiles, TensorIndex } from "../../io/checkpoint.js";
+import type { JsonValue } from "../../io/text.js";
 import { type LlavaOneVisionConfig, parseConfig } from "./config.js";
 
 /** Files that loading reads besides the weights, if present. */
@@ -45,4 +45,10 @@ export async function readConfig(
     });
   }
   return { ...config, text: { ...config.text, maxPositions: contextTokens } };
+}
+
+/** Adds the checkpoint's name to an error that has only the file's name. */
+export function inCheckpoint(name: string, cause: unknown): unknown {
+  if (!(cause instanceof CheckpointError) || cause.fault.where.includes(name)) return cause;
+  return new CheckpointError({ ...cause.fault, where: `${name}: ${cause.fault.where}` });
 }

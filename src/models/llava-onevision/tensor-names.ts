@@ -4,7 +4,7 @@
  */
 
 import { CheckpointError } from "../../base/errors.js";
-import { foreignTensors } from "../../io/checkpoint/foreign-tensors.js";
+import { foreignTensors } from "../../io/safetensors.js";
 
 /** Prefixes of the parts of one checkpoint: `${language}.layers.0.input_layernorm.weight`, and so on. */
 export interface Layout {

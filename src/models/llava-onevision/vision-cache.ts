@@ -8,6 +8,9 @@ interface Entry {
   users: number;
 }
 
+/** Size of the cache if `visionCacheBytes` is not given. */
+export const VISION_CACHE_BYTES = 256 * 1024 * 1024;
+
 /** LRU cache of visual tokens, by the hash of tiles and plan. Owned by a Model. */
 export class VisionCache {
   /** In order of last use. */

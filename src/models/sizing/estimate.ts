@@ -6,7 +6,7 @@ import {
   HUB_OPTIONS,
   type HubOptions,
   openCheckpoint,
-} from "../../io/checkpoint/checkpoint.js";
+} from "../../io/checkpoint.js";
 import type { CacheType } from "../../kernels/kv-format.js";
 import type { StorageDtype } from "../../layers/weights.js";
 import { WANTED } from "../../runtime/adapter.js";
@@ -16,8 +16,8 @@ import { elementCount } from "../../runtime/dtype.js";
 import { cacheTypeGiven } from "../llava-onevision/cache-dtype.js";
 import { type DtypeByPart, dtypeByPart } from "../llava-onevision/dtype-by-part.js";
 import { readFamily } from "../llava-onevision/family.js";
-import { CONFIG_FILES, readConfig } from "../llava-onevision/read-config.js";
-import { inCheckpoint, VISION_CACHE_BYTES } from "../llava-onevision.js";
+import { CONFIG_FILES, inCheckpoint, readConfig } from "../llava-onevision/read-config.js";
+import { VISION_CACHE_BYTES } from "../llava-onevision/vision-cache.js";
 import { type BytesByPart, type Described, footprint, neededBinding, type Use } from "./footprint.js";
 
 /** Options shared with `load` have the same meaning. {@link HubOptions} apply to hub ids (`org/name`) only. */

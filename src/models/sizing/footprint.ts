@@ -1,6 +1,6 @@
 import { LimitError } from "../../base/errors.js";
-import type { TensorIndex } from "../../io/checkpoint/checkpoint.js";
-import { planAnyres } from "../../io/pictures/anyres.js";
+import type { TensorIndex } from "../../io/checkpoint.js";
+import { planAnyres } from "../../io/picture-input.js";
 import type { CacheType } from "../../kernels/kv-format.js";
 import type { RowPiece } from "../../kernels/resample.js";
 import { KVCache } from "../../layers/kv-cache.js";

@@ -1,6 +1,6 @@
 import { OptionError, OverBudgetError, shown } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
-import type { CheckpointLocation } from "../../io/checkpoint/checkpoint.js";
+import type { CheckpointLocation } from "../../io/checkpoint.js";
 import type { CacheType } from "../../kernels/kv-format.js";
 import type { StorageDtype, StoredType } from "../../layers/weights.js";
 import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";

@@ -1,0 +1,3 @@
+/** Checkpoints: the named files of a folder, a URL or a repository, and the index of their tensors. */
+export * from "./checkpoint/checkpoint.js";
+export { EXAMPLE_ID } from "./checkpoint/file-kind.js";

@@ -1,0 +1,2 @@
+/** Hub checkpoints in the cache. */
+export * from "./hub/hub-cached.js";

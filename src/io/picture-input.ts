@@ -1,0 +1,4 @@
+/** Pictures: from any input to pixels, and from pixels to tiles. */
+export * from "./pictures/anyres.js";
+export type { Picture } from "./pictures/image.js";
+export * from "./pictures/picture-input.js";

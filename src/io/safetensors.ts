@@ -1,0 +1,4 @@
+/** Tensors in files: safetensors, quantised matrices in them, and tensors that belong to no model. */
+export * from "./checkpoint/foreign-tensors.js";
+export * from "./checkpoint/quantized.js";
+export * from "./checkpoint/safetensors.js";

@@ -1,0 +1,2 @@
+/** Clips: from any input to the chosen frames. */
+export * from "./video/video.js";
