@@ -21,7 +21,7 @@ const MAX_WORKERS = Math.min(2, availableParallelism());
 const ABOUT_ADAPTERS = [
   "test/kernels/{attention,attention-weights,choose,kv-format,matmul,pack,rows,sampling}.test.ts",
   "test/layers/*.test.ts",
-  "test/models/{decoding,goldens,session,tiny}.test.ts",
+  "test/models/{goldens,tiny,chat/decoding,chat/session}.test.ts",
   "test/runtime/{bind-groups,device,feature-self-test.node,profile}.test.ts",
 ];
 
@@ -38,7 +38,7 @@ const ONCE = [
   "test/bench/*.test.ts",
   "test/kernels/{choose,kv-format,sampling,tunables}.test.ts",
   "test/layers/*.test.ts",
-  "test/models/{attention,cache-dtype,cached-media,conversation,convert,decoding,embeddings,lifetime,literal-session}.test.ts",
+  "test/models/{convert,chat/{attention,cached-media,conversation,decoding,embeddings,lifetime,literal-session},llava-onevision/cache-dtype}.test.ts",
   "test/openai/chat-completions.test.ts",
 ];
 

@@ -1,0 +1,141 @@
+import { describe, expect, it } from "vitest";
+import { orientationOfTiff, readOrientation } from "../../../src/io/pictures/exif.js";
+import { applyOrientation, type Orientation } from "../../../src/io/pictures/orientation.js";
+import { readFixture } from "../../support/fixture.js";
+
+/** A TIFF block with one directory of the given entries. */
+function tiff(little: boolean, entries: [tag: number, type: number, value: number][]): Uint8Array {
+  const bytes = new Uint8Array(8 + 2 + entries.length * 12 + 4);
+  const view = new DataView(bytes.buffer);
+  bytes.fill(little ? 0x49 : 0x4d, 0, 2);
+  view.setUint16(2, 42, little);
+  view.setUint32(4, 8, little);
+  view.setUint16(8, entries.length, little);
+  entries.forEach(([tag, type, value], i) => {
+    const at = 10 + i * 12;
+    view.setUint16(at, tag, little);
+    view.setUint16(at + 2, type, little);
+    view.setUint32(at + 4, 1, little);
+    if (type === 3) view.setUint16(at + 8, value, little);
+    else view.setUint32(at + 8, value, little);
+  });
+  return bytes;
+}
+
+describe("orientationOfTiff", () => {
+  it.each([true, false])("reads SHORT and LONG, little-endian %s", (little) => {
+    for (let value = 1; value <= 8; value++) {
+      expect(
+        orientationOfTiff(
+          tiff(little, [
+            [0x010f, 3, 9],
+            [0x0112, 3, value],
+          ]),
+        ),
+      ).toBe(value);
+      expect(orientationOfTiff(tiff(little, [[0x0112, 4, value]]))).toBe(value);
+    }
+  });
+
+  it("takes a broken block for none", () => {
+    const good = tiff(true, [[0x0112, 3, 6]]);
+    expect(orientationOfTiff(good)).toBe(6);
+    for (let length = 0; length < good.length - 4; length++)
+      expect(orientationOfTiff(good.slice(0, length))).toBe(undefined);
+    expect(orientationOfTiff(tiff(true, [[0x0112, 3, 9]]))).toBe(1);
+    expect(orientationOfTiff(tiff(true, [[0x0112, 3, 0]]))).toBe(1);
+    expect(orientationOfTiff(tiff(true, [[0x0112, 2, 6]]))).toBe(1);
+    expect(orientationOfTiff(tiff(true, []))).toBe(undefined);
+    const far = tiff(true, [[0x0112, 3, 6]]);
+    new DataView(far.buffer).setUint32(4, 0xfffffff0, true);
+    expect(orientationOfTiff(far)).toBe(undefined);
+  });
+});
+
+describe("readOrientation", () => {
+  it("finds the tag in JPEG, PNG and WebP", async () => {
+    for (let value = 1; value <= 8; value++) {
+      expect(readOrientation(await readFixture(`media/images/exif_${value}.jpg`), "jpeg")).toBe(value);
+    }
+    expect(readOrientation(await readFixture("media/images/exif_6.png"), "png")).toBe(6);
+    expect(readOrientation(await readFixture("media/images/exif_6.webp"), "webp")).toBe(6);
+  });
+
+  it("gives 1 where there is none", async () => {
+    expect(readOrientation(await readFixture("media/images/photo_chelsea.jpg"), "jpeg")).toBe(1);
+    expect(readOrientation(await readFixture("media/images/png_rgb8.png"), "png")).toBe(1);
+    expect(readOrientation(await readFixture("media/images/webp_lossy.webp"), "webp")).toBe(1);
+    expect(readOrientation(await readFixture("media/images/gif_static.gif"), "gif")).toBe(1);
+  });
+});
+
+describe("applyOrientation", () => {
+  // Six pixels, 3 wide and 2 high, numbered in reading order.
+  const source = { width: 3, height: 2, data: Uint8Array.from([1, 2, 3, 4, 5, 6].flatMap((n) => [n, 10 * n, 20 * n])) };
+  it.each<[Orientation, number[][]]>([
+    [
+      1,
+      [
+        [1, 2, 3],
+        [4, 5, 6],
+      ],
+    ],
+    [
+      2,
+      [
+        [3, 2, 1],
+        [6, 5, 4],
+      ],
+    ],
+    [
+      3,
+      [
+        [6, 5, 4],
+        [3, 2, 1],
+      ],
+    ],
+    [
+      4,
+      [
+        [4, 5, 6],
+        [1, 2, 3],
+      ],
+    ],
+    [
+      5,
+      [
+        [1, 4],
+        [2, 5],
+        [3, 6],
+      ],
+    ],
+    [
+      6,
+      [
+        [4, 1],
+        [5, 2],
+        [6, 3],
+      ],
+    ],
+    [
+      7,
+      [
+        [6, 3],
+        [5, 2],
+        [4, 1],
+      ],
+    ],
+    [
+      8,
+      [
+        [3, 6],
+        [2, 5],
+        [1, 4],
+      ],
+    ],
+  ])("turns by %i", (orientation, expected) => {
+    const turned = applyOrientation(source, orientation);
+    expect([turned.width, turned.height]).toEqual([expected[0]!.length, expected.length]);
+    expect([...turned.data]).toEqual(expected.flat().flatMap((n) => [n, 10 * n, 20 * n]));
+  });
+});

@@ -1,0 +1,164 @@
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { KernelError } from "../../../src/base/errors.js";
+import { KVCache } from "../../../src/layers/kv-cache.js";
+import { AdaptiveSteps, decode } from "../../../src/models/chat/decoding.js";
+import { PromptPass } from "../../../src/models/chat/prompt-pass.js";
+import type { ChatMessage } from "../../../src/models/llava-onevision/processor.js";
+import { LlavaOneVision } from "../../../src/models/llava-onevision.js";
+import type { Device } from "../../../src/runtime/device.js";
+import { checkpointFiles, TINY } from "../../support/checkpoint.js";
+import { checkGivenBack, sharedDevice } from "../../support/device.js";
+
+// Steps that are recorded ahead: the same tokens however many go together, few reads, few dispatches.
+
+const question: ChatMessage[] = [{ role: "user", content: "What do you see?" }];
+
+let device: Device;
+let model: LlavaOneVision;
+let weights: number;
+beforeAll(async () => {
+  device = await sharedDevice();
+  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
+  weights = device.pool.liveBytes;
+});
+afterAll(async () => {
+  model.dispose();
+  await checkGivenBack(device);
+});
+afterEach(() => expect(device.pool.liveBytes).toBe(weights));
+
+/** Always as many steps at once. */
+class Steady extends AdaptiveSteps {
+  constructor(override readonly steps: number) {
+    super();
+  }
+  override start(): void {}
+  override learn(): void {}
+}
+
+interface Run {
+  readonly tokens: number[];
+  readonly readbacks: number;
+  /** Rows in the cache beyond the prompt's. */
+  readonly fed: number;
+}
+
+/** Tokens of an answer without end; stops after `stop` of them. */
+async function run(
+  steps: number,
+  maxNewTokens: number,
+  options: { stop?: number; penalty?: number } = {},
+): Promise<Run> {
+  const { text } = model.config;
+  const owner = device.arena("test");
+  const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize);
+  try {
+    const prompt = await model.internals.processor.prepare(question);
+    cache.reserve(prompt.inputIds.length);
+    const pass = new PromptPass(model.internals, prompt, owner, {});
+    const logits = await pass.prefill(0, cache);
+    const before = device.counters.readbacks;
+    const tokens: number[] = [];
+    const choices = decode(model.internals.network, cache, logits, owner, {
+      repetitionPenalty: options.penalty ?? 1,
+      minNewTokens: 1000,
+      eosTokens: model.config.eosTokens,
+      allowed: model.internals.processor.tokenizer.size,
+      maxNewTokens,
+      adaptiveSteps: new Steady(steps),
+      check: () => model.internals.check(),
+    });
+    for await (const { token } of choices) {
+      tokens.push(token);
+      if (tokens.length === options.stop) break;
+    }
+    return { tokens, readbacks: device.counters.readbacks - before, fed: cache.length - prompt.inputIds.length };
+  } finally {
+    owner.dispose();
+    cache.dispose();
+  }
+}
+
+test.each([1, 1.2])("33 tokens under a penalty of %d take 1 + ⌈32 / steps⌉ reads and are the same", async (penalty) => {
+  const one = await run(1, 33, { penalty });
+  expect(one.tokens).toHaveLength(33);
+  expect(one).toMatchObject({ readbacks: 33, fed: 32 });
+  for (const steps of [3, 8, 16]) {
+    const several = await run(steps, 33, { penalty });
+    expect(several.tokens, `${steps} steps`).toEqual(one.tokens);
+    expect(several).toMatchObject({ readbacks: 1 + Math.ceil(32 / steps), fed: 32 });
+  }
+});
+
+test("an early stop leaves at most two batches of extra steps", async () => {
+  const all = await run(4, 40);
+  for (const stop of [1, 2, 5, 6]) {
+    const { tokens, fed } = await run(4, 40, { stop });
+    expect(tokens).toEqual(all.tokens.slice(0, stop));
+    expect(fed).toBeGreaterThanOrEqual(stop - 1);
+    expect(fed).toBeLessThanOrEqual(stop + 8);
+  }
+});
+
+test("logits of which none is a number are a fault, found in what was recorded ahead too", async () => {
+  const { text } = model.config;
+  const owner = device.arena("test");
+  const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize);
+  cache.reserve(1);
+  const logits = owner.run(() =>
+    device.upload(new Float32Array(text.vocabulary).fill(Number.NaN), [1, text.vocabulary], "logits"),
+  );
+  const choices = decode(model.internals.network, cache, logits, owner, {
+    repetitionPenalty: 1.5,
+    minNewTokens: 0,
+    eosTokens: model.config.eosTokens,
+    allowed: model.internals.processor.tokenizer.size,
+    maxNewTokens: 20,
+    adaptiveSteps: new Steady(3),
+    check: () => model.internals.check(),
+  });
+  await expect(choices.next()).rejects.toThrow(KernelError);
+  owner.dispose();
+  cache.dispose();
+  // The device works on.
+  expect((await run(3, 5)).tokens).toHaveLength(5);
+});
+
+test("an answer takes no more reads than tokens, and reads no logits", async () => {
+  const session = model.createSession();
+  const before = device.counters.readbacks;
+  const { usage } = await session.generate(question, { maxNewTokens: 64, minNewTokens: 64, repetitionPenalty: 1.1 })
+    .result;
+  expect(usage.completionTokens).toBe(64);
+  expect(device.counters.readbacks - before).toBeLessThanOrEqual(64);
+  session.dispose();
+});
+
+test("a decoder layer over one row is six dispatches on the broadcast path", () => {
+  const { text } = model.config;
+  const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize);
+  cache.reserve(40);
+  const layer = model.internals.network.language.layers[0]!;
+  for (const cached of [0, 1, 39]) {
+    cache.length = cached;
+    const before = device.counters.dispatches;
+    device.scope(() => void layer.forward(device.upload(new Float32Array(text.width), [1, text.width], "x"), cache));
+    const dispatches = device.counters.dispatches - before;
+    expect(dispatches).toBeGreaterThanOrEqual(5);
+    expect(dispatches).toBeLessThanOrEqual(device.facts.broadcastLanes ? 6 : 9);
+  }
+  cache.dispose();
+});
+
+test("steps per readback double while steps are fast, and drop immediately when they are slow", () => {
+  const adaptiveSteps = new AdaptiveSteps();
+  const steps = [];
+  for (const milliseconds of [1, 2, 4, 8, 16, 16, 160, 400, 900, 0]) {
+    adaptiveSteps.learn(adaptiveSteps.steps, milliseconds);
+    steps.push(adaptiveSteps.steps);
+  }
+  expect(steps).toEqual([2, 4, 8, 16, 16, 16, 4, 2, 1, 2]);
+  adaptiveSteps.learn(2, 1);
+  adaptiveSteps.start();
+  expect(adaptiveSteps.steps).toBe(2);
+});
