@@ -1,4 +1,4 @@
-import type { AdapterFacts } from "ocellus";
+import type { AdapterFacts } from "ocellus/tensor";
 import { inBytes } from "../quantities.js";
 import { peak } from "./run.js";
 

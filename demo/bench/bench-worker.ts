@@ -1,4 +1,3 @@
-import { type AdapterFacts, Device } from "ocellus";
 import {
   aboutRun,
   type BenchMeasurement,
@@ -10,6 +9,7 @@ import {
   summaryLine,
 } from "ocellus/bench";
 import { version } from "ocellus/package.json";
+import { type AdapterFacts, Device } from "ocellus/tensor";
 import { isCode, shown } from "../fault.js";
 import type { FromBench, Job, ToBench } from "./messages.js";
 

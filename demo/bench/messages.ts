@@ -1,5 +1,5 @@
-import type { AdapterFacts } from "ocellus";
 import type { BenchMeasurement, BenchType, Peak } from "ocellus/bench";
+import type { AdapterFacts } from "ocellus/tensor";
 import type { ShownFault } from "../fault.js";
 
 /** A workload as listed on the page before it runs. */

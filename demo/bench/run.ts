@@ -1,6 +1,6 @@
 import { computed, signal } from "@preact/signals";
-import type { AdapterFacts } from "ocellus";
 import type { BenchMeasurement, BenchType, Peak } from "ocellus/bench";
+import type { AdapterFacts } from "ocellus/tensor";
 import { type ShownFault, shown } from "../fault.js";
 import type { FromBench, Job, Listed, ToBench } from "./messages.js";
 

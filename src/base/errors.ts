@@ -35,7 +35,17 @@ export interface Fault {
   cause?: unknown;
 }
 
-/** Base class: `error instanceof OcellusError` distinguishes reported errors from bugs. */
+/**
+ * Base class: `error instanceof OcellusError` distinguishes reported errors from bugs.
+ * @example
+ * ```ts
+ * try {
+ *   await model.embedImage("missing.jpg");
+ * } catch (error) {
+ *   if (error instanceof OcellusError) console.log(error.code, error.fault.remedy);
+ * }
+ * ```
+ */
 export class OcellusError extends Error {
   readonly code: ErrorCode;
   readonly fault: Fault;
@@ -84,28 +94,52 @@ export function printable(text: string, lines = false): string {
   });
 }
 
-/** No WebGPU adapter could be opened. */
+/**
+ * No WebGPU adapter could be opened.
+ * @example
+ * ```ts
+ * await Device.open(); // where there is neither a GPU nor a software adapter
+ * ```
+ */
 export class NoAdapterError extends OcellusError {
   constructor(fault: Fault) {
     super("NO_ADAPTER", fault);
   }
 }
 
-/** The adapter lacks a requested feature. */
+/**
+ * The adapter lacks a requested feature.
+ * @example
+ * ```ts
+ * await fetch("http://localhost:8080/v1/embeddings", { method: "POST" }); // of a model without embeddings
+ * ```
+ */
 export class MissingFeatureError extends OcellusError {
   constructor(fault: Fault) {
     super("MISSING_FEATURE", fault);
   }
 }
 
-/** A required optional npm package is not installed. */
+/**
+ * A required optional npm package is not installed.
+ * @example
+ * ```ts
+ * await model.embedImage("photo.heic"); // in Node, without libheif-js
+ * ```
+ */
 export class MissingPackageError extends OcellusError {
   constructor(fault: Fault) {
     super("MISSING_PACKAGE", fault);
   }
 }
 
-/** A size is over what the adapter allows. */
+/**
+ * A size is over what the adapter allows.
+ * @example
+ * ```ts
+ * device.empty([2 ** 32], "f32", "x"); // more than a binding may have
+ * ```
+ */
 export class LimitError extends OcellusError {
   constructor(
     fault: Fault,
@@ -116,7 +150,13 @@ export class LimitError extends OcellusError {
   }
 }
 
-/** A model would take more memory than its `memoryBudget`. */
+/**
+ * A model would take more memory than its `memoryBudget`.
+ * @example
+ * ```ts
+ * await LlavaOneVision.load("llava-hf/llava-onevision-qwen2-7b-ov-hf", { memoryBudget: 2e9 });
+ * ```
+ */
 export class OverBudgetError extends OcellusError {
   constructor(
     fault: Fault,
@@ -127,21 +167,39 @@ export class OverBudgetError extends OcellusError {
   }
 }
 
-/** A checkpoint's files are missing, broken, or not of this model family. */
+/**
+ * A checkpoint's files are missing, broken, or not of this model family.
+ * @example
+ * ```ts
+ * await LlavaOneVision.load("folder-without-weights");
+ * ```
+ */
 export class CheckpointError extends OcellusError {
   constructor(fault: Fault) {
     super("CHECKPOINT", fault);
   }
 }
 
-/** Bytes could not be read from a file, URL or Blob. */
+/**
+ * Bytes could not be read from a file, URL or Blob.
+ * @example
+ * ```ts
+ * await model.embedImage("https://example.com/missing.jpg");
+ * ```
+ */
 export class SourceError extends OcellusError {
   constructor(fault: Fault) {
     super("SOURCE", fault);
   }
 }
 
-/** The disk is full, or the site's storage quota is exhausted. */
+/**
+ * The disk is full, or the site's storage quota is exhausted.
+ * @example
+ * ```ts
+ * await LlavaOneVision.load("llava-hf/llava-onevision-qwen2-7b-ov-hf"); // 16 GB on a full disk
+ * ```
+ */
 export class NoRoomError extends OcellusError {
   constructor(
     fault: Fault,
@@ -153,21 +211,39 @@ export class NoRoomError extends OcellusError {
   }
 }
 
-/** A picture or clip is corrupt, or of a format that cannot be decoded here. */
+/**
+ * A picture or clip is corrupt, or of a format that cannot be decoded here.
+ * @example
+ * ```ts
+ * await model.embedImage(new Uint8Array(9)); // bytes that are no picture
+ * ```
+ */
 export class MediaError extends OcellusError {
   constructor(fault: Fault) {
     super("MEDIA", fault);
   }
 }
 
-/** Messages are malformed, or do not match their media. */
+/**
+ * Messages are malformed, or do not match their media.
+ * @example
+ * ```ts
+ * await session.generate([{ role: "assistant", content: "Hello!" }]).result; // no question at the end
+ * ```
+ */
 export class PromptError extends OcellusError {
   constructor(fault: Fault) {
     super("PROMPT", fault);
   }
 }
 
-/** The prompt and the answer need more tokens than the model's context holds. */
+/**
+ * The prompt and the answer need more tokens than the model's context holds.
+ * @example
+ * ```ts
+ * await session.generate("word ".repeat(40_000)).result;
+ * ```
+ */
 export class ContextOverflowError extends OcellusError {
   constructor(
     fault: Fault,
@@ -178,49 +254,93 @@ export class ContextOverflowError extends OcellusError {
   }
 }
 
-/** An option is unknown, contradictory or out of range. */
+/**
+ * An option is unknown, contradictory or out of range.
+ * @example
+ * ```ts
+ * session.generate("Hello!", { temperature: -1 });
+ * ```
+ */
 export class OptionError extends OcellusError {
   constructor(fault: Fault) {
     super("OPTION", fault);
   }
 }
 
-/** A tensor has the wrong shape or dtype for an operation. */
+/**
+ * A tensor has the wrong shape or dtype for an operation.
+ * @example
+ * ```ts
+ * swiglu(device.empty([2, 3], "f32", "x")); // an odd number of columns
+ * ```
+ */
 export class ShapeError extends OcellusError {
   constructor(fault: Fault) {
     super("SHAPE", fault);
   }
 }
 
-/** A kernel's WGSL does not compile, or its bindings are wrong. */
+/**
+ * A kernel's WGSL does not compile, or its bindings are wrong.
+ * @example
+ * ```ts
+ * device.run(new Kernel("broken", "fn main( {}", {}), {}, {}, [1]);
+ * await device.sync();
+ * ```
+ */
 export class KernelError extends OcellusError {
   constructor(fault: Fault) {
     super("KERNEL", fault);
   }
 }
 
-/** A Model, Session or Device was used after it was disposed. */
+/**
+ * A Model, Session or Device was used after it was disposed.
+ * @example
+ * ```ts
+ * model.dispose();
+ * model.createSession();
+ * ```
+ */
 export class DisposedError extends OcellusError {
   constructor(fault: Fault) {
     super("DISPOSED", fault);
   }
 }
 
-/** The GPU device was lost during a call. */
+/**
+ * The GPU device was lost during a call.
+ * @example
+ * ```ts
+ * await session.generate("Hello!").result; // after the driver has reset the GPU
+ * ```
+ */
 export class DeviceLostError extends OcellusError {
   constructor(fault: Fault) {
     super("DEVICE_LOST", fault);
   }
 }
 
-/** The model's worker terminated, failed, or does not serve models. */
+/**
+ * The model's worker terminated, failed, or does not serve models.
+ * @example
+ * ```ts
+ * await WorkerModel.load(worker, "models/tiny"); // a worker that does not call serveModels
+ * ```
+ */
 export class WorkerError extends OcellusError {
   constructor(fault: Fault) {
     super("WORKER", fault);
   }
 }
 
-/** The caller's AbortSignal aborted the call; `name` is "AbortError" as in web APIs. */
+/**
+ * The caller's AbortSignal aborted the call; `name` is "AbortError" as in web APIs.
+ * @example
+ * ```ts
+ * await session.generate("Hello!", { signal: AbortSignal.timeout(10) }).result;
+ * ```
+ */
 export class AbortedError extends OcellusError {
   constructor(where: string, cause?: unknown) {
     super("ABORTED", { where, expected: "to finish", got: "an abort", remedy: "call again when ready", cause });

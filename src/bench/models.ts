@@ -27,7 +27,15 @@ const VERIFIED_LAYERS = 2;
 /** Logits that are verified. */
 const VERIFIED_COLUMNS = 256;
 
-/** A loaded and verified model, with its timers. */
+/**
+ * A loaded and verified model, with its timers.
+ * @example
+ * ```ts
+ * const bench = await ModelBench.open(device, "q8", { peak: await measurePeak(device) });
+ * console.log(bench.relativeError);
+ * bench.dispose();
+ * ```
+ */
 export class ModelBench {
   private constructor(
     readonly model: LoadedModel,

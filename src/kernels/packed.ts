@@ -39,6 +39,11 @@ export interface PackedBlock {
  * consecutive inner elements; within a group, pieces of 16 bytes, column after column. A piece holds one quad of f32, two of
  * 16 bits, four of bytes, or eight of nibbles. A quantised group ends with its scales, those of columns c, c + 8, c + 16
  * and c + 24 adjacent. Padded with zeros to whole groups. Split into blocks of whole panels so that no binding exceeds the limit.
+ * @example
+ * ```ts
+ * const w = packMatrix(device, new Float32Array(64 * 32), [64, 32], "w", "q8"); // [columns, inner]
+ * console.log(w.type, w.sizeBytes);
+ * ```
  */
 export class PackedMatrix {
   constructor(

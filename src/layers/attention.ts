@@ -6,7 +6,14 @@ import type { RMSNorm } from "./norm.js";
 import type { Rotary } from "./rotary.js";
 import type { Weights } from "./weights.js";
 
-/** Bidirectional multi-head self-attention within each tile: `residual + W_out·softmax(q·kᵀ/√C)·v + b`. */
+/**
+ * Bidirectional multi-head self-attention within each tile: `residual + W_out·softmax(q·kᵀ/√C)·v + b`.
+ * @example
+ * ```ts
+ * const attention = new BidirectionalAttention(weights.at("self_attn"), 1152, 16);
+ * const y = attention.forward(x, 1, residual); // [729, 1152]
+ * ```
+ */
 export class BidirectionalAttention {
   readonly qkv: Linear;
   readonly out: Linear;
@@ -49,6 +56,12 @@ export interface CausalSizes {
 /**
  * Causal grouped-query attention (arXiv 2305.13245) of norm(x) over the KV cache: `x + W_o·softmax(rope(q)·rope(k)ᵀ/√C,
  * causal)·v`.
+ * @example
+ * ```ts
+ * const sizes = { width: 896, heads: 14, keyValueHeads: 2, headSize: 64 };
+ * const attention = new CausalAttention(weights.at("self_attn"), sizes, rotary, 0);
+ * const y = attention.forward(x, norm, cache); // [rows, 896]
+ * ```
  */
 export class CausalAttention {
   readonly qkv: Linear;

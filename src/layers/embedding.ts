@@ -5,7 +5,14 @@ import type { Tensor } from "../runtime/tensor.js";
 import { packedMatrix } from "./linear.js";
 import type { Weights } from "./weights.js";
 
-/** Token embedding table; a tied output head multiplies by the same table. */
+/**
+ * Token embedding table; a tied output head multiplies by the same table.
+ * @example
+ * ```ts
+ * const embedding = new Embedding(weights.at("embed_tokens"), 151_936, 896);
+ * const x = embedding.forward(device.upload(Uint32Array.of(9707), [1], "ids")); // [1, 896]
+ * ```
+ */
 export class Embedding {
   readonly table: PackedMatrix;
 

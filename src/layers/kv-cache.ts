@@ -9,7 +9,15 @@ const STEP = 256;
 /** Bytes per element, without the scales of q8. */
 const BYTES: Record<CacheType, number> = { f32: 4, f16: 2, q8: 1 };
 
-/** Keys and values of every layer, `[capacity, K·C]` each, rows padded where the type requires it. Owned by a Session. */
+/**
+ * Keys and values of every layer, `[capacity, K·C]` each, rows padded where the type requires it. Owned by a Session.
+ * @example
+ * ```ts
+ * const cache = new KVCache(device, 24, 2 * 64, "f16"); // layers, key/value heads × head size
+ * cache.reserve(1024);
+ * cache.dispose();
+ * ```
+ */
 export class KVCache {
   readonly keys: Tensor[] = [];
   readonly values: Tensor[] = [];

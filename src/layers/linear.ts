@@ -14,7 +14,14 @@ export interface LinearPart {
   readonly interleave?: 0 | 1;
 }
 
-/** Linear layer `y = x·Wᵀ + b`. Several stored matrices over the same input are fused into one (`q_proj`, `k_proj`, `v_proj`). */
+/**
+ * Linear layer `y = x·Wᵀ + b`. Several stored matrices over the same input are fused into one (`q_proj`, `k_proj`, `v_proj`).
+ * @example
+ * ```ts
+ * const linear = new Linear(weights, 896, [{ name: "o_proj", columns: 896 }], { bias: false });
+ * const y = linear.forward(x); // [rows, 896]
+ * ```
+ */
 export class Linear {
   readonly weight: PackedMatrix;
   readonly bias: Tensor | undefined;

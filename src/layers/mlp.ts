@@ -3,7 +3,14 @@ import { Linear } from "./linear.js";
 import type { RMSNorm } from "./norm.js";
 import type { Weights } from "./weights.js";
 
-/** Feed-forward block of the vision tower: `residual + W₂·gelu_tanh(W₁·x + b₁) + b₂`. */
+/**
+ * Feed-forward block of the vision tower: `residual + W₂·gelu_tanh(W₁·x + b₁) + b₂`.
+ * @example
+ * ```ts
+ * const mlp = new MLP(weights.at("mlp"), 1152, 4304);
+ * const y = mlp.forward(x, residual); // [rows, 1152]
+ * ```
+ */
 export class MLP {
   readonly fc1: Linear;
   readonly fc2: Linear;
@@ -19,7 +26,14 @@ export class MLP {
   }
 }
 
-/** SwiGLU feed-forward block (arXiv 2002.05202): `x + W_down·(silu(W_gate·norm(x)) ⊙ W_up·norm(x))`. */
+/**
+ * SwiGLU feed-forward block (arXiv 2002.05202): `x + W_down·(silu(W_gate·norm(x)) ⊙ W_up·norm(x))`.
+ * @example
+ * ```ts
+ * const mlp = new GatedMLP(weights.at("mlp"), 896, 4864);
+ * const y = mlp.forward(x, norm); // [rows, 896]
+ * ```
+ */
 export class GatedMLP {
   readonly gateUp: Linear;
   readonly down: Linear;

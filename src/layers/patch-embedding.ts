@@ -8,6 +8,11 @@ import type { Weights } from "./weights.js";
 /**
  * Patch embedding: linear projection of each normalised patch plus its learned position embedding, `W·patch + b +
  * position[cell]`.
+ * @example
+ * ```ts
+ * const embedding = new PatchEmbedding(weights.at("embeddings"), 1152, 14, 27, levels);
+ * const x = embedding.forward(pixels); // [tiles · 729, 1152]
+ * ```
  */
 export class PatchEmbedding {
   readonly weight: PackedMatrix;

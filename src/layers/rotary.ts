@@ -6,6 +6,10 @@ import type { KVCache } from "./kv-cache.js";
 /**
  * Rotary position embedding (RoPE, arXiv 2104.09864) from precomputed tables. The reference computes frequencies, angles, sines and
  * cosines in float32, which affects its results at long positions; WGSL's sine is not precise enough, so the host builds the tables.
+ * @example
+ * ```ts
+ * const rotary = new Rotary(device, 64, 1_000_000, 32_768); // head size, theta, positions
+ * ```
  */
 export class Rotary {
   readonly cosines: Tensor;

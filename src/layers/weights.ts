@@ -57,6 +57,16 @@ const WAIT_BYTES = 8 * 1024 * 1024;
  * Loads a checkpoint in two steps. Layers request weights by name and shape in their constructors and get tensors
  * immediately; `load` then fills them, in file order. Missing, misshapen and unused tensors are reported in one error before any
  * weight is read.
+ * @example
+ * ```ts
+ * const files = await openCheckpoint("models/tiny");
+ * const loader = new WeightLoader(device, await files.tensors());
+ * const language = loader.root().at("language_model.model");
+ * const norm = device.arena("norm").run(() => new RMSNorm(language.at("norm"), 256, 1e-6));
+ * loader.check("models/tiny", () => true);
+ * await loader.load();
+ * console.log(await norm.weight.read());
+ * ```
  */
 export class WeightLoader {
   readonly #requests: Request[] = [];
@@ -141,10 +151,9 @@ export class WeightLoader {
   }
 
   /** Reads every requested tensor. Throws CheckpointError, SourceError, AbortedError. */
-  async load(options: {
-    signal?: AbortSignal | undefined;
-    onProgress?: ((p: LoadProgress) => void) | undefined;
-  }): Promise<void> {
+  async load(
+    options: { signal?: AbortSignal | undefined; onProgress?: ((p: LoadProgress) => void) | undefined } = {},
+  ): Promise<void> {
     // Frees the garbage of parsing (some 60 MB for a vocabulary of 150,000 tokens) before the weights are loaded.
     platform.collectGarbage();
     const order = [...this.#requests].sort(
@@ -200,7 +209,14 @@ export class WeightLoader {
   }
 }
 
-/** A cursor into the checkpoint's tree of names: `weights.at("self_attn").tensor("q_proj.bias", [896])`. */
+/**
+ * A cursor into the checkpoint's tree of names: `weights.at("self_attn").tensor("q_proj.bias", [896])`.
+ * @example
+ * ```ts
+ * const layer = weights.at("layers.0"); // model.layers.0
+ * const bias = layer.at("self_attn").tensor("q_proj.bias", [896]);
+ * ```
+ */
 export class Weights {
   constructor(
     readonly loader: WeightLoader,

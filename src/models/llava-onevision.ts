@@ -62,7 +62,17 @@ export interface LoadOptions extends HubOptions {
   visionCacheBytes?: number;
 }
 
-/** LLaVA-OneVision on a device: SigLIP, projector and Qwen2, with the checkpoint's own tokenizer and chat template. */
+/**
+ * LLaVA-OneVision on a device: SigLIP, projector and Qwen2, with the checkpoint's own tokenizer and chat template.
+ * @example
+ * ```ts
+ * const model = await LlavaOneVision.load("llava-hf/llava-onevision-qwen2-0.5b-ov-hf", { dtype: "q8" });
+ * const session = model.createSession();
+ * const answer = session.generate([{ type: "image", image: "photo.jpg" }, { type: "text", text: "What is this?" }]);
+ * for await (const { text } of answer) console.log(text);
+ * model.dispose();
+ * ```
+ */
 export class LlavaOneVision {
   /** @internal */
   readonly internals: ModelInternals;

@@ -17,7 +17,17 @@ export interface ApiError {
   readonly body: ApiErrorBody;
 }
 
-/** A request that is invalid, or not supported here. */
+/**
+ * A request that is invalid, or not supported here.
+ * @example
+ * ```ts
+ * try {
+ *   await completions.create({ messages: [] });
+ * } catch (error) {
+ *   if (error instanceof RequestError) console.log(error.param, error.reply.status);
+ * }
+ * ```
+ */
 export class RequestError extends OcellusError {
   constructor(
     /** The field that caused the error. */

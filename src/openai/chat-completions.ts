@@ -31,20 +31,22 @@ export interface CreateOptions {
 /**
  * OpenAI's chat completions API over a model in this program, with pictures and clips, streaming, structured output and logprobs.
  *
+ * Unsupported fields that would change the answer throw {@link RequestError}, as do unknown fields. Without a temperature decoding is
+ * greedy.
+ * @example
  * ```ts
  * import { LlavaOneVision } from "ocellus";
- * import { ChatCompletions } from "ocellus/openai";
+ * import { ChatCompletions, type ChatCompletionRequest } from "ocellus/openai";
  *
  * const model = await LlavaOneVision.load("llava-hf/llava-onevision-qwen2-0.5b-ov-hf");
  * const completions = new ChatCompletions(model);
  * const url = "data:image/png;base64,…";
- * const messages = [{ role: "user", content: [{ type: "image_url", image_url: { url } }, { type: "text", text: "What is this?" }] }];
+ * const messages: ChatCompletionRequest["messages"] = [
+ *   { role: "user", content: [{ type: "image_url", image_url: { url } }, { type: "text", text: "What is this?" }] },
+ * ];
  * const { choices } = await completions.create({ messages });
  * for await (const chunk of await completions.create({ messages, stream: true })) output.append(chunk.choices[0]?.delta.content ?? "");
  * ```
- *
- * Unsupported fields that would change the answer throw {@link RequestError}, as do unknown fields. Without a temperature decoding is
- * greedy.
  */
 export class ChatCompletions {
   readonly name: string;

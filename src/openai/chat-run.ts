@@ -15,7 +15,14 @@ interface Heading {
   readonly model: string;
 }
 
-/** A running completion, read in OpenAI's format: complete, or in chunks. */
+/**
+ * A running completion, read in OpenAI's format: complete, or in chunks.
+ * @example
+ * ```ts
+ * const run = await completions.start({ messages: [{ role: "user", content: "Hello!" }] });
+ * console.log((await run.completion()).choices[0]?.message.content);
+ * ```
+ */
 export class ChatRun {
   /** The session's result: usage, timings, seed. */
   readonly result: Promise<AnswerResult>;

@@ -6,6 +6,12 @@ import { Tensor } from "./tensor.js";
 /**
  * Owns the memory of the tensors that are allocated while it is current. A Model has one for its weights, a Session one for its
  * cache; `device.scope` creates one that ends with the function.
+ * @example
+ * ```ts
+ * const arena = device.arena("weights");
+ * const w = arena.run(() => packMatrix(device, new Float32Array(6), [2, 3], "w"));
+ * arena.dispose(); // frees w
+ * ```
  */
 export class Arena implements BlockOwner {
   readonly blocks = new Set<Block>();

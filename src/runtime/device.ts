@@ -32,6 +32,14 @@ export interface Counters {
  * The opened adapter: it allocates tensors, records kernels into one encoder and submits on read, on flush or after a
  * fixed number of dispatches. Everything is synchronous except `open`, `read`, `sync` and `prepared`; an error in a kernel
  * (shader compilation, validation, lost device) is thrown by the next call.
+ * @example
+ * ```ts
+ * const device = await Device.open();
+ * console.log(device.facts.name);
+ * const y = device.scope(() => rmsNorm(device.upload(new Float32Array(4).fill(2), [1, 4], "x"), weight, 1e-6));
+ * console.log(await y.read(), device.counters.dispatches);
+ * device.dispose();
+ * ```
  */
 export class Device {
   readonly pool: Pool;

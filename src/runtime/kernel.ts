@@ -30,6 +30,13 @@ const IMMEDIATE = "var<immediate> params: Params;";
  * Bindings (`@group(0) @binding(n) var<storage, …> name`) and parameters (`struct Params { … }`, used as `params`)
  * are read from the text and bound by name. Variants are header lines before the body; the final text is the
  * pipeline key.
+ * @example
+ * ```ts
+ * // The WGSL declares the storage buffers x and y, and its workgroups have LANES threads.
+ * const double = new Kernel("double", wgsl, { LANES: 64 });
+ * const y = device.empty([4], "f32", "y");
+ * device.run(double, { x, y }, {}, [1]);
+ * ```
  */
 export class Kernel<C extends Constants = Constants> {
   readonly text: string;

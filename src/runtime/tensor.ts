@@ -6,6 +6,11 @@ import type { Block } from "./pool.js";
 /**
  * A shape, a dtype, a label and a GPU buffer. A tensor does not own its memory: the scope, Model or Session in which it was
  * allocated does. `dispose()` frees the memory early; a view shares its base's memory.
+ * @example
+ * ```ts
+ * const x = device.upload(new Float32Array([1, 2, 3, 4]), [2, 2], "x");
+ * console.log(x.shape, x.dtype, await x.read());
+ * ```
  */
 export class Tensor {
   /** Number of elements. */

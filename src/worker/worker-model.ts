@@ -44,6 +44,13 @@ const REFUSED = { device: "leave it out: the worker opens its own" } as const;
  * aborts the process if a thread terminates during GPU work. Errors have the same classes as without a worker. If the worker terminates
  * or has an uncaught error, all pending and later calls reject with WorkerError; in browsers that do not report a terminated worker,
  * `dispose` rejects them.
+ * @example
+ * ```ts
+ * const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+ * const workerModel = await WorkerModel.load(worker, "llava-hf/llava-onevision-qwen2-0.5b-ov-hf");
+ * console.log((await workerModel.createSession().generate("Hello!").result).text);
+ * workerModel.dispose();
+ * ```
  */
 export class WorkerModel implements ChatModel {
   #named = 0;

@@ -37,7 +37,16 @@ interface Asked {
   readonly writer?: AnswerWriter;
 }
 
-/** One conversation of a model in a worker, with the interface of `Session`. Inputs are copied at the call. */
+/**
+ * One conversation of a model in a worker, with the interface of `Session`. Inputs are copied at the call.
+ * @example
+ * ```ts
+ * const session = workerModel.createSession();
+ * await session.append([{ type: "image", image: file }]);
+ * console.log((await session.generate("What is this?").result).text);
+ * session.dispose();
+ * ```
+ */
 export class WorkerSession implements ChatSession {
   #messages: readonly ChatMessage[];
   /** The caller's media by id. */

@@ -1,5 +1,4 @@
 import {
-  type AdapterFacts,
   type Answer,
   type AnswerPiece,
   type AnswerResult,
@@ -7,17 +6,15 @@ import {
   type ChatModel,
   type ChatSession,
   Device,
-  type ErrorCode,
   type Estimate,
   type GenerateOptions,
   LlavaOneVision,
   type Measurement,
   OcellusError,
-  OverBudgetError,
   type Session,
-  type Tensor,
-  type TokenLogprob,
 } from "ocellus";
+import { type ErrorCode, OverBudgetError } from "ocellus/errors";
+import type { AdapterFacts, Tensor } from "ocellus/tensor";
 import { type WorkerAnswer, WorkerModel, type WorkerSession } from "ocellus/worker";
 import { type Equal, holds } from "./equal.js";
 
@@ -54,7 +51,7 @@ export async function uses(): Promise<void> {
     holds<Equal<typeof piece, AnswerPiece>>();
     holds<Equal<typeof piece.text, string>>();
     holds<Equal<typeof piece.token, number | undefined>>();
-    holds<Equal<typeof piece.logprob, TokenLogprob | undefined>>();
+    holds<Equal<typeof piece.logprob, NonNullable<AnswerResult["logprobs"]>[number] | undefined>>();
   }
   const result = await answer.result;
   holds<Equal<typeof result, AnswerResult>>();

@@ -1,4 +1,5 @@
-import { type AnswerResult, type ChatMessage, Device, LlavaOneVision, matmul, type Session } from "ocellus";
+import { type AnswerResult, type ChatMessage, Device, LlavaOneVision, type Session } from "ocellus";
+import { matmul } from "ocellus/tensor";
 import { WorkerModel } from "ocellus/worker";
 
 // What must not compile. Every line under `@ts-expect-error` is an error, or the compiler complains of the comment.

@@ -80,6 +80,13 @@ export interface AnswerWriter {
 /**
  * An answer that is being generated: iterate it to stream the text, await `result` for the complete answer. Leaving the iteration
  * early stops generation.
+ * @example
+ * ```ts
+ * const answer = session.generate("Tell me a story.", { maxNewTokens: 200 });
+ * for await (const { text } of answer) console.log(text);
+ * const { finishReason, usage } = await answer.result;
+ * console.log(finishReason, usage.completionTokens);
+ * ```
  */
 export class Answer implements AsyncIterable<AnswerPiece> {
   readonly result: Promise<AnswerResult>;

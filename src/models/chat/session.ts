@@ -26,7 +26,16 @@ import type { ModelInternals } from "./model-internals.js";
 import { CachedPrefix, type PassOptions, PromptPass } from "./prompt-pass.js";
 import { TapRecorder } from "./taps.js";
 
-/** One conversation; owns its KV cache. */
+/**
+ * One conversation; owns its KV cache.
+ * @example
+ * ```ts
+ * const session = model.createSession({ system: "Answer in one word." });
+ * const { text } = await session.generate([{ type: "video", video: "clip.mp4", frames: 8 }]).result;
+ * console.log(text, (await session.generate("Are you sure?").result).text);
+ * session.dispose();
+ * ```
+ */
 export class Session {
   readonly #adaptiveSteps = new AdaptiveSteps();
   #cache: KVCache;

@@ -1,0 +1,25 @@
+/** Every error class. All extend {@link OcellusError} and have a `code`, by which they can be told apart without their class. */
+
+export {
+  AbortedError,
+  CheckpointError,
+  ContextOverflowError,
+  DeviceLostError,
+  DisposedError,
+  type ErrorCode,
+  type Fault,
+  KernelError,
+  LimitError,
+  MediaError,
+  MissingFeatureError,
+  MissingPackageError,
+  NoAdapterError,
+  NoRoomError,
+  OcellusError,
+  OptionError,
+  OverBudgetError,
+  PromptError,
+  ShapeError,
+  SourceError,
+  WorkerError,
+} from "./base/errors.js";
