@@ -1,130 +1,78 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import ts from "typescript";
 import { expect, test } from "vitest";
+import {
+  circles,
+  folderOf,
+  folderRows,
+  readSources,
+  type Source,
+  sourceOf,
+  tableFaults,
+  target,
+} from "./support/architecture.js";
 
-// The rules of ARCHITECTURE.md on folders and direction, read off the import lines.
+// The rules of ARCHITECTURE.md on folders and direction: its table is compared with the import lines of src.
 
+const ARCHITECTURE = readFileSync(new URL("../ARCHITECTURE.md", import.meta.url), "utf8");
 const SRC = fileURLToPath(new URL("../src", import.meta.url));
 const MAX_LINES = 400;
-
-/** Folder → the folders its files may import from, itself aside. `index` is src/index.ts. */
-const ARROWS: Record<string, readonly string[]> = {
-  index: ["models", "io", "layers", "kernels", "runtime", "platform"],
-  bench: ["models", "io", "layers", "kernels", "runtime", "platform"],
-  cli: ["server", "openai", "index", "bench", "models", "io", "layers", "kernels", "runtime", "platform"],
-  worker: ["models", "io", "runtime", "platform"],
-  server: ["openai", "models", "runtime"],
-  openai: ["models", "runtime"],
-  models: ["layers", "structure", "io", "kernels", "runtime", "platform"],
-  layers: ["kernels", "runtime", "platform"],
-  kernels: ["runtime", "platform"],
-  runtime: ["platform"],
-  structure: ["io", "runtime"],
-  io: ["platform"],
-  platform: [],
-};
-
-/** Files that may be imported from where the folder may not: faults are typed and options checked everywhere, weights become tensors. */
-const EXCEPTIONS: readonly { from: RegExp; to: RegExp }[] = [
-  { from: /^(platform|io)\//, to: /^runtime\/errors\.ts$/ },
-  { from: /^io\//, to: /^runtime\/options\.ts$/ },
-  { from: /^io\/weights\.ts$/, to: /^runtime\// },
-  { from: /^layers\//, to: /^io\/weights\.ts$/ },
-];
-
-/** Names of one runtime: Node's modules and globals, and the browser's. */
-const RUNTIME_GLOBALS = new Set(["process", "navigator", "document", "Buffer"]);
 const MAY_BE_OF_ONE_RUNTIME = /^(platform|cli|server)\//;
 
-interface Source {
-  name: string;
-  text: string;
-  imports: string[];
-  globals: string[];
+/** Circles of files that are allowed, by one of their files; ARCHITECTURE.md has the reasons. */
+const ALLOWED_CIRCLES = ["runtime/device.ts", "structure/counted.ts"];
+
+const sources = readSources(SRC);
+const rows = folderRows(ARCHITECTURE);
+
+/** The sources with a line added to one file. */
+function withLine(name: string, line: string): Source[] {
+  return sources.map((source) => (source.name === name ? sourceOf(name, `${line}\n${source.text}`) : source));
 }
 
-const sources: Source[] = readdirSync(SRC, { recursive: true, encoding: "utf8" })
-  .map((name) => name.replaceAll("\\", "/"))
-  .filter((name) => name.endsWith(".ts"))
-  .map((name) => {
-    const text = readFileSync(join(SRC, name), "utf8");
-    return { name, text, ...scan(name, text) };
-  });
-
-/** Imported modules (static, dynamic and type-only), and runtime globals in use as values. */
-function scan(name: string, text: string): { imports: string[]; globals: string[] } {
-  const imports: string[] = [];
-  const globals: string[] = [];
-  const visit = (node: ts.Node): void => {
-    if ((ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) && node.moduleSpecifier) {
-      imports.push((node.moduleSpecifier as ts.StringLiteral).text);
-    } else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
-      imports.push((node.argument.literal as ts.StringLiteral).text);
-    } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
-      const [target] = node.arguments;
-      imports.push(target && ts.isStringLiteralLike(target) ? target.text : "<computed>");
-    } else if (ts.isIdentifier(node) && RUNTIME_GLOBALS.has(node.text) && isGlobal(node)) {
-      globals.push(node.text);
-    }
-    ts.forEachChild(node, visit);
-  };
-  visit(ts.createSourceFile(name, text, ts.ScriptTarget.ES2022, true));
-  return { imports, globals };
-}
-
-/** False for names of members and parameters that happen to be spelt alike, e.g. `this.process` or `{ document: 1 }`. */
-function isGlobal(node: ts.Identifier): boolean {
-  const { parent } = node;
-  if (ts.isPropertyAccessExpression(parent) && parent.name === node) return isGlobalThis(parent.expression);
-  const declares = parent as { name?: ts.Node };
-  return declares.name !== node;
-}
-
-function isGlobalThis(node: ts.Expression): boolean {
-  return ts.isIdentifier(node) && node.text === "globalThis";
-}
-
-function folderOf(name: string): string {
-  return name.includes("/") ? name.slice(0, name.indexOf("/")) : name.replace(/\.ts$/, "");
-}
-
-/** The file in src that an import means; undefined for packages. */
-function target(from: string, specifier: string): string | undefined {
-  if (specifier === "#platform") return "platform/platform.ts";
-  if (!specifier.startsWith(".")) return undefined;
-  return relative(SRC, join(SRC, dirname(from), specifier))
-    .replaceAll("\\", "/")
-    .replace(/\.js$/, ".ts");
-}
-
-function mayImport(from: string, to: string): boolean {
-  const [a, b] = [folderOf(from), folderOf(to)];
-  if (a === b && from.includes("/")) return true;
-  return (ARROWS[a] ?? []).includes(b) || EXCEPTIONS.some((rule) => rule.from.test(from) && rule.to.test(to));
-}
-
-test("the source is read", () => {
+test("the sources and the table are read", () => {
   expect(sources.map(({ name }) => name)).toContain("platform/platform.ts");
+  expect(rows.map(({ folder }) => folder)).toContain("models/llava-onevision");
+  expect(rows.find(({ folder }) => folder === "kernels")?.mayImport).toEqual(["base", "runtime"]);
 });
 
-test("imports point one way", () => {
-  const wrong = sources.flatMap(({ name, imports }) =>
-    imports.flatMap((specifier) => {
-      const to = target(name, specifier);
-      return to !== undefined && !mayImport(name, to) ? [`${name} -> ${to}`] : [];
-    }),
+test("imports are those of the table, and each entry of the table is used and points to a row above", () => {
+  expect(tableFaults(sources, rows)).toEqual([]);
+});
+
+test("one import against the table is a fault", () => {
+  const upward = withLine("kernels/norm.ts", 'import type { Session } from "../models/chat/session.js";');
+  expect(tableFaults(upward, rows)).toEqual(["kernels/norm.ts imports models/chat/session.ts"]);
+  const behindTheDoor = withLine("layers/norm.ts", 'import { parseJson } from "../io/text/json.js";');
+  expect(tableFaults(behindTheDoor, rows)).toEqual(["layers/norm.ts imports io/text/json.ts"]);
+  const lazy = withLine("base/abort.ts", 'const later = () => import("../platform/platform.js");');
+  expect(tableFaults(lazy, rows)).toEqual(["base/abort.ts imports platform/platform.ts"]);
+});
+
+test("an entry without an import, and one that points up, are faults", () => {
+  const unused = rows.map((row) =>
+    row.folder === "structure" ? { ...row, mayImport: [...row.mayImport, "kernels"] } : row,
   );
-  expect(wrong).toEqual([]);
+  expect(tableFaults(sources, unused)).toEqual(["structure -> kernels is not used"]);
+  const upward = rows.map((row) => (row.folder === "base" ? { ...row, mayImport: ["cli"] } : row));
+  expect(tableFaults(sources, upward)).toEqual(["base -> cli does not point to a row above"]);
+  expect(tableFaults([...sources, sourceOf("attic/old.ts", "")], rows)).toEqual([
+    "attic/old.ts is in no folder of the table",
+  ]);
 });
 
-test("every folder of src has its arrows", () => {
-  const unknown = sources.map(({ name }) => folderOf(name)).filter((folder) => !(folder in ARROWS));
-  expect([...new Set(unknown)]).toEqual([]);
+test("files import each other in no circle but the allowed ones", () => {
+  const found = circles(sources);
+  expect(found.filter((members) => !members.some((name) => ALLOWED_CIRCLES.includes(name)))).toEqual([]);
+  expect(found).toHaveLength(ALLOWED_CIRCLES.length);
 });
 
-test("only platform and cli know the runtime", () => {
+test("a type import that closes a circle is found", () => {
+  const closed = withLine("base/errors.ts", 'import type { OptionError as E } from "./options.js";');
+  expect(circles(closed)).toContainEqual(["base/errors.ts", "base/options.ts"]);
+});
+
+test("only platform, cli and server know the runtime", () => {
   const elsewhere = sources.filter(({ name }) => !MAY_BE_OF_ONE_RUNTIME.test(name));
   const wrong = elsewhere.flatMap(({ name, imports, globals }) => [
     ...imports.filter((specifier) => specifier.startsWith("node:")).map((specifier) => `${name} imports ${specifier}`),
@@ -135,7 +83,7 @@ test("only platform and cli know the runtime", () => {
 
 test("the platform is imported as #platform or through its interface", () => {
   const wrong = sources
-    .filter(({ name }) => folderOf(name) !== "platform")
+    .filter(({ name }) => folderOf(name, rows) !== "platform")
     .flatMap(({ name, imports }) => imports.map((specifier) => `${name} -> ${target(name, specifier) ?? ""}`))
     .filter((arrow) => /-> platform\/(?!platform\.ts$)/.test(arrow));
   expect(wrong).toEqual([]);
