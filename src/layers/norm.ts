@@ -2,7 +2,10 @@ import { layerNorm, rmsNorm } from "../kernels/norm.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Weights } from "./weights.js";
 
-/** Root-mean-square normalisation (arXiv 1910.07467): `x / √(mean(x²) + ε) · weight`. */
+/**
+ * Root-mean-square normalisation (RMSNorm, arXiv 1910.07467) of each row: `y = x / √(mean(x²) + ε) ⊙ weight`. A product over the
+ * normalised rows fuses it instead (`norm` of its epilogue).
+ */
 export class RMSNorm {
   readonly weight: Tensor;
 
@@ -14,12 +17,13 @@ export class RMSNorm {
     this.weight = weights.tensor("weight", [width]);
   }
 
+  /** x `[T, D]` → y `[T, D]` */
   forward(x: Tensor): Tensor {
     return rmsNorm(x, this.weight, this.epsilon);
   }
 }
 
-/** Layer normalisation (arXiv 1607.06450): `(x − mean) / √(variance + ε) · weight + bias`. */
+/** Layer normalisation (arXiv 1607.06450) of each row: `y = (x − mean(x)) / √(var(x) + ε) ⊙ weight + bias`. */
 export class LayerNorm {
   readonly weight: Tensor;
   readonly bias: Tensor;
@@ -33,6 +37,7 @@ export class LayerNorm {
     this.bias = weights.tensor("bias", [width]);
   }
 
+  /** x `[N·P, D]` → y `[N·P, D]` */
   forward(x: Tensor): Tensor {
     return layerNorm(x, this.weight, this.bias, this.epsilon);
   }
