@@ -30,7 +30,7 @@ export interface Counters {
 
 /**
  * The opened adapter: it allocates tensors, records kernels into one encoder and submits on read, on flush or after a
- * fixed number of dispatches. Everything is synchronous except `open`, `read`, `sync` and `prepared`; an error in a kernel
+ * fixed number of dispatches. Everything is synchronous except what returns a promise (`open`, `read`, `sync`, `prepared`); an error in a kernel
  * (shader compilation, validation, lost device) is thrown by the next call.
  */
 export class Device {
@@ -120,7 +120,10 @@ export class Device {
     }
   }
 
-  /** Folds `x` through `parts`, each step in a scope of its own; a step's input is freed once its output is recorded. */
+  /**
+   * Folds `x` through `parts`, each step in a scope of its own; the output of a step is freed once the next step is recorded. `x`
+   * itself is not freed.
+   */
   steps<P>(x: Tensor, parts: readonly P[], step: (x: Tensor, part: P, index: number) => Tensor): Tensor {
     return parts.reduce((input, part, index) => {
       const output = this.scope(() => step(input, part, index));
@@ -177,7 +180,7 @@ export class Device {
     return tensor;
   }
 
-  /** Overwrites a tensor's bytes from `offsetBytes` on (a multiple of 4). */
+  /** Overwrites a tensor's bytes from `offsetBytes` on (a multiple of 4); a last word that is not complete is filled with zeros. */
   write(tensor: Tensor, data: ArrayBufferView, offsetBytes = 0): void {
     this.check();
     if (this.#precompiling) return;
