@@ -4,7 +4,7 @@ import { Kernel } from "../runtime/kernel.js";
  * Attention with the online softmax of FlashAttention-2 (arXiv 2307.08691) for CPU adapters with subgroups of 4 or 8 lanes; called by
  * `attention`, with the same parameters.
  *
- * A workgroup is one subgroup and computes sixteen rows: consecutive queries, each with the query heads that share a key/value
+ * A workgroup is one subgroup and computes ROWS rows (16, or 8 if there are no more): consecutive queries, each with the query heads that share a key/value
  * head (grouped-query attention), so that loaded keys and values are reused. Scores: a lane owns four keys, LANES apart, and the
  * rows are broadcast. Values: a lane owns a quad of the head in every block, and the probabilities of a lane's four keys are
  * broadcast. A mat4x4 holds four rows, one per column. Sums are matrix-vector products rather than four products with its columns,

@@ -2,8 +2,9 @@ import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 
 /**
- * Attention of one query over the cached keys, or over one KV split of them; called by `attention`, with the same parameters. With
- * several splits this is flash-decoding (Dao et al. 2023): splits run in parallel, `attentionMerge` combines their partial softmax.
+ * Attention of one query over the cached keys, or over one KV split of them; called by `attention`, with two more parameters. With
+ * several splits this is flash-decoding (Dao et al. 2023, "Flash-Decoding for long-context inference"): splits run in parallel, and
+ * `attentionMerge` combines their partial softmax.
  */
 export const attentionStepKernel = new Kernel(
   "attentionStep",
@@ -65,7 +66,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { LANES: 32, QUADS: 16, SPLIT: 0 },
 );
 
-/** Merges the KV splits of a head: unnormalised outputs, each with its maximum score and sum of exponentials. */
+/**
+ * Merges the KV splits of a head, each an unnormalised output a with its maximum score m and sum of exponentials l:
+ * `y = Σ exp(mᵢ − max m)·aᵢ / Σ exp(mᵢ − max m)·lᵢ`.
+ */
 export const attentionMergeKernel = new Kernel(
   "attentionMerge",
   `

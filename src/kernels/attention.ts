@@ -8,14 +8,14 @@ import { attentionStep, attentionStepKernel } from "./attention-step.js";
 import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./kv-format.js";
 import { KV_SPLIT_KEYS } from "./tunables.js";
 
-/** Where the heads of an operand lie: columns `first + head·headSize` of rows of the tensor's width. */
+/** Queries, keys or values as columns of a matrix: head h is columns `first + h·headSize` to `first + (h + 1)·headSize`. */
 export interface HeadColumns {
   readonly tensor: Tensor;
   /** First column of head 0; a multiple of 4. */
   readonly first: number;
 }
 
-/** The sizes of an attention operation and its causal mask. */
+/** Sizes of an attention operation, and its causal mask. */
 export interface AttentionShape {
   /** Independent sequences, stacked by rows. */
   readonly batches: number;
@@ -45,6 +45,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [batches * queries, qStride]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [batches * queries, yStride]`;
 
+/** Attention of many queries on GPUs, with the online softmax of FlashAttention-2 (arXiv 2307.08691, algorithm 1); called by `attention`. */
 export const attentionKernel = new Kernel(
   "attention",
   `

@@ -3,19 +3,23 @@ import type { Tensor } from "../runtime/tensor.js";
 /** GELU (arXiv 1606.08415): the tanh approximation `0.5·x·(1 + tanh(√(2/π)(x + 0.044715x³)))`, or `0.5·x·(1 + erf(x/√2))`. */
 export type Activation = "gelu_tanh" | "gelu_erf";
 
-/** RMSNorm of the input (arXiv 1910.07467): `x / √(mean(x²) + ε) · weight`. */
+/** RMSNorm (arXiv 1910.07467) of the rows of x before they are multiplied: `norm(x) = x / √(mean(x²) + ε) ⊙ weight`. */
 export interface Prologue {
   /** `[inner]` */
   readonly weight: Tensor;
   readonly epsilon: number;
 }
 
-/** Operations fused into a matrix product: `residual + activation(norm(x)·Wᵀ + bias)`, or `silu(gate) ⊙ up` with `swiglu`. */
+/**
+ * Operations fused into a matrix product: `y = residual + activation(norm(x)·Wᵀ + bias)`, or with `swiglu`
+ * `y = silu(gate) ⊙ up` where `[gate, up] = norm(x)·Wᵀ`. Operations that are not given are left out. The residual connections of all
+ * transformer layers are added here.
+ */
 export interface Epilogue {
   norm?: Prologue | undefined;
   /**
-   * The columns are gate and up, interleaved in blocks of 8; the result is `silu(gate) ⊙ up`, half as wide. Combines only with
-   * `norm`.
+   * SwiGLU (arXiv 2002.05202): the columns are gate and up, interleaved in blocks of 8; the result is `silu(gate) ⊙ up`, half as
+   * wide. Combines only with `norm`: bias, activation and residual are ignored.
    */
   swiglu?: boolean | undefined;
   /** `[columns]` */
@@ -57,7 +61,10 @@ fn residualAt(row: u32, column: u32, stride: u32, rows: u32) -> f32 { return res
   none: "fn residualAt(row: u32, column: u32, stride: u32, rows: u32) -> f32 { return 0.0; }",
 };
 
-/** WGSL header lines of an epilogue; the kernel body calls `finish`. Norm and SwiGLU are not among them: the kernels do these. */
+/**
+ * WGSL header lines of an epilogue: `finish(sum, row, column, stride, residualRows)` returns `residual + activation(sum + bias)`, and
+ * the kernel body calls it. `norm` and `swiglu` are ignored here: the kernel bodies implement them.
+ */
 export function epilogueHeader(epilogue: Epilogue): string[] {
   return [
     ACTIVATION[epilogue.activation ?? "none"],

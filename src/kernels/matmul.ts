@@ -20,7 +20,7 @@ import { MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES } from "./tunab
 
 /**
  * Matrix product with a fused epilogue, `y = residual + activation(norm(x)·Wᵀ + bias)`: x `[rows, inner]` f32, W `[columns, inner]`
- * packed, y `[rows, columns]` f32. Throws ShapeError for widths that do not match.
+ * packed, y `[rows, columns]` f32, or `[rows, columns / 2]` with `swiglu`. Throws ShapeError for widths that do not match.
  */
 export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}, label = weights.label): Tensor {
   const [rows, width] = [x.length / x.size(-1), x.size(-1)];
@@ -77,7 +77,7 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
 
 interface Choice {
   readonly kernel: Kernel;
-  /** Rows and columns that one workgroup computes. */
+  /** Rows and columns of W's product that one workgroup computes. */
   readonly rowsAGroup: number;
   readonly columnsAGroup: number;
   /** Header lines that read the weights, where the kernel does not use LOAD_QUAD. */

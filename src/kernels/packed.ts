@@ -9,6 +9,10 @@ const BLOCK_BYTES = 512 * 1024 * 1024;
 
 /** Storage dtype of a packed matrix: floats, or 8 or 4 bits with a scale per group of 32 elements. */
 export type WeightType = "f32" | "f16" | "bf16" | QuantizedType;
+/**
+ * Group-wise quantisation along the inner dimension, with groups as in GPTQ (arXiv 2210.17323) and the arithmetic of GGML's blocks
+ * (`ggml-quants.c`): q8 is `scale·n` with n from −127 to 127 (Q8_0), q4 is `scale·n + minimum` with n from 0 to 15 (Q4_1).
+ */
 export type QuantizedType = "q8" | "q4";
 
 /** Columns of a panel: a workgroup's lanes each own one or a few. */

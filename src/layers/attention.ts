@@ -7,7 +7,8 @@ import type { Rotary } from "./rotary.js";
 import type { Weights } from "./weights.js";
 
 /**
- * Bidirectional multi-head self-attention within each tile: `residual + W_out·softmax(q·kᵀ/√C)·v + b`.
+ * Bidirectional multi-head self-attention (arXiv 1706.03762) within each tile, with residual connection. For each head,
+ * `a_h = softmax(q_h·k_hᵀ / √C)·v_h` with `[q, k, v] = W_qkv·x + b_qkv`; the result is `y = residual + W_out·[a_1 … a_H] + b_out`.
  * @example
  * ```ts
  * const attention = new BidirectionalAttention(weights.at("self_attn"), 1152, 16);
@@ -28,7 +29,7 @@ export class BidirectionalAttention {
     this.out = new Linear(weights, width, [{ name: "out_proj", columns: width }], { bias: true });
   }
 
-  /** x `[N·P, D]`, residual `[N·P, D]` → `[N·P, D]` */
+  /** x `[N·P, D]`, normalised by the caller, and residual `[N·P, D]` → y `[N·P, D]` */
   forward(x: Tensor, tiles: number, residual: Tensor): Tensor {
     const { width, heads } = this;
     const patches = x.size(0) / tiles;
@@ -42,20 +43,26 @@ export class BidirectionalAttention {
       keyValueHeads: heads,
       headSize: width / heads,
     };
-    return this.out.forward(attention(q!, k!, v!, shape, "attention"), { residual });
+    const attended = attention(q!, k!, v!, shape, "attention"); // [N·P, D], heads side by side
+    return this.out.forward(attended, { residual }); // the epilogue adds the residual: [N·P, D]
   }
 }
 
 export interface CausalSizes {
+  /** D */
   readonly width: number;
+  /** H */
   readonly heads: number;
+  /** K; heads h of the same `⌊h / (H / K)⌋` share keys and values. */
   readonly keyValueHeads: number;
+  /** C */
   readonly headSize: number;
 }
 
 /**
- * Causal grouped-query attention (arXiv 2305.13245) of norm(x) over the KV cache: `x + W_o·softmax(rope(q)·rope(k)ᵀ/√C,
- * causal)·v`.
+ * Causal grouped-query self-attention (arXiv 2305.13245) over the KV cache, with norm and residual connection. For each head,
+ * `a_h = softmax(rope(q_h)·rope(k)ᵀ / √C + causal mask)·v` with `[q, k, v] = W_qkv·norm(x) + b_qkv`, where k and v include the
+ * cached positions; the result is `y = x + W_o·[a_1 … a_H]`.
  * @example
  * ```ts
  * const sizes = { width: 896, heads: 14, keyValueHeads: 2, headSize: 64 };
@@ -83,11 +90,11 @@ export class CausalAttention {
     this.out = new Linear(weights, heads * headSize, [{ name: "o_proj", columns: width }], { bias: false });
   }
 
-  /** x `[T, D]` → `[T, D]`; the cache holds the positions before x; keys and values of x are appended. */
+  /** x `[T, D]` → y `[T, D]`. The cache contains the positions before x; the keys and values of x are written after them. */
   forward(x: Tensor, norm: RMSNorm, cache: KVCache): Tensor {
     const { heads, keyValueHeads, headSize } = this.sizes;
-    const qkv = this.qkv.forward(x, { norm }); // [T, (H + 2K)·C]
-    const q = this.rotary.forward(qkv, cache, this.layer); // [T, H·C]
+    const qkv = this.qkv.forward(x, { norm }); // of norm(x): [T, (H + 2K)·C]
+    const q = this.rotary.forward(qkv, cache, this.layer); // [T, H·C]; k and v go to the cache
     cache.watcher?.(this.layer, q);
     const queries = x.size(0);
     const attended = attention(
@@ -97,6 +104,6 @@ export class CausalAttention {
       { batches: 1, queries, keys: cache.length + queries, heads, keyValueHeads, headSize, causalFrom: cache.length },
       "attention",
     ); // [T, H·C]
-    return this.out.forward(attended, { residual: x });
+    return this.out.forward(attended, { residual: x }); // the epilogue adds x: [T, D]
   }
 }

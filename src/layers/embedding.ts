@@ -6,7 +6,7 @@ import { packedMatrix } from "./linear.js";
 import type { Weights } from "./weights.js";
 
 /**
- * Token embedding table; a tied output head multiplies by the same table.
+ * Token embedding table E `[V, D]`: row i of the result is `E[ids[i]]`. A tied output head multiplies by the same table.
  * @example
  * ```ts
  * const embedding = new Embedding(weights.at("embed_tokens"), 151_936, 896);
@@ -25,7 +25,7 @@ export class Embedding {
     return gather(ids, this.table, "embeddings");
   }
 
-  /** x `[T, D]` → `[T, V]` */
+  /** Tied output head, `x·Eᵀ`: x `[T, D]` → `[T, V]` */
   logits(x: Tensor): Tensor {
     return matmul(x, this.table, {}, "logits");
   }

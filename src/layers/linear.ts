@@ -15,7 +15,8 @@ export interface LinearPart {
 }
 
 /**
- * Linear layer `y = x·Wᵀ + b`. Several stored matrices over the same input are fused into one (`q_proj`, `k_proj`, `v_proj`).
+ * Linear layer `y = x·Wᵀ + b`. Several stored matrices over the same input are fused into one (`q_proj`, `k_proj`, `v_proj`): their
+ * results lie side by side in the columns of y.
  * @example
  * ```ts
  * const linear = new Linear(weights, 896, [{ name: "o_proj", columns: 896 }], { bias: false });
@@ -37,7 +38,10 @@ export class Linear {
     this.bias = options.bias ? fusedBias(weights, parts) : undefined;
   }
 
-  /** x `[T, inner]` → `[T, columns]`; the epilogue adds to the layer's own bias. */
+  /**
+   * x `[T, inner]` → y `[T, columns]`, or `[T, columns / 2]` with `swiglu`. With an epilogue,
+   * `y = residual + activation(norm(x)·Wᵀ + b)`: a residual connection is added here, in the epilogue of the product.
+   */
   forward(x: Tensor, epilogue: Omit<Epilogue, "bias"> = {}): Tensor {
     return matmul(x, this.weight, { ...epilogue, bias: this.bias });
   }

@@ -4,7 +4,7 @@ import type { RMSNorm } from "./norm.js";
 import type { Weights } from "./weights.js";
 
 /**
- * Feed-forward block of the vision tower: `residual + W₂·gelu_tanh(W₁·x + b₁) + b₂`.
+ * Feed-forward block of the vision tower, with residual connection: `y = residual + W₂·gelu_tanh(W₁·x + b₁) + b₂`.
  * @example
  * ```ts
  * const mlp = new MLP(weights.at("mlp"), 1152, 4304);
@@ -20,14 +20,17 @@ export class MLP {
     this.fc2 = new Linear(weights, hidden, [{ name: "fc2", columns: width }], { bias: true });
   }
 
+  /** x `[N·P, D]`, normalised by the caller, and residual `[N·P, D]` → y `[N·P, D]` */
   forward(x: Tensor, residual: Tensor): Tensor {
     const h = this.fc1.forward(x, { activation: "gelu_tanh" }); // [N·P, F]
-    return this.fc2.forward(h, { residual }); // [N·P, D]
+    return this.fc2.forward(h, { residual }); // the epilogue adds the residual: [N·P, D]
   }
 }
 
 /**
- * SwiGLU feed-forward block (arXiv 2002.05202): `x + W_down·(silu(W_gate·norm(x)) ⊙ W_up·norm(x))`.
+ * SwiGLU feed-forward block (arXiv 2002.05202), with norm and residual connection:
+ * `y = x + W_down·(silu(W_gate·norm(x)) ⊙ W_up·norm(x))`. Gate and up are one matrix, interleaved in blocks of 8 columns, so that the
+ * epilogue of their product can apply the gate.
  * @example
  * ```ts
  * const mlp = new GatedMLP(weights.at("mlp"), 896, 4864);
@@ -47,9 +50,9 @@ export class GatedMLP {
     this.down = new Linear(weights, hidden, [{ name: "down_proj", columns: width }], { bias: false });
   }
 
-  /** x `[T, D]` → `[T, D]`; `norm` is applied to x, which is also the residual. */
+  /** x `[T, D]` → y `[T, D]`; `norm` is applied to the input of gate and up, not to the residual. */
   forward(x: Tensor, norm: RMSNorm): Tensor {
-    const h = this.gateUp.forward(x, { norm, swiglu: true }); // [T, F]
-    return this.down.forward(h, { residual: x }); // [T, D]
+    const h = this.gateUp.forward(x, { norm, swiglu: true }); // silu(gate) ⊙ up of norm(x): [T, 2F] → [T, F]
+    return this.down.forward(h, { residual: x }); // the epilogue adds x: [T, D]
   }
 }

@@ -3,7 +3,8 @@ import type { Tensor } from "../runtime/tensor.js";
 import type { Weights } from "./weights.js";
 
 /**
- * Root-mean-square normalisation (arXiv 1910.07467): `x / √(mean(x²) + ε) · weight`.
+ * Root-mean-square normalisation (RMSNorm, arXiv 1910.07467) of each row: `y = x / √(mean(x²) + ε) ⊙ weight`. A product over the
+ * normalised rows fuses it instead (`norm` of its epilogue).
  * @example
  * ```ts
  * const norm = new RMSNorm(weights.at("input_layernorm"), 896, 1e-6);
@@ -21,13 +22,14 @@ export class RMSNorm {
     this.weight = weights.tensor("weight", [width]);
   }
 
+  /** x `[T, D]` → y `[T, D]` */
   forward(x: Tensor): Tensor {
     return rmsNorm(x, this.weight, this.epsilon);
   }
 }
 
 /**
- * Layer normalisation (arXiv 1607.06450): `(x − mean) / √(variance + ε) · weight + bias`.
+ * Layer normalisation (arXiv 1607.06450) of each row: `y = (x − mean(x)) / √(var(x) + ε) ⊙ weight + bias`.
  * @example
  * ```ts
  * const norm = new LayerNorm(weights.at("layer_norm1"), 1152, 1e-6);
@@ -47,6 +49,7 @@ export class LayerNorm {
     this.bias = weights.tensor("bias", [width]);
   }
 
+  /** x `[N·P, D]` → y `[N·P, D]` */
   forward(x: Tensor): Tensor {
     return layerNorm(x, this.weight, this.bias, this.epsilon);
   }

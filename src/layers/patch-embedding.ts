@@ -6,8 +6,8 @@ import { packedMatrix } from "./linear.js";
 import type { Weights } from "./weights.js";
 
 /**
- * Patch embedding: linear projection of each normalised patch plus its learned position embedding, `W·patch + b +
- * position[cell]`.
+ * Patch embedding of a vision transformer (arXiv 2010.11929): `y = W·patch + b + position[cell]` for each normalised patch, with
+ * learned position embeddings. A convolution whose stride is its kernel size, computed as a matrix product.
  * @example
  * ```ts
  * const embedding = new PatchEmbedding(weights.at("embeddings"), 1152, 14, 27, levels);
@@ -17,6 +17,7 @@ import type { Weights } from "./weights.js";
 export class PatchEmbedding {
   readonly weight: PackedMatrix;
   readonly bias: Tensor;
+  /** `[P, D]`, the same for every tile. */
   readonly positions: Tensor;
 
   constructor(
@@ -43,6 +44,7 @@ export class PatchEmbedding {
   /** pixels `[N, S, S, 3]` u8 → `[N·P, D]` */
   forward(pixels: Tensor): Tensor {
     const patches = patchify(pixels, this.levels, this.patchSide); // [N·P, 3·patch²]
+    // The position embeddings are the residual of the epilogue: its P rows are repeated for every tile. [N·P, D]
     return matmul(patches, this.weight, { bias: this.bias, residual: this.positions }, "vision.patches");
   }
 }

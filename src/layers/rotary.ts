@@ -4,7 +4,8 @@ import type { Tensor } from "../runtime/tensor.js";
 import type { KVCache } from "./kv-cache.js";
 
 /**
- * Rotary position embedding (RoPE, arXiv 2104.09864) from precomputed tables. The reference computes frequencies, angles, sines and
+ * Rotary position embedding (RoPE, arXiv 2104.09864): at position p, components m and m + C/2 of a head are rotated by the angle
+ * `p·θ^(−2m/C)`, m < C/2 (the half-split pairs of GPT-NeoX). Sines and cosines are precomputed. The reference computes frequencies, angles, sines and
  * cosines in float32, which affects its results at long positions; WGSL's sine is not precise enough, so the host builds the tables.
  * @example
  * ```ts
@@ -12,7 +13,9 @@ import type { KVCache } from "./kv-cache.js";
  * ```
  */
 export class Rotary {
+  /** `[positions, C/2]` */
   readonly cosines: Tensor;
+  /** `[positions, C/2]` */
   readonly sines: Tensor;
 
   constructor(device: Device, headSize: number, theta: number, positions: number) {
@@ -34,8 +37,8 @@ export class Rotary {
   }
 
   /**
-   * Rotates queries and keys of x `[T, (H + 2K)·C]`; writes keys and values to the cache of `layer`. Returns the queries `[T,
-   * H·C]`.
+   * Rotates queries and keys of x `[T, (H + 2K)·C]`, whose first row has position `cache.length`; writes keys and values to the cache
+   * of `layer`. Returns the queries `[T, H·C]`.
    */
   forward(x: Tensor, cache: KVCache, layer: number): Tensor {
     return rope(x, this.cosines, this.sines, cache.keys[layer]!, cache.values[layer]!, cache.length, cache.width);

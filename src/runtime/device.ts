@@ -10,7 +10,7 @@ import { type Grid, gridOf, type Kernel } from "./kernel.js";
 import { ParameterSlots } from "./parameter-slots.js";
 import { Pipelines } from "./pipelines.js";
 import { Pool } from "./pool.js";
-import { Profile } from "./profile.js";
+import { type Counters, Profile } from "./profile.js";
 import { Readback } from "./readback.js";
 import { Tensor } from "./tensor.js";
 import { plainBytes, uploadedType } from "./upload.js";
@@ -20,24 +20,14 @@ const BATCH_DISPATCHES = 128;
 /** The same within `together`. */
 const MOST_DISPATCHES = 1024;
 
-/** Counts since the device was opened; take differences to measure a piece of work. */
-export interface Counters {
-  dispatches: number;
-  submissions: number;
-  /** Copies to host memory. */
-  readbacks: number;
-}
-
 /**
  * The opened adapter: it allocates tensors, records kernels into one encoder and submits on read, on flush or after a
- * fixed number of dispatches. Everything is synchronous except `open`, `read`, `sync` and `prepared`; an error in a kernel
+ * fixed number of dispatches. Everything is synchronous except what returns a promise (`open`, `read`, `sync`, `prepared`); an error in a kernel
  * (shader compilation, validation, lost device) is thrown by the next call.
  * @example
  * ```ts
  * const device = await Device.open();
- * console.log(device.facts.name);
  * const y = device.scope(() => rmsNorm(device.upload(new Float32Array(4).fill(2), [1, 4], "x"), weight, 1e-6));
- * console.log(await y.read(), device.counters.dispatches);
  * device.dispose();
  * ```
  */
@@ -64,7 +54,7 @@ export class Device {
   #fault: OcellusError | undefined;
   #disposed = false;
 
-  /** Opens an adapter: `const device = await Device.open()`. Throws NoAdapterError. */
+  /** Opens an adapter. Throws NoAdapterError. */
   static async open(options: OpenOptions = {}): Promise<Device> {
     const { gpu, facts } = await openAdapter(options);
     return new Device(gpu, facts);
@@ -128,7 +118,10 @@ export class Device {
     }
   }
 
-  /** Folds `x` through `parts`, each step in a scope of its own; a step's input is freed once its output is recorded. */
+  /**
+   * Folds `x` through `parts`, each step in a scope of its own; the output of a step is freed once the next step is recorded. `x`
+   * itself is not freed.
+   */
   steps<P>(x: Tensor, parts: readonly P[], step: (x: Tensor, part: P, index: number) => Tensor): Tensor {
     return parts.reduce((input, part, index) => {
       const output = this.scope(() => step(input, part, index));
@@ -185,7 +178,7 @@ export class Device {
     return tensor;
   }
 
-  /** Overwrites a tensor's bytes from `offsetBytes` on (a multiple of 4). */
+  /** Overwrites a tensor's bytes from `offsetBytes` on (a multiple of 4); a last word that is not complete is filled with zeros. */
   write(tensor: Tensor, data: ArrayBufferView, offsetBytes = 0): void {
     this.check();
     if (this.#precompiling) return;

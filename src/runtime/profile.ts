@@ -1,5 +1,13 @@
 import { GPU_COPY_DST, GPU_COPY_SRC, GPU_MAP_READ, GPU_QUERY_RESOLVE } from "./pool.js";
 
+/** Counts since the device was opened; take differences to measure a piece of work. */
+export interface Counters {
+  dispatches: number;
+  submissions: number;
+  /** Copies to host memory. */
+  readbacks: number;
+}
+
 /** One dispatch as timed by the adapter. */
 export interface TimedPass {
   readonly name: string;

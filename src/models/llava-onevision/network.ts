@@ -17,8 +17,13 @@ const VISION_BATCH_BYTES = 128 * 1024 * 1024;
 const PREFILL_ROWS = 1024;
 
 /**
- * The neural network: vision tower (tiles to features), projector and packing (to visual tokens), decoder (to logits).
- * Independent of files and text.
+ * The neural network of LLaVA-OneVision (arXiv 2408.03326):
+ *
+ *     v = pack(projector(vision(tiles)))       visual tokens [M, D]
+ *     x = embedding(ids), with v in the rows of the placeholders   [T, D]
+ *     logits = head(decoder(x)[T − 1])         [1, V]
+ *
+ * `features` to `pack` compute v, `decode` and `next` the rest; `step` is the same for one token. Independent of files and text.
  */
 export class Network {
   readonly device: Device;
@@ -60,7 +65,7 @@ export class Network {
     return Math.max(1, Math.min(PREFILL_ROWS, Math.floor(this.device.facts.maxBindingBytes / (widest * 4))));
   }
 
-  /** Tiles `[n, S, S, 3]` RGB8 to features `[n·P, 1152]`. Synchronous; call within an arena. */
+  /** Tiles `[n, S, S, 3]` RGB8 → features `[n·P, D_vision]`. Synchronous; call within an arena. */
   features(tiles: Uint8Array, count: number): Tensor {
     const { tileSide } = this.config.vision;
     return this.device.scope(() =>
@@ -68,12 +73,12 @@ export class Network {
     );
   }
 
-  /** Tiles to projected features `[n·P, D]`. */
+  /** Tiles `[n, S, S, 3]` RGB8 → projected features `[n·P, D]`. */
   project(tiles: Uint8Array, count: number): Tensor {
     return this.device.scope(() => this.projector.forward(this.features(tiles, count)));
   }
 
-  /** Packs projected features to the visual tokens `[M, D]` of a segment. */
+  /** Projected features `[n·P, D]` → visual tokens `[M, D]` of a segment. */
   pack(features: readonly RowPiece[], plan: PackingPlan): Tensor {
     return this.device.scope(() => packFeatures(features, this.newline, plan));
   }
@@ -96,7 +101,7 @@ export class Network {
           device.copy(tensor, (from - start) * rowBytes, x, (from - first) * rowBytes, (to - from) * rowBytes);
       }
       device.tap?.("embeddings", x);
-      return this.language.forward(x, cache);
+      return this.language.forward(x, cache); // [T, D]
     });
   }
 

@@ -2,7 +2,10 @@ import { Linear } from "../../layers/linear.js";
 import type { Weights } from "../../layers/weights.js";
 import type { Tensor } from "../../runtime/tensor.js";
 
-/** Multimodal projector, an MLP from vision width to language width: `W₂·gelu_erf(W₁·x + b₁) + b₂`. */
+/**
+ * Multimodal projector, a two-layer MLP from vision width to language width (LLaVA-1.5, arXiv 2310.03744):
+ * `y = W₂·gelu_erf(W₁·x + b₁) + b₂`. The activation is fused into the first product; there is no residual connection.
+ */
 export class Projector {
   readonly linear1: Linear;
   readonly linear2: Linear;
@@ -15,7 +18,8 @@ export class Projector {
 
   /** features `[N·P, D_vision]` → `[N·P, D]` */
   forward(features: Tensor): Tensor {
-    const y = this.linear2.forward(this.linear1.forward(features, { activation: "gelu_erf" }));
+    const h = this.linear1.forward(features, { activation: "gelu_erf" }); // [N·P, D]
+    const y = this.linear2.forward(h); // [N·P, D]
     features.device.tap?.("projector", y);
     return y;
   }

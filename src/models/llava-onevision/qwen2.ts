@@ -9,7 +9,15 @@ import type { Weights } from "../../layers/weights.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { TextConfig } from "./config.js";
 
-/** One pre-norm decoder layer: causal attention and SwiGLU MLP, each with RMSNorm and residual connection. */
+/**
+ * One pre-norm decoder layer:
+ *
+ *     h = x + attention(RMSNorm₁(x))
+ *     y = h + mlp(RMSNorm₂(h))
+ *
+ * Both norms are fused into the projection that follows them, both additions into the epilogue of the last projection of the block
+ * (`o_proj`, `down_proj`), so neither is an operation of its own here.
+ */
 export class Qwen2Layer {
   readonly inputNorm: RMSNorm;
   readonly attention: CausalAttention;
@@ -23,14 +31,17 @@ export class Qwen2Layer {
     this.mlp = new GatedMLP(weights.at("mlp"), config.width, config.mlpWidth);
   }
 
-  /** x `[T, D]` → `[T, D]` */
+  /** x `[T, D]` → y `[T, D]`. Appends the keys and values of x to the cache. */
   forward(x: Tensor, cache: KVCache): Tensor {
-    const attended = this.attention.forward(x, this.inputNorm, cache);
-    return this.mlp.forward(attended, this.postNorm);
+    const h = this.attention.forward(x, this.inputNorm, cache); // x + attention(RMSNorm₁(x)), [T, D]
+    return this.mlp.forward(h, this.postNorm); // h + mlp(RMSNorm₂(h)), [T, D]
   }
 }
 
-/** The Qwen2 decoder (arXiv 2407.10671). `head` is undefined if the output head is tied to the embedding table. */
+/**
+ * The Qwen2 decoder (arXiv 2407.10671): `logits = W_head·RMSNorm(layer_L(… layer_1(x)))`, x the embedded tokens.
+ * `head` is undefined if the output head is tied to the embedding table.
+ */
 export class Qwen2 {
   readonly embedding: Embedding;
   readonly layers: Qwen2Layer[];
@@ -59,13 +70,14 @@ export class Qwen2 {
   /** x `[T, D]`, at the positions that follow the cache's → hidden `[T, D]` after the final norm. Appends to the cache. */
   forward(x: Tensor, cache: KVCache): Tensor {
     const { device } = x;
+    // x⁽ⁱ⁺¹⁾ = layer_i(x⁽ⁱ⁾), [T, D] throughout.
     const last = device.steps(x, this.layers, (h, layer, i) => {
       const y = layer.forward(h, cache);
       device.tap?.(`blocks.${i}`, y);
       return y;
     });
     cache.length += x.size(0);
-    const hidden = this.norm.forward(last);
+    const hidden = this.norm.forward(last); // [T, D]
     device.tap?.("norm", hidden);
     return hidden;
   }

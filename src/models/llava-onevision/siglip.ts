@@ -6,7 +6,15 @@ import type { Weights } from "../../layers/weights.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { VisionConfig } from "./config.js";
 
-/** One pre-norm encoder layer: bidirectional attention and MLP, each with LayerNorm and residual connection. */
+/**
+ * One pre-norm encoder layer:
+ *
+ *     h = x + attention(LayerNorm₁(x))
+ *     y = h + mlp(LayerNorm₂(h))
+ *
+ * The attention is bidirectional, within each tile. Both additions are fused into the epilogue of the last projection of the block
+ * (`out_proj`, `fc2`), so the residual is passed to it.
+ */
 export class SigLIPLayer {
   readonly norm1: LayerNorm;
   readonly attention: BidirectionalAttention;
@@ -21,14 +29,18 @@ export class SigLIPLayer {
     this.mlp = new MLP(weights.at("mlp"), width, mlpWidth);
   }
 
-  /** x `[N·P, D]` → `[N·P, D]` */
+  /** x `[N·P, D]` → y `[N·P, D]` for N tiles of P patches. */
   forward(x: Tensor, tiles: number): Tensor {
-    const attended = this.attention.forward(this.norm1.forward(x), tiles, x);
-    return this.mlp.forward(this.norm2.forward(attended), attended);
+    const h = this.attention.forward(this.norm1.forward(x), tiles, x); // x + attention(LayerNorm₁(x)), [N·P, D]
+    return this.mlp.forward(this.norm2.forward(h), h); // h + mlp(LayerNorm₂(h)), [N·P, D]
   }
 }
 
-/** The SigLIP vision tower (arXiv 2303.15343) without its final LayerNorm: the features are the last layer's output. */
+/**
+ * The SigLIP vision tower (arXiv 2303.15343), a vision transformer without class token:
+ * `features = layer_L(… layer_1(W·patches + b + positions))`. The features are the last layer's output; the final LayerNorm of the
+ * checkpoint is not applied.
+ */
 export class SigLIP {
   readonly embeddings: PatchEmbedding;
   readonly layers: SigLIPLayer[];
@@ -57,6 +69,7 @@ export class SigLIP {
     const tiles = pixels.size(0);
     const embedded = device.scope(() => this.embeddings.forward(pixels)); // [N·P, D]
     device.tap?.("vision.patches", embedded);
+    // x⁽ʲ⁺¹⁾ = layer_j(x⁽ʲ⁾), [N·P, D] throughout.
     return device.steps(embedded, this.layers, (x, layer, j) => {
       const y = layer.forward(x, tiles);
       device.tap?.(`vision.blocks.${j}`, y);
