@@ -19,8 +19,9 @@ const MAX_WORKERS = Math.min(2, availableParallelism());
 
 /** What differs on another adapter: the files for lavapipe, which compiles slowly. */
 const ABOUT_ADAPTERS = [
-  "test/kernels/{attention,attention-weights,choose,kv-format,matmul,pack,rows,sampling}.test.ts",
-  "test/layers/*.test.ts",
+  "test/kernels/{argmax,attention,attention-weights,choose-token,copy-rows,epilogue,gather,kv-format,matmul,matvec,norm}.test.ts",
+  "test/kernels/{pack,packed,pad-rows,patchify,rank-logits,resample,rope,sampling-cutoff,swiglu}.test.ts",
+  "test/layers/kv-cache.test.ts",
   "test/models/{goldens,tiny,chat/decoding,chat/session}.test.ts",
   "test/runtime/{bind-groups,device,feature-self-test.node,profile}.test.ts",
 ];
@@ -36,7 +37,7 @@ const OWN_PROCESS = [
 /** What computes the same in Chromium, on the same SwiftShader: there the goldens, the embedded checkpoint and clips answer for it. */
 const ONCE = [
   "test/bench/*.test.ts",
-  "test/kernels/{choose,kv-format,sampling,tunables}.test.ts",
+  "test/kernels/{choose-token,kv-format,rank-logits,sampling-cutoff,tunables}.test.ts",
   "test/layers/*.test.ts",
   "test/models/{convert,chat/{attention,cached-media,conversation,decoding,embeddings,lifetime,literal-session},llava-onevision/cache-dtype}.test.ts",
   "test/openai/chat-completions.test.ts",

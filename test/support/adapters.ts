@@ -33,3 +33,14 @@ function onGPU(
 export function forge(device: Device, facts: Partial<AdapterFacts>): void {
   Object.assign(device, { facts: { ...device.facts, ...facts } });
 }
+
+/** The device as one of an adapter with small bindings, for matrices in several blocks. */
+export function withBindings(device: Device, maxBindingBytes: number): Device {
+  return new Proxy(device, {
+    get(target, key) {
+      if (key === "facts") return { ...target.facts, maxBindingBytes };
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
