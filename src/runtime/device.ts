@@ -120,10 +120,7 @@ export class Device {
     }
   }
 
-  /**
-   * Folds `x` through `parts`, each step in a scope of its own; the output of a step is freed once the next step is recorded. `x`
-   * itself is not freed.
-   */
+  /** Folds `x` through `parts`, each step in a scope of its own. Frees a step's input once its output is recorded, except `x`. */
   steps<P>(x: Tensor, parts: readonly P[], step: (x: Tensor, part: P, index: number) => Tensor): Tensor {
     return parts.reduce((input, part, index) => {
       const output = this.scope(() => step(input, part, index));

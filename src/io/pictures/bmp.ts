@@ -114,9 +114,11 @@ function paletteOf(entries: Uint8Array, entryBytes: number): Uint8Array {
   return palette;
 }
 
-/** Decodes to RGB8 `[height, width, 3]`. Throws MediaError naming `where` for a broken or cut file. */
-export function decodeBmp(bytes: Uint8Array, where: string): Pixels {
-  const header = readBmpHeader(bytes, where);
+/**
+ * Decodes to RGB8 `[height, width, 3]`. `header`: the header, if it is parsed already. Throws MediaError naming `where` for a broken or
+ * truncated file.
+ */
+export function decodeBmp(bytes: Uint8Array, where: string, header = readBmpHeader(bytes, where)): Pixels {
   const { width, height, bits, order, topDown, dataStart } = header;
   const run = header.compression === RLE8 || header.compression === RLE4;
   const strideBytes = run ? width : Math.floor((width * bits + 31) / 32) * 4;

@@ -7,7 +7,7 @@
 
 import { MediaError } from "../../base/errors.js";
 import type { Animation } from "../../platform/platform.js";
-import { backgroundIndex, type GifFrame, gifFrames, screenSize } from "./gif-frames.js";
+import { type GifFile, type GifFrame, readGif } from "./gif-frames.js";
 import type { Pixels } from "./resize.js";
 
 const MAX_CODE_BITS = 12;
@@ -197,6 +197,7 @@ class GifScreen {
 
   constructor(
     readonly bytes: Uint8Array,
+    readonly file: GifFile,
     readonly where: string,
   ) {}
 
@@ -205,7 +206,7 @@ class GifScreen {
     const palette = frame.palette ?? GRAY;
     const { transparentIndex } = frame;
     if (this.#after) paste(this.picture, this.#after);
-    const screen = index === 0 ? screenSize(bytes) : this.picture;
+    const screen = index === 0 ? this.file.screen : this.picture;
     const width = Math.max(screen.width, frame.left + frame.width);
     const height = Math.max(screen.height, frame.top + frame.height);
     const after = this.#disposal(frame, index, palette);
@@ -243,43 +244,54 @@ class GifScreen {
     if (disposal < 2) return undefined;
     if (disposal > 2 && index > 0) return crop(this.picture, frame);
     if (disposal > 2 && transparentIndex === undefined) return undefined;
-    const named = transparentIndex ?? backgroundIndex(this.bytes);
+    const named = transparentIndex ?? this.file.backgroundIndex;
     const colour = index > 0 && named * 3 + 3 > palette.length ? 0 : named;
     return { left, top, width, height, data: filled(width, height, colourOf(palette, colour)) };
   }
 }
 
-/** Decodes the first frame. Throws MediaError naming `where` for a file that is broken or cut before its last pixel. */
-export function decodeGif(bytes: Uint8Array, where: string): Pixels {
-  const [frame] = gifFrames(bytes, 1);
-  if (!frame) throw broken(where, "the first frame of the GIF", "none");
-  const screen = new GifScreen(bytes, where);
+/**
+ * Decodes the first frame. `file`: the headers, if they are parsed already. Throws MediaError naming `where` for a file that is broken
+ * or truncated before the frame's last pixel.
+ */
+export function decodeGif(bytes: Uint8Array, where: string, file: GifFile | undefined = readGif(bytes)): Pixels {
+  const frame = file?.frames[0];
+  if (!file || !frame) throw broken(where, "the first frame of the GIF", "none");
+  const screen = new GifScreen(bytes, file, where);
   screen.show(frame, 0);
   return screen.picture;
 }
 
-/** All frames, each put together with those before it. Throws MediaError naming `where` for a screen of over `maxPixels`. */
-export function openGif(bytes: Uint8Array, where: string, maxPixels: number): Animation {
-  const frames = gifFrames(bytes);
-  let { width, height } = screenSize(bytes);
+/**
+ * Opens an animation, whose pictures are composed of the frames up to theirs. `file`: the headers, if they are parsed already. Throws
+ * MediaError naming `where` if there is no frame or the screen has more than `maxPixels`.
+ */
+export function openGif(
+  bytes: Uint8Array,
+  where: string,
+  maxPixels: number,
+  file: GifFile | undefined = readGif(bytes),
+): Animation {
+  const frames = file?.frames ?? [];
+  let { width, height } = file?.screen ?? { width: 0, height: 0 };
   for (const frame of frames) {
     width = Math.max(width, frame.left + frame.width);
     height = Math.max(height, frame.top + frame.height);
   }
-  if (frames.length === 0 || width * height > maxPixels) {
+  if (!file || frames.length === 0 || width * height > maxPixels) {
     throw broken(
       where,
       `a GIF with frames of at most ${maxPixels} pixels`,
       frames.length ? `${width}×${height}` : "none",
     );
   }
-  let screen = new GifScreen(bytes, where);
+  let screen = new GifScreen(bytes, file, where);
   let shown = 0;
   return {
     durationsMilliseconds: frames.map((frame) => frame.durationMilliseconds),
     picture: async (index) => {
       if (index < shown - 1) {
-        screen = new GifScreen(bytes, where);
+        screen = new GifScreen(bytes, file, where);
         shown = 0;
       }
       for (; shown <= index; shown++) screen.show(frames[shown]!, shown);

@@ -52,6 +52,8 @@ export interface HeifFile {
   /** The bytes of the picture's Exif item (a TIFF block) and XMP item. */
   exif: Uint8Array | undefined;
   xmp: Uint8Array | undefined;
+  /** The first top-level box that exceeds the file, if any. */
+  truncatedBox: { type: string; offsetBytes: number } | undefined;
 }
 
 interface Item {
@@ -283,7 +285,7 @@ class HeifReader {
     return alpha !== undefined && alpha === by ? this.#pictureOf(alpha, withData) : undefined;
   }
 
-  primary(withData: boolean): Omit<HeifFile, "majorBrand" | "animated"> {
+  primary(withData: boolean): Omit<HeifFile, "majorBrand" | "animated" | "truncatedBox"> {
     const id = this.#primary;
     if (id === undefined) throw this.fault("a primary picture", "no pitm box");
     const item = this.#item(id);
@@ -367,7 +369,8 @@ export function readHeif(bytes: Uint8Array, where: string, withData = true): Hei
   let majorBrand = "";
   let meta: Uint8Array | undefined;
   let moov: Uint8Array | undefined;
-  for (const { type, body, offsetBytes, complete } of boxesIn(bytes)) {
+  let truncatedBox: HeifFile["truncatedBox"];
+  for (const { type, body, offsetBytes, sizeBytes, complete } of boxesIn(bytes)) {
     // Coded bytes that are missing are noticed where they are needed; what follows them may be anything.
     if (!complete && type !== "mdat" && (!meta || type === "meta" || type === "moov")) {
       throw reader.fault(
@@ -375,6 +378,7 @@ export function readHeif(bytes: Uint8Array, where: string, withData = true): Hei
         "the end of the file inside it",
       );
     }
+    if (sizeBytes < 8 || offsetBytes + sizeBytes > bytes.length) truncatedBox = { type, offsetBytes };
     if (type === "ftyp") majorBrand ||= asciiAt(body, 0, 4);
     else if (type === "meta") meta ??= body;
     else if (type === "moov") moov ??= body;
@@ -382,9 +386,10 @@ export function readHeif(bytes: Uint8Array, where: string, withData = true): Hei
   const animated = moov !== undefined;
   if (majorBrand === "avis" && moov) {
     const picture = reader.firstSample(moov);
-    return { majorBrand, animated, picture, premultipliedBy: undefined, turn: 1, exif: undefined, xmp: undefined };
+    const still = { picture, premultipliedBy: undefined, turn: 1, exif: undefined, xmp: undefined } as const;
+    return { majorBrand, animated, ...still, truncatedBox };
   }
   if (!meta) throw reader.fault("a meta box that lists the pictures", "none");
   reader.readMeta(meta);
-  return { majorBrand, animated, ...reader.primary(withData) };
+  return { majorBrand, animated, ...reader.primary(withData), truncatedBox };
 }

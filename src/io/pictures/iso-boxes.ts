@@ -7,6 +7,8 @@ export interface Box {
   body: Uint8Array;
   /** Offset of the header in the bytes that were walked. */
   offsetBytes: number;
+  /** Declared size, header included. */
+  sizeBytes: number;
   /** False if the box is truncated. */
   complete: boolean;
 }
@@ -23,7 +25,8 @@ export function* boxesIn(bytes: Uint8Array): Generator<Box> {
       size = Number(view.getBigUint64(at + 8));
     } else if (size === 0) size = bytes.length - at;
     const complete = size >= header && at + size <= bytes.length;
-    yield { type, body: bytes.subarray(at + header, complete ? at + size : bytes.length), offsetBytes: at, complete };
+    const body = bytes.subarray(at + header, complete ? at + size : bytes.length);
+    yield { type, body, offsetBytes: at, sizeBytes: size, complete };
     if (!complete) return;
     at += size;
   }

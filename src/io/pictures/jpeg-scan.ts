@@ -6,7 +6,7 @@
  * Source: ITU-T T.81, sections F.2 and B.2; libjpeg-turbo 3, `jdhuff.c`.
  */
 import { dataView } from "../bytes/bytes.js";
-import { jpegSegments } from "./picture-format.js";
+import { type JpegSegment, jpegSegments } from "./jpeg-segments.js";
 
 /** Bits libjpeg wants in its buffer after filling it, and below which it does so before it looks a code up. */
 const FULL_BITS = 57;
@@ -110,12 +110,12 @@ function readTables(payload: Uint8Array, tables: Map<number, Table>): void {
 }
 
 /** Whether the only scan of a baseline JPEG goes to the last pixel, with the padding the reference wants behind it. */
-export function scanIsWhole(bytes: Uint8Array): boolean {
+export function scanIsWhole(bytes: Uint8Array, segments: readonly JpegSegment[] = jpegSegments(bytes)): boolean {
   const tables = new Map<number, Table>();
   let components: Component[] = [];
   let size = { width: 0, height: 0 };
   let restartInterval = 0;
-  for (const { marker, payload, end } of jpegSegments(bytes)) {
+  for (const { marker, payload, end } of segments) {
     if (marker === 0xc4) readTables(payload, tables);
     else if (marker === 0xdd && payload.length >= 2) restartInterval = dataView(payload).getUint16(0);
     else if (marker === 0xc0 || marker === 0xc1) {

@@ -11,33 +11,10 @@ import { MediaError } from "../../base/errors.js";
 import { concatBytes } from "../bytes/bytes.js";
 import { inflateInto } from "../bytes/inflate.js";
 import { printableAscii } from "../bytes/printable-ascii.js";
+import { type PngChunk, pngChunks } from "./png-chunks.js";
 import type { Pixels } from "./resize.js";
 
-const SIGNATURE_BYTES = 8;
 const NO_BYTES = new Uint8Array(0);
-
-/** One chunk: its four-letter type and its bytes. `complete` is false if the file ends inside the chunk. */
-export interface PngChunk {
-  type: string;
-  data: Uint8Array;
-  /** Offset of the chunk's length field in the file. */
-  offsetBytes: number;
-  complete: boolean;
-}
-
-/** Walks the chunks up to IEND or the end of the file; bytes after IEND are not looked at. */
-export function* pngChunks(bytes: Uint8Array): Generator<PngChunk> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = SIGNATURE_BYTES;
-  while (at + 8 <= bytes.length) {
-    const length = view.getUint32(at);
-    const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-    const complete = at + 12 + length <= bytes.length;
-    yield { type, data: bytes.subarray(at + 8, at + 8 + length), offsetBytes: at, complete };
-    if (!complete || type === "IEND") return;
-    at += 12 + length;
-  }
-}
 
 interface Header {
   width: number;
@@ -261,14 +238,18 @@ function expandRow(
  * Checks the chunks as the reference does and returns the header, the palette and the compressed picture: checksums count up
  * to the picture's first chunk; its chunks follow one another; chunks after it must be whole, but IEND may be missing.
  */
-function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint8Array<ArrayBuffer>] {
+function readChunks(
+  bytes: Uint8Array,
+  chunks: readonly PngChunk[],
+  where: string,
+): [Header, Uint8Array, Uint8Array<ArrayBuffer>] {
   let header: Header | undefined;
   let palette: Uint8Array = NO_BYTES;
   let animated = false;
   let after = false;
   const parts: Uint8Array[] = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (const { type, data, offsetBytes, complete } of pngChunks(bytes)) {
+  for (const { type, data, offsetBytes, complete } of chunks) {
     if (type === "IDAT" && !after) {
       if (!header) throw broken(where, "IHDR as the first chunk", printableAscii(type));
       // A picture that is cut shows when it is inflated.
@@ -312,8 +293,12 @@ function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint
  * Decodes a PNG (the default picture of an animated one) to RGB8 as Pillow's `convert("RGB")` gives it, EXIF rotation
  * not applied. Throws MediaError naming `where` for a wrong checksum, a cut file or a broken stream.
  */
-export async function decodePng(bytes: Uint8Array, where: string): Promise<Pixels> {
-  const [header, palette, compressed] = readChunks(bytes, where);
+export async function decodePng(
+  bytes: Uint8Array,
+  where: string,
+  chunks: readonly PngChunk[] = pngChunks(bytes),
+): Promise<Pixels> {
+  const [header, palette, compressed] = readChunks(bytes, chunks, where);
   const { width, height, depth, channels } = header;
   if (width === 0 || height === 0) throw broken(where, "a picture of at least one pixel", `${width}×${height}`);
   const bitsPerPixel = depth * channels;

@@ -255,8 +255,9 @@ async function* framesOfAnimation(
   }
   chooseTrack([{ isEnabled: true }], options.track, label, () => `animated ${format === "gif" ? "GIF" : "WebP"}`);
   const bytes = await source.read(0, source.sizeBytes, options.signal);
-  inspectPicture(bytes, label);
-  const animation = format === "gif" ? openGif(bytes, label, MAX_PIXELS) : await platform.openAnimation(bytes, label);
+  const info = inspectPicture(bytes, label);
+  const animation =
+    info.format === "gif" ? openGif(bytes, label, MAX_PIXELS, info.gif) : await platform.openAnimation(bytes, label);
   try {
     const times: number[] = [];
     let milliseconds = 0;
