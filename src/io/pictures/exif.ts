@@ -1,9 +1,9 @@
 /**
  * Reads the orientation of a picture file.
  *
- * Only tag 0x0112 of the first directory is read; where there is none, the XMP packet's `tiff:Orientation` counts. A broken
- * EXIF block counts as none: cameras write many, and the picture under it is fine.
- * Sources: Exif 2.32, section 4.6.4, TIFF 6.0, XMP specification part 2; which blocks count is the reference's choice (Pillow).
+ * Reads tag 0x0112 of the first directory of the EXIF block; without it, `tiff:Orientation` of the XMP packet. Broken EXIF blocks are
+ * ignored: many cameras write them, and the picture itself is intact.
+ * Sources: Exif 2.32, section 4.6.4; TIFF 6.0; XMP specification, part 2; precedence of blocks as in Pillow (`ImageOps.exif_transpose`).
  */
 import { asciiAt, concatBytes, dataView } from "../bytes/bytes.js";
 import { inflateInto } from "../bytes/inflate.js";
@@ -32,14 +32,14 @@ export function jpegOrientation(segments: readonly JpegSegment[]): Orientation {
   for (const { marker, payload } of segments) {
     if (marker === 0xda) break;
     if (marker !== 0xe1) continue;
-    // A block that is too long for one segment goes on in the next.
+    // A block that exceeds one segment continues in the next.
     if (asciiAt(payload, 0, 6) === EXIF_PREFIX) exif.push(payload.subarray(6));
     else if (asciiAt(payload, 0, XMP_PREFIX.length) === XMP_PREFIX) xmp = payload.subarray(XMP_PREFIX.length);
   }
   return orientationOf({ exif: exif.length > 0 ? concatBytes(exif) : undefined, xmp });
 }
 
-/** Keyword and text of a tEXt, zTXt or iTXt chunk. */
+/** Returns keyword and text of a tEXt, zTXt or iTXt chunk; undefined if it has no keyword. */
 function pngText(type: string, data: Uint8Array): { keyword: string; text: Uint8Array } | undefined {
   let start = data.indexOf(0) + 1;
   if (start === 0) return undefined;
@@ -57,7 +57,7 @@ function pngText(type: string, data: Uint8Array): { keyword: string; text: Uint8
   return { keyword, text: out.subarray(0, inflateInto(text, out).filled) };
 }
 
-/** ImageMagick writes EXIF as text: a line feed, the name, the length, and the bytes in hexadecimal. */
+/** Decodes EXIF that ImageMagick wrote as text: a line feed, the name, the length, and the bytes in hexadecimal. */
 function fromHexadecimal(text: Uint8Array): Uint8Array {
   const digits = asciiAt(text, 0, text.length).split("\n").slice(3).join("").replace(/\s/g, "");
   return Uint8Array.from({ length: digits.length >> 1 }, (_, i) => Number.parseInt(digits.slice(i * 2, i * 2 + 2), 16));
@@ -106,7 +106,7 @@ export function orientationOfEntry(view: DataView, entry: number, little: boolea
   return value >= 1 && value <= 8 ? (value as Orientation) : 1;
 }
 
-/** The orientation in a TIFF block: undefined if it says nothing about it or is broken, 1 for a value that means nothing. */
+/** Returns the orientation in a TIFF block; undefined if the block has none or is broken, 1 for undefined values. */
 export function orientationOfTiff(tiff: Uint8Array): Orientation | undefined {
   if (tiff.length < 8) return undefined;
   const view = dataView(tiff);
@@ -132,7 +132,7 @@ function orientationOfXmp(xmp: Uint8Array): Orientation {
   return value >= 1 && value <= 8 ? (value as Orientation) : 1;
 }
 
-/** The orientation that EXIF gives, else the one XMP gives, else 1. */
+/** Returns the orientation in EXIF, else in XMP, else 1. */
 export function orientationOf({ exif, xmp }: Metadata): Orientation {
   const tiff = exif && asciiAt(exif, 0, 6) === EXIF_PREFIX ? exif.subarray(6) : exif;
   return (tiff && orientationOfTiff(tiff)) ?? (xmp ? orientationOfXmp(xmp) : 1);

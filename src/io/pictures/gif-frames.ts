@@ -1,6 +1,6 @@
 /**
- * The frames of a GIF: where they lie, how long they are shown and how they are put together. Nothing is decoded.
- * Sources: GIF89a specification; where files leave it, the reference's reading of them (Pillow 13).
+ * Parses the headers of a GIF: position, duration and disposal of each frame. Nothing is decoded.
+ * Sources: GIF89a specification; for files that deviate from it, Pillow 13 (`GifImagePlugin.py`).
  */
 import { asciiAt, dataView } from "../bytes/bytes.js";
 
@@ -10,13 +10,13 @@ export interface GifFrame {
   width: number;
   height: number;
   interlaced: boolean;
-  /** RGB of the frame's own table, else the file's; undefined where there is neither: indices are gray levels. */
+  /** RGB of the local colour table, else the global one; undefined if there is neither: indices are gray levels. */
   palette: Uint8Array | undefined;
   transparentIndex: number | undefined;
-  /** What follows the frame: 0 and 1 leave it, 2 clears its rectangle, 3 and more put back what was there. */
+  /** Disposal method: 0 and 1 keep the frame, 2 clears its rectangle, 3 and above restore the previous content. */
   disposal: number;
   durationMilliseconds: number;
-  /** Bits of the first codes, and the offset of the first block of codes. */
+  /** LZW minimum code size, and the offset of the first data sub-block. */
   codeBits: number;
   dataStart: number;
 }
@@ -73,7 +73,7 @@ export function readGif(bytes: Uint8Array): GifFile | undefined {
         const flags = bytes[at + 3]!;
         if (flags & 1) transparentIndex = bytes[at + 6]!;
         durationMilliseconds = view.getUint16(at + 4, true) * 10;
-        // 0 says nothing: what the last frame said goes on.
+        // Disposal 0 is unspecified: the previous frame's applies, as in Pillow.
         disposal = (flags >> 2) & 7 || disposal;
       }
       at = skipBlocks(bytes, at + 2);
