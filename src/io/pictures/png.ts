@@ -3,7 +3,8 @@
  *
  * Decoders differ in how they convert 16 bits, gamma, colour profiles and transparent pixels. The model's preprocessing is defined by
  * Pillow's `convert("RGB")`, whose rules are implemented here: alpha and tRNS are dropped and the colours below them kept, gamma and
- * profiles are ignored, 16-bit colour is reduced to its high byte, and 16-bit gray without alpha is clamped to 255. Source: PNG specification (ISO/IEC 15948), model specification 3.1.
+ * profiles are ignored, 16-bit colour is reduced to its high byte, and 16-bit gray without alpha is clamped to 255.
+ * Source: PNG specification (ISO/IEC 15948), model specification 3.1.
  */
 import { platform } from "#platform";
 import { MediaError } from "../../base/errors.js";
@@ -90,7 +91,7 @@ function readHeader(data: Uint8Array, where: string): Header {
 /** Inflates into `out` with the runtime's decompressor. Returns the number of bytes; undefined after an error, which discards earlier output. */
 async function inflateQuickly(compressed: Uint8Array<ArrayBuffer>, out: Uint8Array): Promise<number | undefined> {
   const stream =
-    // One byte more than the picture, so that the first chunk ends the stream.
+    // One byte more than the picture, so that the first chunk reaches the end of the stream.
     platform.inflate?.(compressed, out.length + 1) ??
     new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate"));
   const reader = stream.getReader();
