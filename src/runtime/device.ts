@@ -29,9 +29,9 @@ export interface Counters {
 }
 
 /**
- * The opened adapter: it allocates tensors, records kernels into one encoder and submits on read, on flush or after a
- * fixed number of dispatches. Everything is synchronous except what returns a promise (`open`, `read`, `sync`, `prepared`); an error in a kernel
- * (shader compilation, validation, lost device) is thrown by the next call.
+ * The opened adapter: allocates tensors, and records kernels into one encoder that is submitted on read, on flush or after a fixed number
+ * of dispatches. Synchronous except `open`, `read`, `sync`, `prepared` and `settled`. An error in a kernel (shader compilation, validation,
+ * lost device) is thrown by the next call.
  */
 export class Device {
   readonly pool: Pool;

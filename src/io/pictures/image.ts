@@ -34,9 +34,13 @@ export interface DecodeImageOptions {
  * Decodes a JPEG, PNG, WebP, GIF, AVIF or BMP (the first frame of an animation); in Node also a TIFF, and a HEIC if libheif-js is
  * installed. The format is detected from the content, not the name. Throws MediaError naming the picture for an unsupported, truncated
  * or broken file, and for one without pixels or with more than 2^28; OptionError for an unknown orientation; MissingPackageError if the
- * decoder is not installed.
+ * decoder is not installed. `parsed`: the file's headers, if they are parsed already.
  */
-export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions): Promise<Picture> {
+export async function decodeImage(
+  bytes: Uint8Array,
+  options: DecodeImageOptions,
+  parsed?: PictureInfo,
+): Promise<Picture> {
   const { label, orientation = "apply" } = options;
   if (orientation !== "apply" && orientation !== "ignore") {
     throw new OptionError({
@@ -46,7 +50,7 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
       remedy: "leave it out to turn pictures by their EXIF orientation",
     });
   }
-  const info = inspectPicture(bytes, label);
+  const info = parsed ?? inspectPicture(bytes, label);
   const decoded = await decodeStored(bytes, info, label);
   if (
     decoded.width !== info.width ||

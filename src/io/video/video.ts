@@ -271,7 +271,7 @@ async function* framesOfAnimation(
       // A single frame is decoded as a still picture: animation decoders yield different pixels.
       const picture =
         times.length === 1
-          ? await decodeImage(bytes, { label: name, orientation: options.rotation ?? "apply" })
+          ? await decodeImage(bytes, { label: name, orientation: options.rotation ?? "apply" }, info)
           : { ...(await animation.picture(index)), label: name };
       yield { picture, index, timestampSeconds: times[index], count: chosen.length };
     }
