@@ -64,7 +64,7 @@ export function sniffFormat(bytes: Uint8Array, where: string): PictureFormat {
     if (asciiAt(bytes, 12, 4) !== "CgBI") return "png";
     throw new MediaError({
       where,
-      expected: "a PNG as the standard has it",
+      expected: "a standard PNG",
       got: "one that Xcode rewrote for iOS (chunk CgBI), which other decoders cannot read",
       remedy: "use the original, or revert it on a Mac: xcrun pngcrush -revert-iphone-optimizations in.png out.png",
     });

@@ -34,7 +34,7 @@ export async function pixelsOfFrame(frame: VideoFrame, where: string, colour?: F
     throw new MediaError({
       where,
       expected: "a frame whose pixels can be read",
-      got: "one that only the graphics card holds",
+      got: "a frame in GPU memory that cannot be copied",
       remedy: "turn hardware video decoding off, or convert the clip to H.264",
     });
   }

@@ -64,7 +64,7 @@ function tablesFor(matrix: string, fullRange: boolean, bits: number, label: stri
         where: label,
         expected: `a colour matrix of ${Object.keys(FACTORS).join(", ")}`,
         got: matrix,
-        remedy: "encode the clip anew: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
+        remedy: "re-encode the clip: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
       });
     }
     tables = makeTables(factors, fullRange, bits);
@@ -239,7 +239,7 @@ function reorder({ format, width, height, data, planes }: FramePlanes, label: st
       where: label,
       expected: "a frame of I420, I422, I444, NV12 or RGBA pixels",
       got: `pixel format ${format}`,
-      remedy: "encode the clip anew: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
+      remedy: "re-encode the clip: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
     });
   }
   const rgb = new Uint8Array(width * height * 3);

@@ -277,7 +277,7 @@ class ClipDecoder {
       where: `${this.clip.label}, after ${this.#given} of ${this.#run.displayed.length} frames of a group`,
       expected: `a ${this.clip.codec} stream that ${this.codecs.name} decodes`,
       got,
-      remedy: "get an undamaged copy, or encode it anew: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
+      remedy: "get an undamaged copy, or re-encode it: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
       cause,
     });
   }

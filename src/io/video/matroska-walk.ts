@@ -200,7 +200,7 @@ export class Walk {
         where: this.label,
         expected: "a video track",
         got: kinds ? `tracks of other kinds (${kinds})` : "no track at all",
-        remedy: "give a file with pictures",
+        remedy: "give a file with a video track",
       });
     }
     const track = videos[chooseTrack(videos, this.#wanted, this.label, ({ text }) => text)]!;
@@ -208,7 +208,7 @@ export class Walk {
     if (packing) {
       throw new MediaError({
         where: `${this.label}, the video track's blocks`,
-        expected: "frames as the codec made them",
+        expected: "frames that the container neither encrypts nor compresses",
         got: packing,
         remedy: "rewrite the file: ffmpeg -i in.mkv -c copy out.mkv",
       });

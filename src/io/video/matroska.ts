@@ -46,7 +46,7 @@ async function indexOf({ source, label, signal, track, timestampScale, blocks, w
   if (!track) {
     throw new MediaError({
       where: label,
-      expected: "a WebM or Matroska file with a description of its tracks",
+      expected: "a WebM or Matroska file with a Tracks element",
       got: `none in its ${source.sizeBytes} bytes`,
       remedy: "the recording may not have been finished; get a complete copy",
     });
@@ -57,8 +57,8 @@ async function indexOf({ source, label, signal, track, timestampScale, blocks, w
   if (frames.length === 0) {
     throw new MediaError({
       where: label,
-      expected: "a video track that shows at least one picture",
-      got: `${samples.length} blocks, none of which can be shown`,
+      expected: "a video track with at least one frame to display",
+      got: `${samples.length} blocks, none of which can be decoded`,
       remedy: "the recording may not have been finished; get a complete copy",
     });
   }

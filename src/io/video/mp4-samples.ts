@@ -39,7 +39,7 @@ export class SampleList {
         where: `${this.label}, sample ${this.#count}`,
         expected: "one sample description for the whole track",
         got: "a second one",
-        remedy: "encode the clip anew: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
+        remedy: "re-encode the clip: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
       });
     }
     // Samples beyond the end of a truncated file are rejected only if they are wanted.

@@ -65,7 +65,7 @@ function indexOf(reader: BoxReader, boxes: TrackBoxes, { samples, description = 
   if (frames.length === 0) {
     throw new MediaError({
       where: label,
-      expected: "a video track that shows at least one picture",
+      expected: "a video track with at least one frame to display",
       got: `${samples.length} samples at ${track} ticks a second, none of them shown`,
       remedy: "get an undamaged copy",
     });
@@ -98,7 +98,7 @@ function videoTrack(reader: BoxReader, wanted: number | undefined): TrackBoxes {
       where: label,
       expected: "a video track",
       got: kinds.size > 0 ? `tracks of other kinds (${[...kinds].join(", ")})` : "no track at all",
-      remedy: "give a file with pictures",
+      remedy: "give a file with a video track",
     });
   }
   const { trak } = videos[chooseTrack(videos, wanted, label, ({ trak }) => describe(reader, trak))]!;
