@@ -58,7 +58,7 @@ async function indexOf({ source, label, signal, track, timestampScale, blocks, w
     throw new MediaError({
       where: label,
       expected: "a video track with at least one frame to display",
-      got: `${samples.length} blocks, none of which can be decoded`,
+      got: `${samples.length} blocks, none of which has such a frame`,
       remedy: "the recording may not have been finished; get a complete copy",
     });
   }
