@@ -1,5 +1,5 @@
 /**
- * AnyRes: divides a picture of any size into square tiles for the vision tower (LLaVA-NeXT, Liu et al. 2024; "anyres-9" of
+ * AnyRes: divides a picture of any size into square tiles for the vision tower (LLaVA-NeXT, Liu et al. 2024; `anyres_max_9` of
  * LLaVA-OneVision, arXiv 2408.03326, section 3.2). Follows `select_best_resolution` and `process_anyres_image` of LLaVA's
  * `mm_utils.py`, and `image_processing_llava_onevision.py` of transformers.
  *

@@ -43,7 +43,7 @@ export function checkChoice({ frames, fps, startSeconds, endSeconds }: FrameChoi
   }
 }
 
-/** Formats a time for error messages, in milliseconds' precision. */
+/** Formats a time for error messages, rounded to milliseconds. */
 function seconds(time: number): string {
   return `${Number(time.toFixed(3))} s`;
 }
