@@ -115,7 +115,7 @@ export function scanIsWhole(bytes: Uint8Array, segments: readonly JpegSegment[] 
   let components: Component[] = [];
   let size = { width: 0, height: 0 };
   let restartInterval = 0;
-  for (const { marker, payload, end } of segments) {
+  for (const { marker, payload, headerEnd, end } of segments) {
     if (marker === 0xc4) readTables(payload, tables);
     else if (marker === 0xdd && payload.length >= 2) restartInterval = dataView(payload).getUint16(0);
     else if (marker === 0xc0 || marker === 0xc1) {
@@ -130,8 +130,7 @@ export function scanIsWhole(bytes: Uint8Array, segments: readonly JpegSegment[] 
       if (payload[0] !== components.length || components.length === 0) return false;
       // If any marker follows, the reference appends zeros to the scan.
       if (end + 1 < bytes.length) return true;
-      const scan = bytes.subarray(payload.byteOffset - bytes.byteOffset + payload.length, end);
-      return follow(scan, payload, components, tables, size, restartInterval);
+      return follow(bytes.subarray(headerEnd, end), payload, components, tables, size, restartInterval);
     }
   }
   return false;

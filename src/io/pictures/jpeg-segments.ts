@@ -1,15 +1,23 @@
 /** The marker segments of a JPEG file. Source: ITU-T T.81, annex B. */
 import { dataView } from "../bytes/bytes.js";
 
-/** One marker segment of a JPEG. A SOS segment includes the entropy-coded data that follows its header. */
-export interface JpegSegment {
-  marker: number;
-  /** Offset of the 0xFF byte of the marker. */
-  start: number;
-  /** Offset after the segment. */
-  end: number;
+/** One marker segment of a JPEG. The payload is a view created on access: crafted files have millions of segments. */
+export class JpegSegment {
+  constructor(
+    readonly file: Uint8Array,
+    readonly marker: number,
+    /** Offset of the 0xFF byte of the marker. */
+    readonly start: number,
+    /** Offset after the payload. */
+    readonly headerEnd: number,
+    /** Offset after the segment: `headerEnd`, or for SOS the end of the entropy-coded data that follows. */
+    readonly end: number,
+  ) {}
+
   /** The bytes after the length field, without entropy-coded data. */
-  payload: Uint8Array;
+  get payload(): Uint8Array {
+    return this.file.subarray(Math.min(this.start + 4, this.headerEnd), this.headerEnd);
+  }
 }
 
 export const JPEG_EOI = 0xd9;
@@ -37,7 +45,7 @@ export function jpegSegments(bytes: Uint8Array): JpegSegment[] {
     }
     const marker = bytes[at + 1]!;
     if (marker === JPEG_EOI || marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8)) {
-      segments.push({ marker, start: at, end: at + 2, payload: bytes.subarray(at + 2, at + 2) });
+      segments.push(new JpegSegment(bytes, marker, at, at + 2, at + 2));
       if (marker === JPEG_EOI) break;
       at += 2;
       continue;
@@ -47,7 +55,7 @@ export function jpegSegments(bytes: Uint8Array): JpegSegment[] {
     const headerEnd = at + 2 + length;
     if (length < 2 || headerEnd > bytes.length) break;
     const end = marker === JPEG_SOS ? endOfScan(bytes, headerEnd) : headerEnd;
-    segments.push({ marker, start: at, end, payload: bytes.subarray(at + 4, headerEnd) });
+    segments.push(new JpegSegment(bytes, marker, at, headerEnd, end));
     at = end;
   }
   return segments;

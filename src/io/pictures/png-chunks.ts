@@ -3,16 +3,27 @@ import { dataView } from "../bytes/bytes.js";
 
 const SIGNATURE_BYTES = 8;
 
-/** One chunk of a PNG. */
-export interface PngChunk {
-  /** Four letters. */
-  type: string;
+/** One chunk of a PNG. The data are a view created on access: crafted files have millions of chunks, and views are large. */
+export class PngChunk {
+  constructor(
+    readonly file: Uint8Array,
+    /** Four letters. */
+    readonly type: string,
+    /** Offset of the chunk's length field in the file. */
+    readonly offsetBytes: number,
+    /** Declared length of the data. */
+    readonly lengthBytes: number,
+  ) {}
+
   /** The data, possibly truncated. */
-  data: Uint8Array;
-  /** Offset of the chunk's length field in the file. */
-  offsetBytes: number;
+  get data(): Uint8Array {
+    return this.file.subarray(this.offsetBytes + 8, this.offsetBytes + 8 + this.lengthBytes);
+  }
+
   /** False if the file ends inside the chunk. */
-  complete: boolean;
+  get complete(): boolean {
+    return this.offsetBytes + 12 + this.lengthBytes <= this.file.length;
+  }
 }
 
 /** Parses the chunks up to IEND or the end of the file; checksums are not verified. Bytes after IEND are ignored. */
@@ -21,12 +32,11 @@ export function pngChunks(bytes: Uint8Array): PngChunk[] {
   const view = dataView(bytes);
   let at = SIGNATURE_BYTES;
   while (at + 8 <= bytes.length) {
-    const length = view.getUint32(at);
     const type = String.fromCharCode(bytes[at + 4]!, bytes[at + 5]!, bytes[at + 6]!, bytes[at + 7]!);
-    const complete = at + 12 + length <= bytes.length;
-    chunks.push({ type, data: bytes.subarray(at + 8, at + 8 + length), offsetBytes: at, complete });
-    if (!complete || type === "IEND") break;
-    at += 12 + length;
+    const chunk = new PngChunk(bytes, type, at, view.getUint32(at));
+    chunks.push(chunk);
+    if (!chunk.complete || type === "IEND") break;
+    at += 12 + chunk.lengthBytes;
   }
   return chunks;
 }
