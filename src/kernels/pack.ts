@@ -228,7 +228,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
  * Packs rows of a stored matrix: `packed[:, firstColumn + r] = source[r, :]`. `source` is `[rows, inner]` of `type` as `u32` words.
  * Where the packed type is quantised and the source is of another type, each group of 32 elements is quantised by rounding
  * to nearest: q8 symmetrically to 255 levels, q4 to 16 levels between the minimum and the maximum, both with scales rounded to f16.
- * With `interleave` the packed matrix holds two matrices interleaved in blocks of 8 columns: row r of the first (0) becomes column
+ * With `interleave` the packed matrix contains two matrices, interleaved in blocks of 8 columns: row r of the first (0) becomes column
  * `16·⌊r/8⌋ + r mod 8`, of the second (1) 8 more; `firstColumn` is then the first row.
  */
 export function pack(

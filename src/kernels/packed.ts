@@ -40,7 +40,7 @@ export interface PackedBlock {
 
 /**
  * A weight matrix `[columns, inner]` in the order the kernels read it: panels of 32 output columns; within a panel, groups of 32
- * consecutive inner elements; within a group, pieces of 16 bytes, column after column. A piece holds one quad of f32, two of
+ * consecutive inner elements; within a group, pieces of 16 bytes, column after column. A piece contains one quad of f32, two of
  * 16 bits, four of bytes, or eight of nibbles. A quantised group ends with its scales, those of columns c, c + 8, c + 16
  * and c + 24 adjacent. Padded with zeros to whole groups. Split into blocks of whole panels so that no binding exceeds the limit.
  * @example

@@ -10,7 +10,7 @@ struct Params { width: u32, first: u32, count: u32, add: u32 }
 @group(0) @binding(2) var<storage, read> weights: array<vec2f>;  // [rows]: weight of the lower row, of the right column
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;    // [rows, width]
 
-// A row of x, which holds rows first to first + count of the whole matrix; other dispatches add the others.
+// A weighted row of x, which contains rows first to first + count of the whole matrix; other dispatches add the others.
 fn blend(source: u32, weight: f32, column: u32) -> f32 {
   let row = source - params.first;
   if (source < params.first || row >= params.count) { return 0.0; }
@@ -40,8 +40,9 @@ export interface RowPiece {
 }
 
 /**
- * Bilinear interpolation of rows: every result row blends four rows of x `[·, D]`, which may be in several tensors; sources `[R, 4]`
- * u32, weights `[R, 2]` f32, result `[R, D]`.
+ * Bilinear interpolation of rows, as torch's `interpolate(mode="bilinear")` with positions and weights from the host: every result row
+ * is a weighted sum of four rows of x `[·, D]`, which may be in several tensors; sources `[R, 4]` u32, weights `[R, 2]` f32, result
+ * `[R, D]`.
  */
 export function resample(x: readonly RowPiece[], sources: Tensor, weights: Tensor, label: string): Tensor {
   const width = x[0]!.tensor.size(-1);

@@ -79,7 +79,7 @@ export class KVCache {
   }
 
   /**
-   * Runs `work` as if the cache held `position` rows, and calls `watcher` with each layer's queries once their keys are written; the
+   * Runs `work` as if the cache had `position` rows, and calls `watcher` with each layer's queries once their keys are written; the
    * row that `work` overwrites is restored afterwards. Synchronous.
    */
   at(position: number, watcher: NonNullable<KVCache["watcher"]>, work: () => void): void {

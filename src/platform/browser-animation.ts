@@ -1,11 +1,11 @@
 /**
- * Animated WebP in the browser: its `ImageDecoder`, which composes the pictures and gives them as RGB. (A still
- * WebP comes as subsampled planes instead; stills are decoded elsewhere.)
+ * Decodes animated WebP in browsers with `ImageDecoder`, which composes the frames and returns RGB. (Still WebP, which it returns as
+ * subsampled planes, is decoded by `browser-pictures.ts`.)
  */
 import { MediaError } from "../base/errors.js";
 import type { Animation, DecodedPicture } from "./platform.js";
 
-// TypeScript's library does not have these yet. Source: WebCodecs, section 10.
+// Missing in TypeScript's library. Source: WebCodecs, section 10.
 interface ImageDecoder {
   readonly tracks: { readonly ready: Promise<void>; readonly selectedTrack: { readonly frameCount: number } | null };
   readonly completed: Promise<void>;
@@ -19,7 +19,7 @@ type ImageDecoderConstructor = new (init: {
   colorSpaceConversion: "none";
 }) => ImageDecoder;
 
-/** Opens an animation; throws MediaError naming `where` for a broken file and where the browser has no ImageDecoder. */
+/** Opens an animation. Throws MediaError naming `where` for a broken file, and if the browser has no ImageDecoder. */
 export async function openAnimation(bytes: Uint8Array, where: string): Promise<Animation> {
   const Decoder = (globalThis as { ImageDecoder?: ImageDecoderConstructor }).ImageDecoder;
   if (!Decoder) {
@@ -65,10 +65,10 @@ export async function openAnimation(bytes: Uint8Array, where: string): Promise<A
   }
 }
 
-/** The place of red in a pixel's four bytes. */
+/** Offset of the red byte within a pixel. */
 const RED_BYTE: Record<string, number> = { RGBA: 0, RGBX: 0, BGRA: 2, BGRX: 2 };
 
-/** Closes the frame. */
+/** Converts a frame to RGB8, and closes it. */
 async function toPicture(image: VideoFrame, where: string): Promise<DecodedPicture> {
   try {
     const { format } = image;

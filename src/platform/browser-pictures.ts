@@ -1,18 +1,18 @@
 /**
- * JPEG, WebP and AVIF in the browser, and what else it can (HEIC and TIFF in Safari): `createImageBitmap`, read back through WebGPU.
+ * Decodes JPEG, WebP and AVIF in browsers, and HEIC and TIFF in Safari, with `createImageBitmap` and a readback through WebGPU.
  *
- * A 2D canvas premultiplies by alpha and rounds, and `ImageDecoder` gives subsampled planes; a texture copy gives the
- * decoder's own bytes. PNG, GIF and BMP do not come here: `io/` decodes them in every runtime.
+ * A 2D canvas premultiplies by alpha and rounds, and `ImageDecoder` returns subsampled planes; a texture copy returns the decoder's exact
+ * pixels. PNG, GIF and BMP are decoded by `io/` in every runtime.
  */
 import { MediaError, NoAdapterError, OcellusError } from "../base/errors.js";
 import type { DecodedPicture, PictureFormat, PixelSource } from "./platform.js";
 
-/** Side of the blocks a picture is read back in: 16 MiB of texture and as much buffer, whatever the picture's size. */
+/** Side of the blocks in which a picture is read back; limits texture and buffer to 16 MiB each. */
 const BLOCK_PIXELS = 2048;
-/** WebGPU wants the rows of a texture copy at multiples of this many bytes. */
+/** Row alignment that WebGPU requires of texture copies. */
 const ROW_ALIGNMENT_BYTES = 256;
 
-/** A device of its own: pictures are decoded before, or without, a device for the model. */
+/** A separate device: pictures may be decoded before, or without, opening the model's device. */
 let readbackDevice: Promise<GPUDevice> | undefined;
 
 async function openDevice(): Promise<GPUDevice> {
@@ -42,7 +42,7 @@ function getDevice(): Promise<GPUDevice> {
   return readbackDevice;
 }
 
-/** Copies RGBA rows of `bytesPerRow` bytes to their place in an RGB picture. */
+/** Copies a block of RGBA rows of `bytesPerRow` bytes into an RGB picture. */
 function placeBlock(
   rgba: Uint8Array,
   bytesPerRow: number,
@@ -61,7 +61,7 @@ function placeBlock(
   }
 }
 
-/** The picture's pixels as RGB8 `[height, width, 3]`, alpha dropped. */
+/** Reads back pixels as RGB8 `[height, width, 3]`; alpha is dropped. */
 async function readBack(source: PixelSource, width: number, height: number): Promise<Uint8Array> {
   const device = await getDevice();
   const blockWidth = Math.min(width, BLOCK_PIXELS);
@@ -105,9 +105,9 @@ async function readBack(source: PixelSource, width: number, height: number): Pro
 }
 
 /**
- * Decodes the first frame to RGB8 `[height, width, 3]`: alpha dropped, not composited. The bytes must be free of EXIF,
- * ICC profile and GIF transparency (`io/pictures/picture-clean.ts` takes them out): browsers apply those whatever they are told.
- * Exact against Pillow for JPEG, WebP and GIF; CMYK JPEG within 1. Throws MediaError naming `where` for a broken
+ * Decodes the first frame to RGB8 `[height, width, 3]`: alpha is dropped, not composited. EXIF and ICC profiles must have been removed
+ * from the bytes (`io/pictures/picture-clean.ts`), since browsers always apply them. Pixels equal Pillow's for JPEG and WebP, within 1
+ * for CMYK JPEG. Throws MediaError naming `where` for a broken
  * file, NoAdapterError without WebGPU.
  */
 export async function decodePicture(bytes: Uint8Array, format: PictureFormat, where: string): Promise<DecodedPicture> {
@@ -136,12 +136,12 @@ export async function decodePicture(bytes: Uint8Array, format: PictureFormat, wh
 }
 
 /**
- * The pixels of a bitmap, canvas, image element or frame; undefined for any other object. What a canvas or a bitmap holds
- * multiplied by alpha is divided again, so colour under little alpha is as coarse as it was stored.
- * Throws MediaError naming `where` for one that is empty, closed, broken or of another origin.
+ * Reads the pixels of a bitmap, canvas, image element or frame; undefined for other objects. Premultiplied pixels of canvases and bitmaps
+ * are unpremultiplied, which is imprecise for low alpha. Throws MediaError naming `where` for an empty, closed, broken or cross-origin
+ * source.
  */
 export function readPixels(source: object, where: string): Promise<DecodedPicture> | undefined {
-  // By tag, not by class: objects of another frame of the page have classes of their own.
+  // By tag, not by class: objects of other realms, such as iframes, have other classes.
   const kind = Object.prototype.toString.call(source).slice(8, -1);
   switch (kind) {
     case "HTMLImageElement":
@@ -162,8 +162,8 @@ export function readPixels(source: object, where: string): Promise<DecodedPictur
 }
 
 /**
- * A copy to be transferred to a worker, with the values that {@link readPixels} would read; undefined for any other object. A
- * canvas and a frame are copied at once, an image element when it is loaded. Throws MediaError naming `where`.
+ * Copies a source for transfer to a worker, with the pixels that {@link readPixels} would read; undefined for other objects. Canvases and
+ * frames are copied immediately, image elements once they are loaded. Throws MediaError naming `where`.
  */
 export function snapshot(source: object, where: string): Promise<ImageBitmap | VideoFrame> | undefined {
   const kind = Object.prototype.toString.call(source).slice(8, -1);
@@ -178,7 +178,7 @@ export function snapshot(source: object, where: string): Promise<ImageBitmap | V
     case "HTMLImageElement":
       return bitmapOf(source as HTMLImageElement, where);
     case "ImageBitmap":
-      // createImageBitmap could multiply by alpha, or divide.
+      // createImageBitmap might premultiply or unpremultiply.
       return copied(() => structuredClone(source as ImageBitmap));
     case "HTMLCanvasElement":
     case "OffscreenCanvas":
@@ -190,7 +190,7 @@ export function snapshot(source: object, where: string): Promise<ImageBitmap | V
   }
 }
 
-/** An element's own pixels, turned upright; a texture copy straight from it would go through the page's colour management. */
+/** Reads the upright pixels of an image element. A texture copy directly from it would apply colour management. */
 async function readImage(image: HTMLImageElement, where: string): Promise<DecodedPicture> {
   const bitmap = await bitmapOf(image, where);
   try {

@@ -1,8 +1,8 @@
-/** Video decoding in the browser: its own WebCodecs. */
+/** Video decoding in browsers, with WebCodecs. */
 import { MediaError } from "../base/errors.js";
 import type { VideoCodecs } from "./platform.js";
 
-/** The decoder's constructors; throws MediaError where the browser or the page has none. */
+/** Returns the WebCodecs constructors. Throws MediaError if the browser, or an insecure page, has none. */
 export async function videoCodecs(): Promise<VideoCodecs> {
   const decoder: typeof VideoDecoder | undefined = globalThis.VideoDecoder;
   const chunk: typeof EncodedVideoChunk | undefined = globalThis.EncodedVideoChunk;

@@ -1,9 +1,9 @@
-/** Animated WebP in Node, decoded by sharp (libvips), which composes the pictures. */
+/** Decodes animated WebP in Node with sharp (libvips), which composes the frames. */
 import { MediaError } from "../base/errors.js";
 import { importPackage } from "./node-packages.js";
 import type { Animation } from "./platform.js";
 
-/** Opens an animation; throws MediaError naming `where` for a broken file, MissingPackageError without sharp. */
+/** Opens an animation. Throws MediaError naming `where` for a broken file, MissingPackageError without sharp. */
 export async function openAnimation(bytes: Uint8Array, where: string): Promise<Animation> {
   const { default: sharp } = await importPackage(() => import("sharp"), {
     where,

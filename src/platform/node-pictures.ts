@@ -1,6 +1,6 @@
 /**
- * JPEG, WebP, TIFF and the samples of AVIF in Node, decoded by sharp (libvips): decoding only, every conversion it offers left
- * alone. HEIC by libheif-js. PNG, GIF and BMP do not come here: `io/` decodes them in every runtime.
+ * Decodes JPEG, WebP, TIFF and the samples of AVIF in Node with sharp (libvips), without its colour conversions, and HEIC with
+ * libheif-js. PNG, GIF and BMP are decoded by `io/` in every runtime.
  */
 import { MediaError } from "../base/errors.js";
 import { importPackage } from "./node-packages.js";
@@ -17,13 +17,13 @@ async function loadSharp(where: string): Promise<Sharp> {
   return sharp;
 }
 
-/** `round(a · b / 255)` for 8-bit values, as Pillow computes it. */
+/** Returns `round(a · b / 255)` for 8-bit values, as in Pillow (`MULDIV255`). */
 function multiplyDivide255(a: number, b: number): number {
   const t = a * b + 128;
   return ((t >> 8) + t) >> 8;
 }
 
-/** Ink levels `[pixels, 4]` to RGB by Pillow's formula: every channel is what black and its own ink leave of white. */
+/** Converts CMYK `[pixels, 4]` to RGB by Pillow's formula: (255 − ink)·(255 − black) / 255 for each channel. */
 function cmykToRgb(ink: Uint8Array, pixels: number): Uint8Array {
   const rgb = new Uint8Array(pixels * 3);
   for (let i = 0; i < pixels; i++) {
@@ -33,7 +33,7 @@ function cmykToRgb(ink: Uint8Array, pixels: number): Uint8Array {
   return rgb;
 }
 
-/** The first three of `channels` samples a pixel; one or two (gray, gray with alpha) become three equal ones. */
+/** Converts `channels` samples per pixel to RGB: drops alpha, and repeats gray. */
 function toRgb(samples: Uint8Array, pixels: number, channels: number): Uint8Array {
   if (channels === 3) return new Uint8Array(samples.buffer, samples.byteOffset, pixels * 3);
   const rgb = new Uint8Array(pixels * 3);
@@ -47,7 +47,7 @@ function toRgb(samples: Uint8Array, pixels: number, channels: number): Uint8Arra
   return rgb;
 }
 
-/** Damage fails, a warning does not: the reference reads on. Sizes are checked before. */
+/** Fails on truncated data, but not on warnings, as the reference. Sizes are checked before. */
 const OPTIONS = { ignoreIcc: true, failOn: "truncated", limitInputPixels: false, animated: false } as const;
 
 function undecodable(format: string, where: string, cause: unknown): MediaError {
@@ -61,9 +61,9 @@ function undecodable(format: string, where: string, cause: unknown): MediaError 
 }
 
 /**
- * Decodes the first frame to RGB8 `[height, width, 3]`: alpha dropped, not composited; no colour management; EXIF
- * rotation not applied. Exact against Pillow for JPEG and WebP. Throws MediaError naming `where` for a broken or
- * cut file, MissingPackageError without the package.
+ * Decodes the first frame to RGB8 `[height, width, 3]`: alpha is dropped, not composited; no colour management; the EXIF orientation is
+ * not applied. Pixels equal Pillow's for JPEG and WebP. Throws MediaError naming `where` for a broken or truncated file,
+ * MissingPackageError if the package is not installed.
  */
 export async function decodePicture(bytes: Uint8Array, format: PictureFormat, where: string): Promise<DecodedPicture> {
   if (format === "png" || format === "gif" || format === "bmp") {
@@ -75,7 +75,7 @@ export async function decodePicture(bytes: Uint8Array, format: PictureFormat, wh
     const { space } = await sharp(bytes, OPTIONS).metadata();
     if (space === "grey16" || space === "rgb16") return await fromSixteenBits(sharp, bytes, space);
     const image = sharp(bytes, OPTIONS);
-    // Without both, libvips converts ink to sRGB by a profile of its own.
+    // Without both, libvips converts CMYK to sRGB with a built-in profile.
     if (space === "cmyk") image.pipelineColourspace("cmyk").toColourspace("cmyk");
     const { data, info } = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
     const pixels = info.width * info.height;
@@ -86,7 +86,7 @@ export async function decodePicture(bytes: Uint8Array, format: PictureFormat, wh
   }
 }
 
-/** As Pillow reads 16 bits of a TIFF: of colours the upper byte, gray levels cut off at 255. */
+/** Converts a 16-bit TIFF as Pillow does: colours to their high byte, gray clamped to 255. */
 async function fromSixteenBits(sharp: Sharp, bytes: Uint8Array, space: "grey16" | "rgb16"): Promise<DecodedPicture> {
   const { width, height, channels, data } = await sixteenBits(sharp(bytes, OPTIONS).toColourspace(space));
   const samples = Uint8Array.from(data, (value) => (space === "rgb16" ? value >> 8 : Math.min(value, 255)));
@@ -95,7 +95,7 @@ async function fromSixteenBits(sharp: Sharp, bytes: Uint8Array, space: "grey16" 
 
 async function sixteenBits(image: ReturnType<Sharp>) {
   const { data, info } = await image.raw({ depth: "ushort" }).toBuffer({ resolveWithObject: true });
-  // A view of 16 bits begins at an even offset.
+  // A Uint16Array needs an even offset.
   return { ...info, data: new Uint16Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.length)) };
 }
 
@@ -115,7 +115,7 @@ export async function decodeSamples(avif: Uint8Array, deep: boolean, where: stri
   }
 }
 
-/** What is used of libheif-js, which has no types. */
+/** The parts of libheif-js in use; the package has no types. */
 interface Heif {
   HeifDecoder: new () => {
     decode(bytes: Uint8Array): {
@@ -127,7 +127,7 @@ interface Heif {
 }
 
 async function decodeHeic(bytes: Uint8Array, where: string): Promise<DecodedPicture> {
-  // Not resolved when compiled: the package is installed by whoever needs it.
+  // Not resolved by the compiler: the package is optional.
   const name: string = "libheif-js/wasm-bundle.js";
   const { default: heif } = await importPackage<{ default: Heif }>(() => import(name), {
     where,

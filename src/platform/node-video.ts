@@ -1,8 +1,8 @@
-/** Video decoding in Node: `@napi-rs/webcodecs`, FFmpeg behind the interface of WebCodecs. */
+/** Video decoding in Node, with `@napi-rs/webcodecs`: FFmpeg with the WebCodecs API. */
 import { importPackage } from "./node-packages.js";
 import type { VideoCodecs } from "./platform.js";
 
-/** The decoder's constructors; throws MissingPackageError naming the package where it is not installed. */
+/** Returns the WebCodecs constructors. Throws MissingPackageError if the package is not installed. */
 export async function videoCodecs(): Promise<VideoCodecs> {
   const codecs = await importPackage(() => import("@napi-rs/webcodecs"), {
     where: "video in Node",
@@ -10,7 +10,7 @@ export async function videoCodecs(): Promise<VideoCodecs> {
     remedy: "run npm install @napi-rs/webcodecs@1.3.1, or pass the clip as an array of pictures",
   });
   return {
-    // The package declares the standard's interfaces with types of its own.
+    // The package has its own types for the standard interfaces.
     VideoDecoder: codecs.VideoDecoder as unknown as typeof VideoDecoder,
     EncodedVideoChunk: codecs.EncodedVideoChunk as unknown as typeof EncodedVideoChunk,
     // Measured with 1.3.1: a colour space in the configuration replaces the stream's, and none given is reported as null.

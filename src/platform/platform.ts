@@ -22,23 +22,23 @@ export interface Platform {
   readonly settings?: Settings;
 
   /**
-   * Decodes a JPEG or WebP, and what else the runtime can, to its stored RGB pixels: alpha dropped, no colour management, no
-   * rotation but the one an AVIF or HEIC has in its boxes.
+   * Decodes a JPEG or WebP, and other formats that the runtime supports, to its stored RGB pixels: alpha dropped, no colour management,
+   * and no rotation except that of the boxes of an AVIF or HEIC.
    */
   decodePicture(bytes: Uint8Array, format: PictureFormat, where: string): Promise<DecodedPicture>;
 
   /**
-   * Decodes an AVIF of one coded picture whose matrix is the identity to the samples of its planes; chroma of half resolution is
-   * repeated. `deep` asks for 16 bits. Undefined where {@link decodePicture} converts AVIF as the reference does (the browser).
+   * Decodes an AVIF of one coded picture with the identity matrix to the samples of its planes; subsampled chroma is repeated. `deep`
+   * requests 16 bits. Undefined if {@link decodePicture} converts AVIF as the reference does (browsers).
    */
   decodeSamples?(avif: Uint8Array, deep: boolean, where: string): Promise<DecodedSamples>;
 
-  /** What a zlib stream holds, in chunks of `chunkBytes`; undefined where DecompressionStream is the only way (the browser). */
+  /** Inflates a zlib stream in chunks of `chunkBytes`; undefined if only DecompressionStream is available (browsers). */
   inflate?(compressed: Uint8Array, chunkBytes: number): ReadableStream<Uint8Array>;
 
   /**
-   * RGB pixels of a picture that the runtime has decoded already ({@link PixelSource}): alpha taken out again where it was
-   * multiplied in, no colour management. Undefined for any other object; Node has none. The source stays the caller's.
+   * Reads the RGB pixels of a decoded picture ({@link PixelSource}): unpremultiplied, no colour management. Undefined for other objects,
+   * and in Node. The source is not closed.
    */
   readPixels(source: object, where: string): Promise<DecodedPicture> | undefined;
 
@@ -130,7 +130,7 @@ export type PixelSource = ImageBitmap | HTMLCanvasElement | OffscreenCanvas | HT
 
 export type PictureFormat = "png" | "jpeg" | "webp" | "gif" | "avif" | "bmp" | "tiff" | "heic";
 
-/** Samples of a picture, row-major: `channels` a pixel of 8 or 16 bits; fewer bits stand at the top. */
+/** Row-major samples of a picture, `channels` per pixel. Samples of fewer than 8 or 16 bits are in the high bits. */
 export interface DecodedSamples {
   width: number;
   height: number;
@@ -139,7 +139,7 @@ export interface DecodedSamples {
   data: Uint8Array | Uint16Array;
 }
 
-/** RGB8, row-major, 3 bytes a pixel. */
+/** Row-major RGB8, 3 bytes per pixel. */
 export interface DecodedPicture {
   width: number;
   height: number;

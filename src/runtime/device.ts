@@ -21,9 +21,9 @@ const BATCH_DISPATCHES = 128;
 const MOST_DISPATCHES = 1024;
 
 /**
- * The opened adapter: it allocates tensors, records kernels into one encoder and submits on read, on flush or after a
- * fixed number of dispatches. Everything is synchronous except what returns a promise (`open`, `read`, `sync`, `prepared`); an error in a kernel
- * (shader compilation, validation, lost device) is thrown by the next call.
+ * The opened adapter: allocates tensors, and records kernels into one encoder that is submitted on read, on flush or after a fixed number
+ * of dispatches. Synchronous except `open`, `read`, `sync`, `prepared` and `settled`. An error in a kernel (shader compilation, validation,
+ * lost device) is thrown by the next call.
  * @example
  * ```ts
  * const device = await Device.open();
@@ -118,10 +118,7 @@ export class Device {
     }
   }
 
-  /**
-   * Folds `x` through `parts`, each step in a scope of its own; the output of a step is freed once the next step is recorded. `x`
-   * itself is not freed.
-   */
+  /** Folds `x` through `parts`, each step in a scope of its own. Frees a step's input once its output is recorded, except `x`. */
   steps<P>(x: Tensor, parts: readonly P[], step: (x: Tensor, part: P, index: number) => Tensor): Tensor {
     return parts.reduce((input, part, index) => {
       const output = this.scope(() => step(input, part, index));

@@ -1,6 +1,6 @@
 /**
- * Bytes of callers. Every input copies them first: a view may be part of a larger buffer at an odd offset (most Node Buffers are), may
- * be shared with a thread that writes to it (many web APIs reject such views), and `slice` of a Node Buffer is a view, not a copy.
+ * Byte inputs. They are copied before use: a view may be part of a larger buffer at an unaligned offset (most Node Buffers are), its
+ * memory may be shared with another thread (many web APIs reject such views), and `slice` of a Node Buffer does not copy.
  */
 import { MediaError } from "../../base/errors.js";
 
@@ -10,7 +10,7 @@ export const MAX_MEDIA_BYTES = 512 * 1024 * 1024;
 /** Byte containers: typed arrays (Node Buffers included), DataViews, ArrayBuffers and SharedArrayBuffers. */
 export type Bytes = ArrayBufferView | ArrayBufferLike;
 
-/** By `Symbol.toStringTag`, not by class: objects of other realms (frames, `vm` contexts, Jest) have other classes. */
+/** Tests by `Symbol.toStringTag`, not by class: objects of other realms (frames, `vm` contexts, Jest) have other classes. */
 export function isBytes(value: unknown): value is Bytes {
   if (ArrayBuffer.isView(value)) return true;
   return /^\[object (Shared)?ArrayBuffer\]$/.test(Object.prototype.toString.call(value));
@@ -32,19 +32,19 @@ export function viewOf(bytes: Bytes, where: string): Uint8Array {
   }
 }
 
-/** Copies the bytes to a new, plain buffer. Throws what {@link viewOf} throws. */
+/** Copies the bytes to a new ArrayBuffer. Throws MediaError for a detached buffer. */
 export function copyOf(bytes: Bytes, where: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(viewOf(bytes, where));
 }
 
-/** `length` bytes from `start` as Latin-1 text. */
+/** Decodes `length` bytes from `start` as Latin-1 text. */
 export function asciiAt(bytes: Uint8Array, start: number, length: number): string {
   let text = "";
   for (const byte of bytes.subarray(start, start + length)) text += String.fromCharCode(byte);
   return text;
 }
 
-/** A view on the bytes for numbers of more than one byte. */
+/** Returns a DataView of the bytes. */
 export function dataView(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

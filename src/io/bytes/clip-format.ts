@@ -7,10 +7,10 @@ export type ClipFormat = "gif" | "webp" | "matroska" | "mp4";
 /** Bytes needed to detect the format. */
 export const CLIP_START_BYTES = 512;
 
-/** How Matroska and WebM begin. */
+/** Signature of Matroska and WebM (the id of the EBML element). */
 export const EBML = "\x1a\x45\xdf\xa3";
 
-/** First boxes of files that are MP4 or QuickTime; anything else is not, whatever its name. */
+/** Types of the first box of MP4 and QuickTime files. */
 const FIRST_BOXES = new Set(["ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "styp", "sidx", "moof", "uuid"]);
 
 /** Returns the format of a clip that begins with `start`; undefined if unsupported. Too few bytes count as a truncated MP4. */
@@ -34,11 +34,11 @@ export function unknownClip(label: string, start: Uint8Array): MediaError {
   });
 }
 
-/** Bytes of a packet of an MPEG transport stream, and of one with a time before it, as cameras and discs have them. */
+/** Packet sizes of MPEG transport streams: plain, and with a 4-byte timestamp (M2TS of cameras and Blu-ray discs). */
 const PACKET_BYTES = 188;
 const TIMED_PACKET_BYTES = 192;
 
-/** Other common containers. */
+/** Names another common container; undefined if unknown. */
 function containerOf(bytes: Uint8Array): string | undefined {
   const start = asciiAt(bytes, 0, 16);
   if (start.startsWith("RIFF") && start.slice(8, 12) === "AVI ") return "an AVI file";
@@ -57,14 +57,14 @@ function containerOf(bytes: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** Whether a sync byte begins this packet and those after it, of which one must be there. */
+/** Whether all packets from `first` on begin with the sync byte; at least two are needed. */
 function isPackets(bytes: Uint8Array, first: number, lengthBytes: number): boolean {
   if (bytes.length <= first + lengthBytes) return false;
   for (let at = first; at < bytes.length; at += lengthBytes) if (bytes[at] !== 0x47) return false;
   return true;
 }
 
-/** Other common inputs. */
+/** Describes other common inputs, for error messages. */
 function describeStart(bytes: Uint8Array): string {
   const start = asciiAt(bytes, 0, 16);
   if (start.startsWith(EBML)) return "a WebM or Matroska file";

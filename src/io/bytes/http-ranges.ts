@@ -1,9 +1,9 @@
-/** Reading a URL by HTTP range requests (RFC 9110, section 14). */
+/** Reads a URL by HTTP range requests (RFC 9110, section 14). */
 
 import { SourceError } from "../../base/errors.js";
 import { BrokenTransfer, chunksOf, mayPass, parseContentRange, retrying } from "./http-transfer.js";
 
-/** The file does not exist: caught by callers for which it is optional. */
+/** Thrown for a file that does not exist; callers catch it if the file is optional. */
 export class NotFoundError extends SourceError {
   /** Whether the server responded with a web page. */
   isPage = false;
@@ -21,7 +21,7 @@ export interface UrlOptions {
 }
 
 const WHOLE_LIMIT_BYTES = 64 * 1024 * 1024;
-/** Length of the first range request, which also returns the size; config files and most headers need no second one. */
+/** Length of the first range request, which also returns the file size; config files and most headers need no second request. */
 const HEAD_BYTES = 64 * 1024;
 
 /** Range requests of one URL: retries and validation of responses. */

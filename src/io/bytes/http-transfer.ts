@@ -73,7 +73,7 @@ export async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> 
   }
 }
 
-/** "bytes 0-99/1234" or "bytes *\/0"; total undefined where it is "*". */
+/** Parses "bytes 0-99/1234" or "bytes *\/0"; `total` is undefined for "*". */
 export function parseContentRange(header: string | null): { start: number; total: number | undefined } | undefined {
   const match = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/i.exec(header?.trim() ?? "");
   if (!match) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Inflate (zlib) for what the runtime's own decompressor does not give: the bytes before a fault in a damaged stream, and
- * short texts without waiting. Sources: RFC 1950 and RFC 1951.
+ * Inflates zlib streams where the runtime's decompressor is not sufficient: returns the bytes before an error in a damaged stream, and
+ * works synchronously for short texts. Sources: RFC 1950 and RFC 1951.
  */
 
 const LENGTH_BASE = [
@@ -14,17 +14,17 @@ const DISTANCE_BASE = [
 const DISTANCE_BITS = [
   0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13,
 ];
-/** Order in which a dynamic block gives the lengths of its length codes. */
+/** Order of the code length code lengths in a dynamic block. */
 const CODE_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 const MAX_CODE_BITS = 15;
 
-/** A canonical Huffman code: how many codes there are of each length, and the symbols in their order. */
+/** A canonical Huffman code: the number of codes of each length, and the symbols in code order. */
 interface Code {
   counts: Uint16Array;
   symbols: Uint16Array;
 }
 
-/** Undefined if the lengths describe no code: more codes than fit, or (but for a single one) fewer. */
+/** Builds a code from its lengths; undefined if they are oversubscribed or, except for a single code, incomplete. */
 function makeCode(lengths: Uint8Array): Code | undefined {
   const counts = new Uint16Array(MAX_CODE_BITS + 1);
   for (const length of lengths) counts[length]!++;
@@ -49,13 +49,15 @@ const FIXED = [
   makeCode(new Uint8Array(32).fill(5))!,
 ] as const;
 
-/** Thrown within this file where the bytes run out, and where they are no deflate stream. */
+/** Thrown within this file: at the end of the input, for an invalid stream, and if `out` is full but the stream continues. */
 class Exhausted extends Error {}
 class StreamFault extends Error {}
-/** And where `out` is full but the stream goes on. */
 class Full extends Error {}
 
-/** How a stream went: `ended` with the right checksum, `cut` where the bytes run out, `broken` before, or `full`: there is more. */
+/**
+ * Result of inflating: `ended` (complete, checksum correct), `cut` (truncated), `broken` (invalid) or `full` (the output is full, but the
+ * stream continues).
+ */
 export interface Inflated {
   filled: number;
   outcome: "ended" | "cut" | "broken" | "full";
@@ -198,7 +200,7 @@ function adler32(bytes: Uint8Array): [a: number, b: number] {
   return [a, b];
 }
 
-/** Fills `out` from a zlib stream, as far as it goes. */
+/** Inflates a zlib stream into `out`, up to its end or the first error. */
 export function inflateInto(input: Uint8Array, out: Uint8Array): Inflated {
   const inflater = new Inflater(input, out);
   let outcome: Inflated["outcome"] = "ended";

@@ -4,7 +4,7 @@ import type { ByteSource } from "./source.js";
 export interface DownloadSize {
   /** Bytes of all required files. */
   readonly totalBytes: number;
-  /** Bytes of those that are not cached; all, for files that are read over the network without caching. */
+  /** Bytes of the required files that are not cached; all of them if files are read over the network without caching. */
   readonly missingBytes: number;
 }
 
@@ -13,7 +13,7 @@ export interface Place {
   readonly name: string;
   /** Whether every read goes over the network without caching. */
   readonly remote?: boolean;
-  /** For locations that have a listing with sizes. */
+  /** Returns the download size; only for locations that have a listing with sizes. */
   downloadSize?(): Promise<DownloadSize | undefined>;
   /** Whether opening a file may download all of it. */
   readonly downloads?: boolean;
@@ -21,7 +21,7 @@ export interface Place {
   readonly answeredPage?: boolean;
   /** Lists names at the top level or in a folder; undefined if not possible (URLs). */
   list(folder?: string): Promise<string[] | undefined>;
-  /** The first bytes of the location itself, if it is the URL of a file. */
+  /** Returns the first bytes of the location itself, if it is the URL of a file. */
   self?(): Promise<Uint8Array | undefined>;
   has(file: string): Promise<boolean>;
   /** Opens a file; undefined if it is absent. */

@@ -2,12 +2,12 @@
 
 import type { ByteSource } from "./source.js";
 
-/** Window size: weights are read in file order and many tensors have a few kilobytes, but unused bytes of a window are wasted. */
+/** Window size: weights are read in file order, and many tensors have a few kilobytes; larger windows would read more unused bytes. */
 const WINDOW_BYTES = 1024 * 1024;
 
 /**
- * `source` with a window over it: a read smaller than the window brings the window's length from its offset on, and the
- * reads that lie within are served from memory. Larger reads bypass the window. Errors are those of the source.
+ * Wraps a source with read-ahead: a read smaller than the window fetches a whole window from its offset on, and further reads within it
+ * are served from memory. Larger reads bypass the window. Errors are those of the source.
  */
 export function readAhead(source: ByteSource, windowBytes = WINDOW_BYTES): ByteSource {
   let window: { start: number; end: number; bytes: Promise<Uint8Array> } | undefined;

@@ -10,14 +10,13 @@ export { NotFoundError, type UrlOptions } from "./http-ranges.js";
 
 /** Random access to bytes of known size. */
 export interface ByteSource {
-  /** Path, URL or file name, for messages. */
+  /** Path, URL or file name, for error messages. */
   readonly name: string;
   readonly sizeBytes: number;
   /**
-   * Reads exactly `lengthBytes` from `offsetBytes`. The caller owns the result, which starts at a multiple of 8 of
-   * its buffer, as typed arrays require. Memory given as `into` (from the start of its buffer) may be
-   * used for it and is then part of the result.
-   * @throws SourceError outside the size, after close, or if the bytes cannot be had; AbortedError.
+   * Reads exactly `lengthBytes` from `offsetBytes`. The caller owns the result, whose offset in its buffer is a multiple of 8, as typed
+   * arrays require. `into`, at the start of its buffer, may be used as memory of the result.
+   * @throws SourceError for a range outside the file, after close, and if reading fails; AbortedError.
    */
   read(offsetBytes: number, lengthBytes: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
@@ -37,14 +36,14 @@ export async function fileSource(path: string): Promise<ByteSource> {
   );
 }
 
-/** Wraps a Blob or File of the browser or of Node; its bytes stay where they are until they are read. */
+/** Wraps a Blob or File of a browser or Node; its bytes are read on demand. */
 export function blobSource(blob: Blob, name: string): ByteSource {
   return new RangeSource(name, blob.size, async (offset, length) => {
     return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
   });
 }
 
-/** Wraps bytes already in memory; reads copy. Throws MediaError for a buffer that was transferred away. */
+/** Wraps bytes in memory; reads copy. Throws MediaError for a detached buffer. */
 export function bytesSource(bytes: Bytes, name: string): ByteSource {
   const view = viewOf(bytes, name);
   return new RangeSource(name, view.length, async (offset, length) =>
@@ -53,8 +52,8 @@ export function bytesSource(bytes: Bytes, name: string): ByteSource {
 }
 
 /**
- * Wraps a source that a program wrote itself: what its `read` returns is copied, since it may be a view of memory that the program
- * uses again. Closing it is the program's.
+ * Wraps a source implemented by the caller: results of its `read` are copied, since they may be views of memory that is reused. The
+ * caller closes it.
  */
 export function givenSource(source: ByteSource): ByteSource {
   const { name, sizeBytes } = source;
@@ -64,9 +63,9 @@ export function givenSource(source: ByteSource): ByteSource {
 }
 
 /**
- * Opens a URL by HTTP range requests (RFC 9110, section 14). From a server without ranges the whole file is requested once,
- * and cached in memory if it is small. An interrupted transfer resumes after the last received byte.
- * @throws NotFoundError for status 404 and 410 and for a web page in place of the file; SourceError; AbortedError.
+ * Opens a URL for HTTP range requests (RFC 9110, section 14). If the server does not support ranges, the whole file is requested once,
+ * and cached in memory if it is small. Interrupted transfers resume after the last received byte.
+ * @throws NotFoundError for status 404 and 410, and for a web page instead of the file; SourceError; AbortedError.
  */
 export async function urlSource(url: string | URL, options: UrlOptions = {}): Promise<ByteSource> {
   const client = new HttpRanges(String(url), options);

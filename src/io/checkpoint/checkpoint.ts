@@ -17,7 +17,7 @@ export { type CheckpointOptions, HUB_OPTIONS, type HubOptions } from "../hub/hub
 export type { DownloadProgress } from "../hub/hub-progress.js";
 export type { IndexedTensor, TensorIndex } from "./tensor-index.js";
 
-/** A File, or a Blob with a name; a folder chosen in a page gives `webkitRelativePath` too. */
+/** A File, or a Blob with a name; files of a folder chosen in a page also have `webkitRelativePath`. */
 export type NamedBlob = Blob & { readonly name: string; readonly webkitRelativePath?: string };
 
 /** Folder path, hub id (`org/name`, `org/name@revision`), http(s) or file URL, or the files themselves (`FileList`, array). */
@@ -28,9 +28,9 @@ export interface CheckpointFiles {
   /** Path or URL, for messages. */
   readonly name: string;
   has(file: string): Promise<boolean>;
-  /** The file as UTF-8 text, without a byte order mark; undefined if it is absent. Throws CheckpointError for other encodings. */
+  /** Returns the file as UTF-8 text, without a byte order mark; undefined if absent. Throws CheckpointError for other encodings. */
   text(file: string): Promise<string | undefined>;
-  /** The file parsed; undefined if it is absent. Throws CheckpointError with line and column if it is broken. */
+  /** Returns the parsed JSON file; undefined if absent. Throws CheckpointError with line and column for invalid JSON. */
   json(file: string): Promise<JsonValue | undefined>;
   /** Returns the error for a missing file, with what was found instead. */
   missing(file: string): Promise<CheckpointError>;
@@ -205,7 +205,7 @@ async function noFolder(path: string, cause: unknown): Promise<CheckpointError> 
   return new CheckpointError({ ...fault, got: reasonOf(cause), remedy, cause });
 }
 
-/** The first bytes of a local file; undefined where there is none that can be read. */
+/** Returns the first bytes of a local file; undefined if it cannot be read. */
 async function headOfFile(path: string): Promise<Uint8Array | undefined> {
   const source = await fileSource(path).catch(() => undefined);
   try {
@@ -222,7 +222,7 @@ function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** file:///C:/models is C:/models, file:///models is /models. */
+/** Converts a file URL to a path: file:///C:/models to C:/models, file:///models to /models. */
 function pathOfFileUrl(url: string): string {
   const path = decodeURIComponent(new URL(url).pathname);
   return path.replace(/^\/(?=[A-Za-z]:\/)/, "");
@@ -255,7 +255,7 @@ function urlPlace(location: string, options: CheckpointOptions): Place {
       return answeredPage;
     },
     self: async () => {
-      // A folder's address ends in a slash or has no ending of a file's.
+      // The URL of a folder ends in a slash or has no file extension.
       if (!/\.\w{2,11}$/.test(new URL(location).pathname)) return undefined;
       const source = await urlSource(location, options).catch(() => undefined);
       return source?.read(0, Math.min(HEAD_BYTES, source.sizeBytes)).finally(() => source.close());
@@ -274,7 +274,7 @@ function urlPlace(location: string, options: CheckpointOptions): Place {
 function blobPlace(blobs: ArrayLike<NamedBlob>): Place {
   const files = new Map<string, Blob>();
   for (const blob of Array.from(blobs)) {
-    // A chosen folder's own name comes first in the relative path.
+    // The relative path begins with the name of the chosen folder.
     const name = blob.webkitRelativePath ? blob.webkitRelativePath.split("/").slice(1).join("/") : blob.name;
     if (files.has(name)) {
       const remedy = "give the files of one checkpoint";

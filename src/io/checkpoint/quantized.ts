@@ -1,9 +1,9 @@
 /**
- * Quantised matrices in safetensors files. A matrix `[rows, inner]` is a U8 tensor `[rows, bytes of a row]` under its own name;
- * the file's metadata says its type and shape. A row is whole words, groups of 32 elements one behind the other:
+ * Quantised matrices in safetensors files. A matrix `[rows, inner]` is stored as a U8 tensor `[rows, bytes of a row]` under its own name;
+ * its type and shape are in the file's metadata. A row is padded to whole words and consists of consecutive groups of 32 elements:
  *
- * - q4: 16 bytes of nibbles, the first element lowest, then scale and least element in f16; `n·scale + least`.
- * - q8: 32 bytes, 128 standing for zero; the f16 scales of all groups stand at the end of the row; `(n − 128)·scale`.
+ * - q4: 16 bytes of nibbles, low nibble first, then scale and minimum as f16; values are `n·scale + minimum` (as GGML's Q4_1).
+ * - q8: 32 bytes with an offset of 128; the f16 scales of all groups are at the end of the row; values are `(n − 128)·scale` (as Q8_0).
  */
 
 import { CheckpointError } from "../../base/errors.js";
@@ -23,19 +23,19 @@ const VERSION = 1;
 /** Elements per scale. */
 export const GROUP_ELEMENTS = 32;
 
-/** Bytes of a row of `inner` elements. */
+/** Returns the bytes of a row of `inner` elements. */
 export function quantizedRowBytes(type: QuantizedType, inner: number): number {
   const groups = Math.ceil(inner / GROUP_ELEMENTS);
   return type === "q4" ? groups * 20 : groups * GROUP_ELEMENTS + Math.ceil(groups / 2) * 4;
 }
 
-/** Metadata of a file that holds these matrices. */
+/** Returns the metadata of a file with these matrices. */
 export function quantizedMetadata(matrices: ReadonlyMap<string, QuantizedMatrix>): Record<string, string> {
   if (matrices.size === 0) return {};
   return { [KEY]: JSON.stringify({ version: VERSION, tensors: Object.fromEntries(matrices) }) };
 }
 
-/** The quantised matrices of a file by name. Throws CheckpointError where metadata and tensors disagree. */
+/** Returns the quantised matrices of a file by name. Throws CheckpointError if metadata and tensors disagree. */
 export function quantizedMatrices(file: SafetensorsFile): ReadonlyMap<string, QuantizedMatrix> {
   const matrices = new Map<string, QuantizedMatrix>();
   const text = file.metadata.get(KEY);

@@ -28,20 +28,20 @@ const ITEM_BYTES = {
   C64: 8,
 } as const;
 
-/** Names of element types as the header spells them. The 4- and 6-bit types are left out: no part of the family has them. */
+/** Element types, in the header's spelling. The 4- and 6-bit types are not supported: no checkpoint of the family uses them. */
 export type SafetensorsDType = keyof typeof ITEM_BYTES;
 
-/** Where one tensor lies; bytes are little-endian and row-major. */
+/** Type, shape and byte range of a tensor; elements are little-endian and row-major. */
 export interface TensorEntry {
   readonly name: string;
   readonly dtype: SafetensorsDType;
   readonly shape: readonly number[];
-  /** From the start of the file. */
+  /** Offset in the file. */
   readonly offsetBytes: number;
   readonly lengthBytes: number;
 }
 
-/** A checked header over an open source; closing the source is the caller's. */
+/** A validated header and its open source, which the caller closes. */
 export interface SafetensorsFile {
   readonly source: ByteSource;
   /** In the order of the header. */
@@ -58,7 +58,7 @@ export interface TensorData {
   readonly bytes: Uint8Array;
 }
 
-/** The limit of the reference implementation; also keeps a file of another kind from being read as a header. */
+/** Limit of the reference implementation; also prevents other files from being read as a header. */
 const HEADER_LIMIT_BYTES = 100_000_000;
 const PREFIX_BYTES = 8;
 const METADATA = "__metadata__";
@@ -70,8 +70,8 @@ export function itemBytes(dtype: SafetensorsDType): number {
 }
 
 /**
- * Reads and checks the header; no tensor byte is read.
- * @throws CheckpointError for everything the format forbids, naming file and tensor; SourceError; AbortedError.
+ * Reads and validates the header; no tensor data are read.
+ * @throws CheckpointError for violations of the format, naming file and tensor; SourceError; AbortedError.
  */
 export async function openSafetensors(source: ByteSource, signal?: AbortSignal): Promise<SafetensorsFile> {
   try {
@@ -124,14 +124,14 @@ async function readSafetensors(source: ByteSource, signal: AbortSignal | undefin
 /** Header entry of a tensor. */
 export type TensorHead = Pick<TensorData, "name" | "dtype" | "shape">;
 
-/** Tensors with larger elements first, so that every tensor is aligned to its element; the order given is kept otherwise. */
+/** Sorts tensors by element size, largest first, so that every tensor is aligned; stable otherwise. */
 export function inFileOrder<T extends TensorHead>(tensors: Iterable<T>): T[] {
   return [...tensors].sort((a, b) => itemBytes(b.dtype) - itemBytes(a.dtype));
 }
 
 /**
- * The beginning of a safetensors file: length and header, padded with spaces to a multiple of 8 bytes. The tensors' bytes
- * follow in the order given. Throws CheckpointError for a name given twice.
+ * Writes the start of a safetensors file: length and header, padded with spaces to a multiple of 8 bytes. Tensor data must follow in the
+ * given order. Throws CheckpointError for duplicate names.
  */
 export function safetensorsHeader(
   tensors: Iterable<TensorHead>,
@@ -158,8 +158,8 @@ export function safetensorsHeader(
 }
 
 /**
- * Makes a safetensors file: the chunks are to be written one after the other.
- * @throws CheckpointError for a name given twice or bytes that do not fit dtype and shape.
+ * Returns the consecutive chunks of a safetensors file.
+ * @throws CheckpointError for duplicate names, and for bytes that do not match dtype and shape.
  */
 export function writeSafetensors(
   tensors: Iterable<TensorData>,

@@ -8,7 +8,7 @@ import { listed } from "./foreign-tensors.js";
 import { type QuantizedMatrix, quantizedMatrices } from "./quantized.js";
 import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.js";
 
-/** A tensor and the open file it lies in. */
+/** A tensor and the open file that contains it. */
 export interface IndexedTensor {
   readonly entry: TensorEntry;
   readonly source: ByteSource;
@@ -25,7 +25,7 @@ export interface TensorIndex {
   readonly sizeBytes: number;
   /**
    * Reads part of a tensor; `offsetBytes` counts from its first byte. `into` may be used for the result.
-   * @throws SourceError outside the tensor or if the bytes cannot be had; AbortedError.
+   * @throws SourceError for a range outside the tensor and if reading fails; AbortedError.
    */
   read(
     tensor: IndexedTensor,
@@ -169,7 +169,8 @@ async function openShards(
 }
 
 /**
- * Tensor name to shard. `metadata.total_size` is not checked: several tools write it wrongly, and the headers are authoritative.
+ * Reads the map from tensor names to shards. `metadata.total_size` is not checked: several tools write it wrongly, and the headers are
+ * authoritative.
  */
 function readWeightMap(index: JsonValue, where: string): Map<string, string> {
   const map = isJsonObject(index) ? index.weight_map : undefined;

@@ -8,8 +8,8 @@ const HOSTS = ["huggingface.co", "www.huggingface.co", "hf.co"];
 const VIEWS = ["tree", "blob", "commit"];
 
 /**
- * The repository that an address of the hub (or of `endpoint`) names: `https://huggingface.co/org/name`, with `/tree/…` or `/blob/…`
- * behind it, or `hf://org/name@revision`. Undefined for every other location; so is `…/resolve/…`, which serves files.
+ * Parses a URL of the hub (or of `endpoint`): `https://huggingface.co/org/name`, optionally followed by `/tree/…` or `/blob/…`, or
+ * `hf://org/name@revision`. Returns undefined for other locations, including `…/resolve/…`, which serves files.
  * @throws CheckpointError for a dataset, a space, a folder within a repository, and other pages of the hub.
  */
 export function parseHubAddress(text: string, endpoint = PUBLIC_HUB): HubId | undefined {
@@ -49,7 +49,7 @@ export function parseHubAddress(text: string, endpoint = PUBLIC_HUB): HubId | un
   return { name: id.name, revision };
 }
 
-/** The parts of an address's path on the hub, decoded; undefined for addresses elsewhere. */
+/** Returns the decoded path segments of a URL of the hub; undefined for other URLs. */
 function pathOn(text: string, endpoint: string): string[] | undefined {
   const [, plain] = /^hf:\/\/(.+)$/i.exec(text) ?? [];
   if (plain !== undefined) {
@@ -62,7 +62,7 @@ function pathOn(text: string, endpoint: string): string[] | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !/^https?:$/.test(url.protocol)) return undefined;
   const own = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-  // An endpoint of one's own may serve plain folders beside repositories; only its root is taken for a hub.
+  // A custom endpoint may also serve plain folders; it counts as a hub only if it is the root of its host.
   const onEndpoint = own !== undefined && own.host === url.host && own.pathname === "/";
   if (!HOSTS.includes(url.host) && !(onEndpoint && VIEWS.includes(url.pathname.split("/")[3] ?? ""))) return undefined;
   return url.pathname
@@ -79,7 +79,7 @@ function decoded(part: string): string {
   }
 }
 
-/** The error for what the hub has that is no model. */
+/** Returns the error for a repository that is not a model. */
 export function notAModel(where: string, kind: string): CheckpointError {
   return new CheckpointError({
     where,

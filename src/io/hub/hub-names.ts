@@ -105,7 +105,7 @@ function isSafePath(path: string): boolean {
   return !/[\u0000-\u001f\\:*?"<>|]/.test(path) && path.split("/").every((part) => !/^(|\.|\.\.)$/.test(part));
 }
 
-/** The hub where no other endpoint is given. */
+/** The default endpoint. */
 export const PUBLIC_HUB = "https://huggingface.co";
 
 const SINGLE = "model.safetensors";
@@ -122,13 +122,13 @@ export function neededFiles(files: readonly HubFile[]): { configs: HubFile[]; we
   return { configs, weights: single.length > 0 ? single : shards.length > 0 ? shards : top };
 }
 
-/** The folder of a hub's repositories, without a stroke at its end. */
+/** Returns the folder of a hub's repositories, without a trailing slash. */
 export function hubFolder(cacheFolder: string, hubsApart: boolean, endpoint: string): string {
   const folder = cacheFolder.replace(/(?<=.)[\\/]+$/, "");
   return hubsApart && endpoint !== PUBLIC_HUB ? `${folder}/${encodeURIComponent(endpoint)}` : folder;
 }
 
-/** Where a repository's files lie in the cache folder, as the Python library lays them out. */
+/** Paths of a repository's files in the cache folder, in the layout of huggingface_hub. */
 export class CachePaths {
   readonly root: string;
 

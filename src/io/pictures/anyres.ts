@@ -1,7 +1,10 @@
 /**
- * AnyRes: divides a picture of any size into square tiles for the vision tower (LLaVA-NeXT; LLaVA-OneVision, arXiv 2408.03326).
+ * AnyRes: divides a picture of any size into square tiles for the vision tower (LLaVA-NeXT, Liu et al. 2024; `anyres_max_9` of
+ * LLaVA-OneVision, arXiv 2408.03326, section 3.2). Follows `select_best_resolution` and `process_anyres_image` of LLaVA's
+ * `mm_utils.py`, and `image_processing_llava_onevision.py` of transformers.
  *
- * The geometry follows from the tile side and the checkpoint's list of canvas sizes, in float64 as in the reference. Source: specification 3.2, 3.3, 3.6 and 3.7.
+ * The geometry depends on the tile side and the checkpoint's list of canvas sizes. It is computed in float64, as in the reference.
+ * Source: specification 3.2, 3.3, 3.6 and 3.7.
  */
 import { CheckpointError, MediaError } from "../../base/errors.js";
 import { type Pixels, padToSquare, resizeBicubic } from "./resize.js";
@@ -50,7 +53,8 @@ function checkPicture(width: number, height: number): void {
 }
 
 /**
- * Selects the canvas with the highest effective resolution; among equals, the least wasted area; among those, the first of the list. Throws CheckpointError if the list is empty.
+ * Selects the canvas with the highest effective resolution, then the least wasted area, then the first in the list. Throws
+ * CheckpointError if the list is empty.
  */
 export function selectGrid(width: number, height: number, grids: readonly CanvasSize[]): CanvasSize {
   checkPicture(width, height);
@@ -110,9 +114,9 @@ export function planAnyres(width: number, height: number, grids: readonly Canvas
 }
 
 /**
- * Cuts a picture to its tiles, RGB8 `[1 + rows·columns, tileSide, tileSide, 3]` contiguous: first the base (the whole
- * picture squashed to one tile), then the tiles of the canvas row by row. The border is black (0, 0, 0), which the
- * later normalisation turns into −1.
+ * Cuts a picture into its tiles, RGB8 `[1 + rows·columns, tileSide, tileSide, 3]`: first the base (the whole picture resized to one tile,
+ * aspect ratio not preserved), then the tiles of the canvas in row-major order. The border is black (0, 0, 0), which normalisation maps
+ * to −1.
  */
 export function cutTiles(picture: Pixels, plan: AnyresPlan, tileSide: number): Uint8Array {
   checkPicture(picture.width, picture.height);
@@ -142,8 +146,8 @@ export function cutTiles(picture: Pixels, plan: AnyresPlan, tileSide: number): U
 }
 
 /**
- * Pad mode: the single tile of a picture, RGB8 `[tileSide, tileSide, 3]`: padded to a square with
- * the grey level `fill`, then resized. Source: specification 3.6.
+ * Pad mode: pads a picture to a square with the grey level `fill` and resizes it to one tile, RGB8 `[tileSide, tileSide, 3]`.
+ * Source: specification 3.6.
  */
 export function padTile(picture: Pixels, tileSide: number, fill: number): Uint8Array {
   checkPicture(picture.width, picture.height);
@@ -152,7 +156,7 @@ export function padTile(picture: Pixels, tileSide: number, fill: number): Uint8A
   return tile === picture.data ? new Uint8Array(tile) : tile;
 }
 
-/** Resizes a video frame to one tile, RGB8 `[tileSide, tileSide, 3]`: aspect ratio not kept. Source: specification 3.7. */
+/** Resizes a video frame to one tile, RGB8 `[tileSide, tileSide, 3]`; the aspect ratio is not preserved. Source: specification 3.7. */
 export function frameTile(picture: Pixels, tileSide: number): Uint8Array {
   checkPicture(picture.width, picture.height);
   const tile = resizeBicubic(picture, tileSide, tileSide).data;

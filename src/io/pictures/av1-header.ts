@@ -1,19 +1,19 @@
 /**
- * The sequence header of an AV1 stream: size, depth, subsampling and colour, before anything is decoded.
+ * Parses the sequence header of an AV1 stream: frame size, bit depth, chroma subsampling and colour.
  * Source: AV1 Bitstream & Decoding Process Specification, sections 5.3 to 5.5.
  */
 import { MediaError } from "../../base/errors.js";
 
 export interface Av1Sequence {
-  /** Largest size of a frame in pixels. */
+  /** Maximum frame size in pixels. */
   width: number;
   height: number;
   bits: 8 | 10 | 12;
   monochrome: boolean;
-  /** Whether chroma is halved along x and along y. */
+  /** Whether chroma is subsampled by 2 along x and along y. */
   halfX: boolean;
   halfY: boolean;
-  /** Matrix coefficients and primaries as ITU-T H.273 numbers them; 2 is "unspecified". */
+  /** Matrix coefficients and colour primaries, code points of ITU-T H.273; 2 is "unspecified". */
   matrix: number;
   primaries: number;
   fullRange: boolean;
@@ -22,7 +22,7 @@ export interface Av1Sequence {
 const OBU_SEQUENCE_HEADER = 1;
 const UNSPECIFIED = 2;
 
-/** Reads bits from the most significant on; past the end it reads zeros and `overrun` is set. */
+/** Bit reader, most significant bit first. Reads past the end return zeros and set `overrun`. */
 class Bits {
   #at = 0;
   constructor(readonly bytes: Uint8Array) {}
@@ -43,7 +43,7 @@ class Bits {
     return this.read(1) === 1;
   }
 
-  /** Unsigned number with a unary length (`uvlc`). */
+  /** Skips a variable-length unsigned integer (`uvlc`). */
   skipUvlc(): void {
     let zeros = 0;
     while (zeros < 32 && !this.overrun && !this.flag()) zeros++;
@@ -51,7 +51,7 @@ class Bits {
   }
 }
 
-/** The payload of the first sequence header OBU, or undefined. */
+/** Returns the payload of the first sequence header OBU; undefined if there is none. */
 function sequencePayload(stream: Uint8Array): Uint8Array | undefined {
   for (let at = 0; at < stream.length; ) {
     const header = stream[at]!;
@@ -73,7 +73,7 @@ function sequencePayload(stream: Uint8Array): Uint8Array | undefined {
   return undefined;
 }
 
-/** What comes between the profile and the frame size in a sequence of more than one picture. */
+/** Skips timing information and operating points, which precede the frame size unless the header is reduced (still pictures). */
 function skipOperatingPoints(bits: Bits): void {
   let decoderModel = false;
   let delayBits = 0;
@@ -97,7 +97,7 @@ function skipOperatingPoints(bits: Bits): void {
   }
 }
 
-/** The tools between the frame size and the colour configuration. */
+/** Skips the coding tool flags between the frame size and the colour configuration. */
 function skipTools(bits: Bits, reduced: boolean): void {
   if (!reduced && bits.flag()) bits.read(7);
   bits.read(3);
@@ -123,7 +123,7 @@ function readColour(bits: Bits, profile: number): Omit<Av1Sequence, "width" | "h
   const matrix = described ? bits.read(8) : UNSPECIFIED;
   const common = { bits: depth, monochrome, primaries, matrix } as const;
   if (monochrome) return { ...common, fullRange: bits.flag(), halfX: true, halfY: true };
-  // sRGB is always whole RGB.
+  // sRGB with the identity matrix is always full range, 4:4:4.
   if (primaries === 1 && transfer === 13 && matrix === 0) {
     return { ...common, fullRange: true, halfX: false, halfY: false };
   }

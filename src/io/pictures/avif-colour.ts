@@ -1,15 +1,21 @@
 /**
- * The samples of an AVIF to RGB8 as the reference does it: Pillow, that is libavif with libyuv. Chroma of half resolution is
- * blended from its four neighbours with weights 9, 3, 3 and 1 sixteenths (at edges from those there are).
+ * Converts the samples of an AVIF to RGB8 with the arithmetic of the reference: Pillow, that is libavif with libyuv. Subsampled chroma
+ * is upsampled bilinearly: the four nearest samples have the weights 9/16, 3/16, 3/16 and 1/16; at edges the nearest ones are repeated.
  *
- * Common matrices are computed in fixed point of 6 bits: with u, v less 128, R = (Y + v·vr) >> 6, G = (Y - u·ug - v·vg) >> 6,
- * B = (Y + u·ub) >> 6, Y = (y16·yg >> 16) + yb, where y16 is y with its bits repeated to 16. Others are computed in float32: with y, u, v in 0 to 1 and -0.5 to 0.5,
- * R = y + 2(1-kr)v, B = y + 2(1-kb)u, G = y - 2(kr(1-kr)v + kb(1-kb)u)/kg.
+ * Common matrices are computed in fixed point with 6 fractional bits. With 128 subtracted from u and v:
+ *
+ *     Y = (y16·yg >> 16) + yb, where y16 is y with its bits repeated to 16
+ *     R = (Y + v·vr) >> 6, G = (Y − u·ug − v·vg) >> 6, B = (Y + u·ub) >> 6
+ *
+ * Others are computed in float32, with y from 0 to 1, u and v from −0.5 to 0.5:
+ *
+ *     R = y + 2(1−kr)v, G = y − 2(kr(1−kr)v + kb(1−kb)u)/kg, B = y + 2(1−kb)u
+ *
  * Sources: ITU-T H.273, section 8.3; libavif 1.4, `avifImageYUVToRGB`; libyuv, `YuvConstants` and `ScaleRowUp2_Bilinear`.
  */
 import { MediaError } from "../../base/errors.js";
 
-/** Samples of a picture: planes of `width`×`height`, chroma rounded up where it is halved; no chroma if monochrome. */
+/** Sample planes. The luma plane is `width`×`height`; subsampled chroma sizes are rounded up. Monochrome pictures have no chroma. */
 export interface AvifPlanes {
   width: number;
   height: number;
@@ -21,7 +27,7 @@ export interface AvifPlanes {
   halfY: boolean;
 }
 
-/** Matrix and primaries in the numbers of ITU-T H.273. */
+/** Matrix coefficients and colour primaries, code points of ITU-T H.273. */
 export interface AvifColour {
   matrix: number;
   primaries: number;
@@ -34,7 +40,7 @@ const FROM_PRIMARIES = 12;
 const UNSPECIFIED = 2;
 const round = Math.fround;
 
-/** yg, yb, ub, ug, vg, vr of a matrix in fixed point. */
+/** Fixed-point factors of a matrix. */
 type Factors = readonly [yg: number, yb: number, ub: number, ug: number, vg: number, vr: number];
 
 const FULL: Record<string, Factors> = {
@@ -42,18 +48,18 @@ const FULL: Record<string, Factors> = {
   "709": [16320, 32, 119, 12, 30, 101],
   "2020": [16320, 32, 120, 11, 37, 94],
 };
-/** ub is at most 128, which it should exceed. */
+/** libyuv limits ub to 128, although the exact values are larger. */
 const LIMITED: Record<string, Factors> = {
   "601": [18997, -1160, 128, 25, 52, 102],
   "709": [18997, -1160, 128, 14, 34, 115],
   "2020": [19003, -1160, 128, 12, 42, 107],
 };
 
-/** The matrices that are computed in fixed point, by their own number or by that of the primaries they follow from. */
+/** Matrices that are computed in fixed point, by matrix code point; for matrix 12 by the code point of the primaries. */
 const BY_MATRIX: Record<number, string> = { 1: "709", 2: "601", 5: "601", 6: "601", 9: "2020" };
 const BY_PRIMARIES: Record<number, string> = { 1: "709", 2: "709", 5: "601", 6: "601", 9: "2020" };
 
-/** kr and kb of each matrix. */
+/** Luma weights kr and kb by matrix code point. */
 const LUMA_WEIGHTS: Record<number, readonly [number, number]> = {
   1: [0.2126, 0.0722],
   4: [0.3, 0.11],
@@ -63,7 +69,7 @@ const LUMA_WEIGHTS: Record<number, readonly [number, number]> = {
   9: [0.2627, 0.0593],
 };
 
-/** x and y of red, green, blue and white of each set of primaries. */
+/** CIE xy coordinates of red, green, blue and white, by code point of the primaries. */
 const BT709 = [0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329] as const;
 const PRIMARIES: Record<number, readonly number[]> = {
   4: [0.67, 0.33, 0.21, 0.71, 0.14, 0.08, 0.31, 0.316],
@@ -77,7 +83,7 @@ const PRIMARIES: Record<number, readonly number[]> = {
   22: [0.63, 0.34, 0.295, 0.605, 0.155, 0.077, 0.3127, 0.329],
 };
 
-/** kr and kb that follow from primaries. Source: H.273, equations 32 to 37. */
+/** Derives kr and kb from the primaries. Source: H.273, equations 32 to 37. */
 function derivedWeights(primaries: number): readonly [number, number] {
   const [rx, ry, gx, gy, bx, by, wx, wy] = (PRIMARIES[primaries] ?? BT709) as [
     number,
@@ -97,10 +103,10 @@ function derivedWeights(primaries: number): readonly [number, number] {
   ];
 }
 
-/** Chroma at full resolution for one row. */
+/** Writes one row of chroma at full resolution. */
 type ChromaRow = (row: number, into: Uint16Array) => void;
 
-/** Blends the samples around each pixel of a row in whole numbers, halves up. */
+/** Bilinear chroma upsampling in integers, rounded half up. */
 function blendedRows(plane: Uint8Array | Uint16Array, of: AvifPlanes): ChromaRow {
   const { width, height, halfX, halfY } = of;
   const stride = halfX ? (width + 1) >> 1 : width;
@@ -118,18 +124,18 @@ function blendedRows(plane: Uint8Array | Uint16Array, of: AvifPlanes): ChromaRow
   };
 }
 
-/** Steps to the other row of halved chroma that touches this row: none above the first and below the last. */
+/** Offset of the second nearest chroma row: −1 or 1; 0 at the upper and lower edge. */
 function besideRow(row: number, height: number): -1 | 0 | 1 {
   if (row === 0 || (row === height - 1 && row % 2 === 1)) return 0;
   return row % 2 === 1 ? 1 : -1;
 }
 
-/** The value of every sample: `(sample - bias) / range`. */
+/** Lookup table from samples to values: `(sample − bias) / range`. */
 function values(bits: number, bias: number, range: number): Float32Array {
   return Float32Array.from({ length: 2 ** bits }, (_, sample) => round((sample - bias) / range));
 }
 
-/** Blends in float32 the values that samples stand for. */
+/** Bilinear chroma upsampling in float32. `table` maps samples to values. */
 function blendedValues(
   plane: Uint8Array | Uint16Array,
   of: AvifPlanes,
@@ -157,9 +163,9 @@ function blendedValues(
 }
 
 /**
- * Converts to RGB8 `[height, width, 3]`. `hasAlpha` says whether the picture has an alpha plane: the reference computes deep
- * samples another way then. `alpha` is that plane where colours are multiplied by it.
- * Throws MediaError naming `where` for a matrix that the reference refuses too.
+ * Converts to RGB8 `[height, width, 3]`. `hasAlpha`: whether the picture has an alpha plane, which changes how the reference converts
+ * samples of more than 8 bits. `alpha`: the alpha plane, if colours are premultiplied by it.
+ * Throws MediaError naming `where` for a matrix that the reference does not support either.
  */
 export function avifToRgb(
   planes: AvifPlanes,
@@ -194,7 +200,7 @@ export function avifToRgb(
 
 function fixedToRgb(planes: AvifPlanes, factors: Factors, hasAlpha: boolean): Uint8Array {
   const [yg, yb, ub, ug, vg, vr] = factors;
-  // Without alpha, and for all but 10 bits, the reference first cuts samples to 8 bits; 12 bits of 4:2:0 are not blended.
+  // With alpha, libyuv converts 10 bits, and 12 bits of 4:2:0 without interpolation; all others are first truncated to 8 bits.
   const deep = hasAlpha && planes.u && (planes.bits === 10 || (planes.bits === 12 && planes.halfY));
   const used = deep ? planes : inEightBits(planes);
   const { width, height, bits, y: luma, u, v } = used;
@@ -294,7 +300,7 @@ function floatToRgb(planes: AvifPlanes, { matrix, primaries, fullRange }: AvifCo
   return rgb;
 }
 
-/** Divides colours by alpha in 8 bits. */
+/** Unpremultiplies RGB by alpha, in 8 bits. */
 function divideByAlpha(rgb: Uint8Array, alpha: AvifPlanes): void {
   const shift = alpha.bits - 8;
   for (let at = 0, write = 0; write < rgb.length; at++, write += 3) {

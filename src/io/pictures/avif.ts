@@ -1,6 +1,6 @@
 /**
- * AVIF in runtimes whose decoder gives samples: the coded pictures are taken out of their container, decoded one by one, put
- * together where they are tiles of a grid, and converted as the reference does it.
+ * Decodes AVIF in runtimes whose decoder returns samples: extracts the coded pictures from their container, decodes them one by one,
+ * composes the tiles of a grid, and converts to RGB as the reference does.
  */
 
 import { MediaError } from "../../base/errors.js";
@@ -12,10 +12,10 @@ import { type AvifPlanes, avifToRgb } from "./avif-colour.js";
 import type { CodedItem, HeifFile, HeifPicture } from "./heif-items.js";
 import type { Pixels } from "./resize.js";
 
-/** Decodes an AVIF of one coded picture whose matrix is the identity: red is V, green Y, blue U. */
+/** Decodes an AVIF of one coded picture with the identity matrix; the red channel of the result is V, green is Y, blue is U. */
 export type DecodeSamples = (avif: Uint8Array, deep: boolean, where: string) => Promise<DecodedSamples>;
 
-/** Decodes the picture that `file` shows to RGB8 as stored. Throws MediaError naming `where`. */
+/** Decodes the primary picture of `file` to RGB8; the orientation is not applied. Throws MediaError naming `where`. */
 export async function decodeAvif(
   file: HeifFile,
   decodeSamples: DecodeSamples,
@@ -58,7 +58,7 @@ async function planesOf(
       (key) => first[key] === sequence[key],
     );
     const rows = picture.rows;
-    // Halved chroma of a tile must not end in the middle of a sample.
+    // With subsampled chroma, tiles must have an even size, so that no chroma sample crosses their border.
     const even = tiles.length === 1 || !sequence.halfX || (sequence.width % 2 === 0 && sequence.height % 2 === 0);
     const fits =
       tiles.length === 1
@@ -85,7 +85,7 @@ function emptyPlanes(width: number, height: number, { bits, monochrome, halfX, h
   return { width, height, bits, halfX, halfY, y: make(width * height), u: plane(), v: plane() };
 }
 
-/** Copies the part of a tile that lies inside the picture to its place. The decoder repeats chroma: every other one is taken. */
+/** Copies a tile to its position, clipped to the picture. The decoder upsamples chroma by repetition: every second sample is copied. */
 function place(tile: DecodedSamples, into: AvifPlanes, left: number, top: number): void {
   const { data, width, channels } = tile;
   const shift = tile.bits - into.bits;
@@ -116,7 +116,7 @@ function box(type: string, ...parts: Uint8Array[]): Uint8Array {
   return concatBytes([number(body.length + 8, 4), ascii(type), body]);
 }
 
-/** An AVIF of `item` alone that says its samples are green, blue and red: so a decoder hands them over as they are. */
+/** Writes an AVIF with `item` as its only item, and the identity matrix (samples are GBR), so that decoders return samples unconverted. */
 export function oneItemAvif({ data, configuration }: CodedItem, { width, height }: Av1Sequence): Uint8Array {
   const zeros = number(0, 4);
   const ftyp = box("ftyp", ascii("avif"), zeros, ascii("avifmif1miaf"));

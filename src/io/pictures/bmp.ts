@@ -1,6 +1,6 @@
 /**
- * BMP to RGB8, the same code in every runtime, as the reference reads it (Pillow 13): alpha dropped, indices beyond the palette
- * black. Sources: the BITMAPCOREHEADER to BITMAPV5HEADER structures of Windows, the OS/2 headers of the same sizes.
+ * Decodes BMP to RGB8, in every runtime, with the pixels of the reference (Pillow 13, `BmpImagePlugin.py`): alpha is dropped, and indices
+ * beyond the palette are black. Sources: the Windows structures BITMAPCOREHEADER to BITMAPV5HEADER; OS/2 headers of the same sizes.
  */
 import { MediaError } from "../../base/errors.js";
 import { dataView } from "../bytes/bytes.js";
@@ -13,7 +13,7 @@ const RLE8 = 1;
 const RLE4 = 2;
 const BITFIELDS = 3;
 
-/** Order of the bytes of a pixel by its masks of red, green, blue and alpha; X is not looked at. */
+/** Byte order of a pixel by bit depth and the masks of red, green, blue and alpha; X is ignored. */
 const MASKS: Record<string, string> = {
   "32 ff0000 ff00 ff 0": "BGRX",
   "32 ff000000 ff0000 ff00 0": "XBGR",
@@ -34,11 +34,11 @@ export interface BmpHeader {
   topDown: boolean;
   bits: number;
   compression: number;
-  /** Order of the bytes of a pixel, "565" or "555"; undefined for indices. */
+  /** Byte order of a pixel, or "565" or "555" for 16 bits; undefined for palette indices. */
   order: string | undefined;
-  /** RGB of each index; undefined where indices are gray levels, or with one bit black and white. */
+  /** RGB of each index; undefined if indices are gray levels (with one bit: black and white). */
   palette: Uint8Array | undefined;
-  /** Bits of an index as they are read; a gray palette of two says one, whatever the header does. */
+  /** Bits per index; 1 for a gray palette of two colours, as in the reference. */
   indexBits: number;
   dataStart: number;
 }
@@ -47,7 +47,7 @@ function broken(where: string, expected: string, got: string): MediaError {
   return new MediaError({ where, expected, got, remedy: "get an undamaged copy, or convert the picture to PNG" });
 }
 
-/** Reads the header. Throws MediaError naming `where` for a kind of BMP that the reference refuses too. */
+/** Parses the header. Throws MediaError naming `where` for variants that the reference does not support either. */
 export function readBmpHeader(bytes: Uint8Array, where: string): BmpHeader {
   const view = dataView(bytes);
   const size = bytes.length >= 18 ? view.getUint32(14, true) : 0;
@@ -87,7 +87,7 @@ function orderOf(view: DataView, size: number, bits: number, compression: number
     throw broken(where, "a BMP of 1 to 32 bits, raw, RLE or with masks", `${bits} bits, compression ${compression}`);
   }
   if (compression !== BITFIELDS) return bits <= 8 ? undefined : bits === 16 ? "555" : bits === 24 ? "BGR" : "BGRX";
-  // The masks follow a header of 40 bytes; larger headers have them at the same place.
+  // The masks follow a header of 40 bytes; larger headers contain them at the same offset.
   const mask = (index: number) => (view.byteLength >= 58 + index * 4 ? view.getUint32(54 + index * 4, true) : 0);
   const masks = [mask(0), mask(1), mask(2), ...(bits === 32 ? [size >= 56 ? mask(3) : 0] : [])];
   const key = `${bits} ${masks.map((value) => value.toString(16)).join(" ")}`;
@@ -96,7 +96,7 @@ function orderOf(view: DataView, size: number, bits: number, compression: number
   return order;
 }
 
-/** Whether each index stands for its own gray level, or two for black and white. */
+/** Whether the palette maps each index to the same gray level, or two indices to black and white. */
 function isGray(entries: Uint8Array, entryBytes: number, colours: number): boolean {
   for (let i = 0; i < colours; i++) {
     const level = colours === 2 ? i * 255 : i;
@@ -105,7 +105,7 @@ function isGray(entries: Uint8Array, entryBytes: number, colours: number): boole
   return true;
 }
 
-/** 256 colours; those the file does not have are black. */
+/** Returns a palette of 256 colours; missing entries are black. */
 function paletteOf(entries: Uint8Array, entryBytes: number): Uint8Array {
   const palette = new Uint8Array(768);
   for (let i = 0; i < 256 && (i + 1) * entryBytes <= entries.length; i++) {
@@ -114,16 +114,18 @@ function paletteOf(entries: Uint8Array, entryBytes: number): Uint8Array {
   return palette;
 }
 
-/** Decodes to RGB8 `[height, width, 3]`. Throws MediaError naming `where` for a broken or cut file. */
-export function decodeBmp(bytes: Uint8Array, where: string): Pixels {
-  const header = readBmpHeader(bytes, where);
+/**
+ * Decodes to RGB8 `[height, width, 3]`. `header`: the header, if it is parsed already. Throws MediaError naming `where` for a broken or
+ * truncated file.
+ */
+export function decodeBmp(bytes: Uint8Array, where: string, header = readBmpHeader(bytes, where)): Pixels {
   const { width, height, bits, order, topDown, dataStart } = header;
   const run = header.compression === RLE8 || header.compression === RLE4;
   const strideBytes = run ? width : Math.floor((width * bits + 31) / 32) * 4;
   const pixelBits = run ? 8 : order === undefined ? header.indexBits : bits;
   const rowBytes = Math.ceil((width * pixelBits) / 8);
   const rows = run ? decodeRuns(bytes, header, where) : bytes.subarray(dataStart);
-  // The padding of the last row may be missing.
+  // The last row may lack its padding.
   const needed = (height - 1) * strideBytes + rowBytes;
   if (rowBytes > strideBytes || rows.length < needed) {
     throw broken(where, `${needed} bytes of pixels`, `${rows.length} (the picture is cut off)`);
@@ -151,7 +153,7 @@ function indexRow(row: Uint8Array, bits: number, header: BmpHeader, data: Uint8A
   }
 }
 
-/** 16 bits a pixel. */
+/** Converts a row of 16 bits per pixel. */
 function shortRow(row: Uint8Array, six: boolean, data: Uint8Array, start: number): void {
   const top = six ? 63 : 31;
   for (let read = 0, write = start; read + 1 < row.length; read += 2, write += 3) {
@@ -171,7 +173,7 @@ function byteRow(row: Uint8Array, order: string, data: Uint8Array, start: number
   }
 }
 
-/** Run-length encoded indices, a byte each, from the bottom row up. */
+/** Decodes RLE4 or RLE8 to one byte per index, bottom row first. */
 function decodeRuns(
   bytes: Uint8Array,
   { width, height, compression, dataStart }: BmpHeader,
@@ -213,7 +215,7 @@ function decodeRuns(
       at += there;
       if (there < length) break;
       x += value;
-      // Runs of single pixels end at an even offset of the file.
+      // Absolute runs are padded to an even offset of the file.
       at += at % 2;
     }
   }

@@ -1,18 +1,18 @@
 /**
  * Reads the orientation of a picture file.
  *
- * Only tag 0x0112 of the first directory is read; where there is none, the XMP packet's `tiff:Orientation` counts. A broken
- * EXIF block counts as none: cameras write many, and the picture under it is fine.
- * Sources: Exif 2.32, section 4.6.4, TIFF 6.0, XMP specification part 2; which blocks count is the reference's choice (Pillow).
+ * Reads tag 0x0112 of the first directory of the EXIF block; without it, `tiff:Orientation` of the XMP packet. Broken EXIF blocks are
+ * ignored: many cameras write them, and the picture itself is intact.
+ * Sources: Exif 2.32, section 4.6.4; TIFF 6.0; XMP specification, part 2; precedence of blocks as in Pillow (`ImageOps.exif_transpose`).
  */
-import type { PictureFormat } from "../../platform/platform.js";
 import { asciiAt, concatBytes, dataView } from "../bytes/bytes.js";
 import { inflateInto } from "../bytes/inflate.js";
+import type { JpegSegment } from "./jpeg-segments.js";
 import type { Orientation } from "./orientation.js";
-import { jpegSegments, webpChunks } from "./picture-format.js";
-import { pngChunks } from "./png.js";
+import type { PngChunk } from "./png-chunks.js";
+import type { WebpChunk } from "./webp-chunks.js";
 
-const ORIENTATION_TAG = 0x0112;
+export const ORIENTATION_TAG = 0x0112;
 const EXIF_PREFIX = "Exif\0\0";
 const XMP_PREFIX = "http://ns.adobe.com/xap/1.0/\0";
 /** Maximum inflated size of PNG texts, as in the reference. */
@@ -25,20 +25,21 @@ export interface Metadata {
   xmp?: Uint8Array | undefined;
 }
 
-function jpegMetadata(bytes: Uint8Array): Metadata {
+/** Returns the orientation of a JPEG by its APP1 segments before the first scan. */
+export function jpegOrientation(segments: readonly JpegSegment[]): Orientation {
   const exif: Uint8Array[] = [];
   let xmp: Uint8Array | undefined;
-  for (const { marker, payload } of jpegSegments(bytes)) {
+  for (const { marker, payload } of segments) {
     if (marker === 0xda) break;
     if (marker !== 0xe1) continue;
-    // A block that is too long for one segment goes on in the next.
+    // A block that exceeds one segment continues in the next.
     if (asciiAt(payload, 0, 6) === EXIF_PREFIX) exif.push(payload.subarray(6));
     else if (asciiAt(payload, 0, XMP_PREFIX.length) === XMP_PREFIX) xmp = payload.subarray(XMP_PREFIX.length);
   }
-  return { exif: exif.length > 0 ? concatBytes(exif) : undefined, xmp };
+  return orientationOf({ exif: exif.length > 0 ? concatBytes(exif) : undefined, xmp });
 }
 
-/** Keyword and text of a tEXt, zTXt or iTXt chunk. */
+/** Returns keyword and text of a tEXt, zTXt or iTXt chunk; undefined if it has no keyword. */
 function pngText(type: string, data: Uint8Array): { keyword: string; text: Uint8Array } | undefined {
   let start = data.indexOf(0) + 1;
   if (start === 0) return undefined;
@@ -56,17 +57,18 @@ function pngText(type: string, data: Uint8Array): { keyword: string; text: Uint8
   return { keyword, text: out.subarray(0, inflateInto(text, out).filled) };
 }
 
-/** ImageMagick writes EXIF as text: a line feed, the name, the length, and the bytes in hexadecimal. */
+/** Decodes EXIF that ImageMagick wrote as text: a line feed, the name, the length, and the bytes in hexadecimal. */
 function fromHexadecimal(text: Uint8Array): Uint8Array {
   const digits = asciiAt(text, 0, text.length).split("\n").slice(3).join("").replace(/\s/g, "");
   return Uint8Array.from({ length: digits.length >> 1 }, (_, i) => Number.parseInt(digits.slice(i * 2, i * 2 + 2), 16));
 }
 
-function pngMetadata(bytes: Uint8Array): Metadata {
+/** Returns the orientation of a PNG by its eXIf and text chunks, before or after the picture data. */
+export function pngOrientation(chunks: readonly PngChunk[]): Orientation {
   let exif: Uint8Array | undefined;
   let asText: Uint8Array | undefined;
   let xmp: Uint8Array | undefined;
-  for (const { type, data } of pngChunks(bytes)) {
+  for (const { type, data } of chunks) {
     if (type === "eXIf") exif = data;
     if (type !== "tEXt" && type !== "zTXt" && type !== "iTXt") continue;
     const name = asciiAt(data, 0, 21);
@@ -75,19 +77,36 @@ function pngMetadata(bytes: Uint8Array): Metadata {
     if (found?.keyword === "Raw profile type exif") asText = fromHexadecimal(found.text);
     else if (found?.keyword === "XML:com.adobe.xmp") xmp = found.text;
   }
-  return { exif: exif ?? asText, xmp };
+  return orientationOf({ exif: exif ?? asText, xmp });
 }
 
-function webpMetadata(bytes: Uint8Array): Metadata {
+/** Returns the orientation of a WebP by its EXIF and XMP chunks. */
+export function webpOrientation(chunks: readonly WebpChunk[]): Orientation {
   const metadata: Metadata = {};
-  for (const { type, data } of webpChunks(bytes)) {
+  for (const { type, data } of chunks) {
     if (type === "EXIF") metadata.exif ??= data;
     else if (type === "XMP ") metadata.xmp ??= data;
   }
-  return metadata;
+  return orientationOf(metadata);
 }
 
-/** The orientation in a TIFF block: undefined if it says nothing about it or is broken, 1 for a value that means nothing. */
+/** Returns the value of an orientation entry of a TIFF directory; 1 for values and types that are not defined. */
+export function orientationOfEntry(view: DataView, entry: number, little: boolean): Orientation {
+  const type = view.getUint16(entry + 2, little);
+  const at = entry + 8;
+  // The standard requires SHORT; some writers use LONG or BYTE.
+  const value =
+    type === 3
+      ? view.getUint16(at, little)
+      : type === 4
+        ? view.getUint32(at, little)
+        : type === 1
+          ? view.getUint8(at)
+          : 1;
+  return value >= 1 && value <= 8 ? (value as Orientation) : 1;
+}
+
+/** Returns the orientation in a TIFF block; undefined if the block has none or is broken, 1 for undefined values. */
 export function orientationOfTiff(tiff: Uint8Array): Orientation | undefined {
   if (tiff.length < 8) return undefined;
   const view = dataView(tiff);
@@ -102,18 +121,7 @@ export function orientationOfTiff(tiff: Uint8Array): Orientation | undefined {
     const entry = directory + 2 + i * 12;
     if (entry + 12 > tiff.length) return undefined;
     if (view.getUint16(entry, little) !== ORIENTATION_TAG) continue;
-    // SHORT as the standard has it; some writers use LONG or BYTE.
-    const type = view.getUint16(entry + 2, little);
-    const at = entry + 8;
-    const value =
-      type === 3
-        ? view.getUint16(at, little)
-        : type === 4
-          ? view.getUint32(at, little)
-          : type === 1
-            ? view.getUint8(at)
-            : 1;
-    return value >= 1 && value <= 8 ? (value as Orientation) : 1;
+    return orientationOfEntry(view, entry, little);
   }
   return undefined;
 }
@@ -124,15 +132,8 @@ function orientationOfXmp(xmp: Uint8Array): Orientation {
   return value >= 1 && value <= 8 ? (value as Orientation) : 1;
 }
 
-/** The orientation that EXIF gives, else the one XMP gives, else 1. */
+/** Returns the orientation in EXIF, else in XMP, else 1. */
 export function orientationOf({ exif, xmp }: Metadata): Orientation {
   const tiff = exif && asciiAt(exif, 0, 6) === EXIF_PREFIX ? exif.subarray(6) : exif;
   return (tiff && orientationOfTiff(tiff)) ?? (xmp ? orientationOfXmp(xmp) : 1);
-}
-
-/** The orientation of a JPEG, PNG or WebP by its metadata; 1 for every other format and where none is given. */
-export function readOrientation(bytes: Uint8Array, format: PictureFormat): Orientation {
-  if (format === "jpeg") return orientationOf(jpegMetadata(bytes));
-  if (format === "png") return orientationOf(pngMetadata(bytes));
-  return format === "webp" ? orientationOf(webpMetadata(bytes)) : 1;
 }

@@ -1,6 +1,6 @@
 /**
- * The frames of a GIF: where they lie, how long they are shown and how they are put together. Nothing is decoded.
- * Sources: GIF89a specification; where files leave it, the reference's reading of them (Pillow 13).
+ * Parses the headers of a GIF: position, duration and disposal of each frame. Nothing is decoded.
+ * Sources: GIF89a specification; for files that deviate from it, Pillow 13 (`GifImagePlugin.py`).
  */
 import { asciiAt, dataView } from "../bytes/bytes.js";
 
@@ -10,13 +10,13 @@ export interface GifFrame {
   width: number;
   height: number;
   interlaced: boolean;
-  /** RGB of the frame's own table, else the file's; undefined where there is neither: indices are gray levels. */
+  /** RGB of the local colour table, else the global one; undefined if there is neither: indices are gray levels. */
   palette: Uint8Array | undefined;
   transparentIndex: number | undefined;
-  /** What follows the frame: 0 and 1 leave it, 2 clears its rectangle, 3 and more put back what was there. */
+  /** Disposal method: 0 and 1 keep the frame, 2 clears its rectangle, 3 and above restore the previous content. */
   disposal: number;
   durationMilliseconds: number;
-  /** Bits of the first codes, and the offset of the first block of codes. */
+  /** LZW minimum code size, and the offset of the first data sub-block. */
   codeBits: number;
   dataStart: number;
 }
@@ -26,24 +26,22 @@ const EXTENSION = 0x21;
 const TRAILER = 0x3b;
 const GRAPHIC_CONTROL = 0xf9;
 
-/** The size of the screen, grown where the first frame is larger; undefined without a header. */
-export function gifSize(bytes: Uint8Array): { width: number; height: number } | undefined {
-  if (bytes.length < 13) return undefined;
-  const { width, height } = screenSize(bytes);
-  const [first] = gifFrames(bytes, 1);
-  if (!first) return { width, height };
-  return { width: Math.max(width, first.left + first.width), height: Math.max(height, first.top + first.height) };
+/** The headers of a GIF. */
+export interface GifFile {
+  /** Size of the logical screen. */
+  screen: { width: number; height: number };
+  /** Index of the background colour; 0 if the file has no global colour table. */
+  backgroundIndex: number;
+  frames: readonly GifFrame[];
 }
 
-export function screenSize(bytes: Uint8Array): { width: number; height: number } {
-  if (bytes.length < 13) return { width: 0, height: 0 };
-  const view = dataView(bytes);
-  return { width: view.getUint16(6, true), height: view.getUint16(8, true) };
-}
-
-/** Index of the background colour, where the file has a table for it. */
-export function backgroundIndex(bytes: Uint8Array): number {
-  return bytes[10]! & 0x80 ? bytes[11]! : 0;
+/** Returns the size of the logical screen, enlarged if the first frame exceeds it. */
+export function gifSize({ screen, frames: [first] }: GifFile): { width: number; height: number } {
+  if (!first) return screen;
+  return {
+    width: Math.max(screen.width, first.left + first.width),
+    height: Math.max(screen.height, first.top + first.height),
+  };
 }
 
 function skipBlocks(bytes: Uint8Array, start: number): number {
@@ -52,11 +50,14 @@ function skipBlocks(bytes: Uint8Array, start: number): number {
   return at + 1;
 }
 
-/** The first `most` frames, up to the trailer, the end of the file or a header that is cut. */
-export function gifFrames(bytes: Uint8Array, most = Number.POSITIVE_INFINITY): GifFrame[] {
-  const frames: GifFrame[] = [];
-  if (bytes.length < 13 || !/^GIF8[79]a/.test(asciiAt(bytes, 0, 6))) return frames;
+/**
+ * Parses the headers of all frames, up to the trailer, the end of the file or a truncated header. Returns undefined if the file has no
+ * complete header.
+ */
+export function readGif(bytes: Uint8Array): GifFile | undefined {
+  if (bytes.length < 13 || !/^GIF8[79]a/.test(asciiAt(bytes, 0, 6))) return undefined;
   const view = dataView(bytes);
+  const frames: GifFrame[] = [];
   const table = (flags: number, start: number) =>
     flags & 0x80 ? bytes.subarray(start, start + (3 << ((flags & 7) + 1))) : undefined;
   const shared = table(bytes[10]!, 13);
@@ -64,7 +65,7 @@ export function gifFrames(bytes: Uint8Array, most = Number.POSITIVE_INFINITY): G
   let disposal = 0;
   let durationMilliseconds = 0;
   let transparentIndex: number | undefined;
-  while (at < bytes.length && frames.length < most) {
+  while (at < bytes.length) {
     const kind = bytes[at]!;
     if (kind === TRAILER) break;
     if (kind === EXTENSION) {
@@ -72,7 +73,7 @@ export function gifFrames(bytes: Uint8Array, most = Number.POSITIVE_INFINITY): G
         const flags = bytes[at + 3]!;
         if (flags & 1) transparentIndex = bytes[at + 6]!;
         durationMilliseconds = view.getUint16(at + 4, true) * 10;
-        // 0 says nothing: what the last frame said goes on.
+        // Disposal 0 is unspecified: the previous frame's applies, as in Pillow.
         disposal = (flags >> 2) & 7 || disposal;
       }
       at = skipBlocks(bytes, at + 2);
@@ -100,5 +101,9 @@ export function gifFrames(bytes: Uint8Array, most = Number.POSITIVE_INFINITY): G
       at = skipBlocks(bytes, codes + 1);
     } else at++;
   }
-  return frames;
+  return {
+    screen: { width: view.getUint16(6, true), height: view.getUint16(8, true) },
+    backgroundIndex: shared ? bytes[11]! : 0,
+    frames,
+  };
 }

@@ -1,20 +1,20 @@
 /**
- * GIF to RGB8, the same code in every runtime: LZW, interlacing, and frames put together as the reference does it (Pillow 13).
+ * Decodes GIF to RGB8, in every runtime: LZW, interlacing, and composition of frames with the pixels of the reference (Pillow 13).
  *
- * Transparency is dropped like every alpha: a transparent pixel of the first frame has the colour its index names, and in later
- * frames it shows what was there. Sources: GIF89a specification, appendix F; Pillow's GifImagePlugin for files that leave it.
+ * Alpha is dropped: a transparent pixel of the first frame has the colour of its index, and in later frames the colour below it.
+ * Sources: GIF89a specification, appendix F; for files that deviate from it, Pillow 13 (`GifImagePlugin.py`, `GifDecode.c`).
  */
 
 import { MediaError } from "../../base/errors.js";
 import type { Animation } from "../../platform/platform.js";
-import { backgroundIndex, type GifFrame, gifFrames, screenSize } from "./gif-frames.js";
+import { type GifFile, type GifFrame, readGif } from "./gif-frames.js";
 import type { Pixels } from "./resize.js";
 
 const MAX_CODE_BITS = 12;
 const TABLE_SIZE = 1 << MAX_CODE_BITS;
-/** The reference reads codes in pieces of this many bytes, and an end code ends the piece. */
+/** Pillow feeds its decoder with pieces of this many bytes; an end-of-information code ends only the current piece. */
 const PIECE_BYTES = 65536;
-/** First row and distance of rows of the four passes of an interlaced frame. */
+/** First row and row step of the four passes of an interlaced frame. */
 const PASSES = [
   [0, 8],
   [4, 8],
@@ -28,7 +28,7 @@ function broken(where: string, expected: string, got: string): MediaError {
   return new MediaError({ where, expected, got, remedy: "get an undamaged copy of the picture" });
 }
 
-/** The offsets of a frame's rows in the order they are coded. */
+/** Returns the offsets of a frame's rows in coded order. */
 function rowOrder(frame: GifFrame): number[] {
   const order: number[] = [];
   for (const [first, step] of frame.interlaced ? PASSES : ([[0, 1]] as const)) {
@@ -37,7 +37,7 @@ function rowOrder(frame: GifFrame): number[] {
   return order;
 }
 
-/** Reads codes from blocks of bytes as the reference does: a block is read when all of it is there. */
+/** Reads LZW codes from data sub-blocks. As in the reference, a sub-block is read only if the piece contains all of it. */
 class CodeReader {
   #at: number;
   #limit: number;
@@ -54,7 +54,7 @@ class CodeReader {
     this.#limit = Math.min(bytes.length, start + PIECE_BYTES);
   }
 
-  /** Goes on to the next piece of the file. */
+  /** Advances to the next piece of the file. Throws MediaError at its end. */
   nextPiece(): void {
     if (this.#limit >= this.bytes.length) {
       throw broken(this.where, "codes for every pixel of the GIF", "the end of the file (the picture is cut off)");
@@ -79,7 +79,7 @@ class CodeReader {
   }
 }
 
-/** The indices of a frame, `[height, width]`. */
+/** Decodes the colour indices of a frame, `[height, width]`. */
 function decodeIndices(bytes: Uint8Array, frame: GifFrame, where: string): Uint8Array {
   const { width, height, codeBits, dataStart } = frame;
   if (codeBits > MAX_CODE_BITS) throw broken(where, `codes of at most ${MAX_CODE_BITS} bits`, `${codeBits}`);
@@ -147,7 +147,7 @@ function decodeIndices(bytes: Uint8Array, frame: GifFrame, where: string): Uint8
   }
 }
 
-/** The three levels of a colour index. Indices beyond the table are black. */
+/** Returns the RGB of a colour index; black for indices beyond the table. */
 function colourOf(palette: Uint8Array, index: number): [number, number, number] {
   const at = index * 3;
   return at + 3 > palette.length ? [0, 0, 0] : [palette[at]!, palette[at + 1]!, palette[at + 2]!];
@@ -163,7 +163,7 @@ function filled(width: number, height: number, [red, green, blue]: readonly [num
   return data;
 }
 
-/** A rectangle of one picture copied to another of the same size of rows, `stride` pixels apart. */
+/** A rectangle of RGB8 pixels and its position. */
 interface Patch {
   left: number;
   top: number;
@@ -181,7 +181,7 @@ function paste(into: Pixels, { left, top, width, height, data }: Patch): void {
 function crop(from: Pixels, { left, top, width, height }: GifFrame): Patch {
   const data = new Uint8Array(width * height * 3);
   for (let y = 0; y < height; y++) {
-    // What lies outside is black.
+    // Pixels outside the picture are black.
     if (top + y >= from.height || left >= from.width) continue;
     const start = ((top + y) * from.width + left) * 3;
     data.set(from.data.subarray(start, start + Math.min(width, from.width - left) * 3), y * width * 3);
@@ -189,14 +189,15 @@ function crop(from: Pixels, { left, top, width, height }: GifFrame): Patch {
   return { left, top, width, height, data };
 }
 
-/** Puts one frame after the other on the screen. */
+/** Composes frames on the logical screen, in order. */
 class GifScreen {
   picture: Pixels = { width: 0, height: 0, data: new Uint8Array(0) };
-  /** What replaces the last frame's rectangle before the next is drawn. */
+  /** Disposal of the last frame: pasted before the next frame is drawn. */
   #after: Patch | undefined;
 
   constructor(
     readonly bytes: Uint8Array,
+    readonly file: GifFile,
     readonly where: string,
   ) {}
 
@@ -205,7 +206,7 @@ class GifScreen {
     const palette = frame.palette ?? GRAY;
     const { transparentIndex } = frame;
     if (this.#after) paste(this.picture, this.#after);
-    const screen = index === 0 ? screenSize(bytes) : this.picture;
+    const screen = index === 0 ? this.file.screen : this.picture;
     const width = Math.max(screen.width, frame.left + frame.width);
     const height = Math.max(screen.height, frame.top + frame.height);
     const after = this.#disposal(frame, index, palette);
@@ -237,49 +238,60 @@ class GifScreen {
     }
   }
 
-  /** What the frame leaves behind; undefined for the frame itself. */
+  /** Returns the pixels that replace the frame's rectangle afterwards; undefined if the frame stays. */
   #disposal(frame: GifFrame, index: number, palette: Uint8Array): Patch | undefined {
     const { left, top, width, height, disposal, transparentIndex } = frame;
     if (disposal < 2) return undefined;
     if (disposal > 2 && index > 0) return crop(this.picture, frame);
     if (disposal > 2 && transparentIndex === undefined) return undefined;
-    const named = transparentIndex ?? backgroundIndex(this.bytes);
+    const named = transparentIndex ?? this.file.backgroundIndex;
     const colour = index > 0 && named * 3 + 3 > palette.length ? 0 : named;
     return { left, top, width, height, data: filled(width, height, colourOf(palette, colour)) };
   }
 }
 
-/** Decodes the first frame. Throws MediaError naming `where` for a file that is broken or cut before its last pixel. */
-export function decodeGif(bytes: Uint8Array, where: string): Pixels {
-  const [frame] = gifFrames(bytes, 1);
-  if (!frame) throw broken(where, "the first frame of the GIF", "none");
-  const screen = new GifScreen(bytes, where);
+/**
+ * Decodes the first frame. `file`: the headers, if they are parsed already. Throws MediaError naming `where` for a file that is broken
+ * or truncated before the frame's last pixel.
+ */
+export function decodeGif(bytes: Uint8Array, where: string, file: GifFile | undefined = readGif(bytes)): Pixels {
+  const frame = file?.frames[0];
+  if (!file || !frame) throw broken(where, "the first frame of the GIF", "none");
+  const screen = new GifScreen(bytes, file, where);
   screen.show(frame, 0);
   return screen.picture;
 }
 
-/** All frames, each put together with those before it. Throws MediaError naming `where` for a screen of over `maxPixels`. */
-export function openGif(bytes: Uint8Array, where: string, maxPixels: number): Animation {
-  const frames = gifFrames(bytes);
-  let { width, height } = screenSize(bytes);
+/**
+ * Opens an animation, whose pictures are composed of the frames up to theirs. `file`: the headers, if they are parsed already. Throws
+ * MediaError naming `where` if there is no frame or the screen has more than `maxPixels`.
+ */
+export function openGif(
+  bytes: Uint8Array,
+  where: string,
+  maxPixels: number,
+  file: GifFile | undefined = readGif(bytes),
+): Animation {
+  const frames = file?.frames ?? [];
+  let { width, height } = file?.screen ?? { width: 0, height: 0 };
   for (const frame of frames) {
     width = Math.max(width, frame.left + frame.width);
     height = Math.max(height, frame.top + frame.height);
   }
-  if (frames.length === 0 || width * height > maxPixels) {
+  if (!file || frames.length === 0 || width * height > maxPixels) {
     throw broken(
       where,
       `a GIF with frames of at most ${maxPixels} pixels`,
       frames.length ? `${width}×${height}` : "none",
     );
   }
-  let screen = new GifScreen(bytes, where);
+  let screen = new GifScreen(bytes, file, where);
   let shown = 0;
   return {
     durationsMilliseconds: frames.map((frame) => frame.durationMilliseconds),
     picture: async (index) => {
       if (index < shown - 1) {
-        screen = new GifScreen(bytes, where);
+        screen = new GifScreen(bytes, file, where);
         shown = 0;
       }
       for (; shown <= index; shown++) screen.show(frames[shown]!, shown);

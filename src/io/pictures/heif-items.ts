@@ -1,6 +1,6 @@
 /**
- * The items of a HEIF file (AVIF, HEIC): what they are, how they are put together and where their bytes lie. A file whose
- * major brand is `avis` shows the first sample of its first AV1 track instead. Nothing is decoded.
+ * Parses the items of a HEIF file (AVIF, HEIC): types, properties, references and byte ranges. For a file with major brand `avis`, the
+ * picture is the first sample of the first AV1 track instead. Nothing is decoded.
  *
  * Sources: ISO/IEC 23008-12 (HEIF), ISO/IEC 14496-12, AV1 Image File Format 1.1.
  */
@@ -10,14 +10,14 @@ import { printableAscii } from "../bytes/printable-ascii.js";
 import { BoxReader, boxAt, boxesIn } from "./iso-boxes.js";
 import type { Orientation } from "./orientation.js";
 
-/** Colour of an `nclx` box, in the code points of ITU-T H.273. */
+/** Colour of an `nclx` box, code points of ITU-T H.273. */
 export interface CodedColour {
   primaries: number;
   matrix: number;
   fullRange: boolean;
 }
 
-/** A coded picture: what a decoder is given. */
+/** A coded picture, the input of a decoder. */
 export interface CodedItem {
   /** Sample entry or item type, "av01" for AV1. */
   type: string;
@@ -26,17 +26,17 @@ export interface CodedItem {
   configuration: Uint8Array;
 }
 
-/** A picture of a HEIF file: one coded item, or a grid of equal ones. */
+/** A picture of a HEIF file: one coded item, or a grid of coded items of equal size. */
 export interface HeifPicture {
   /** Size in stored pixels: before rotation and mirroring. */
   width: number;
   height: number;
   columns: number;
   rows: number;
-  /** Row by row. */
+  /** In row-major order. */
   tiles: CodedItem[];
   colour: CodedColour | undefined;
-  /** Whether an alpha plane belongs to it. */
+  /** Whether the picture has an alpha plane. */
   hasAlpha: boolean;
 }
 
@@ -45,13 +45,15 @@ export interface HeifFile {
   /** Whether the file is a sequence of pictures. */
   animated: boolean;
   picture: HeifPicture;
-  /** The alpha plane, where the colours of the picture are multiplied by it. */
+  /** The alpha plane, if the colours of the picture are premultiplied by it. */
   premultipliedBy: HeifPicture | undefined;
-  /** How `irot` and `imir` turn the picture, as an EXIF orientation. */
+  /** Rotation and mirroring (`irot`, `imir`) as an EXIF orientation. */
   turn: Orientation;
   /** The bytes of the picture's Exif item (a TIFF block) and XMP item. */
   exif: Uint8Array | undefined;
   xmp: Uint8Array | undefined;
+  /** The first top-level box that exceeds the file, if any. */
+  truncatedBox: { type: string; offsetBytes: number } | undefined;
 }
 
 interface Item {
@@ -59,7 +61,7 @@ interface Item {
   contentType: string;
   extents: { offset: number; length: number; inIdat: boolean }[];
   properties: { type: string; body: Uint8Array }[];
-  /** Items this one refers to, by kind of reference, in order. */
+  /** Ids of the referenced items by reference type, in order. */
   references: Map<string, number[]>;
 }
 
@@ -203,7 +205,7 @@ class HeifReader {
     return parts.length === 1 ? parts[0]! : concatBytes(parts);
   }
 
-  /** The bytes of an item of metadata that describes `id`. */
+  /** Returns the bytes of the first metadata item that describes `id` (reference `cdsc`) and satisfies `wanted`. */
   #about(id: number, wanted: (item: Item) => boolean): Uint8Array | undefined {
     for (const [other, item] of this.#items) {
       if (item.references.get("cdsc")?.includes(id) && wanted(item)) return this.#bytesOf(other);
@@ -230,7 +232,7 @@ class HeifReader {
     return { width: view.getUint32(4), height: view.getUint32(8) };
   }
 
-  /** A coded item or a grid of them. `withData` false leaves the tiles out. */
+  /** Reads a coded item or a grid. If `withData` is false, `tiles` is empty. */
   #pictureOf(id: number, withData: boolean): HeifPicture {
     const item = this.#item(id);
     const size = this.#sizeOf(item);
@@ -261,13 +263,13 @@ class HeifReader {
     return { width, height, columns, rows, tiles, colour, hasAlpha };
   }
 
-  /** `id`, which must not be a grid itself. */
+  /** Returns `id`. Throws MediaError if it is itself a grid. */
   #tile(id: number): number {
     if (this.#item(id).type === "grid") throw this.fault("coded pictures in a grid", "another grid");
     return id;
   }
 
-  /** The item that is the alpha plane of `id`. */
+  /** Returns the id of the alpha plane of `id` (reference `auxl`); undefined if it has none. */
   #alphaOf(id: number): number | undefined {
     for (const [other, item] of this.#items) {
       const urn = item.references.get("auxl")?.includes(id) ? this.#property(item, "auxC") : undefined;
@@ -276,14 +278,14 @@ class HeifReader {
     return undefined;
   }
 
-  /** The alpha plane of `id`, where its colours are multiplied by it. */
+  /** Returns the alpha plane of `id`, if its colours are premultiplied (reference `prem`). */
   #premultipliedBy(id: number, withData: boolean): HeifPicture | undefined {
     const alpha = this.#alphaOf(id);
     const [by] = this.#item(id).references.get("prem") ?? [];
     return alpha !== undefined && alpha === by ? this.#pictureOf(alpha, withData) : undefined;
   }
 
-  primary(withData: boolean): Omit<HeifFile, "majorBrand" | "animated"> {
+  primary(withData: boolean): Omit<HeifFile, "majorBrand" | "animated" | "truncatedBox"> {
     const id = this.#primary;
     if (id === undefined) throw this.fault("a primary picture", "no pitm box");
     const item = this.#item(id);
@@ -297,7 +299,7 @@ class HeifReader {
     };
   }
 
-  /** The first sample of the first track of AV1 pictures. */
+  /** Reads the first sample of the first AV1 track that is not an auxiliary track. */
   firstSample(moov: Uint8Array): HeifPicture {
     let first: { table: Uint8Array; entry: Uint8Array } | undefined;
     let hasAlpha = false;
@@ -351,7 +353,7 @@ function readColour(body: Uint8Array): CodedColour | undefined {
   return { primaries: view.getUint16(4), matrix: view.getUint16(8), fullRange: body[10]! >= 128 };
 }
 
-/** `irot` turns anticlockwise by quarters, then `imir` mirrors: axis 0 top and bottom, 1 left and right. */
+/** Combines `irot` (quarter turns anticlockwise) and then `imir` (axis 0 swaps top and bottom, axis 1 left and right). */
 function turnOf(irot: Uint8Array | undefined, imir: Uint8Array | undefined): Orientation {
   const quarters = (irot?.[0] ?? 0) & 3;
   if (!imir) return ([1, 8, 3, 6] as const)[quarters]!;
@@ -359,22 +361,24 @@ function turnOf(irot: Uint8Array | undefined, imir: Uint8Array | undefined): Ori
 }
 
 /**
- * Reads the picture that an AVIF or HEIC shows. `withData` false leaves the coded bytes out: what a header scan needs.
- * Throws MediaError naming `where` for a file that is cut or whose boxes contradict each other.
+ * Parses the primary picture of an AVIF or HEIC. If `withData` is false, coded data are left out. Throws MediaError naming `where` for
+ * a truncated file and for boxes that contradict each other.
  */
 export function readHeif(bytes: Uint8Array, where: string, withData = true): HeifFile {
   const reader = new HeifReader(bytes, where);
   let majorBrand = "";
   let meta: Uint8Array | undefined;
   let moov: Uint8Array | undefined;
-  for (const { type, body, offsetBytes, complete } of boxesIn(bytes)) {
-    // Coded bytes that are missing are noticed where they are needed; what follows them may be anything.
+  let truncatedBox: HeifFile["truncatedBox"];
+  for (const { type, body, offsetBytes, sizeBytes, complete } of boxesIn(bytes)) {
+    // A truncated `mdat` is reported only if missing data are needed. Truncated boxes after `meta` are ignored here.
     if (!complete && type !== "mdat" && (!meta || type === "meta" || type === "moov")) {
       throw reader.fault(
         `the whole "${printableAscii(type)}" box at byte ${offsetBytes}`,
         "the end of the file inside it",
       );
     }
+    if (sizeBytes < 8 || offsetBytes + sizeBytes > bytes.length) truncatedBox = { type, offsetBytes };
     if (type === "ftyp") majorBrand ||= asciiAt(body, 0, 4);
     else if (type === "meta") meta ??= body;
     else if (type === "moov") moov ??= body;
@@ -382,9 +386,10 @@ export function readHeif(bytes: Uint8Array, where: string, withData = true): Hei
   const animated = moov !== undefined;
   if (majorBrand === "avis" && moov) {
     const picture = reader.firstSample(moov);
-    return { majorBrand, animated, picture, premultipliedBy: undefined, turn: 1, exif: undefined, xmp: undefined };
+    const still = { picture, premultipliedBy: undefined, turn: 1, exif: undefined, xmp: undefined } as const;
+    return { majorBrand, animated, ...still, truncatedBox };
   }
   if (!meta) throw reader.fault("a meta box that lists the pictures", "none");
   reader.readMeta(meta);
-  return { majorBrand, animated, ...reader.primary(withData) };
+  return { majorBrand, animated, ...reader.primary(withData), truncatedBox };
 }

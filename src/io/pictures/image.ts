@@ -1,6 +1,8 @@
 /**
- * Picture files to RGB8, as the reference's `Image.open(f).convert("RGB")` gives it: alpha dropped, colour profile and
- * gamma ignored. EXIF orientation is applied unless told otherwise. Source: model specification 3.1.
+ * Decodes picture files to RGB8, with the pixels of the reference's `Image.open(f).convert("RGB")` (Pillow): alpha dropped, colour
+ * profile and gamma ignored. The EXIF orientation is applied by default. Source: model specification 3.1.
+ *
+ * `inspectPicture` parses the headers once; the decoder of the format takes what it parsed.
  */
 import { platform } from "#platform";
 import { MediaError, OcellusError, OptionError } from "../../base/errors.js";
@@ -9,32 +11,36 @@ import { decodeBmp } from "./bmp.js";
 import { decodeGif } from "./gif.js";
 import { inspectPicture, MAX_PIXELS, type PictureInfo } from "./inspect-picture.js";
 import { applyOrientation, inverseOrientation } from "./orientation.js";
-import { cleanPicture } from "./picture-clean.js";
+import { checkAvif, cleanJpeg, cleanWebp } from "./picture-clean.js";
 import { decodePng } from "./png.js";
 import type { Pixels } from "./resize.js";
-import { readTiffHeader } from "./tiff-header.js";
+import type { TiffHeader } from "./tiff-header.js";
 
 export { MAX_PIXELS };
 
-/** A decoded picture: RGB8 `[height, width, 3]`, and the name used in messages about it. */
+/** A decoded picture: RGB8 `[height, width, 3]`, and its name in error messages. */
 export interface Picture extends Pixels {
   label: string;
 }
 
 export interface DecodeImageOptions {
-  /** Names the picture in messages: a file name, a URL, "image 2". */
+  /** Name of the picture in error messages: a file name, a URL, "image 2". */
   label: string;
-  /** Whether to turn the picture by its EXIF orientation; "apply" if not given. */
+  /** Whether to apply the EXIF orientation; defaults to "apply". */
   orientation?: "apply" | "ignore";
 }
 
 /**
- * Decodes a JPEG, PNG, WebP, GIF, AVIF or BMP (the first frame of an animation); in Node also a TIFF, and a HEIC where
- * libheif-js is installed. The format is detected from the content, not the name. Throws MediaError naming the picture if it is empty, of
- * another kind, cut, broken, has no pixel or more than 2^28; OptionError for an unknown orientation; MissingPackageError where
- * the decoder is not installed.
+ * Decodes a JPEG, PNG, WebP, GIF, AVIF or BMP (the first frame of an animation); in Node also a TIFF, and a HEIC if libheif-js is
+ * installed. The format is detected from the content, not the name. Throws MediaError naming the picture for an unsupported, truncated
+ * or broken file, and for one without pixels or with more than 2^28; OptionError for an unknown orientation; MissingPackageError if the
+ * decoder is not installed. `parsed`: the file's headers, if they are parsed already.
  */
-export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions): Promise<Picture> {
+export async function decodeImage(
+  bytes: Uint8Array,
+  options: DecodeImageOptions,
+  parsed?: PictureInfo,
+): Promise<Picture> {
   const { label, orientation = "apply" } = options;
   if (orientation !== "apply" && orientation !== "ignore") {
     throw new OptionError({
@@ -44,7 +50,7 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
       remedy: "leave it out to turn pictures by their EXIF orientation",
     });
   }
-  const info = inspectPicture(bytes, label);
+  const info = parsed ?? inspectPicture(bytes, label);
   const decoded = await decodeStored(bytes, info, label);
   if (
     decoded.width !== info.width ||
@@ -58,15 +64,14 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
       remedy: "convert the picture to PNG",
     });
   }
-  // The reference turns every TIFF, asked or not.
+  // The reference applies the orientation of a TIFF in any case.
   const turned = orientation === "apply" || info.format === "tiff";
   const upright = turned ? applyOrientation(decoded, info.orientation) : decoded;
   return { ...upright, label };
 }
 
-/** TIFF sample formats that the decoder converts like the reference. */
-function checkTiff(bytes: Uint8Array, where: string): void {
-  const { bits = 1, sampleFormat = 1, photometric = -1 } = readTiffHeader(bytes) ?? {};
+/** Rejects TIFF sample formats that the decoder does not convert as the reference does. */
+function checkTiff({ bits = 1, sampleFormat = 1, photometric = -1 }: TiffHeader, where: string): void {
   if ([1, 2, 4, 8, 16].includes(bits) && sampleFormat === 1 && photometric >= 0 && photometric <= 6) return;
   throw new MediaError({
     where,
@@ -76,21 +81,40 @@ function checkTiff(bytes: Uint8Array, where: string): void {
   });
 }
 
-/** The stored pixels, not turned. */
+/** Decodes the stored pixels, without applying the orientation. */
 async function decodeStored(bytes: Uint8Array, info: PictureInfo, label: string): Promise<Pixels> {
-  const { format, heif } = info;
-  if (format === "png") return decodePng(bytes, label);
-  if (format === "gif") return decodeGif(bytes, label);
-  if (format === "bmp") return decodeBmp(bytes, label);
-  if (format === "tiff") checkTiff(bytes, label);
-  const clean = cleanPicture(bytes, info, label);
+  switch (info.format) {
+    case "png":
+      return decodePng(bytes, label, info.chunks);
+    case "gif":
+      return decodeGif(bytes, label, info.gif);
+    case "bmp":
+      return decodeBmp(bytes, label, info.bmp);
+    case "jpeg":
+      return decodeByPlatform(cleanJpeg(bytes, info.segments, info.width * info.height, label), info, label);
+    case "webp":
+      return decodeByPlatform(cleanWebp(bytes, info.webp, label), info, label);
+    case "tiff":
+      checkTiff(info.tiff, label);
+      return decodeByPlatform(bytes, info, label);
+    case "avif":
+      checkAvif(info.heif, label);
+      return decodeByPlatform(bytes, info, label);
+    default:
+      return decodeByPlatform(bytes, info, label);
+  }
+}
+
+/** Decodes with the platform's decoder of the format; wraps its errors in a MediaError. */
+async function decodeByPlatform(bytes: Uint8Array, info: PictureInfo, label: string): Promise<Pixels> {
+  const { format } = info;
   try {
-    if (format === "avif" && heif && platform.decodeSamples) {
-      return await decodeAvif(heif, platform.decodeSamples, label, MAX_PIXELS);
+    if (format === "avif" && platform.decodeSamples) {
+      return await decodeAvif(info.heif, platform.decodeSamples, label, MAX_PIXELS);
     }
-    const decoded = await platform.decodePicture(clean, format, label);
-    // The platform's decoders of these turn the picture by its boxes.
-    return heif ? applyOrientation(decoded, inverseOrientation(heif.turn)) : decoded;
+    const decoded = await platform.decodePicture(bytes, format, label);
+    // The platform's AVIF and HEIC decoders apply the rotation in the boxes; undo it.
+    return "heif" in info ? applyOrientation(decoded, inverseOrientation(info.heif.turn)) : decoded;
   } catch (error) {
     if (error instanceof OcellusError) throw error;
     throw new MediaError({

@@ -1,17 +1,19 @@
-/** The boxes of ISO media files that are small enough to be in memory (AVIF, HEIC). Source: ISO/IEC 14496-12, 4.2. */
+/** Boxes of ISO media files that are in memory (AVIF, HEIC). Source: ISO/IEC 14496-12, section 4.2. */
 import { asciiAt, dataView } from "../bytes/bytes.js";
 
 export interface Box {
   type: string;
   /** The body, possibly truncated. */
   body: Uint8Array;
-  /** Offset of the header in the bytes that were walked. */
+  /** Offset of the header in the parsed bytes. */
   offsetBytes: number;
+  /** Declared size, header included. */
+  sizeBytes: number;
   /** False if the box is truncated. */
   complete: boolean;
 }
 
-/** Walks the boxes that lie one after the other in `bytes`; ends after a box that is not complete. */
+/** Yields consecutive boxes of `bytes`; stops after a truncated one. */
 export function* boxesIn(bytes: Uint8Array): Generator<Box> {
   const view = dataView(bytes);
   for (let at = 0; at + 8 <= bytes.length; ) {
@@ -23,13 +25,14 @@ export function* boxesIn(bytes: Uint8Array): Generator<Box> {
       size = Number(view.getBigUint64(at + 8));
     } else if (size === 0) size = bytes.length - at;
     const complete = size >= header && at + size <= bytes.length;
-    yield { type, body: bytes.subarray(at + header, complete ? at + size : bytes.length), offsetBytes: at, complete };
+    const body = bytes.subarray(at + header, complete ? at + size : bytes.length);
+    yield { type, body, offsetBytes: at, sizeBytes: size, complete };
     if (!complete) return;
     at += size;
   }
 }
 
-/** The first box at `path`, each step inside the one before; undefined if one is missing. */
+/** Returns the body of the first box at `path`, a list of nested types; undefined if one is missing. */
 export function boxAt(bytes: Uint8Array, ...path: string[]): Uint8Array | undefined {
   let inside: Uint8Array | undefined = bytes;
   for (const type of path) {
@@ -45,7 +48,7 @@ export function boxAt(bytes: Uint8Array, ...path: string[]): Uint8Array | undefi
   return inside;
 }
 
-/** Reads numbers one after the other; past the end they are 0 and `overrun` is set. */
+/** Sequential reader. Reads past the end return 0 and set `overrun`. */
 export class BoxReader {
   at = 0;
   readonly #view: DataView;
@@ -58,7 +61,7 @@ export class BoxReader {
     return this.at > this.bytes.length;
   }
 
-  /** A big-endian number of `size` bytes: 0, 1, 2, 3, 4 or 8. */
+  /** Reads a big-endian unsigned integer of `size` bytes: 0, 1, 2, 3, 4 or 8. */
   read(size: number): number {
     let value = 0;
     for (let i = 0; i < size; i++, this.at++) {
@@ -67,13 +70,13 @@ export class BoxReader {
     return value;
   }
 
-  /** Text of `length` bytes. */
+  /** Reads text of `length` bytes. */
   ascii(length: number): string {
     this.at += length;
     return asciiAt(this.bytes, this.at - length, length);
   }
 
-  /** Text that ends with a zero byte, or with the bytes. */
+  /** Reads text up to a zero byte or the end. */
   text(): string {
     const end = this.bytes.indexOf(0, this.at);
     const last = end < 0 ? this.bytes.length : end;

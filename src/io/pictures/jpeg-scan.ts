@@ -1,17 +1,17 @@
 /**
- * Whether a JPEG without an end marker has all of its pixels: only the lengths of its Huffman codes are followed.
+ * Checks whether a JPEG without an EOI marker contains all of its pixels. Only the lengths of the Huffman codes are decoded.
  *
- * The reference (libjpeg in Pillow) reads such a file if, for every code, it can fill its bit buffer first: so some bytes of
- * padding must follow. Files of several scans are refused by it without an end marker, since a further scan could come.
+ * The reference (libjpeg in Pillow) decodes such a file only if it can fill its bit buffer before each code, so some bytes of padding
+ * must follow the last one. It rejects files of several scans without EOI, since another scan could follow.
  * Source: ITU-T T.81, sections F.2 and B.2; libjpeg-turbo 3, `jdhuff.c`.
  */
 import { dataView } from "../bytes/bytes.js";
-import { jpegSegments } from "./picture-format.js";
+import { type JpegSegment, jpegSegments } from "./jpeg-segments.js";
 
-/** Bits libjpeg wants in its buffer after filling it, and below which it does so before it looks a code up. */
+/** Minimum bits in libjpeg's bit buffer after filling it, and the number below which it is filled before a code is decoded. */
 const FULL_BITS = 57;
 const LOOKAHEAD_BITS = 8;
-/** Where this many bytes a block are still to come it takes 6 at a time, when 16 bits or fewer are left. */
+/** If at least this many bytes per block remain, libjpeg loads 6 bytes at a time, whenever 16 or fewer bits are left. */
 const QUICK_BYTES_A_BLOCK = 512;
 const QUICK_LEAST_BITS = 16;
 const QUICK_FILL_BITS = 48;
@@ -22,16 +22,16 @@ interface Component {
   down: number;
 }
 
-/** Code lengths and symbols of a DHT table, in the order of codes. */
+/** Huffman table (DHT): number of codes of each length, and symbols in code order. */
 interface Table {
   counts: Uint8Array;
   symbols: Uint8Array;
 }
 
-/** Thrown within this file where the bits run out. */
+/** Thrown within this file when the data end. */
 class Exhausted extends Error {}
 
-/** Bits of entropy-coded bytes, and how many of them the reference's decoder would have loaded. */
+/** Bit reader of entropy-coded data, which simulates how many bits the reference's decoder has loaded. */
 class BitSource {
   readonly #data: Uint8Array;
   #position = 0;
@@ -42,7 +42,7 @@ class BitSource {
     this.#data = withoutStuffing(scan);
   }
 
-  /** Set for each unit of blocks, before it is read. */
+  /** Selects the loading mode for the next MCU of `blocks` blocks. */
   begin(blocks: number): void {
     this.#quick = this.#data.length - this.#loaded / 8 >= QUICK_BYTES_A_BLOCK * blocks;
   }
@@ -85,7 +85,7 @@ class BitSource {
   }
 }
 
-/** Takes the zero after each 0xFF out; ends at what is a marker. */
+/** Removes byte stuffing (the zero after each 0xFF), up to the first marker. */
 function withoutStuffing(scan: Uint8Array): Uint8Array {
   const out = new Uint8Array(scan.length);
   let filled = 0;
@@ -109,13 +109,13 @@ function readTables(payload: Uint8Array, tables: Map<number, Table>): void {
   }
 }
 
-/** Whether the only scan of a baseline JPEG goes to the last pixel, with the padding the reference wants behind it. */
-export function scanIsWhole(bytes: Uint8Array): boolean {
+/** Returns whether the only scan of a baseline JPEG is complete and followed by the padding that the reference requires. */
+export function scanIsWhole(bytes: Uint8Array, segments: readonly JpegSegment[] = jpegSegments(bytes)): boolean {
   const tables = new Map<number, Table>();
   let components: Component[] = [];
   let size = { width: 0, height: 0 };
   let restartInterval = 0;
-  for (const { marker, payload, end } of jpegSegments(bytes)) {
+  for (const { marker, payload, headerEnd, end } of segments) {
     if (marker === 0xc4) readTables(payload, tables);
     else if (marker === 0xdd && payload.length >= 2) restartInterval = dataView(payload).getUint16(0);
     else if (marker === 0xc0 || marker === 0xc1) {
@@ -128,10 +128,9 @@ export function scanIsWhole(bytes: Uint8Array): boolean {
       });
     } else if (marker === 0xda) {
       if (payload[0] !== components.length || components.length === 0) return false;
-      // Up to a marker, whatever it is, the reference fills in zeros.
+      // If any marker follows, the reference appends zeros to the scan.
       if (end + 1 < bytes.length) return true;
-      const scan = bytes.subarray(payload.byteOffset - bytes.byteOffset + payload.length, end);
-      return follow(scan, payload, components, tables, size, restartInterval);
+      return follow(bytes.subarray(headerEnd, end), payload, components, tables, size, restartInterval);
     }
   }
   return false;
@@ -159,7 +158,7 @@ function follow(
     for (let i = 0; i < (single ? 1 : across * down); i++) blocks.push({ dc, ac });
   }
   if (blocks.length > 10) return false;
-  // Between restart markers the bits start afresh.
+  // Decoding restarts at each restart marker, at a byte boundary.
   const pieces = restartInterval > 0 ? splitAtRestarts(scan) : [scan];
   let source = new BitSource(pieces[0]!);
   try {
@@ -194,7 +193,7 @@ function skipBlock(source: BitSource, dc: Table, ac: Table): void {
   }
 }
 
-/** A piece that a marker ends is followed by zeros for the decoder, so its end is no end of the file. */
+/** Splits a scan at its restart markers. Zeros are appended to pieces that end at a marker, as in the reference. */
 function splitAtRestarts(scan: Uint8Array): Uint8Array[] {
   const pieces: Uint8Array[] = [];
   let start = 0;

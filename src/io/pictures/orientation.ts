@@ -1,25 +1,25 @@
-/** Turning pixels by the orientation that a file or a frame states. Source: Exif 2.32, section 4.6.4. */
+/** Applies EXIF orientations to pixels. Source: Exif 2.32, section 4.6.4. */
 import type { Pixels } from "./resize.js";
 
-/** 1 as stored; 2 mirrored; 3 half turn; 4 mirrored half turn; 5 transposed; 6 clockwise; 7 transversed; 8 anticlockwise. */
+/**
+ * How to transform stored pixels for display: 1 not at all; 2 mirror; 3 rotate by 180°; 4 flip; 5 transpose; 6 rotate clockwise;
+ * 7 transverse; 8 rotate anticlockwise.
+ */
 export type Orientation = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
 
-/** The orientation that undoes another. */
+/** Returns the inverse of an orientation. */
 export function inverseOrientation(orientation: Orientation): Orientation {
   return orientation === 6 ? 8 : orientation === 8 ? 6 : orientation;
 }
 
-/** The orientation that turns a picture clockwise by quarters and then, where asked, exchanges left and right. */
+/** Returns the orientation of a clockwise rotation by 0, 90, 180 or 270 degrees, followed by mirroring if `isFlipped`. */
 export function orientationOfTurn(degrees: number, isFlipped: boolean): Orientation {
   const plain = { 0: 1, 90: 6, 180: 3, 270: 8 } as const;
   const flipped = { 0: 2, 90: 5, 180: 4, 270: 7 } as const;
   return (isFlipped ? flipped : plain)[degrees as keyof typeof plain] ?? 1;
 }
 
-/**
- * Turns RGB8 `[h, w, 3]` so that it stands as the photographer saw it; `[w, h, 3]` for orientations 5 to 8.
- * The same pixels come back for 1.
- */
+/** Applies an orientation to RGB8 `[h, w, 3]`; the result is `[w, h, 3]` for 5 to 8. Returns `picture` itself for 1. */
 export function applyOrientation(picture: Pixels, orientation: Orientation): Pixels {
   if (orientation === 1) return picture;
   const { width, height, data } = picture;
@@ -29,7 +29,7 @@ export function applyOrientation(picture: Pixels, orientation: Orientation): Pix
     height: swapped ? width : height,
     data: new Uint8Array(data.length),
   };
-  // The source pixel of target (0, 0), and the steps in the source for one step right and one step down in the target.
+  // Source index of target pixel (0, 0), and the source strides of one step right and one step down in the target.
   const right = width - 1;
   const bottom = (height - 1) * width;
   const walks: Record<Exclude<Orientation, 1>, [origin: number, stepX: number, stepY: number]> = {

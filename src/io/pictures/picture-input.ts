@@ -9,9 +9,9 @@ import type { Pixels } from "./resize.js";
 import { isVideoFrame, orientationOfFrame, pixelsOfFrame } from "./video-frame.js";
 
 /**
- * Input picture: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an
- * ArrayBuffer or a SharedArrayBuffer), RGB(A) pixels (an ImageData too), a VideoFrame, and in the browser an ImageBitmap, a canvas or
- * an image element. Inputs are not closed; bytes and pixels are copied.
+ * Input picture: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an ArrayBuffer or a
+ * SharedArrayBuffer), RGB(A) pixels (such as an ImageData), a VideoFrame, and in browsers an ImageBitmap, a canvas or an image element.
+ * Inputs are not closed; bytes and pixels are copied.
  */
 export type PictureInput = string | URL | Blob | ArrayBufferView | ArrayBufferLike | RawPixels | PixelSource;
 
@@ -19,7 +19,7 @@ const ACCEPTED =
   "a path, a URL, a Blob, the bytes of a file, pixels as { data, width, height }, a VideoFrame, or in a browser an " +
   "ImageBitmap, a canvas or an image element";
 
-/** Pixels as an ImageData has them (4 bytes each, alpha dropped), or RGB8 (3 bytes each); row-major. */
+/** Row-major pixels: RGBA8 as in an ImageData (4 bytes each; alpha is dropped), or RGB8 (3 bytes each). */
 export interface RawPixels {
   readonly data: Uint8Array | Uint8ClampedArray;
   readonly width: number;
@@ -27,12 +27,12 @@ export interface RawPixels {
 }
 
 export interface PictureOptions {
-  /** Whether to turn pictures by their EXIF orientation; "apply" if not given. */
+  /** Whether to apply the EXIF orientation of pictures; defaults to "apply". */
   orientation?: "apply" | "ignore" | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** Reads and decodes. `label` names the picture in messages. Throws MediaError, SourceError, AbortedError. */
+/** Reads and decodes a picture. `label`: its name in error messages. Throws MediaError, SourceError, AbortedError. */
 export async function readPicture(input: PictureInput, label: string, options: PictureOptions = {}): Promise<Picture> {
   throwIfAborted(options.signal, label);
   if (isRawPixels(input)) return fromPixels(input, label);
@@ -47,14 +47,14 @@ export async function readPicture(input: PictureInput, label: string, options: P
   return decodeImage(bytes, { label: name, orientation: turn });
 }
 
-/** What holds the bytes of a file. */
+/** Inputs that contain the bytes of a file. */
 type FileInput = string | URL | Blob | Bytes;
 
 function isFile(input: unknown): input is FileInput {
   return typeof input === "string" || input instanceof Blob || input instanceof URL || isBytes(input);
 }
 
-/** A picture that is decoded already. Anything else may come from JSON or from code without types. */
+/** Reads a decoded picture. Throws MediaError for any other value, such as one from JSON or untyped code. */
 async function fromObject(input: unknown, label: string, turn: "apply" | "ignore"): Promise<Pixels> {
   if (typeof input === "object" && input !== null) {
     if (isVideoFrame(input)) {
@@ -72,7 +72,7 @@ async function fromObject(input: unknown, label: string, turn: "apply" | "ignore
   });
 }
 
-/** A value of a wrong kind, in few words. */
+/** Describes a value of an unexpected type, for error messages. */
 export function kindOf(value: unknown): string {
   if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;
   if (typeof value !== "object" || value === null) return String(value).slice(0, 40);
@@ -134,7 +134,7 @@ function fromPixels({ data, width, height }: RawPixels, label: string): Picture 
       remedy: "give pixels as { data, width, height }",
     });
   }
-  // An ImageData may hold half floats, and a table of numbers is no picture.
+  // An ImageData may contain float16 elements, and callers may pass arrays of numbers.
   if (!ArrayBuffer.isView(data) || (data as Uint8Array).BYTES_PER_ELEMENT !== 1) {
     throw new MediaError({
       where: label,

@@ -1,55 +1,32 @@
 /**
- * PNG to RGB8, the same code in every runtime.
+ * Decodes PNG to RGB8, in every runtime.
  *
- * Decoders differ in what they do with 16 bits, gamma, profiles and colour under alpha; the model's preprocessing is
- * defined by Pillow's `convert("RGB")`, so these rules are written out here: alpha and tRNS are dropped and the colour
- * under them kept, gamma and profiles are ignored, 16-bit colour takes the high byte, and 16-bit gray without alpha is
- * clamped at 255. Source: PNG specification (ISO/IEC 15948), model specification 3.1.
+ * Decoders differ in how they convert 16 bits, gamma, colour profiles and transparent pixels. The model's preprocessing is defined by
+ * Pillow's `convert("RGB")`, whose rules are implemented here: alpha and tRNS are dropped and the colours below them kept, gamma and
+ * profiles are ignored, 16-bit colour is reduced to its high byte, and 16-bit gray without alpha is clamped to 255.
+ * Source: PNG specification (ISO/IEC 15948), model specification 3.1.
  */
 import { platform } from "#platform";
 import { MediaError } from "../../base/errors.js";
 import { concatBytes } from "../bytes/bytes.js";
 import { inflateInto } from "../bytes/inflate.js";
 import { printableAscii } from "../bytes/printable-ascii.js";
+import { type PngChunk, pngChunks } from "./png-chunks.js";
 import type { Pixels } from "./resize.js";
 
-const SIGNATURE_BYTES = 8;
 const NO_BYTES = new Uint8Array(0);
-
-/** One chunk: its four-letter type and its bytes. `complete` is false if the file ends inside the chunk. */
-export interface PngChunk {
-  type: string;
-  data: Uint8Array;
-  /** Offset of the chunk's length field in the file. */
-  offsetBytes: number;
-  complete: boolean;
-}
-
-/** Walks the chunks up to IEND or the end of the file; bytes after IEND are not looked at. */
-export function* pngChunks(bytes: Uint8Array): Generator<PngChunk> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = SIGNATURE_BYTES;
-  while (at + 8 <= bytes.length) {
-    const length = view.getUint32(at);
-    const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-    const complete = at + 12 + length <= bytes.length;
-    yield { type, data: bytes.subarray(at + 8, at + 8 + length), offsetBytes: at, complete };
-    if (!complete || type === "IEND") return;
-    at += 12 + length;
-  }
-}
 
 interface Header {
   width: number;
   height: number;
   depth: number;
   colorType: number;
-  /** Samples a pixel. */
+  /** Samples per pixel. */
   channels: number;
   interlaced: boolean;
 }
 
-/** Colour type to samples a pixel and the allowed bit depths. */
+/** Samples per pixel and allowed bit depths by colour type. */
 const COLOR_TYPES: Record<number, { channels: number; depths: number[] }> = {
   0: { channels: 1, depths: [1, 2, 4, 8, 16] },
   2: { channels: 3, depths: [8, 16] },
@@ -58,7 +35,7 @@ const COLOR_TYPES: Record<number, { channels: number; depths: number[] }> = {
   6: { channels: 4, depths: [8, 16] },
 };
 
-/** Adam7: first column, first row, column step, row step. */
+/** The seven passes of Adam7 interlacing: first column, first row, column step, row step. */
 const ADAM7 = [
   [0, 0, 8, 8],
   [4, 0, 8, 8],
@@ -88,7 +65,7 @@ function broken(where: string, expected: string, got: string, cause?: unknown): 
 function readHeader(data: Uint8Array, where: string): Header {
   if (data.length < 13) throw broken(where, "an IHDR of 13 bytes", `${data.length} bytes`);
   const view = new DataView(data.buffer, data.byteOffset, 13);
-  // There is one compression method; the reference does not look at the byte, and takes every interlace method but 0 for Adam7.
+  // As in the reference, the compression method is ignored, and every interlace method but 0 means Adam7.
   const [depth, colorType, , filter, interlace] = data.subarray(8) as unknown as number[] as [
     number,
     number,
@@ -111,16 +88,16 @@ function readHeader(data: Uint8Array, where: string): Header {
   };
 }
 
-/** Fills `out` by the runtime's decompressor and counts. Undefined where it finds fault: it drops what came before. */
+/** Inflates into `out` with the runtime's decompressor. Returns the number of bytes; undefined after an error, which discards earlier output. */
 async function inflateQuickly(compressed: Uint8Array<ArrayBuffer>, out: Uint8Array): Promise<number | undefined> {
   const stream =
-    // A byte more than the picture, so that the end of the stream is found with the first chunk.
+    // One byte more than the picture, so that the first chunk reaches the end of the stream.
     platform.inflate?.(compressed, out.length + 1) ??
     new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate"));
   const reader = stream.getReader();
   let filled = 0;
   try {
-    // One read more than needed: a wrong checksum shows only then.
+    // One read more than needed: only it reports a wrong checksum.
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return filled;
@@ -136,8 +113,8 @@ async function inflateQuickly(compressed: Uint8Array<ArrayBuffer>, out: Uint8Arr
 }
 
 /**
- * Inflates the picture data into zeros. As in the reference, a stream may end early, with its checksum, between two rows:
- * those that are missing stay zero; and once the last row is there, only a checksum that is there too and wrong counts.
+ * Inflates the picture data. As in the reference, a stream with a valid checksum may end early between two rows, and the missing rows
+ * are zero; if all rows are present, a missing checksum is accepted, but not a wrong one.
  */
 async function inflate(
   compressed: Uint8Array<ArrayBuffer>,
@@ -158,9 +135,9 @@ async function inflate(
   );
 }
 
-/** Undoes the row filters in place. `raw` holds `rows` rows of 1 + `rowBytes` bytes from `start` on. */
+/** Reverses the row filters in place. `raw` contains `rows` rows of 1 + `rowBytes` bytes from `start` on. */
 function unfilter(raw: Uint8Array, start: number, rows: number, rowBytes: number, step: number, where: string): void {
-  // Above the first row there are zeros.
+  // The row above the first counts as zeros.
   let above: Uint8Array = new Uint8Array(rowBytes);
   for (let y = 0, at = start + 1; y < rows; y++, at += rowBytes + 1) {
     const row = raw.subarray(at, at + rowBytes);
@@ -185,7 +162,7 @@ function unfilterAverage(row: Uint8Array, above: Uint8Array, step: number): void
   }
 }
 
-/** Adds whichever of left, above and corner is nearest to left + above - corner. */
+/** Paeth predictor: adds whichever of left, above and corner is nearest to left + above − corner. */
 function unfilterPaeth(row: Uint8Array, above: Uint8Array, step: number): void {
   const first = Math.min(step, row.length);
   for (let i = 0; i < first; i++) row[i] = row[i]! + above[i]!;
@@ -196,7 +173,7 @@ function unfilterPaeth(row: Uint8Array, above: Uint8Array, step: number): void {
     const fromUp = up - corner;
     const fromLeft = left - corner;
     const both = fromUp + fromLeft;
-    // By signs instead of branches, which noise would make the processor guess wrong: a mask is all ones or zero.
+    // Branch-free, since branches on noisy pixels are mispredicted: sign bits are extended to masks.
     const toLeft = (fromUp ^ (fromUp >> 31)) - (fromUp >> 31);
     const toUp = (fromLeft ^ (fromLeft >> 31)) - (fromLeft >> 31);
     const toCorner = (both ^ (both >> 31)) - (both >> 31);
@@ -205,7 +182,7 @@ function unfilterPaeth(row: Uint8Array, above: Uint8Array, step: number): void {
   }
 }
 
-/** Writes one unfiltered row as RGB, `step` bytes apart, from `out[at]` on. */
+/** Converts one unfiltered row to RGB, written from `out[at]` on with a stride of `step` bytes per pixel. */
 function expandRow(
   header: Header,
   palette: Uint8Array,
@@ -221,7 +198,7 @@ function expandRow(
       out.set(row.subarray(0, count * 3), at);
       return;
     }
-    // High byte first: with 16 bits the high byte of each sample is the one that is kept.
+    // Samples are big-endian: of 16 bits, the first byte is the high one.
     const sample = depth >> 3;
     const pixel = sample * channels;
     for (let x = 0, i = 0, o = at; x < count; x++, i += pixel, o += step) {
@@ -242,10 +219,10 @@ function expandRow(
       if (!indexed) value *= spread;
     } else if (depth === 8) value = row[x * channels]!;
     else if (colorType === 4) value = row[x * 4]!;
-    // Pillow clamps 16-bit gray instead of scaling it, and the model's preprocessing is Pillow's.
+    // Pillow clamps 16-bit gray instead of scaling it.
     else value = row[x * 2]! > 0 ? 255 : row[x * 2 + 1]!;
     if (indexed) {
-      // An index past the end of the palette is black.
+      // Indices beyond the palette are black.
       out[o] = palette[value * 3] ?? 0;
       out[o + 1] = palette[value * 3 + 1] ?? 0;
       out[o + 2] = palette[value * 3 + 2] ?? 0;
@@ -258,20 +235,24 @@ function expandRow(
 }
 
 /**
- * Checks the chunks as the reference does and returns the header, the palette and the compressed picture: checksums count up
- * to the picture's first chunk; its chunks follow one another; chunks after it must be whole, but IEND may be missing.
+ * Returns the header, the palette and the compressed picture data. Checks as in the reference: checksums are verified up to the first
+ * IDAT; IDAT chunks must be consecutive; chunks after them must be complete, but IEND may be missing.
  */
-function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint8Array<ArrayBuffer>] {
+function readChunks(
+  bytes: Uint8Array,
+  chunks: readonly PngChunk[],
+  where: string,
+): [Header, Uint8Array, Uint8Array<ArrayBuffer>] {
   let header: Header | undefined;
   let palette: Uint8Array = NO_BYTES;
   let animated = false;
   let after = false;
   const parts: Uint8Array[] = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (const { type, data, offsetBytes, complete } of pngChunks(bytes)) {
+  for (const { type, data, offsetBytes, complete } of chunks) {
     if (type === "IDAT" && !after) {
       if (!header) throw broken(where, "IHDR as the first chunk", printableAscii(type));
-      // A picture that is cut shows when it is inflated.
+      // A truncated picture is detected when it is inflated.
       parts.push(data);
       continue;
     }
@@ -309,11 +290,16 @@ function readChunks(bytes: Uint8Array, where: string): [Header, Uint8Array, Uint
 }
 
 /**
- * Decodes a PNG (the default picture of an animated one) to RGB8 as Pillow's `convert("RGB")` gives it, EXIF rotation
- * not applied. Throws MediaError naming `where` for a wrong checksum, a cut file or a broken stream.
+ * Decodes a PNG (of an APNG the default image) to RGB8 with the pixels of Pillow's `convert("RGB")`, without applying the EXIF
+ * orientation. `chunks`: the file's chunks, if they are parsed already. Throws MediaError naming `where` for a wrong checksum, a
+ * truncated file or a broken stream.
  */
-export async function decodePng(bytes: Uint8Array, where: string): Promise<Pixels> {
-  const [header, palette, compressed] = readChunks(bytes, where);
+export async function decodePng(
+  bytes: Uint8Array,
+  where: string,
+  chunks: readonly PngChunk[] = pngChunks(bytes),
+): Promise<Pixels> {
+  const [header, palette, compressed] = readChunks(bytes, chunks, where);
   const { width, height, depth, channels } = header;
   if (width === 0 || height === 0) throw broken(where, "a picture of at least one pixel", `${width}×${height}`);
   const bitsPerPixel = depth * channels;

@@ -2,19 +2,20 @@
  * Bicubic resampling of RGB8 pictures, bit-identical to Pillow's `Image.resize`: fixed-point convolution in two passes as in Pillow's
  * `src/libImaging/Resample.c` (`precompute_coeffs`, `normalize_coeffs_8bpc`, `clip8`).
  *
- * The model was trained on pictures that were resized this way: differences of one grey level are enough to change long answers.
- * Source: specification 3.4, and Pillow 13 for the order of the two passes.
+ * The model was trained on pictures that were resized this way, and differences of one grey level can change long answers.
+ * Source: specification 3.4; Pillow 13 for the order of the two passes. Keys, "Cubic convolution interpolation for digital image
+ * processing" (1981).
  */
 import { MediaError } from "../../base/errors.js";
 
-/** Row-major RGB8, 3 bytes a pixel: `data.length === width * height * 3`. */
+/** Row-major RGB8, 3 bytes per pixel: `data.length === width * height * 3`. */
 export interface Pixels {
   width: number;
   height: number;
   data: Uint8Array;
 }
 
-/** Fractional bits of a weight (`PRECISION_BITS` of Resample.c); sums of weights up to 2 times 255 fit 32 bits. */
+/** Fractional bits of a weight (`PRECISION_BITS` of Resample.c), chosen so that the sums fit into 32 bits. */
 const PRECISION_BITS = 22;
 const HALF = 1 << (PRECISION_BITS - 1);
 
@@ -39,8 +40,8 @@ function cubic(x: number): number {
 }
 
 /**
- * Fixed-point weights for resizing an axis of `sourceSize` pixels to `targetSize` (both at least 1).
- * The kernel widens when shrinking, which is Pillow's anti-aliasing.
+ * Returns the fixed-point weights that resize an axis from `sourceSize` to `targetSize` pixels (both at least 1). The kernel is widened
+ * when shrinking (anti-aliasing), as in Pillow.
  */
 export function bicubicWeights(sourceSize: number, targetSize: number): AxisWeights {
   const scale = sourceSize / targetSize;
@@ -57,7 +58,7 @@ export function bicubicWeights(sourceSize: number, targetSize: number): AxisWeig
     const end = Math.min(sourceSize, Math.trunc(center + support + 0.5));
     let sum = 0;
     for (let i = 0; i < end - start; i++) {
-      // Multiply by the reciprocal like Pillow: a division would round differently for a few sizes.
+      // Multiply by the reciprocal, as Pillow does: a division would round differently for some sizes.
       const w = cubic((i + start - center + 0.5) * (1 / filterScale));
       exact[i] = w;
       sum += w;
@@ -159,9 +160,8 @@ function checkSize(what: string, width: number, height: number): void {
 }
 
 /**
- * Whether the vertical pass comes first. Pillow 13 does so where the height loses more than twice what the width does
- * (a gain counts as a negative loss); up to Pillow 12 the horizontal pass always came first. The order shows: the
- * pixels are rounded and clamped between the passes.
+ * Returns whether the vertical pass comes first: in Pillow 13 if the height shrinks by more than twice as many pixels as the width. Up
+ * to Pillow 12 the horizontal pass always came first. The order affects the result, since pixels are rounded and clamped in between.
  */
 function verticalFirst(picture: Pixels, width: number, height: number): boolean {
   const lost = picture.height - height;
@@ -169,9 +169,8 @@ function verticalFirst(picture: Pixels, width: number, height: number): boolean 
 }
 
 /**
- * Resizes RGB8 `[h, w, 3]` to `[height, width, 3]` in two passes, rounded to 8 bits in between; an axis whose size
- * stays is left alone. Returns new pixels (the same array if nothing changes). Throws MediaError for empty sizes.
- * Source: specification 3.4.
+ * Resizes RGB8 `[h, w, 3]` to `[height, width, 3]` in two passes, rounded to 8 bits in between; an axis of unchanged size is skipped.
+ * `data` is a new array, or the same one if both sizes are unchanged. Throws MediaError for empty sizes. Source: specification 3.4.
  */
 export function resizeBicubic(picture: Pixels, width: number, height: number): Pixels {
   checkSize("resize source", picture.width, picture.height);
@@ -188,8 +187,8 @@ export function resizeBicubic(picture: Pixels, width: number, height: number): P
 }
 
 /**
- * Puts the picture in the middle of a square of side `max(width, height)` filled with the grey level `fill`
- * (127 = trunc(255 · 0.5) for this model family). An odd pixel of border goes right or below. Source: specification 3.6.
+ * Centres the picture on a square of side `max(width, height)` and grey level `fill` (127 = trunc(255 · 0.5) for this model family). If
+ * the border is odd, the additional pixel is on the right or below. Source: specification 3.6.
  */
 export function padToSquare(picture: Pixels, fill: number): Pixels {
   const side = Math.max(picture.width, picture.height);

@@ -1,5 +1,7 @@
-/** What a TIFF says of its first picture. Sources: TIFF 6.0; BigTIFF. */
+/** The header of a TIFF's first picture. Sources: TIFF 6.0; BigTIFF. */
 import { asciiAt, dataView } from "../bytes/bytes.js";
+import { ORIENTATION_TAG, orientationOfEntry } from "./exif.js";
+import type { Orientation } from "./orientation.js";
 
 const TAGS = {
   width: 256,
@@ -9,9 +11,12 @@ const TAGS = {
   sampleFormat: 339,
 } as const;
 
-export type TiffHeader = { -readonly [name in keyof typeof TAGS]?: number };
+export type TiffHeader = { -readonly [name in keyof typeof TAGS]?: number } & {
+  /** Undefined for a BigTIFF too: the reference ignores its orientation. */
+  orientation?: Orientation;
+};
 
-/** The first value of each tag that is there; undefined without a first directory. */
+/** Reads the first value of each tag in the first directory; undefined if there is no directory. */
 export function readTiffHeader(bytes: Uint8Array): TiffHeader | undefined {
   if (bytes.length < 16) return undefined;
   const view = dataView(bytes);
@@ -27,21 +32,16 @@ export function readTiffHeader(bytes: Uint8Array): TiffHeader | undefined {
     const entry = directory + countBytes + i * entryBytes;
     if (entry + entryBytes > bytes.length) break;
     const tag = view.getUint16(entry, little);
+    if (tag === ORIENTATION_TAG && !big) header.orientation ??= orientationOfEntry(view, entry, little);
     const name = (Object.keys(TAGS) as (keyof typeof TAGS)[]).find((key) => TAGS[key] === tag);
     if (!name || header[name] !== undefined) continue;
     const short = view.getUint16(entry + 2, little) === 3;
     const count = big ? Number(view.getBigUint64(entry + 4, little)) : view.getUint32(entry + 4, little);
-    // Values that do not fit the entry lie where it says.
+    // Values that do not fit into the entry are at the offset it contains.
     const inside = count * (short ? 2 : 4) <= (big ? 8 : 4);
     const place = entry + (big ? 12 : 8);
     const at = inside ? place : big ? Number(view.getBigUint64(place, little)) : view.getUint32(place, little);
     if (at + 4 <= bytes.length) header[name] = short ? view.getUint16(at, little) : view.getUint32(at, little);
   }
   return header;
-}
-
-/** The size of the first picture; undefined if it is not said. */
-export function tiffSize(bytes: Uint8Array): { width: number; height: number } | undefined {
-  const { width, height } = readTiffHeader(bytes) ?? {};
-  return width === undefined || height === undefined ? undefined : { width, height };
 }

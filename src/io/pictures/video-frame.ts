@@ -1,4 +1,4 @@
-/** Reads the pixels of a WebCodecs VideoFrame of a browser or a Node package, from its planes without conversion. */
+/** Reads the pixels of a WebCodecs VideoFrame, of a browser or a Node package, from its unconverted planes. */
 import { platform } from "#platform";
 import { MediaError } from "../../base/errors.js";
 import { type Orientation, orientationOfTurn } from "./orientation.js";
@@ -11,9 +11,9 @@ export function isVideoFrame(value: object): value is VideoFrame {
 }
 
 /**
- * RGB8 of the visible part, not turned; the frame stays open. `colour` stands in where the frame names no colour space.
- * @throws MediaError for a closed frame, a pixel format or colour matrix that is not known, and one whose planes cannot be
- * read; where the platform can convert those by itself (the browser) it does.
+ * Returns RGB8 of the visible rectangle; rotation is not applied, and the frame is not closed. `colour`: default for properties that the
+ * frame's colour space lacks. Frames whose planes cannot be read are converted by the platform, if it can (browsers).
+ * @throws MediaError for a closed frame, an unsupported pixel format or colour matrix, and a frame that cannot be read.
  */
 export async function pixelsOfFrame(frame: VideoFrame, where: string, colour?: FrameColour): Promise<Pixels> {
   let planes: FramePlanes | undefined;
@@ -34,7 +34,7 @@ export async function pixelsOfFrame(frame: VideoFrame, where: string, colour?: F
     throw new MediaError({
       where,
       expected: "a frame whose pixels can be read",
-      got: "one that only the graphics card holds",
+      got: "a frame in GPU memory that cannot be copied",
       remedy: "turn hardware video decoding off, or convert the clip to H.264",
     });
   }
@@ -43,7 +43,7 @@ export async function pixelsOfFrame(frame: VideoFrame, where: string, colour?: F
   return planesToRgb(planes, { matrix, fullRange }, where);
 }
 
-/** Copies the planes; undefined for a frame that keeps its format to itself. Some classes throw when closed, others are empty. */
+/** Copies the planes; undefined for a frame of unknown format. Closed frames of some classes throw, others are empty. */
 async function planesOf(frame: VideoFrame): Promise<FramePlanes | undefined> {
   const { format, visibleRect } = frame;
   if (frame.codedWidth === 0) throw new Error("a closed one");
@@ -54,7 +54,7 @@ async function planesOf(frame: VideoFrame): Promise<FramePlanes | undefined> {
   return { format, width, height, data, planes };
 }
 
-/** How a frame is to be turned, as an EXIF orientation; TypeScript's library does not have the two attributes yet. */
+/** Returns rotation and flip of a frame as an EXIF orientation; TypeScript's library lacks the two attributes. */
 export function orientationOfFrame(frame: VideoFrame & { rotation?: number; flip?: boolean }): Orientation {
   const { rotation = 0, flip = false } = frame;
   return orientationOfTurn(rotation, flip);

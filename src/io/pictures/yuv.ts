@@ -1,21 +1,24 @@
 /**
- * The planes of a decoded frame to RGB8, in the reference's fixed-point arithmetic: the chroma sample nearest to a pixel,
- * 16-bit factors, each product rounded down by itself. Identical to ffmpeg's conversion for 8-bit 4:2:0 of even size.
+ * Converts the planes of a decoded frame to RGB8 in the reference's fixed-point arithmetic: nearest-neighbour chroma, 16-bit factors,
+ * each product rounded down separately. Identical to FFmpeg's conversion for 8-bit 4:2:0 of even size.
  *
- * With y, u, v of 8 bits: Y = ((y - oy)·8·k(cy)) >> 16, U = (u - 128)·8, V = (v - 128)·8, R = Y + ((V·k(crv)) >> 16),
- * G = Y + ((U·k(-cgu)) >> 16) + ((V·k(-cgv)) >> 16), B = Y + ((U·k(cbu)) >> 16), k(c) = (c·8192 + 32768) >> 16.
- * Deeper samples keep their extra bits in the products. Source: libswscale, yuv2rgb.c.
+ * With 8-bit y, u, v and k(c) = (c·8192 + 32768) >> 16:
+ *
+ *     Y = ((y − oy)·8·k(cy)) >> 16, U = (u − 128)·8, V = (v − 128)·8
+ *     R = Y + ((V·k(crv)) >> 16), G = Y + ((U·k(−cgu)) >> 16) + ((V·k(−cgv)) >> 16), B = Y + ((U·k(cbu)) >> 16)
+ *
+ * Samples of more bits enter the products with full precision. Source: libswscale, `yuv2rgb.c`.
  */
 import { MediaError } from "../../base/errors.js";
 import type { Pixels } from "./resize.js";
 
-/** Where a plane begins and how far apart its rows are, in bytes, as `VideoFrame.copyTo` reports it. */
+/** Offset and stride of a plane in bytes, as returned by `VideoFrame.copyTo`. */
 export interface Plane {
   offset: number;
   stride: number;
 }
 
-/** A decoded frame outside its decoder. `width` and `height` are those of the visible part, which is all it contains. */
+/** The planes of a decoded frame, cropped to the visible rectangle of `width`×`height`. */
 export interface FramePlanes {
   /** WebCodecs pixel format, e.g. "I420", "NV12", "I420P10", "BGRX". */
   format: string;
@@ -26,13 +29,13 @@ export interface FramePlanes {
 }
 
 export interface FrameColour {
-  /** WebCodecs name of the matrix; null counts as "smpte170m", as in the reference. */
+  /** WebCodecs name of the matrix; null means "smpte170m", as in the reference. */
   matrix: string | null;
-  /** Whether luma spans 0 to 255 instead of 16 to 235; null counts as false. */
+  /** Whether luma ranges from 0 to 255 instead of 16 to 235; null means false. */
   fullRange: boolean | null;
 }
 
-/** crv, cbu, cgu, cgv of each matrix, 65536 times the factors of Cr in red, Cb in blue, Cb and Cr in green. */
+/** crv, cbu, cgu, cgv by matrix: the factors of Cr in red, Cb in blue, Cb in green and Cr in green, times 65536. */
 const FACTORS: Record<string, readonly [number, number, number, number]> = {
   smpte170m: [104597, 132201, 25675, 53279],
   bt470bg: [104597, 132201, 25675, 53279],
@@ -40,7 +43,7 @@ const FACTORS: Record<string, readonly [number, number, number, number]> = {
   "bt2020-ncl": [110013, 140363, 12277, 42626],
 };
 
-/** For every sample value, what it adds to the channels it touches. */
+/** Lookup tables: the contribution of each sample value to the channels. */
 interface Tables {
   luma: Int16Array;
   redOfV: Int16Array;
@@ -61,7 +64,7 @@ function tablesFor(matrix: string, fullRange: boolean, bits: number, label: stri
         where: label,
         expected: `a colour matrix of ${Object.keys(FACTORS).join(", ")}`,
         got: matrix,
-        remedy: "encode the clip anew: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
+        remedy: "re-encode the clip: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
       });
     }
     tables = makeTables(factors, fullRange, bits);
@@ -70,7 +73,7 @@ function tablesFor(matrix: string, fullRange: boolean, bits: number, label: stri
   return tables;
 }
 
-/** `k` of the head of this file. */
+/** `k(c)` of the formula at the top of this file. */
 function fixed(c: number): number {
   return Math.floor((c * 8192 + 32768) / 65536);
 }
@@ -79,7 +82,7 @@ function makeTables(factors: readonly [number, number, number, number], fullRang
   const levels = 2 ** bits;
   const [crv, cbu, cgu, cgv] = fullRange ? factors.map((c) => Math.floor((c * 224) / 255)) : factors;
   const cy = fullRange ? 65536 : Math.floor((65536 * 255) / 219);
-  // Samples of more bits are fractions of 8-bit ones; the products are exact all the same.
+  // Samples of more bits are scaled to 8 bits with a fraction; the products stay exact.
   const unit = 8 / 2 ** (bits - 8);
   const table = (zero: number, factor: number): Int16Array =>
     Int16Array.from({ length: levels }, (_, sample) => Math.floor(((sample - zero) * unit * factor) / 65536));
@@ -93,10 +96,10 @@ function makeTables(factors: readonly [number, number, number, number], fullRang
   };
 }
 
-/** How the planes of a YUV format lie. */
+/** Plane layout of a YUV format. */
 interface Layout {
   bits: number;
-  /** Pixels a chroma sample serves along x and y, as shifts. */
+  /** log₂ of the chroma subsampling along x and y. */
   shiftX: 0 | 1;
   shiftY: 0 | 1;
   /** Whether U and V share a plane; "vu" for V first. */
@@ -107,7 +110,7 @@ function layoutOf(format: string): Layout | undefined {
   if (format === "NV12" || format === "NV21") {
     return { bits: 8, shiftX: 1, shiftY: 1, interleaved: format === "NV12" ? "uv" : "vu" };
   }
-  // An alpha plane comes last and is left where it is.
+  // An alpha plane is the last one and is ignored.
   const match = /^I4(20|22|44)A?(?:P(10|12))?$/.exec(format);
   if (!match) return undefined;
   const shiftX = match[1] === "44" ? 0 : 1;
@@ -115,9 +118,9 @@ function layoutOf(format: string): Layout | undefined {
 }
 
 /**
- * A frame's planes to RGB8 `[height, width, 3]`. Formats: I420, I422, I444 (8, 10 and 12 bits, with or without alpha),
- * NV12, NV21, and RGB(A) in either order, which is only reordered.
- * @throws MediaError for any other format and for a matrix without factors.
+ * Converts planes to RGB8 `[height, width, 3]`. Formats: I420, I422, I444 (8, 10 and 12 bits, with or without alpha), NV12, NV21, and
+ * RGB(A) and BGR(A), whose channels are only reordered.
+ * @throws MediaError for other formats and for unsupported matrices.
  */
 export function planesToRgb(frame: FramePlanes, colour: FrameColour, label: string): Pixels {
   const { format, width, height } = frame;
@@ -135,7 +138,7 @@ export function planesToRgb(frame: FramePlanes, colour: FrameColour, label: stri
   return { width, height, data: new Uint8Array(data.buffer) };
 }
 
-/** A plane as samples: `start` and `stride` count samples, not bytes; `step` is 2 where planes are interleaved. */
+/** A plane in units of samples: `start` and `stride` count samples, not bytes; `step` is 2 for interleaved planes. */
 interface SamplePlane {
   samples: Uint8Array | Uint16Array;
   start: number;
@@ -155,7 +158,7 @@ function samplePlanes(frame: FramePlanes, layout: Layout): [SamplePlane, SampleP
     const { offset, stride } = planes[index]!;
     const step = chroma && layout.interleaved ? 2 : 1;
     const end = planes[index + 1]?.offset ?? data.length;
-    // For an odd size some decoders leave the last chroma column and row out: the one before stands in for it.
+    // For odd sizes some decoders omit the last chroma column and row; the one before is repeated.
     const columns = chroma ? (width + layout.shiftX) >> layout.shiftX : width;
     const rows = chroma ? (height + layout.shiftY) >> layout.shiftY : height;
     return {
@@ -172,7 +175,7 @@ function samplePlanes(frame: FramePlanes, layout: Layout): [SamplePlane, SampleP
   return [plane(0, false, 0), plane(1, true, uFirst), plane(both ? 1 : 2, true, both ? 1 - uFirst : 0)];
 }
 
-/** One row of 4:2:0 or 4:2:2: two pixels share their chroma. U and V lie in one array and have the same shape. */
+/** Converts a row of 4:2:0 or 4:2:2, where two pixels share a chroma sample. U and V are in one array and have the same layout. */
 function rowOfPairs(
   y: SamplePlane,
   chroma: SamplePlane,
@@ -206,7 +209,7 @@ function rowOfPairs(
   }
 }
 
-/** One row of 4:4:4. */
+/** Converts a row of 4:4:4. */
 function rowOfSingles(
   y: SamplePlane,
   u: SamplePlane,
@@ -228,7 +231,7 @@ function rowOfSingles(
   }
 }
 
-/** RGB with a fourth byte a pixel, in either order, to RGB8. */
+/** Converts RGBA, RGBX, BGRA or BGRX to RGB8. */
 function reorder({ format, width, height, data, planes }: FramePlanes, label: string): Uint8Array {
   const red = { RGBA: 0, RGBX: 0, BGRA: 2, BGRX: 2 }[format];
   if (red === undefined) {
@@ -236,7 +239,7 @@ function reorder({ format, width, height, data, planes }: FramePlanes, label: st
       where: label,
       expected: "a frame of I420, I422, I444, NV12 or RGBA pixels",
       got: `pixel format ${format}`,
-      remedy: "encode the clip anew: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
+      remedy: "re-encode the clip: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
     });
   }
   const rgb = new Uint8Array(width * height * 3);

@@ -1,15 +1,15 @@
-/** Splits a text at added tokens, like the reference tokenizer before pre-tokenisation and BPE. */
+/** Splits a text at added tokens, as the reference tokenizer does before pre-tokenisation and BPE. */
 import type { AddedToken } from "./tokenizer-files.js";
 
 /** A section of a text: an added token, or the text between two of them. */
 interface Section {
   readonly text: string;
-  /** Text in which tokens are searched; same length as `text`. */
+  /** Text that is searched for tokens; of the same length as `text`. */
   readonly searched: string;
   readonly token?: AddedToken;
 }
 
-/** The added tokens of a tokenizer. Those with `normalized` are found in normalised text, the others in the text as it is. */
+/** The added tokens of a tokenizer. Tokens with `normalized` are searched in normalised text, the others in the original text. */
 export class AddedTokens {
   readonly #asWritten: Dictionary;
   readonly #normalised: Dictionary;

@@ -1,25 +1,25 @@
 /**
- * From token ids back to text, one id at a time. A byte-level BPE token is a run of bytes, not of characters: a character
- * of several bytes may be spread over several tokens, so text can only be handed out once its last byte is known.
+ * Decodes token ids to text, one id at a time. A byte-level BPE token is a sequence of bytes, not of characters: a multi-byte character
+ * may be split between tokens, so its text is returned only with its last byte.
  */
 
 /** The part of a tokenizer that a {@link TextStream} uses. */
 export interface TokenBytes {
-  /** The bytes of a token; empty for an id without a token. */
+  /** Returns the bytes of a token; empty for an unknown id. */
   bytesOf(id: number): Uint8Array;
-  /** Whether `decode` leaves the token out when special tokens are skipped. */
+  /** Whether `decode` omits the token if special tokens are skipped. */
   isSpecial(id: number): boolean;
 }
 
 /** Options of decoding. */
 export interface DecodeOptions {
-  /** Leave special tokens such as `<|im_end|>` out. Default false. */
+  /** Whether to omit special tokens such as `<|im_end|>`; defaults to false. */
   skipSpecialTokens?: boolean;
 }
 
 /**
- * The byte of every letter of the byte-level alphabet (GPT-2's table): printable Latin-1 stands for itself,
- * the other 68 bytes are U+0100, U+0101, … in order of their value.
+ * The byte of each character of the byte-level alphabet (`bytes_to_unicode` of GPT-2's `encoder.py`): printable Latin-1 characters map to
+ * their own byte, U+0100, U+0101, … to the other 68 bytes in ascending order.
  */
 const BYTE_OF_LETTER: ReadonlyMap<string, number> = (() => {
   const table = new Map<string, number>();
@@ -31,12 +31,12 @@ const BYTE_OF_LETTER: ReadonlyMap<string, number> = (() => {
   return table;
 })();
 
-/** The 256 letters of the byte-level alphabet, in the order of the bytes they stand for. */
+/** The 256 characters of the byte-level alphabet, in the order of their bytes. */
 export const BYTE_LETTERS: readonly string[] = [...BYTE_OF_LETTER.keys()];
 
 /**
- * The bytes a token of the vocabulary stands for. A token with a letter outside the byte-level alphabet (an added token
- * with a space, say) is its own UTF-8, as in the reference's ByteLevel decoder.
+ * Returns the bytes of a token of the vocabulary. A token with a character outside the byte-level alphabet (such as an added token with a
+ * space) is encoded as UTF-8, as in the reference's ByteLevel decoder.
  */
 export function tokenBytes(token: string): Uint8Array {
   const bytes = new Uint8Array(token.length);
@@ -49,17 +49,16 @@ export function tokenBytes(token: string): Uint8Array {
 }
 
 /**
- * UTF-8 to text with U+FFFD for what is not UTF-8, one for every maximal ill-formed part: what Python's
- * `errors="replace"` and the reference do. A leading U+FEFF is text, not a byte order mark.
+ * Returns a UTF-8 decoder that replaces each maximal ill-formed sequence by U+FFFD, as Python's `errors="replace"` and the reference do.
+ * A leading U+FEFF is text, not a byte order mark.
  */
 export function newTextDecoder(): TextDecoder {
   return new TextDecoder("utf-8", { ignoreBOM: true });
 }
 
 /**
- * Text of a growing list of ids. The pieces returned by `push` and `finish` joined together equal
- * `tokenizer.decode(all ids, options)`; a character is held back until its last byte has come, so at most three bytes wait.
- * Each `push` costs the length of its token, however long the text has become.
+ * Incremental decoder. The concatenated results of `push` and `finish` equal `tokenizer.decode(all ids, options)`. Incomplete characters
+ * are buffered until their last byte, so at most three bytes are pending. The cost of `push` depends only on the length of its token.
  */
 export class TextStream {
   readonly #tokens: TokenBytes;
@@ -71,13 +70,13 @@ export class TextStream {
     this.#skipSpecialTokens = options.skipSpecialTokens ?? false;
   }
 
-  /** Adds one id and returns the text that is complete; it may be empty. */
+  /** Appends one id. Returns the text completed by it, possibly empty. */
   push(id: number): string {
     if (this.#skipSpecialTokens && this.#tokens.isSpecial(id)) return "";
     return this.#decoder.decode(this.#tokens.bytesOf(id), { stream: true });
   }
 
-  /** Ends the text: bytes still held back become U+FFFD. The stream is then as new. */
+  /** Ends the text: pending bytes become U+FFFD. The stream can then be reused. */
   finish(): string {
     return this.#decoder.decode();
   }

@@ -9,8 +9,7 @@ export type JsonObject = { [name: string]: JsonValue };
 const DEEPEST = 200;
 
 /**
- * Parses JSON text (RFC 8259).
- * With `uniqueKeys` an object that names a key twice is refused: `JSON.parse` would silently keep the last one.
+ * Parses JSON text (RFC 8259). With `uniqueKeys`, duplicate keys of an object are rejected; `JSON.parse` would keep the last one silently.
  * @throws CheckpointError naming `where`, line and column.
  */
 export function parseJson(text: string, where: string, options: { uniqueKeys?: boolean } = {}): JsonValue {
@@ -18,7 +17,7 @@ export function parseJson(text: string, where: string, options: { uniqueKeys?: b
   try {
     value = JSON.parse(text) as JsonValue;
   } catch (cause) {
-    // Engines word and place their messages differently (some give no position), so the place is found here.
+    // Engines differ in their messages, and some give no position, so the position is determined here.
     const fault = new Walker(text, false).run();
     throw brokenJson(text, where, fault ?? { at: 0, expected: "JSON", got: String(cause) }, cause);
   }
@@ -31,18 +30,18 @@ export function isJsonObject(value: JsonValue | undefined): value is JsonObject 
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A value for an error message, cut to a readable length. */
+/** Formats a value for error messages, truncated to a readable length. */
 export function showJson(value: JsonValue | undefined): string {
   if (value === undefined) return "nothing";
   const text = JSON.stringify(value);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 
-/** Reads the fields of one JSON object; null counts as absent, as it does for the library that writes these files. */
+/** Reads the fields of a JSON object with typed errors. null counts as absent, as in transformers, which writes these files. */
 export class JsonFields {
   /**
-   * @param file the file's name, for messages.
-   * @param path names of the enclosing fields, "" at the top.
+   * @param file name of the file, for error messages.
+   * @param path names of the enclosing fields; "" at the top level.
    * @throws CheckpointError if `value` is not an object.
    */
   constructor(
@@ -69,13 +68,13 @@ export class JsonFields {
     return this.get(name) !== undefined;
   }
 
-  /** The object under `name`, or undefined where it is absent. */
+  /** Returns the object under `name`; undefined if absent. */
   object(name: string): JsonFields | undefined {
     const value = this.get(name);
     return value === undefined ? undefined : new JsonFields(value, this.file, this.pathOf(name));
   }
 
-  /** A positive whole number, at most `most`; `fallback` stands for an absent field. */
+  /** Returns a positive integer of at most `most`; `fallback` if absent. */
   count(name: string, fallback?: number, most = Number.MAX_SAFE_INTEGER): number {
     const value = this.get(name) ?? fallback;
     if (typeof value === "number" && Number.isInteger(value) && value > 0 && value <= most) return value;
@@ -83,14 +82,14 @@ export class JsonFields {
     throw this.fault(name, `a positive whole number${bound}`);
   }
 
-  /** A token id: a whole number from 0. */
+  /** Returns a token id, a non-negative integer; `fallback` if absent. */
   id(name: string, fallback?: number): number {
     const value = this.get(name) ?? fallback;
     if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
     throw this.fault(name, "a whole number from 0");
   }
 
-  /** A finite number over 0. */
+  /** Returns a positive finite number; `fallback` if absent. */
   positive(name: string, fallback?: number): number {
     const value = this.get(name) ?? fallback;
     if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
@@ -109,7 +108,7 @@ export class JsonFields {
     throw this.fault(name, "a text");
   }
 
-  /** The field must be absent or one of `allowed`; other values need an unsupported computation. */
+  /** Checks that a field is absent or one of `allowed`: other values require computations that are not implemented. */
   only(name: string, ...allowed: (string | number | boolean)[]): void {
     const value = this.get(name);
     if (value === undefined || allowed.some((one) => one === value)) return;
@@ -117,7 +116,7 @@ export class JsonFields {
     throw this.fault(name, expected, "this model variant is not supported");
   }
 
-  /** The error for a field, in the grammar of every CheckpointError. */
+  /** Returns the CheckpointError for a field. */
   fault(
     name: string,
     expected: string,
@@ -157,11 +156,11 @@ function brokenJson(text: string, where: string, fault: JsonFault, cause?: unkno
 }
 
 const SPACE = /[ \t\n\r]*/y;
-// Control characters may not stand in a string; \p{Cc} is U+0000 to U+001F and U+007F to U+009F, and the latter may.
+// Strings must not contain U+0000 to U+001F; \p{Cc} also includes U+007F to U+009F, which are allowed.
 const STRING = /"(?:[\u007f-\u009f]|[^"\\\p{Cc}]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/uy;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 
-/** Walks over JSON text and stops at the first fault; slower than `JSON.parse`, used where that cannot say enough. */
+/** Validates JSON text up to the first error. Slower than `JSON.parse`; used to locate errors and duplicate keys. */
 class Walker {
   private at = 0;
 
@@ -186,7 +185,7 @@ class Walker {
     return this.match(SCALAR) === undefined ? this.expected("a value") : undefined;
   }
 
-  /** Elements of an object (each after its key) or of an array, up to `close`. */
+  /** Validates the elements of an object (each after its key) or of an array, up to `close`. */
   private list(close: string, depth: number, readKey: (() => JsonFault | string) | undefined): JsonFault | undefined {
     const keys = this.uniqueKeys ? new Set<string>() : undefined;
     this.at++;

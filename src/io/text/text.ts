@@ -7,8 +7,8 @@ export const MOST_TEXT_BYTES = 256 * 1024 * 1024;
 type FaultClass = new (fault: Fault) => OcellusError;
 
 /**
- * The text of UTF-8 bytes, without the byte order mark that Windows programs put first. `offsetBytes` is where the bytes begin in
- * their file, for messages. Throws SourceError, or a fault of the given class, for UTF-16, UTF-32 and bytes that are no UTF-8.
+ * Decodes UTF-8, without the byte order mark that some Windows programs write. `offsetBytes`: offset of the bytes in their file, for error
+ * messages. Throws SourceError, or an error of the given class, for UTF-16, UTF-32 and invalid UTF-8.
  */
 export function decodeText(
   bytes: Uint8Array,
@@ -37,18 +37,18 @@ export function decodeText(
   }
 }
 
-/** UTF-16 or UTF-32 by its byte order mark, or by the zero byte that it has in each of its first letters. */
+/** Detects UTF-16 and UTF-32 by their byte order mark, or by the zero bytes in ASCII characters; undefined for other bytes. */
 export function wideEncoding(bytes: Uint8Array): "UTF-16" | "UTF-32" | undefined {
   const [a, b, c, d] = bytes;
   if (a === 0xff && b === 0xfe) return c === 0 && d === 0 ? "UTF-32" : "UTF-16";
   if (a === 0xfe && b === 0xff) return "UTF-16";
   if (a === 0 && b === 0 && c === 0xfe && d === 0xff) return "UTF-32";
-  // Letters, digits and brackets: the first of a text is never NUL.
+  // A text begins with a letter, digit or bracket, never with NUL.
   if (a !== undefined && b !== undefined && (a === 0) !== (b === 0)) return b === 0 && c === 0 ? "UTF-32" : "UTF-16";
   return undefined;
 }
 
-/** Offset of the first byte that is no UTF-8 (RFC 3629, section 4); the length where a character is cut off. */
+/** Returns the offset of the first invalid byte (RFC 3629, section 4); the length if the last character is truncated. */
 function invalidAt(bytes: Uint8Array): number {
   for (let at = 0; at < bytes.length; ) {
     const lead = bytes[at]!;
@@ -57,7 +57,7 @@ function invalidAt(bytes: Uint8Array): number {
     for (let i = 1; i < length; i++) {
       const next = bytes[at + i];
       if (next === undefined) return bytes.length;
-      // Overlong forms, surrogates, and code points past U+10FFFF show in the second byte.
+      // The second byte excludes overlong forms, surrogates, and code points beyond U+10FFFF.
       const least = i === 1 && lead === 0xe0 ? 0xa0 : i === 1 && lead === 0xf0 ? 0x90 : 0x80;
       const most = i === 1 && lead === 0xed ? 0x9f : i === 1 && lead === 0xf4 ? 0x8f : 0xbf;
       if (next < least || next > most) return at;

@@ -1,7 +1,7 @@
 /** Validates the three tokenizer files, with errors that name file and field. */
 import { CheckpointError } from "../../base/errors.js";
 
-/** A token that stands outside the BPE, found in the text before it is split. */
+/** A token outside the BPE vocabulary, matched in the text before pre-tokenisation. */
 export interface AddedToken {
   id: number;
   content: string;
@@ -49,12 +49,12 @@ function asId(where: string, value: unknown): number {
   return value;
 }
 
-/** Checks a parsed `tokenizer.json`. @throws CheckpointError naming the field. */
+/** Validates a parsed `tokenizer.json`. @throws CheckpointError naming the field. */
 export function checkTokenizerJson(value: unknown): TokenizerJson {
   const file = "tokenizer.json";
   const json = asObject(file, value);
   const model = asObject(`${file}: model`, json.model);
-  // Tokenizers of old have no type; a BPE is known by its merges then.
+  // Old files have no type; BPE models are recognised by their merges.
   const type = model.type ?? (Array.isArray(model.merges) ? "BPE" : undefined);
   if (type !== "BPE") throw fault(`${file}: model.type`, '"BPE"', type);
   const byteLevel = (node: unknown) => JSON.stringify(node ?? null).includes('"ByteLevel"');
@@ -84,7 +84,7 @@ function checkVocab(where: string, value: unknown): Record<string, number> {
   return vocab as Record<string, number>;
 }
 
-/** Merges come as `"a b"` or as `["a", "b"]`, by the version of the writer. */
+/** Validates merges, which are `"a b"` or `["a", "b"]` depending on the version of the writer. */
 function checkMerges(where: string, value: unknown, vocab: Record<string, number>): [string, string][] {
   if (!Array.isArray(value)) throw fault(where, "a list of merges", value);
   return value.map((entry: unknown, i) => {
@@ -129,8 +129,8 @@ function addedToken(where: string, id: number, token: Json): AddedToken {
 }
 
 /**
- * The added tokens of all three files; the first file that has a token describes it.
- * @throws CheckpointError when two files give a token two ids, or an id two tokens.
+ * Merges the added tokens of all three files; the properties of a token are those of the first file that has it.
+ * @throws CheckpointError if files disagree on the id of a token or the token of an id.
  */
 export function mergeAddedTokens(json: TokenizerJson, tokenizerConfig: unknown, addedTokens: unknown): AddedToken[] {
   const taken = new Map<number, string>();
@@ -166,7 +166,7 @@ export function mergeAddedTokens(json: TokenizerJson, tokenizerConfig: unknown, 
   return [...merged.values()];
 }
 
-/** The tokens that `tokenizer_config.json` gives a part to; `added_tokens.json` does not say which are special. */
+/** Returns the special tokens named by `tokenizer_config.json`; `added_tokens.json` does not mark them. */
 function namedTokens(config: Json): Set<unknown> {
   const extra = Array.isArray(config.additional_special_tokens) ? config.additional_special_tokens : [];
   const single = [config.bos_token, config.eos_token, config.pad_token, config.unk_token];

@@ -6,22 +6,22 @@ import { type DecodeOptions, newTextDecoder, tokenBytes } from "./detokenizer.js
 import { parseJson } from "./json.js";
 import { checkTokenizerJson, mergeAddedTokens, type TokenizerJson } from "./tokenizer-files.js";
 
-/** The parsed files of a checkpoint that make its tokenizer. */
+/** The parsed tokenizer files of a checkpoint. */
 export interface TokenizerFiles {
   /** `tokenizer.json`. */
   tokenizer: unknown;
   /** `tokenizer_config.json`: adds the tokens of its `added_tokens_decoder`. */
   tokenizerConfig?: unknown;
-  /** `added_tokens.json`: adds tokens that neither of the others has. */
+  /** `added_tokens.json`: adds tokens that the other files lack. */
   addedTokens?: unknown;
 }
 
 /**
- * Byte-level BPE with added tokens. `clean_up_tokenization_spaces` is not applied: no checkpoint of the family sets it,
- * and streamed text could not be cleaned afterwards.
+ * Byte-level BPE (GPT-2; Sennrich et al., arXiv 1508.07909) with added tokens. `clean_up_tokenization_spaces` is not applied: no
+ * checkpoint of the family sets it, and it cannot be applied to streamed text.
  */
 export class Tokenizer {
-  /** One more than the highest id; the model's table may have more rows. */
+  /** The highest id plus one; the embedding table may have more rows. */
   readonly size: number;
   /** The BPE without added tokens. */
   readonly #bpe: BpeTokenizer;
@@ -32,7 +32,7 @@ export class Tokenizer {
   /** Cache of token bytes: an answer uses a few hundred of 150,000 tokens. */
   readonly #bytes: (Uint8Array | undefined)[] = [];
 
-  /** @throws CheckpointError naming the file when a field is missing, of the wrong type, or of another kind of tokenizer. */
+  /** @throws CheckpointError naming the file, for missing fields, wrong types, and other kinds of tokenizers. */
   constructor(files: TokenizerFiles) {
     const json = checkTokenizerJson(files.tokenizer);
     const added = mergeAddedTokens(json, files.tokenizerConfig, files.addedTokens);
@@ -51,8 +51,8 @@ export class Tokenizer {
   }
 
   /**
-   * A tokenizer from the files' text.
-   * @throws CheckpointError also when a file is not JSON.
+   * Parses the files' text.
+   * @throws CheckpointError also for a file that is not JSON.
    */
   static parse(files: { tokenizer: string; tokenizerConfig?: string; addedTokens?: string }): Tokenizer {
     return new Tokenizer({
@@ -63,9 +63,8 @@ export class Tokenizer {
   }
 
   /**
-   * The ids of a text; none is added before or after it. Added tokens in the text become their ids, as in
-   * the reference. With `searched`, a text of the same length, added tokens are searched there instead; characters that are blanked out
-   * in it are encoded as plain text.
+   * Encodes a text without adding tokens before or after it. Added tokens in the text become their ids, as in the reference. They are
+   * searched in `searched`, a text of the same length; characters that are blanked out there are encoded as plain text.
    */
   encode(text: string, searched = text): number[] {
     return this.#added
@@ -78,12 +77,12 @@ export class Tokenizer {
     return this.#bpe.encode(text, { add_special_tokens: false }).ids;
   }
 
-  /** The texts of the added tokens that `encode` finds. */
+  /** Returns the texts of the added tokens that `encode` would find. */
   addedTokensIn(text: string): string[] {
     return this.#added.split(text, text).flatMap(({ token }) => (token ? [token.content] : []));
   }
 
-  /** The text of ids; ids without a token add nothing, bytes that are not UTF-8 become U+FFFD. */
+  /** Decodes ids to text. Unknown ids are skipped; invalid UTF-8 becomes U+FFFD. */
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
     const pieces: Uint8Array[] = [];
     let length = 0;
@@ -102,22 +101,22 @@ export class Tokenizer {
     return newTextDecoder().decode(all);
   }
 
-  /** The id of a token as the vocabulary spells it (a space is `Ġ`), undefined when there is none. */
+  /** Returns the id of a token in the vocabulary's spelling (a space is `Ġ`); undefined if unknown. */
   idOf(token: string): number | undefined {
     return this.#addedIds.get(token) ?? this.#bpe.token_to_id(token);
   }
 
-  /** The token of an id as the vocabulary spells it, undefined when there is none. */
+  /** Returns the token of an id in the vocabulary's spelling; undefined if unknown. */
   tokenOf(id: number): string | undefined {
     return this.#tokenOf[id];
   }
 
-  /** Whether the token is one that `skipSpecialTokens` leaves out. */
+  /** Whether `skipSpecialTokens` omits the token. */
   isSpecial(id: number): boolean {
     return this.#special.has(id);
   }
 
-  /** The bytes of a token; empty for an id without a token. */
+  /** Returns the bytes of a token; empty for an unknown id. */
   bytesOf(id: number): Uint8Array {
     let bytes = this.#bytes[id];
     if (bytes === undefined) {

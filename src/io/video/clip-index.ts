@@ -3,18 +3,18 @@ import { OptionError } from "../../base/errors.js";
 import type { Orientation } from "../pictures/orientation.js";
 import type { ShownSample } from "./edit-list.js";
 
-/** One encoded picture. Its place in `ClipIndex.samples` is its place in the order of decoding. */
+/** One sample: an encoded picture and its byte range. `ClipIndex.samples` is in decode order. */
 export interface VideoSample {
   offsetBytes: number;
   sizeBytes: number;
-  /** Composition time in ticks of the track, before the edit list: it orders pictures inside a group. */
+  /** Composition time in ticks of the track, before the edit list; defines the display order within a group of pictures. */
   compositionTicks: number;
   isKeyframe: boolean;
-  /** Hidden reference frame: decoded, but not output by decoders. */
+  /** Whether this is a hidden reference frame, which decoders do not output. */
   isHidden?: boolean;
 }
 
-/** Colour signalling of the container, as WebCodecs names it; null where it is not given. */
+/** Colour signalling of the container, in WebCodecs' names; null if not given. */
 export interface ClipColour {
   primaries: string | null;
   transfer: string | null;
@@ -25,7 +25,7 @@ export interface ClipColour {
 /** Index of one video track. */
 export interface ClipIndex {
   label: string;
-  /** WebCodecs codec string, e.g. "avc1.64001f"; the container's own name of the codec where nothing more is known. */
+  /** WebCodecs codec string, e.g. "avc1.64001f"; the container's codec name if none is known. */
   codec: string;
   /** Codec configuration record (`avcC`, `hvcC`), for codecs that need one. */
   description: Uint8Array | undefined;
@@ -34,22 +34,22 @@ export interface ClipIndex {
   /** Display rotation, as an EXIF orientation. */
   orientation: Orientation;
   colour: ClipColour;
-  /** Ticks a second of the track. */
+  /** Ticks per second of the track. */
   timescale: number;
   /** Samples in decode order. */
   samples: VideoSample[];
   /** Frames in presentation order, with the edit list applied. */
   frames: ShownSample[];
-  /** Bytes that begin every sample and are not in the file (Matroska's header stripping). */
+  /** Bytes that were stripped from the start of every sample (Matroska's header stripping); prepended before decoding. */
   samplePrefix?: Uint8Array | undefined;
   /** Declared size of a truncated file, if the number of missing frames is unknown. */
   wholeBytes?: number | undefined;
 }
 
-/** Maximum tracks listed in a message. */
+/** Maximum number of tracks listed in an error message. */
 const MAX_LISTED = 16;
 
-/** @throws OptionError for anything but a whole number from 0. */
+/** Validates a track number. @throws OptionError for anything but a non-negative integer. */
 export function checkTrack(track: unknown): void {
   if (track === undefined || (Number.isInteger(track) && (track as number) >= 0)) return;
   throw new OptionError({
@@ -61,8 +61,8 @@ export function checkTrack(track: unknown): void {
 }
 
 /**
- * The place in `tracks` (at least one) of the wanted track; where none is wanted, of the first that is enabled, or the first.
- * @throws OptionError that lists the tracks, as `describe` names them.
+ * Returns the index of the wanted track in `tracks` (at least one); by default that of the first enabled track, else 0.
+ * @throws OptionError if it does not exist; the message lists the tracks, described by `describe`.
  */
 export function chooseTrack<Track extends { isEnabled: boolean }>(
   tracks: readonly Track[],
@@ -87,8 +87,8 @@ export function chooseTrack<Track extends { isEnabled: boolean }>(
 }
 
 /**
- * The composition times; NaN for hidden pictures and for those that no decoder can make: those before the first keyframe in
- * the order of decoding, and those after it that are shown before it, as they refer to pictures that are not in the file.
+ * Returns the composition times of samples in decode order; NaN for samples that yield no frame: hidden ones, those before the first
+ * keyframe, and leading pictures of the first keyframe (decoded after it, displayed before it), whose references are missing.
  */
 export function decodableTimes(samples: readonly VideoSample[]): number[] {
   const first = samples.findIndex((sample) => sample.isKeyframe);

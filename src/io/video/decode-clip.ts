@@ -1,6 +1,6 @@
 /**
- * Decodes the wanted frames of a clip with WebCodecs. Frames are copied and closed immediately: decoders have few frame buffers, and
- * stall while these are in use.
+ * Decodes the wanted frames of a clip with WebCodecs. Frames are copied and closed immediately, since decoders have few frame buffers and
+ * stall while all are in use.
  */
 
 import { AbortedError, MediaError, throwIfAborted } from "../../base/errors.js";
@@ -24,21 +24,20 @@ const MAX_SAMPLE_BYTES = 2 ** 28;
 
 export interface DecodeOptions {
   signal?: AbortSignal | undefined;
-  /** Stall timeout of the decoder; 20 s if not given. */
+  /** Stall timeout of the decoder; defaults to 20 s. */
   stallMilliseconds?: number | undefined;
 }
 
-/** A decoded frame: its place in `ClipIndex.frames`, and RGB8 as stored, not turned. */
+/** A decoded frame: its index in `ClipIndex.frames`, and its RGB8 pixels without rotation. */
 export interface DecodedFrame {
   frame: number;
   pixels: Pixels;
 }
 
 /**
- * Decodes the frames `wanted` (places in `clip.frames`, ascending) and yields them in that order; of the file it reads
- * the groups of pictures that hold them, each up to its last wanted frame.
- * @throws MediaError for a codec the decoder lacks, a broken or cut stream, and a decoder that stands still;
- * SourceError; AbortedError.
+ * Decodes the frames `wanted` (indices into `clip.frames`, ascending) and yields them in this order. Reads only the groups of pictures
+ * that contain them, each up to its last wanted frame.
+ * @throws MediaError for an unsupported codec, a broken or truncated stream, and a decoder that stalls; SourceError; AbortedError.
  */
 export async function* decodeFrames(
   source: ByteSource,
@@ -51,7 +50,7 @@ export async function* decodeFrames(
   checkInside(source, clip, runs);
   const config = await supportedConfig(clip, codecs);
   const decoder = new ClipDecoder(source, clip, codecs, config, options);
-  // A frame that an edit list shows twice in a row is decoded once.
+  // A sample that an edit list shows several times in a row is decoded once.
   let next = 0;
   try {
     for (const run of runs) {
@@ -66,7 +65,7 @@ export async function* decodeFrames(
   }
 }
 
-/** Rejects a truncated file before decoding. */
+/** Throws MediaError before decoding if the file ends before a sample of the runs. */
 function checkInside(source: ByteSource, clip: ClipIndex, runs: readonly DecodeRun[]): void {
   for (const run of runs) {
     for (const number of run.samples) {
@@ -90,7 +89,7 @@ function checkInside(source: ByteSource, clip: ClipIndex, runs: readonly DecodeR
   }
 }
 
-/** A sample as the codec made it. */
+/** Prepends the stripped bytes of a sample. */
 function withPrefix(prefix: Uint8Array | undefined, bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   if (!prefix) return bytes as Uint8Array<ArrayBuffer>;
   const whole = new Uint8Array(prefix.length + bytes.length);
@@ -103,10 +102,10 @@ function withPrefix(prefix: Uint8Array | undefined, bytes: Uint8Array): Uint8Arr
 class ClipDecoder {
   readonly #decoder: VideoDecoder;
   readonly #stallMilliseconds: number;
-  /** Wanted frames that are not copied yet. */
+  /** Wanted frames whose pixels are not copied yet. */
   readonly #ready: { sample: number; frame: VideoFrame }[] = [];
   #run: DecodeRun = { samples: [], displayed: [], wanted: new Set() };
-  /** Frames that came in this run. */
+  /** Frames output in this run. */
   #given = 0;
   /** Progress counter of the decoder, to detect stalls. */
   #steps = 0;
@@ -128,7 +127,10 @@ class ClipDecoder {
     this.#decoder.addEventListener("dequeue", () => this.#step());
   }
 
-  /** Resets the decoder: @napi-rs/webcodecs 1.3.1 ends the process over a VP9 frame that refers to one before a flush. */
+  /**
+   * Resets and configures the decoder before each run: @napi-rs/webcodecs 1.3.1 crashes the process on a VP9 frame whose reference precedes
+   * a flush.
+   */
   #configure(): void {
     try {
       if (this.#decoder.state === "configured") this.#decoder.reset();
@@ -139,7 +141,7 @@ class ClipDecoder {
     }
   }
 
-  /** Decodes a run and yields its wanted samples in the order of time. */
+  /** Decodes a run and yields its wanted samples in display order. */
   async *decode(run: DecodeRun): AsyncGenerator<{ sample: number; pixels: Pixels }, void, undefined> {
     this.#run = run;
     this.#given = 0;
@@ -149,7 +151,7 @@ class ClipDecoder {
       for (const number of block.samples) {
         while (this.#decoder.decodeQueueSize >= MAX_QUEUED && this.#ready.length === 0) await this.#progress();
         yield* this.#drain();
-        // A failed decoder is closed immediately, and reports its error a moment later.
+        // A decoder that fails is closed immediately and reports its error a moment later.
         if (this.#decoder.state === "closed") await new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS));
         this.#check();
         this.#feed(number, bytes, block.offsetBytes);
@@ -196,8 +198,8 @@ class ClipDecoder {
   }
 
   /**
-   * Frames come in the order of time, so the place of a frame in the run tells which sample it is. Its timestamp does
-   * not: one decoder hands the times out in the order of decoding.
+   * Identifies an output frame by its position in the run, since decoders output in display order. Timestamps are not reliable: one
+   * decoder assigns them in decode order.
    */
   #take(frame: VideoFrame): void {
     const sample = this.#run.displayed[this.#given++];
@@ -239,7 +241,7 @@ class ClipDecoder {
     if (this.#fault !== undefined) throw this.#broken(this.#fault);
   }
 
-  /** Waits for progress of the decoder. Throws if it has failed, has stalled, or on abort. */
+  /** Waits until the decoder progresses. Throws if it fails or stalls, and on abort. */
   async #progress(): Promise<void> {
     const { signal } = this.options;
     const steps = this.#steps;
@@ -275,7 +277,7 @@ class ClipDecoder {
       where: `${this.clip.label}, after ${this.#given} of ${this.#run.displayed.length} frames of a group`,
       expected: `a ${this.clip.codec} stream that ${this.codecs.name} decodes`,
       got,
-      remedy: "get an undamaged copy, or encode it anew: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
+      remedy: "get an undamaged copy, or re-encode it: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
       cause,
     });
   }

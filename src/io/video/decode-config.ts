@@ -5,7 +5,7 @@ import type { VideoCodecs } from "../../platform/platform.js";
 import { printableAscii } from "../bytes/printable-ascii.js";
 import type { ClipColour, ClipIndex } from "./clip-index.js";
 
-/** Readable codec names, by the first four letters of the codec string, or by Matroska's codec id. */
+/** Names of codecs for error messages, by the first four letters of the codec string or by Matroska's codec id. */
 const CODEC_NAMES: Record<string, string> = {
   avc1: "H.264",
   avc3: "H.264",
@@ -45,8 +45,8 @@ const CODEC_NAMES: Record<string, string> = {
 };
 
 /**
- * The configuration the decoder accepts: in software, which gives the planes directly, else however it can.
- * @throws MediaError naming the codec.
+ * Returns a configuration that the decoder supports: software decoding, whose frames have readable planes, else its own preference.
+ * @throws MediaError naming the codec if there is none.
  */
 export async function supportedConfig(clip: ClipIndex, codecs: VideoCodecs): Promise<VideoDecoderConfig> {
   const config: VideoDecoderConfig = {
@@ -58,7 +58,7 @@ export async function supportedConfig(clip: ClipIndex, codecs: VideoCodecs): Pro
   };
   for (const hardwareAcceleration of ["prefer-software", "no-preference"] as const) {
     const tried = { ...config, hardwareAcceleration };
-    // A codec string it does not know at all may be thrown at.
+    // Some decoders throw for an unknown codec string.
     const support = await codecs.VideoDecoder.isConfigSupported(tried).catch(() => undefined);
     if (support?.supported) return tried;
   }
@@ -71,7 +71,7 @@ export async function supportedConfig(clip: ClipIndex, codecs: VideoCodecs): Pro
   });
 }
 
-/** The container's colour space, with the reference's choice where it names none: browsers would guess by the size. */
+/** Returns the container's colour space, completed by the reference's defaults; browsers would guess by the frame size. */
 function colourSpace(colour: ClipColour): VideoColorSpaceInit {
   return {
     matrix: (colour.matrix ?? "smpte170m") as VideoMatrixCoefficients,

@@ -1,19 +1,19 @@
-/** Plans the decoding of wanted samples: decode runs and reads. */
+/** Plans which samples are decoded for the wanted frames, and how they are read. */
 import type { ClipIndex, VideoSample } from "./clip-index.js";
 
-/** A decode run: samples from a keyframe on. */
+/** Samples that are decoded without a reset, from a keyframe on. */
 export interface DecodeRun {
-  /** Places in `ClipIndex.samples`, ascending: the order in which the decoder takes them. */
+  /** Indices into `ClipIndex.samples`, ascending: decode order. */
   samples: number[];
-  /** Visible samples, in the decoder's output order. */
+  /** Samples that are not hidden, in the decoder's output order (display order). */
   displayed: number[];
   /** Wanted samples. */
   wanted: Set<number>;
 }
 
 /**
- * The runs for `wanted` (places in `ClipIndex.frames`, ascending): the start of every group of pictures that holds a
- * wanted frame, up to the last one wanted. Runs follow each other in the order of the frames' times.
+ * Returns the runs for `wanted` (indices into `ClipIndex.frames`, ascending), in presentation order. A run begins at the keyframe of a
+ * group of pictures with a wanted frame and ends at the last wanted one.
  */
 export function planRuns(clip: ClipIndex, wanted: readonly number[]): DecodeRun[] {
   const keys = keyframesBefore(clip.samples);
@@ -24,7 +24,7 @@ export function planRuns(clip: ClipIndex, wanted: readonly number[]): DecodeRun[
     const { sample } = clip.frames[frame]!;
     const ticks = clip.samples[sample]!.compositionTicks;
     const start = startOf(clip.samples, keys, sample);
-    // An edit list may go back in the track: what comes next is then decoded on its own.
+    // After an edit that goes back in the track, a new run begins.
     if (open && ticks >= latest && start >= open.start && start <= open.end) {
       open.end = Math.max(open.end, sample);
     } else {
@@ -38,15 +38,15 @@ export function planRuns(clip: ClipIndex, wanted: readonly number[]): DecodeRun[
   return runs;
 }
 
-/** The keyframe from which a sample can be decoded. */
+/** Returns the keyframe from which decoding must start for a sample. */
 function startOf(samples: readonly VideoSample[], keys: Uint32Array, sample: number): number {
   const key = keys[sample]!;
-  // A picture shown before its own keyframe may refer to the group before.
+  // A leading picture (displayed before its keyframe) may refer to the previous group of pictures (open GOP).
   const leading = key > 0 && samples[sample]!.compositionTicks < samples[key]!.compositionTicks;
   return leading ? keys[key - 1]! : key;
 }
 
-/** For every sample the last keyframe up to it. */
+/** Returns the index of the last keyframe at or before each sample. */
 function keyframesBefore(samples: readonly VideoSample[]): Uint32Array {
   const keys = new Uint32Array(samples.length);
   let key = 0;
@@ -66,7 +66,7 @@ function closed(
   let beforeNextKey = true;
   for (let sample = start; sample <= end; sample++) {
     if (sample > start && samples[sample]!.isKeyframe) beforeNextKey = false;
-    // Pictures shown before the first keyframe refer to what is not decoded here; nothing after them refers to them.
+    // Leading pictures of the first keyframe are dropped: their references are not decoded, and later pictures do not refer to them.
     if (beforeNextKey && ticks(sample) < ticks(start)) continue;
     taken.push(sample);
   }
@@ -74,19 +74,19 @@ function closed(
   return { samples: taken, displayed, wanted };
 }
 
-/** Samples of one read. */
+/** A byte range and the samples in it, read at once. */
 export interface ReadBlock {
   offsetBytes: number;
   lengthBytes: number;
   samples: number[];
 }
 
-/** Maximum gap between samples (such as audio) that is read rather than skipped by a further read. */
+/** Maximum gap between samples (such as audio) that is read along instead of starting another read. */
 const MAX_GAP_BYTES = 4096;
-/** A read is no longer than this, unless a sample is. */
+/** Maximum length of a read of several samples. */
 const MAX_BLOCK_BYTES = 1024 * 1024;
 
-/** The reads that bring a run's samples, in their order. */
+/** Returns the reads that cover the samples of a run, in its order. */
 export function planReads(samples: readonly VideoSample[], run: readonly number[]): ReadBlock[] {
   const blocks: ReadBlock[] = [];
   for (const number of run) {

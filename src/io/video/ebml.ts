@@ -1,27 +1,27 @@
 /**
- * EBML, the tree of elements that WebM and Matroska files are made of: headers of elements, read by byte ranges, and values
- * of elements that are in memory. Source: RFC 8794.
+ * Parses EBML, the element format of WebM and Matroska: element headers by byte ranges of a file, and values of elements in memory.
+ * Source: RFC 8794.
  */
 import type { ByteSource } from "../bytes/source.js";
 
-/** An element. Offsets are counted from the start of what was read: a file, or the bytes given. */
+/** An element. Offsets are relative to the start of the file or of the parsed bytes. */
 export interface Element {
   id: number;
   offsetBytes: number;
-  /** Where its data begin and end; the end is Infinity where the size is not known, as live recordings have it. */
+  /** Offsets of the start and the end of its data; the end is Infinity for an unknown size, as in live recordings. */
   dataBytes: number;
   endBytes: number;
 }
 
-/** Longest header: an id of 4 bytes, as Matroska has them, and a size of 8. */
+/** Maximum length of a header: an id of 4 bytes (Matroska's limit) and a size of 8. */
 export const MAX_HEADER_BYTES = 12;
 
-/** Bytes of a number of variable length, by its first byte; 9 for 0, which begins none. */
+/** Returns the length of a variable-size integer by its first byte; 9 for 0, which is invalid. */
 function lengthOf(firstByte: number): number {
   return Math.clz32(firstByte) - 23;
 }
 
-/** A number of 1 to 8 bytes without its length marker; undefined where `bytes` end before it does, or it is none. */
+/** Parses a variable-size integer of 1 to 8 bytes, without its length marker; undefined if it is invalid or truncated. */
 export function parseVint(bytes: Uint8Array, at: number): { value: number; lengthBytes: number } | undefined {
   const first = bytes[at];
   if (first === undefined) return undefined;
@@ -37,7 +37,7 @@ export function parseVint(bytes: Uint8Array, at: number): { value: number; lengt
   return { value: allOnes ? Number.POSITIVE_INFINITY : value, lengthBytes };
 }
 
-/** The element that begins at `at`; undefined where no header does, or only a part of one. `base` is added to its offsets. */
+/** Parses the element header at `at`; undefined if it is invalid or truncated. `base` is added to the offsets. */
 export function parseElement(bytes: Uint8Array, at: number, base = 0): Element | undefined {
   const first = bytes[at];
   if (first === undefined) return undefined;
@@ -51,14 +51,14 @@ export function parseElement(bytes: Uint8Array, at: number, base = 0): Element |
   return { id, offsetBytes: base + at, dataBytes, endBytes: dataBytes + size.value };
 }
 
-/** Remaining budget of elements in memory. */
+/** Number of elements that may still be parsed in memory. */
 export interface ElementBudget {
   left: number;
 }
 
 /**
- * The elements directly inside `bytes`, one after the other.
- * @throws Error where one is cut, or has no size, and for more than the budget has left.
+ * Yields the child elements in `bytes`.
+ * @throws Error for a truncated element, an unknown size, and an exhausted budget.
  */
 export function* elementsIn(
   bytes: Uint8Array,
@@ -73,20 +73,20 @@ export function* elementsIn(
   }
 }
 
-/** An unsigned integer of 0 to 8 bytes. @throws Error for more. */
+/** Reads an unsigned integer of 0 to 8 bytes. @throws Error for more. */
 export function uintOf(data: Uint8Array): number {
   if (data.length > 8) throw new Error(`an integer of ${data.length} bytes`);
   return data.reduce((value, byte) => value * 256 + byte, 0);
 }
 
-/** Text in ASCII, up to the first zero; anything that does not print is "?". */
+/** Reads ASCII text up to the first zero byte; other bytes become "?". */
 export function asciiOf(data: Uint8Array, mostBytes = 64): string {
   const end = data.indexOf(0);
   const letters = data.subarray(0, Math.min(end < 0 ? data.length : end, mostBytes));
   return Array.from(letters, (code) => (code >= 0x20 && code < 0x7f ? String.fromCharCode(code) : "?")).join("");
 }
 
-/** Writes an element: its id, its size in 8 bytes, and its parts. */
+/** Writes an element: id, size in 8 bytes, and data. */
 export function writeElement(id: number, ...parts: readonly Uint8Array[]): Uint8Array {
   const idBytes = id > 0xffffff ? 4 : id > 0xffff ? 3 : id > 0xff ? 2 : 1;
   const size = parts.reduce((sum, part) => sum + part.length, 0);
@@ -102,12 +102,12 @@ export function writeElement(id: number, ...parts: readonly Uint8Array[]): Uint8
   return bytes;
 }
 
-/** Elements are walked over in windows of this length: a request for each would take minutes over a network. */
+/** Read length while walking over elements: one request per element would take minutes over a network. */
 const WINDOW_BYTES = 1024 * 1024;
 
-/** A part of a file in memory, moved along as the elements are walked over. */
+/** A sliding window of a file in memory. */
 export class Window {
-  /** Reads use this memory again and again where the source can. */
+  /** Buffer reused by all reads, if the source supports it. */
   readonly #memory: Uint8Array;
   #start = 0;
   #bytes: Uint8Array = new Uint8Array();
@@ -119,25 +119,25 @@ export class Window {
     this.#memory = new Uint8Array(Math.min(WINDOW_BYTES, source.sizeBytes));
   }
 
-  /** Whether these bytes, or as many of them as the file has, are in memory. */
+  /** Whether a byte range, clipped to the file, is in memory. */
   holds(offsetBytes: number, lengthBytes: number): boolean {
     const end = Math.min(offsetBytes + lengthBytes, this.source.sizeBytes);
     return offsetBytes >= this.#start && end <= this.#start + this.#bytes.length;
   }
 
-  /** Moves on, so that the window begins at this byte. */
+  /** Moves the window to a byte offset. */
   async move(offsetBytes: number): Promise<void> {
     const length = Math.max(0, Math.min(WINDOW_BYTES, this.source.sizeBytes - offsetBytes));
     this.#bytes = await this.source.read(offsetBytes, length, this.signal, this.#memory);
     this.#start = offsetBytes;
   }
 
-  /** The element at this byte, whose header must be in memory. */
+  /** Parses the element at a byte offset; its header must be in memory. */
   element(offsetBytes: number): Element | undefined {
     return parseElement(this.#bytes, offsetBytes - this.#start, this.#start);
   }
 
-  /** Bytes that must be in memory; fewer at the end of the file. They change when the window moves. */
+  /** Returns bytes that are in memory, fewer at the end of the file. Invalid after the window moves. */
   bytes(offsetBytes: number, lengthBytes: number): Uint8Array {
     const at = offsetBytes - this.#start;
     return this.#bytes.subarray(at, at + lengthBytes);

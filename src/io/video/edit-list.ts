@@ -1,37 +1,37 @@
 /**
- * The edit list of a track: which samples are shown, and when. Times of samples are in units of the track's timescale,
- * durations of edits in units of the movie's. Source: ISO/IEC 14496-12, section 8.6.6.
+ * Applies the edit list of a track: maps sample times (in the track's timescale) to presentation times. Durations of edits are in the
+ * movie's timescale. Source: ISO/IEC 14496-12, section 8.6.6.
  */
 
-/** One edit: shows `durationTicks` (movie timescale) of the track from `mediaTime` (track timescale) on. */
+/** One edit: presents `durationTicks` (movie timescale) of the track from `mediaTime` (track timescale) on. */
 export interface Edit {
-  /** 0 means "to the end of the track": files with fragments do not know their length. */
+  /** 0 means "to the end of the track", as in fragmented files. */
   durationTicks: number;
-  /** -1 shows nothing for the duration. */
+  /** −1 is an empty edit: nothing is presented. */
   mediaTime: number;
-  /** 0 holds one picture for the duration; any other rate counts as 1, as in the reference. */
+  /** 0 is a dwell: one picture for the duration. Any other rate counts as 1, as in the reference. */
   rate: number;
 }
 
 export interface Timescales {
-  /** Ticks a second of the track and of the movie. */
+  /** Ticks per second of the track and of the movie. */
   track: number;
   movie: number;
 }
 
-/** Maximum shown pictures of an edit list, which may repeat the track. */
+/** Maximum number of presented samples: an edit list may repeat the track. */
 const MAX_SHOWN = 2 ** 22;
 
-/** A sample on display: its place in decode order and the second at which it appears. */
+/** A presented sample: its index in decode order, and its presentation time in seconds. */
 export interface ShownSample {
   sample: number;
   timestampSeconds: number;
 }
 
 /**
- * The samples on display in the order of time. `times` are composition times, in the order of decoding; samples whose
- * time is NaN cannot be decoded and are never shown. Without edits every sample is shown at its own time. A list may
- * show the whole track again and again, but no more than `maxShown` pictures in all.
+ * Returns the presented samples in presentation order. `times`: composition times in decode order; NaN for samples that yield no frame,
+ * which are never presented. Without edits every sample is presented at its own time. An edit list may repeat the track, up to
+ * `maxShown` samples in total.
  */
 export function applyEdits(
   times: readonly number[],
@@ -40,7 +40,7 @@ export function applyEdits(
   maxShown = MAX_SHOWN,
 ): ShownSample[] {
   const byTime = times.map((_, sample) => sample).filter((sample) => !Number.isNaN(times[sample]!));
-  // Equal times keep the order of decoding.
+  // Samples of equal time stay in decode order.
   byTime.sort((a, b) => times[a]! - times[b]! || a - b);
   if (edits.length === 0) {
     return byTime.map((sample) => ({ sample, timestampSeconds: times[sample]! / scales.track }));
@@ -67,7 +67,7 @@ export function applyEdits(
   return shown;
 }
 
-/** Binary search: the first index from which on `holds` is true; the length if it never is. */
+/** Binary search: returns the first index at which `holds` is true, the length if there is none. */
 function firstPlace(list: readonly number[], holds: (value: number) => boolean): number {
   let low = 0;
   let high = list.length;

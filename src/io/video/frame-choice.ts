@@ -3,23 +3,23 @@ import { OptionError, shown } from "../../base/errors.js";
 
 /** Frame sampling options; `frames` and `fps` are mutually exclusive. */
 export interface FrameChoice {
-  /** Maximum number of frames, evenly spaced from the first to the last. 16 if neither this nor `fps` is given. */
+  /** Maximum number of frames, evenly spaced from the first to the last. Defaults to 16 unless `fps` is given. */
   frames?: number | undefined;
-  /** For every 1/fps seconds the frame on display at that moment. */
+  /** Sampling rate: the frame displayed at every multiple of 1/fps seconds. */
   fps?: number | undefined;
-  /** Only frames shown from this second of the clip on; from its first frame if not given. */
+  /** Start of the span in seconds: earlier frames are ignored. Defaults to the first frame. */
   startSeconds?: number | undefined;
-  /** Only frames that begin to be shown up to this second, itself included; up to the last frame if not given. */
+  /** End of the span in seconds, inclusive: frames that begin later are ignored. Defaults to the last frame. */
   endSeconds?: number | undefined;
 }
 
 /** Default number of frames, as in the model's reference. */
 export const DEFAULT_FRAMES = 16;
 
-/** Times read from files and k/fps are rounded differently; nearer than this they are the same. */
+/** Tolerance for comparing times of files with k/fps, which are rounded differently. */
 const SAME_MOMENT_SECONDS = 1e-6;
 
-/** @throws OptionError for options that contradict each other or are out of range. */
+/** Validates the options. @throws OptionError for options that exclude each other or are out of range. */
 export function checkChoice({ frames, fps, startSeconds, endSeconds }: FrameChoice): void {
   if (frames !== undefined && fps !== undefined) {
     throw wrong("frames, fps", "one of them", `frames ${frames} and fps ${fps}`, "leave one out");
@@ -43,7 +43,7 @@ export function checkChoice({ frames, fps, startSeconds, endSeconds }: FrameChoi
   }
 }
 
-/** A time for a message, to the millisecond. */
+/** Formats a time for error messages, rounded to milliseconds. */
 function seconds(time: number): string {
   return `${Number(time.toFixed(3))} s`;
 }
@@ -53,24 +53,24 @@ function wrong(where: string, expected: string, got: string, remedy: string): Op
 }
 
 /**
- * `count` numbers out of 0 to `total - 1`, first and last included: floor(i·((total - 1)/(count - 1))), NumPy's
- * `linspace(0, total - 1, count, dtype=int)`. No more than exist: for `count` ≥ `total` every number once.
+ * Returns `count` evenly spaced indices from 0 to `total − 1`, both included: floor(i·((total − 1)/(count − 1))), as NumPy's
+ * `linspace(0, total − 1, count, dtype=int)`. For `count` ≥ `total`, every index once.
  */
 export function uniformIndices(total: number, count: number): number[] {
   if (count >= total) return Array.from({ length: total }, (_, i) => i);
   if (count === 1) return [0];
-  // The step is rounded before it is multiplied, as NumPy has it; the last one is set, not computed.
+  // As in NumPy, the step is rounded before the multiplication, and the last index is set, not computed.
   const step = (total - 1) / (count - 1);
   return Array.from({ length: count }, (_, i) => (i === count - 1 ? total - 1 : Math.floor(i * step)));
 }
 
 /**
- * The places in `times` (seconds, ascending) that a choice takes, ascending, none twice.
+ * Returns the indices into `times` (seconds, ascending) of the sampled frames, ascending and without repetition.
  *
- * With `frames` (or neither): {@link uniformIndices} of the frames from `startSeconds` to `endSeconds`. With `fps`: for
- * each t = start + k/fps up to the end the frame on display, that is the last at or before t; a rate above the clip's
- * gives each frame once. Where no frame begins in the span, the one on display at its start is taken.
- * @throws OptionError if the span lies outside the clip.
+ * With `frames` (the default): {@link uniformIndices} of the frames from `startSeconds` to `endSeconds`. With `fps`: for each
+ * t = start + k/fps up to the end, the displayed frame, which is the last one at or before t; a rate above the clip's returns each frame
+ * once. If no frame begins within the span, the frame displayed at its start is returned.
+ * @throws OptionError if the span is outside the clip.
  */
 export function chooseFrames(times: readonly number[], choice: FrameChoice): number[] {
   checkChoice(choice);
@@ -81,7 +81,7 @@ export function chooseFrames(times: readonly number[], choice: FrameChoice): num
     const got = `${seconds(endSeconds)}, before its first frame at ${seconds(first)}`;
     throw wrong("end", "a time inside the clip", got, "choose a later end");
   }
-  // The last frame's own duration is not known here; the one before it tells how long it may be.
+  // The last frame's duration is unknown here; that of the frame before is assumed.
   const lastGap = times.length > 1 ? last - times[times.length - 2]! : 1;
   if (startSeconds > last + lastGap + SAME_MOMENT_SECONDS) {
     const got = `${seconds(startSeconds)}, after its last frame at ${seconds(last)}`;
@@ -101,13 +101,13 @@ export function chooseFrames(times: readonly number[], choice: FrameChoice): num
     if (onDisplay !== chosen[chosen.length - 1]) chosen.push(onDisplay);
     const next = times[onDisplay + 1];
     if (next === undefined) break;
-    // Moments that show the same frame are passed over at once.
+    // Skip the times at which the same frame is displayed.
     k = Math.max(k + 1, Math.ceil((next - SAME_MOMENT_SECONDS - startSeconds) * fps));
   }
   return chosen;
 }
 
-/** The first place in ascending `times` whose time is at or after `moment`; the length where there is none. */
+/** Returns the first index in ascending `times` at or after `moment`; the length if there is none. */
 function firstAtOrAfter(times: readonly number[], moment: number): number {
   let low = 0;
   let high = times.length;

@@ -1,19 +1,19 @@
-/** The blocks of a Matroska track as they are found: in columns, since a crafted file may have millions of them. */
+/** The blocks of a Matroska track in file order, stored as columns, since a crafted file may contain millions of them. */
 import { MediaError } from "../../base/errors.js";
 import type { VideoSample } from "./clip-index.js";
 
-/** 19 hours at 60 frames a second. */
+/** Maximum number of blocks: 19 hours at 60 frames per second. */
 const MAX_BLOCKS = 2 ** 22;
 /** Maximum memory per block, measured: columns, sample, frame and time. */
 const BYTES_A_BLOCK = 320;
-/** Memory for blocks, whatever the size of the file, and in proportion to it. */
+/** Memory budget for blocks: a constant, plus this multiple of the file size. */
 const FREE_BYTES = 32 * 1024 * 1024;
 const FREE_FILES = 3;
 
 const KEYFRAME = 1;
 const HIDDEN = 2;
 
-/** Where a frame lies, and when it is shown by its own clock. */
+/** Byte range and timestamp of a frame. */
 export interface Block {
   offsetBytes: number;
   sizeBytes: number;
@@ -28,13 +28,13 @@ export class BlockTable {
   #ticks = new Float64Array(256);
   #flags = new Uint8Array(256);
   #length = 0;
-  /** Latest time so far, the one before it, and what is added to those of the recording under way. */
+  /** Latest timestamp, the one before it, and the offset added to timestamps of the current recording. */
   #latest = Number.NEGATIVE_INFINITY;
   #beforeLatest = Number.NEGATIVE_INFINITY;
   #shift = 0;
   #beginsRecording = false;
 
-  /** For a file of so many bytes, which bound what its blocks may take. */
+  /** `fileBytes`: size of the file, which limits the number of blocks. */
   constructor(fileBytes: number, label: string) {
     this.#most = Math.min(MAX_BLOCKS, Math.floor((FREE_BYTES + FREE_FILES * fileBytes) / BYTES_A_BLOCK));
     this.#label = label;
@@ -44,12 +44,12 @@ export class BlockTable {
     return this.#length;
   }
 
-  /** Starts another recording: if its times are not later, it continues at the frame interval of the previous one. */
+  /** Starts an appended recording. If its timestamps are not later, they are shifted to continue at the previous frame interval. */
   beginRecording(): void {
     this.#beginsRecording = true;
   }
 
-  /** @throws MediaError for more blocks than a file of this size has frames. */
+  /** Appends a block. @throws MediaError if a file of this size cannot have so many frames. */
   add({ offsetBytes, sizeBytes, ticks }: Block, isKeyframe: boolean, isHidden: boolean): void {
     if (this.#length >= this.#most) {
       throw new MediaError({
@@ -77,9 +77,9 @@ export class BlockTable {
     this.#flags[i] = (isKeyframe ? KEYFRAME : 0) | (isHidden ? HIDDEN : 0);
   }
 
-  /** All of them, in the order of decoding. */
+  /** Returns all blocks as samples in decode order. */
   samples(): VideoSample[] {
-    // Streams that refresh their pictures in slices have no keyframe; they start at the first block.
+    // Streams with gradual intra refresh have no keyframes; decoding starts at the first block.
     const anyKey = this.#flags.subarray(0, this.#length).some((flags) => flags & KEYFRAME);
     return Array.from({ length: this.#length }, (_, i) => ({
       offsetBytes: this.#offsets[i]!,

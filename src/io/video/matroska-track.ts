@@ -1,6 +1,6 @@
 /**
- * The description of a Matroska track: what its entry says, and how a decoder is set up for it. mediabunny finds codec
- * string, configuration record, colours and turns; it is shown a file of its own that holds the entry and one picture.
+ * Parses the entry of a Matroska track and derives the decoder configuration. Codec string, configuration record, colour and rotation
+ * are determined by mediabunny, from a small file that is composed of the entry and one keyframe.
  * Source: RFC 9559, section 5.1.4.
  */
 import type { LogLevel } from "mediabunny";
@@ -10,7 +10,7 @@ import { orientationOfTurn } from "../pictures/orientation.js";
 import type { ClipIndex } from "./clip-index.js";
 import { asciiOf, type ElementBudget, elementsIn, uintOf, writeElement } from "./ebml.js";
 
-/** Ids of elements, RFC 9559 section 5.1. */
+/** Element ids (RFC 9559, section 5.1). */
 const ID = {
   trackEntry: 0xae,
   trackNumber: 0xd7,
@@ -32,37 +32,37 @@ const ID = {
   contentCompSettings: 0x4255,
 } as const;
 
-/** What an entry of `Tracks` says. */
+/** A parsed entry of `Tracks`. */
 export interface MatroskaTrack {
   isEnabled: boolean;
-  /** For messages: codec and size. */
+  /** Codec and size, for error messages. */
   text: string;
-  /** The number that blocks name it by. */
+  /** Track number, by which blocks refer to it. */
   number: number;
   kind: string;
   codecId: string;
   codecPrivate: Uint8Array;
   width: number;
   height: number;
-  /** The elements of `Video` that say how pictures are shown: colours and turns. */
+  /** The elements of `Video` for display: colour and projection (rotation). */
   shown: ReadonlyMap<number, Uint8Array>;
-  /** What begins every block and is not in the file. */
+  /** Bytes stripped from the start of every block (header stripping). */
   prefix: Uint8Array;
-  /** How its blocks are packed, where they cannot be read. */
+  /** Unsupported encoding of the blocks, for error messages; undefined if they can be read. */
   packing: string | undefined;
 }
 
 const KINDS: Record<number, string> = { 1: "video", 2: "audio", 3: "complex", 17: "subtitle", 33: "metadata" };
 const COMPRESSIONS = ["zlib", "bzlib", "lzo1x"];
 const HEADER_STRIPPING = 3;
-/** Muxers strip what all frames begin with: a few bytes. */
+/** Maximum length of stripped headers; muxers strip a few bytes. */
 const MAX_PREFIX_BYTES = 1024;
-/** Films with a subtitle in every language have some sixty. */
+/** Maximum number of tracks; films with many subtitles have about sixty. */
 const MAX_TRACKS = 1024;
-/** Mastering data are the longest part of them, some hundred bytes. */
+/** Maximum size of a display element; mastering metadata have about a hundred bytes. */
 const MAX_SHOWN_BYTES = 4096;
 
-/** The entries of a `Tracks` element. @throws Error for elements that are cut or too long. */
+/** Parses a `Tracks` element. @throws Error for truncated or oversized elements. */
 export function readTracks(body: Uint8Array, budget: ElementBudget): MatroskaTrack[] {
   const tracks: MatroskaTrack[] = [];
   for (const { id, data } of elementsIn(body, budget)) {
@@ -103,7 +103,7 @@ function readEntry(entry: Uint8Array, budget: ElementBudget): MatroskaTrack {
   return track;
 }
 
-/** Which bytes to put back before each block, or what it is that cannot be undone. */
+/** Parses `ContentEncodings`: the bytes to prepend to each block, or a description of an unsupported encoding. */
 function readEncodings(body: Uint8Array, budget: ElementBudget): Pick<MatroskaTrack, "prefix" | "packing"> {
   let prefix: Uint8Array = new Uint8Array();
   let packing: string | undefined;
@@ -134,12 +134,13 @@ function readEncodings(body: Uint8Array, budget: ElementBudget): Pick<MatroskaTr
   return { prefix, packing };
 }
 
-/** What of {@link ClipIndex} a track's description gives. */
+/** The part of {@link ClipIndex} that depends on the track entry. */
 type TrackConfig = Pick<ClipIndex, "codec" | "description" | "width" | "height" | "colour" | "orientation">;
 
 /**
- * How a decoder is set up for a track. `keyframe` is the beginning of its first keyframe, where some codecs say what they are.
- * @throws MediaError for a size out of range, and a description that is broken.
+ * Returns the decoder configuration of a track. `keyframe`: the beginning of its first keyframe, which contains the parameters of some
+ * codecs.
+ * @throws MediaError for a size out of range and for a broken track entry.
  */
 export async function configOf(track: MatroskaTrack, keyframe: Uint8Array, label: string): Promise<TrackConfig> {
   const { width, height } = track;
@@ -164,13 +165,13 @@ export async function configOf(track: MatroskaTrack, keyframe: Uint8Array, label
   }
 }
 
-/** Descriptions that are being read, and how much mediabunny said before them. */
+/** Number of concurrent calls into mediabunny, and its log level before them. */
 let readers = 0;
 let usualLevel: LogLevel = 0;
 
 async function describe(track: MatroskaTrack, keyframe: Uint8Array): Promise<Omit<TrackConfig, "width" | "height">> {
   const { Input, BufferSource, Logging, LogLevel, MATROSKA } = await import("mediabunny");
-  // It writes what it cannot parse to the console.
+  // mediabunny logs parse errors to the console.
   if (readers++ === 0) usualLevel = Logging.level;
   Logging.level = LogLevel.Silent;
   const input = new Input({ source: new BufferSource(specimen(track, keyframe)), formats: [MATROSKA] });
@@ -178,7 +179,7 @@ async function describe(track: MatroskaTrack, keyframe: Uint8Array): Promise<Omi
     const video = await input.getPrimaryVideoTrack();
     const known = (await video?.getCodec()) ? video : null;
     const config = await known?.getDecoderConfig();
-    // VP8 has one colour space of its own (RFC 6386, section 9.2), and the reference decodes it by that whatever the container says.
+    // VP8 has a fixed colour space (RFC 6386, section 9.2); like the reference, ignore the container's.
     const colour = track.codecId === "V_VP8" ? undefined : await known?.getColorSpace();
     const description = config?.description;
     return {
@@ -198,7 +199,7 @@ async function describe(track: MatroskaTrack, keyframe: Uint8Array): Promise<Omi
   }
 }
 
-/** A whole file of one track and one picture. */
+/** Composes a Matroska file of one track and one keyframe. */
 function specimen(track: MatroskaTrack, keyframe: Uint8Array): Uint8Array<ArrayBuffer> {
   const uint = (id: number, value: number): Uint8Array => {
     const data = new Uint8Array(4);
@@ -226,7 +227,7 @@ function specimen(track: MatroskaTrack, keyframe: Uint8Array): Uint8Array<ArrayB
   return bytes;
 }
 
-/** A codec that only has a name here; of those from Windows the four letters tell more. */
+/** Returns a name for an unsupported codec; for Windows codecs with their FourCC. */
 function unknownCodec({ codecId, codecPrivate }: MatroskaTrack): string {
   return codecId === "V_MS/VFW/FOURCC" ? `${codecId} ${asciiOf(codecPrivate.subarray(16, 20))}` : codecId;
 }

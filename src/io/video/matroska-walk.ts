@@ -1,6 +1,6 @@
 /**
- * The way through a WebM or Matroska file, from element to element: its description, and the head of every block of one
- * video track. Source: RFC 9559.
+ * Walks over the elements of a WebM or Matroska file: parses `Info` and `Tracks`, and the header of every block of one video track.
+ * Source: RFC 9559.
  */
 import { MediaError } from "../../base/errors.js";
 import type { ByteSource } from "../bytes/source.js";
@@ -18,7 +18,7 @@ import {
 import { BlockTable } from "./matroska-blocks.js";
 import { type MatroskaTrack, readTracks } from "./matroska-track.js";
 
-/** Ids of elements, RFC 9559 section 5.1. */
+/** Element ids (RFC 9559, section 5.1). */
 const ID = {
   ebml: 0x1a45dfa3,
   docType: 0x4282,
@@ -36,8 +36,7 @@ const ID = {
 } as const;
 
 /**
- * Elements beside those that are passed over: seek heads, cues, chapters, tags, attachments, padding, what clusters say of
- * themselves.
+ * Elements that are skipped: seek heads, cues, chapters, tags, attachments, padding, and metadata of clusters.
  */
 const PASSED = new Set([0x114d9b74, 0x1c53bb6b, 0x1043a770, 0x1254c367, 0x1941a469, 0xec, 0xbf, 0xa7, 0xab, 0x5854]);
 const ENTERED = new Set<number>([ID.segment, ID.cluster]);
@@ -51,13 +50,13 @@ const READ = new Set<number>([
   ID.encryptedBlock,
 ]);
 
-/** `Info` and `Tracks` of real files have some kB, of which most are codec headers and names. */
+/** Maximum size of `Info` and `Tracks`; real files have some kilobytes, mostly codec headers and names. */
 const MAX_HEAD_BYTES = 4 * 1024 * 1024;
-/** Elements that describe the file: some ten a track. */
+/** Maximum number of elements in `Info` and `Tracks`; real files have about ten per track. */
 const MAX_HEAD_ELEMENTS = 2 ** 16;
-/** A day of pictures and sound has half of it. */
+/** Maximum number of elements of a file; a day of video and audio has half as many. */
 const MAX_ELEMENTS = 2 ** 24;
-/** What a block takes before its data: a track number of up to 8 bytes, time and flags. */
+/** Maximum length of a block header: a track number of up to 8 bytes, timestamp and flags. */
 const MAX_BLOCK_HEAD_BYTES = 11;
 
 /** Remedy for a broken file. */
@@ -68,11 +67,11 @@ export class Walk {
   readonly signal: AbortSignal | undefined;
   readonly blocks: BlockTable;
   track: MatroskaTrack | undefined;
-  /** Nanoseconds a tick. */
+  /** Nanoseconds per tick. */
   timestampScale = 1_000_000;
-  /** Whether blocks came before the tracks' description. */
+  /** Whether blocks precede `Tracks`, so that a second walk is needed. */
   passedBlocks = false;
-  /** Size that the segment says it has, where the file ends before. */
+  /** Declared end of the segment, if the file is truncated. */
   wholeBytes: number | undefined;
 
   readonly #window: Window;
@@ -119,7 +118,7 @@ export class Walk {
     if (Number.isFinite(this.#segmentEnd) && this.#segmentEnd > sizeBytes) this.wholeBytes = this.#segmentEnd;
   }
 
-  /** Where to go on inside an element whose children are walked over; undefined for others. */
+  /** Enters a segment or cluster: returns the offset of its first child; undefined for other elements. */
   #entered({ id, offsetBytes, dataBytes, endBytes }: Element): number | undefined {
     if (id === ID.segment) {
       if (offsetBytes > 0 && this.blocks.length > 0) this.blocks.beginRecording();
@@ -133,14 +132,14 @@ export class Walk {
     return dataBytes;
   }
 
-  /** Reads an element; returns where the next begins, or undefined where the file ends before this one does. */
+  /** Reads an element and returns the offset of the next; undefined if the file ends inside it. */
   async #read({ id, offsetBytes, dataBytes, endBytes }: Element): Promise<number | undefined> {
     const { sizeBytes } = this.source;
     if (!Number.isFinite(endBytes)) throw this.#broken(offsetBytes, "an element of known size", "one without");
     if (endBytes > sizeBytes) {
       const isHead = id === ID.ebml || id === ID.info || id === ID.tracks;
       if (isHead && this.blocks.length === 0) throw this.#cut(offsetBytes, endBytes);
-      // A segment that says where it ends is cut here; of one that does not, the recorder was stopped.
+      // The file is truncated (known segment size) or the recorder was stopped (unknown size): ignore the last element.
       return undefined;
     }
     const isOfCluster = id === ID.simpleBlock || id === ID.blockGroup || id === ID.timestamp;
@@ -156,7 +155,7 @@ export class Walk {
       const length = endBytes - dataBytes;
       if (length > most) throw this.#broken(offsetBytes, `an element of at most ${most} bytes`, `${length} bytes`);
       if (!this.#window.holds(dataBytes, length)) await this.#window.move(dataBytes);
-      // A head may be longer than the window.
+      // The element may exceed the window.
       const inWindow = this.#window.holds(dataBytes, length);
       const data = inWindow
         ? this.#window.bytes(dataBytes, length)
@@ -192,7 +191,7 @@ export class Walk {
     }
   }
 
-  /** Chooses the track, or checks that a recording that follows has the same. */
+  /** Chooses the track; for an appended recording, checks that it has the same one. */
   #describe(tracks: MatroskaTrack[], offsetBytes: number): void {
     const videos = tracks.filter(({ kind }) => kind === "video");
     if (videos.length === 0) {
@@ -201,7 +200,7 @@ export class Walk {
         where: this.label,
         expected: "a video track",
         got: kinds ? `tracks of other kinds (${kinds})` : "no track at all",
-        remedy: "give a file with pictures",
+        remedy: "give a file with a video track",
       });
     }
     const track = videos[chooseTrack(videos, this.#wanted, this.label, ({ text }) => text)]!;
@@ -209,7 +208,7 @@ export class Walk {
     if (packing) {
       throw new MediaError({
         where: `${this.label}, the video track's blocks`,
-        expected: "frames as the codec made them",
+        expected: "frames that the container neither encrypts nor compresses",
         got: packing,
         remedy: "rewrite the file: ffmpeg -i in.mkv -c copy out.mkv",
       });
@@ -241,7 +240,7 @@ export class Walk {
     if (block) await this.#block(block.dataBytes, block.endBytes, isKeyframe);
   }
 
-  /** Notes a block of the video track. Whether one is a keyframe its group says, else its own flag. */
+  /** Records a block of the video track. `isKeyframe`: given by its block group; undefined for a SimpleBlock, which has a flag. */
   async #block(start: number, end: number, isKeyframe: boolean | undefined): Promise<void> {
     if (!this.#window.holds(start, MAX_BLOCK_HEAD_BYTES + 1)) await this.#window.move(start);
     const head = this.#window.bytes(start, Math.min(MAX_BLOCK_HEAD_BYTES + 1, end - start));
@@ -264,7 +263,7 @@ export class Walk {
         remedy: "rewrite the file: ffmpeg -i in.mkv -c copy out.mkv",
       });
     }
-    // Some muxers write an empty block where a frame was dropped.
+    // Some muxers write an empty block for a dropped frame.
     if (sizeBytes === 0) return;
     const place = { offsetBytes: start + headBytes, sizeBytes, ticks: this.#clusterTicks + relative };
     const { codecId, prefix } = this.track;
@@ -274,29 +273,25 @@ export class Walk {
     this.blocks.add(place, isKey && (first?.isKey ?? true), isHidden);
   }
 
-  /** Whether several frames of VP9 are joined, a hidden one with one that is shown. */
+  /** Whether a VP9 block is a superframe: a hidden frame joined with a visible one. */
   async #isSuperframe(end: number): Promise<boolean> {
-    // Annex B: the last byte marks a superframe.
+    // VP9 bitstream, annex B: the last byte marks a superframe.
     if (!this.#window.holds(end - 1, 1)) await this.#window.move(end - 1);
     return (this.#window.bytes(end - 1, 1)[0]! & 0xe0) === 0xc0;
   }
 
-  /** Where to go on at bytes that begin nothing known; undefined where they end the file. */
+  /** Handles bytes that are not a known element: returns the offset to continue at; undefined if the clip ends here. */
   async #afterUnknown(at: number, element: Element | undefined): Promise<number | undefined> {
     const { sizeBytes } = this.source;
     this.#count(at);
-    if (at >= this.#segmentEnd) return undefined; // What follows a whole segment takes nothing from it.
+    if (at >= this.#segmentEnd) return undefined; // Trailing bytes after a complete segment are ignored.
     if (element && element.endBytes <= Math.min(sizeBytes, this.#segmentEnd)) return element.endBytes;
     if (!element && sizeBytes - at < MAX_HEADER_BYTES && this.blocks.length > 0) return undefined;
     if (!Number.isFinite(this.#segmentEnd) && this.blocks.length > 0 && (await this.#isZeroFrom(at))) return undefined;
-    throw this.#broken(
-      at,
-      "an element of Matroska",
-      element ? `0x${element.id.toString(16)}` : "bytes that begin none",
-    );
+    throw this.#broken(at, "an element of Matroska", element ? `0x${element.id.toString(16)}` : "other bytes");
   }
 
-  /** Whether only zeros follow: computers that go down leave room that was not written. */
+  /** Whether only zeros follow: preallocated space that a crashed recorder did not write. */
   async #isZeroFrom(at: number): Promise<boolean> {
     const step = 64 * 1024;
     for (let from = at; from < this.source.sizeBytes; from += step) {
@@ -333,7 +328,7 @@ export class Walk {
   }
 }
 
-/** What the first byte of a frame of VP8 or VP9 says of it; undefined for other codecs. */
+/** Parses the first byte of a VP8 or VP9 frame; undefined for other codecs. */
 function frameHead(codecId: string, first: number): { isKey: boolean; isShown: boolean } | undefined {
   // RFC 6386, section 9.1.
   if (codecId === "V_VP8") return { isKey: (first & 0x01) === 0, isShown: (first & 0x10) !== 0 };

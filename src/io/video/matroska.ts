@@ -1,7 +1,7 @@
 /**
- * The index of a WebM or Matroska file: how to decode its video track, where its frames lie, and when they are shown.
- * There is no table to read: the headers of all blocks are walked over, in live recordings (no duration, no sizes, no
- * cues) as in finished ones. Source: RFC 9559.
+ * Reads the index of a WebM or Matroska file: decoder configuration, byte ranges and times of the frames of one video track. The format
+ * has no sample table, so the headers of all blocks are read; this works for live recordings too (no duration, sizes or cues).
+ * Source: RFC 9559.
  */
 import { MediaError, OcellusError } from "../../base/errors.js";
 import type { ByteSource } from "../bytes/source.js";
@@ -10,14 +10,14 @@ import { applyEdits } from "./edit-list.js";
 import { configOf } from "./matroska-track.js";
 import { UNDAMAGED, Walk } from "./matroska-walk.js";
 
-/** Of the first keyframe as much as a codec may put before what it says of itself. */
+/** Bytes of the first keyframe that are read for codec parameters. */
 const MAX_KEYFRAME_BYTES = 64 * 1024;
 
 /**
- * Reads the index of a WebM or Matroska file. `track` counts its video tracks from 0; the first enabled one if not given.
- * Files one after the other, as recorders append them, are one clip: where times go back, they go on instead.
- * @throws MediaError without a video track or picture, or for a broken file; OptionError for a track that is not there;
- * SourceError; AbortedError.
+ * Reads the index of a WebM or Matroska file. `track`: number of the video track, from 0; defaults to the first enabled one. Recordings
+ * that are appended to one file are one clip: timestamps that go back are shifted to continue.
+ * @throws MediaError for a broken file and one without video track or frames; OptionError for a track that does not exist; SourceError;
+ * AbortedError.
  */
 export async function readMatroskaIndex(
   source: ByteSource,
@@ -27,7 +27,7 @@ export async function readMatroskaIndex(
   try {
     const walk = new Walk(source, label, options);
     await walk.run();
-    // Blocks before their track's description say nothing until that is known.
+    // Blocks that precede `Tracks` are read in a second walk.
     if (walk.passedBlocks) await walk.run();
     return await indexOf(walk);
   } catch (cause) {
@@ -46,7 +46,7 @@ async function indexOf({ source, label, signal, track, timestampScale, blocks, w
   if (!track) {
     throw new MediaError({
       where: label,
-      expected: "a WebM or Matroska file with a description of its tracks",
+      expected: "a WebM or Matroska file with a Tracks element",
       got: `none in its ${source.sizeBytes} bytes`,
       remedy: "the recording may not have been finished; get a complete copy",
     });
@@ -57,8 +57,8 @@ async function indexOf({ source, label, signal, track, timestampScale, blocks, w
   if (frames.length === 0) {
     throw new MediaError({
       where: label,
-      expected: "a video track that shows at least one picture",
-      got: `${samples.length} blocks, none of which can be shown`,
+      expected: "a video track with at least one frame to display",
+      got: `${samples.length} blocks, none of which has such a frame`,
       remedy: "the recording may not have been finished; get a complete copy",
     });
   }

@@ -1,7 +1,7 @@
 /**
- * Boxes of MP4 and QuickTime files. {@link indexBoxes} walks the top of a file by byte ranges and brings those that
- * describe it, never the media (`mdat`); {@link BoxReader} reads inside them. All sizes and counts are checked
- * against the available bytes. Source: ISO/IEC 14496-12, QuickTime File Format.
+ * Boxes of MP4 and QuickTime files. {@link indexBoxes} walks over the top-level boxes by byte ranges and reads those of the index, never
+ * the media data (`mdat`); {@link BoxReader} parses inside them. All sizes and counts are checked against the available bytes.
+ * Source: ISO/IEC 14496-12, QuickTime File Format.
  */
 import { MediaError } from "../../base/errors.js";
 import { dataView } from "../bytes/bytes.js";
@@ -10,10 +10,10 @@ import type { ByteSource } from "../bytes/source.js";
 import type { IndexBudget } from "./mp4-budget.js";
 import { type BoxPlace, broken, cut } from "./mp4-faults.js";
 
-/** A box in memory. `start` and `end` are those of its body, in the bytes of the reader. */
+/** A box in memory. `start` and `end`: offsets of its body in the reader's bytes. */
 export interface Box {
   type: string;
-  /** Where its header begins in the file, for messages. */
+  /** Offset of its header in the file, for error messages. */
   offsetBytes: number;
   start: number;
   end: number;
@@ -25,14 +25,14 @@ interface BoxHeader {
   headerBytes: number;
 }
 
-/** A fragment's header is mostly smaller than this: one read brings it and the header of the box after it. */
+/** Read length. Most fragment headers are shorter, so that one read covers a `moof` and the next box header. */
 const WINDOW_BYTES = 4096;
-/** Boxes at the top, and those looked at in a box: an hour of fragments of a picture each has a fifth of it at the top. */
+/** Maximum number of top-level boxes, and of child boxes; an hour of one-frame fragments has a fifth of it. */
 const MAX_BOXES = 2 ** 20;
-/** The index of a day of video is 100 MB; more is a broken size. */
+/** Maximum size of `moov` or `moof`; the index of a day of video has 100 MB. */
 const MAX_INDEX_BYTES = 256 * 1024 * 1024;
 
-/** The box header at `at`, undefined where it is cut; the box around it ends at `end`. A size of 0 means "to the end". */
+/** Parses the box header at `at`; undefined if it is truncated. `end`: end of the parent box; a size of 0 means "to the end". */
 function parseHeader(view: DataView, at: number, end: number): BoxHeader | undefined {
   if (at + 8 > end) return undefined;
   const type = String.fromCharCode(
@@ -46,14 +46,14 @@ function parseHeader(view: DataView, at: number, end: number): BoxHeader | undef
   return at + 16 > end ? undefined : { type, sizeBytes: Number(view.getBigUint64(at + 8)), headerBytes: 16 };
 }
 
-/** Reads boxes inside a box that is in memory. */
+/** Parses a box in memory and its children. */
 export class BoxReader {
   readonly view: DataView;
   #boxes = 0;
 
   constructor(
     readonly bytes: Uint8Array,
-    /** Where the bytes begin in the file. */
+    /** Offset of the bytes in the file. */
     readonly offsetBytes: number,
     readonly label: string,
     readonly budget: IndexBudget,
@@ -61,18 +61,18 @@ export class BoxReader {
     this.view = dataView(bytes);
   }
 
-  /** The box that the bytes are. */
+  /** The outermost box. */
   get outer(): Box {
     for (const box of this.#within(0, this.bytes.length)) return box;
     throw new Error("no box");
   }
 
-  /** The boxes in a box, from byte `from` of its body on. Fewer than 8 bytes after the last are QuickTime's terminator. */
+  /** Yields the children of a box, from byte `from` of its body on. Fewer than 8 bytes at the end are QuickTime's terminator. */
   children(box: Box, from = 0): Generator<Box, void, undefined> {
     return this.#within(box.start + from, box.end);
   }
 
-  /** The first box of each of these types in a box. */
+  /** Returns the first child of each type. */
   firstOf<Type extends string>(box: Box, ...types: readonly Type[]): Partial<Record<Type, Box>> {
     const found: Partial<Record<string, Box>> = {};
     for (const child of this.children(box)) {
@@ -81,14 +81,14 @@ export class BoxReader {
     return found as Partial<Record<Type, Box>>;
   }
 
-  /** Checks that the body of a box has `bytes` and returns where it starts. */
+  /** Returns the start of a box's body. Throws MediaError if it has fewer than `bytes` bytes. */
   need(box: Box, bytes: number): number {
     const got = box.end - box.start;
     if (got < bytes) throw this.broken(box, `a body of at least ${bytes} bytes`, `${got} bytes`);
     return box.start;
   }
 
-  /** Version of a full box; those that are known are 0 and 1. */
+  /** Returns the version of a full box. Throws MediaError unless it is 0 or 1. */
   version(box: Box): 0 | 1 {
     const version = this.bytes[this.need(box, 4)]!;
     if (version > 1) throw this.broken(box, "version 0 or 1", String(version));
@@ -99,14 +99,14 @@ export class BoxReader {
     return this.view.getUint32(this.need(box, 4)) & 0xffffff;
   }
 
-  /** A whole number of 64 bits at a place that was checked. */
+  /** Reads a 64-bit unsigned integer at an offset that was checked. */
   uint64(box: Box, at: number): number {
     const value = Number(this.view.getBigUint64(at));
     if (!Number.isSafeInteger(value)) throw this.broken(box, "a time or place below 2^53", String(value));
     return value;
   }
 
-  /** The count at byte `countAt` of the body, after checking that so many rows of `rowBytes` follow it. */
+  /** Reads the number of entries at byte `countAt` of the body. Throws MediaError unless as many of `rowBytes` bytes follow. */
   rows(box: Box, countAt: number, rowBytes: number): number {
     const count = this.view.getUint32(this.need(box, countAt + 4) + countAt);
     const room = Math.floor((box.end - box.start - countAt - 4) / rowBytes);
@@ -133,7 +133,7 @@ export class BoxReader {
   }
 }
 
-/** Reads ahead a little, so that walking small boxes takes one request instead of one for each. */
+/** Read-ahead buffer: several small boxes take one request. */
 class Window {
   #start = 0;
   #bytes: Uint8Array = new Uint8Array();
@@ -143,14 +143,14 @@ class Window {
     readonly signal: AbortSignal | undefined,
   ) {}
 
-  /** `lengthBytes` from `offsetBytes`, or fewer at the end of the file. */
+  /** Reads `lengthBytes` from `offsetBytes`, or fewer at the end of the file. */
   async read(offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
     const left = Math.max(0, this.source.sizeBytes - offsetBytes);
     const wanted = Math.min(lengthBytes, left);
     const within = offsetBytes - this.#start;
     if (within < 0 || within + wanted > this.#bytes.length) {
       const length = Math.min(Math.max(wanted, WINDOW_BYTES), left);
-      // Never two boxes in memory at once.
+      // Free the last box before the next is read.
       this.#bytes = new Uint8Array();
       this.#bytes = await this.source.read(offsetBytes, length, this.signal);
       this.#start = offsetBytes;
@@ -160,8 +160,8 @@ class Window {
 }
 
 /**
- * Yields a reader for the first `moov` and for every `moof` after it; the bytes are valid until the next is asked for.
- * @throws MediaError for a file that is no MP4, has no index or is cut inside it; SourceError; AbortedError.
+ * Yields a reader for the first `moov` and for each `moof` after it; its bytes are valid until the next one.
+ * @throws MediaError for a file that is not an MP4, has no index or is truncated within it; SourceError; AbortedError.
  */
 export async function* indexBoxes(
   source: ByteSource,
@@ -178,8 +178,8 @@ export async function* indexBoxes(
     const header = parseHeader(dataView(await window.read(at, 16)), 0, source.sizeBytes - at);
     const box = { type: header?.type ?? "box", offsetBytes: at };
     if (!header || header.sizeBytes < header.headerBytes || !Number.isSafeInteger(at + header.sizeBytes)) {
-      if (indexed) return; // Bytes after the last box, as some cameras leave them, take nothing from what was read.
-      throw broken(label, box, "a size that fits its header", String(header?.sizeBytes ?? "a cut header"));
+      if (indexed) return; // Some cameras write trailing bytes after the last box.
+      throw broken(label, box, "a size that fits its header", String(header?.sizeBytes ?? "a truncated header"));
     }
     checkNumber(label, box, ++boxes);
     const { type, sizeBytes } = header;

@@ -1,11 +1,11 @@
-/** Memory budget of a clip's index, checked before allocation: a few bytes of a file can declare billions of entries. */
+/** Memory budget of a clip's index, checked before allocation, since a few bytes of a file can declare billions of entries. */
 import { broken } from "./mp4-faults.js";
 
-/** 19 hours at 60 frames a second, under 1 GB. */
+/** Maximum number of entries: 19 hours at 60 frames per second, less than 1 GB. */
 const MAX_ENTRIES = 2 ** 22;
-/** An entry takes at most so many bytes of memory, arrays and their growth included; measured. */
+/** Maximum memory per entry, measured, including arrays and their growth. */
 const ENTRY_BYTES = 200;
-/** What entries may take in a small file. In all an index stays within 4 times the file and 64 MB, buffers included. */
+/** Memory budget of entries in a small file. With buffers, an index takes at most 4 times the file size plus 64 MB. */
 const BASE_BYTES = 32 * 1024 * 1024;
 
 /** The budget of one file. */
@@ -21,14 +21,14 @@ export class IndexBudget {
     this.#maxEntries = Math.min(MAX_ENTRIES, Math.floor((BASE_BYTES + 2 * fileBytes) / ENTRY_BYTES));
   }
 
-  /** Entries that may still be taken. */
+  /** Number of remaining entries. */
   get entries(): number {
     return this.#maxEntries - this.#entries;
   }
 
   /**
-   * Takes `count` entries: samples, edits or defaults of tracks.
-   * @throws MediaError where a file of this size cannot have so many.
+   * Reserves `count` entries: samples, edits or track defaults.
+   * @throws MediaError if a file of this size cannot have so many.
    */
   take(count: number, box: { type: string; offsetBytes: number }): void {
     this.#entries += count;

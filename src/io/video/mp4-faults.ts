@@ -1,7 +1,7 @@
 import { MediaError } from "../../base/errors.js";
 import { printableAscii } from "../bytes/printable-ascii.js";
 
-/** A box by its type and where its header begins in the file. */
+/** Type and file offset of a box, for error messages. */
 export interface BoxPlace {
   readonly type: string;
   readonly offsetBytes: number;
@@ -10,12 +10,12 @@ export interface BoxPlace {
 const whereOf = (label: string, box: BoxPlace): string =>
   `${label}, box "${printableAscii(box.type)}" at byte ${box.offsetBytes}`;
 
-/** The error for a box whose content contradicts the format or the file. */
+/** Returns the error for a box that is invalid or contradicts the file. */
 export function broken(label: string, box: BoxPlace, expected: string, got: string): MediaError {
   return new MediaError({ where: whereOf(label, box), expected, got, remedy: "get an undamaged copy" });
 }
 
-/** The error for a file that ends inside a box. */
+/** Returns the error for a file that ends inside a box. */
 export function cut(label: string, box: BoxPlace, boxBytes: number, fileBytes: number): MediaError {
   return new MediaError({
     where: whereOf(label, box),

@@ -1,11 +1,11 @@
 /**
- * Samples of fragments (`moof`). Fragments of all tracks are gone through, since the offset of one may depend on the end of
- * the previous one. Source: ISO/IEC 14496-12, section 8.8.
+ * Reads the samples of movie fragments (`moof`). The fragments of all tracks are parsed, since the data offset of one may depend on the
+ * end of the previous one. Source: ISO/IEC 14496-12, section 8.8.
  */
 import type { Box, BoxReader } from "./mp4-boxes.js";
 import { checkBytes, type SampleList } from "./mp4-samples.js";
 
-/** What holds for samples whose run says nothing else. */
+/** Default values of samples, which a run may override. */
 interface Defaults {
   description: number;
   durationTicks: number;
@@ -15,7 +15,7 @@ interface Defaults {
 
 const NO_DEFAULTS: Defaults = { description: 1, durationTicks: 0, sizeBytes: 0, flags: 0 };
 
-/** Defaults of the tracks by their ids. */
+/** Defaults by track id. */
 export type TrackDefaults = ReadonlyMap<number, Defaults>;
 
 /** Reads the defaults of all tracks (`trex`) in `mvex`. */
@@ -33,7 +33,7 @@ export function readTrackDefaults(reader: BoxReader, mvex: Box): TrackDefaults {
   return defaults;
 }
 
-// Flags of `tfhd`.
+// Flags of `tfhd` (ISO/IEC 14496-12, section 8.8.7).
 const BASE_OFFSET = 0x01;
 const DESCRIPTION = 0x02;
 const DEFAULT_DURATION = 0x08;
@@ -41,7 +41,7 @@ const DEFAULT_SIZE = 0x10;
 const DEFAULT_FLAGS = 0x20;
 const BASE_IS_MOOF = 0x20000;
 
-/** Adds the samples of the track in a `moof` to `list`. */
+/** Appends the samples of a track in a `moof` to `list`. */
 export function readFragment(reader: BoxReader, track: number, defaults: TrackDefaults, list: SampleList): void {
   const moof = reader.outer;
   let previousEnd = moof.offsetBytes;
@@ -89,7 +89,7 @@ function decodeTime(reader: BoxReader, tfdt: Box): number {
   return long ? reader.uint64(tfdt, at) : reader.view.getUint32(at);
 }
 
-// Flags of `trun`; the last four have a field in each row, in this order.
+// Flags of `trun` (section 8.8.8). For each of the last four, every sample has a field, in this order.
 const DATA_OFFSET = 0x01;
 const FIRST_FLAGS = 0x04;
 const DURATION = 0x100;
@@ -99,7 +99,7 @@ const COMPOSITION = 0x800;
 
 const NOT_A_KEYFRAME = 0x10000;
 
-/** Adds the samples of a run to `list`, if it is given, and returns where the run's data end. */
+/** Appends the samples of a run to `list`, if given. Returns the file offset of the end of the run's data. */
 function readRun(
   reader: BoxReader,
   trun: Box,
@@ -137,7 +137,7 @@ function readRun(
       let sampleFlags = fallback.flags;
       if (flags & FLAGS) sampleFlags = view.getUint32(row + flagsAt);
       else if (i === 0 && flags & FIRST_FLAGS) sampleFlags = view.getUint32(start + firstFlagsAt);
-      // Signed in version 0 too: files have negative ones there.
+      // Read as signed in version 0 too, since existing files have negative offsets.
       const offsetTicks = flags & COMPOSITION ? view.getInt32(row + compositionAt) : 0;
       list.add(at, size, offsetTicks, (sampleFlags & NOT_A_KEYFRAME) === 0, fallback.description);
       list.endTicks += flags & DURATION ? view.getUint32(row + durationAt) : fallback.durationTicks;

@@ -1,19 +1,19 @@
 /**
- * The sample table of a track: where its encoded pictures lie and when they are shown. Every count is checked against
- * the rows, or the bytes of media, that are there. Source: ISO/IEC 14496-12, sections 8.6 and 8.7.
+ * Reads the sample table of a track (`stbl`): byte ranges, times and keyframes. Every count is checked against the size of its box or of
+ * the file. Source: ISO/IEC 14496-12, sections 8.6 and 8.7.
  */
 import { MediaError } from "../../base/errors.js";
 import type { VideoSample } from "./clip-index.js";
 import type { Box, BoxReader } from "./mp4-boxes.js";
 
-/** The samples of one track in the order of decoding, from its table and then from its fragments. */
+/** The samples of one track in decode order: those of its sample table, then those of its fragments. */
 export class SampleList {
   readonly samples: VideoSample[] = [];
-  /** Number of the sample description of all of them, from 1. */
+  /** Index of the sample description that all samples use, from 1. */
   description: number | undefined;
-  /** Decode time after the last sample, in ticks of the track. */
+  /** End of the last sample in decode time, in ticks of the track. */
   endTicks = 0;
-  /** Samples so far, those without bytes included. */
+  /** Number of samples so far, including empty ones. */
   #count = 0;
   #insideBytes = 0;
 
@@ -23,8 +23,8 @@ export class SampleList {
   ) {}
 
   /**
-   * Adds a sample. One without bytes holds no picture and is left out: the picture before it stays on display.
-   * @throws MediaError for a second sample description, or for samples that lie over each other.
+   * Appends a sample. An empty sample is skipped: the picture before it stays displayed.
+   * @throws MediaError for a second sample description and for overlapping samples.
    */
   add(offsetBytes: number, sizeBytes: number, offsetTicks: number, isKeyframe: boolean, description: number): void {
     this.#count++;
@@ -39,10 +39,10 @@ export class SampleList {
         where: `${this.label}, sample ${this.#count}`,
         expected: "one sample description for the whole track",
         got: "a second one",
-        remedy: "encode the clip anew: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
+        remedy: "re-encode the clip: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4",
       });
     }
-    // Samples beyond the end of a cut file are refused when they are wanted.
+    // Samples beyond the end of a truncated file are rejected only if they are wanted.
     if (offsetBytes + sizeBytes <= this.fileBytes) this.#insideBytes += sizeBytes;
     if (this.#insideBytes > this.fileBytes) {
       throw this.#broken("samples that lie side by side", `more bytes of them than the file's ${this.fileBytes}`);
@@ -56,14 +56,14 @@ export class SampleList {
   }
 }
 
-/** Rejects samples of constant size, which need no rows, if the file has fewer bytes. */
+/** Checks samples of constant size, which have no table entries, against the file size. Throws MediaError. */
 export function checkBytes(reader: BoxReader, box: Box, count: number, sizeBytes: number, fileBytes: number): void {
   if (count === 0 || (sizeBytes > 0 && count * sizeBytes <= fileBytes)) return;
   const expected = `samples with bytes, within the ${fileBytes} bytes of the file`;
   throw reader.broken(box, expected, `${count} samples of ${sizeBytes} bytes`);
 }
 
-/** Reads the table in `stbl` into `list`. A file whose samples are all in fragments may have an empty one, or none. */
+/** Appends the samples of `stbl` to `list`. In a fragmented file the tables may be empty or missing. */
 export function readSampleTable(reader: BoxReader, stbl: Box, list: SampleList): void {
   const tables = reader.firstOf(stbl, "stsz", "stz2", "stco", "co64", "stsc", "stts", "ctts", "stss");
   const sizes = tables.stsz ? sizesOf(reader, tables.stsz, list.fileBytes) : compactSizesOf(reader, tables.stz2);
@@ -102,7 +102,7 @@ export function readSampleTable(reader: BoxReader, stbl: Box, list: SampleList):
     at += size;
     const duration = durations.next();
     if (duration !== undefined) {
-      // libavformat reads a negative duration as 1 too.
+      // As in libavformat, a negative duration counts as 1.
       list.endTicks += duration < 0 ? 1 : duration;
     } else if (i + 1 < sizes.count) {
       throw missing("stts");
@@ -110,7 +110,7 @@ export function readSampleTable(reader: BoxReader, stbl: Box, list: SampleList):
   }
 }
 
-/** A table with one value a sample, or a chunk. */
+/** A table with one value per sample or per chunk. */
 interface Column {
   count: number;
   at(row: number): number;
@@ -146,8 +146,8 @@ function chunksOf(reader: BoxReader, stco: Box | undefined, co64: Box | undefine
 }
 
 /**
- * Reads a table of runs (count, value) sample by sample; undefined at its end. Values are signed: files before version
- * 1 of `ctts` have negative ones too.
+ * Iterates a run-length table of (count, value), one value per sample; undefined at its end. Values are read as signed, since `ctts` of
+ * version 0 has negative ones in existing files.
  */
 function runsOf(reader: BoxReader, box: Box): { next(): number | undefined } {
   const { view } = reader;

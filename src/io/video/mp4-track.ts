@@ -1,7 +1,7 @@
 /**
- * The header boxes and the sample entry of a video track. mp4box parses them from a `moov` that is put together for it:
- * of one track, of boxes whose sizes were checked, in memory of its own. It never sees the file's other boxes: it has
- * parsers for some two hundred kinds, which believe the counts in them.
+ * Reads the header boxes and the sample entry of a video track. They are parsed by mp4box, from a `moov` that is composed of copies of
+ * this track's boxes, after their sizes are checked. Other boxes of the file are not passed to it: its parsers of some two hundred box
+ * types trust the counts in the boxes.
  */
 import { createFile, type ISOFile, type MP4BoxBuffer } from "mp4box";
 import { MediaError } from "../../base/errors.js";
@@ -12,7 +12,7 @@ import type { ClipColour, ClipIndex } from "./clip-index.js";
 import type { Edit } from "./edit-list.js";
 import type { Box, BoxReader } from "./mp4-boxes.js";
 
-/** The boxes of a track that are read. */
+/** The boxes of a track that are parsed. */
 export interface TrackBoxes {
   mvhd: Box;
   tkhd: Box;
@@ -24,17 +24,17 @@ export interface TrackBoxes {
 
 /** Parsed header boxes. */
 export interface Track extends Pick<ClipIndex, "codec" | "description" | "width" | "height" | "colour"> {
-  /** Ticks a second of the track and of the movie. */
+  /** Ticks per second of the track and of the movie. */
   timescales: { track: number; movie: number };
-  /** The display matrix `[a b u; c d v; x y w]`. */
+  /** Transformation matrix `[a b u; c d v; x y w]` of `tkhd`. */
   matrix: ArrayLike<number>;
   edits: Edit[];
 }
 
-/** Bytes of the body of header boxes, in version 0 and in version 1. */
+/** Body sizes of the header boxes, for versions 0 and 1. */
 const HEADER_BYTES = { mvhd: [100, 112], tkhd: [84, 96], mdhd: [24, 36] } as const;
 
-/** Reads a track with entry `number` (from 1) of its sample descriptions. */
+/** Reads a track and sample description `number` (from 1). */
 export function readTrack(reader: BoxReader, boxes: TrackBoxes, number: number): Track {
   for (const type of ["mvhd", "tkhd", "mdhd"] as const) {
     reader.need(boxes[type], HEADER_BYTES[type][reader.version(boxes[type])]);
@@ -57,12 +57,12 @@ export function readTrack(reader: BoxReader, boxes: TrackBoxes, number: number):
   };
 }
 
-/** Bytes of the fixed fields of a video sample entry; boxes follow. */
+/** Length of the fixed fields of a video sample entry; child boxes follow. */
 const ENTRY_BYTES = 78;
-/** Parameter sets take some hundred bytes; mp4box makes an object of each. */
+/** Maximum size of a configuration box; parameter sets have about a hundred bytes, and mp4box creates an object for each. */
 const MAX_RECORD_BYTES = 2 ** 16;
 
-/** Sample entries whose codec string takes a configuration box, and the type of that box. */
+/** Type of the configuration box by sample entry, for codecs that require one. */
 const RECORDS: Readonly<Record<string, string>> = {
   ...{ avc1: "avcC", avc2: "avcC", avc3: "avcC", avc4: "avcC", hvc1: "hvcC", hev1: "hvcC" },
   ...{ vvc1: "vvcC", vvi1: "vvcC", vp08: "vpcC", vp09: "vpcC", av01: "av1C" },
@@ -70,7 +70,7 @@ const RECORDS: Readonly<Record<string, string>> = {
 
 const RECORD_BOXES = new Set(Object.values(RECORDS));
 
-/** A sample entry, and where its codec has a longer name than the entry, one of the configuration box alone. */
+/** A parsed sample entry. `alone`: a copy with only the configuration box, from which mp4box derives the codec string. */
 interface Entry extends Pick<ClipIndex, "codec" | "description" | "width" | "height" | "colour"> {
   alone: Uint8Array | undefined;
 }
@@ -118,7 +118,7 @@ function entryAt(reader: BoxReader, stsd: Box, number: number): Box {
   throw reader.broken(stsd, `description ${number} of the video's codec`, `${place} of them`);
 }
 
-/** What mp4box makes of the boxes and the sample entry. */
+/** Parses header boxes and the sample entry with mp4box. */
 function parse(
   reader: BoxReader,
   { mvhd, tkhd, elst, mdhd }: TrackBoxes,
@@ -129,7 +129,7 @@ function parse(
   const mdia = compose("mdia", copy(mdhd), compose("minf", compose("stbl", stsd)));
   const trak = compose("trak", copy(tkhd), elst ? compose("edts", copy(elst)) : [], mdia);
   const file = createFile();
-  // It would write to the console.
+  // mp4box logs errors to the console by default.
   file.onError = (_module, message) => {
     throw new Error(message);
   };
@@ -140,7 +140,7 @@ function parse(
 const copyOf = (reader: BoxReader, { type, start, end }: Box): Uint8Array<ArrayBuffer> =>
   compose(type, reader.bytes.subarray(start, end));
 
-/** A box of these parts. */
+/** Writes a box. */
 function compose(type: string, ...parts: readonly (Uint8Array | readonly number[])[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 8));
   dataView(bytes).setUint32(0, bytes.length);
@@ -153,7 +153,7 @@ function compose(type: string, ...parts: readonly (Uint8Array | readonly number[
   return bytes;
 }
 
-// Code points of ISO/IEC 23091-2 that WebCodecs has a name for.
+// Names of WebCodecs by code point of ISO/IEC 23091-2 (ITU-T H.273).
 const PRIMARIES: Record<number, string> = { 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432" };
 const TRANSFERS: Record<number, string> = {
   1: "bt709",
@@ -167,7 +167,7 @@ const MATRICES: Record<number, string> = { 0: "rgb", 1: "bt709", 5: "bt470bg", 6
 
 const NO_COLOUR: ClipColour = { primaries: null, transfer: null, matrix: null, fullRange: null };
 
-/** What a `colr` says if it has code points; QuickTime's "nclc" is "nclx" without the range. */
+/** Parses a `colr` box; undefined unless it has code points. QuickTime's "nclc" is "nclx" without the range flag. */
 function colourOf(body: Uint8Array): ClipColour | undefined {
   if (body.length < 10 || !/^ncl[xc]$/.test(asciiAt(body, 0, 4))) return undefined;
   const view = dataView(body);

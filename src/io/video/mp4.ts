@@ -1,6 +1,6 @@
 /**
- * The index of a video file: how to decode its video track, where its samples lie, and which of them are shown
- * when. Nothing is decoded here. Source: ISO/IEC 14496-12 and 14496-15.
+ * Reads the index of an MP4 file: decoder configuration of a video track, byte ranges of its samples, and presentation times. Nothing is
+ * decoded. Source: ISO/IEC 14496-12 and 14496-15.
  */
 import { MediaError, OcellusError } from "../../base/errors.js";
 import { asciiAt } from "../bytes/bytes.js";
@@ -18,11 +18,10 @@ import { readTrack, type TrackBoxes } from "./mp4-track.js";
 export type { ClipColour, ClipIndex, VideoSample } from "./clip-index.js";
 
 /**
- * Reads the index of an MP4 or QuickTime file, fragmented or not; of the media it reads nothing. The video track is the
- * first that is enabled, else the first; or number `track` of all of them, counted from 0. Memory stays within 4 times the
- * file and 64 MB, whatever the file says.
- * @throws MediaError without a video track or picture, or for a broken file; OptionError for a track that is not there;
- * SourceError; AbortedError.
+ * Reads the index of an MP4 or QuickTime file, fragmented or not, without reading media data. `track`: number of the video track, from
+ * 0; defaults to the first enabled one, else the first. Memory is limited to 4 times the file size plus 64 MB.
+ * @throws MediaError for a broken file and one without video track or frames; OptionError for a track that does not exist; SourceError;
+ * AbortedError.
  */
 export async function readClipIndex(
   source: ByteSource,
@@ -66,7 +65,7 @@ function indexOf(reader: BoxReader, boxes: TrackBoxes, { samples, description = 
   if (frames.length === 0) {
     throw new MediaError({
       where: label,
-      expected: "a video track that shows at least one picture",
+      expected: "a video track with at least one frame to display",
       got: `${samples.length} samples at ${track} ticks a second, none of them shown`,
       remedy: "get an undamaged copy",
     });
@@ -74,11 +73,11 @@ function indexOf(reader: BoxReader, boxes: TrackBoxes, { samples, description = 
   return { label, ...entry, orientation: orientationOf(matrix), timescale: track, samples, frames };
 }
 
-/** Kinds of tracks that a message names. */
+/** Maximum number of track types listed in an error message. */
 const MAX_NAMED = 8;
 const ENABLED = 0x01;
 
-/** The boxes of video track `wanted`, else of the first that is enabled, else of the first. */
+/** Returns the boxes of video track `wanted`; by default of the first enabled one, else the first. */
 function videoTrack(reader: BoxReader, wanted: number | undefined): TrackBoxes {
   const { label, outer: moov } = reader;
   const kinds = new Set<string>();
@@ -99,7 +98,7 @@ function videoTrack(reader: BoxReader, wanted: number | undefined): TrackBoxes {
       where: label,
       expected: "a video track",
       got: kinds.size > 0 ? `tracks of other kinds (${[...kinds].join(", ")})` : "no track at all",
-      remedy: "give a file with pictures",
+      remedy: "give a file with a video track",
     });
   }
   const { trak } = videos[chooseTrack(videos, wanted, label, ({ trak }) => describe(reader, trak))]!;
@@ -111,11 +110,11 @@ function videoTrack(reader: BoxReader, wanted: number | undefined): TrackBoxes {
   return { mvhd, tkhd: tkhd!, elst: edts && reader.firstOf(edts, "elst").elst, mdhd, stbl, stsd };
 }
 
-/** Codec and size of a track, for messages. */
+/** Describes codec and size of a track, for error messages. */
 function describe(reader: BoxReader, trak: Box): string {
   let box: Box | undefined = trak;
   for (const type of ["mdia", "minf", "stbl", "stsd"]) box = box && reader.firstOf(box, type)[type];
-  // Fields of `stsd`, header of its first entry, and fields of that up to the height.
+  // The fields of `stsd`, the header of its first entry, and the fields of the entry up to the height.
   if (!box || box.end - box.start < 44) return "without a description";
   const { view, bytes } = reader;
   const size = `${view.getUint16(box.start + 40)}×${view.getUint16(box.start + 42)}`;
@@ -133,14 +132,14 @@ function trackId(reader: BoxReader, tkhd: Box): number {
   return reader.view.getUint32(reader.need(tkhd, at + 4) + at);
 }
 
-/** Streams that refresh their pictures in slices have no keyframe; they start at the first sample. */
+/** Marks the first sample as a keyframe if there is none, as in streams with gradual intra refresh. */
 function startAtKeyframe(samples: readonly VideoSample[]): void {
   if (samples[0] && !samples.some((sample) => sample.isKeyframe)) samples[0].isKeyframe = true;
 }
 
 /**
- * The track's matrix `[a b u; c d v; x y w]`, of which only turns by quarters and mirroring are read: (a, b) is where one
- * step right goes, (c, d) one step down. Any other matrix counts as none.
+ * Returns the orientation of a track's matrix `[a b u; c d v; x y w]`, which maps one step right to (a, b) and one step down to (c, d).
+ * Only quarter turns and mirroring are supported; other matrices are ignored.
  */
 function orientationOf(matrix: ArrayLike<number> | undefined): Orientation {
   const sign = (i: number): number => Math.sign(matrix?.[i] ?? 0);
@@ -164,10 +163,10 @@ function orientationOf(matrix: ArrayLike<number> | undefined): Orientation {
   }
 }
 
-/** A fault as it is, and anything else as a MediaError about the index. */
+/** Returns an OcellusError unchanged, and wraps any other error in a MediaError about the index. */
 function asIndexFault(cause: unknown, label: string): OcellusError {
   if (cause instanceof OcellusError) return cause;
-  // What a parser finds missing shows as a property of undefined, or as a place out of range.
+  // mp4box throws these for missing or truncated boxes.
   const missing = cause instanceof TypeError || cause instanceof RangeError;
   return new MediaError({
     where: `${label}, box "moov"`,

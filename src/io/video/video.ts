@@ -1,8 +1,7 @@
 /**
- * Decodes a clip to pictures: samples frames and yields each as RGB8, one at a time.
+ * Samples the frames of a clip and decodes them to RGB8, one at a time.
  *
- * Sources: MP4, QuickTime, WebM and Matroska files (decoded by WebCodecs), animated GIF and WebP, and pictures given one
- * by one.
+ * Inputs: MP4, QuickTime, WebM and Matroska files (decoded with WebCodecs), animated GIF and WebP, and sequences of pictures.
  */
 import { platform } from "#platform";
 import { MediaError, OptionError, throwIfAborted } from "../../base/errors.js";
@@ -21,8 +20,8 @@ import { readMatroskaIndex } from "./matroska.js";
 import { readClipIndex } from "./mp4.js";
 
 /**
- * Input clip: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an ArrayBuffer
- * or a SharedArrayBuffer), a {@link ByteSource}, or its frames as pictures in the order of time. Inputs are not closed.
+ * Input clip: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an ArrayBuffer or a SharedArrayBuffer),
+ * a {@link ByteSource}, or its frames as pictures in temporal order. Inputs are not closed.
  */
 export type VideoInput =
   | string
@@ -35,38 +34,38 @@ export type VideoInput =
   | AsyncIterable<PictureInput>;
 
 export interface VideoOptions extends FrameChoice {
-  /** Names the clip in messages; the path or URL where that is what was given, else "video". */
+  /** Name of the clip in error messages; defaults to its path or URL, else "video". */
   label?: string | undefined;
-  /** Whether to turn frames as players do (display matrix of a file, EXIF of pictures); "apply" if not given. */
+  /** Whether to apply the rotation of a file (display matrix) and the EXIF orientation of pictures; defaults to "apply". */
   rotation?: "apply" | "ignore" | undefined;
-  /** Which video track of a file, counted from 0, disabled ones too; the first enabled one if not given. */
+  /** Number of the video track of a file, from 0, counting disabled ones; defaults to the first enabled one. */
   track?: number | undefined;
   signal?: AbortSignal | undefined;
   /** Called after each frame with the progress. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Players (browsers, FFmpeg) show a picture whose duration is this short, or not given, for the other. */
+/** Like browsers and FFmpeg, replaces durations of an animation up to this, and missing ones, by the default. */
 const TOO_SHORT_MILLISECONDS = 10;
 const DEFAULT_DURATION_MILLISECONDS = 100;
 
 /** A sampled frame. */
 export interface Frame {
   picture: Picture;
-  /** Its number in the clip, from 0, in the order of time. */
+  /** Its number in the clip, from 0, in presentation order. */
   index: number;
-  /** Second of the clip at which it appears; undefined for pictures given one by one. */
+  /** Presentation time in seconds; undefined for a sequence of pictures. */
   timestampSeconds: number | undefined;
   /** Total number of sampled frames. */
   count: number;
 }
 
 /**
- * Reads the sampled frames of a clip in temporal order; one is in memory at a time. Choosing: see {@link FrameChoice}; all
- * pictures of an array or iterable are taken unless `frames` says how many. Of an MP4 only the index and the groups of
- * pictures with chosen frames are read; WebM and Matroska have no index of frames, so all of the file is read once. Pixel aspect is not applied, as in the reference.
- * @throws MediaError for a file that is no video, broken, cut, or of a codec that cannot be decoded here; OptionError;
- * MissingPackageError in Node without the decoder; SourceError; AbortedError.
+ * Yields the sampled frames of a clip in temporal order; only one is in memory at a time. Sampling: see {@link FrameChoice}; of a sequence
+ * of pictures, all are returned unless `frames` is given. Of an MP4, only the index and the groups of pictures with sampled frames are
+ * read; WebM and Matroska have no frame index, so the whole file is read once. Pixel aspect ratios are ignored, as in the reference.
+ * @throws MediaError for an unsupported, broken or truncated file and an unsupported codec; OptionError; MissingPackageError in Node
+ * without the decoder package; SourceError; AbortedError.
  */
 export async function* readFrames(
   input: VideoInput,
@@ -98,7 +97,7 @@ function checkOptions(options: VideoOptions): void {
   });
 }
 
-/** Inputs may come from JSON or from code without types. */
+/** Validates the input, which may come from JSON or untyped code. */
 function checkInput(input: unknown, label: string): void {
   if (typeof input === "string" || input instanceof URL || input instanceof Blob) return;
   if (isBytes(input) || Array.isArray(input) || isSource(input)) return;
@@ -143,7 +142,7 @@ async function* picturesOf(
       remedy: "choose the pictures yourself, or say how many with `frames`",
     });
   }
-  // Which ones are spread evenly is known only when all are there; they are kept as given, not decoded.
+  // Even spacing needs the total number, so collect all inputs before decoding any.
   const inputs: PictureInput[] = [];
   for await (const picture of input) {
     throwIfAborted(signal, label);
@@ -179,7 +178,7 @@ async function* framesOfFile(
     else if (!format) throw unknownClip(label, start);
     else yield* framesOfTrack(source, await indexOf(source, format, label, options), options);
   } finally {
-    // A source that was handed over stays its owner's.
+    // A source given by the caller is closed by the caller.
     if (!given) await source.close();
   }
 }
@@ -229,7 +228,7 @@ async function* framesOfTrack(
   }
 }
 
-/** Refuses a cut file where frames that are not there might be wanted. */
+/** Throws MediaError for a truncated file if missing frames might be wanted. */
 function checkWhole(source: ByteSource, clip: ClipIndex, { endSeconds }: VideoOptions): void {
   const { wholeBytes, frames, label } = clip;
   const last = frames[frames.length - 1]!.timestampSeconds;
@@ -255,8 +254,9 @@ async function* framesOfAnimation(
   }
   chooseTrack([{ isEnabled: true }], options.track, label, () => `animated ${format === "gif" ? "GIF" : "WebP"}`);
   const bytes = await source.read(0, source.sizeBytes, options.signal);
-  inspectPicture(bytes, label);
-  const animation = format === "gif" ? openGif(bytes, label, MAX_PIXELS) : await platform.openAnimation(bytes, label);
+  const info = inspectPicture(bytes, label);
+  const animation =
+    info.format === "gif" ? openGif(bytes, label, MAX_PIXELS, info.gif) : await platform.openAnimation(bytes, label);
   try {
     const times: number[] = [];
     let milliseconds = 0;
@@ -268,10 +268,10 @@ async function* framesOfAnimation(
     for (const index of chosen) {
       throwIfAborted(options.signal, label);
       const name = `${label}, frame ${index + 1}`;
-      // A still is decoded as such: the decoders of animations give it differently.
+      // A single frame is decoded as a still picture: animation decoders yield different pixels.
       const picture =
         times.length === 1
-          ? await decodeImage(bytes, { label: name, orientation: options.rotation ?? "apply" })
+          ? await decodeImage(bytes, { label: name, orientation: options.rotation ?? "apply" }, info)
           : { ...(await animation.picture(index)), label: name };
       yield { picture, index, timestampSeconds: times[index], count: chosen.length };
     }

@@ -3,7 +3,8 @@
  *
  * Vision tower and projector produce `cells`² features per tile, as rows of one matrix `[tiles · cells², D]`. A medium's visual
  * tokens are those rows, bilinear blends of four of them, and the newline vector. The GPU executes at most one
- * {@link ResampleStep} and then the {@link CopyRun}s.
+ * {@link ResampleStep} and then the {@link CopyRun}s. Unpadding and newlines follow LLaVA-NeXT (`unpad_image` in `llava_arch.py`), the cap
+ * on tokens and the pooling of video frames LLaVA-OneVision (arXiv 2408.03326, section 3.2; `pack_image_features` of transformers).
  * Source: specification 4.3 (anyres picture), 4.5 (several pictures), 4.6 (video).
  */
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { orientationOfTiff, readOrientation } from "../../../src/io/pictures/exif.js";
+import { orientationOfTiff } from "../../../src/io/pictures/exif.js";
+import { inspectPicture } from "../../../src/io/pictures/inspect-picture.js";
 import { applyOrientation, type Orientation } from "../../../src/io/pictures/orientation.js";
 import { readFixture } from "../../support/fixture.js";
 
@@ -52,20 +53,20 @@ describe("orientationOfTiff", () => {
   });
 });
 
-describe("readOrientation", () => {
-  it("finds the tag in JPEG, PNG and WebP", async () => {
-    for (let value = 1; value <= 8; value++) {
-      expect(readOrientation(await readFixture(`media/images/exif_${value}.jpg`), "jpeg")).toBe(value);
-    }
-    expect(readOrientation(await readFixture("media/images/exif_6.png"), "png")).toBe(6);
-    expect(readOrientation(await readFixture("media/images/exif_6.webp"), "webp")).toBe(6);
+describe("the orientation that inspectPicture returns", () => {
+  const orientationOf = async (name: string) =>
+    inspectPicture(await readFixture(`media/images/${name}`), name).orientation;
+
+  it("is the tag of a JPEG, PNG and WebP", async () => {
+    for (let value = 1; value <= 8; value++) expect(await orientationOf(`exif_${value}.jpg`)).toBe(value);
+    expect(await orientationOf("exif_6.png")).toBe(6);
+    expect(await orientationOf("exif_6.webp")).toBe(6);
   });
 
-  it("gives 1 where there is none", async () => {
-    expect(readOrientation(await readFixture("media/images/photo_chelsea.jpg"), "jpeg")).toBe(1);
-    expect(readOrientation(await readFixture("media/images/png_rgb8.png"), "png")).toBe(1);
-    expect(readOrientation(await readFixture("media/images/webp_lossy.webp"), "webp")).toBe(1);
-    expect(readOrientation(await readFixture("media/images/gif_static.gif"), "gif")).toBe(1);
+  it("is 1 where there is none", async () => {
+    for (const name of ["photo_chelsea.jpg", "png_rgb8.png", "webp_lossy.webp", "gif_static.gif"]) {
+      expect(await orientationOf(name)).toBe(1);
+    }
   });
 });
 

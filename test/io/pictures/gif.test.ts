@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { MediaError } from "../../../src/base/errors.js";
 import { decodeGif, openGif } from "../../../src/io/pictures/gif.js";
-import { gifFrames, gifSize } from "../../../src/io/pictures/gif-frames.js";
+import { gifSize, readGif } from "../../../src/io/pictures/gif-frames.js";
 
 const RED = [255, 0, 0];
 const GREEN = [0, 255, 0];
@@ -35,7 +35,7 @@ function gif(width: number, background: number, ...frames: number[][]): Uint8Arr
 describe("decodeGif", () => {
   it("grows the screen to its first frame and fills what is left with the first colour", () => {
     const bytes = gif(2, 3, frame([1, 2, 1], { left: 1 }));
-    expect(gifSize(bytes)).toEqual({ width: 4, height: 1 });
+    expect(gifSize(readGif(bytes)!)).toEqual({ width: 4, height: 1 });
     expect([...decodeGif(bytes, "x").data]).toEqual([RED, GREEN, BLUE, GREEN].flat());
   });
 
@@ -79,7 +79,7 @@ describe("openGif", () => {
 
   it("returns the file's durations and bounds the screen", () => {
     const bytes = gif(1, 0, frame([1], { delay: 0 }), frame([2], { delay: 7 }));
-    expect(gifFrames(bytes).map((each) => each.durationMilliseconds)).toEqual([0, 70]);
+    expect(readGif(bytes)!.frames.map((each) => each.durationMilliseconds)).toEqual([0, 70]);
     expect(() => openGif(gif(200, 0, frame([1])), "x", 100)).toThrow(MediaError);
   });
 });

@@ -214,9 +214,9 @@ describe("readMatroskaIndex", () => {
   it.each<[string, Uint8Array, RegExp]>([
     ["laced blocks", plain(block(SHOWN, { lacing: 2 })), /one frame in a block, got several/],
     ["another EBML document", concat(head("mkanim"), element(SEGMENT)), /of type "webm" or "matroska", got "mkanim"/],
-    ["no tracks", file(), /a description of its tracks, got none/],
-    ["no blocks", file(tracks({})), /at least one picture/],
-    ["hidden frames alone", plain(block(HIDDEN)), /at least one picture/],
+    ["no tracks", file(), /a Tracks element, got none/],
+    ["no blocks", file(tracks({})), /at least one frame/],
+    ["hidden frames alone", plain(block(HIDDEN)), /at least one frame/],
     ["ticks of nothing", file(info(0), tracks({})), /ticks of more than 0 ns/],
     ["no size", file(tracks({ width: 0 }), cluster(0, block(SHOWN))), /pictures of 1 to \d+ pixels, got 0×64/],
     ["a huge size", file(tracks({ width: 65535, height: 65535 }), cluster(0, block(SHOWN))), /got 65535×65535/],

@@ -100,7 +100,7 @@ describe("an index without end", () => {
     const start = concat(FTYP, moov([track({ samples: [] })], box("mvex", fullBox("trex", 0, 0, new Uint8Array(20)))));
     const moof = box("moof", fullBox("mfhd", 0, 0, u32(1)));
     const error = await refusal(endless(start, 2 ** 22, moof), 2 ** 23);
-    expect(error.fault.expected).toContain("at least one picture");
+    expect(error.fault.expected).toContain("at least one frame");
   });
 });
 
@@ -169,7 +169,7 @@ describe("a sample table that lies", () => {
     }
     expect((await ofBytes(FTYP, box("moov"))).fault.got).toBe("no track at all");
     expect((await ofBytes(FTYP, moov([]))).fault.got).toBe("no track at all");
-    expect((await ofBytes(FTYP, moov([track({ samples: [] })]))).fault.expected).toContain("at least one picture");
+    expect((await ofBytes(FTYP, moov([track({ samples: [] })]))).fault.expected).toContain("at least one frame");
     expect((await ofBytes(FTYP, moov([track({ timescale: 0 })]))).fault.got).toContain("0 ticks a second");
     expect((await ofBytes(FTYP, moov([track({ handler: "soun" })]))).fault.got).toBe("tracks of other kinds (soun)");
   });

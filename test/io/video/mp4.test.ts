@@ -186,7 +186,7 @@ describe("readClipIndex", () => {
     expect((await refusal(concat([0x1a, 0x45, 0xdf, 0xa3], new Uint8Array(30)))).fault.got).toContain("WebM");
     expect((await refusal(concat(FTYP, box("mdat", [1, 2])))).fault.got).toContain("none");
     expect((await refusal(concat(FTYP, moov([track({ samples: [] })])))).fault.expected).toContain(
-      "at least one picture",
+      "at least one frame",
     );
     expect((await refusal(concat(FTYP, moov([track({ edits: [[100, 999]] })])))).fault.got).toContain(
       "none of them shown",
