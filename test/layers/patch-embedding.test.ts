@@ -9,10 +9,13 @@ import { normals, random } from "../support/random.js";
 
 const held = useDevice();
 
-test("patches are projected and get the position of their cell, alike in every tile", async () => {
+test.each([
+  [13, 4],
+  [15, 5],
+])("tiles of %i pixels: patches of %i are projected and get the position of their cell", async (side, patch) => {
   const { device } = held;
-  const [tiles, side, patch, width] = [2, 13, 4, 16];
-  const cells = Math.floor(side / patch); // the last column and line belong to no patch
+  const [tiles, width] = [2, 16];
+  const cells = Math.floor(side / patch);
   const shapes = {
     "patch_embedding.weight": [width, 3, patch, patch],
     "patch_embedding.bias": [width],
