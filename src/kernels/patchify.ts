@@ -1,7 +1,5 @@
-import { roundUp } from "../runtime/dtype.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { QUAD } from "./packed.js";
 
 export const patchifyKernel = new Kernel(
   "patchify",
@@ -20,15 +18,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let left = (cell % params.cells) * params.patchSide;
   let area = params.patchSide * params.patchSide;
   for (var i = lane; i < params.width; i += LANES) {
-    var value = 0.0;
-    if (i < 3u * area) {
-      let channel = i / area;
-      let line = top + (i % area) / params.patchSide;
-      let column = left + i % params.patchSide;
-      let byte = ((tile * params.tileSide + line) * params.tileSide + column) * 3u + channel;
-      value = levels[channel * 256u + ((pixels[byte / 4u] >> (8u * (byte % 4u))) & 255u)];
-    }
-    y[patch_ * params.width + i] = value;
+    let channel = i / area;
+    let line = top + (i % area) / params.patchSide;
+    let column = left + i % params.patchSide;
+    let byte = ((tile * params.tileSide + line) * params.tileSide + column) * 3u + channel;
+    y[patch_ * params.width + i] = levels[channel * 256u + ((pixels[byte / 4u] >> (8u * (byte % 4u))) & 255u)];
   }
 }
 `,
@@ -37,13 +31,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
 /**
  * Cuts tiles into patches and normalises them with a lookup table, bit-exactly: pixels `[N, S, S, 3]` u8, levels `[3, 256]` f32, result
- * `[N·cells², 3·patch²]` f32 (channel, line, column; rows padded with zeros to a multiple of 4). Pixels beyond the last whole
- * patch are ignored.
+ * `[N·cells², 3·patch²]` f32 (channel, line, column). Pixels beyond the last whole patch are ignored.
  */
 export function patchify(pixels: Tensor, levels: Tensor, patchSide: number): Tensor {
   const [tiles, tileSide] = [pixels.size(0), pixels.size(1)];
   const cells = Math.floor(tileSide / patchSide);
-  const width = roundUp(3 * patchSide * patchSide, QUAD);
+  const width = 3 * patchSide * patchSide;
   const y = pixels.device.empty([tiles * cells * cells, width], "f32", "patches");
   pixels.device.run(patchifyKernel, { pixels, levels, y }, { tileSide, patchSide, cells, width }, [
     tiles * cells * cells,

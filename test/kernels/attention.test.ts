@@ -1,9 +1,23 @@
-import { describe, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { attention as reference } from "../../src/bench/reference/attention.js";
 import { type AttentionShape, attention } from "../../src/kernels/attention.js";
+import type { AdapterFacts } from "../../src/runtime/adapter.js";
 import { expectClose } from "../support/compare.js";
 import { FEATURES, result, useDevice } from "../support/device.js";
+import { kernelsOf } from "../support/products.js";
 import { normals } from "../support/random.js";
+
+/** The kernels of a shape on an adapter. */
+function kernelsFor(
+  { queries, batches, keys, kvSplits = 1 }: AttentionShape,
+  { broadcastLanes, onCPU }: AdapterFacts,
+): string[] {
+  if (broadcastLanes) return ["attentionBroadcast"];
+  if (queries > 1 || batches > 1) return ["attention"];
+  if (!onCPU) return ["attentionStep"];
+  // A split has 32 keys at least.
+  return kvSplits > 1 && keys > 32 ? ["attentionStep", "attentionMerge"] : ["attentionStep"];
+}
 
 describe.each(FEATURES)("features: %s", (features) => {
   const held = useDevice({ features });
@@ -14,14 +28,18 @@ describe.each(FEATURES)("features: %s", (features) => {
     const q = normals(batches * queries * heads * headSize, 1, scale);
     const k = normals(batches * keys * keyValueHeads * headSize, 2, scale);
     const v = normals(batches * keys * keyValueHeads * headSize, 3);
-    const y = await result(device, () => {
-      const [qt, kt, vt] = [
-        device.upload(q, [batches * queries, heads * headSize], "q"),
-        device.upload(k, [batches * keys, keyValueHeads * headSize], "k"),
-        device.upload(v, [batches * keys, keyValueHeads * headSize], "v"),
-      ];
-      return attention({ tensor: qt, first: 0 }, { tensor: kt, first: 0 }, { tensor: vt, first: 0 }, shape, "y");
+    let y: ArrayLike<number> = [];
+    const ran = await kernelsOf(device, async () => {
+      y = await result(device, () => {
+        const [qt, kt, vt] = [
+          device.upload(q, [batches * queries, heads * headSize], "q"),
+          device.upload(k, [batches * keys, keyValueHeads * headSize], "k"),
+          device.upload(v, [batches * keys, keyValueHeads * headSize], "v"),
+        ];
+        return attention({ tensor: qt, first: 0 }, { tensor: kt, first: 0 }, { tensor: vt, first: 0 }, shape, "y");
+      });
     });
+    expect(ran).toEqual(expect.arrayContaining(kernelsFor(shape, device.facts)));
     const { causalFrom, kvSplits: _, ...sizes } = shape;
     expectClose(
       y,
@@ -125,6 +143,37 @@ describe.each(FEATURES)("features: %s", (features) => {
         return attention({ tensor, first: 0 }, { tensor, first: width }, { tensor, first: 2 * width }, shape, "y");
       });
       expectClose(y, reference(part(0), part(1), part(2), shape), "kernel");
+    });
+  });
+});
+
+describe("one device", () => {
+  const held = useDevice();
+  const sizes = { batches: 1, queries: 2, keys: 2, heads: 2, keyValueHeads: 2, headSize: 8 };
+
+  it.each<[string, Partial<AttentionShape>, RegExp]>([
+    [
+      "a head size that is no multiple of 4",
+      { headSize: 6 },
+      /answer: expected a head size .* got head size 6, 2 heads over 2/,
+    ],
+    ["heads that do not share evenly", { heads: 3 }, /answer: expected a head size .* got head size 8, 3 heads over 2/],
+  ])("refuses %s", (_, some, message) => {
+    const { device } = held;
+    device.scope(() => {
+      const x = { tensor: device.empty([2, 24], "f32", "x"), first: 0 };
+      expect(() => attention(x, x, x, { ...sizes, ...some }, "answer")).toThrow(message);
+    });
+  });
+
+  it("refuses keys in a type that no cache has", () => {
+    const { device } = held;
+    device.scope(() => {
+      const x = { tensor: device.empty([2, 16], "f32", "x"), first: 0 };
+      const k = { tensor: device.empty([2, 16], "u32", "k"), first: 0 };
+      expect(() => attention(x, k, x, sizes, "answer")).toThrow(
+        /answer, tensor k: expected keys and values as f32, f16, q8, got u32/,
+      );
     });
   });
 });

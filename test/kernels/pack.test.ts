@@ -1,12 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { heldMatrix } from "../../src/bench/reference/layers.js";
 import { quantizeRows as reference } from "../../src/bench/reference/pack.js";
+import { gather } from "../../src/kernels/gather.js";
 import { pack, quantizeRows, type SourceType } from "../../src/kernels/pack.js";
 import { PackedMatrix, type WeightType } from "../../src/kernels/packed.js";
 import { widenQuantized } from "../../src/layers/weights.js";
 import { narrowBF16, narrowF16, widenBF16, widenF16 } from "../../src/runtime/dtype.js";
-import { useDevice } from "../support/device.js";
-import { normals } from "../support/random.js";
+import { withBindings } from "../support/adapters.js";
+import { result, useDevice } from "../support/device.js";
+import { normals, random } from "../support/random.js";
 
 const held = useDevice();
 const QUANTIZED = ["q8", "q4"] as const;
@@ -128,6 +130,19 @@ describe.each(QUANTIZED)("to %s", (to) => {
   });
 });
 
+test.each(["f32", "f16", "bf16"] as const)("%s already stored so keeps every bit", async (type) => {
+  const [columns, inner] = [61, 97];
+  const next = random(2);
+  // Signs, exponents near one and any fraction.
+  const half = Uint16Array.from({ length: columns * inner + 1 }, () => {
+    const bits = Math.floor(next() * 2 ** 16);
+    return type === "f16" ? (bits & 0x83ff) | ((12 + (bits % 4)) << 10) : (bits & 0x807f) | ((124 + (bits % 4)) << 7);
+  });
+  const values = type === "f32" ? normals(columns * inner, 2) : type === "f16" ? widenF16(half) : widenBF16(half);
+  const { values: got } = await packedOf(type, type, words(type === "f32" ? values : half), columns, inner);
+  expect(got).toEqual(values.slice(0, columns * inner));
+});
+
 test("f16 is rounded to nearest, ties to even, whatever the adapter's own conversion does", async () => {
   const step = 2 ** -24;
   const awkward = [0, 0.5 * step, 0.5000001 * step, 1.5 * step, 1022.5 * step, 1023.5 * step, 2 ** -14, 1e-40, 0.1];
@@ -139,4 +154,38 @@ test("f16 is rounded to nearest, ties to even, whatever the adapter's own conver
   // Infinite ones aside: widening them is left to the adapter, as is the sign of zero.
   const finite = (from: Float32Array) => from.map((x, i) => (Math.abs(values[i]!) < 65520 ? x || 0 : 0));
   expect(bits(finite(got))).toEqual(bits(finite(widenF16(narrowF16(values)))));
+});
+
+test("two matrices are interleaved in blocks of 8 columns, across blocks and chunks of rows", async () => {
+  const { device } = held;
+  const [half, inner] = [48, 8];
+  const parts = [normals(half * inner, 1), normals(half * inner, 2)];
+  const ids = Uint32Array.from({ length: 2 * half }, (_, i) => i);
+  const rows = await result(device, () => {
+    const matrix = PackedMatrix.allocate(withBindings(device, 32 * 32 * 4), 2 * half, inner, "f32", "W");
+    expect(matrix.blocks.length).toBe(3);
+    for (const interleave of [0, 1] as const) {
+      for (const [first, count] of [
+        [0, 20],
+        [20, 28],
+      ] as const) {
+        const piece = parts[interleave]!.slice(first * inner, (first + count) * inner);
+        pack(
+          device.upload(new Uint32Array(piece.buffer), [piece.length], "piece"),
+          "f32",
+          count,
+          matrix,
+          first,
+          interleave,
+        );
+      }
+    }
+    return gather(device.upload(ids, [2 * half], "ids"), matrix, "rows");
+  });
+  const truth = Float32Array.from({ length: 2 * half * inner }, (_, at) => {
+    const column = Math.floor(at / inner);
+    const row = Math.floor(column / 16) * 8 + (column % 8);
+    return parts[column % 16 < 8 ? 0 : 1]![row * inner + (at % inner)]!;
+  });
+  expect(rows).toEqual(truth);
 });

@@ -11,6 +11,7 @@ for (const [side, patch] of [
   [29, 14],
   [126, 14],
   [12, 4],
+  [16, 5],
 ] as const) {
   it(`tiles of ${side} pixels in patches of ${patch}`, async () => {
     const { device } = held;
@@ -21,10 +22,6 @@ for (const [side, patch] of [
       patchify(device.upload(pixels, [2, side, side, 3], "pixels"), device.upload(levels, [3, 256], "levels"), patch),
     );
     const truth = reference(pixels, levels, 2, side, patch);
-    const inner = 3 * patch * patch;
-    const width = Math.ceil(inner / 4) * 4;
-    const padded = new Float64Array((truth.length / inner) * width);
-    for (let r = 0; r < truth.length / inner; r++) padded.set(truth.subarray(r * inner, (r + 1) * inner), r * width);
-    expectClose(y, padded, "exact");
+    expectClose(y, truth, "exact");
   });
 }

@@ -71,29 +71,6 @@ describe("decodeImage", () => {
     expect(error.message).toContain(name);
   });
 
-  it("names what it found instead of a picture", async () => {
-    const ico = Uint8Array.of(0, 0, 1, 0, 1, 0);
-    expect((await refusal(ico, "a.ico")).fault.got).toBe("an icon or cursor of Windows");
-    expect((await refusal(await bytesOf("empty.png"), "b.png")).fault.got).toBe("no bytes at all");
-    expect((await refusal(await bytesOf("not_an_image.jpg"), "c.jpg")).fault.got).toMatch(/^text beginning with/);
-    expect((await refusal(Uint8Array.of(0x25, 0x50, 0x44, 0x46), "d.png")).fault.got).toBe("a PDF document");
-    expect((await refusal(Uint8Array.of(1, 2, 0xff), "e.png")).fault.got).toBe("unknown bytes 01 02 ff");
-  });
-
-  it("says what to do with bytes that are no picture", async () => {
-    const webm = Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3, 0x9f, 0x42, 0x86, 0x81);
-    expect((await refusal(webm, "a.webm")).fault).toMatchObject({
-      got: "a WebM or Matroska clip",
-      remedy: 'give a clip as a video: { type: "video" } in a message, --video on the command line',
-    });
-    const mp4 = new TextEncoder().encode("\0\0\0\x10ftypisom\0\0\0\0");
-    expect((await refusal(mp4, "b.mp4")).fault.remedy).toMatch(/^give a clip as a video/);
-    expect((await refusal(new Uint8Array(0), "c")).fault.remedy).toBe("give the bytes of a picture file");
-    const svg = new TextEncoder().encode('<svg xmlns="http://www.w3.org/2000/svg"/>');
-    expect((await refusal(svg, "e.svg")).fault.remedy).toBe("convert it to PNG or JPEG");
-    expect((await refusal(new TextEncoder().encode("hello"), "d")).fault.remedy).toMatch(/its path or URL$/);
-  });
-
   it("refuses no pixel and too many before decoding", async () => {
     const png = new Uint8Array(await bytesOf("png_rgb8.png"));
     const size = new DataView(png.buffer);
@@ -158,15 +135,6 @@ describe("decodeImage", () => {
     around.set(bytes, 7);
     const picture = await decodeImage(around.subarray(7, 7 + bytes.length), { label: "view" });
     expect(await sha256(picture.data)).toBe(files["exif_6.jpg"]!.transposed!.rgb_sha256);
-  });
-
-  it("names an iOS-optimised PNG with what to do", async () => {
-    const header = [0, 0, 0, 13, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 2, 0, 0, 0, 2, 8, 6, 0, 0, 0, 0x72, 0xb6, 0x0d, 0x24];
-    const chunk = [0, 0, 0, 4, 0x43, 0x67, 0x42, 0x49, 0x50, 0, 0x20, 2, 0x2b, 0xd5, 0xb3, 0x7f];
-    const png = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, ...chunk, ...header);
-    const { fault } = await refusal(png, "icon.png");
-    expect(fault.got).toContain("Xcode");
-    expect(fault.remedy).toContain("pngcrush -revert-iphone-optimizations");
   });
 
   it("names the package for HEIC", async () => {

@@ -2,87 +2,8 @@ import { describe, expect, it } from "vitest";
 import { AbortedError, MediaError } from "../../../src/base/errors.js";
 import { bytesSource } from "../../../src/io/bytes/source.js";
 import { decodeFrames } from "../../../src/io/video/decode-clip.js";
-import { planReads, planRuns } from "../../../src/io/video/decode-plan.js";
-import type { ClipIndex } from "../../../src/io/video/mp4.js";
 import type { VideoCodecs } from "../../../src/platform/platform.js";
-
-/** A clip of samples of 10 bytes; `ticks` in decode order, keyframes named. */
-function clipOf(ticks: number[], keys: number[], shown?: number[]): ClipIndex {
-  const samples = ticks.map((compositionTicks, i) => ({
-    offsetBytes: i * 10,
-    sizeBytes: 10,
-    compositionTicks,
-    isKeyframe: keys.includes(i),
-  }));
-  const byTime = shown ?? ticks.map((_, i) => i).sort((a, b) => ticks[a]! - ticks[b]!);
-  return {
-    label: "clip",
-    codec: "avc1.64001f",
-    description: undefined,
-    width: 2,
-    height: 2,
-    orientation: 1,
-    colour: { primaries: null, transfer: null, matrix: null, fullRange: null },
-    timescale: 10,
-    samples,
-    frames: byTime.map((sample, i) => ({ sample, timestampSeconds: i / 10 })),
-  };
-}
-
-describe("planRuns", () => {
-  // I P B B | I P B B, in decode order.
-  const closedGroups = clipOf([0, 3, 1, 2, 4, 7, 5, 6], [0, 4]);
-
-  it("decodes from the keyframe to the last wanted sample, one run a group", () => {
-    expect(planRuns(closedGroups, [1])).toEqual([{ samples: [0, 1, 2], displayed: [0, 2, 1], wanted: new Set([2]) }]);
-    expect(planRuns(closedGroups, [0, 3, 4]).map(({ samples }) => samples)).toEqual([[0, 1], [4]]);
-    expect(planRuns(closedGroups, [2, 1].sort()).map(({ samples }) => samples)).toEqual([[0, 1, 2, 3]]);
-  });
-
-  it("starts a group earlier for pictures shown before their keyframe, and leaves those out that need it", () => {
-    // I P | I b b P: the two after the second keyframe are shown before it.
-    const open = clipOf([0, 1, 4, 2, 3, 5], [0, 2]);
-    expect(planRuns(open, [2]).map(({ samples }) => samples)).toEqual([[0, 1, 2, 3]]);
-    expect(planRuns(open, [5])).toEqual([{ samples: [2, 5], displayed: [2, 5], wanted: new Set([5]) }]);
-    expect(planRuns(open, [0, 3, 5]).map(({ samples }) => samples)).toEqual([[0, 1, 2, 3, 4, 5]]);
-  });
-
-  it("follows an edit list that goes back, and shows a sample twice", () => {
-    const repeated = clipOf([0, 1, 2], [0], [1, 2, 0, 1, 1]);
-    const runs = planRuns(repeated, [0, 1, 2, 3, 4]);
-    expect(runs.map(({ wanted }) => [...wanted])).toEqual([
-      [1, 2],
-      [0, 1],
-    ]);
-  });
-});
-
-describe("planReads", () => {
-  it("joins neighbours, reads over small gaps, and keeps reads short", () => {
-    const samples = [
-      [0, 100],
-      [100, 50],
-      [1150, 50],
-      [10_000, 10],
-      [5000, 10],
-      [5010, 2 ** 20],
-      [2 ** 21, 5],
-    ].map(([offsetBytes, sizeBytes]) => ({
-      offsetBytes: offsetBytes!,
-      sizeBytes: sizeBytes!,
-      compositionTicks: 0,
-      isKeyframe: true,
-    }));
-    const reads = planReads(samples, [0, 1, 2, 3, 4, 5, 6]);
-    expect(reads.map(({ offsetBytes, lengthBytes, samples }) => [offsetBytes, lengthBytes, samples])).toEqual([
-      [0, 1200, [0, 1, 2]],
-      [10_000, 10, [3]],
-      [5000, 10, [4]],
-      [5010, 2 ** 20, [5]],
-      [2 ** 21, 5, [6]],
-    ]);
-  });
-});
+import { clipOf } from "../../support/clip-of.js";
 
 /** A decoder that takes everything; what it gives is the test's business. */
 function fakeCodecs(behaviour: {

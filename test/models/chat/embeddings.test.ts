@@ -67,12 +67,13 @@ test("a clip has a row for each visual token", async () => {
   expect(shape).toEqual([2 * 25 + 1, model.config.text.width]);
 });
 
-test("the same picture is nearest to itself", async () => {
+test("the same picture is nearest to itself, and another one is clearly apart", async () => {
   const vectors = [];
   for (const picture of [square, star, square]) vectors.push((await model.embedImage(picture)).embedding);
   const [a, b, c] = vectors as [Float32Array, Float32Array, Float32Array];
   expect(cosineSimilarity(a, c)).toBeCloseTo(1, 5);
-  expect(cosineSimilarity(a, b)).toBeLessThan(0.9999);
+  // 0.60: other colours and shapes.
+  expect(cosineSimilarity(a, b)).toBeLessThan(0.7);
   expect(cosineSimilarity([0, 0], [1, 2])).toBe(0);
   expect(cosineSimilarity([1, 0], [-2, 0])).toBe(-1);
   expect(() => cosineSimilarity([1], [1, 2])).toThrow(ShapeError);

@@ -78,7 +78,7 @@ describe("activations", () => {
     ["a photograph", photograph, 5],
     ["a clip", clip, 8],
     ["text", words, 0],
-  ])("%s takes at most what is estimated, and at least half of it", async (_, content, tiles) => {
+  ])("%s takes at most what is estimated, and no more than 5 %% less", async (_, content, tiles) => {
     const { device } = held;
     // A prompt that fills the context but for a few words.
     const probe = await LlavaOneVision.load(files, { device });
@@ -98,7 +98,7 @@ describe("activations", () => {
     const peak = device.pool.peakBytes - weightsBytes - cacheBytes;
     const reserved = device.pool.reservedBytes - weightsBytes - cacheBytes;
     expect(activationBytes).toBeGreaterThanOrEqual(Math.max(peak, reserved));
-    expect(activationBytes).toBeLessThanOrEqual(2 * Math.max(peak, reserved));
+    expect(activationBytes).toBeLessThanOrEqual(1.05 * Math.max(peak, reserved));
     expect(totalBytes).toBe(weightsBytes + cacheBytes + visionCacheBytes + activationBytes);
     session.dispose();
     model.dispose();

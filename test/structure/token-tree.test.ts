@@ -1,6 +1,12 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { newTextDecoder } from "../../src/io/text/detokenizer.js";
+import { CheckpointError } from "../../src/base/errors.js";
+import { newTextDecoder, tokenBytes } from "../../src/io/text/detokenizer.js";
+import type { Tokenizer } from "../../src/io/text/tokenizer.js";
 import type { Structure } from "../../src/structure/constraint.js";
+import { Machine } from "../../src/structure/machine.js";
+import { text } from "../../src/structure/pattern.js";
+import { atOnce } from "../../src/structure/time-slices.js";
+import { TokenTree } from "../../src/structure/token-tree.js";
 import { allowed, constraint, realVocabulary, tinyVocabulary, type Vocabulary } from "../support/constrained.js";
 
 // Masks against what is said of each token by itself: may the bytes so far and the token's begin a right text? Bytes are written
@@ -183,5 +189,64 @@ describe.each([
       });
       expect(got.size).toBeGreaterThan(0);
     }
+  });
+});
+
+/** The letter that stands for each byte in a vocabulary. */
+const LETTERS: string[] = [];
+for (let point = 0; point < 0x200; point++) {
+  const letter = String.fromCharCode(point);
+  const bytes = tokenBytes(letter);
+  if (bytes.length === 1) LETTERS[bytes[0]!] = letter;
+}
+
+describe("a tree of tokens", () => {
+  /** A tokenizer of single bytes and some texts; ids in this order. */
+  const tokenizerOf = (texts: readonly string[], without: readonly number[] = []) => {
+    const tokens = [
+      ...texts,
+      ...Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => !without.includes(byte)),
+    ];
+    return {
+      size: tokens.length,
+      isSpecial: () => false,
+      tokenOf: (id: number) => {
+        const token = tokens[id]!;
+        const bytes = typeof token === "number" ? [token] : [...new TextEncoder().encode(token)];
+        return bytes.map((byte) => LETTERS[byte]).join("");
+      },
+    } as unknown as Tokenizer;
+  };
+  const masked = (tree: TokenTree, machine: Machine, fits = () => true): number[] => {
+    const mask = new Uint32Array(16);
+    atOnce(tree.masking(machine, machine.start, mask, fits));
+    return Array.from({ length: 512 }, (_, id) => id).filter((id) => (mask[id >>> 5]! >>> (id & 31)) & 1);
+  };
+
+  it("has the tokens that begin a text, those with the same bytes included, but none of EOS and beyond the vocabulary", () => {
+    const tokenizer = tokenizerOf(["ab", "abc", "ab", "b", "abd", "abc"]);
+    const machine = new Machine(text("abc"));
+    const a = 6 + 0x61;
+    expect(masked(atOnce(TokenTree.of(tokenizer, [], 512)), machine)).toEqual([0, 1, 2, 5, a]);
+    expect(masked(atOnce(TokenTree.of(tokenizer, [2, 1], 512)), machine)).toEqual([0, 5, a]);
+    expect(masked(atOnce(TokenTree.of(tokenizer, [], 512)), machine, () => false)).toEqual([]);
+    expect(atOnce(TokenTree.of(tokenizer, [], 512)).deepest).toBe(3);
+  });
+
+  it("goes along a shortest text by its longest token", () => {
+    const tree = atOnce(TokenTree.of(tokenizerOf(["ab", "abcd"]), [], 512));
+    const machine = new Machine(text("abcab"));
+    const after = tree.along(machine, machine.start);
+    expect(after.cost).toBe(3);
+    expect(tree.along(machine, after).cost).toBe(2);
+  });
+
+  it("needs a token for every byte of UTF-8", () => {
+    const build = (without: readonly number[]) => atOnce(TokenTree.of(tokenizerOf(["ab"], without), [], 512));
+    expect(() => build([0x61])).toThrow(CheckpointError);
+    expect(() => build([0x61])).toThrow(/a token for every byte, .* got none for byte 0x61/);
+    expect(() => build([0xc0, 0xc1, 0xf5, 0xff])).not.toThrow();
+    // Without the last byte's token within the vocabulary.
+    expect(() => atOnce(TokenTree.of(tokenizerOf([]), [], 0xf4))).toThrow(/0xf4/);
   });
 });
