@@ -63,10 +63,13 @@ describe("measuring", () => {
 
   test("rates come from the median and from what a workload states", async () => {
     const workload = { ...product("rates", "", 1, 96, 64), flops: 2e6, weights: 3e6, otherBytes: 1e6 };
+    const begun = performance.now();
     const measured = await measure(held.device, workload, "q4", short);
+    const elapsed = performance.now() - begun;
     const { medianMs, minimumMs, gflops, gigabytesPerSecond, gigaweightsPerSecond, share } = measured;
     expect(minimumMs).toBeGreaterThan(0);
     expect(medianMs).toBeGreaterThanOrEqual(minimumMs);
+    expect(medianMs).toBeLessThan(elapsed);
     expect(gflops * medianMs).toBeCloseTo(2, 6);
     expect(gigaweightsPerSecond * medianMs).toBeCloseTo(3, 6);
     // 5 bits a weight and what else is moved.

@@ -18,6 +18,7 @@ test("bench --list has the names that a pattern names; one that names none is an
 });
 
 test("bench --json says what was measured, where, and when", async () => {
+  const begun = Date.now();
   const { code, stdout } = await ocellus(["bench", "^argmax$", "--json", "--seconds", "1", "--dtype", "q8,q4"]);
   expect(code).toBe(0);
   const lines = stdout
@@ -28,11 +29,14 @@ test("bench --json says what was measured, where, and when", async () => {
   expect(lines).toHaveLength(2);
   const [measured] = lines;
   expect(measured).toMatchObject({ name: "argmax", dtype: "f32", relativeError: 0, dispatches: 2 });
-  expect(measured.medianMs).toBeGreaterThan(0);
+  expect(measured.minimumMs).toBeGreaterThan(0);
+  expect(measured.medianMs).toBeGreaterThanOrEqual(measured.minimumMs);
+  expect(measured.medianMs).toBeLessThan(Date.now() - begun);
   expect(measured.peak.gflops).toBeGreaterThan(0);
   expect(measured.adapter).toMatch(/\w/);
   expect(measured.versions.ocellus).toMatch(/^\d+\./);
-  expect(Date.parse(measured.date)).toBeGreaterThan(0);
+  expect(Date.parse(measured.date)).toBeGreaterThanOrEqual(begun);
+  expect(Date.parse(measured.date)).toBeLessThanOrEqual(Date.now());
 });
 
 test("tune leaves adapters on the CPU alone, and names what is wrong with its options", async () => {
