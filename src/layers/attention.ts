@@ -48,6 +48,7 @@ export class BidirectionalAttention {
   }
 }
 
+/** Sizes of grouped-query attention. */
 export interface CausalSizes {
   /** D */
   readonly width: number;

@@ -81,10 +81,12 @@ export class WeightLoader {
     readonly index: TensorIndex,
   ) {}
 
+  /** Returns a cursor at the top of the tree of names. */
   root(): Weights {
     return new Weights(this, "");
   }
 
+  /** Whether the checkpoint has a tensor of this name. */
   has(name: string): boolean {
     return this.index.entries.has(name);
   }
@@ -95,6 +97,7 @@ export class WeightLoader {
     return (stored && storedType(stored)) ?? "f32";
   }
 
+  /** Requests a tensor by its full name; called by {@link Weights}. */
   request(
     name: string,
     shape: readonly number[],
@@ -229,6 +232,7 @@ export class Weights {
     return this.loader.device;
   }
 
+  /** Returns a cursor at a name below this one. */
   at(name: string): Weights {
     return new Weights(this.loader, this.path(name), this.dtype);
   }
@@ -238,6 +242,7 @@ export class Weights {
     return new Weights(this.loader, this.prefix, dtype);
   }
 
+  /** Returns the full name of a tensor below this cursor. */
   path(name: string): string {
     return this.prefix === "" ? name : `${this.prefix}.${name}`;
   }

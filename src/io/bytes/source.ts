@@ -19,6 +19,7 @@ export interface ByteSource {
    * @throws SourceError for a range outside the file, after close, and if reading fails; AbortedError.
    */
   read(offsetBytes: number, lengthBytes: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array>;
+  /** Closes the file; reads fail afterwards. */
   close(): Promise<void>;
 }
 

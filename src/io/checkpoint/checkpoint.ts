@@ -27,6 +27,7 @@ export type CheckpointLocation = string | URL | ArrayLike<NamedBlob>;
 export interface CheckpointFiles {
   /** Path or URL, for messages. */
   readonly name: string;
+  /** Whether there is such a file. */
   has(file: string): Promise<boolean>;
   /** Returns the file as UTF-8 text, without a byte order mark; undefined if absent. Throws CheckpointError for other encodings. */
   text(file: string): Promise<string | undefined>;

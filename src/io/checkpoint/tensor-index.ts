@@ -34,6 +34,7 @@ export interface TensorIndex {
     signal?: AbortSignal,
     into?: Uint8Array,
   ): Promise<Uint8Array>;
+  /** Closes the files; tensors can't be read afterwards. */
   close(): Promise<void>;
 }
 
