@@ -23,7 +23,7 @@ export interface ParsedMessages {
 
 const ROLES = { system: "system", developer: "system", user: "user", assistant: "assistant" } as const;
 const ROLE_NAMES = Object.keys(ROLES) as (keyof typeof ROLES)[];
-const NO_TOOLS = "tool calls are not supported; put the output of a tool into a user message";
+const NO_TOOLS = "tools are not called here; put what a tool said into a user message";
 /** Unsupported roles of OpenAI, and names of roles in other APIs. */
 const OTHER_ROLES = {
   tool: NO_TOOLS,

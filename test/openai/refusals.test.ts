@@ -38,7 +38,7 @@ describe("messages", () => {
     [
       "a tool's",
       { role: "tool", tool_call_id: "c1", content: "rain" },
-      /\.role: .*got "tool" — tool calls are not supported; put the output of a tool/,
+      /\.role: .*got "tool" — tools are not called here; put what a tool said/,
     ],
     [
       "a function's",
