@@ -37,11 +37,11 @@ const ANSWER_FIELDS: Readonly<Record<string, string>> = {
   refusal: "leave it out; put the text of a refusal into content",
   annotations: "leave it out: web search is not supported",
   audio: "leave it out: audio is not supported; put its transcript into content",
-  tool_calls: "leave it out: tool calls are not supported; put the call and its output into content as text",
+  tool_calls: "leave it out: tools are not called here; put what was called, and what it said, into content as text",
   function_call: "leave it out: function calls are not supported; put the call and its output into content as text",
 };
 const OTHER_MESSAGE_FIELDS = {
-  tool_call_id: "leave it out: it belongs to tool messages, and tool calls are not supported",
+  tool_call_id: "leave it out: it belongs to tool messages, and tools are not called here",
   images: 'send pictures as parts of content: { "type": "image_url", "image_url": { "url": "data:…;base64,…" } }',
   text: "send the text as content",
 };

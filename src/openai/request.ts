@@ -37,8 +37,8 @@ const PASSED_OVER = [
 
 /** Unsupported fields, which would affect the answer; neutral values are accepted. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
-  tools: "tool calls are not supported",
-  tool_choice: "tool calls are not supported",
+  tools: "tools are not called here",
+  tool_choice: "tools are not called here",
   functions: "function calls are not supported",
   function_call: "function calls are not supported",
   logit_bias: "logit bias is not supported",

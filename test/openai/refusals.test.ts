@@ -43,12 +43,12 @@ describe("messages", () => {
     [
       "a function's",
       { role: "function", name: "f", content: "rain" },
-      /\.role: .*got "function" — tool calls are not supported/,
+      /\.role: .*got "function" — tools are not called here/,
     ],
     [
       "an answer of tool calls",
       { role: "assistant", content: null, tool_calls: [call] },
-      /\.tool_calls: expected none.*tool calls are not supported/,
+      /\.tool_calls: expected none.*tools are not called here/,
     ],
     [
       "an answer of a call",
@@ -91,7 +91,7 @@ describe("fields", () => {
   test.each<[unknown, RegExp]>([
     [{ temperature: "0.7" }, /^temperature: expected a number from 0 to 2, got "0\.7"/],
     [{ stream: "true" }, /^stream: expected true or false, got "true"/],
-    [{ tools: [{ type: "function" }] }, /^tools: expected none.*tool calls are not supported/],
+    [{ tools: [{ type: "function" }] }, /^tools: expected none.*tools are not called here/],
     [{ tool_choice: "required" }, /^tool_choice: expected none, got "required"/],
     [{ functions: [{ name: "f" }] }, /^functions: /],
     [{ n: 2 }, /^n: expected 1: requests have one answer, got 2/],
