@@ -26,7 +26,7 @@ export interface Metadata {
 }
 
 /** Returns the orientation of a JPEG by its APP1 segments before the first scan. */
-export function jpegOrientation(segments: readonly JpegSegment[]): Orientation {
+export function jpegOrientation(segments: Iterable<JpegSegment>): Orientation {
   const exif: Uint8Array[] = [];
   let xmp: Uint8Array | undefined;
   for (const { marker, payload } of segments) {
@@ -64,7 +64,7 @@ function fromHexadecimal(text: Uint8Array): Uint8Array {
 }
 
 /** Returns the orientation of a PNG by its eXIf and text chunks, before or after the picture data. */
-export function pngOrientation(chunks: readonly PngChunk[]): Orientation {
+export function pngOrientation(chunks: Iterable<PngChunk>): Orientation {
   let exif: Uint8Array | undefined;
   let asText: Uint8Array | undefined;
   let xmp: Uint8Array | undefined;
@@ -81,7 +81,7 @@ export function pngOrientation(chunks: readonly PngChunk[]): Orientation {
 }
 
 /** Returns the orientation of a WebP by its EXIF and XMP chunks. */
-export function webpOrientation(chunks: readonly WebpChunk[]): Orientation {
+export function webpOrientation(chunks: Iterable<WebpChunk>): Orientation {
   const metadata: Metadata = {};
   for (const { type, data } of chunks) {
     if (type === "EXIF") metadata.exif ??= data;

@@ -11,7 +11,7 @@ import type { Orientation } from "./orientation.js";
 import { sniffFormat } from "./picture-format.js";
 import { isAnimatedPng, type PngChunk, pngChunks, pngSize } from "./png-chunks.js";
 import { readTiffHeader, type TiffHeader } from "./tiff-header.js";
-import { readWebp, type WebpFile, webpSize } from "./webp-chunks.js";
+import { isAnimatedWebp, readWebp, type WebpFile, webpSize } from "./webp-chunks.js";
 
 /** Maximum pixels, 16384 × 16384: less than 1 GiB as RGB8. */
 export const MAX_PIXELS = 2 ** 28;
@@ -33,8 +33,8 @@ interface Properties extends Size {
 
 /** The parsed headers of a picture file, which its decoder takes. */
 type Headers =
-  | { format: "png"; chunks: readonly PngChunk[] }
-  | { format: "jpeg"; segments: readonly JpegSegment[] }
+  | { format: "png"; chunks: Iterable<PngChunk> }
+  | { format: "jpeg"; segments: Iterable<JpegSegment> }
   | { format: "webp"; webp: WebpFile }
   | { format: "gif"; gif: GifFile | undefined }
   | { format: "bmp"; bmp: BmpHeader }
@@ -65,7 +65,7 @@ export function inspectPicture(bytes: Uint8Array, where: string): PictureInfo {
     case "webp": {
       const webp = readWebp(bytes);
       const size = sized(webpSize(webp.chunks));
-      const animated = webp.chunks.some(({ type }) => type === "ANIM");
+      const animated = isAnimatedWebp(webp.chunks);
       return { format, ...size, orientation: webpOrientation(webp.chunks), animated, brand: "", webp };
     }
     case "gif": {

@@ -110,7 +110,7 @@ function readTables(payload: Uint8Array, tables: Map<number, Table>): void {
 }
 
 /** Returns whether the only scan of a baseline JPEG is complete and followed by the padding that the reference requires. */
-export function scanIsWhole(bytes: Uint8Array, segments: readonly JpegSegment[] = jpegSegments(bytes)): boolean {
+export function scanIsWhole(bytes: Uint8Array, segments: Iterable<JpegSegment> = jpegSegments(bytes)): boolean {
   const tables = new Map<number, Table>();
   let components: Component[] = [];
   let size = { width: 0, height: 0 };

@@ -1,7 +1,7 @@
 /** The marker segments of a JPEG file. Source: ITU-T T.81, annex B. */
 import { dataView } from "../bytes/bytes.js";
 
-/** One marker segment of a JPEG. The payload is a view created on access: crafted files have millions of segments. */
+/** One marker segment of a JPEG. The payload is a view created on access. */
 export class JpegSegment {
   constructor(
     readonly file: Uint8Array,
@@ -33,9 +33,15 @@ function endOfScan(bytes: Uint8Array, from: number): number {
   return bytes.length;
 }
 
-/** Parses the segments after SOI, up to and including EOI. Without an EOI at the end, the file is truncated. */
-export function jpegSegments(bytes: Uint8Array): JpegSegment[] {
-  const segments: JpegSegment[] = [];
+/**
+ * Returns the segments after SOI, up to and including EOI. Without an EOI at the end, the file is truncated. Each iteration parses them
+ * again: a list of the millions of segments that a crafted file can have would take many times its size.
+ */
+export function jpegSegments(bytes: Uint8Array): Iterable<JpegSegment> {
+  return { [Symbol.iterator]: () => parse(bytes) };
+}
+
+function* parse(bytes: Uint8Array): Generator<JpegSegment, void, undefined> {
   let at = 2;
   while (at + 1 < bytes.length) {
     // Like decoders, skip fill bytes and stray bytes before a marker.
@@ -45,7 +51,7 @@ export function jpegSegments(bytes: Uint8Array): JpegSegment[] {
     }
     const marker = bytes[at + 1]!;
     if (marker === JPEG_EOI || marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8)) {
-      segments.push(new JpegSegment(bytes, marker, at, at + 2, at + 2));
+      yield new JpegSegment(bytes, marker, at, at + 2, at + 2);
       if (marker === JPEG_EOI) break;
       at += 2;
       continue;
@@ -55,14 +61,13 @@ export function jpegSegments(bytes: Uint8Array): JpegSegment[] {
     const headerEnd = at + 2 + length;
     if (length < 2 || headerEnd > bytes.length) break;
     const end = marker === JPEG_SOS ? endOfScan(bytes, headerEnd) : headerEnd;
-    segments.push(new JpegSegment(bytes, marker, at, headerEnd, end));
+    yield new JpegSegment(bytes, marker, at, headerEnd, end);
     at = end;
   }
-  return segments;
 }
 
 /** Returns the size in the frame header (SOF); undefined if there is none before the first scan. */
-export function jpegSize(segments: readonly JpegSegment[]): { width: number; height: number } | undefined {
+export function jpegSize(segments: Iterable<JpegSegment>): { width: number; height: number } | undefined {
   for (const { marker, payload } of segments) {
     const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
     if (isFrame && payload.length >= 5) {

@@ -27,7 +27,7 @@ const MAX_SCANNED_PIXELS = 2 ** 32;
  */
 export function cleanJpeg(
   bytes: Uint8Array,
-  segments: readonly JpegSegment[],
+  segments: Iterable<JpegSegment>,
   pixels: number,
   where: string,
 ): Uint8Array {

@@ -3,7 +3,7 @@ import { dataView } from "../bytes/bytes.js";
 
 const SIGNATURE_BYTES = 8;
 
-/** One chunk of a PNG. The data are a view created on access: crafted files have millions of chunks, and views are large. */
+/** One chunk of a PNG. The data are a view created on access. */
 export class PngChunk {
   constructor(
     readonly file: Uint8Array,
@@ -26,33 +26,35 @@ export class PngChunk {
   }
 }
 
-/** Parses the chunks up to IEND or the end of the file; checksums are not verified. Bytes after IEND are ignored. */
-export function pngChunks(bytes: Uint8Array): PngChunk[] {
-  const chunks: PngChunk[] = [];
+/**
+ * Returns the chunks up to IEND or the end of the file; checksums are not verified. Bytes after IEND are ignored. Each iteration parses
+ * them again: a list of the millions of chunks that a crafted file can have would take many times its size.
+ */
+export function pngChunks(bytes: Uint8Array): Iterable<PngChunk> {
+  return { [Symbol.iterator]: () => parse(bytes) };
+}
+
+function* parse(bytes: Uint8Array): Generator<PngChunk, void, undefined> {
   const view = dataView(bytes);
   let at = SIGNATURE_BYTES;
   while (at + 8 <= bytes.length) {
     const type = String.fromCharCode(bytes[at + 4]!, bytes[at + 5]!, bytes[at + 6]!, bytes[at + 7]!);
     const chunk = new PngChunk(bytes, type, at, view.getUint32(at));
-    chunks.push(chunk);
-    if (!chunk.complete || type === "IEND") break;
+    yield chunk;
+    if (!chunk.complete || type === "IEND") return;
     at += 12 + chunk.lengthBytes;
   }
-  return chunks;
 }
 
 /** Returns the size in IHDR, the first chunk; undefined if the file has no IHDR or ends before its size. */
-export function pngSize(
-  bytes: Uint8Array,
-  [first]: readonly PngChunk[],
-): { width: number; height: number } | undefined {
+export function pngSize(bytes: Uint8Array, [first]: Iterable<PngChunk>): { width: number; height: number } | undefined {
   if (first?.type !== "IHDR" || bytes.length < 24) return undefined;
   const view = dataView(bytes);
   return { width: view.getUint32(16), height: view.getUint32(20) };
 }
 
 /** Returns whether an APNG has several frames (acTL before the first IDAT). */
-export function isAnimatedPng(chunks: readonly PngChunk[]): boolean {
+export function isAnimatedPng(chunks: Iterable<PngChunk>): boolean {
   for (const { type, data } of chunks) {
     if (type === "acTL") return data.length >= 4 && dataView(data).getUint32(0) > 1;
     if (type === "IDAT") return false;

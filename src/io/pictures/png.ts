@@ -240,7 +240,7 @@ function expandRow(
  */
 function readChunks(
   bytes: Uint8Array,
-  chunks: readonly PngChunk[],
+  chunks: Iterable<PngChunk>,
   where: string,
 ): [Header, Uint8Array, Uint8Array<ArrayBuffer>] {
   let header: Header | undefined;
@@ -297,7 +297,7 @@ function readChunks(
 export async function decodePng(
   bytes: Uint8Array,
   where: string,
-  chunks: readonly PngChunk[] = pngChunks(bytes),
+  chunks: Iterable<PngChunk> = pngChunks(bytes),
 ): Promise<Pixels> {
   const [header, palette, compressed] = readChunks(bytes, chunks, where);
   const { width, height, depth, channels } = header;

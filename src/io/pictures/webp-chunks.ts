@@ -13,28 +13,39 @@ export interface WebpChunk {
 export interface WebpFile {
   /** Size of the file according to its RIFF header. */
   declaredBytes: number;
-  chunks: readonly WebpChunk[];
+  chunks: Iterable<WebpChunk>;
 }
 
-/** Parses the chunks up to the RIFF size or the end of the file. `bytes` has at least 12 bytes. */
+/**
+ * Reads the header. The chunks are those up to the RIFF size or the end of the file; each iteration parses them again, since a crafted
+ * file can have millions. `bytes` has at least 12 bytes.
+ */
 export function readWebp(bytes: Uint8Array): WebpFile {
-  const view = dataView(bytes);
-  const declaredBytes = view.getUint32(4, true) + 8;
+  const declaredBytes = dataView(bytes).getUint32(4, true) + 8;
   const end = Math.min(bytes.length, declaredBytes);
-  const chunks: WebpChunk[] = [];
+  return { declaredBytes, chunks: { [Symbol.iterator]: () => parse(bytes, end) } };
+}
+
+function* parse(bytes: Uint8Array, end: number): Generator<WebpChunk, void, undefined> {
+  const view = dataView(bytes);
   let at = 12;
   while (at + 8 <= end) {
     const length = view.getUint32(at + 4, true);
     // A chunk of odd length is followed by a padding byte.
     const next = at + 8 + length + (length & 1);
-    chunks.push({ type: asciiAt(bytes, at, 4), data: bytes.subarray(at + 8, at + 8 + length), complete: next <= end });
+    yield { type: asciiAt(bytes, at, 4), data: bytes.subarray(at + 8, at + 8 + length), complete: next <= end };
     at = next;
   }
-  return { declaredBytes, chunks };
+}
+
+/** Returns whether the file has several frames. */
+export function isAnimatedWebp(chunks: Iterable<WebpChunk>): boolean {
+  for (const { type } of chunks) if (type === "ANIM") return true;
+  return false;
 }
 
 /** Returns the canvas size of an extended file (VP8X), else the size in the header of the bitstream (VP8L, VP8). */
-export function webpSize([first]: readonly WebpChunk[]): { width: number; height: number } | undefined {
+export function webpSize([first]: Iterable<WebpChunk>): { width: number; height: number } | undefined {
   if (!first) return undefined;
   const { type, data } = first;
   if (type === "VP8X" && data.length >= 10) {
