@@ -42,8 +42,7 @@ describe("readHeif", () => {
 
   it("reads a HEIC's size without its data", async () => {
     const heic = readHeif(await readFixture("pictures/small.heic"), "small.heic", false);
-    expect(heic.majorBrand).toBe("heic");
-    expect(heic.picture.width * heic.picture.height).toBeGreaterThan(0);
+    expect([heic.majorBrand, heic.picture.width, heic.picture.height]).toEqual(["heic", 37, 21]);
   });
 
   it("refuses files cut at any byte", async () => {
