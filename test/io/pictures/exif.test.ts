@@ -1,8 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { orientationOfTiff } from "../../../src/io/pictures/exif.js";
-import { inspectPicture } from "../../../src/io/pictures/inspect-picture.js";
 import { applyOrientation, type Orientation } from "../../../src/io/pictures/orientation.js";
-import { readFixture } from "../../support/fixture.js";
 
 /** A TIFF block with one directory of the given entries. */
 function tiff(little: boolean, entries: [tag: number, type: number, value: number][]): Uint8Array {
@@ -50,23 +48,6 @@ describe("orientationOfTiff", () => {
     const far = tiff(true, [[0x0112, 3, 6]]);
     new DataView(far.buffer).setUint32(4, 0xfffffff0, true);
     expect(orientationOfTiff(far)).toBe(undefined);
-  });
-});
-
-describe("the orientation that inspectPicture returns", () => {
-  const orientationOf = async (name: string) =>
-    inspectPicture(await readFixture(`media/images/${name}`), name).orientation;
-
-  it("is the tag of a JPEG, PNG and WebP", async () => {
-    for (let value = 1; value <= 8; value++) expect(await orientationOf(`exif_${value}.jpg`)).toBe(value);
-    expect(await orientationOf("exif_6.png")).toBe(6);
-    expect(await orientationOf("exif_6.webp")).toBe(6);
-  });
-
-  it("is 1 where there is none", async () => {
-    for (const name of ["photo_chelsea.jpg", "png_rgb8.png", "webp_lossy.webp", "gif_static.gif"]) {
-      expect(await orientationOf(name)).toBe(1);
-    }
   });
 });
 

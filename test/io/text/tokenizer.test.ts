@@ -161,36 +161,9 @@ describe("the split expression and added tokens", () => {
 });
 
 describe("broken files", () => {
-  it.each<[string, (json: TokenizerJson) => unknown, string]>([
-    ["a list", () => [], "tokenizer.json: expected an object"],
-    ["no model", (json) => ({ ...json, model: undefined }), "tokenizer.json: model: expected an object, got nothing"],
-    [
-      "another kind",
-      (json) => ({ ...json, model: { ...json.model, type: "Unigram" } }),
-      'expected "BPE", got "Unigram"',
-    ],
-    ["no decoder", (json) => ({ ...json, decoder: null }), "tokenizer.json: decoder"],
-    ["no splitting", (json) => ({ ...json, pre_tokenizer: undefined }), "tokenizer.json: pre_tokenizer"],
-    [
-      "a list as vocabulary",
-      (json) => ({ ...json, model: { ...json.model, vocab: [] } }),
-      "tokenizer.json: model.vocab",
-    ],
-    ["an id that is text", (json) => ({ ...json, model: { ...json.model, vocab: { a: "0" } } }), 'model.vocab "a"'],
-    ["one id twice", (json) => ({ ...json, model: { ...json.model, vocab: { a: 0, b: 0 } } }), "0 for a and b"],
-    ["no merges", (json) => ({ ...json, model: { ...json.model, merges: undefined } }), "tokenizer.json: model.merges"],
-    ["a merge of three", (json) => ({ ...json, model: { ...json.model, merges: ["a b c"] } }), "model.merges[0]"],
-    ["a merge of strangers", (json) => ({ ...json, model: { ...json.model, merges: [["a", "b"]] } }), 'got "ab"'],
-    ["added tokens by name", (json) => ({ ...json, added_tokens: {} }), "tokenizer.json: added_tokens"],
-    ["an added token without text", (json) => ({ ...json, added_tokens: [{ id: 300 }] }), "added_tokens[0].content"],
-    [
-      "an unknown normalizer",
-      (json) => ({ ...json, normalizer: { type: "Rot13" } }),
-      "tokenizer.json: expected normalizer",
-    ],
-  ])("%s", (_, change, message) => {
-    const error = failure(() => new Tokenizer({ tokenizer: change(smallJson()) }));
-    expect(error.message).toContain(message);
+  it("an unknown normalizer", () => {
+    const error = failure(() => new Tokenizer({ tokenizer: { ...smallJson(), normalizer: { type: "Rot13" } } }));
+    expect(error.message).toContain("tokenizer.json: expected normalizer");
     expect(error.fault.remedy).not.toBe("");
   });
 
@@ -203,22 +176,5 @@ describe("broken files", () => {
     expect(config.message).toMatch(/^tokenizer_config\.json: line 1, column \d+/);
     const added = failure(() => Tokenizer.parse({ tokenizer: good, addedTokens: "<html>" }));
     expect(added.message).toMatch(/^added_tokens\.json: line 1, column \d+/);
-  });
-
-  it("files that disagree about a token", () => {
-    const tokenizer = { ...smallJson(), added_tokens: [{ id: 256, content: "<a>", special: true }] };
-    expect(failure(() => new Tokenizer({ tokenizer, addedTokens: { "<a>": 257 } })).message).toContain(
-      "id 256 for <a>",
-    );
-    expect(failure(() => new Tokenizer({ tokenizer, addedTokens: { "<b>": 256 } })).message).toContain(
-      "id 256 for <a>",
-    );
-    expect(failure(() => new Tokenizer({ tokenizer, addedTokens: { "<b>": -1 } })).message).toContain(
-      'added_tokens.json: "<b>"',
-    );
-    const entries = { added_tokens_decoder: { x: { content: "<c>" } } };
-    expect(failure(() => new Tokenizer({ tokenizer, tokenizerConfig: entries })).message).toContain(
-      "tokenizer_config.json",
-    );
   });
 });
