@@ -93,7 +93,7 @@ function nodeProject({
       hookTimeout: TIMEOUT_MS,
       expect: { poll: { timeout: POLL_TIMEOUT_MS } },
       maxWorkers: MAX_WORKERS,
-      sequence: { groupOrder: order, shuffle: { files: true }, seed: SEED },
+      sequence: { groupOrder: order },
     },
   };
 }
@@ -122,7 +122,7 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
       testTimeout: TIMEOUT_MS,
       hookTimeout: TIMEOUT_MS,
       maxWorkers: MAX_WORKERS,
-      sequence: { groupOrder: order, shuffle: { files: true }, seed: SEED },
+      sequence: { groupOrder: order },
       browser: {
         enabled: true,
         headless: true,

@@ -1,4 +1,4 @@
-/** Parses the headers of a picture file, once for all its readers. Nothing is decoded. */
+/** Parses the headers of a picture file for all its readers. Nothing is decoded. */
 
 import { MediaError } from "../../base/errors.js";
 import type { PictureFormat } from "../../platform/platform.js";

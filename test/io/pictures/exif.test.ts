@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { orientationOfTiff } from "../../../src/io/pictures/exif.js";
-import { applyOrientation, type Orientation } from "../../../src/io/pictures/orientation.js";
 
 /** A TIFF block with one directory of the given entries. */
 function tiff(little: boolean, entries: [tag: number, type: number, value: number][]): Uint8Array {
@@ -48,76 +47,5 @@ describe("orientationOfTiff", () => {
     const far = tiff(true, [[0x0112, 3, 6]]);
     new DataView(far.buffer).setUint32(4, 0xfffffff0, true);
     expect(orientationOfTiff(far)).toBe(undefined);
-  });
-});
-
-describe("applyOrientation", () => {
-  // Six pixels, 3 wide and 2 high, numbered in reading order.
-  const source = { width: 3, height: 2, data: Uint8Array.from([1, 2, 3, 4, 5, 6].flatMap((n) => [n, 10 * n, 20 * n])) };
-  it.each<[Orientation, number[][]]>([
-    [
-      1,
-      [
-        [1, 2, 3],
-        [4, 5, 6],
-      ],
-    ],
-    [
-      2,
-      [
-        [3, 2, 1],
-        [6, 5, 4],
-      ],
-    ],
-    [
-      3,
-      [
-        [6, 5, 4],
-        [3, 2, 1],
-      ],
-    ],
-    [
-      4,
-      [
-        [4, 5, 6],
-        [1, 2, 3],
-      ],
-    ],
-    [
-      5,
-      [
-        [1, 4],
-        [2, 5],
-        [3, 6],
-      ],
-    ],
-    [
-      6,
-      [
-        [4, 1],
-        [5, 2],
-        [6, 3],
-      ],
-    ],
-    [
-      7,
-      [
-        [6, 3],
-        [5, 2],
-        [4, 1],
-      ],
-    ],
-    [
-      8,
-      [
-        [3, 6],
-        [2, 5],
-        [1, 4],
-      ],
-    ],
-  ])("turns by %i", (orientation, expected) => {
-    const turned = applyOrientation(source, orientation);
-    expect([turned.width, turned.height]).toEqual([expected[0]!.length, expected.length]);
-    expect([...turned.data]).toEqual(expected.flat().flatMap((n) => [n, 10 * n, 20 * n]));
   });
 });

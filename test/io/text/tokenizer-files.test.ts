@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { CheckpointError } from "../../../src/base/errors.js";
 import { checkTokenizerJson, mergeAddedTokens, type TokenizerJson } from "../../../src/io/text/tokenizer-files.js";
+import { failure } from "../../support/failure.js";
 
 /** The least that a `tokenizer.json` has. */
 const small = () => ({
@@ -9,16 +10,6 @@ const small = () => ({
   decoder: { type: "ByteLevel" } as unknown,
   model: { type: "BPE" as unknown, vocab: { a: 0, b: 1, ab: 2 } as unknown, merges: ["a b"] as unknown },
 });
-
-function failure(make: () => unknown): CheckpointError {
-  try {
-    make();
-  } catch (error) {
-    if (error instanceof CheckpointError) return error;
-    throw error;
-  }
-  throw new Error("no error was thrown");
-}
 
 describe("checkTokenizerJson", () => {
   it("takes merges as text and as pairs, and a file without a type", () => {
@@ -76,7 +67,7 @@ describe("checkTokenizerJson", () => {
       'added_tokens[0].lstrip: expected true or false, got "yes"',
     ],
   ])("refuses %s", (_, change, message) => {
-    const error = failure(() => checkTokenizerJson(change(small())));
+    const error = failure(CheckpointError, () => checkTokenizerJson(change(small())));
     expect(error.message).toContain(message);
     expect(error.fault.remedy).toBe("download the file again from the checkpoint's repository");
   });
@@ -103,13 +94,13 @@ describe("checkTokenizerJson", () => {
     ],
   ])("refuses %s", (_, change, message) => {
     const json = small();
-    expect(failure(() => checkTokenizerJson({ ...json, model: { ...json.model, ...change } })).message).toContain(
-      message,
-    );
+    expect(
+      failure(CheckpointError, () => checkTokenizerJson({ ...json, model: { ...json.model, ...change } })).message,
+    ).toContain(message);
   });
 
   it("quotes no more of a long value than shows what it is", () => {
-    const error = failure(() => checkTokenizerJson({ ...small(), model: { type: "x".repeat(500) } }));
+    const error = failure(CheckpointError, () => checkTokenizerJson({ ...small(), model: { type: "x".repeat(500) } }));
     expect(error.fault.got).toBe(`"${"x".repeat(59)}…`);
   });
 });
@@ -165,6 +156,6 @@ describe("mergeAddedTokens", () => {
       'added_tokens_decoder["4"]: expected an added token, got "<c>"',
     ],
   ])("refuses %s", (_, config, added, message) => {
-    expect(failure(() => mergeAddedTokens(base([first]), config, added)).message).toContain(message);
+    expect(failure(CheckpointError, () => mergeAddedTokens(base([first]), config, added)).message).toContain(message);
   });
 });

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { CheckpointError } from "../../../src/base/errors.js";
 import { BYTE_LETTERS } from "../../../src/io/text/detokenizer.js";
 import { Tokenizer } from "../../../src/io/text/tokenizer.js";
+import { failure } from "../../support/failure.js";
 import { readFixture, readFixtureJson } from "../../support/fixture.js";
 
 interface TokenizerJson {
@@ -36,16 +37,6 @@ function smallJson(merges: [string, string][] = []): TokenizerJson {
     decoder: { type: "ByteLevel" },
     model: { type: "BPE", vocab, merges } as TokenizerJson["model"],
   };
-}
-
-function failure(make: () => unknown): CheckpointError {
-  try {
-    make();
-  } catch (error) {
-    if (error instanceof CheckpointError) return error;
-    throw error;
-  }
-  throw new Error("no error was thrown");
 }
 
 describe("the Qwen2 vocabulary", () => {
@@ -162,19 +153,22 @@ describe("the split expression and added tokens", () => {
 
 describe("broken files", () => {
   it("an unknown normalizer", () => {
-    const error = failure(() => new Tokenizer({ tokenizer: { ...smallJson(), normalizer: { type: "Rot13" } } }));
+    const error = failure(
+      CheckpointError,
+      () => new Tokenizer({ tokenizer: { ...smallJson(), normalizer: { type: "Rot13" } } }),
+    );
     expect(error.message).toContain("tokenizer.json: expected normalizer");
     expect(error.fault.remedy).not.toBe("");
   });
 
   it("text that is not JSON names its file", () => {
     const good = JSON.stringify(smallJson());
-    expect(failure(() => Tokenizer.parse({ tokenizer: good.slice(0, 99) })).message).toMatch(
+    expect(failure(CheckpointError, () => Tokenizer.parse({ tokenizer: good.slice(0, 99) })).message).toMatch(
       /^tokenizer\.json: line 1, column \d+/,
     );
-    const config = failure(() => Tokenizer.parse({ tokenizer: good, tokenizerConfig: "{" }));
+    const config = failure(CheckpointError, () => Tokenizer.parse({ tokenizer: good, tokenizerConfig: "{" }));
     expect(config.message).toMatch(/^tokenizer_config\.json: line 1, column \d+/);
-    const added = failure(() => Tokenizer.parse({ tokenizer: good, addedTokens: "<html>" }));
+    const added = failure(CheckpointError, () => Tokenizer.parse({ tokenizer: good, addedTokens: "<html>" }));
     expect(added.message).toMatch(/^added_tokens\.json: line 1, column \d+/);
   });
 });

@@ -2,16 +2,7 @@ import { describe, expect, it } from "vitest";
 import { CheckpointError, PromptError } from "../../../src/base/errors.js";
 import { ChatTemplate } from "../../../src/models/llava-onevision/chat-template.js";
 import type { Message } from "../../../src/models/llava-onevision/messages.js";
-
-function failure<E extends Error>(kind: new (...args: never[]) => E, make: () => unknown): E {
-  try {
-    make();
-  } catch (error) {
-    if (error instanceof kind) return error;
-    throw error;
-  }
-  throw new Error("no error was thrown");
-}
+import { failure } from "../../support/failure.js";
 
 const HF =
   "{% for m in messages %}{{ m['role'] }}:{% for p in m['content'] | selectattr('type', 'equalto', 'image') %}<image>{% endfor %}{% for p in m['content'] | selectattr('type', 'equalto', 'video') %}<video>{% endfor %}{% for p in m['content'] | selectattr('type', 'equalto', 'text') %}{{ p['text'] }}{% endfor %};{% endfor %}";

@@ -12,6 +12,7 @@ import {
   placeholderIds,
   renderPrompt,
 } from "../../../src/models/llava-onevision/prompt.js";
+import { failure } from "../../support/failure.js";
 import { readFixture, readFixtureJson } from "../../support/fixture.js";
 
 interface GoldenCase {
@@ -44,16 +45,6 @@ async function open(folder: string) {
     ids: placeholderIds(made, { imageTokenIndex: image_token_index, videoTokenIndex: video_token_index }),
     config: config as GoldenConfig & Record<string, unknown>,
   };
-}
-
-function failure<E extends Error>(kind: new (...args: never[]) => E, make: () => unknown): E {
-  try {
-    make();
-  } catch (error) {
-    if (error instanceof kind) return error;
-    throw error;
-  }
-  throw new Error("no error was thrown");
 }
 
 const { models } = await readFixtureJson<{ models: Record<string, string[]> }>("goldens/index.json");
