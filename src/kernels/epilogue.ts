@@ -29,56 +29,106 @@ export interface Epilogue {
   residual?: Tensor | undefined;
 }
 
-const ACTIVATION: Record<Activation | "none", string> = {
-  none: "fn activate(x: f32) -> f32 { return x; }",
-  // 0.5(1 + tanh(u)) is 1 / (1 + exp(-2u)); the exponent is bounded so that it does not overflow.
-  gelu_tanh: `
-fn activate(x: f32) -> f32 {
+/** WGSL functions of the activations. */
+const ACTIVATIONS = `
+// 0.5(1 + tanh(u)) is 1 / (1 + exp(-2u)); the exponent is bounded so that it does not overflow.
+fn geluTanh(x: f32) -> f32 {
   let u = 0.7978845608028654 * (x + 0.044715 * x * x * x);
   return x / (1.0 + exp(clamp(-2.0 * u, -80.0, 80.0)));
-}`,
-  // erf by Abramowitz and Stegun, formula 7.1.26, absolute error below 1.5e-7.
-  gelu_erf: `
-fn activate(x: f32) -> f32 {
+}
+
+// erf by Abramowitz and Stegun, formula 7.1.26, absolute error below 1.5e-7.
+fn geluErf(x: f32) -> f32 {
   let z = abs(x) * 0.7071067811865476;
   let t = 1.0 / (1.0 + 0.3275911 * z);
   let tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * exp(-z * z);
   return 0.5 * x * select(2.0 - tail, tail, x < 0.0);
-}`,
+}`;
+
+const BINDINGS = {
+  bias: "@group(0) @binding(3) var<storage, read> bias: array<f32>;  // [columns]",
+  residual: "@group(0) @binding(4) var<storage, read> residual: array<f32>;  // [residualRows, columns]",
+  normWeight: "@group(0) @binding(5) var<storage, read> normWeight: array<vec4f>;  // [quads]",
 };
 
-const BIAS = {
-  some: `
-@group(0) @binding(3) var<storage, read> bias: array<f32>;  // [columns]
-fn biasAt(column: u32) -> f32 { return bias[column]; }`,
-  none: "fn biasAt(column: u32) -> f32 { return 0.0; }",
-};
-
-const RESIDUAL = {
-  some: `
-@group(0) @binding(4) var<storage, read> residual: array<f32>;  // [residualRows, columns]
-fn residualAt(row: u32, column: u32, stride: u32, rows: u32) -> f32 { return residual[(row % rows) * stride + column]; }`,
-  none: "fn residualAt(row: u32, column: u32, stride: u32, rows: u32) -> f32 { return 0.0; }",
-};
+/** Bits of the parameter `epilogue`. */
+const BITS = { bias: 1, residual: 2, gelu_tanh: 4, gelu_erf: 8, swiglu: 16 };
 
 /**
- * WGSL header lines of an epilogue: `finish(sum, row, column, stride, residualRows)` returns `residual + activation(sum + bias)`, and
- * the kernel body calls it. `norm` and `swiglu` are ignored here: the kernel bodies implement them.
+ * WGSL header lines of any epilogue, for CPU adapters: the parameter `epilogue` says which operations there are. There compiling a
+ * kernel takes longer than a question to a small model, and a branch for each sum of a product takes no time that can be measured.
  */
-export function epilogueHeader(epilogue: Epilogue): string[] {
+const ANY_EPILOGUE = [
+  BINDINGS.bias,
+  BINDINGS.residual,
+  BINDINGS.normWeight,
+  ACTIVATIONS,
+  `fn isGated() -> bool { return (params.epilogue & ${BITS.swiglu}u) != 0u; }
+fn normAt(quad: u32) -> vec4f { return normWeight[quad]; }
+fn finish(sum: f32, row: u32, column: u32, stride: u32, residualRows: u32) -> f32 {
+  var value = sum;
+  if ((params.epilogue & ${BITS.bias}u) != 0u) { value += bias[column]; }
+  if ((params.epilogue & ${BITS.gelu_tanh}u) != 0u) { value = geluTanh(value); }
+  if ((params.epilogue & ${BITS.gelu_erf}u) != 0u) { value = geluErf(value); }
+  if ((params.epilogue & ${BITS.residual}u) != 0u) { value += residual[(row % residualRows) * stride + column]; }
+  return value;
+}`,
+];
+
+const ACTIVATE: Record<Activation | "none", string> = {
+  none: "value",
+  gelu_tanh: "geluTanh(value)",
+  gelu_erf: "geluErf(value)",
+};
+
+/** WGSL header lines of one epilogue, for GPUs, without `norm`. */
+function oneEpilogue({ bias, activation, residual, swiglu = false }: Epilogue): string[] {
   return [
-    ACTIVATION[epilogue.activation ?? "none"],
-    epilogue.bias ? BIAS.some : BIAS.none,
-    epilogue.residual ? RESIDUAL.some : RESIDUAL.none,
-    `fn finish(sum: f32, row: u32, column: u32, stride: u32, residualRows: u32) -> f32 {
-  return activate(sum + biasAt(column)) + residualAt(row, column, stride, residualRows);
+    ...(bias ? [BINDINGS.bias] : []),
+    ...(residual ? [BINDINGS.residual] : []),
+    ACTIVATIONS,
+    `fn isGated() -> bool { return ${swiglu}; }
+fn finish(sum: f32, row: u32, column: u32, stride: u32, residualRows: u32) -> f32 {
+  let value = sum${bias ? " + bias[column]" : ""};
+  return ${ACTIVATE[activation ?? "none"]}${residual ? " + residual[(row % residualRows) * stride + column]" : ""};
 }`,
   ];
 }
 
+/** An epilogue in WGSL, with its tensors and parameters. */
+export interface EpilogueCode {
+  /**
+   * `finish(sum, row, column, stride, residualRows)` returns `residual + activation(sum + bias)`, `isGated()` whether the epilogue is
+   * SwiGLU; on CPU adapters also `normAt(quad)`, the norm's weights.
+   */
+  readonly header: readonly string[];
+  readonly tensors: Readonly<Record<string, Tensor>>;
+  readonly parameters: Readonly<Record<string, number>>;
+}
+
+/** Returns the code of an epilogue; `x`, the matrix that is multiplied, is bound where CPU adapters need a tensor that is not there. */
+export function epilogueCode(epilogue: Epilogue, x: Tensor, onCPU: boolean): EpilogueCode {
+  const { bias, residual, activation, swiglu, norm } = epilogue;
+  const residualRows = residual?.size(0) ?? 1;
+  if (!onCPU) {
+    const tensors = { ...(bias && { bias }), ...(residual && { residual }) };
+    return { header: oneEpilogue(epilogue), tensors, parameters: { residualRows } };
+  }
+  const bits =
+    (bias ? BITS.bias : 0) |
+    (residual ? BITS.residual : 0) |
+    (activation ? BITS[activation] : 0) |
+    (swiglu ? BITS.swiglu : 0);
+  return {
+    header: ANY_EPILOGUE,
+    tensors: { bias: bias ?? x, residual: residual ?? x, normWeight: norm?.weight ?? x },
+    parameters: { residualRows, epilogue: bits },
+  };
+}
+
 /**
  * WGSL `put(sums, row, unit)`, shared by the kernels whose lanes own four columns, eight apart: applies the epilogue and writes them.
- * Eight units make a panel: unit u begins at column u % 8 of panel u / 8. With SWIGLU the columns are gate and up, interleaved in
+ * Eight units make a panel: unit u begins at column u % 8 of panel u / 8. With SwiGLU the columns are gate and up, interleaved in
  * blocks of 8, and two results are written. Used by `matmulBlock`, `matmulBroadcast`, `matmulBroadcast4`, `matmulTile` and the `matvec…`
  * kernels of CPU adapters.
  */
@@ -88,7 +138,7 @@ fn silu(x: f32) -> f32 { return x / (1.0 + exp(clamp(-x, -80.0, 80.0))); }
 fn put(sums: vec4f, row: u32, unit: u32) {
   if (row >= params.rows) { return; }
   let first = unit / 8u * PANEL + unit % 8u;
-  if (SWIGLU == 1u) {
+  if (isGated()) {
     let at = row * params.stride / 2u + params.firstColumn / 2u + unit / 8u * (PANEL / 2u) + unit % 8u;
     if (first < params.columns) { y[at] = silu(sums.x) * sums.y; }
     if (first + 16u < params.columns) { y[at + 8u] = silu(sums.z) * sums.w; }
@@ -102,11 +152,3 @@ fn put(sums: vec4f, row: u32, unit: u32) {
     }
   }
 }`;
-
-/** The tensors of the bindings that {@link epilogueHeader} declares. */
-export function epilogueTensors(epilogue: Epilogue): Record<string, Tensor> {
-  const tensors: Record<string, Tensor> = {};
-  if (epilogue.bias) tensors.bias = epilogue.bias;
-  if (epilogue.residual) tensors.residual = epilogue.residual;
-  return tensors;
-}

@@ -11,7 +11,7 @@ import { GROUP, PANEL } from "./packed.js";
 export const matmulBlockKernel = new Kernel(
   "matmulBlock",
   `
-struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32, epilogue: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
 
@@ -64,5 +64,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var i = 0u; i < ROWS; i++) { put(sums[i], row + i, unit); }
 }
 `,
-  { PANEL, GROUP, ROWS: 8, SWIGLU: 0 },
+  { PANEL, GROUP, ROWS: 8 },
 );

@@ -12,7 +12,7 @@ import { GROUP, PANEL } from "./packed.js";
 export const matmulBroadcastKernel = new Kernel(
   "matmulBroadcast",
   `
-struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32, epilogue: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
 
@@ -74,6 +74,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   for (var i = 0u; i < ROWS; i++) { put(sums[i], row + i, unit); }
 }
 `,
-  { PANEL, GROUP, ROWS: 16, LANES: 8, SWIGLU: 0 },
+  { PANEL, GROUP, ROWS: 16, LANES: 8 },
   ["enable subgroups;"],
 );

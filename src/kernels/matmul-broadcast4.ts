@@ -20,7 +20,7 @@ const loads = (line: (load: number) => string): string =>
 export const matmulBroadcast4Kernel = new Kernel(
   "matmulBroadcast4",
   `
-struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32, epilogue: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
 
@@ -73,6 +73,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   for (var i = 0u; i < 2u * ROWS; i++) { put(sums[i], row + i / 2u, unit + i % 2u * LANES); }
 }
 `,
-  { PANEL, GROUP, ROWS, LANES, SWIGLU: 0 },
+  { PANEL, GROUP, ROWS, LANES },
   ["enable subgroups;"],
 );

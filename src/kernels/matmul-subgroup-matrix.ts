@@ -39,7 +39,7 @@ fn silu(v: f32) -> f32 { return v / (1.0 + exp(clamp(-v, -80.0, 80.0))); }
 
 fn put(at: u32, row: u32, local: u32) {
   if (row >= params.rows || local >= params.columns) { return; }
-  if (SWIGLU == 1u) {
+  if (isGated()) {
     if (local % 16u < 8u) {
       let half = (params.firstColumn + local) / 16u * 8u + local % 8u;
       y[row * (params.stride / 2u) + half] = silu(results[at]) * results[at + 8u];
@@ -119,7 +119,7 @@ fn main(
   }
 }
 `,
-  { PANEL, GROUP, SWIGLU: 0, M: 16, N: 16, K: 16, DEPTH: 8, X_PARTS: 1, W_PARTS: 1 },
+  { PANEL, GROUP, M: 16, N: 16, K: 16, DEPTH: 8, X_PARTS: 1, W_PARTS: 1 },
 );
 
 /** Rows and columns of a workgroup. */
@@ -175,14 +175,13 @@ const DEEP_BYTES = 24576;
 export function matmulSubgroupMatrix(
   { m: M, n: N, k: K, input }: SubgroupMatrix,
   type: WeightType,
-  SWIGLU: 0 | 1,
   workgroupBytes: number,
 ): Kernel {
   const halves = input === "f16" ? { X_PARTS: 2, W_PARTS: FITS_F16.includes(type) ? 1 : 2 } : {};
   const DEPTH = workgroupBytes >= DEEP_BYTES ? 8 : 4;
   const enable = input === "f16" ? ["enable f16;"] : [];
   return matmulSubgroupMatrixKernel.variant(
-    { M, N, K, SWIGLU, DEPTH, ...halves },
+    { M, N, K, DEPTH, ...halves },
     ...enable,
     "enable subgroups;",
     "enable chromium_experimental_subgroup_matrix;",

@@ -80,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
 }
 `,
-  { PANEL, GROUP, SWIGLU: 0, ROWS: 64, COLUMNS: 64, OWN_ROWS: 8, UNITS: 1, DEPTH: 8 },
+  { PANEL, GROUP, ROWS: 64, COLUMNS: 64, OWN_ROWS: 8, UNITS: 1, DEPTH: 8 },
 );
 
 /** Tile sizes; each needs at most 16 KiB of workgroup memory and 256 threads, which every adapter has. */

@@ -3,7 +3,7 @@ import type { AdapterFacts } from "../runtime/adapter.js";
 import type { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { tuned } from "../runtime/tuning.js";
-import { type Epilogue, epilogueHeader, epilogueTensors } from "./epilogue.js";
+import { type Epilogue, epilogueCode } from "./epilogue.js";
 import { matmulBlockKernel } from "./matmul-block.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matmulBroadcast4Kernel } from "./matmul-broadcast4.js";
@@ -11,7 +11,7 @@ import { MATRIX_TILE, matmulSubgroupMatrix } from "./matmul-subgroup-matrix.js";
 import { matmulTileKernel, TILES, tileFor } from "./matmul-tile.js";
 import { matvecKernel } from "./matvec.js";
 import { matvecBlockKernel, matvecBlockQuantizedKernel } from "./matvec-block.js";
-import { matvecBroadcastKernel, NORM_AT, PIECE_PRODUCTS } from "./matvec-broadcast.js";
+import { matvecBroadcastKernel, PIECE_PRODUCTS } from "./matvec-broadcast.js";
 import { GROUP_PRODUCTS, matvecQuantizedKernel } from "./matvec-quantized.js";
 import { rmsNorm } from "./norm.js";
 import { LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
@@ -35,29 +35,24 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
   epilogue.bias?.expect([weights.columns], `matmul ${weights.label}, bias`);
   epilogue.residual?.expect([-1, weights.columns], `matmul ${weights.label}, residual`);
   const { device } = x;
-  const { norm, swiglu: gated, ...rest } = epilogue;
+  const { norm, ...withoutNorm } = epilogue;
   const {
     kernel: chosen,
     rowsAGroup,
     columnsAGroup,
-    fusesNorm,
+    fusesNorm = false,
     reader,
-  } = choose(rows, weights, device.facts, epilogue);
+  } = choose(rows, weights, device.facts, norm !== undefined);
   const normed = norm && !fusesNorm ? rmsNorm(x, norm.weight, norm.epsilon) : x;
   const padded = width % QUAD === 0 ? normed : padRows(normed, weights.quads * QUAD);
-  const outputs = gated ? weights.columns / 2 : weights.columns;
+  const outputs = epilogue.swiglu ? weights.columns / 2 : weights.columns;
   const y = device.empty([...x.shape.slice(0, -1), outputs], "f32", label);
-  const kernel = chosen.variant({}, reader ?? LOAD_QUAD[weights.type], ...epilogueHeader(rest));
+  const { header, tensors, parameters } = epilogueCode(fusesNorm ? epilogue : withoutNorm, padded, device.facts.onCPU);
+  const kernel = chosen.variant({}, reader ?? LOAD_QUAD[weights.type], ...header);
   for (const block of weights.blocks) {
     device.run(
       kernel,
-      {
-        x: padded,
-        weights: block.tensor,
-        y,
-        ...epilogueTensors(rest),
-        ...(norm && fusesNorm && { normWeight: norm.weight }),
-      },
+      { x: padded, weights: block.tensor, y, ...tensors },
       {
         rows,
         quads: weights.quads,
@@ -65,7 +60,7 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
         columns: block.columns,
         firstColumn: block.firstColumn,
         stride: weights.columns,
-        residualRows: rest.residual?.size(0) ?? 1,
+        ...parameters,
         ...(fusesNorm && { epsilon: norm?.epsilon ?? 0 }),
       },
       // Whole panels: a workgroup's columns are not always contiguous in their panel.
@@ -93,52 +88,53 @@ interface Choice {
 const FEW_ROWS = 16;
 
 /** Chooses the algorithm by rows, weight type and adapter. All of them support the epilogue, SwiGLU included. */
-function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm, swiglu: gated }: Epilogue): Choice {
+function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, normed: boolean): Choice {
   const { type } = weights;
-  const SWIGLU = gated ? 1 : 0;
   const lanes = facts.broadcastLanes;
   if (lanes && rows === 1) {
     const blocks = tuned(facts.tuning, MATVEC_BLOCKS);
     const BLOCKS = blocks !== "auto" ? blocks : lanes === 4 ? 2 : 1;
-    const constants = { LANES: lanes, BLOCKS, SWIGLU, NORM: norm ? 1 : 0 };
-    const normAt = norm ? NORM_AT.some : NORM_AT.none;
+    const constants = { LANES: lanes, BLOCKS, NORM: normed ? 1 : 0 };
     const group = {
       rowsAGroup: 1,
       columnsAGroup: 4 * lanes * BLOCKS,
       fusesNorm: true,
     };
     if (type === "q8" || type === "q4") {
-      return { ...group, kernel: matvecQuantizedKernel.variant(constants, normAt), reader: GROUP_PRODUCTS[type] };
+      return {
+        ...group,
+        kernel: matvecQuantizedKernel.variant(constants),
+        reader: GROUP_PRODUCTS[type],
+      };
     }
-    return { ...group, kernel: matvecBroadcastKernel.variant(constants, normAt), reader: PIECE_PRODUCTS[type] };
+    return { ...group, kernel: matvecBroadcastKernel.variant(constants), reader: PIECE_PRODUCTS[type] };
   }
   if (lanes) {
-    const kernel = (lanes === 4 ? matmulBroadcast4Kernel : matmulBroadcastKernel).variant({ SWIGLU });
+    const kernel = lanes === 4 ? matmulBroadcast4Kernel : matmulBroadcastKernel;
     return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: PANEL };
   }
   if (facts.onCPU && rows === 1) {
     const group = { rowsAGroup: 1, columnsAGroup: PANEL };
     if (type === "q8" || type === "q4") {
-      return { ...group, kernel: matvecBlockQuantizedKernel.variant({ SWIGLU }), reader: GROUP_PRODUCTS[type] };
+      return { ...group, kernel: matvecBlockQuantizedKernel, reader: GROUP_PRODUCTS[type] };
     }
-    return { ...group, kernel: matvecBlockKernel.variant({ SWIGLU }), reader: PIECE_PRODUCTS[type] };
+    return { ...group, kernel: matvecBlockKernel, reader: PIECE_PRODUCTS[type] };
   }
   // Loaded weights are reused for all rows; the row count is matched so that no row is wasted.
   if (!facts.onCPU && rows <= FEW_ROWS) {
     const ROWS = rows <= 2 ? rows : rows <= 4 ? 4 : 8;
     const SLICES = tuned(facts.tuning, MATVEC_SLICES);
-    return { kernel: matvecKernel.variant({ SWIGLU, ROWS, SLICES }), rowsAGroup: ROWS, columnsAGroup: PANEL };
+    return { kernel: matvecKernel.variant({ ROWS, SLICES }), rowsAGroup: ROWS, columnsAGroup: PANEL };
   }
   if (facts.onCPU) {
-    const kernel = matmulBlockKernel.variant({ SWIGLU });
-    return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: PANEL };
+    return { kernel: matmulBlockKernel, rowsAGroup: matmulBlockKernel.constants.ROWS, columnsAGroup: PANEL };
   }
   if (facts.subgroupMatrix && tuned(facts.tuning, MATMUL_UNITS) === "matrices") {
-    const kernel = matmulSubgroupMatrix(facts.subgroupMatrix, type, SWIGLU, facts.maxWorkgroupBytes);
+    const kernel = matmulSubgroupMatrix(facts.subgroupMatrix, type, facts.maxWorkgroupBytes);
     return { kernel, rowsAGroup: MATRIX_TILE, columnsAGroup: MATRIX_TILE };
   }
   const size = tuned(facts.tuning, MATMUL_TILE);
   const tile = size === "auto" ? tileFor(rows, weights.columns) : TILES[size];
-  const kernel = matmulTileKernel.variant({ ...tile, SWIGLU });
+  const kernel = matmulTileKernel.variant(tile);
   return { kernel, rowsAGroup: tile.ROWS, columnsAGroup: tile.COLUMNS };
 }

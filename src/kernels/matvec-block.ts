@@ -3,7 +3,7 @@ import { PUT_COLUMNS } from "./epilogue.js";
 import { GROUP, PANEL } from "./packed.js";
 
 const PARAMS = `
-struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32 }
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32, epilogue: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;      // [quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [stride]
 
@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   put(sums, 0u, group.x * 8u + lane);
 }
 `,
-  { PANEL, GROUP, SWIGLU: 0 },
+  { PANEL, GROUP },
 );
 
 /** The same for f32, f16 and bf16 weights, 16 bytes at a time. */
@@ -71,5 +71,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   put(sums, 0u, group.x * 8u + lane);
 }
 `,
-  { PANEL, SWIGLU: 0 },
+  { PANEL },
 );

@@ -12,7 +12,7 @@ import { PANEL } from "./packed.js";
 export const matvecBroadcastKernel = new Kernel(
   "matvecBroadcast",
   `
-struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32, epsilon: f32 }
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32, epilogue: u32, epsilon: f32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;      // [quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [stride]
 
@@ -61,17 +61,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   if (BLOCKS == 2u) { put(sb, 0u, unit + LANES); }
 }
 `,
-  { PANEL, LANES: 8, BLOCKS: 1, SWIGLU: 0, NORM: 0 },
+  { PANEL, LANES: 8, BLOCKS: 1, NORM: 0 },
   ["enable subgroups;"],
 );
-
-/** Header lines of the fused RMSNorm. */
-export const NORM_AT = {
-  some: `
-@group(0) @binding(5) var<storage, read> normWeight: array<vec4f>;  // [quads]
-fn normAt(quad: u32) -> vec4f { return normWeight[quad]; }`,
-  none: "fn normAt(quad: u32) -> vec4f { return vec4f(1.0); }",
-};
 
 /** WGSL dot products of a 16-byte piece of the packed block (binding 1) with its QUADS quads of the row. */
 export const PIECE_PRODUCTS: Record<"f32" | "f16" | "bf16", string> = {

@@ -12,7 +12,7 @@ import { GROUP, PANEL } from "./packed.js";
 export const matvecQuantizedKernel = new Kernel(
   "matvecQuantized",
   `
-struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32, epsilon: f32 }
+struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u32, stride: u32, residualRows: u32, epilogue: u32, epsilon: f32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;      // [quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [stride]
 
@@ -70,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   if (BLOCKS == 2u) { put(sb, 0u, unit + LANES); }
 }
 `,
-  { PANEL, GROUP, LANES: 8, BLOCKS: 1, SWIGLU: 0, NORM: 0 },
+  { PANEL, GROUP, LANES: 8, BLOCKS: 1, NORM: 0 },
   ["enable subgroups;"],
 );
 

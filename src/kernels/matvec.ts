@@ -43,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   // Each slice writes every SLICES-th row.
   for (var r = local.y; r < min(ROWS, params.rows - firstRow); r += SLICES) {
     let row = firstRow + r;
-    if (SWIGLU == 1u) {
+    if (isGated()) {
       let at = (params.firstColumn + inBlock) / 16u * 8u + lane % 8u;
       if (lane % 16u < 8u && inBlock < params.columns) {
         y[row * (params.stride / 2u) + at] = silu(sumOf(r, lane)) * sumOf(r, (lane + 8u) % PANEL);
@@ -55,5 +55,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   }
 }
 `,
-  { PANEL, GROUP, SLICES: 8, ROWS: 1, SWIGLU: 0 },
+  { PANEL, GROUP, SLICES: 8, ROWS: 1 },
 );

@@ -1,9 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { gelu, matmul as reference } from "../../src/bench/reference/matmul.js";
 import { rmsNorm } from "../../src/bench/reference/norm.js";
 import { swiglu } from "../../src/bench/reference/swiglu.js";
+import type { Epilogue } from "../../src/kernels/epilogue.js";
 import { matmul } from "../../src/kernels/matmul.js";
 import { packMatrix } from "../../src/kernels/pack.js";
+import { PackedMatrix } from "../../src/kernels/packed.js";
 import { expectClose } from "../support/compare.js";
 import { FEATURES, result, useDevice } from "../support/device.js";
 import { normals } from "../support/random.js";
@@ -62,6 +64,21 @@ describe("one device", () => {
     // Each by itself: next to 1e4 an error at 1 would not be seen.
     for (const [i, value] of y.entries())
       expect(Math.abs(value - gelu(x[i]!, activation))).toBeLessThan(4e-7 + Math.abs(x[i]!) * 4e-7);
+  });
+
+  it.each([1, 9])("%i rows: a CPU adapter compiles one kernel for all epilogues", (rows) => {
+    const { device } = held;
+    const texts = new Set<string>();
+    const run = vi.spyOn(device, "run").mockImplementation((kernel) => void texts.add(kernel.text));
+    device.scope(() => {
+      const [x, bias, residual] = [[rows, 8], [16], [rows, 16]].map((shape) => device.empty(shape, "f32", "x"));
+      const matrix = PackedMatrix.allocate(device, 16, 8, "f32", "W");
+      const epilogues: Epilogue[] = [{}, { bias }, { residual }, { bias, activation: "gelu_erf" }, { swiglu: true }];
+      for (const epilogue of epilogues) matmul(x!, matrix, epilogue);
+    });
+    run.mockRestore();
+    expect(texts.size).toBe(1);
+    expect(device.facts.onCPU).toBe(true);
   });
 
   it("refuses a bias and a residual of other widths", () => {

@@ -26,7 +26,8 @@ beforeAll(async () => {
       port: 0,
       parallel: 2,
       queue: 256,
-      timeoutSeconds: 100,
+      // Two hundred requests wait for each other here, on any machine.
+      timeoutSeconds: 3600,
       maxBodyBytes: 2 ** 20,
       remoteMedia: false,
       gpuBytes: () => model.device.pool.reservedBytes,
