@@ -9,7 +9,9 @@ import { join } from "node:path";
  */
 export function staticHub(folder: string, repository: string): Map<string, string | Uint8Array> {
   const files = readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.(json|jinja|safetensors)$/.test(entry.name))
+    .filter(
+      (entry) => entry.isFile() && /\.(json|jinja|safetensors)$/.test(entry.name) && entry.name !== "package.json",
+    )
     .map(({ name }) => ({ name, bytes: readFileSync(join(folder, name)) }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const listing = files.map(({ name, bytes }) => ({

@@ -56,10 +56,15 @@ export class OcellusError extends Error {
       `${said.where}: expected ${said.expected}, got ${said.got} — ${said.remedy}`,
       fault.cause === undefined ? undefined : { cause: fault.cause },
     );
-    this.name = new.target.name;
+    this.name = nameOf(code);
     this.code = code;
     this.fault = said;
   }
+}
+
+/** `NO_ROOM` is NoRoomError. From the code, because minifiers rename classes. */
+function nameOf(code: ErrorCode): string {
+  return `${code.toLowerCase().replace(/(?:^|_)(.)/g, (_, first: string) => first.toUpperCase())}Error`;
 }
 
 /** Longer parts come from untrusted input and are truncated; lists of names are shorter. */

@@ -1,5 +1,6 @@
-import { createRequire } from "node:module";
+import { platform } from "#platform";
 import { OcellusError } from "../base/errors.js";
+import { installCommand, OPTIONAL_PACKAGES, type OptionalPackage } from "../base/optional-packages.js";
 import { argmax } from "../kernels/argmax.js";
 import { Device } from "../runtime/device.js";
 import { parse } from "./arguments.js";
@@ -10,12 +11,6 @@ Reports which adapter is used and why, its limits and features, which optional p
 something is missing. Exit code 1 if Ocellus cannot run.
 `;
 
-/** The purpose of each optional package. */
-const PACKAGES: readonly (readonly [name: string, use: string])[] = [
-  ["webgpu", "WebGPU in Node"],
-  ["sharp", "JPEG, WebP, GIF and AVIF in Node"],
-];
-
 /** Prints a report. */
 export async function doctor(args: string[]): Promise<void> {
   const given = parse("doctor", args, { help: { type: "boolean", short: "h" } });
@@ -25,9 +20,7 @@ export async function doctor(args: string[]): Promise<void> {
     return;
   }
   out.write(`node      ${process.version} on ${process.platform} ${process.arch}\n`);
-  for (const [name, use] of PACKAGES) {
-    out.write(`package   ${name}: ${installed(name) ? "present" : `missing — \`npm install ${name}\``} (${use})\n`);
-  }
+  out.write(await packages());
   let device: Device;
   try {
     device = await Device.open();
@@ -69,11 +62,30 @@ function yes(value: boolean): string {
   return value ? "yes" : "no";
 }
 
-function installed(name: string): boolean {
+/** Packages with native code: they may be installed without a build for this system. */
+const NATIVE: readonly OptionalPackage[] = ["webgpu", "sharp", "@napi-rs/webcodecs"];
+
+/** A line for each optional package, and the command that installs those that are missing. */
+async function packages(): Promise<string> {
+  const lines: string[] = [];
+  const missing: OptionalPackage[] = [];
+  for (const [name, { brings }] of Object.entries(OPTIONAL_PACKAGES) as [OptionalPackage, { brings: string }][]) {
+    const found = platform.findPackage?.(name);
+    const fault = found && NATIVE.includes(name) ? await importFault(name) : undefined;
+    if (!found) missing.push(name);
+    const state = fault ?? (found ? "" : "not installed");
+    lines.push(`package   ${found ? `${name} ${found.version}` : name}: ${state && `${state} — `}${brings}\n`);
+  }
+  if (missing.length > 0) lines.push(`          all that are not installed: \`${installCommand(...missing)}\`\n`);
+  return lines.join("");
+}
+
+/** Why an installed package can't be loaded; undefined if it can. */
+async function importFault(name: string): Promise<string | undefined> {
   try {
-    createRequire(import.meta.url).resolve(name);
-    return true;
-  } catch {
-    return false;
+    await import(name);
+    return undefined;
+  } catch (error) {
+    return `cannot be loaded (${error instanceof Error ? error.message.split("\n")[0] : String(error)})`;
   }
 }

@@ -37,6 +37,7 @@ export class RequestError extends OcellusError {
     readonly reply: { readonly status: number; readonly code: string } = { status: 400, code: "invalid_value" },
   ) {
     super("OPTION", { where: param, ...fault });
+    this.name = "RequestError";
   }
 }
 

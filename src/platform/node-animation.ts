@@ -1,5 +1,6 @@
 /** Decodes animated WebP in Node with sharp (libvips), which composes the frames. */
 import { MediaError } from "../base/errors.js";
+import { installCommand } from "../base/optional-packages.js";
 import { importPackage } from "./node-packages.js";
 import type { Animation } from "./platform.js";
 
@@ -8,7 +9,7 @@ export async function openAnimation(bytes: Uint8Array, where: string): Promise<A
   const { default: sharp } = await importPackage(() => import("sharp"), {
     where,
     expected: "the package sharp, which decodes WebP in Node",
-    remedy: "run npm install sharp, or pass the clip as an array of pictures",
+    remedy: `run \`${installCommand("sharp")}\`, or pass the clip as an array of pictures`,
   });
   const options = { ignoreIcc: true, failOn: "truncated", limitInputPixels: false } as const;
   const guarded = async <T>(decode: () => Promise<T>): Promise<T> => {

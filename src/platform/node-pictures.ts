@@ -3,6 +3,7 @@
  * libheif-js. PNG, GIF and BMP are decoded by `io/` in every runtime.
  */
 import { MediaError } from "../base/errors.js";
+import { installCommand } from "../base/optional-packages.js";
 import { importPackage } from "./node-packages.js";
 import type { DecodedPicture, DecodedSamples, PictureFormat } from "./platform.js";
 
@@ -12,7 +13,7 @@ async function loadSharp(where: string): Promise<Sharp> {
   const { default: sharp } = await importPackage(() => import("sharp"), {
     where,
     expected: "the package sharp, which decodes JPEG, WebP, AVIF and TIFF in Node",
-    remedy: "run npm install sharp, or convert the picture to PNG",
+    remedy: `run \`${installCommand("sharp")}\`, or convert the picture to PNG`,
   });
   return sharp;
 }
@@ -132,7 +133,7 @@ async function decodeHeic(bytes: Uint8Array, where: string): Promise<DecodedPict
   const { default: heif } = await importPackage<{ default: Heif }>(() => import(name), {
     where,
     expected: "the package libheif-js, which decodes HEIC in Node",
-    remedy: "run npm install libheif-js, or convert the picture to JPEG",
+    remedy: `run \`${installCommand("libheif-js")}\`, or convert the picture to JPEG`,
   });
   try {
     const [image] = new heif.HeifDecoder().decode(bytes);

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { existsSync } from "node:fs";
 import { constants } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { installCommand } from "../base/optional-packages.js";
+import { findPackage } from "./node-installed.js";
 import { readArchive, type UnpackedFile, unpackOnce } from "./node-unpack.js";
 
 /** An installed `@sparticuz/chromium`: a headless Chromium with SwiftShader, from npm alone (linux x64). */
@@ -12,6 +13,7 @@ export interface ChromiumPackage {
 }
 
 const PACKAGE = "@sparticuz/chromium";
+const ARCHIVE = "swiftshader.tar.br";
 const LIBRARY = "libvk_swiftshader.so";
 /** Names the library to the Vulkan loader. */
 const DRIVER_FILE = "vk_swiftshader_icd.json";
@@ -24,35 +26,12 @@ const RTLD_NODELETE = 0x1000;
 /** The variables the Vulkan loader takes its driver list from; the newer name wins where both are set. */
 const DRIVER_VARIABLES = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] as const;
 
-/**
- * Finds `@sparticuz/chromium` as Ocellus would import it, then as the program in the current folder would; undefined where
- * absent.
- */
-export function findChromiumPackage(): ChromiumPackage | undefined {
+/** Finds `@sparticuz/chromium` as Ocellus would import it, then as a program in the current folder would; undefined where absent. */
+export function findChromiumPackage(from?: readonly string[]): ChromiumPackage | undefined {
   if (process.platform !== "linux" || process.arch !== "x64") return undefined;
-  for (const from of [import.meta.url, join(process.cwd(), "package.json")]) {
-    try {
-      const root = packageRoot(createRequire(from).resolve(PACKAGE));
-      const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
-      if (existsSync(join(root, "bin", "swiftshader.tar.br"))) return { bin: join(root, "bin"), version };
-    } catch {
-      // Not installed there.
-    }
-  }
-  return undefined;
-}
-
-/**
- * The package exports neither package.json nor bin, and its entry has moved between versions: its folder is found by the name in
- * its package.json.
- */
-function packageRoot(entry: string): string {
-  for (let folder = dirname(entry); folder !== dirname(folder); folder = dirname(folder)) {
-    const path = join(folder, "package.json");
-    if (existsSync(path) && (JSON.parse(readFileSync(path, "utf8")) as { name?: string }).name === PACKAGE)
-      return folder;
-  }
-  throw new Error(`${entry} is in no folder of ${PACKAGE}`);
+  const found = findPackage(PACKAGE, from);
+  const bin = found && join(found.folder, "bin");
+  return bin !== undefined && existsSync(join(bin, ARCHIVE)) ? { bin, version: found!.version } : undefined;
 }
 
 /**
@@ -61,8 +40,11 @@ function packageRoot(entry: string): string {
  */
 export function unpackSwiftShader(chromium: ChromiumPackage, { load }: { load: boolean }): Promise<string> {
   const files = async (): Promise<UnpackedFile[]> => {
-    const archive = await readArchive(join(chromium.bin, "swiftshader.tar.br"));
+    const archive = await readArchive(join(chromium.bin, ARCHIVE));
     const wanted = archive.filter(({ name }) => name === LIBRARY || name === DRIVER_FILE);
+    if (!wanted.some(({ name }) => name === LIBRARY)) {
+      throw new Error(`${ARCHIVE} has no ${LIBRARY}; run \`${installCommand(PACKAGE)}\``);
+    }
     return wanted.map((file) => (file.name === LIBRARY ? { ...file, bytes: underLoaderName(file.bytes) } : file));
   };
   const accept = (folder: string): void => loadLibrary(join(folder, LIBRARY));

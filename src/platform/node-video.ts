@@ -1,4 +1,5 @@
 /** Video decoding in Node, with `@napi-rs/webcodecs`: FFmpeg with the WebCodecs API. */
+import { installCommand } from "../base/optional-packages.js";
 import { importPackage } from "./node-packages.js";
 import type { VideoCodecs } from "./platform.js";
 
@@ -7,7 +8,7 @@ export async function videoCodecs(): Promise<VideoCodecs> {
   const codecs = await importPackage(() => import("@napi-rs/webcodecs"), {
     where: "video in Node",
     expected: "the package @napi-rs/webcodecs, which decodes video in Node",
-    remedy: "run npm install @napi-rs/webcodecs@1.3.1, or pass the clip as an array of pictures",
+    remedy: `run \`${installCommand("@napi-rs/webcodecs")}\`, or pass the clip as an array of pictures`,
   });
   return {
     // The package has its own types for the standard interfaces.

@@ -4,9 +4,11 @@ import { runInNewContext } from "node:vm";
 import { isMainThread } from "node:worker_threads";
 import { createInflate, constants as zlib } from "node:zlib";
 import { NoAdapterError, OptionError } from "../base/errors.js";
+import { installCommand } from "../base/optional-packages.js";
 import { openAnimation } from "./node-animation.js";
 import { cache } from "./node-cache.js";
 import { listFolder, openFile } from "./node-files.js";
+import { findPackage } from "./node-installed.js";
 import { importPackage } from "./node-packages.js";
 import { decodePicture, decodeSamples } from "./node-pictures.js";
 import { settings } from "./node-settings.js";
@@ -58,6 +60,7 @@ export const platform: Platform = {
   threads: { onExit, drained },
   openAnimation,
   videoCodecs,
+  findPackage: (name) => findPackage(name),
   driversMayWrite: () => process.platform === "linux" && absentDrivers() === undefined,
   waitFor,
   collectGarbage,
@@ -171,7 +174,7 @@ function importWebGPU(): Promise<typeof import("webgpu")> {
   return importPackage(() => import("webgpu"), {
     where: "WebGPU in Node",
     expected: 'the package "webgpu"',
-    remedy: "run `npm install webgpu`",
+    remedy: `run \`${installCommand("webgpu")}\``,
   });
 }
 
@@ -184,7 +187,9 @@ function remedy(): string {
   if (process.platform !== "linux") return "update the graphics driver";
   const driver =
     "install the GPU's Vulkan driver, or Mesa 24 or newer (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)";
-  return process.arch === "x64" ? `${driver}, or \`npm install @sparticuz/chromium\` for a software adapter` : driver;
+  return process.arch === "x64"
+    ? `${driver}, or run \`${installCommand("@sparticuz/chromium")}\` for a software adapter`
+    : driver;
 }
 
 /** Minimum and maximum sleep in milliseconds: short waits have low latency, long ones low overhead. */

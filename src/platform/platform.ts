@@ -1,3 +1,4 @@
+import type { EncodedVideoChunkClass, VideoDecoderClass } from "../base/web-types.js";
 import type { FileCache } from "./file-cache.js";
 
 export type { FileCache, Hasher, HubSettings, PartialFile } from "./file-cache.js";
@@ -60,6 +61,9 @@ export interface Platform {
   /** Returns the video decoder. Throws MissingPackageError (Node) or MediaError (browsers) if there is none. */
   videoCodecs(): Promise<VideoCodecs>;
 
+  /** Finds an installed package by its name, without loading it; undefined in browsers. */
+  findPackage?(name: string): InstalledPackage | undefined;
+
   /** Whether opening an adapter may load system drivers, which write to standard error; undefined in browsers. */
   driversMayWrite?(): boolean;
 
@@ -68,6 +72,11 @@ export interface Platform {
 
   /** Runs the garbage collector, if possible (Node). */
   collectGarbage(): void;
+}
+
+export interface InstalledPackage {
+  readonly folder: string;
+  readonly version: string;
 }
 
 export interface Threads {
@@ -148,8 +157,8 @@ export interface DecodedPicture {
 
 /** A WebCodecs decoder, and its peculiarities. */
 export interface VideoCodecs {
-  VideoDecoder: typeof VideoDecoder;
-  EncodedVideoChunk: typeof EncodedVideoChunk;
+  VideoDecoder: VideoDecoderClass;
+  EncodedVideoChunk: EncodedVideoChunkClass;
   /** Whether a colour space in the configuration replaces the stream's own, or is only used if the stream has none. */
   configColour: "replaces" | "stands in";
   /** Names the decoder in messages. */

@@ -1,7 +1,17 @@
 import { MissingPackageError } from "../base/errors.js";
+import { installCommand, type OptionalPackage } from "../base/optional-packages.js";
 
-/** Imports the optional packages of the server. Throws MissingPackageError naming the package. */
+/** Imports the optional packages of the server. Throws MissingPackageError with the command that installs all that are missing. */
 export async function serverPackages() {
+  const missing = new Map<OptionalPackage, unknown>();
+  const needed = async <T>(name: OptionalPackage, imported: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await imported;
+    } catch (cause) {
+      missing.set(name, cause);
+      return undefined;
+    }
+  };
   const [hono, node, limit, cors, prometheus] = await Promise.all([
     needed("hono", import("hono")),
     needed("@hono/node-server", import("@hono/node-server")),
@@ -9,19 +19,19 @@ export async function serverPackages() {
     needed("hono", import("hono/cors")),
     needed("prom-client", import("prom-client")),
   ]);
+  if (!(hono && node && limit && cors && prometheus)) throw missingPackages(missing);
   return { Hono: hono.Hono, serve: node.createAdaptorServer, bodyLimit: limit.bodyLimit, cors: cors.cors, prometheus };
 }
 
-async function needed<T>(name: string, imported: Promise<T>): Promise<T> {
-  try {
-    return await imported;
-  } catch (cause) {
-    throw new MissingPackageError({
-      where: "ocellus serve",
-      expected: `the package "${name}"`,
-      got: cause instanceof Error ? cause.message : String(cause),
-      remedy: `run \`npm install ${name}\``,
-      cause,
-    });
-  }
+/** The error for packages of the server, with the reason for each. */
+export function missingPackages(missing: ReadonlyMap<OptionalPackage, unknown>): MissingPackageError {
+  const names = [...missing.keys()];
+  const [cause] = missing.values();
+  return new MissingPackageError({
+    where: "ocellus serve",
+    expected: `the package${names.length > 1 ? "s" : ""} ${names.join(", ")}`,
+    got: `an import that fails: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
+    remedy: `run \`${installCommand(...names)}\``,
+    cause,
+  });
 }

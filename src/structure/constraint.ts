@@ -1,5 +1,4 @@
 import { OptionError } from "../base/errors.js";
-import type { Tokenizer } from "../io/tokenizer.js";
 import { PatternFault } from "./fault.js";
 import { parseGrammar } from "./grammar.js";
 import { Machine, type State } from "./machine.js";
@@ -8,7 +7,7 @@ import { PatternGraph } from "./pattern-graph.js";
 import { wholeMatch } from "./regex.js";
 import { schemaPatterns } from "./schema.js";
 import { atOnce } from "./time-slices.js";
-import { TokenTree } from "./token-tree.js";
+import { type Tokens, TokenTree } from "./token-tree.js";
 
 /** Constrained decoding of one answer. */
 export interface Constraint {
@@ -20,13 +19,21 @@ export interface Constraint {
   allow(mask: Uint32Array, left: number): void;
   /** Like `allow`, but yields after some milliseconds, so that the event loop can run. */
   allowing(mask: Uint32Array, left: number): Generator<void, void>;
+  /** Whether the text may end here. */
+  readonly complete: boolean;
+  /** Whether a token that is not an EOS token may come next, whatever the budget. */
+  allows(token: number): boolean;
   /** Advances by a token that is allowed and not an EOS token. */
   accept(token: number): void;
 }
 
+/** What a text must be: one of the three. */
 export interface Structure {
+  /** A JSON schema, draft 2020-12 and the dialects in docs/structured-answers.md; `true` is any JSON. */
   readonly schema?: object | true | undefined;
+  /** A regular expression for the whole text, as of JavaScript's `u` flag. */
   readonly regex?: string | undefined;
+  /** A grammar in EBNF with a rule `root`. */
   readonly grammar?: string | undefined;
 }
 
@@ -37,7 +44,7 @@ export interface Structure {
  */
 export function* constraintFor(
   structure: Structure,
-  tokenizer: Tokenizer,
+  tokenizer: Tokens,
   eosTokens: readonly number[],
   vocabulary: number,
 ): Generator<void, Constraint | undefined> {
@@ -74,12 +81,12 @@ interface Cached {
   readonly guides: Map<string, Guide>;
 }
 
-const cache = new WeakMap<Tokenizer, Map<string, Cached>>();
+const cache = new WeakMap<Tokens, Map<string, Cached>>();
 
 function* guideFor(
   kind: keyof Structure,
   source: string,
-  tokenizer: Tokenizer,
+  tokenizer: Tokens,
   eosTokens: readonly number[],
   vocabulary: number,
 ): Generator<void, Guide> {
@@ -228,10 +235,14 @@ class Walk implements Constraint {
 
   constructor(
     readonly guide: Guide,
-    readonly tokenizer: Tokenizer,
+    readonly tokenizer: Tokens,
     readonly eosTokens: readonly number[],
   ) {
     this.#state = guide.machine.start;
+  }
+
+  get complete(): boolean {
+    return this.#state.complete;
   }
 
   allow(mask: Uint32Array, left: number): void {
@@ -244,13 +255,26 @@ class Walk implements Constraint {
     for (const token of this.eosTokens) if (token >>> 5 < mask.length) mask[token >>> 5]! |= 1 << (token & 31);
   }
 
+  allows(token: number): boolean {
+    return this.#after(token) !== undefined;
+  }
+
   accept(token: number): void {
+    const after = this.#after(token);
+    if (!after) throw new Error(`token ${token} was not allowed`);
+    this.#state = after;
+  }
+
+  /** The state after a token; undefined if it is not allowed. */
+  #after(token: number): State | undefined {
     const { kind, machine } = this.guide;
-    for (const byte of this.tokenizer.bytesOf(token)) {
-      const next = explained(kind, () => machine.step(this.#state, byte));
-      if (!next) throw new Error(`token ${token} was not allowed`);
-      this.#state = next;
+    let state = this.#state;
+    for (const byte of this.tokenizer.readBytes(token)) {
+      const next = explained(kind, () => machine.step(state, byte));
+      if (!next) return undefined;
+      state = next;
     }
+    return state;
   }
 
   *#fill(mask: Uint32Array, left: number): Generator<void, void> {

@@ -1,6 +1,4 @@
 import { CheckpointError } from "../base/errors.js";
-import type { Tokenizer } from "../io/tokenizer.js";
-import { tokenBytes } from "../io/tokenizer.js";
 import { PatternFault } from "./fault.js";
 import type { Machine, State } from "./machine.js";
 import { TimeSlice } from "./time-slices.js";
@@ -12,6 +10,15 @@ const NEVER_IN_UTF8 = (byte: number): boolean => byte === 0xc0 || byte === 0xc1 
 const STEPS_TO_CLOCK = 1024;
 /** Maximum positions visited per mask: a second or two. */
 const MOST_VISITED = 1_000_000;
+
+/** The tokens of a tokenizer. */
+export interface Tokens {
+  /** Ids are below it. */
+  readonly size: number;
+  isSpecial(id: number): boolean;
+  /** Returns the bytes of a token; empty if there is none of this id. */
+  readBytes(id: number): Uint8Array;
+}
 
 interface Token {
   readonly id: number;
@@ -41,14 +48,13 @@ export class TokenTree {
    * Builds the trie of a tokenizer in time slices. Special tokens, `eosTokens` and ids from `vocabulary` on are excluded.
    * Throws CheckpointError if a UTF-8 byte has no token.
    */
-  static *of(tokenizer: Tokenizer, eosTokens: readonly number[], vocabulary: number): Generator<void, TokenTree> {
+  static *of(tokenizer: Tokens, eosTokens: readonly number[], vocabulary: number): Generator<void, TokenTree> {
     const turn = new TimeSlice();
     /** Buckets by first byte, to sort less at once. */
     const beginnings: Token[][] = Array.from({ length: 256 }, () => []);
     for (let id = 0; id < Math.min(tokenizer.size, vocabulary); id++) {
       if (tokenizer.isSpecial(id) || eosTokens.includes(id)) continue;
-      // Not bytesOf, which would cache the bytes of every token.
-      const bytes = tokenBytes(tokenizer.tokenOf(id) ?? "");
+      const bytes = tokenizer.readBytes(id);
       if (bytes.length > 0) beginnings[bytes[0]!]!.push({ id, bytes });
       if (id % STEPS_TO_CLOCK === 0 && turn.over()) {
         yield;
@@ -171,11 +177,11 @@ function checkBytes(tokens: readonly { bytes: Uint8Array }[]): void {
   for (let byte = 0; byte < 256; byte++) {
     if (single.has(byte) || NEVER_IN_UTF8(byte)) continue;
     throw new CheckpointError({
-      where: "tokenizer.json: model.vocab",
+      where: "the tokenizer's vocabulary",
       expected: "a token for every byte, as structured output requires",
       got: `none for byte 0x${byte.toString(16).padStart(2, "0")}`,
       remedy:
-        "use the tokenizer files published with a LLaVA-OneVision checkpoint, or leave schema, regex and grammar out",
+        "use a byte-level tokenizer, such as those published with LLaVA-OneVision, or leave schema, regex and grammar out",
     });
   }
 }

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { CheckpointError, KernelError, printable, shown } from "../../src/base/errors.js";
+import * as errors from "../../src/errors.js";
+import { RequestError } from "../../src/openai/api-error.js";
 
 const fault = { where: "a\u001b[31m.json", expected: "x\r\ny", got: "\u009b2J\u202ecba\ud800", remedy: "none" };
 
@@ -39,4 +41,21 @@ test.each<[unknown, string]>([
   ["y".repeat(1e6), `"${"y".repeat(59)}…`],
 ])("shown(%o)", (value, text) => {
   expect(shown(value)).toBe(text);
+});
+
+type ErrorClass = new (...values: unknown[]) => Error;
+const CLASSES = Object.entries<unknown>({ ...errors, RequestError })
+  .filter((entry): entry is [string, ErrorClass] => typeof entry[1] === "function")
+  .filter(([name]) => name !== "OcellusError");
+
+test.each(CLASSES)("%s has its name after a minifier has renamed the class", (name, Class) => {
+  class p extends Class {}
+  const where = ["RequestError", "AbortedError"].includes(name) ? [name] : [];
+  const error = new p(...where, fault, 1, 2);
+  expect(error.name).toBe(name === "AbortedError" ? "AbortError" : name);
+  expect(String(error)).toMatch(/^\w+Error: /);
+});
+
+test("the classes of errors are all tested", () => {
+  expect(CLASSES.length).toBeGreaterThan(18);
 });

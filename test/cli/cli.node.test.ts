@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { OPTIONAL_PACKAGES } from "../../src/base/optional-packages.js";
 import { fileSource } from "../../src/io/bytes/source.js";
 import { openSafetensors } from "../../src/io/checkpoint/safetensors.js";
 import { ocellus } from "../support/cli.js";
@@ -86,6 +87,12 @@ test("doctor says which adapter there is, and what to do without one", async () 
   expect(good.code).toBe(0);
   expect(good.stdout).toMatch(/^adapter +\S/m);
   expect(good.stdout).toContain("a kernel ran and its result is correct");
+  // Every optional package with its version, and the command for those that are missing.
+  for (const name of Object.keys(OPTIONAL_PACKAGES))
+    expect(good.stdout).toMatch(new RegExp(`^package +${name}[ :]`, "m"));
+  expect(good.stdout).toMatch(/^package +webgpu \d+\.\d+\.\d+: WebGPU in Node/m);
+  expect(good.stdout).toMatch(/^package +libheif-js: not installed — HEIC in Node$/m);
+  expect(good.stdout).toMatch(/all that are not installed: `npm install [^`]*libheif-js/);
   const none = await ocellus(["doctor"], { OCELLUS_ADAPTER: "system", VK_DRIVER_FILES: "/dev/null" });
   expect(none.code).toBe(1);
   expect(none.stdout).toMatch(/^adapter +none/m);

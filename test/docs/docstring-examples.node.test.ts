@@ -22,7 +22,9 @@ import { BidirectionalAttention, CausalAttention, WeightLoader, openCheckpoint, 
 import { ChatCompletions, type ChatCompletionRequest, RequestError } from "ocellus/openai";
 import { measurePeak, ModelBench } from "ocellus/bench";
 import { WorkerModel } from "ocellus/worker";
+import { constrain, tokenBytes } from "ocellus/structure";
 declare const model: LlavaOneVision, session: Session, workerModel: WorkerModel, worker: Worker, file: File, wgsl: string;
+declare const tokenizerJson: string, logits: () => Float32Array;
 declare const completions: ChatCompletions, output: HTMLElement;
 declare const device: Device, weights: tensor.Weights, norm: RMSNorm, rotary: Rotary, cache: KVCache;
 declare const x: tensor.Tensor, residual: tensor.Tensor, pixels: tensor.Tensor, levels: tensor.Tensor, weight: tensor.Tensor;

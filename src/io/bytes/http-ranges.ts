@@ -1,6 +1,7 @@
 /** Reads a URL by HTTP range requests (RFC 9110, section 14). */
 
 import { SourceError } from "../../base/errors.js";
+import type { Fetch } from "../../base/web-types.js";
 import { BrokenTransfer, chunksOf, mayPass, parseContentRange, retrying } from "./http-transfer.js";
 
 /** Thrown for a file that does not exist; callers catch it if the file is optional. */
@@ -13,7 +14,7 @@ export interface UrlOptions {
   headers?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
   /** Replaces the global `fetch`. */
-  fetch?: typeof fetch;
+  fetch?: Fetch;
   /** Maximum size of a file that is downloaded whole and cached in memory, if the server does not support ranges. */
   wholeLimitBytes?: number;
   /** Wait before the first retry; it doubles each time. */
@@ -27,7 +28,7 @@ const HEAD_BYTES = 64 * 1024;
 /** Range requests of one URL: retries and validation of responses. */
 export class HttpRanges {
   private etag: string | null = null;
-  private readonly fetch: typeof fetch;
+  private readonly fetch: Fetch;
   private readonly retryDelay: number;
 
   constructor(

@@ -116,11 +116,16 @@ export class Tokenizer {
     return this.#special.has(id);
   }
 
+  /** Like {@link bytesOf}, for reading many tokens: the bytes are not cached. */
+  readBytes(id: number): Uint8Array {
+    return tokenBytes(this.#tokenOf[id] ?? "");
+  }
+
   /** Returns the bytes of a token; empty for an unknown id. */
   bytesOf(id: number): Uint8Array {
     let bytes = this.#bytes[id];
     if (bytes === undefined) {
-      bytes = tokenBytes(this.#tokenOf[id] ?? "");
+      bytes = this.readBytes(id);
       if (this.#tokenOf[id] !== undefined) this.#bytes[id] = bytes;
     }
     return bytes;

@@ -1,0 +1,73 @@
+// Compiles src to dist: `npm run build`. The declarations must compile where neither @webgpu/types nor the DOM's types are installed, so
+// each imports the types of the web platform that it uses from base/web-types, and asks for the library that has `Symbol.dispose`. No
+// source maps: the package does not have the sources, and the compiled files are as readable.
+
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const dist = join(root, "dist");
+const webTypes = join(dist, "base/web-types.js");
+
+/** The names that base/web-types.ts exports. */
+const names = new Set(
+  [...readFileSync(join(root, "src/base/web-types.ts"), "utf8").matchAll(/^export type (\w+)/gm)].map(
+    ([, name]) => name,
+  ),
+);
+
+/** The names that a file imports or declares, and the types that it refers to by an unqualified name. */
+function namesIn(text) {
+  const file = ts.createSourceFile("x.d.ts", text, ts.ScriptTarget.Latest, true);
+  const own = new Set();
+  const used = new Set();
+  const visit = (node) => {
+    const { name } = node;
+    if (name && ts.isIdentifier(name) && (ts.isImportSpecifier(node) || ts.isTypeAliasDeclaration(node)))
+      own.add(name.text);
+    if (name && ts.isIdentifier(name) && (ts.isInterfaceDeclaration(node) || ts.isClassDeclaration(node)))
+      own.add(name.text);
+    if (ts.isTypeReferenceNode(node) && ts.isIdentifier(node.typeName)) used.add(node.typeName.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return { own, used };
+}
+
+function declaration(path, text) {
+  const { own, used } = namesIn(text);
+  const imported = [...used].filter((name) => names.has(name) && !own.has(name)).sort();
+  const from = relative(dirname(path), webTypes).replaceAll("\\", "/");
+  const lines = [
+    ...(/\bSymbol\.(dispose|asyncDispose)\b|\bDisposable\b/.test(text)
+      ? ['/// <reference lib="esnext.disposable" />']
+      : []),
+    ...(imported.length > 0
+      ? [`import type { ${imported.join(", ")} } from "${from.startsWith(".") ? from : `./${from}`}";`]
+      : []),
+  ];
+  // Before 5.7, TypeScript's typed arrays had no parameter.
+  return [...lines, text.replace(/\b(\w+Array)<ArrayBuffer(?:Like)?>/g, "$1")].join("\n");
+}
+
+const config = ts.getParsedCommandLineOfConfigFile(
+  join(root, "tsconfig.build.json"),
+  {},
+  { ...ts.sys, onUnRecoverableConfigFileDiagnostic: fail },
+);
+rmSync(dist, { recursive: true, force: true });
+const program = ts.createProgram(config.fileNames, config.options);
+const emitted = program.emit(undefined, (path, text) => {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, path.endsWith(".d.ts") ? declaration(path, text) : text);
+});
+const faults = [...config.errors, ...ts.getPreEmitDiagnostics(program), ...emitted.diagnostics];
+if (faults.length > 0) fail(...faults);
+
+function fail(...faults) {
+  const host = { getCurrentDirectory: () => root, getCanonicalFileName: (name) => name, getNewLine: () => "\n" };
+  process.stderr.write(ts.formatDiagnostics(faults, host));
+  process.exit(1);
+}
