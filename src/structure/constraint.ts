@@ -1,4 +1,5 @@
 import { OptionError } from "../base/errors.js";
+import { kindOf } from "../base/kind-of.js";
 import type { Tokenizer } from "../io/tokenizer.js";
 import { PatternFault } from "./fault.js";
 import { parseGrammar } from "./grammar.js";
@@ -148,6 +149,16 @@ function explained<T>(kind: keyof Structure, work: () => T): T {
 }
 
 function jsonOf(schema: object | true | undefined): string {
+  // As JSON, these would be {}, the schema of any text.
+  const kind = Object.prototype.toString.call(schema).slice(8, -1);
+  if (kind !== "Object" && kind !== "Boolean") {
+    throw new OptionError({
+      where: "schema",
+      expected: "a JSON schema",
+      got: kind === "RegExp" ? `the regular expression ${schema}` : kindOf(schema),
+      remedy: kind === "RegExp" ? "give it as `regex`" : "give the schema as a plain object",
+    });
+  }
   try {
     return JSON.stringify(schema);
   } catch (cause) {

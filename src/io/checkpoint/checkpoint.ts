@@ -57,13 +57,29 @@ export async function openCheckpoint(
 /** Dispatches on the kind of location. */
 async function placeOf(location: CheckpointLocation, options: CheckpointOptions): Promise<Place> {
   const text = typeof location === "string" || location instanceof URL ? String(location) : undefined;
+  if (text === undefined ? !areFiles(location) : text.trim() === "") {
+    throw (await import("./not-a-location.js")).notALocation(location);
+  }
   const id = text === undefined ? undefined : await hubIdOf(text, options.endpoint);
-  if (id) return (await import("../hub/hub.js")).hubPlace(id, options);
+  if (id) {
+    const { hubPlace } = await import("../hub/hub.js");
+    try {
+      return await hubPlace(id, options);
+    } catch (cause) {
+      const isPath = platform.name !== "browser" && parseHubId(text!.trim()) !== undefined;
+      throw isPath ? (await import("./not-a-location.js")).neitherFolderNorRepository(cause) : cause;
+    }
+  }
   if (options.revision !== undefined) throw revisionWithoutHub(text, options.revision);
   if (text === undefined) return blobPlace(location as ArrayLike<NamedBlob>);
   if (/^https?:\/\//i.test(text)) return urlPlace(text, options);
   if (/^file:\/\//i.test(text)) return folderPlace(pathOfFileUrl(text));
   return folderPlace(text);
+}
+
+function areFiles(location: unknown): location is ArrayLike<NamedBlob> {
+  if (typeof location !== "object" || location === null || !("length" in location)) return false;
+  return Array.from(location as ArrayLike<unknown>).every((file) => file instanceof Blob && "name" in file);
 }
 
 /** Parses a hub id; undefined if a folder of this name exists. */
@@ -192,18 +208,15 @@ async function folderPlace(path: string): Promise<Place> {
 async function noFolder(path: string, cause: unknown): Promise<CheckpointError> {
   const fault = {
     where: path,
-    expected: platform.name === "browser" ? "a URL, a hub id or a list of files" : "a folder",
+    expected: platform.name === "browser" ? "a URL, a hub id or a list of files" : "a folder, or a hub id (org/name)",
   };
   const head = await headOfFile(path);
   if (head) {
     const { fileInPlaceOfFolder } = await import("./foreign-checkpoint.js");
     return new CheckpointError({ ...fault, ...fileInPlaceOfFolder(path, head), cause });
   }
-  const id = parseHubId(path.replace(/\/+$/, ""));
-  const remedy = id
-    ? `create the folder, or remove the trailing slash to load the repository ${id.name} of the hub`
-    : `give the folder, URL or files that hold config.json and model.safetensors${/[\\/]/.test(path) ? "" : ", or a hub id (org/name)"}`;
-  return new CheckpointError({ ...fault, got: reasonOf(cause), remedy, cause });
+  const { remedyForPath } = await import("./not-a-location.js");
+  return new CheckpointError({ ...fault, got: reasonOf(cause), remedy: remedyForPath(path), cause });
 }
 
 /** Returns the first bytes of a local file; undefined if it cannot be read. */

@@ -1,8 +1,9 @@
 import { platform } from "#platform";
 import { AbortedError, MediaError, throwIfAborted } from "../../base/errors.js";
+import { kindOf, unwrapping } from "../../base/kind-of.js";
 import type { PixelSource } from "../../platform/platform.js";
 import { type Bytes, copyOf, isBytes, MAX_MEDIA_BYTES } from "../bytes/bytes.js";
-import { fileSource, urlSource } from "../bytes/source.js";
+import { mediumSource } from "../bytes/source.js";
 import type { Picture } from "./image.js";
 import { applyOrientation } from "./orientation.js";
 import type { Pixels } from "./resize.js";
@@ -40,7 +41,7 @@ export async function readPicture(input: PictureInput, label: string, options: P
   if (!isFile(input)) return { ...(await fromObject(input, label, turn)), label };
   const name =
     typeof input === "string" && !input.startsWith("data:") ? input : input instanceof URL ? input.href : label;
-  const bytes = await readBytes(input, name, options.signal);
+  const bytes = await readBytes(input, name, label, options.signal);
   if (options.signal?.aborted) throw new AbortedError(name, options.signal.reason);
   // Imported on demand with the first file.
   const { decodeImage } = await import("./image.js");
@@ -68,29 +69,16 @@ async function fromObject(input: unknown, label: string, turn: "apply" | "ignore
     where: label,
     expected: ACCEPTED,
     got: kindOf(input),
-    remedy: "give the picture as one of these",
+    remedy: unwrapping(input) ?? "give the picture as one of these",
   });
 }
 
-/** Describes a value of an unexpected type, for error messages. */
-export function kindOf(value: unknown): string {
-  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;
-  if (typeof value !== "object" || value === null) return String(value).slice(0, 40);
-  const name = Array.isArray(value) ? "array" : Object.prototype.toString.call(value).slice(8, -1);
-  const keys = Object.keys(value).slice(0, 4);
-  return name === "Object" ? `an object with ${keys.length ? `the keys ${keys.join(", ")}` : "no keys"}` : `an ${name}`;
-}
-
-async function readBytes(input: FileInput, name: string, signal?: AbortSignal): Promise<Uint8Array> {
+async function readBytes(input: FileInput, name: string, label: string, signal?: AbortSignal): Promise<Uint8Array> {
   if (isBytes(input)) return copyOf(input, name);
   if (input instanceof Blob) return new Uint8Array(await input.arrayBuffer());
   const text = String(input);
   if (text.startsWith("data:")) return bytesOfDataURL(text, name);
-  const source = /^(https?|blob):/i.test(text)
-    ? await urlSource(text, { ...(signal && { signal }) })
-    : /^file:/i.test(text)
-      ? await fileSource(decodeURIComponent(new URL(text).pathname))
-      : await fileSource(text);
+  const source = await mediumSource(text, label, signal);
   try {
     if (source.sizeBytes > MAX_MEDIA_BYTES) {
       throw new MediaError({

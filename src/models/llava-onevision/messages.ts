@@ -1,5 +1,6 @@
 /** The messages of a conversation, and their validation before rendering. */
 import { PromptError, shown } from "../../base/errors.js";
+import { kindOf } from "../../base/kind-of.js";
 import { suggestion } from "../../base/options.js";
 
 /** Role of a message. */
@@ -27,6 +28,24 @@ export interface Message<Image extends object = object, Video extends object = o
 
 const ROLES: readonly string[] = ["system", "user", "assistant"] satisfies Role[];
 const TYPES: readonly string[] = ["text", "image", "video"] satisfies Part["type"][];
+
+const IMAGE = 'write { type: "image", image: url }';
+const VIDEO = 'write { type: "video", video: url }';
+/** Names in messages of other interfaces, and what to write instead. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  image_url: `${IMAGE}, or use ocellus/openai, which takes OpenAI's messages`,
+  input_image: IMAGE,
+  video_url: VIDEO,
+  input_video: VIDEO,
+  input_text: 'write { type: "text", text }',
+  file: `${IMAGE}, or type "video"`,
+  input_audio: "leave it out: the model does not hear",
+  audio: "leave it out: the model does not hear",
+  tool: "leave it out: the model has no tools; a result can be text of a user message",
+  function: "leave it out: the model has no tools; a result can be text of a user message",
+};
+/** Keys under which other interfaces put the media of a message beside its content. */
+const BESIDE_CONTENT = ["image", "images", "video", "videos", "files", "attachments", "parts"];
 
 /** Returns the parts of a message; string content is one text part. */
 export function partsOf<I extends object, V extends object>(message: Message<I, V>): readonly Part<I, V>[] {
@@ -65,7 +84,12 @@ function checkMessage(message: unknown, index: number): void {
   if (!isObject(message)) {
     throw fault(at, "an object with role and content", message, 'pass { role: "user", content: "…" }');
   }
-  checkName(`${at}.role`, message.role, ROLES);
+  checkName(`${at}.role`, message.role, ROLES, message);
+  const beside = BESIDE_CONTENT.find((key) => message[key] !== undefined);
+  if (beside !== undefined) {
+    const remedy = 'put pictures into the content: [{ type: "image", image }, { type: "text", text }]';
+    throw fault(at, "only role and content", `${beside} beside them`, remedy);
+  }
   const { content } = message;
   if (typeof content === "string") return;
   if (!Array.isArray(content) || content.length === 0) {
@@ -74,17 +98,24 @@ function checkMessage(message: unknown, index: number): void {
   content.forEach((part: unknown, i) => {
     const where = `${at}.content[${i}]`;
     if (!isObject(part)) throw fault(where, "a part with a type", part, 'pass { type: "text", text: "…" }');
-    checkName(`${where}.type`, part.type, TYPES);
+    checkName(`${where}.type`, part.type, TYPES, part);
     if (part.type === "text" && typeof part.text !== "string") {
-      throw fault(`${where}.text`, "a string", part.text, "pass the text of the part as a string");
+      throw fault(`${where}.text`, "a string", part.text, 'write { type: "text", text: "…" }');
     }
   });
 }
 
-function checkName(where: string, value: unknown, known: readonly string[]): void {
+function checkName(where: string, value: unknown, known: readonly string[], holder: object): void {
   if (typeof value === "string" && known.includes(value)) return;
+  const foreign = typeof value === "string" && Object.hasOwn(FOREIGN, value) ? FOREIGN[value] : undefined;
   const near = typeof value === "string" ? suggestion(value, known, JSON.stringify) : undefined;
-  throw fault(where, known.map((name) => JSON.stringify(name)).join(" or "), value, near ?? "use one of these names");
+  const shape = 'a message is { role: "user", content }, a part { type: "text", text } or { type: "image", image }';
+  throw fault(
+    where,
+    known.map((name) => JSON.stringify(name)).join(" or "),
+    value ?? kindOf(holder),
+    foreign ?? near ?? (value === undefined ? shape : "use one of these names"),
+  );
 }
 
 function fault(where: string, expected: string, got: unknown, remedy: string): PromptError {
