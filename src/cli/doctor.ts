@@ -2,13 +2,19 @@ import { createRequire } from "node:module";
 import { OcellusError } from "../base/errors.js";
 import { argmax } from "../kernels/argmax.js";
 import { Device } from "../runtime/device.js";
-import { parse } from "./arguments.js";
+import type { Command } from "./command.js";
 
-const HELP = `ocellus doctor
-
-Reports which adapter is used and why, its limits and features, which optional packages are installed, and what to do if
-something is missing. Exit code 1 if Ocellus cannot run.
-`;
+/** Prints a report. */
+export const doctor: Command = {
+  name: "doctor",
+  usage: "",
+  about: `Reports which adapter is used and why, its limits and features, which optional
+packages are installed, and what to do if something is missing. Exit status 1 if
+Ocellus cannot run.`,
+  options: {},
+  examples: ["ocellus doctor", "OCELLUS_ADAPTER=swiftshader ocellus doctor"],
+  run: report,
+};
 
 /** The purpose of each optional package. */
 const PACKAGES: readonly (readonly [name: string, use: string])[] = [
@@ -16,14 +22,8 @@ const PACKAGES: readonly (readonly [name: string, use: string])[] = [
   ["sharp", "JPEG, WebP, GIF and AVIF in Node"],
 ];
 
-/** Prints a report. */
-export async function doctor(args: string[]): Promise<void> {
-  const given = parse("doctor", args, { help: { type: "boolean", short: "h" } });
+async function report(): Promise<void> {
   const out = process.stdout;
-  if (given.has("help")) {
-    out.write(HELP);
-    return;
-  }
   out.write(`node      ${process.version} on ${process.platform} ${process.arch}\n`);
   for (const [name, use] of PACKAGES) {
     out.write(`package   ${name}: ${installed(name) ? "present" : `missing — \`npm install ${name}\``} (${use})\n`);
