@@ -61,7 +61,7 @@ describe("LlavaOneVision.load", () => {
     [
       "a folder that is missing",
       () => load("models/nope", { offline: true, cacheFolder: folder }),
-      /or a folder of that name, .* and no such folder — .*; for a folder, check the path/,
+      /or the folder models\/nope, .* and no such folder — .*; for a folder, check the path/,
     ],
     ["./ before it", () => load("./models/nope"), /create the folder, or give models\/nope, without \.\//],
     ["one word", () => load("llava"), /expected a folder, or a hub id \(org\/name\).*such as llava-hf\//],
@@ -144,6 +144,7 @@ describe("session.generate", () => {
     ["top-p without a temperature", () => options({ topP: 0.5 }), /set temperature/],
     ["a temperature in quotes", () => options({ temperature: "0.7" }), /expected a number from 0 to 100, got "0\.7"/],
     ["a regular expression as schema", () => options({ schema: /Yes|No/ }), /give it as `regex`/],
+    ["a schema with methods", () => options({ schema: { _def: {}, parse() {} } }), /z\.toJSONSchema\(schema\)/],
     ["schema as text", () => options({ schema: '{"type":"string"}' }), /expected a JSON schema as an object/],
     ["a context that is too small", () => ask("word ".repeat(40_000)), /tokens/],
   ])("%s", async (_, mistake, mend) => {

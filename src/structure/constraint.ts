@@ -159,6 +159,15 @@ function jsonOf(schema: object | true | undefined): string {
       remedy: kind === "RegExp" ? "give it as `regex`" : "give the schema as a plain object",
     });
   }
+  const method = Object.entries(schema ?? {}).find(([, value]) => typeof value === "function")?.[0];
+  if (method !== undefined) {
+    throw new OptionError({
+      where: "schema",
+      expected: "a JSON schema",
+      got: `an object with the method ${method}`,
+      remedy: "convert it to a JSON schema first, for example with z.toJSONSchema(schema) of zod 4",
+    });
+  }
   try {
     return JSON.stringify(schema);
   } catch (cause) {

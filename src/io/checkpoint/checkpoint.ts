@@ -67,7 +67,7 @@ async function placeOf(location: CheckpointLocation, options: CheckpointOptions)
       return await hubPlace(id, options);
     } catch (cause) {
       const isPath = platform.name !== "browser" && parseHubId(text!.trim()) !== undefined;
-      throw isPath ? (await import("./not-a-location.js")).neitherFolderNorRepository(cause) : cause;
+      throw isPath ? (await import("./not-a-location.js")).neitherFolderNorRepository(text!, cause) : cause;
     }
   }
   if (options.revision !== undefined) throw revisionWithoutHub(text, options.revision);

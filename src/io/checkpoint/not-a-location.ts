@@ -32,15 +32,15 @@ function remedyFor(value: unknown): string {
   return unwrapping(value) ?? example;
 }
 
-/** Returns the error of a hub id for a text that also reads as a relative path, where there is no such folder. */
-export function neitherFolderNorRepository(cause: unknown): unknown {
+/** Returns the error of a hub id, for a text that also reads as a relative path without a folder. */
+export function neitherFolderNorRepository(path: string, cause: unknown): unknown {
   if (!(cause instanceof CheckpointError || cause instanceof SourceError)) return cause;
   const { expected, got, remedy } = cause.fault;
   // There is a repository of that name, of another kind.
   if (expected === A_MODEL) return cause;
   const fault = {
     ...cause.fault,
-    expected: `${expected}, or a folder of that name`,
+    expected: `${expected}, or the folder ${path}`,
     got: `${got}, and no such folder`,
     remedy: `${remedy}; for a folder, check the path, which starts at the current folder`,
     cause,

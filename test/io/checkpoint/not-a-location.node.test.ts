@@ -26,12 +26,12 @@ const status = (code: number) => async () => new Response("", { status: code });
 test("a missing folder that reads as a hub id is told both ways", async () => {
   const missing = openCheckpoint("models/nope", { fetch: status(404), offline: false });
   await expect(missing).rejects.toThrow(
-    /expected a repository, or a folder of that name, got none of that name, .*, and no such folder/,
+    /expected a repository, or the folder models\/nope, got none of that name, .*, and no such folder/,
   );
   await expect(missing).rejects.toThrow(/check the name; .*; for a folder, check the path/);
   const offline = openCheckpoint("models/nope", { offline: true, cacheFolder: "/nowhere" });
   await expect(offline).rejects.toThrow(
-    /expected main in .*, or a folder of that name, got nothing in the cache, and no such folder/,
+    /expected main in .*, or the folder models\/nope, got nothing in the cache, and no such folder/,
   );
   await expect(openCheckpoint("https://huggingface.co/models/nope", { fetch: status(404) })).rejects.not.toThrow(
     "folder",
