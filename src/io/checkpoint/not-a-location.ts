@@ -1,10 +1,12 @@
 /** Errors for what is not the location of a checkpoint, and for locations that can be read in two ways. */
-import { CheckpointError, OptionError, SourceError } from "../../base/errors.js";
+import { platform } from "#platform";
+import { CheckpointError, OcellusError, OptionError, SourceError } from "../../base/errors.js";
 import { kindOf, unwrapping } from "../../base/kind-of.js";
 import { isBytes } from "../bytes/bytes.js";
+import { fileSource } from "../bytes/source.js";
 import { A_MODEL } from "../hub/hub-address.js";
 import { parseHubId } from "../hub/hub-names.js";
-import { EXAMPLE_ID } from "./file-kind.js";
+import { EXAMPLE_ID, HEAD_BYTES } from "./file-kind.js";
 
 /** Returns the error for a value that is neither a text, nor a URL, nor files. */
 export function notALocation(value: unknown): OptionError {
@@ -49,10 +51,51 @@ export function neitherFolderNorRepository(path: string, cause: unknown): unknow
 }
 
 /** The remedy for a path without a folder. */
-export function remedyForPath(path: string): string {
+function remedyForPath(path: string): string {
   const id = parseHubId(path.replace(/^(\.[\\/])+/, "").replace(/[\\/]+$/, ""));
   if (id)
     return `create the folder, or give ${id.name}, without ./ and a slash at the end, to load that repository of the hub`;
   if (path.startsWith("~")) return "give the whole path: shells replace ~ by the home folder, programs do not";
   return `check the path, which starts at the current folder, or give a hub id, such as ${EXAMPLE_ID}`;
+}
+
+/** Returns the error for a revision of a location that has none. */
+export function revisionWithoutHub(location: string | undefined, revision: string): OptionError {
+  return new OptionError({
+    where: location ?? "list of files",
+    expected: `a hub id to go with the revision ${revision}`,
+    got: location === undefined ? "files" : "a folder or URL",
+    remedy: "leave the revision out, or give org/name",
+  });
+}
+
+/** Returns the error for a path that is not a folder. */
+export async function noFolder(path: string, cause: unknown): Promise<CheckpointError> {
+  const fault = {
+    where: path,
+    expected: platform.name === "browser" ? "a URL, a hub id or a list of files" : "a folder, or a hub id (org/name)",
+  };
+  const head = await headOfFile(path);
+  if (head) {
+    const { fileInPlaceOfFolder } = await import("./foreign-checkpoint.js");
+    return new CheckpointError({ ...fault, ...fileInPlaceOfFolder(path, head), cause });
+  }
+  return new CheckpointError({ ...fault, got: reasonOf(cause), remedy: remedyForPath(path), cause });
+}
+
+/** Returns the first bytes of a local file; undefined if it cannot be read. */
+async function headOfFile(path: string): Promise<Uint8Array | undefined> {
+  const source = await fileSource(path).catch(() => undefined);
+  try {
+    return await source?.read(0, Math.min(HEAD_BYTES, source.sizeBytes));
+  } catch {
+    return undefined;
+  } finally {
+    await source?.close();
+  }
+}
+
+function reasonOf(cause: unknown): string {
+  if (cause instanceof OcellusError) return cause.fault.got;
+  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -1,6 +1,5 @@
 /** The messages of a conversation, and their validation before rendering. */
 import { PromptError, shown } from "../../base/errors.js";
-import { kindOf } from "../../base/kind-of.js";
 import { suggestion } from "../../base/options.js";
 
 /** Role of a message. */
@@ -30,19 +29,14 @@ const ROLES: readonly string[] = ["system", "user", "assistant"] satisfies Role[
 const TYPES: readonly string[] = ["text", "image", "video"] satisfies Part["type"][];
 
 const IMAGE = 'write { type: "image", image: url }';
-const VIDEO = 'write { type: "video", video: url }';
 /** Names in messages of other interfaces, and what to write instead. */
 const FOREIGN: Readonly<Record<string, string>> = {
   image_url: `${IMAGE}, or use ocellus/openai, which takes OpenAI's messages`,
   input_image: IMAGE,
-  video_url: VIDEO,
-  input_video: VIDEO,
+  video_url: 'write { type: "video", video: url }',
   input_text: 'write { type: "text", text }',
-  file: `${IMAGE}, or type "video"`,
-  input_audio: "leave it out: the model does not hear",
-  audio: "leave it out: the model does not hear",
-  tool: "leave it out: the model has no tools; a result can be text of a user message",
-  function: "leave it out: the model has no tools; a result can be text of a user message",
+  file: IMAGE,
+  tool: "leave it out: the model has no tools",
 };
 /** Keys under which other interfaces put the media of a message beside its content. */
 const BESIDE_CONTENT = ["image", "images", "video", "videos", "files", "attachments", "parts"];
@@ -113,7 +107,7 @@ function checkName(where: string, value: unknown, known: readonly string[], hold
   throw fault(
     where,
     known.map((name) => JSON.stringify(name)).join(" or "),
-    value ?? kindOf(holder),
+    value ?? holder,
     foreign ?? near ?? (value === undefined ? shape : "use one of these names"),
   );
 }
