@@ -1,4 +1,36 @@
-import { OptionError } from "./errors.js";
+import { OptionError, shown } from "./errors.js";
+
+/**
+ * Groups of names that other libraries and their users have for the same thing: one that is not known here means the member that is.
+ * Compared without case, dashes and underscores.
+ */
+const SAME = [
+  "maxNewTokens maxTokens maxCompletionTokens maxOutputTokens maxLength nPredict",
+  "contextTokens contextLength maxModelLen nCtx",
+  "stop stopSequences stopStrings",
+  "schema jsonSchema responseFormat guidedJson",
+  "regex guidedRegex pattern",
+  "grammar guidedGrammar ebnf",
+  "dtype quantization quant precision torchDtype",
+  "temperature doSample",
+  "frames numFrames maxFrames",
+  "signal abortSignal",
+  "onProgress progressCallback",
+  "cacheFolder cacheDir",
+  "offline localFilesOnly",
+  "image imageUrl picture photo url src path images",
+  "video videoUrl clip movie url src path videos",
+  "system systemPrompt instructions developer",
+  "user human",
+  "assistant bot model ai",
+  "model checkpoint weights",
+  "f32 fp32 float32",
+  "f16 fp16 float16 half",
+  "bf16 bfloat16",
+  "q8 int8 8bit q80",
+  "q4 int4 4bit nf4 q40 q4km q4f16",
+  "ask run generate",
+].map((names) => names.split(" "));
 
 /** Longer words are not misspelt names; the bound limits the cost of comparing untrusted input. */
 const LONGEST_WORD = 64;
@@ -36,14 +68,18 @@ export function suggestion(
   known: readonly string[],
   written = (name: string): string => `\`${name}\``,
 ): string | undefined {
-  const near = nearest(word, known);
+  const near = known.includes(word) ? undefined : (synonym(word, known) ?? nearest(word, known));
   if (near === undefined) return undefined;
   const question = `did you mean ${written(near)}?`;
   return near.toLowerCase() === word.toLowerCase() ? `${question} Upper and lower case count` : question;
 }
 
-/** Throws OptionError for a key of `options` that is not in `known`, suggesting the nearest name. */
+/** Throws OptionError unless `options` is an object whose keys are all `known`; it suggests the nearest name. */
 export function checkOptions(where: string, options: object, known: readonly string[]): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    const remedy = `pass for example { ${known[0]}: … }`;
+    throw new OptionError({ where, expected: "options as an object", got: shown(options), remedy });
+  }
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue;
     throw new OptionError({
@@ -53,6 +89,14 @@ export function checkOptions(where: string, options: object, known: readonly str
       remedy: suggestion(key, known) ?? "check the name",
     });
   }
+}
+
+/** Returns the known name that means the same as `word`. */
+function synonym(word: string, known: readonly string[]): string | undefined {
+  if (word.length > LONGEST_WORD) return undefined;
+  const folded = fold(word);
+  const same = SAME.filter((names) => names.some((name) => fold(name) === folded)).flat();
+  return known.find((name) => same.some((other) => fold(other) === fold(name)));
 }
 
 /** Folds case, dashes and underscores: `top_p`, `top-p` and `topP` compare equal. */

@@ -1,80 +1,153 @@
-import { type ParseArgsConfig, parseArgs } from "node:util";
+import { parseArgs } from "node:util";
 import { OptionError } from "../base/errors.js";
 import { suggestion } from "../base/options.js";
+import { type Arguments, type Command, type CommandOptions, type OrderedOption, optionsOf } from "./command.js";
+import { expandHome } from "./input-file.js";
 
-type OptionTypes = NonNullable<ParseArgsConfig["options"]>;
-
-/** An option in the order of the command line. */
-export interface OrderedOption {
-  readonly name: string;
-  readonly value: string | undefined;
-}
-
-export interface Arguments {
-  readonly positionals: string[];
-  /** All options in order: the order of pictures is the order of the flags. */
-  readonly ordered: OrderedOption[];
-  /** Returns the last value of an option. */
-  value(name: string): string | undefined;
-  has(name: string): boolean;
-  /** Returns an integer of at least `least` (1). Throws OptionError. */
-  count(name: string, least?: number): number | undefined;
-}
-
-/** Parses a command's arguments. Throws OptionError for an unknown option, with the nearest one that exists. */
-export function parse(command: string, args: string[], options: OptionTypes): Arguments {
-  const where = `ocellus ${command}`;
-  const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true });
+/**
+ * Parses a command's arguments. Throws OptionError for an unknown option, with the nearest one that exists; for one without its value
+ * or with one too many; for a value that is not allowed; for an option that is given twice or after `--`.
+ */
+export function parse(command: Command, args: readonly string[]): Arguments {
+  const where = `ocellus ${command.name}`;
+  const help = `run \`${where} --help\``;
+  const refuse = (expected: string, got: string, remedy: string): OptionError =>
+    new OptionError({ where, expected, got, remedy });
+  const options = optionsOf(command);
+  const known = (word: string): boolean =>
+    word.startsWith("--") && Object.hasOwn(options, word.slice(2).split("=")[0]!);
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: parserOptions(options),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
   const positionals: string[] = [];
   const ordered: OrderedOption[] = [];
+  let isOver = false;
   for (const token of tokens) {
-    if (token.kind === "positional") positionals.push(token.value);
-    if (token.kind !== "option") continue;
-    const known = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
-    if (!known) {
-      throw new OptionError({
-        where,
-        expected: "a known option",
-        got: token.rawName,
-        remedy:
-          suggestion(token.name, Object.keys(options), (name) => `--${name}`) ?? `run \`ocellus ${command} --help\``,
-      });
+    if (token.kind === "option-terminator") {
+      isOver = true;
+      continue;
     }
-    if (known.type === "string" && (token.value === undefined || token.value === "")) {
-      throw new OptionError({
-        where,
-        expected: `a value after --${token.name}`,
-        got: "none",
-        remedy: `run \`ocellus ${command} --help\``,
-      });
+    if (token.kind === "positional") {
+      if (isOver && known(token.value)) {
+        throw refuse(
+          "options before --",
+          `${token.value} after it`,
+          "move -- to the end, before the text that it protects",
+        );
+      }
+      positionals.push(command.positionalPaths ? expandHome(token.value) : token.value);
+      continue;
     }
-    if (known.type === "boolean" && token.value !== undefined) {
-      throw new OptionError({
-        where,
-        expected: `--${token.name} alone`,
-        got: `a value`,
-        remedy: `leave out ${token.value}`,
-      });
+    const { name, value } = token;
+    const option = Object.hasOwn(options, name) ? options[name] : undefined;
+    if (!option) {
+      const word = args[token.index]!;
+      throw refuse(
+        "a known option",
+        token.rawName.startsWith("--") ? token.rawName : word,
+        meant(word, options) ?? help,
+      );
     }
-    ordered.push({ name: token.name, value: token.value });
-  }
-  const value = (name: string) => ordered.findLast((option) => option.name === name)?.value;
-  return {
-    positionals,
-    ordered,
-    value,
-    has: (name) => ordered.some((option) => option.name === name),
-    count(name, least = 1) {
-      const text = value(name);
-      if (text === undefined) return undefined;
-      const number = Number(text);
-      if (text.trim() !== "" && Number.isInteger(number) && number >= least) return number;
+    if (option.value === undefined) {
+      if (value !== undefined) throw refuse(`--${name} alone`, `the value ${value}`, `leave out =${value}`);
+      ordered.push({ name, value });
+      continue;
+    }
+    if (value === undefined || value === "") {
+      throw refuse(`a value after --${name}`, value === undefined ? "none" : "an empty one", help);
+    }
+    if (!token.inlineValue && known(value)) {
+      throw refuse(
+        `a value after --${name}`,
+        `the option ${value}`,
+        `give ${option.value} after --${name}, or write --${name}=${value}`,
+      );
+    }
+    if (!option.multiple && ordered.some((earlier) => earlier.name === name)) {
+      throw refuse(
+        `--${name} once`,
+        `it twice (${ordered.find((o) => o.name === name)?.value}, ${value})`,
+        "leave one out",
+      );
+    }
+    if (option.choices && !option.choices.includes(value)) {
+      const remedy = suggestion(value, option.choices, String) ?? help;
       throw new OptionError({
         where: `${where}, --${name}`,
-        expected: least === 1 ? "a whole number above 0" : `a whole number from ${least}`,
-        got: text,
-        remedy: `give for example ${least === 1 ? 64 : least}`,
+        expected: option.choices.join(" or "),
+        got: value,
+        remedy,
       });
-    },
-  };
+    }
+    ordered.push({ name, value: option.path ? expandHome(value) : value });
+  }
+  const { mostPositionals: most = 0 } = command;
+  if (positionals.length > most) {
+    const remedy = most > 0 ? "put quotes round one with spaces" : options.model ? "a model goes after --model" : help;
+    const expected = most === 0 ? "options only" : `at most ${most} argument${most === 1 ? "" : "s"} besides options`;
+    throw refuse(expected, positionals.join(" "), remedy);
+  }
+  return new Parsed(where, positionals, ordered);
+}
+
+function parserOptions(options: CommandOptions): Record<string, { type: "string" | "boolean"; short?: string }> {
+  return Object.fromEntries(
+    Object.entries(options).map(([name, { value, short }]) => {
+      const type = value === undefined ? ("boolean" as const) : ("string" as const);
+      return [name, short === undefined ? { type } : { type, short }];
+    }),
+  );
+}
+
+/** The remedy for an unknown option: the one that was meant, also with one dash for two. */
+function meant(word: string, options: CommandOptions): string | undefined {
+  if (/\s/.test(word)) return "put -- before a text that begins with a dash";
+  const name = word.replace(/^-+/, "").split("=")[0]!;
+  if (Object.hasOwn(options, name)) return `did you mean --${name}?`;
+  return suggestion(name, Object.keys(options), (near) => `--${near}`);
+}
+
+class Parsed implements Arguments {
+  constructor(
+    readonly where: string,
+    readonly positionals: readonly string[],
+    readonly ordered: readonly OrderedOption[],
+  ) {}
+
+  value(name: string): string | undefined {
+    return this.ordered.find((option) => option.name === name)?.value;
+  }
+
+  values(name: string): string[] {
+    return this.ordered.flatMap((option) => (option.name === name && option.value !== undefined ? option.value : []));
+  }
+
+  has(name: string): boolean {
+    return this.ordered.some((option) => option.name === name);
+  }
+
+  count(name: string, least = 1): number | undefined {
+    const text = this.value(name);
+    if (text === undefined) return undefined;
+    const number = Number(text);
+    if (text.trim() !== "" && Number.isSafeInteger(number) && number >= least) return number;
+    const expected = least === 1 ? "a whole number above 0" : `a whole number from ${least}`;
+    throw this.#wrong(name, expected, text, `give for example ${least === 1 ? 64 : least}`);
+  }
+
+  number(name: string): number | undefined {
+    const text = this.value(name);
+    if (text === undefined) return undefined;
+    const number = Number(text);
+    if (text.trim() !== "" && !Number.isNaN(number)) return number;
+    throw this.#wrong(name, "a number", text, "give for example 0.7, with a point for decimals");
+  }
+
+  #wrong(name: string, expected: string, got: string, remedy: string): OptionError {
+    return new OptionError({ where: `${this.where}, --${name}`, expected, got, remedy });
+  }
 }

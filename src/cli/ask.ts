@@ -1,102 +1,120 @@
-import { writeFile } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { OcellusError, OptionError, SourceError } from "../base/errors.js";
 import { writeSafetensors } from "../io/safetensors.js";
+import type { AnswerUsage } from "../models/chat/answer.js";
 import type { GenerateOptions } from "../models/chat/generate-options.js";
 import type { Tap } from "../models/chat/taps.js";
 import { checkMessages, type Message } from "../models/llava-onevision/messages.js";
 import type { ChatMessage, ImageContent, TextContent, VideoContent } from "../models/llava-onevision/processor.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision.js";
-import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, oneOf } from "./answer-options.js";
-import { type Arguments, parse } from "./arguments.js";
-import { isStandardInput, isStream, mediaInput, readJson, readText } from "./input-file.js";
-import { dtypeOption, hubOptions } from "./model-options.js";
+import { ANSWER_OPTIONS, answerOptions } from "./answer-options.js";
+import type { Arguments, Command } from "./command.js";
+import {
+  expandHome,
+  isStandardInput,
+  isStandardInputTaken,
+  isStream,
+  mediaInput,
+  readJson,
+  textOfStandardInput,
+} from "./input-file.js";
+import type { Interruption } from "./interruption.js";
+import { CACHE_DTYPES, dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
+import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
-import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
-const HELP = `ocellus ask [options] ["question"]
+const NOTES = `Every FILE that is read may be a pipe, a FIFO or a process substitution. One of
+them, or the question, may be - for standard input. Without a question, standard
+input is the question unless it is a terminal. Text files are UTF-8. The answer
+goes to standard output, progress and notes to standard error.
 
-  --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
-  --revision NAME         branch, tag or commit of the hub id (main)
-  --refresh               resolve the branch on the hub again, even if it is cached
-  --offline               load the hub id from the cache folder only (HF_HUB_CACHE, HF_HOME)
-  --image FILE            a picture, path or URL; may be given several times, in order
-  --video FILE            a clip; pictures and clips keep the order of the flags
-  --frames N              frames sampled from each clip, evenly spaced (16)
-  --fps N                 sampling rate in frames per second, instead of --frames
-  --track N               video track of each clip, counted from 0 (the first enabled one)
-  --messages FILE.json    a whole conversation: [{ "role", "content": [{ "type": "image", "image": PATH },
-                          { "type": "text", "text": … }] }], paths relative to that file; a clip is
-                          { "type": "video", "video": PATH } or { "type": "video", "frames": [PATH, …] }
-  --image-mode MODE       auto (one picture: anyres, several: pad), anyres (tiles) or pad (squares)
-  --template NAME         checkpoint (its own chat template) or onevision (the prompt format of training)
-  --orientation NAME      apply or ignore the EXIF orientation of pictures
-  --dtype TYPE            storage dtype of weights: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
-                          (parts: vision, projector, language, embed)
-  --cache-dtype TYPE      storage dtype of the KV cache: auto (f32), f32, f16 or q8
-  --system TEXT           system prompt
-${ANSWER_HELP}
-  --json                  one object on standard output: text, tokens, promptTokens, usage, timings (seconds), adapter, finishReason
-  --taps OUT.safetensors  write every named intermediate of the prompt's forward pass, f32
-  --debug                 stack traces
+--messages: [{ "role": "user", "content": [{ "type": "image", "image": PATH },
+{ "type": "text", "text": "…" }] }], paths relative to that file. A clip is
+{ "type": "video", "video": PATH } or { "type": "video", "frames": [PATH, …] }.
 
-Every FILE that is read may be a pipe, a FIFO or a process substitution; one of them, or the question, may be - for standard input.
-Text files are UTF-8. The answer goes to standard output, progress and notes to standard error.
-`;
-
-const OPTIONS = {
-  model: { type: "string" },
-  revision: { type: "string" },
-  refresh: { type: "boolean" },
-  offline: { type: "boolean" },
-  image: { type: "string", multiple: true },
-  video: { type: "string", multiple: true },
-  frames: { type: "string" },
-  fps: { type: "string" },
-  track: { type: "string" },
-  messages: { type: "string" },
-  "image-mode": { type: "string" },
-  template: { type: "string" },
-  orientation: { type: "string" },
-  dtype: { type: "string" },
-  "cache-dtype": { type: "string" },
-  system: { type: "string" },
-  ...ANSWER_OPTIONS,
-  json: { type: "boolean" },
-  taps: { type: "string" },
-  help: { type: "boolean", short: "h" },
-} as const;
+--json prints one object: text; tokens and promptTokens, lists of token ids;
+usage, counts as in OpenAI's API; timings in seconds; adapter; finishReason; seed.`;
 
 /** Answers one question or conversation. */
-export async function ask(args: string[]): Promise<void> {
-  const given = parse("ask", args, OPTIONS);
-  if (given.has("help")) {
-    process.stdout.write(HELP);
-    return;
-  }
-  try {
-    await answer(given);
-  } catch (cause) {
-    const file = given.value("messages");
-    const inMessages = cause instanceof OcellusError && /^(messages|prompt|image|video)\b/.test(cause.fault.where);
-    if (file === undefined || !inMessages) throw cause;
-    throw new OcellusError(cause.code, {
-      ...cause.fault,
-      where: `${isStandardInput(file) ? "standard input" : file}: ${cause.fault.where}`,
-    });
-  }
-}
+export const ask: Command = {
+  name: "ask",
+  usage: '[options] "question"',
+  about: "Answers a question about pictures and clips, in the order in which they are given.",
+  options: {
+    image: { value: "FILE", help: "a picture: path, URL or -; may be given several times", multiple: true, path: true },
+    video: { value: "FILE", help: "a clip, likewise", multiple: true, path: true },
+    frames: { value: "N", help: "frames sampled from each clip, evenly spaced (16)" },
+    fps: { value: "N", help: "frames per second, instead of --frames", rare: true },
+    track: { value: "N", help: "video track of each clip, from 0 (the first enabled one)", rare: true },
+    messages: { value: "FILE.json", help: "a whole conversation, see --help-all", path: true },
+    ...MODEL_OPTIONS,
+    "cache-dtype": {
+      value: "TYPE",
+      help: "storage dtype of the KV cache: auto (f32), f32, f16 or q8",
+      offers: CACHE_DTYPES,
+      rare: true,
+    },
+    system: { value: "TEXT", help: "system prompt" },
+    "image-mode": {
+      value: "MODE",
+      help: "anyres (tiles), pad (squares) or auto (one picture: anyres, several: pad)",
+      choices: ["auto", "anyres", "pad"],
+      rare: true,
+    },
+    template: {
+      value: "NAME",
+      help: "checkpoint (its own chat template) or onevision (the prompt format of training)",
+      choices: ["checkpoint", "onevision"],
+      rare: true,
+    },
+    orientation: {
+      value: "NAME",
+      help: "apply or ignore the EXIF orientation of pictures",
+      choices: ["apply", "ignore"],
+      rare: true,
+    },
+    ...ANSWER_OPTIONS,
+    json: { help: "print text, token ids, usage and timings as one object" },
+    taps: {
+      value: "OUT.safetensors",
+      help: "write every named intermediate of the prompt's forward pass, f32",
+      path: true,
+      rare: true,
+    },
+  },
+  mostPositionals: Number.POSITIVE_INFINITY,
+  examples: [
+    'ocellus ask --image photo.jpg "What is in this picture?"',
+    'ocellus ask --video clip.mp4 --frames 8 "What happens?"',
+    'curl -s https://example.com/a.jpg | ocellus ask --image - "What is this?"',
+  ],
+  notes: NOTES,
+  async run(given, interruption) {
+    try {
+      await answer(given, interruption);
+    } catch (cause) {
+      const file = given.value("messages");
+      const inMessages = cause instanceof OcellusError && /^(messages|prompt|image|video)\b/.test(cause.fault.where);
+      if (file === undefined || !inMessages) throw cause;
+      throw new OcellusError(cause.code, {
+        ...cause.fault,
+        where: `${isStandardInput(file) ? "standard input" : file}: ${cause.fault.where}`,
+      });
+    }
+  },
+};
 
-async function answer(given: Arguments): Promise<void> {
+async function answer(given: Arguments, interruption: Interruption): Promise<void> {
   const messages = await conversation(given);
   const options = await generateOptions(given);
   const tapsFile = given.value("taps");
   const json = given.has("json");
-  const abort = new AbortController();
-  process.once("SIGINT", () => abort.abort());
+  const location = modelLocation(given.value("model"));
+  const { signal } = interruption;
   const line = new ProgressLine(process.stderr);
-  const model = await LlavaOneVision.load(given.value("model") ?? tinyCheckpoint(), {
-    signal: abort.signal,
+  const model = await LlavaOneVision.load(location, {
+    signal,
     ...dtypeOption(given),
     ...cacheDtypeOption(given),
     ...hubOptions(given),
@@ -108,7 +126,7 @@ async function answer(given: Arguments): Promise<void> {
     const system = given.value("system");
     const running = model.createSession(system === undefined ? {} : { system }).generate(messages, {
       ...options,
-      signal: abort.signal,
+      signal,
       onProgress: (p) => (p.stage === "decode" ? line.clear() : line.count(p.stage, p.done, p.total)),
       ...(tapsFile !== undefined && { onTaps: (taps: Tap[]) => writeTaps(tapsFile, taps) }),
     });
@@ -118,26 +136,36 @@ async function answer(given: Arguments): Promise<void> {
     }
     const { text, tokens, promptTokens, usage, timings, finishReason, seed } = await running.result;
     const adapter = model.device.facts.name;
-    if (json)
-      process.stdout.write(
-        `${JSON.stringify({ text, tokens, promptTokens, usage, timings, adapter, finishReason, ...(seed !== undefined && { seed }) })}\n`,
-      );
-    else process.stdout.write("\n");
-    if (finishReason === "length")
-      process.stderr.write(`(ended at ${tokens.length} tokens; --max-new-tokens allows more)\n`);
+    if (json) {
+      const facts = { text, tokens, promptTokens, usage: countsOf(usage), timings, adapter, finishReason };
+      process.stdout.write(`${JSON.stringify(seed === undefined ? facts : { ...facts, seed })}\n`);
+    } else process.stdout.write("\n");
+    if (finishReason === "length") note(`(ended at ${tokens.length} tokens; --max-new-tokens allows more)`);
   } finally {
     line.clear();
     model.dispose();
   }
 }
 
+/** Usage in OpenAI's names, as `serve` reports it: `promptTokens` of the object are the ids. */
+function countsOf(usage: AnswerUsage): object {
+  return {
+    prompt_tokens: usage.promptTokens,
+    completion_tokens: usage.completionTokens,
+    total_tokens: usage.totalTokens,
+    reused_tokens: usage.reusedTokens,
+    visual_tokens: usage.visualTokens,
+    tiles: usage.tiles,
+  };
+}
+
 async function generateOptions(given: Arguments): Promise<GenerateOptions> {
-  const options = await answerOptions(given, "ask");
-  const imageMode = oneOf(given, "ask", "image-mode", ["auto", "anyres", "pad"] as const);
+  const options = await answerOptions(given);
+  const imageMode = given.value("image-mode") as GenerateOptions["imageMode"];
   if (imageMode) options.imageMode = imageMode;
-  const template = oneOf(given, "ask", "template", ["checkpoint", "onevision"] as const);
+  const template = given.value("template") as GenerateOptions["template"];
   if (template) options.template = template;
-  const orientation = oneOf(given, "ask", "orientation", ["apply", "ignore"] as const);
+  const orientation = given.value("orientation") as GenerateOptions["orientation"];
   if (orientation) options.orientation = orientation;
   return options;
 }
@@ -152,11 +180,10 @@ function cacheDtypeOption(given: Arguments): Pick<LoadOptions, "cacheDtype"> {
 async function conversation(given: Arguments): Promise<readonly ChatMessage[]> {
   const file = given.value("messages");
   const media = given.ordered.filter((option) => option.name === "image" || option.name === "video");
-  const question = given.positionals.join(" ");
   if (file !== undefined) {
-    if (media.length > 0 || question !== "") {
+    if (media.length > 0 || given.positionals.length > 0) {
       throw new OptionError({
-        where: "ocellus ask",
+        where: given.where,
         expected: "either --messages or pictures and a question",
         got: "both",
         remedy: "put the pictures and the question into the messages file",
@@ -164,33 +191,51 @@ async function conversation(given: Arguments): Promise<readonly ChatMessage[]> {
     }
     return readMessages(file);
   }
-  if (question === "") {
-    throw new OptionError({
-      where: "ocellus ask",
-      expected: "a question",
-      got: "none",
-      remedy: 'run for example: ocellus ask --image photo.jpg "What is in this picture?"',
-    });
-  }
+  for (const word of given.positionals) await refuseFile(given.where, word);
   const parts: (ImageContent | VideoContent | TextContent)[] = [];
   for (const { name, value } of media) {
     const input = await mediaInput(value!, `--${name}`);
     parts.push(name === "image" ? { type: "image", image: input } : clipPart(input, given));
   }
-  const text = question === "-" ? (await readText("-", "the question")).replace(/[\r\n]+$/, "") : question;
+  const text = await question(given);
   return [{ role: "user", content: [...parts, { type: "text", text }] }];
+}
+
+/** Returns the question: the arguments, or standard input for `-` and, unless it is a terminal, without arguments. */
+async function question(given: Arguments): Promise<string> {
+  const words = given.positionals.join(" ");
+  const isPiped = words === "" && !process.stdin.isTTY && !isStandardInputTaken();
+  const text = words === "-" || isPiped ? await textOfStandardInput(words === "-") : words;
+  if (text.trim() !== "") return text;
+  throw new OptionError({
+    where: given.where,
+    expected: "a question",
+    got: "none",
+    remedy: 'run for example: ocellus ask --image photo.jpg "What is in this picture?"',
+  });
+}
+
+/** Throws OptionError for a file in place of a word of the question, such as the second one of `--image *.png`. */
+async function refuseFile(where: string, word: string): Promise<void> {
+  if (word === "-" || !(await stat(word).catch(() => undefined))?.isFile()) return;
+  throw new OptionError({
+    where,
+    expected: "a question",
+    got: `the file ${word}`,
+    remedy: `give --image (or --video) before each file: --image ${word}; a question with the name of a file goes in quotes as a whole`,
+  });
 }
 
 /** Builds the message part of a `--video`, with `--frames`, `--fps` and `--track`. */
 function clipPart(video: string | Uint8Array, given: Arguments): VideoContent {
   const frames = given.count("frames");
-  const fps = given.value("fps");
+  const fps = given.number("fps");
   const track = given.count("track", 0);
   return {
     type: "video",
     video,
     ...(frames !== undefined && { frames }),
-    ...(fps !== undefined && { fps: Number(fps) }),
+    ...(fps !== undefined && { fps }),
     ...(track !== undefined && { track }),
   };
 }
@@ -204,7 +249,8 @@ async function readMessages(file: string): Promise<readonly ChatMessage[]> {
   checkMessages(messages);
   const resolve = async (path: unknown): Promise<unknown> => {
     if (typeof path !== "string" || /^(https?|data|file):/i.test(path)) return path;
-    return mediaInput(path === "-" || isAbsolute(path) ? path : join(folder, path), "a message");
+    const file = expandHome(path);
+    return mediaInput(file === "-" || isAbsolute(file) ? file : join(folder, file), "a message");
   };
   for (const { content } of messages) {
     if (typeof content === "string") continue;

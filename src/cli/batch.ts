@@ -1,8 +1,8 @@
 import { createReadStream } from "node:fs";
 import { open, readFile, realpath, rename, stat, writeFile } from "node:fs/promises";
-import { basename, isAbsolute, join, relative, resolve } from "node:path";
+import { isAbsolute, join, relative, resolve } from "node:path";
 import { addAbortSignal } from "node:stream";
-import { OcellusError, OptionError, SourceError } from "../base/errors.js";
+import { OcellusError, OptionError, SourceError, throwIfAborted } from "../base/errors.js";
 import { MAX_MEDIA_BYTES } from "../io/source.js";
 import { decodeText } from "../io/text.js";
 import { LlavaOneVision } from "../models/llava-onevision.js";
@@ -10,76 +10,73 @@ import { RequestError } from "../openai/api-error.js";
 import { ChatCompletions } from "../openai/chat-completions.js";
 import type { ReadMedia } from "../openai/content.js";
 import { Batch, finishedId } from "../server/batch.js";
-import { SPECIAL_TOKENS_HELP, SPECIAL_TOKENS_OPTION, specialTokensOption } from "./answer-options.js";
-import { parse } from "./arguments.js";
+import { SPECIAL_TOKENS_OPTION, specialTokensOption } from "./answer-options.js";
+import type { Arguments, Command } from "./command.js";
 import { isStandardInput, isStream, takeStandardInput, typed } from "./input-file.js";
+import type { Interruption } from "./interruption.js";
 import { chunksOf, type Line, linesOf } from "./lines.js";
-import { dtypeOption, hubOptions } from "./model-options.js";
+import { dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
+import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
-import { tinyCheckpoint } from "./tiny-checkpoint.js";
-
-const HELP = `ocellus batch IN.jsonl -o OUT.jsonl [options]
-
-Answers a file of requests in OpenAI's batch format: { "custom_id", "method": "POST", "url": "/v1/chat/completions", "body" } per line.
-To resume after an interruption, run it again: requests with a result in OUT.jsonl are skipped. IN.jsonl is UTF-8, a file or a
-pipe, or - for standard input; OUT.jsonl may be - for standard output, without resuming.
-
-  -o, --output FILE       output file, one line per result
-  --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
-  --name NAME             model name in requests (the hub id, or the folder's name)
-  --dtype TYPE            storage dtype of weights: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
-  --revision NAME, --refresh, --offline   as for \`ocellus ask\`
-  --input-dir DIR         allow paths below this folder for pictures and clips; without it only data: URLs
-  --parallel N            requests processed concurrently (2)
-${SPECIAL_TOKENS_HELP}
-  --debug                 stack traces
-`;
-
-const OPTIONS = {
-  output: { type: "string", short: "o" },
-  model: { type: "string" },
-  name: { type: "string" },
-  dtype: { type: "string" },
-  revision: { type: "string" },
-  refresh: { type: "boolean" },
-  offline: { type: "boolean" },
-  "input-dir": { type: "string" },
-  parallel: { type: "string" },
-  ...SPECIAL_TOKENS_OPTION,
-  help: { type: "boolean", short: "h" },
-} as const;
 
 /** Answers a file of requests. */
-export async function batch(args: string[]): Promise<void> {
-  const given = parse("batch", args, OPTIONS);
-  if (given.has("help")) {
-    process.stdout.write(HELP);
-    return;
-  }
-  const [input, ...more] = given.positionals;
+export const batch: Command = {
+  name: "batch",
+  usage: "IN.jsonl -o OUT.jsonl [options]",
+  about: `Answers a file of requests in OpenAI's batch format, one per line: { "custom_id",
+"method": "POST", "url": "/v1/chat/completions", "body" }. Run it again to resume after
+an interruption: requests with a result in OUT.jsonl are skipped. IN.jsonl may be a
+pipe, or - for standard input; OUT.jsonl may be - for standard output, without resuming.
+Exit status 1 if a request failed.`,
+  options: {
+    output: { value: "FILE", short: "o", help: "output file, one line per result", path: true },
+    ...MODEL_OPTIONS,
+    name: { value: "NAME", help: "model name in requests (hub id, or folder's name)" },
+    "input-dir": {
+      value: "DIR",
+      help: "allow paths below this folder for pictures and clips; without it only data: URLs",
+      path: true,
+    },
+    parallel: { value: "N", help: "requests processed concurrently (2)" },
+    ...SPECIAL_TOKENS_OPTION,
+  },
+  positionalPaths: true,
+  mostPositionals: 1,
+  examples: ["ocellus batch in.jsonl -o out.jsonl", "cat in.jsonl | ocellus batch - -o - > out.jsonl"],
+  run: answer,
+};
+
+async function answer(given: Arguments, interruption: Interruption): Promise<void> {
+  const [input] = given.positionals;
   const output = given.value("output");
-  if (input === undefined || output === undefined || more.length > 0 || isSame(input, output)) {
+  if (input === undefined || output === undefined || isSame(input, output)) {
     throw new OptionError({
-      where: "ocellus batch",
+      where: given.where,
       expected: "one file of requests, and another for the results",
-      got: args.join(" ") || "none",
+      got: input === undefined ? "no file of requests" : output === undefined ? "no -o" : `${input} twice`,
       remedy: "run for example: ocellus batch in.jsonl -o out.jsonl",
     });
   }
+  const folder = given.value("input-dir");
+  const parallel = given.count("parallel") ?? 2;
+  const specialTokens = specialTokensOption(given);
+  const dtype = dtypeOption(given);
   const isPipe = await isStream(input);
   // A pipe can be read once.
   const total = isPipe ? undefined : await countLines(input);
   const done = await finished(output);
-  const where = given.value("model") ?? tinyCheckpoint();
-  const name = given.value("name") ?? (/^[\w.-]+\/[\w.-]+$/.test(where) ? where : basename(where.replace(/\/+$/, "")));
-  const folder = given.value("input-dir");
-  const parallel = given.count("parallel") ?? 2;
-  const specialTokens = specialTokensOption(given, "batch");
+  const where = modelLocation(given.value("model"));
+  const name = given.value("name") ?? servedName(where);
   const abort = new AbortController();
-  process.once("SIGINT", () => abort.abort());
-  const { signal } = abort;
+  const signal = AbortSignal.any([abort.signal, interruption.signal]);
   const line = new ProgressLine(process.stderr);
-  const model = await LlavaOneVision.load(where, { signal, ...dtypeOption(given), ...hubOptions(given) });
+  const model = await LlavaOneVision.load(where, {
+    signal,
+    ...dtype,
+    ...hubOptions(given),
+    onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
+    onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
+  }).finally(() => line.clear());
   const readMedia = folder === undefined ? {} : { readMedia: filesBelow(folder) };
   const requests = new Batch(
     new ChatCompletions(model, { name, keepSessions: parallel, ...readMedia, ...specialTokens }),
@@ -87,11 +84,16 @@ export async function batch(args: string[]): Promise<void> {
   );
   const results = await Results.open(output);
   const counts = { answered: 0, failed: 0, skipped: 0 };
-  const started = Date.now();
   let failure: { error: unknown } | undefined;
+  const progress = (): void => {
+    const { answered, failed, skipped } = counts;
+    if (total === undefined) line.text(`${answered + failed + skipped} done`);
+    else line.items("answered", answered + failed, total - skipped);
+  };
   try {
     const chunks = isPipe ? streamOf(input, signal) : chunksOf(input);
     const lines = linesOf(chunks, isStandardInput(input) ? "standard input" : input);
+    progress();
     const work = async (): Promise<void> => {
       while (!signal.aborted) {
         const next = await lines.next();
@@ -104,14 +106,8 @@ export async function batch(args: string[]): Promise<void> {
         await results.write(`${JSON.stringify(result)}\n`);
         if (result.response?.status_code === 200) counts.answered++;
         else counts.failed++;
-        if (result.error?.code === "duplicate_custom_id") process.stderr.write(`${result.error.message}\n`);
-        const written = counts.answered + counts.failed;
-        if (total === undefined) {
-          line.text(`${written + counts.skipped} done`);
-          continue;
-        }
-        const left = Math.ceil((((Date.now() - started) / written) * (total - written - counts.skipped)) / 1000);
-        line.text(`${written + counts.skipped} of ${total}, ${left} s left`);
+        if (result.error?.code === "duplicate_custom_id") note(result.error.message);
+        progress();
       }
     };
     await Promise.all(
@@ -133,7 +129,8 @@ export async function batch(args: string[]): Promise<void> {
   const rest = left > 0 ? `, ${total === undefined ? "more" : left} left: run it again to resume` : "";
   process.stderr.write(`${answered} answered, ${failed} failed, ${skipped} done before${rest}\n`);
   if (failure) throw failure.error;
-  if (left > 0) process.exitCode = 130;
+  throwIfAborted(interruption.signal, input);
+  if (failed > 0) process.exitCode = 1;
 }
 
 /** `-` is standard input in one place and standard output in the other. */

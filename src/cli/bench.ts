@@ -1,4 +1,3 @@
-import { createRequire } from "node:module";
 import { OptionError } from "../base/errors.js";
 import { suggestion } from "../base/options.js";
 import {
@@ -18,70 +17,58 @@ import {
   summaryLine,
 } from "../bench/index.js";
 import { Device } from "../runtime/device.js";
-import { parse } from "./arguments.js";
 import { footer, header, row } from "./bench-table.js";
+import type { Arguments, Command } from "./command.js";
+import type { Interruption } from "./interruption.js";
 import { ProgressLine } from "./progress-line.js";
+import { versionOf } from "./version.js";
 
 const KERNELS = [...KERNEL_WORKLOADS, ...PEER_WORKLOADS];
 
-const HELP = `ocellus bench [pattern] [options]
-
-Verifies workloads against float64 references, then times them on this adapter.
-
-  pattern            only workloads whose name matches this regular expression; without one all except the models
-  --all              include the models
-  --dtype TYPES      storage dtype of weights: f32, f16, bf16, q8, q4, or several with commas (f32; models q4, their tower f16)
-  --seconds N        duration of each measurement (2)
-  --checkpoint DIR   use this checkpoint instead of random weights for the models
-  --features none    disable subgroups, f16 and timestamps: measures the fallback kernels
-  --json             one JSON line per workload, with the adapter, and a summary line
-  --list             list the workload names
-
-OCELLUS_TUNED=1 in the environment uses the parameters that \`ocellus tune\` stored.
-
-Workloads:
-${[...KERNELS, ...MODEL_WORKLOADS].map(({ name, what }) => `  ${name.padEnd(24)} ${what}`).join("\n")}
-`;
-
-const OPTIONS = {
-  all: { type: "boolean" },
-  dtype: { type: "string" },
-  seconds: { type: "string" },
-  checkpoint: { type: "string" },
-  features: { type: "string" },
-  json: { type: "boolean" },
-  list: { type: "boolean" },
-  help: { type: "boolean", short: "h" },
-} as const;
-
 /** Runs the benchmarks. */
-export async function bench(args: string[]): Promise<void> {
-  const given = parse("bench", args, OPTIONS);
+export const bench: Command = {
+  name: "bench",
+  usage: "[pattern] [options]",
+  about: `Verifies workloads against float64 references, then times them on this adapter:
+those whose name matches the regular expression, or all except the models.
+OCELLUS_TUNED=1 in the environment uses the parameters that ocellus tune stored.`,
+  options: {
+    all: { help: "include the models" },
+    dtype: {
+      value: "TYPES",
+      help: "weights as f32, f16, bf16, q8, q4, or several with commas (f32; models q4, their tower f16)",
+      offers: Object.keys(BITS),
+    },
+    seconds: { value: "N", help: "duration of each measurement (2)" },
+    checkpoint: { value: "DIR", help: "weights of the models, instead of random ones", path: true },
+    features: {
+      value: "WHICH",
+      help: "none disables subgroups, f16 and timestamps, and so measures the fallback kernels (all)",
+      choices: ["all", "none"],
+    },
+    json: { help: "one JSON line per workload, with the adapter, and a summary" },
+    list: { help: "list the workloads" },
+  },
+  mostPositionals: 1,
+  words: [...KERNELS, ...MODEL_WORKLOADS].map(({ name }) => name),
+  examples: ["ocellus bench gemm --dtype f32,q8,q4", "ocellus bench --list", "ocellus bench '^rope$|decode' --json"],
+  notes: `Workloads:
+${[...KERNELS, ...MODEL_WORKLOADS].map(({ name, what }) => `  ${name.padEnd(24)} ${what}`).join("\n")}`,
+  run: measureAll,
+};
+
+async function measureAll(given: Arguments, interruption: Interruption): Promise<void> {
   const out = process.stdout;
-  if (given.has("help")) {
-    out.write(HELP);
-    return;
-  }
   const { kernels, models } = chosen(given.positionals, given.has("all"));
   if (given.has("list")) {
     for (const { name } of [...kernels, ...models]) out.write(`${name}\n`);
     return;
   }
   const types = given.value("dtype")?.split(",").map(benchType);
-  const features = given.value("features") ?? "all";
-  if (features !== "all" && features !== "none") {
-    throw new OptionError({
-      where: "ocellus bench, --features",
-      expected: "all or none",
-      got: features,
-      remedy: "leave it out",
-    });
-  }
+  const features = (given.value("features") ?? "all") as "all" | "none";
   const seconds = given.count("seconds");
   const checkpoint = given.value("checkpoint");
-  const abort = new AbortController();
-  process.once("SIGINT", () => abort.abort());
-  const { signal } = abort;
+  const { signal } = interruption;
   const progress = new ProgressLine(process.stderr);
   const device = await Device.open({ features });
   try {
@@ -119,9 +106,6 @@ export async function bench(args: string[]): Promise<void> {
       }
     }
     report.end(done);
-  } catch (cause) {
-    if (!signal.aborted) throw cause;
-    process.exitCode = 130;
   } finally {
     progress.clear();
     device.dispose();
@@ -133,13 +117,9 @@ function chosen(
   positionals: readonly string[],
   all: boolean,
 ): { kernels: typeof KERNELS; models: typeof MODEL_WORKLOADS } {
-  const [text, ...more] = positionals;
+  const [text] = positionals;
   if (text === undefined) return { kernels: KERNELS, models: all ? MODEL_WORKLOADS : [] };
   const where = "ocellus bench, pattern";
-  if (more.length > 0) {
-    const remedy = `several names are one pattern: "${positionals.join("|")}"`;
-    throw new OptionError({ where, expected: "one", got: positionals.join(" "), remedy });
-  }
   let pattern: RegExp;
   try {
     pattern = new RegExp(text);
@@ -188,15 +168,6 @@ class Table {
 
   end(run: readonly BenchMeasurement[]): void {
     process.stdout.write(footer(run, this.peak));
-  }
-}
-
-/** Reads the version in a package.json; undefined if there is none. */
-function versionOf(path: string): string | undefined {
-  try {
-    return (createRequire(import.meta.url)(path) as { version?: string }).version;
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,5 +1,4 @@
 import { writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { OptionError, SourceError } from "../base/errors.js";
 import { suggestion } from "../base/options.js";
@@ -8,7 +7,7 @@ import type { PromptOptions } from "../models/chat/generate-options.js";
 import type { Session } from "../models/chat/session.js";
 import type { ImageContent } from "../models/llava-onevision/processor.js";
 import type { LlavaOneVision } from "../models/llava-onevision.js";
-import { mediaInput } from "./input-file.js";
+import { expandHome, mediaInput } from "./input-file.js";
 
 export const COMMANDS_HELP = `\
   /image PATH [PATH …]    adds pictures to the next question, and encodes them
@@ -119,5 +118,5 @@ function bytesAsUrl(_name: string, value: unknown): unknown {
 /** Resolves a path against the working directory; URLs are unchanged. */
 function file(path: string): string {
   if (path === "-" || /^(https?|data):/i.test(path)) return path;
-  return resolve(path.replace(/^~(?=\/|$)/, () => homedir()));
+  return resolve(expandHome(path));
 }

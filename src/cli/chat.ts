@@ -2,55 +2,43 @@ import { createInterface } from "node:readline";
 import { AbortedError, OcellusError } from "../base/errors.js";
 import type { Answer } from "../models/chat/answer.js";
 import { LlavaOneVision } from "../models/llava-onevision.js";
-import { ANSWER_HELP, ANSWER_OPTIONS, answerOptions, specialTokensOption } from "./answer-options.js";
-import { parse } from "./arguments.js";
+import { ANSWER_OPTIONS, answerOptions, specialTokensOption } from "./answer-options.js";
 import { type Chat, COMMANDS_HELP, runCommand } from "./chat-commands.js";
+import type { Arguments, Command } from "./command.js";
 import { takeStandardInput } from "./input-file.js";
-import { dtypeOption, hubOptions } from "./model-options.js";
+import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
+import { dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
+import { dim, note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
-import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
-const HELP = `ocellus chat [options]: a conversation
-
-  --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
-  --revision NAME, --refresh, --offline
-                          which version of a hub id, as for \`ocellus ask\`
-  --dtype TYPE            storage dtype of weights: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
-  --system TEXT           system prompt
-${ANSWER_HELP}
-
-What is typed is a question, or a command:
+/** Runs a conversation in the terminal, or on lines from a pipe. */
+export const chat: Command = {
+  name: "chat",
+  usage: "[options]",
+  about: `A conversation. What is typed is a question or a command: /image FILE, /video FILE,
+/help. Lines from a file or a pipe are answered in order.`,
+  options: { ...MODEL_OPTIONS, system: { value: "TEXT", help: "system prompt" }, ...ANSWER_OPTIONS },
+  examples: [
+    "ocellus chat --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf --dtype q8",
+    "ocellus chat --system 'Answer in one sentence.' < questions.txt",
+  ],
+  notes: `Commands:
 
 ${COMMANDS_HELP}
 
-Ctrl-C stops an answer; twice quits. Lines from a file or a pipe are answered in order.
-`;
-
-const OPTIONS = {
-  model: { type: "string" },
-  revision: { type: "string" },
-  refresh: { type: "boolean" },
-  offline: { type: "boolean" },
-  dtype: { type: "string" },
-  system: { type: "string" },
-  ...ANSWER_OPTIONS,
-  help: { type: "boolean", short: "h" },
-} as const;
+Ctrl-C stops an answer; twice quits.`,
+  run: converse,
+};
 
 /** Interval in milliseconds within which a second Ctrl-C quits. */
 const TWICE_MS = 1500;
 
-/** Runs a conversation in the terminal, or on lines from a pipe. */
-export async function chat(args: string[]): Promise<void> {
-  const given = parse("chat", args, OPTIONS);
-  if (given.has("help")) {
-    process.stdout.write(HELP);
-    return;
-  }
+async function converse(given: Arguments, interruption: Interruption): Promise<void> {
   takeStandardInput("the conversation");
-  const options = await answerOptions(given, "chat");
+  const options = await answerOptions(given);
   const line = new ProgressLine(process.stderr);
-  const model = await LlavaOneVision.load(given.value("model") ?? tinyCheckpoint(), {
+  const model = await LlavaOneVision.load(modelLocation(given.value("model")), {
+    signal: interruption.signal,
     ...dtypeOption(given),
     ...hubOptions(given),
     onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
@@ -62,25 +50,33 @@ export async function chat(args: string[]): Promise<void> {
   const state: Chat = {
     model,
     session: model.createSession(system === undefined ? {} : { system }),
-    options: specialTokensOption(given, "chat"),
-    say: (text) => process.stderr.write(`${dim(text)}\n`),
+    options: specialTokensOption(given),
+    say: note,
     onProgress: (p) => (p.stage === "decode" ? line.clear() : line.count(p.stage, p.done, p.total)),
   };
   const input = createInterface({ input: process.stdin, output: process.stdout, terminal, prompt: "> " });
   let running: { stop(): void } | undefined;
+  let quits = false;
   let stoppedAt = Number.NEGATIVE_INFINITY;
-  const interrupt = (): void => {
+  const interrupt = (name: StopSignal = "SIGINT"): void => {
     const now = performance.now();
-    if (!running || now - stoppedAt < TWICE_MS) input.close();
+    if (!running || !terminal || name !== "SIGINT" || now - stoppedAt < TWICE_MS) {
+      quits = true;
+      process.exitCode = statusOf(name);
+      input.close();
+    }
     running?.stop();
     stoppedAt = now;
   };
-  input.on("SIGINT", interrupt);
-  process.on("SIGINT", interrupt);
+  // A terminal in raw mode sends Ctrl-C as a character.
+  input.on("SIGINT", () => interrupt());
+  interruption.react(interrupt);
   if (terminal) process.stderr.write(`${dim("/help lists the commands")}\n`);
   try {
     if (terminal) input.prompt();
     for await (const text of input) {
+      // Lines that were read before are still iterated.
+      if (quits) break;
       const abort = new AbortController();
       running = { stop: () => abort.abort() };
       try {
@@ -94,15 +90,15 @@ export async function chat(args: string[]): Promise<void> {
       } catch (error) {
         if (!(error instanceof OcellusError)) throw error;
         state.say(error instanceof AbortedError ? "stopped" : error.message);
-        if (!terminal) process.exitCode = 1;
+        if (!terminal && !quits) process.exitCode = 1;
       } finally {
         line.clear();
         running = undefined;
       }
-      if (terminal) input.prompt();
+      if (terminal && !quits) input.prompt();
     }
   } finally {
-    process.off("SIGINT", interrupt);
+    interruption.react(undefined);
     input.close();
     model.dispose();
   }
@@ -122,8 +118,4 @@ async function print(answer: Answer, state: Chat, line: ProgressLine, terminal: 
   const rate = timings.decode > 0 ? (usage.completionTokens - 1) / timings.decode : 0;
   const ended = finishReason === "length" ? ", truncated: --max-new-tokens allows more" : "";
   state.say(`${rate.toFixed(1)} tokens/s, ${usage.totalTokens} of ${maxPositions} tokens${ended}`);
-}
-
-function dim(text: string): string {
-  return process.stderr.isTTY ? `\x1b[2m${text}\x1b[0m` : text;
 }

@@ -1,76 +1,107 @@
-import { OcellusError, OptionError, printable } from "../base/errors.js";
+import { existsSync } from "node:fs";
+import { AbortedError, OcellusError, OptionError, printable } from "../base/errors.js";
 import { suggestion } from "../base/options.js";
-import { ask } from "./ask.js";
-import { batch } from "./batch.js";
-import { bench } from "./bench.js";
-import { chat } from "./chat.js";
-import { convert } from "./convert.js";
-import { demo } from "./demo.js";
-import { doctor } from "./doctor.js";
-import { estimate } from "./estimate.js";
-import { serve } from "./serve.js";
-import { tune } from "./tune.js";
+import { type Command, type CommandList, optionsOf } from "./command.js";
+import { line } from "./help.js";
+import { Interruption } from "./interruption.js";
+import { guardOutput } from "./output.js";
+import { printVersion, runCommand } from "./run-command.js";
+
+/** The commands in the order of the help: what each is for, and its module, which is loaded when it is needed. */
+export const COMMANDS: CommandList = {
+  ask: ["answer a question about pictures and clips", async () => (await import("./ask.js")).ask],
+  chat: ["a conversation in the terminal", async () => (await import("./chat.js")).chat],
+  demo: ["the embedded toy on bundled pictures", async () => (await import("./demo.js")).demo],
+  estimate: ["memory and download size, before a download", async () => (await import("./estimate.js")).estimate],
+  convert: ["write a quantised checkpoint", async () => (await import("./convert.js")).convert],
+  serve: ["an HTTP server with OpenAI's interface", async () => (await import("./serve.js")).serve],
+  batch: ["answer a file of requests in OpenAI's batch format", async () => (await import("./batch.js")).batch],
+  bench: ["verify and time kernels and layers", async () => (await import("./bench.js")).bench],
+  tune: ["find the best kernel parameters for this GPU", async () => (await import("./tune.js")).tune],
+  doctor: ["report the adapter and missing packages", async () => (await import("./doctor.js")).doctor],
+  completion: [
+    "print the completion script of a shell",
+    async () => (await import("./completion.js")).completionOf(COMMANDS),
+  ],
+};
 
 const HELP = `ocellus: LLaVA-OneVision on WebGPU
 
-  ocellus ask [options] ["question"]   answer a question about pictures
-  ocellus chat [options]               a conversation in the terminal
-  ocellus demo                         the embedded checkpoint on bundled pictures
-  ocellus convert FROM TO --dtype q4   writes a quantised checkpoint
-  ocellus estimate [MODEL]             estimates memory and download size, before a download
-  ocellus serve                        an HTTP server with OpenAI's interface
-  ocellus batch IN.jsonl -o OUT.jsonl  a file of requests in OpenAI's batch format
-  ocellus bench [pattern]              verify and time kernels and layers on this adapter
-  ocellus tune                         autotunes kernel parameters on this adapter
-  ocellus doctor                       reports the adapter, its limits, and missing packages
+${Object.entries(COMMANDS)
+  .map(([name, [summary]]) => line(`ocellus ${name}`, summary))
+  .join("\n")}
 
-\`ocellus <command> --help\` lists a command's options. --debug prints stack traces.
+${line("ocellus COMMAND --help", "its options, with examples")}
+${line("--version", "the version")}
+${line("--debug", "print stack traces, and what the GPU's drivers write")}
+
+  ocellus ask --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf --dtype q8 \\
+    --image photo.jpg "What is in this picture?"
+
+Exit status: 0, 1 after an error, 2 for a wrong command line, 130 after Ctrl-C.
 `;
 
-const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
-  ask,
-  batch,
-  bench,
-  chat,
-  convert,
-  demo,
-  doctor,
-  estimate,
-  serve,
-  tune,
-};
+/** Status after an error, and after one of the command line. */
+const FAILED = 1;
+const MISUSED = 2;
 
-async function runCommand(args: string[]): Promise<void> {
+/** Runs the command that `args` name, or prints the help or version. Throws OptionError, and the errors of the command. */
+export async function runGiven(args: readonly string[], interruption: Interruption): Promise<void> {
   const [name, ...rest] = args;
-  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
-    process.stdout.write(HELP);
-    return;
-  }
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!command) {
-    throw new OptionError({
-      where: "ocellus",
-      expected: `a command (${Object.keys(COMMANDS).join(", ")})`,
-      got: name,
-      remedy: suggestion(name, Object.keys(COMMANDS), (near) => `\`ocellus ${near}\``) ?? "run `ocellus --help`",
-    });
-  }
-  await command(rest);
+  const asked = name === "help" && rest[0] !== undefined ? await commandOf(rest[0]) : undefined;
+  if (asked) return runCommand(asked, ["--help"], interruption);
+  if (name === undefined || ["--help", "-h", "help"].includes(name)) process.stdout.write(HELP);
+  else if (["--version", "-v", "version"].includes(name)) printVersion();
+  else await runCommand(await commandOf(name, rest), rest, interruption);
 }
 
-/** Runs the command that `given` names and ends the process: with 1 after an error, which is printed. */
+/** Loads a command. Throws OptionError for an unknown one. */
+async function commandOf(name: string, rest: readonly string[] = []): Promise<Command> {
+  const [, load] = (Object.hasOwn(COMMANDS, name) && COMMANDS[name]) || [];
+  if (load) return load();
+  throw new OptionError({
+    where: "ocellus",
+    expected: `a command (${Object.keys(COMMANDS).join(", ")})`,
+    got: name,
+    remedy:
+      (await forgotten(name, rest)) ??
+      suggestion(name, Object.keys(COMMANDS), (near) => `\`ocellus ${near}\``) ??
+      "run `ocellus --help`",
+  });
+}
+
+/** The remedy where `ask` was left out: for one of its options, a question, or a file. */
+async function forgotten(name: string, rest: readonly string[]): Promise<string | undefined> {
+  const { ask } = await import("./ask.js");
+  const isOption = name.startsWith("--") && Object.hasOwn(optionsOf(ask), name.slice(2).split("=")[0]!);
+  if (isOption) return `did you mean \`ocellus ask ${name}${rest.length > 0 ? " …" : ""}\`?`;
+  if (/\s/.test(name)) return 'did you mean `ocellus ask "…"`?';
+  return existsSync(name) ? `did you mean \`ocellus ask --image ${name} "…"\`?` : undefined;
+}
+
+/** Runs the command that `given` names and ends the process: with a status of its own after an error, which is printed. */
 export function run(given: readonly string[]): void {
-  const debug = given.includes("--debug");
-  runCommand(given.filter((arg) => arg !== "--debug")).then(
+  const end = given.indexOf("--");
+  const debug = given.slice(0, end < 0 ? given.length : end).includes("--debug");
+  const interruption = Interruption.listen();
+  guardOutput();
+  // `--debug` may come before the command too.
+  runGiven(given[0] === "--debug" ? given.slice(1) : given, interruption).then(
     // The Dawn binding keeps the process alive while a device exists; all output is written by now.
-    () => process.stdout.write("", () => process.exit(process.exitCode ?? 0)),
+    () => process.stdout.write("", (error) => error ?? process.exit(process.exitCode ?? 0)),
     (error: unknown) => {
-      const known = error instanceof OcellusError;
-      const text =
-        error instanceof Error ? (debug || !known ? (error.stack ?? error.message) : error.message) : String(error);
-      process.stderr.write(`ocellus: ${printable(text, true)}\n`);
-      if (!known && !debug) process.stderr.write("This is a bug in Ocellus; please report it with the lines above.\n");
-      process.exit(1);
+      if (error instanceof AbortedError && interruption.status !== undefined) process.exit(interruption.status);
+      process.stderr.write(messageOf(error, debug));
+      process.exit(error instanceof OptionError ? MISUSED : FAILED);
     },
   );
+}
+
+/** The program's name comes first, once: errors of the command line begin with it themselves. */
+function messageOf(error: unknown, debug: boolean): string {
+  const known = error instanceof OcellusError;
+  const said = error instanceof Error ? error.message : String(error);
+  const text = printable(error instanceof Error && (debug || !known) ? (error.stack ?? said) : said, true);
+  const bug = known || debug ? "" : "This is a bug in Ocellus; please report it with the lines above.\n";
+  return `${said.startsWith("ocellus") ? "" : "ocellus: "}${text}\n${bug}`;
 }

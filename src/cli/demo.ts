@@ -1,14 +1,19 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LlavaOneVision } from "../models/llava-onevision.js";
-import { parse } from "./arguments.js";
+import type { Command } from "./command.js";
 import { tinyCheckpoint, tinyExamples } from "./tiny-checkpoint.js";
 
-const HELP = `ocellus demo
-
-Asks the embedded checkpoint about bundled pictures: shapes, a number, a chart, a table,
-numbered marks, what changed between two pictures, and a clip.
-`;
+/** Answers the bundled questions and compares each answer with the reference implementation's. */
+export const demo: Command = {
+  name: "demo",
+  usage: "",
+  about: `Asks the embedded toy about bundled pictures: shapes, a number, a chart, a table,
+numbered marks, what changed between two pictures, and a clip.`,
+  options: {},
+  examples: ["ocellus demo"],
+  run: show,
+};
 
 /** One example of the checkpoint: pictures, questions, and what the reference implementation answers. */
 interface Example {
@@ -23,13 +28,7 @@ interface Example {
 /** The kinds of examples shown, in order, one of each. */
 const KINDS = ["shapes", "number", "chart", "table", "marks", "pair", "clip"];
 
-/** Answers the bundled questions and compares each answer with the reference implementation's. */
-export async function demo(args: string[]): Promise<void> {
-  const given = parse("demo", args, { help: { type: "boolean", short: "h" } });
-  if (given.has("help")) {
-    process.stdout.write(HELP);
-    return;
-  }
+async function show(): Promise<void> {
   const started = performance.now();
   const out = process.stdout;
   const { examples } = JSON.parse(await readFile(join(tinyExamples(), "examples.json"), "utf8")) as {

@@ -3,22 +3,22 @@ import { OcellusError } from "../base/errors.js";
 import { installCommand, OPTIONAL_PACKAGES, type OptionalPackage } from "../base/optional-packages.js";
 import { argmax } from "../kernels/argmax.js";
 import { Device } from "../runtime/device.js";
-import { parse } from "./arguments.js";
-
-const HELP = `ocellus doctor
-
-Reports which adapter is used and why, its limits and features, which optional packages are installed, and what to do if
-something is missing. Exit code 1 if Ocellus cannot run.
-`;
+import type { Command } from "./command.js";
 
 /** Prints a report. */
-export async function doctor(args: string[]): Promise<void> {
-  const given = parse("doctor", args, { help: { type: "boolean", short: "h" } });
+export const doctor: Command = {
+  name: "doctor",
+  usage: "",
+  about: `Reports which adapter is used and why, its limits and features, which optional
+packages are installed, and what to do if something is missing. Exit status 1 if
+Ocellus cannot run.`,
+  options: {},
+  examples: ["ocellus doctor", "OCELLUS_ADAPTER=swiftshader ocellus doctor"],
+  run: report,
+};
+
+async function report(): Promise<void> {
   const out = process.stdout;
-  if (given.has("help")) {
-    out.write(HELP);
-    return;
-  }
   out.write(`node      ${process.version} on ${process.platform} ${process.arch}\n`);
   out.write(await packages());
   let device: Device;

@@ -4,12 +4,18 @@
  */
 import { fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { CheckpointError, OptionError, SourceError } from "../base/errors.js";
 import { fileSource, MAX_MEDIA_BYTES } from "../io/source.js";
-import { decodeText, MOST_TEXT_BYTES, parseJson } from "../io/text.js";
+import { decodeText, MOST_TEXT_BYTES, parseJson, wideEncoding } from "../io/text.js";
+import { note } from "./note.js";
 
 /** Paths of standard input, which cannot be opened by name if it is a socket, as in many child processes. */
 const STANDARD_INPUT = new Set(["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]);
+
+/** Time after which a command says that it waits for a question. */
+const WAIT_MS = 2000;
 
 /** The option that reads standard input, which can be read only once. */
 let reader: string | undefined;
@@ -17,6 +23,17 @@ let reader: string | undefined;
 /** Whether a path denotes standard input. */
 export function isStandardInput(path: string): boolean {
   return STANDARD_INPUT.has(path);
+}
+
+/** Replaces a leading `~` by the home folder: shells leave it in quotes and after `=`, and JSON files have no shell. */
+export function expandHome(path: string): string {
+  if (!/^~(?=[\\/]|$)/.test(path)) return path;
+  try {
+    return join(homedir(), path.slice(1));
+  } catch {
+    // Containers run under a number may have no home.
+    return path;
+  }
 }
 
 /** Claims standard input for one reader, such as an option. Throws OptionError if it is claimed, SourceError for a folder. */
@@ -38,6 +55,11 @@ export function takeStandardInput(by: string): NodeJS.ReadStream {
   return process.stdin;
 }
 
+/** Whether an option reads standard input already. */
+export function isStandardInputTaken(): boolean {
+  return reader !== undefined;
+}
+
 /** Whether a path can be read only once; errors are left to its reader. */
 export async function isStream(path: string): Promise<boolean> {
   if (isStandardInput(path)) return true;
@@ -54,6 +76,25 @@ export async function readText(path: string, option: string): Promise<string> {
     throw new SourceError({ where: name, expected: "a text", got: "no bytes at all", remedy });
   }
   return decodeText(bytes, name);
+}
+
+/**
+ * Reads a question from standard input, without the last line end. If it was asked for, it must not be empty. Throws SourceError, also for
+ * a picture or clip, which needs its option.
+ */
+export async function textOfStandardInput(isAsked: boolean): Promise<string> {
+  const [option, name] = ["the question", "the question, standard input"];
+  const waiting = setTimeout(() => note("(no question was given: it is read from standard input)"), WAIT_MS);
+  const bytes = await readWhole("-", option, MOST_TEXT_BYTES).finally(() => clearTimeout(waiting));
+  if (bytes.length === 0 && isAsked) {
+    const remedy = "check the command before the pipe";
+    throw new SourceError({ where: name, expected: "a text", got: "no bytes at all", remedy });
+  }
+  if (bytes.subarray(0, 512).includes(0) && !wideEncoding(bytes)) {
+    const remedy = "give --image - or --video - for a picture or clip, and the question after it";
+    throw new SourceError({ where: name, expected: "a text", got: "bytes that are no text", remedy });
+  }
+  return decodeText(bytes, name).replace(/[\r\n]+$/, "");
 }
 
 /** Reads a JSON file; `expected` and `remedy` describe it in errors. Throws SourceError with line and column. */

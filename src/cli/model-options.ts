@@ -1,8 +1,58 @@
+import { existsSync } from "node:fs";
+import { basename } from "node:path";
 import { OptionError } from "../base/errors.js";
 import type { StorageDtype } from "../layers/weights.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
 import type { LoadOptions } from "../models/llava-onevision.js";
-import type { Arguments } from "./arguments.js";
+import type { Arguments, CommandOptions } from "./command.js";
+import { note } from "./note.js";
+import { tinyCheckpoint } from "./tiny-checkpoint.js";
+
+/** Where the examples of help and notes download a model from. */
+export const EXAMPLE_ID = "llava-hf/llava-onevision-qwen2-0.5b-ov-hf";
+/** Names of the embedded checkpoint. */
+const EMBEDDED = ["ocellus/tiny", "@ocellus/tiny"];
+
+export const CACHE_DTYPES = ["auto", "f32", "f16", "q8"];
+const DTYPES = ["auto", "f32", "f16", "bf16", "q8", "q4"];
+
+/** Options that select a version of a hub id. */
+export const HUB_OPTIONS: CommandOptions = {
+  revision: { value: "NAME", help: "branch, tag or commit of the hub id (main)", rare: true },
+  refresh: { help: "resolve the branch on the hub again, even if it is cached", rare: true },
+  offline: { help: "use the cache folder only (HF_HUB_CACHE, HF_HOME)", rare: true },
+};
+
+export const DTYPE_OPTION: CommandOptions = {
+  dtype: {
+    value: "TYPE",
+    help: "weights as auto, f32, f16, bf16, q8 or q4; or by part, for example vision=f16,language=q4",
+    offers: DTYPES,
+  },
+};
+
+export const MODEL_OPTION: CommandOptions = {
+  model: { value: "WHERE", help: "folder, hub id (org/name) or URL; a toy if not given", path: true },
+};
+
+/** Options of commands that load a model. */
+export const MODEL_OPTIONS: CommandOptions = { ...MODEL_OPTION, ...DTYPE_OPTION, ...HUB_OPTIONS };
+
+/** Returns the location that was given; the embedded checkpoint's if it was named, or if none was, which a note says. */
+export function modelLocation(given: string | undefined): string {
+  if (given !== undefined) return EMBEDDED.includes(given) && !existsSync(given) ? tinyCheckpoint() : given;
+  const toy = tinyCheckpoint();
+  note(
+    "No model was given: the embedded toy answers. It was trained on drawings of a few shapes, knows nothing of photographs, and is often\n" +
+      `wrong. A real model is one option away, and is downloaded once (1.8 GB): --model ${EXAMPLE_ID} --dtype q8`,
+  );
+  return toy;
+}
+
+/** The name of a model in requests: its hub id, or its folder's name. */
+export function servedName(location: string): string {
+  return /^[\w.-]+\/[\w.-]+$/.test(location) ? location : basename(location.replace(/\/+$/, ""));
+}
 
 /** Reads `--dtype q4` or `--dtype vision=q8,language=q4`; the model checks the names. Throws OptionError. */
 export function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
@@ -14,7 +64,7 @@ export function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
     const [part = "", type = "", ...more] = pair.split("=").map((word) => word.trim());
     if (part === "" || type === "" || more.length > 0 || parts.has(part)) {
       throw new OptionError({
-        where: "--dtype",
+        where: `${given.where}, --dtype`,
         expected: "PART=TYPE, each part once",
         got: parts.has(part) ? `${part} twice` : pair || "nothing after a comma",
         remedy: "for example --dtype vision=f16,language=q4",

@@ -1,19 +1,38 @@
-/** A progress line that overwrites itself; silent if the stream is not a terminal. */
+/** Time in milliseconds, and number of things, after which a rate means something. */
+const MEASURED_MS = 1000;
+const MEASURED_ITEMS = 3;
+/** Minimum interval between two states. */
+const INTERVAL_MS = 100;
+
+/** A progress line that overwrites itself; silent if the stream is not a terminal, or one that can't overwrite (TERM=dumb). */
 export class ProgressLine {
   #shown = false;
   #last = 0;
-  #started = Date.now();
+  /** The work in progress, since its first report. */
+  #work: { readonly what: string; readonly begun: number; readonly startedMs: number } | undefined;
 
-  constructor(readonly stream: NodeJS.WriteStream) {}
+  constructor(
+    readonly stream: NodeJS.WriteStream,
+    private readonly now: () => number = Date.now,
+  ) {}
 
-  /** Shows bytes. `rate` is in bytes per second; if not given, the mean since the line was created or last got a rate. */
+  /**
+   * Shows bytes. `rate` is in bytes per second; if not given, the mean since `what` began. Rate and remaining time are left out in the
+   * first second, in which they would be guesses.
+   */
   bytes(what: string, done: number, total: number, rate?: number): void {
-    if (rate === undefined) rate = done / this.#seconds();
-    else this.#started = Date.now();
-    const left = rate > 0 ? Math.ceil((total - done) / rate) : done === total ? 0 : "?";
+    const mean = this.#mean(what, done);
+    const speed = mean && (rate ?? mean);
+    const pace = !speed ? "" : `, ${megabytes(speed)} MB/s, ${duration((total - done) / speed)} left`;
+    this.#show(`${what} ${megabytes(done)} of ${megabytes(total)} MB${pace}`, done === total);
+  }
+
+  /** Shows a number of things that take long each. */
+  items(what: string, done: number, total: number): void {
+    const mean = this.#mean(what, done, MEASURED_ITEMS);
     this.#show(
-      `${what} ${megabytes(done)} of ${megabytes(total)} MB, ${megabytes(rate)} MB/s, ${left} s left`,
-      done === total,
+      `${what} ${done} of ${total}${mean === undefined ? "" : `, ${duration((total - done) / mean)} left`}`,
+      true,
     );
   }
 
@@ -31,13 +50,18 @@ export class ProgressLine {
     this.#shown = false;
   }
 
-  #seconds(): number {
-    return Math.max((Date.now() - this.#started) / 1000, 0.001);
+  /** Mean rate per second since the first report of `what`, whatever was waited for before; undefined until there is one. */
+  #mean(what: string, done: number, least = 1): number | undefined {
+    const now = this.now();
+    if (this.#work?.what !== what) this.#work = { what, begun: done, startedMs: now };
+    const { begun, startedMs } = this.#work;
+    if (now - startedMs < MEASURED_MS || done - begun < least) return undefined;
+    return (1000 * (done - begun)) / (now - startedMs);
   }
 
   #show(text: string, last: boolean): void {
-    const now = Date.now();
-    if (!this.stream.isTTY || (!last && now - this.#last < 100)) return;
+    const now = this.now();
+    if (!this.stream.isTTY || process.env.TERM === "dumb" || (!last && now - this.#last < INTERVAL_MS)) return;
     this.#last = now;
     this.#shown = true;
     this.stream.write(`\r\x1b[2K${text}`);
@@ -46,4 +70,12 @@ export class ProgressLine {
 
 function megabytes(bytes: number): string {
   return (bytes / 1e6).toFixed(1);
+}
+
+/** `40 s`, `12 min`, `3 h 20 min`. */
+function duration(seconds: number): string {
+  if (seconds < 100) return `${Math.ceil(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 100) return `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { realpathSync } from "node:fs";
-import { constants } from "node:os";
+import { WriteStream } from "node:tty";
 import { fileURLToPath } from "node:url";
 import { platform } from "#platform";
+import { statusOf } from "./interruption.js";
+import { guardErrors } from "./output.js";
 
 // Dawn, the Vulkan loader and Mesa write warnings and stack traces to file descriptor 2, which JavaScript can't redirect within its own
 // process. Where the system has Vulkan drivers, commands run in a child process whose standard error is filtered.
@@ -60,6 +62,7 @@ function runChild(): void {
   for (const signal of FORWARDED) process.on(signal, () => child.kill(signal));
   // A terminal sends Ctrl-C to both.
   process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
+  guardErrors();
   const filter = new ForeignLines();
   child.stderr?.setEncoding("utf8").on("data", (text: string) => process.stderr.write(filter.keep(text)));
   child.on("error", (error) => {
@@ -68,15 +71,16 @@ function runChild(): void {
   });
   child.on("close", (code, signal) => {
     process.stderr.write(filter.end());
-    // 128 + signal number, as in shells.
-    process.exit(code ?? 128 + (signal ? constants.signals[signal] : 0));
+    process.exit(code ?? (signal ? statusOf(signal) : 1));
   });
 }
 
 /** In the child: mimics the parent's terminal, and exits when the parent has ended. */
 function beLike({ isTTY, columns }: Terminal): void {
   delete process.env[VARIABLE];
-  if (isTTY) Object.assign(process.stderr, { isTTY, columns });
+  // Whether a terminal shows colours is read from the environment only.
+  const { getColorDepth } = WriteStream.prototype;
+  if (isTTY) Object.assign(process.stderr, { isTTY, columns, getColorDepth });
   process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
   process.channel?.unref();
 }

@@ -1,81 +1,71 @@
-import { basename } from "node:path";
 import { OptionError } from "../base/errors.js";
 import { LlavaOneVision } from "../models/llava-onevision.js";
 import type { Served } from "../server/app.js";
 import { startServer } from "../server/server.js";
-import { parse } from "./arguments.js";
-import { dtypeOption, hubOptions } from "./model-options.js";
+import type { Arguments, Command } from "./command.js";
+import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
+import { dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
+import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
-import { tinyCheckpoint } from "./tiny-checkpoint.js";
-
-const HELP = `ocellus serve [options]
-
-An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/embeddings, /v1/models, /health, /metrics (Prometheus).
-
-  --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
-  --name NAME             model name in requests (the hub id, or the folder's name)
-  --dtype TYPE            storage dtype of weights: auto, f32, f16, bf16, q8, q4; or by part: vision=q8,language=q4
-  --revision NAME, --refresh, --offline   as for \`ocellus ask\`
-  --host ADDRESS          address to listen on (127.0.0.1)
-  --port N                port; 0 for any free one (8080)
-  --parallel N            requests processed concurrently (2)
-  --queue N               maximum waiting requests; further ones get status 429 (256)
-  --timeout S             maximum seconds per request, waiting included (300)
-  --grace S               seconds to finish running requests when the server is stopped (30)
-  --max-body MB           maximum size of a request body (64)
-  --api-key KEY           API key that clients must send; preferably in the environment, as OCELLUS_API_KEY
-  --allow-remote-media    allow http and https URLs of pictures and clips, on public addresses only
-  --cors ORIGIN           allow requests of pages of this origin, or of all with *; without it none
-  --debug                 stack traces
-`;
-
-const OPTIONS = {
-  model: { type: "string" },
-  name: { type: "string" },
-  dtype: { type: "string" },
-  revision: { type: "string" },
-  refresh: { type: "boolean" },
-  offline: { type: "boolean" },
-  host: { type: "string" },
-  port: { type: "string" },
-  parallel: { type: "string" },
-  queue: { type: "string" },
-  timeout: { type: "string" },
-  grace: { type: "string" },
-  "max-body": { type: "string" },
-  "api-key": { type: "string" },
-  "allow-remote-media": { type: "boolean" },
-  cors: { type: "string" },
-  help: { type: "boolean", short: "h" },
-} as const;
 
 /** Serves a model until a signal arrives. */
-export async function serve(args: string[]): Promise<void> {
-  const given = parse("serve", args, OPTIONS);
-  if (given.has("help")) {
-    process.stdout.write(HELP);
-    return;
-  }
-  const where = given.value("model") ?? tinyCheckpoint();
-  const name = given.value("name") ?? (/^[\w.-]+\/[\w.-]+$/.test(where) ? where : basename(where.replace(/\/+$/, "")));
-  const host = given.value("host") ?? "127.0.0.1";
+export const serve: Command = {
+  name: "serve",
+  usage: "[options]",
+  about: `An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/embeddings,
+/v1/models, /health, /metrics (Prometheus).`,
+  options: {
+    ...MODEL_OPTIONS,
+    name: { value: "NAME", help: "model name in requests (hub id, or folder's name)" },
+    host: { value: "ADDRESS", help: "address to listen on (127.0.0.1)" },
+    port: { value: "N", help: "port; 0 for any free one (8080)" },
+    "api-key": { value: "KEY", help: "key that clients must send; better: OCELLUS_API_KEY" },
+    cors: { value: "ORIGIN", help: "allow pages of this origin, or all with *" },
+    parallel: { value: "N", help: "requests processed concurrently (2)" },
+    timeout: { value: "S", help: "maximum seconds per request, waiting included (300)" },
+    "allow-remote-media": { help: "fetch pictures by http(s) from public addresses" },
+    queue: { value: "N", help: "maximum waiting requests; further ones get status 429 (256)", rare: true },
+    grace: { value: "S", help: "seconds to finish running requests when the server is stopped (30)", rare: true },
+    "max-body": { value: "MB", help: "maximum size of a request body (64)", rare: true },
+  },
+  examples: ["ocellus serve --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf --dtype q8"],
+  notes: `SIGTERM and Ctrl-C let running requests finish; a second one ends the server at once.
+The status is 0 after SIGTERM, by which supervisors stop services, 130 after Ctrl-C.`,
+  run: listen,
+};
+
+async function listen(given: Arguments, interruption: Interruption): Promise<void> {
   const apiKey = given.value("api-key") ?? (process.env.OCELLUS_API_KEY || undefined);
+  const host = given.value("host") ?? "127.0.0.1";
+  const options = {
+    host,
+    port: portOf(given.value("port")),
+    parallel: given.count("parallel") ?? 2,
+    queue: given.count("queue") ?? 256,
+    timeoutSeconds: given.count("timeout") ?? 300,
+    maxBodyBytes: (given.count("max-body") ?? 64) * 2 ** 20,
+    apiKey,
+    cors: originOf(given.value("cors")),
+    remoteMedia: given.has("allow-remote-media"),
+  };
+  const graceSeconds = given.count("grace") ?? 30;
+  const dtype = dtypeOption(given);
+  const where = modelLocation(given.value("model"));
+  const name = given.value("name") ?? servedName(where);
   const abort = new AbortController();
-  const stopped = new Promise<void>((resolve) => {
-    const stop = (): void => {
+  const stopped = new Promise<StopSignal>((resolve) => {
+    interruption.react((name) => {
+      if (abort.signal.aborted) process.exit(statusOf(name));
       abort.abort();
-      resolve();
-      for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
-    };
-    process.once("SIGINT", stop);
-    process.once("SIGTERM", stop);
+      resolve(name);
+    });
   });
   const line = new ProgressLine(process.stderr);
   let model: LlavaOneVision | undefined;
   const load = async (): Promise<Served> => {
     const loaded = await LlavaOneVision.load(where, {
       signal: abort.signal,
-      ...dtypeOption(given),
+      ...dtype,
       ...hubOptions(given),
       onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
       onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
@@ -92,25 +82,19 @@ export async function serve(args: string[]): Promise<void> {
     };
   };
   const server = await startServer(load, {
-    host,
-    port: portOf(given.value("port")),
-    parallel: given.count("parallel") ?? 2,
-    queue: given.count("queue") ?? 256,
-    timeoutSeconds: given.count("timeout") ?? 300,
-    maxBodyBytes: (given.count("max-body") ?? 64) * 2 ** 20,
-    apiKey,
-    cors: originOf(given.value("cors")),
-    remoteMedia: given.has("allow-remote-media"),
+    ...options,
     gpuBytes: () => model?.device.pool.reservedBytes ?? 0,
     log: (error) => process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`),
   });
   process.stdout.write(`${name} at ${server.url}/v1\n`);
   if (apiKey === undefined && !["127.0.0.1", "::1", "localhost"].includes(host)) {
-    process.stderr.write("(anyone who can reach this address may send requests: set OCELLUS_API_KEY)\n");
+    note("(anyone who can reach this address may send requests: set OCELLUS_API_KEY)");
   }
-  await stopped;
-  await server.close(given.count("grace") ?? 30);
+  const signal = await stopped;
+  await server.close(graceSeconds);
   model?.dispose();
+  // Stopping a service by SIGTERM is its regular end.
+  if (signal !== "SIGTERM") process.exitCode = statusOf(signal);
 }
 
 /** Reads `--port`; 0 is any free port. */

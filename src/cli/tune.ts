@@ -1,61 +1,52 @@
-import { OptionError } from "../base/errors.js";
+import { MissingFeatureError, OptionError } from "../base/errors.js";
 import { type BenchType, BITS, type ChoiceResult, SIZE_NAMES, type Size, tune as tuneDevice } from "../bench/index.js";
 import { Device } from "../runtime/device.js";
 import { storeTuning } from "../runtime/tuning.js";
-import { parse } from "./arguments.js";
+import type { Arguments, Command } from "./command.js";
+import type { Interruption } from "./interruption.js";
 import { ProgressLine } from "./progress-line.js";
 
-const HELP = `ocellus tune [options]
-
-Some kernels have parameters whose best values differ from GPU to GPU. This measures them on the shapes of a model. Each value is
-verified against a float64 reference and timed in interleaved rounds. A value must be at least 3 % faster to replace the default.
-The result is stored for this adapter and its driver, and is used on request: by OCELLUS_TUNED=1 in the
-environment, or by \`Device.open({ tuned: true })\`.
-
-  --size SIZE        0.5b or 7b: shapes of which model (0.5b)
-  --dtype TYPES      storage dtype of weights: f32, f16, bf16, q8, q4, or several with commas (f16,q4)
-  --seconds N        duration per parameter (4)
-  --dry-run          do not store the result
-  --force            run on CPU adapters too
-  --json             one JSON line per parameter, and the chosen values in the last
-`;
-
-const OPTIONS = {
-  size: { type: "string" },
-  dtype: { type: "string" },
-  seconds: { type: "string" },
-  "dry-run": { type: "boolean" },
-  force: { type: "boolean" },
-  json: { type: "boolean" },
-  help: { type: "boolean", short: "h" },
-} as const;
-
 /** Autotunes the kernel parameters on this adapter, and stores them. */
-export async function tune(args: string[]): Promise<void> {
-  const given = parse("tune", args, OPTIONS);
+export const tune: Command = {
+  name: "tune",
+  usage: "[options]",
+  about: `Some kernels have parameters whose best values differ from GPU to GPU. This measures
+them on the shapes of a model: each value is verified against a float64 reference and
+timed in interleaved rounds, and must be at least 3 % faster to replace the default.
+The result is stored for this adapter and its driver, and is used on request: by
+OCELLUS_TUNED=1 in the environment, or by Device.open({ tuned: true }).`,
+  options: {
+    size: { value: "SIZE", help: "shapes of which model: 0.5b or 7b (0.5b)", choices: SIZE_NAMES },
+    dtype: {
+      value: "TYPES",
+      help: "f32, f16, bf16, q8, q4, or several with commas (f16,q4)",
+      offers: Object.keys(BITS),
+    },
+    seconds: { value: "N", help: "duration per parameter (4)" },
+    "dry-run": { help: "do not store the result" },
+    force: { help: "run on CPU adapters too" },
+    json: { help: "one JSON line per parameter, the chosen values in the last" },
+  },
+  examples: ["ocellus tune --size 7b", "OCELLUS_TUNED=1 ocellus bench gemm"],
+  run: search,
+};
+
+async function search(given: Arguments, interruption: Interruption): Promise<void> {
   const out = process.stdout;
-  if (given.has("help")) {
-    out.write(HELP);
-    return;
-  }
-  if (given.positionals.length > 0) throw bad("options only", given.positionals.join(" "), "run `ocellus tune --help`");
-  const size = given.value("size") ?? "0.5b";
-  if (!isSize(size)) throw bad(SIZE_NAMES.join(" or "), `--size ${size}`, "leave it out for 0.5b");
+  const size = (given.value("size") ?? "0.5b") as Size;
   const dtypes = (given.value("dtype") ?? "f16,q4").split(",").map((text) => {
-    if (text in BITS) return text as BenchType;
+    if (Object.hasOwn(BITS, text)) return text as BenchType;
     throw bad(Object.keys(BITS).join(", "), `--dtype ${text}`, "several go with commas: --dtype f16,q4");
   });
   const seconds = given.count("seconds");
-  const abort = new AbortController();
-  const stop = (): void => abort.abort();
-  process.once("SIGINT", stop);
+  const { signal } = interruption;
   const progress = new ProgressLine(process.stderr);
   const json = given.has("json");
   const device = await Device.open({ tuned: false });
   try {
     const { name, onCPU } = device.facts;
     if (onCPU && !given.has("force")) {
-      throw new OptionError({
+      throw new MissingFeatureError({
         where: "ocellus tune",
         expected: "a GPU",
         got: `${name}, which runs on the CPU`,
@@ -66,7 +57,7 @@ export async function tune(args: string[]): Promise<void> {
     const tuning = await tuneDevice(device, {
       size,
       dtypes,
-      signal: abort.signal,
+      signal,
       ...(seconds !== undefined && { seconds }),
       onProgress: (choice, stage) => progress.text(`${choice}: ${stage}`),
       onResult(result) {
@@ -82,18 +73,10 @@ export async function tune(args: string[]): Promise<void> {
     const words = Object.entries(tuning).map(([choice, value]) => `${choice} = ${value}`);
     out.write(`\n${words.length > 0 ? words.join(", ") : "No value is 3 % faster than the default."}\n`);
     if (path !== undefined) out.write(`Stored in ${path}. OCELLUS_TUNED=1 enables it.\n`);
-  } catch (cause) {
-    if (!abort.signal.aborted) throw cause;
-    process.exitCode = 130;
   } finally {
-    process.removeListener("SIGINT", stop);
     progress.clear();
     device.dispose();
   }
-}
-
-function isSize(text: string): text is Size {
-  return (SIZE_NAMES as readonly string[]).includes(text);
 }
 
 function bad(expected: string, got: string, remedy: string): OptionError {

@@ -114,6 +114,9 @@ const CODES: Record<string, { got: string; remedy: string }> = {
 
 function sourceError(path: string, expected: string, cause: unknown): SourceError {
   const code = (cause as NodeJS.ErrnoException).code ?? "";
-  const known = CODES[code] ?? { got: String(cause), remedy: "check the disk and the path" };
+  const known = { ...(CODES[code] ?? { got: String(cause), remedy: "check the disk and the path" }) };
+  if (code === "ENOENT" && path.startsWith("~")) {
+    known.remedy = "give the whole path: shells replace ~ by the home folder, programs use homedir() of node:os";
+  }
   return new SourceError({ where: path, expected, ...known, cause });
 }

@@ -1,5 +1,14 @@
 import { MissingPackageError } from "../base/errors.js";
 
+/** Codes of a package that is not installed. */
+const ABSENT = ["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"];
+const REMEDIES: Readonly<Record<string, string>> = {
+  ERR_DLOPEN_DISABLED: "start Node with --allow-addons beside --permission",
+};
+/** For a package that is installed, but whose native part is for another system, damaged or missing: `npm install` finds it up to date. */
+const REINSTALL =
+  "it is installed, but does not load here: delete node_modules and run `npm install --include=optional` on this system";
+
 /**
  * Imports an optional package with native code. Throws MissingPackageError: the package is not installed, has no build for this system,
  * or Node's permission model doesn't let addons be loaded.
@@ -11,12 +20,12 @@ export async function importPackage<T>(
   try {
     return await load();
   } catch (cause) {
-    const forbidden = (cause as { code?: string })?.code === "ERR_DLOPEN_DISABLED";
+    const code = (cause as { code?: string })?.code ?? "";
     throw new MissingPackageError({
       where: fault.where,
       expected: fault.expected,
       got: `an import that fails: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
-      remedy: forbidden ? "start Node with --allow-addons beside --permission" : fault.remedy,
+      remedy: REMEDIES[code] ?? (ABSENT.includes(code) ? fault.remedy : REINSTALL),
       cause,
     });
   }

@@ -1,4 +1,5 @@
 import type { AddressInfo } from "node:net";
+import { SourceError } from "../base/errors.js";
 import { ChatCompletions } from "../openai/chat-completions.js";
 import { App, type AppOptions, type Served } from "./app.js";
 import { serverPackages } from "./packages.js";
@@ -17,6 +18,18 @@ export interface RunningServer {
   close(graceSeconds: number): Promise<void>;
 }
 
+const LISTEN_FAULTS: Readonly<Record<string, { got: string; remedy: string }>> = {
+  EADDRINUSE: { got: "a port that another program uses", remedy: "stop it, or give another port (0 for any free one)" },
+  EACCES: { got: "no permission", remedy: "give a port from 1024 on" },
+  EADDRNOTAVAIL: { got: "an address that this machine does not have", remedy: "give 127.0.0.1, or 0.0.0.0 for all" },
+  ENOTFOUND: { got: "a host name that does not resolve", remedy: "give an address, such as 127.0.0.1" },
+};
+
+function notListening(cause: NodeJS.ErrnoException, { host, port }: ServerOptions): SourceError {
+  const known = LISTEN_FAULTS[cause.code ?? ""] ?? { got: cause.message, remedy: "check host and port" };
+  return new SourceError({ where: `${host}:${port}`, expected: "to listen there", ...known, cause });
+}
+
 /**
  * Listens immediately, and accepts requests once `load` resolves. Throws MissingPackageError, and errors of `load` and of
  * listening.
@@ -26,7 +39,7 @@ export async function startServer(load: () => Promise<Served>, options: ServerOp
   const app = new App(packages, options);
   const server = packages.serve({ fetch: app.hono.fetch, overrideGlobalObjects: false }) as import("node:http").Server;
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (cause: NodeJS.ErrnoException) => reject(notListening(cause, options)));
     server.listen(options.port, options.host, () => resolve());
   });
   const { address, family, port } = server.address() as AddressInfo;

@@ -1,4 +1,5 @@
 import { OptionError } from "../base/errors.js";
+import { kindOf } from "../base/kind-of.js";
 import { PatternFault } from "./fault.js";
 import { parseGrammar } from "./grammar.js";
 import { Machine, type State } from "./machine.js";
@@ -155,6 +156,25 @@ function explained<T>(kind: keyof Structure, work: () => T): T {
 }
 
 function jsonOf(schema: object | true | undefined): string {
+  // As JSON, these would be {}, the schema of any text.
+  const kind = Object.prototype.toString.call(schema).slice(8, -1);
+  if (kind !== "Object" && kind !== "Boolean") {
+    throw new OptionError({
+      where: "schema",
+      expected: "a JSON schema",
+      got: kind === "RegExp" ? `the regular expression ${schema}` : kindOf(schema),
+      remedy: kind === "RegExp" ? "give it as `regex`" : "give the schema as a plain object",
+    });
+  }
+  const method = Object.entries(schema ?? {}).find(([, value]) => typeof value === "function")?.[0];
+  if (method !== undefined) {
+    throw new OptionError({
+      where: "schema",
+      expected: "a JSON schema",
+      got: `an object with the method ${method}`,
+      remedy: "convert it to a JSON schema first, for example with z.toJSONSchema(schema) of zod 4",
+    });
+  }
   try {
     return JSON.stringify(schema);
   } catch (cause) {

@@ -50,3 +50,28 @@ test("the remedy mentions case if only the case differs", () => {
   expect(suggestion("banana", NAMES)).toBeUndefined();
   expect(() => checkOptions("load", { Seed: 1 }, NAMES)).toThrow("got option `Seed` — did you mean `seed`?");
 });
+
+test.each([
+  ["max_tokens", ["maxNewTokens", "topK"], "maxNewTokens"],
+  ["maxNewTokens", ["max_tokens", "top_k"], "max_tokens"],
+  ["max-length", ["max-new-tokens"], "max-new-tokens"],
+  ["fp16", ["auto", "f32", "f16", "bf16", "q8", "q4"], "f16"],
+  ["bfloat16", ["auto", "f32", "f16", "bf16", "q8", "q4"], "bf16"],
+  ["int8", ["auto", "f32", "f16", "bf16", "q8", "q4"], "q8"],
+  ["Q4_K_M", ["auto", "f32", "f16", "bf16", "q8", "q4"], "q4"],
+  ["quantization", ["device", "dtype"], "dtype"],
+  ["url", ["type", "image"], "image"],
+  ["url", ["type", "video", "frames"], "video"],
+  ["num_frames", ["type", "video", "frames"], "frames"],
+  ["bot", ["system", "user", "assistant"], "assistant"],
+  ["stop_sequences", ["stop", "seed"], "stop"],
+  ["json_schema", ["schema", "regex"], "schema"],
+])("%s of another library is %j's %s", (word, known, name) => {
+  expect(suggestion(word, known, String)).toMatch(new RegExp(`^did you mean ${name}\\?`));
+});
+
+test.each([["q4"], [null], [42], [["dtype"]]])("options that are %j are no object", (options) => {
+  expect(() => checkOptions("load", options as unknown as object, ["dtype"])).toThrow(
+    "load: expected options as an object",
+  );
+});

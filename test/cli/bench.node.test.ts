@@ -13,7 +13,7 @@ test("bench --list has the names that a pattern names; one that names none is an
     names.filter((n) => n === "rope" || /decode/.test(n)).sort(),
   );
   const none = await ocellus(["bench", "argmx"]);
-  expect(none.code).toBe(1);
+  expect(none.code).toBe(2);
   expect(none.stderr).toContain("did you mean argmax?");
 });
 
@@ -46,11 +46,11 @@ test("tune leaves adapters on the CPU alone, and names what is wrong with its op
   for (const [args, message] of [
     [["--size", "8b"], "0.5b or 7b"],
     [["--dtype", "q5"], "f32, f16, bf16, q8, q4"],
-    [["fast"], "options only"],
+    [["fast"], "expected options only, got fast"],
     [["--sise", "7b"], "did you mean --size?"],
   ] as const) {
     const refused = await ocellus(["tune", ...args]);
-    expect(refused.code).toBe(1);
+    expect(refused.code).toBe(2);
     expect(refused.stderr).toContain(message);
   }
 });

@@ -71,7 +71,7 @@ describe("ocellus chat", () => {
     const { stdout } = await chat(["Hello!"], ["--regex", "(yes|no)"]);
     expect(stdout).toMatch(/^(yes|no)\n$/);
     const { code, stderr } = await chat(["Hello!"], ["--temperature", "warm"]);
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(stderr).toContain("--temperature");
   });
 

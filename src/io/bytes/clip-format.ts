@@ -28,9 +28,11 @@ export function unknownClip(label: string, start: Uint8Array): MediaError {
     where: label,
     expected: "an MP4, QuickTime, WebM or Matroska file, or an animated GIF or WebP",
     got: container ?? describeStart(start),
-    remedy: container
-      ? "move it into an MP4: ffmpeg -i in -c copy out.mp4, or with -c:v libx264 -pix_fmt yuv420p in place of -c copy where its codec is old"
-      : "convert it to MP4: ffmpeg -i in -c:v libx264 -pix_fmt yuv420p out.mp4",
+    remedy: isStill(start)
+      ? 'give it as a picture: { type: "image", image }, or --image on the command line'
+      : container
+        ? "move it into an MP4: ffmpeg -i in -c copy out.mp4, or with -c:v libx264 -pix_fmt yuv420p in place of -c copy where its codec is old"
+        : "convert it to MP4: ffmpeg -i in -c:v libx264 -pix_fmt yuv420p out.mp4",
   });
 }
 
@@ -64,12 +66,17 @@ function isPackets(bytes: Uint8Array, first: number, lengthBytes: number): boole
   return true;
 }
 
+/** Whether a file begins like a PNG, JPEG, BMP or TIFF. */
+function isStill(bytes: Uint8Array): boolean {
+  return /^(\x89PNG|\xff\xd8\xff|BM|II\*\0|MM\0\*)/.test(asciiAt(bytes, 0, 4));
+}
+
 /** Describes other common inputs, for error messages. */
 function describeStart(bytes: Uint8Array): string {
   const start = asciiAt(bytes, 0, 16);
   if (start.startsWith(EBML)) return "a WebM or Matroska file";
   if (start.startsWith("#EXTM3U")) return "a playlist (HLS), which names the clip's files";
-  if (start.startsWith("\x89PNG") || start.startsWith("\xff\xd8\xff")) return "a still picture; give it as an image";
+  if (isStill(bytes)) return "a still picture";
   if (/^[\t\n\r\x20-\x7e]+$/.test(start)) return `text beginning with ${JSON.stringify(start)}`;
   return `unknown bytes ${[...bytes.subarray(0, 8)].map((b) => b.toString(16).padStart(2, "0")).join(" ")}`;
 }

@@ -77,6 +77,19 @@ export async function urlSource(url: string | URL, options: UrlOptions = {}): Pr
   });
 }
 
+/**
+ * Opens a picture or clip that is named by a path or URL. `label`: its name in the errors for a text that is neither, but holds the bytes
+ * themselves. Throws SourceError, MediaError.
+ */
+export async function mediumSource(text: string, label: string, signal?: AbortSignal): Promise<ByteSource> {
+  if (/^(https?|blob):/i.test(text)) return urlSource(text, { ...(signal && { signal }) });
+  try {
+    return await fileSource(/^file:/i.test(text) ? decodeURIComponent(new URL(text).pathname) : text);
+  } catch (cause) {
+    throw (await import("./bytes-as-text.js")).bytesAsText(text, label, cause) ?? cause;
+  }
+}
+
 type ReadRange = (
   offsetBytes: number,
   lengthBytes: number,

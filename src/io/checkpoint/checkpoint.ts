@@ -1,10 +1,9 @@
 /** A checkpoint: a location with named files. Folders, base URLs and file lists have a common interface. */
 
 import { platform } from "#platform";
-import { CheckpointError, OcellusError, OptionError, throwIfAborted } from "../../base/errors.js";
+import { CheckpointError, throwIfAborted } from "../../base/errors.js";
 import type { DownloadSize, Place } from "../bytes/place.js";
 import { type ByteSource, blobSource, fileSource, NotFoundError, urlSource } from "../bytes/source.js";
-import { parseHubAddress } from "../hub/hub-address.js";
 import { type HubId, parseHubId } from "../hub/hub-names.js";
 import type { CheckpointOptions } from "../hub/hub-options.js";
 import { type JsonValue, parseJson } from "../text/json.js";
@@ -57,13 +56,31 @@ export async function openCheckpoint(
 /** Dispatches on the kind of location. */
 async function placeOf(location: CheckpointLocation, options: CheckpointOptions): Promise<Place> {
   const text = typeof location === "string" || location instanceof URL ? String(location) : undefined;
+  if (text === undefined ? !areFiles(location) : text.trim() === "") {
+    throw (await import("./not-a-location.js")).notALocation(location);
+  }
   const id = text === undefined ? undefined : await hubIdOf(text, options.endpoint);
-  if (id) return (await import("../hub/hub.js")).hubPlace(id, options);
-  if (options.revision !== undefined) throw revisionWithoutHub(text, options.revision);
+  if (id) {
+    const { hubPlace } = await import("../hub/hub.js");
+    try {
+      return await hubPlace(id, options);
+    } catch (cause) {
+      const isPath = platform.name !== "browser" && parseHubId(text!.trim()) !== undefined;
+      throw isPath ? (await import("./not-a-location.js")).neitherFolderNorRepository(text!, cause) : cause;
+    }
+  }
+  if (options.revision !== undefined) {
+    throw (await import("./not-a-location.js")).revisionWithoutHub(text, options.revision);
+  }
   if (text === undefined) return blobPlace(location as ArrayLike<NamedBlob>);
   if (/^https?:\/\//i.test(text)) return urlPlace(text, options);
   if (/^file:\/\//i.test(text)) return folderPlace(pathOfFileUrl(text));
   return folderPlace(text);
+}
+
+function areFiles(location: unknown): location is ArrayLike<NamedBlob> {
+  if (typeof location !== "object" || location === null || !("length" in location)) return false;
+  return Array.from(location as ArrayLike<unknown>).every((file) => file instanceof Blob && "name" in file);
 }
 
 /** Parses a hub id; undefined if a folder of this name exists. */
@@ -71,22 +88,15 @@ async function hubIdOf(text: string, endpoint: string | undefined): Promise<HubI
   const pasted = text.trim();
   const id = parseHubId(pasted);
   if (id) return (await isLocal(text)) ? undefined : id;
-  if (/^(https?|hf):/i.test(pasted)) return parseHubAddress(pasted, endpoint);
-  return /^(datasets|spaces)\//.test(pasted) && !(await isLocal(text)) ? parseHubAddress(pasted) : undefined;
+  const isAddress = /^(https?|hf):/i.test(pasted);
+  if (!isAddress && (!/^(datasets|spaces)\//.test(pasted) || (await isLocal(text)))) return undefined;
+  const { parseHubAddress } = await import("../hub/hub-address.js");
+  return parseHubAddress(pasted, isAddress ? endpoint : undefined);
 }
 
 async function isLocal(path: string): Promise<boolean> {
   const folder = await platform.listFolder(path).catch(() => undefined);
   return folder !== undefined || (await (await platform.cache())?.sizeOf(path)) !== undefined;
-}
-
-function revisionWithoutHub(location: string | undefined, revision: string): OptionError {
-  return new OptionError({
-    where: location ?? "list of files",
-    expected: `a hub id to go with the revision ${revision}`,
-    got: location === undefined ? "files" : "a folder or URL",
-    remedy: "leave the revision out, or give org/name",
-  });
 }
 
 /** Maximum size of text files; the largest tokenizers have 35 MB. */
@@ -172,7 +182,7 @@ async function folderPlace(path: string): Promise<Place> {
   try {
     top = await platform.listFolder(root);
   } catch (cause) {
-    throw await noFolder(path, cause);
+    throw await (await import("./not-a-location.js")).noFolder(path, cause);
   }
   const join = (file: string) => (root.endsWith("/") ? root + file : `${root}/${file}`);
   const has = async (file: string): Promise<boolean> => {
@@ -187,40 +197,6 @@ async function folderPlace(path: string): Promise<Place> {
     has,
     open: async (file) => ((await has(file)) ? fileSource(join(file)) : undefined),
   };
-}
-
-async function noFolder(path: string, cause: unknown): Promise<CheckpointError> {
-  const fault = {
-    where: path,
-    expected: platform.name === "browser" ? "a URL, a hub id or a list of files" : "a folder",
-  };
-  const head = await headOfFile(path);
-  if (head) {
-    const { fileInPlaceOfFolder } = await import("./foreign-checkpoint.js");
-    return new CheckpointError({ ...fault, ...fileInPlaceOfFolder(path, head), cause });
-  }
-  const id = parseHubId(path.replace(/\/+$/, ""));
-  const remedy = id
-    ? `create the folder, or remove the trailing slash to load the repository ${id.name} of the hub`
-    : `give the folder, URL or files that hold config.json and model.safetensors${/[\\/]/.test(path) ? "" : ", or a hub id (org/name)"}`;
-  return new CheckpointError({ ...fault, got: reasonOf(cause), remedy, cause });
-}
-
-/** Returns the first bytes of a local file; undefined if it cannot be read. */
-async function headOfFile(path: string): Promise<Uint8Array | undefined> {
-  const source = await fileSource(path).catch(() => undefined);
-  try {
-    return await source?.read(0, Math.min(HEAD_BYTES, source.sizeBytes));
-  } catch {
-    return undefined;
-  } finally {
-    await source?.close();
-  }
-}
-
-function reasonOf(cause: unknown): string {
-  if (cause instanceof OcellusError) return cause.fault.got;
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Converts a file URL to a path: file:///C:/models to C:/models, file:///models to /models. */

@@ -3,6 +3,9 @@
 import { CheckpointError } from "../../base/errors.js";
 import { type HubId, PUBLIC_HUB, parseHubId } from "./hub-names.js";
 
+/** What is expected of the repository of a hub id. */
+export const A_MODEL = "a model's repository";
+
 const HOSTS = ["huggingface.co", "www.huggingface.co", "hf.co"];
 /** Pages of a repository that have a revision in their URL. */
 const VIEWS = ["tree", "blob", "commit"];
@@ -83,7 +86,7 @@ function decoded(part: string): string {
 export function notAModel(where: string, kind: string): CheckpointError {
   return new CheckpointError({
     where,
-    expected: "a model's repository",
+    expected: A_MODEL,
     got: kind === "datasets" ? "a dataset's" : "a space's, which is an app",
     remedy: kind === "spaces" ? "give the id of the model that the space runs" : "give the id of a model, org/name",
   });

@@ -146,7 +146,7 @@ export class HubClient {
     }
     const remedy = this.hasToken
       ? "check the name, and that the token is valid and may read it"
-      : "check the name; if the repository is private, set HF_TOKEN or pass `token`; a folder must exist to be taken for one";
+      : "check the name; if the repository is private, set HF_TOKEN or pass `token`";
     const got = `none of that name, or a private one (${detail})`;
     return new CheckpointError({ where, expected: A_REPOSITORY, got, remedy });
   }

@@ -2,11 +2,14 @@ import { platform } from "#platform";
 import { AbortedError, MediaError, throwIfAborted } from "../../base/errors.js";
 import type { PixelSource } from "../../platform/platform.js";
 import { type Bytes, copyOf, isBytes, MAX_MEDIA_BYTES } from "../bytes/bytes.js";
-import { fileSource, urlSource } from "../bytes/source.js";
+import { mediumSource } from "../bytes/source.js";
 import type { Picture } from "./image.js";
 import { applyOrientation } from "./orientation.js";
+import type { RawPixels } from "./raw-pixels.js";
 import type { Pixels } from "./resize.js";
 import { isVideoFrame, orientationOfFrame, pixelsOfFrame } from "./video-frame.js";
+
+export type { RawPixels } from "./raw-pixels.js";
 
 /**
  * Input picture: path or URL, Blob or File, the bytes of a file (any view, such as a Node Buffer, an ArrayBuffer or a
@@ -19,13 +22,6 @@ const ACCEPTED =
   "a path, a URL, a Blob, the bytes of a file, pixels as { data, width, height }, a VideoFrame, or in a browser an " +
   "ImageBitmap, a canvas or an image element";
 
-/** Row-major pixels: RGBA8 as in an ImageData (4 bytes each; alpha is dropped), or RGB8 (3 bytes each). */
-export interface RawPixels {
-  readonly data: Uint8Array | Uint8ClampedArray;
-  readonly width: number;
-  readonly height: number;
-}
-
 export interface PictureOptions {
   /** Whether to apply the EXIF orientation of pictures; defaults to "apply". */
   orientation?: "apply" | "ignore" | undefined;
@@ -35,12 +31,12 @@ export interface PictureOptions {
 /** Reads and decodes a picture. `label`: its name in error messages. Throws MediaError, SourceError, AbortedError. */
 export async function readPicture(input: PictureInput, label: string, options: PictureOptions = {}): Promise<Picture> {
   throwIfAborted(options.signal, label);
-  if (isRawPixels(input)) return fromPixels(input, label);
+  if (isRawPixels(input)) return (await import("./raw-pixels.js")).fromPixels(input, label);
   const turn = options.orientation ?? "apply";
   if (!isFile(input)) return { ...(await fromObject(input, label, turn)), label };
   const name =
     typeof input === "string" && !input.startsWith("data:") ? input : input instanceof URL ? input.href : label;
-  const bytes = await readBytes(input, name, options.signal);
+  const bytes = await readBytes(input, name, label, options.signal);
   if (options.signal?.aborted) throw new AbortedError(name, options.signal.reason);
   // Imported on demand with the first file.
   const { decodeImage } = await import("./image.js");
@@ -64,33 +60,21 @@ async function fromObject(input: unknown, label: string, turn: "apply" | "ignore
     const pixels = await platform.readPixels(input, label);
     if (pixels) return pixels;
   }
+  const { kindOf, unwrapping } = await import("../../base/kind-of.js");
   throw new MediaError({
     where: label,
     expected: ACCEPTED,
     got: kindOf(input),
-    remedy: "give the picture as one of these",
+    remedy: unwrapping(input) ?? "give the picture as one of these",
   });
 }
 
-/** Describes a value of an unexpected type, for error messages. */
-export function kindOf(value: unknown): string {
-  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;
-  if (typeof value !== "object" || value === null) return String(value).slice(0, 40);
-  const name = Array.isArray(value) ? "array" : Object.prototype.toString.call(value).slice(8, -1);
-  const keys = Object.keys(value).slice(0, 4);
-  return name === "Object" ? `an object with ${keys.length ? `the keys ${keys.join(", ")}` : "no keys"}` : `an ${name}`;
-}
-
-async function readBytes(input: FileInput, name: string, signal?: AbortSignal): Promise<Uint8Array> {
+async function readBytes(input: FileInput, name: string, label: string, signal?: AbortSignal): Promise<Uint8Array> {
   if (isBytes(input)) return copyOf(input, name);
   if (input instanceof Blob) return new Uint8Array(await input.arrayBuffer());
   const text = String(input);
   if (text.startsWith("data:")) return bytesOfDataURL(text, name);
-  const source = /^(https?|blob):/i.test(text)
-    ? await urlSource(text, { ...(signal && { signal }) })
-    : /^file:/i.test(text)
-      ? await fileSource(decodeURIComponent(new URL(text).pathname))
-      : await fileSource(text);
+  const source = await mediumSource(text, label, signal);
   try {
     if (source.sizeBytes > MAX_MEDIA_BYTES) {
       throw new MediaError({
@@ -122,37 +106,4 @@ async function bytesOfDataURL(text: string, name: string): Promise<Uint8Array> {
 
 function isRawPixels(input: unknown): input is RawPixels {
   return typeof input === "object" && input !== null && "data" in input && "width" in input && "height" in input;
-}
-
-function fromPixels({ data, width, height }: RawPixels, label: string): Picture {
-  const pixels = width * height;
-  if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
-    throw new MediaError({
-      where: label,
-      expected: "a width and a height of at least one pixel",
-      got: `${width}×${height}`,
-      remedy: "give pixels as { data, width, height }",
-    });
-  }
-  // An ImageData may contain float16 elements, and callers may pass arrays of numbers.
-  if (!ArrayBuffer.isView(data) || (data as Uint8Array).BYTES_PER_ELEMENT !== 1) {
-    throw new MediaError({
-      where: label,
-      expected: "pixels as a Uint8Array or Uint8ClampedArray",
-      got: kindOf(data),
-      remedy: "give 3 or 4 bytes a pixel",
-    });
-  }
-  if (data.length === pixels * 3) return { data: copyOf(data, label), width, height, label };
-  if (data.length === pixels * 4) {
-    const rgb = new Uint8Array(pixels * 3);
-    for (let i = 0; i < pixels; i++) rgb.set(data.subarray(i * 4, i * 4 + 3), i * 3);
-    return { data: rgb, width, height, label };
-  }
-  throw new MediaError({
-    where: label,
-    expected: `${pixels * 3} bytes of RGB or ${pixels * 4} of RGBA for ${width}×${height}`,
-    got: `${data.length} bytes`,
-    remedy: "give 3 or 4 bytes a pixel",
-  });
 }

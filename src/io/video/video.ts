@@ -5,14 +5,15 @@
  */
 import { platform } from "#platform";
 import { MediaError, OptionError, throwIfAborted } from "../../base/errors.js";
+import { kindOf, unwrapping } from "../../base/kind-of.js";
 import { type Bytes, isBytes, MAX_MEDIA_BYTES } from "../bytes/bytes.js";
 import { CLIP_START_BYTES, clipFormat, unknownClip } from "../bytes/clip-format.js";
-import { type ByteSource, blobSource, bytesSource, fileSource, givenSource, urlSource } from "../bytes/source.js";
+import { type ByteSource, blobSource, bytesSource, givenSource, mediumSource } from "../bytes/source.js";
 import { openGif } from "../pictures/gif.js";
 import { decodeImage, MAX_PIXELS, type Picture } from "../pictures/image.js";
 import { inspectPicture } from "../pictures/inspect-picture.js";
 import { applyOrientation } from "../pictures/orientation.js";
-import { kindOf, type PictureInput, readPicture } from "../pictures/picture-input.js";
+import { type PictureInput, readPicture } from "../pictures/picture-input.js";
 import { type ClipIndex, checkTrack, chooseTrack } from "./clip-index.js";
 import { decodeFrames } from "./decode-clip.js";
 import { checkChoice, chooseFrames, type FrameChoice, uniformIndices } from "./frame-choice.js";
@@ -106,7 +107,7 @@ function checkInput(input: unknown, label: string): void {
     where: label,
     expected: "a path, a URL, a Blob, the bytes of a file, a ByteSource, or pictures in an array or async iterable",
     got: kindOf(input),
-    remedy: "give the clip as one of these",
+    remedy: unwrapping(input) ?? "give the clip as one of these",
   });
 }
 
@@ -195,10 +196,8 @@ async function openSource(
   if (isBytes(input)) return bytesSource(input, label);
   if (input instanceof Blob) return blobSource(input, label);
   const text = String(input);
-  if (/^(https?|blob):/i.test(text)) return urlSource(text, { ...(signal && { signal }) });
   if (/^data:/i.test(text)) return blobSource(await (await fetch(text)).blob(), label);
-  if (/^file:/i.test(text)) return fileSource(decodeURIComponent(new URL(text).pathname));
-  return fileSource(text);
+  return mediumSource(text, label, signal);
 }
 
 async function indexOf(

@@ -1,3 +1,5 @@
+import { OptionError } from "../../base/errors.js";
+
 /** A token and the natural logarithm of its probability under softmax(logits). */
 export interface TokenChance {
   readonly token: number;
@@ -150,4 +152,29 @@ export class Answer implements AsyncIterable<AnswerPiece> {
   #wake(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
+}
+
+/** Fields of the result, which the answer itself does not have: without these, `(await session.generate(…)).text` is undefined. */
+const OF_RESULT: readonly (keyof AnswerResult)[] = [
+  "text",
+  "tokens",
+  "promptTokens",
+  "finishReason",
+  "stopString",
+  "seed",
+  "logprobs",
+  "usage",
+  "timings",
+];
+for (const name of OF_RESULT) {
+  Object.defineProperty(Answer.prototype, name, {
+    get() {
+      throw new OptionError({
+        where: `${name} of an answer`,
+        expected: "a complete answer",
+        got: "one that is being generated",
+        remedy: `write (await session.generate(…).result).${name}`,
+      });
+    },
+  });
 }

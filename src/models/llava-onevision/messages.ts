@@ -28,6 +28,19 @@ export interface Message<Image extends object = object, Video extends object = o
 const ROLES: readonly string[] = ["system", "user", "assistant"] satisfies Role[];
 const TYPES: readonly string[] = ["text", "image", "video"] satisfies Part["type"][];
 
+const IMAGE = 'write { type: "image", image: url }';
+/** Names in messages of other interfaces, and what to write instead. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  image_url: `${IMAGE}, or use ocellus/openai, which takes OpenAI's messages`,
+  input_image: IMAGE,
+  video_url: 'write { type: "video", video: url }',
+  input_text: 'write { type: "text", text }',
+  file: IMAGE,
+  tool: "leave it out: the model has no tools",
+};
+/** Keys under which other interfaces put the media of a message beside its content. */
+const BESIDE_CONTENT = ["image", "images", "video", "videos", "files", "attachments", "parts"];
+
 /** Returns the parts of a message; string content is one text part. */
 export function partsOf<I extends object, V extends object>(message: Message<I, V>): readonly Part<I, V>[] {
   return typeof message.content === "string" ? [{ type: "text", text: message.content }] : message.content;
@@ -65,7 +78,12 @@ function checkMessage(message: unknown, index: number): void {
   if (!isObject(message)) {
     throw fault(at, "an object with role and content", message, 'pass { role: "user", content: "…" }');
   }
-  checkName(`${at}.role`, message.role, ROLES);
+  checkName(`${at}.role`, message.role, ROLES, message);
+  const beside = BESIDE_CONTENT.find((key) => message[key] !== undefined);
+  if (beside !== undefined) {
+    const remedy = 'put pictures into the content: [{ type: "image", image }, { type: "text", text }]';
+    throw fault(at, "only role and content", `${beside} beside them`, remedy);
+  }
   const { content } = message;
   if (typeof content === "string") return;
   if (!Array.isArray(content) || content.length === 0) {
@@ -74,17 +92,24 @@ function checkMessage(message: unknown, index: number): void {
   content.forEach((part: unknown, i) => {
     const where = `${at}.content[${i}]`;
     if (!isObject(part)) throw fault(where, "a part with a type", part, 'pass { type: "text", text: "…" }');
-    checkName(`${where}.type`, part.type, TYPES);
+    checkName(`${where}.type`, part.type, TYPES, part);
     if (part.type === "text" && typeof part.text !== "string") {
-      throw fault(`${where}.text`, "a string", part.text, "pass the text of the part as a string");
+      throw fault(`${where}.text`, "a string", part.text, 'write { type: "text", text: "…" }');
     }
   });
 }
 
-function checkName(where: string, value: unknown, known: readonly string[]): void {
+function checkName(where: string, value: unknown, known: readonly string[], holder: object): void {
   if (typeof value === "string" && known.includes(value)) return;
+  const foreign = typeof value === "string" && Object.hasOwn(FOREIGN, value) ? FOREIGN[value] : undefined;
   const near = typeof value === "string" ? suggestion(value, known, JSON.stringify) : undefined;
-  throw fault(where, known.map((name) => JSON.stringify(name)).join(" or "), value, near ?? "use one of these names");
+  const shape = 'a message is { role: "user", content }, a part { type: "text", text } or { type: "image", image }';
+  throw fault(
+    where,
+    known.map((name) => JSON.stringify(name)).join(" or "),
+    value ?? holder,
+    foreign ?? near ?? (value === undefined ? shape : "use one of these names"),
+  );
 }
 
 function fault(where: string, expected: string, got: unknown, remedy: string): PromptError {

@@ -80,8 +80,8 @@ describe("readPicture", () => {
     [[bytes], "an array"],
     [{}, "an object with no keys"],
     [{ url: "x.png", size: 3 }, "an object with the keys url, size"],
-    [new Date(0), "an Date"],
-    [new Map(), "an Map"],
+    [new Date(0), "a Date"],
+    [new Map(), "a Map"],
   ])("refuses %s and lists what it takes", async (input, got) => {
     const { fault } = await refusal(input);
     expect(fault.where).toBe("image 2");

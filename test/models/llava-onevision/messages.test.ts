@@ -38,7 +38,7 @@ describe("checkMessages", () => {
     ["a message that is text", [user, "Q"], "messages[1]: expected an object with role and content, got Q"],
     ["a message that is a list", [[user]], "messages[0]: expected an object with role and content"],
     ["a mistyped role", [{ ...user, role: "users" }], 'messages[0].role: expected "system" or "user" or "assistant"'],
-    ["no role", [{ content: "Q" }], "got undefined — use one of these names"],
+    ["no role", [{ content: "Q" }], 'got {"content":"Q"} — a message is { role: "user", content }'],
     ["no content", [{ role: "user" }], "messages[0].content: expected text or a list of parts, got undefined"],
     [
       "an empty list of parts",

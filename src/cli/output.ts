@@ -1,0 +1,19 @@
+/**
+ * What becomes of a command whose output nobody reads, as in `ocellus ask … | head -1`: it ends quietly. Other errors of standard output,
+ * such as a full disk, are printed.
+ */
+export function guardOutput(): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(process.exitCode ?? 0);
+    process.stderr.write(
+      `ocellus: standard output: expected to write, got ${error.message} — make room, or give another place\n`,
+    );
+    process.exit(1);
+  });
+  guardErrors();
+}
+
+/** Without a reader of standard error, notes and progress are dropped. */
+export function guardErrors(): void {
+  process.stderr.on("error", () => {});
+}
