@@ -1,10 +1,12 @@
-import { KernelError } from "../../base/errors.js";
+import { KernelError, OptionError } from "../../base/errors.js";
 import { type ChoiceState, chooseToken } from "../../kernels/choose-token.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { SamplingOptions } from "./generate-options.js";
 
-export interface SamplerOptions extends Omit<SamplingOptions, "seed"> {
+export interface SamplerOptions extends Omit<SamplingOptions, "seed" | "logitBias"> {
+  /** Bias by token id. */
+  readonly logitBias?: Readonly<Record<string, number>> | undefined;
   /** Random seed; required with a temperature. */
   readonly seed?: number | undefined;
   /** Minimum number of tokens before an EOS token. */
@@ -18,6 +20,7 @@ export interface SamplerOptions extends Omit<SamplingOptions, "seed"> {
 export class Sampler {
   readonly #state: ChoiceState;
   readonly #mask: Tensor | undefined;
+  readonly #bias: Tensor | undefined;
   readonly #penalties: { repetition: number; presence: number; frequency: number };
 
   /** Allocates in the current arena; at most `most` tokens are chosen per readback. */
@@ -36,6 +39,8 @@ export class Sampler {
       answer: device.empty([most], "u32", "answer"),
       counts: penalised ? device.upload(new Uint32Array(allowed), [allowed], "counts") : undefined,
     };
+    const bias = biasOf(options.logitBias, allowed);
+    this.#bias = bias && device.upload(bias, [allowed], "bias");
     if (masked || options.minNewTokens)
       this.#mask = device.upload(this.#withoutEos(), [Math.ceil(allowed / 32)], "mask");
   }
@@ -63,6 +68,7 @@ export class Sampler {
         count: allowed,
         at,
         penalties: this.#penalties,
+        bias: this.#bias,
         mask: this.masked || index < minNewTokens ? this.#mask : undefined,
         sampling: temperature > 0 ? { temperature, topK, topP, minP, rngKey: rngKey(seed, index) } : undefined,
       }),
@@ -87,6 +93,24 @@ export class Sampler {
     for (const token of eosTokens) if (token < allowed) mask[token >>> 5]! &= ~(1 << (token & 31));
     return mask;
   }
+}
+
+/** The bias of every token, `[allowed]`; undefined if all are zero. Throws OptionError for an id that no token has. */
+function biasOf(bias: Readonly<Record<string, number>> = {}, allowed: number): Float32Array | undefined {
+  const entries = Object.entries(bias);
+  const foreign = entries.find(([token]) => Number(token) >= allowed);
+  if (foreign) {
+    throw new OptionError({
+      where: "session.generate, logitBias",
+      expected: `token ids from 0 to ${allowed - 1}`,
+      got: foreign[0],
+      remedy: "encode the word with the checkpoint's own tokenizer: ids of other models stand for other words",
+    });
+  }
+  if (entries.every(([, add]) => add === 0)) return undefined;
+  const all = new Float32Array(allowed);
+  for (const [token, add] of entries) all[Number(token)] = add;
+  return all;
 }
 
 /** Derives the RNG key of the answer's token `index` from the random seed. */

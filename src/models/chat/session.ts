@@ -313,12 +313,14 @@ export class Session {
   /** Structured output is imported on demand: pages load its code with the first structured answer. */
   async #constraint(options: GenerateOptions, allowed: number): Promise<Constraint | undefined> {
     if (options.schema === undefined && options.regex === undefined && options.grammar === undefined) return undefined;
-    const [{ constraintFor }, { inTimeSlices }] = await Promise.all([
+    const [{ plainStructure }, { constraintFor }, { inTimeSlices }] = await Promise.all([
+      import("./structure-options.js"),
       import("../../structure/constraint.js"),
       import("../../structure/time-slices.js"),
     ]);
     const { processor, config } = this.model;
-    const making = constraintFor(options, processor.tokenizer, config.eosTokens, allowed);
+    const structure = plainStructure("session.generate", options);
+    const making = constraintFor(structure, processor.tokenizer, config.eosTokens, allowed);
     return inTimeSlices(making, () => throwIfAborted(options.signal, "compiling the structure of the answer"));
   }
 
