@@ -10,7 +10,7 @@ import { tinyCheckpoint } from "./tiny-checkpoint.js";
 
 const HELP = `ocellus serve [options]
 
-An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/embeddings, /v1/models, /health, /metrics (Prometheus).
+An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/models, /health, /metrics (Prometheus).
 
   --model WHERE           checkpoint folder, hub id (org/name) or URL (the embedded tiny one if not given)
   --name NAME             model name in requests (the hub id, or the folder's name)

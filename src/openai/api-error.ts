@@ -90,8 +90,9 @@ export function apiError(cause: unknown, api: "chat" | "responses" = "chat"): Ap
   if (!(cause instanceof OcellusError)) {
     return failure(500, "internal server error; see the server's log", "internal_error");
   }
-  const [status, code] = cause instanceof RequestError ? [cause.reply.status, cause.reply.code] : REPLIES[cause.code];
-  const param = cause instanceof RequestError ? cause.param : paramOf(cause);
+  if (cause instanceof RequestError) return failure(cause.reply.status, cause.message, cause.reply.code, cause.param);
+  const [status, code] = REPLIES[cause.code];
+  const param = paramOf(cause);
   return failure(
     status,
     cause.message,

@@ -1,9 +1,9 @@
 import { OcellusError } from "../base/errors.js";
 import type { Answer } from "../models/chat/answer.js";
 import type { ChatModel, ChatSession } from "../models/chat/chat-model.js";
+import type { ContentPart } from "../models/chat/conversation.js";
 import type { GenerateOptions } from "../models/chat/generate-options.js";
 import type { Measurement } from "../models/chat/measurement.js";
-import type { ContentPart } from "../models/chat/conversation.js";
 import type { ChatMessage } from "../models/llava-onevision/processor.js";
 import { type PromptInput, readInput } from "./prompt-input.js";
 
@@ -24,7 +24,19 @@ export interface SessionSettings {
   readonly maxNewTokens: number;
 }
 
-/** The error of a conversation that does not fit the context. */
+/**
+ * The error of a conversation that does not fit the context.
+ * @example
+ * ```ts
+ * import { QuotaExceededError } from "ocellus/prompt-api";
+ *
+ * try {
+ *   await promptSession.prompt("…");
+ * } catch (error) {
+ *   if (error instanceof QuotaExceededError) console.log(error.requested, error.quota);
+ * }
+ * ```
+ */
 export class QuotaExceededError extends DOMException {
   constructor(
     message: string,
@@ -40,6 +52,12 @@ export class QuotaExceededError extends DOMException {
 /**
  * A conversation with the interface of Chrome's Prompt API. Calls take turns. When the context is full the oldest question and its answer
  * are dropped, and `quotaoverflow` and `contextoverflow` are dispatched.
+ * @example
+ * ```ts
+ * await promptSession.append([{ role: "user", content: [{ type: "image", value: file }] }]);
+ * for await (const piece of promptSession.promptStreaming("What is this?")) output.append(piece);
+ * promptSession.destroy();
+ * ```
  */
 export class PromptSession extends EventTarget {
   /** Called when a question and its answer are dropped. */
@@ -245,7 +263,7 @@ export class PromptSession extends EventTarget {
     });
     await before;
     try {
-      this.#check(signal);
+      this.#signal(signal).throwIfAborted();
     } catch (error) {
       end();
       throw error;

@@ -87,7 +87,8 @@ it("takes the argmax of logits and bias, with a penalty and without", async () =
       const x = device.upload(logits, [1, count], "logits");
       const all = Float32Array.from({ length: count }, (_, token) => bias.get(token) ?? 0);
       const added = device.upload(all, [count], "bias");
-      for (let at = 0; at < steps; at++) chooseToken(x, state, { count, at, penalties: repeated(penalty), bias: added });
+      for (let at = 0; at < steps; at++)
+        chooseToken(x, state, { count, at, penalties: repeated(penalty), bias: added });
       return state;
     });
     const truth: number[] = [];
