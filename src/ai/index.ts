@@ -49,7 +49,7 @@ export interface OcellusProvider<V extends SpecificationVersion = "v3"> {
 const NAME = "ocellus";
 
 /**
- * Creates a provider over a `LlavaOneVision` or a `WorkerModel`: text, pictures (`image` parts), clips (`file` parts of `video/…`),
+ * Creates a provider over a `LlavaOneVision` or a `WorkerModel`: text, pictures and clips (`file` parts of `image/…` and `video/…`),
  * streaming, structured output, embeddings, abort and usage. Throws OptionError.
  * @example
  * ```ts
