@@ -111,9 +111,6 @@ const NAMES = {
   specialTokens: ["literal", "parse"],
 } as const;
 
-/** Logits differ by less: such a bias excludes or selects a token. */
-const MOST_BIAS = 100;
-
 interface Range {
   readonly expected: string;
   readonly holds: (value: number) => boolean;
@@ -146,7 +143,6 @@ export function checkGenerateOptions(where: string, options: GenerateOptions): v
     throw bad(`${where}, ${name}`, range.expected, shown(value));
   }
   checkStops(where, options.stop);
-  checkBias(where, options.logitBias);
   checkStructure(where, options);
   for (const name of ["topK", "topP", "minP", "seed"] as const) {
     if (options[name] === undefined || (options.temperature ?? 0) > 0) continue;
@@ -179,29 +175,16 @@ function checkStops(where: string, stop: unknown): void {
   throw bad(`${where}, stop`, "a text, or a list of texts, none of them empty", shown(stop));
 }
 
-function checkBias(where: string, bias: unknown): void {
-  if (bias === undefined) return;
-  const entries = typeof bias === "object" && bias !== null && !Array.isArray(bias) ? Object.entries(bias) : undefined;
-  const wrong = entries?.find(
-    ([token, add]) => !/^(?:0|[1-9]\d{0,9})$/.test(token) || typeof add !== "number" || !(Math.abs(add) <= MOST_BIAS),
-  );
-  if (entries && !wrong) return;
-  const got = wrong ? `${shown(wrong[0])}: ${shown(wrong[1])}` : shown(bias);
-  const remedy = wrong && !/^\d+$/.test(wrong[0]) ? "write token ids as keys, not texts" : undefined;
-  throw bad(`${where}, logitBias`, `numbers from -${MOST_BIAS} to ${MOST_BIAS} by token id`, got, remedy);
-}
-
 /** Objects of schema libraries are converted when the answer begins (`structure-options.ts`). */
 function checkStructure(where: string, options: GenerateOptions): void {
-  const { schema, regex, grammar, minNewTokens, maxNewTokens } = options;
+  const { schema, regex, grammar, minNewTokens } = options;
   const given = (["schema", "regex", "grammar"] as const).filter((name) => options[name] !== undefined);
   if (given.length > 1)
     throw bad(where, "one of schema, regex and grammar", given.join(" and "), "leave all but one out");
   const isObject =
     (typeof schema === "object" && schema !== null && !Array.isArray(schema)) || typeof schema === "function";
   if (schema !== undefined && schema !== true && !isObject) {
-    const remedy = typeof schema === "string" ? "pass JSON.parse(schema)" : undefined;
-    throw bad(`${where}, schema`, "a JSON schema as an object, or true", shown(schema), remedy);
+    throw bad(`${where}, schema`, "a JSON schema as an object, or true", shown(schema));
   }
   // Not instanceof: expressions of other realms.
   if (regex !== undefined && typeof regex !== "string" && Object.prototype.toString.call(regex) !== "[object RegExp]") {
@@ -210,13 +193,10 @@ function checkStructure(where: string, options: GenerateOptions): void {
   if (grammar !== undefined && typeof grammar !== "string") {
     throw bad(`${where}, grammar`, "a text", shown(grammar));
   }
-  if (!minNewTokens) return;
-  if (given.length > 0) {
+  if (given.length > 0 && minNewTokens) {
     const expected = `none beside ${given[0]}, which says where an answer may end`;
     throw bad(`${where}, minNewTokens`, expected, shown(minNewTokens));
   }
-  if (maxNewTokens === undefined || minNewTokens <= maxNewTokens) return;
-  throw bad(`${where}, minNewTokens`, `at most maxNewTokens, ${maxNewTokens}`, shown(minNewTokens));
 }
 
 function bad(where: string, expected: string, got: string, remedy = "leave it out for the default"): OptionError {

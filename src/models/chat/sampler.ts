@@ -1,12 +1,12 @@
-import { KernelError, OptionError } from "../../base/errors.js";
+import { KernelError } from "../../base/errors.js";
 import { type ChoiceState, chooseToken } from "../../kernels/choose-token.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { SamplingOptions } from "./generate-options.js";
 
 export interface SamplerOptions extends Omit<SamplingOptions, "seed" | "logitBias"> {
-  /** Bias by token id. */
-  readonly logitBias?: Readonly<Record<string, number>> | undefined;
+  /** Bias of every token, `[allowed]`. */
+  readonly bias?: Float32Array | undefined;
   /** Random seed; required with a temperature. */
   readonly seed?: number | undefined;
   /** Minimum number of tokens before an EOS token. */
@@ -39,8 +39,7 @@ export class Sampler {
       answer: device.empty([most], "u32", "answer"),
       counts: penalised ? device.upload(new Uint32Array(allowed), [allowed], "counts") : undefined,
     };
-    const bias = biasOf(options.logitBias, allowed);
-    this.#bias = bias && device.upload(bias, [allowed], "bias");
+    this.#bias = options.bias && device.upload(options.bias, [allowed], "bias");
     if (masked || options.minNewTokens)
       this.#mask = device.upload(this.#withoutEos(), [Math.ceil(allowed / 32)], "mask");
   }
@@ -93,24 +92,6 @@ export class Sampler {
     for (const token of eosTokens) if (token < allowed) mask[token >>> 5]! &= ~(1 << (token & 31));
     return mask;
   }
-}
-
-/** The bias of every token, `[allowed]`; undefined if all are zero. Throws OptionError for an id that no token has. */
-function biasOf(bias: Readonly<Record<string, number>> = {}, allowed: number): Float32Array | undefined {
-  const entries = Object.entries(bias);
-  const foreign = entries.find(([token]) => Number(token) >= allowed);
-  if (foreign) {
-    throw new OptionError({
-      where: "session.generate, logitBias",
-      expected: `token ids from 0 to ${allowed - 1}`,
-      got: foreign[0],
-      remedy: "encode the word with the checkpoint's own tokenizer: ids of other models stand for other words",
-    });
-  }
-  if (entries.every(([, add]) => add === 0)) return undefined;
-  const all = new Float32Array(allowed);
-  for (const [token, add] of entries) all[Number(token)] = add;
-  return all;
 }
 
 /** Derives the RNG key of the answer's token `index` from the random seed. */

@@ -247,6 +247,8 @@ export class Session {
     const clock = new Clock();
     const allowed = Math.min(model.processor.tokenizer.size, config.text.vocabulary);
     const constraint = await this.#constraint(options, allowed);
+    // Imported on demand, like structured output.
+    const bias = options.logitBias && (await import("./logit-bias.js")).biasOf(options.logitBias, allowed);
     const answer = new AnswerText(model.processor.tokenizer, options, writer);
     // Before the first token, `stop` aborts the prefill but keeps its results.
     const signal = options.signal ? AbortSignal.any([options.signal, writer.enough]) : writer.enough;
@@ -270,6 +272,7 @@ export class Session {
           seed: answer.seed,
           maxNewTokens,
           allowed,
+          bias,
           eosTokens: config.eosTokens,
           readLogits: options.logprobs ?? false,
           adaptiveSteps: this.#adaptiveSteps,
