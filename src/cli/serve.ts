@@ -12,8 +12,8 @@ import { ProgressLine } from "./progress-line.js";
 export const serve: Command = {
   name: "serve",
   usage: "[options]",
-  about: `An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/embeddings,
-/v1/models, /health, /metrics (Prometheus).`,
+  about: `An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/responses,
+/v1/embeddings, /v1/models, /health, /metrics (Prometheus).`,
   options: {
     ...MODEL_OPTIONS,
     name: { value: "NAME", help: "model name in requests (hub id, or folder's name)" },

@@ -26,6 +26,8 @@ export interface ChoiceRules {
   /** Index in `answer` at which the token is written. */
   readonly at: number;
   readonly penalties: Penalties;
+  /** `[count]` f32, added to the logits before the penalties. */
+  readonly bias?: Tensor | undefined;
   /** `[ceil(count / 32)]` u32, a bit for each allowed token; all are allowed if not given. */
   readonly mask?: Tensor | undefined;
   readonly sampling?: Sampling | undefined;
@@ -38,12 +40,12 @@ export interface ChoiceRules {
 export function chooseToken(logits: Tensor, state: ChoiceState, rules: ChoiceRules): void {
   const { device } = logits;
   const { token, answer, counts } = state;
-  const { count, at, penalties, mask, sampling } = rules;
+  const { count, at, penalties, bias, mask, sampling } = rules;
   const [upperKey, lowerKey] = sampling?.rngKey ?? [0, 0];
   const parameters = { count, upperKey, lowerKey };
   let best: Tensor;
-  if (counts || mask || sampling) {
-    const ranks = rankLogits(logits, count, sampling?.temperature ?? 1, penalties, { counts, mask });
+  if (counts || bias || mask || sampling) {
+    const ranks = rankLogits(logits, count, sampling?.temperature ?? 1, penalties, { counts, bias, mask });
     best = sampling
       ? bestOfSlices(ranks, "sampled", { cutoff: samplingCutoff(ranks, sampling) }, parameters)
       : bestOfSlices(ranks, "rank", {}, parameters);

@@ -2,7 +2,7 @@ import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { RANK_OF } from "./argmax.js";
 
-/** Applies penalties, temperature and mask to the logits and returns ranks; excluded tokens have rank 0, which no number has. */
+/** Applies bias, penalties, temperature and mask to the logits and returns ranks; excluded tokens have rank 0, which no number has. */
 export const rankLogitsKernel = new Kernel(
   "rankLogits",
   `
@@ -15,7 +15,7 @@ ${RANK_OF}
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x;
   if (i >= params.count) { return; }
-  ranks[i] = select(0u, rankOf(penalised(i, x[i]) * params.inverseTemperature), allowed(i));
+  ranks[i] = select(0u, rankOf(penalised(i, biased(i, x[i])) * params.inverseTemperature), allowed(i));
 }
 `,
   { LANES: 64 },
@@ -54,6 +54,14 @@ fn divided(a: f32, b: f32) -> f32 {
 }`,
 };
 
+/** WGSL of the logit bias. */
+export const BIASED = {
+  no: "fn biased(i: u32, e: f32) -> f32 { return e; }",
+  yes: `
+@group(0) @binding(4) var<storage, read> bias: array<f32>;  // [count]
+fn biased(i: u32, e: f32) -> f32 { return e + bias[i]; }`,
+};
+
 /** WGSL of the token mask. */
 export const ALLOWED = {
   all: "fn allowed(i: u32) -> bool { return true; }",
@@ -75,26 +83,28 @@ export interface Penalties {
 
 /**
  * Returns order-preserving ranks `[count]` u32 of logits `[1, V]` f32 over `temperature`, 0 for excluded tokens.
- * `counts` `[count]` u32: occurrences of each token in the answer; `mask` `[ceil(count / 32)]` u32: a bit for each allowed token.
+ * `counts` `[count]` u32: occurrences of each token in the answer; `mask` `[ceil(count / 32)]` u32: a bit for each allowed token;
+ * `bias` `[count]` f32: added to the logits before the penalties.
  */
 export function rankLogits(
   logits: Tensor,
   count: number,
   temperature: number,
   penalties: Penalties,
-  tensors: { counts?: Tensor | undefined; mask?: Tensor | undefined },
+  tensors: { counts?: Tensor | undefined; mask?: Tensor | undefined; bias?: Tensor | undefined },
 ): Tensor {
   const { device } = logits;
-  const { counts, mask } = tensors;
+  const { counts, mask, bias } = tensors;
   const ranks = device.empty([count], "u32", "ranks");
   const kernel = rankLogitsKernel.variant(
     {},
+    bias ? BIASED.yes : BIASED.no,
     counts ? PENALISED.yes : PENALISED.no,
     mask ? ALLOWED.masked : ALLOWED.all,
   );
   device.run(
     kernel,
-    { x: logits, ranks, ...(counts && { counts }), ...(mask && { mask }) },
+    { x: logits, ranks, ...(counts && { counts }), ...(mask && { mask }), ...(bias && { bias }) },
     { count, inverseTemperature: 1 / temperature, ...penalties },
     [Math.ceil(count / kernel.constants.LANES)],
   );

@@ -67,6 +67,8 @@ const REPLIES: Readonly<Record<ErrorCode, readonly [status: number, code: string
 /** Request fields by the option that they set. */
 const PARAMS: Readonly<Record<string, string>> = {
   maxNewTokens: "max_completion_tokens",
+  minNewTokens: "min_tokens",
+  logitBias: "logit_bias",
   topK: "top_k",
   topP: "top_p",
   minP: "min_p",
@@ -77,13 +79,27 @@ const PARAMS: Readonly<Record<string, string>> = {
   schema: "response_format",
 };
 
-/** Converts an error to a response; unexpected errors are not disclosed to clients. */
-export function apiError(cause: unknown): ApiError {
+/** Names of the Responses API for fields of chat completions. */
+const OF_RESPONSES: Readonly<Record<string, string>> = {
+  messages: "input",
+  response_format: "text.format",
+  max_completion_tokens: "max_output_tokens",
+};
+
+/** Converts an error to a response of chat completions or of the Responses API; unexpected errors are not disclosed to clients. */
+export function apiError(cause: unknown, api: "chat" | "responses" = "chat"): ApiError {
   if (!(cause instanceof OcellusError)) {
     return failure(500, "internal server error; see the server's log", "internal_error");
   }
-  const [status, code] = cause instanceof RequestError ? [cause.reply.status, cause.reply.code] : REPLIES[cause.code];
-  return failure(status, cause.message, code, cause instanceof RequestError ? cause.param : paramOf(cause));
+  if (cause instanceof RequestError) return failure(cause.reply.status, cause.message, cause.reply.code, cause.param);
+  const [status, code] = REPLIES[cause.code];
+  const param = paramOf(cause);
+  return failure(
+    status,
+    cause.message,
+    code,
+    api === "chat" || param === null ? param : (OF_RESPONSES[param] ?? param),
+  );
 }
 
 /** Builds an error response. */
@@ -102,6 +118,7 @@ function paramOf({ code, fault }: OcellusError): string | null {
   const option = /^session\.generate, (\w+)/.exec(fault.where)?.[1];
   if (option !== undefined) return PARAMS[option] ?? option;
   if (/^(schema|session\.generate, schema)\b/.test(fault.where)) return "response_format";
+  if (fault.where === "regex" || fault.where === "grammar") return `guided_${fault.where}`;
   const message = /^messages[\w.[\]]*/.exec(fault.where)?.[0];
   if (message !== undefined) return message;
   return code === "PROMPT" || code === "MEDIA" || code === "SOURCE" || code === "CONTEXT_OVERFLOW" ? "messages" : null;

@@ -1,26 +1,20 @@
-import { OcellusError, throwIfAborted } from "../base/errors.js";
+import { throwIfAborted } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
 import type { ChatModel } from "../models/chat/chat-model.js";
-import { checkPromptOptions } from "../models/chat/generate-options.js";
-import type { SpecialTokens } from "../models/llava-onevision/literal-text.js";
+import { AnswerRuns, type AnswerRunsOptions, checkRunOptions } from "./answer-runs.js";
 import { RequestError } from "./api-error.js";
 import { ChatRun } from "./chat-run.js";
 import { type ReadMedia, readMessages } from "./content.js";
 import { objectAt } from "./fields.js";
 import { readRequest } from "./request.js";
-import { type Lease, SessionPool } from "./session-pool.js";
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from "./wire.js";
 
 /** Options of {@link ChatCompletions}. */
-export interface ChatCompletionsOptions {
+export interface ChatCompletionsOptions extends AnswerRunsOptions {
   /** Model name in requests and responses; "ocellus" if not given. */
   name?: string;
-  /** Sessions cached between requests, so that follow-up requests reuse the KV cache; 1 if not given. */
-  keepSessions?: number;
   /** Fetches URLs of pictures and clips other than `data:`; without it they are errors. */
   readMedia?: ReadMedia;
-  /** As in `PromptOptions`, for all requests; requests cannot change it. "literal" if not given. */
-  specialTokens?: SpecialTokens;
 }
 
 /** Options of a call besides the request. */
@@ -29,7 +23,8 @@ export interface CreateOptions {
 }
 
 /**
- * OpenAI's chat completions API over a model in this program, with pictures and clips, streaming, structured output and logprobs.
+ * OpenAI's chat completions API over a model in this program, with pictures and clips, several choices, streaming, structured output and
+ * logprobs.
  *
  * Unsupported fields that would change the answer throw {@link RequestError}, as do unknown fields. Without a temperature decoding is
  * greedy.
@@ -50,19 +45,17 @@ export interface CreateOptions {
  */
 export class ChatCompletions {
   readonly name: string;
-  readonly #pool: SessionPool;
-  readonly #readMedia: ReadMedia | undefined;
-  readonly #specialTokens: SpecialTokens;
+  /** @internal */
+  readonly runs: AnswerRuns;
+  /** @internal */
+  readonly readMedia: ReadMedia | undefined;
 
   /** The caller disposes the model. Throws OptionError. */
   constructor(model: ChatModel, options: ChatCompletionsOptions = {}) {
-    checkOptions("ChatCompletions", options, ["name", "keepSessions", "readMedia", "specialTokens"]);
-    const { specialTokens = "literal" } = options;
-    checkPromptOptions("ChatCompletions", { specialTokens });
+    checkRunOptions("ChatCompletions", options, ["name", "readMedia"]);
     this.name = options.name ?? "ocellus";
-    this.#pool = new SessionPool(model, options.keepSessions ?? 1);
-    this.#readMedia = options.readMedia;
-    this.#specialTokens = specialTokens;
+    this.runs = new AnswerRuns(model, "ChatCompletions", options);
+    this.readMedia = options.readMedia;
   }
 
   /**
@@ -91,47 +84,24 @@ export class ChatCompletions {
    * thrown here.
    */
   async start(request: unknown, options: CreateOptions = {}): Promise<ChatRun> {
-    checkOptions("ChatCompletions.create", options, ["signal"]);
-    const { signal } = options;
-    throwIfAborted(signal, "ChatCompletions.create");
+    const where = "ChatCompletions.create";
+    checkOptions(where, options, ["signal"]);
+    throwIfAborted(options.signal, where);
     const fields = objectAt("request", request);
-    const { model, stream, includeUsage, options: generate } = readRequest(fields);
+    const { model, stream, includeUsage, choices, options: generate } = readRequest(fields);
     this.checkName(model);
-    const abort = new AbortController();
-    const forward = (): void => abort.abort(signal?.reason);
-    signal?.addEventListener("abort", forward, { once: true });
-    let lease: Lease | undefined;
-    const end = (sound: boolean): void => {
-      signal?.removeEventListener("abort", forward);
-      lease?.giveBack(sound);
-      lease = undefined;
-    };
-    try {
-      const { messages, imageMode } = await readMessages(fields.messages, abort.signal, this.#readMedia);
-      throwIfAborted(abort.signal, "ChatCompletions.create");
-      lease = this.#pool.take(fields.messages as readonly unknown[]);
-      let begin = (): void => {};
-      const begun = new Promise<void>((resolve) => {
-        begin = resolve;
-      });
-      const answer = lease.session.generate(messages, {
-        ...generate,
-        imageMode,
-        specialTokens: this.#specialTokens,
-        signal: abort.signal,
-        onProgress: () => begin(),
-      });
-      const ended = answer.result.then(
-        () => end(true),
-        (error: unknown) => end(isHarmless(error)),
-      );
-      await Promise.race([begun, answer.result.then(() => ended)]);
-      const asked = { stream, includeUsage, logprobs: generate.logprobs ?? false };
-      return new ChatRun(answer, this.name, asked, () => abort.abort());
-    } catch (error) {
-      end(isHarmless(error));
-      throw error;
-    }
+    const run = await this.runs.start({
+      where,
+      conversation: fields.messages as readonly unknown[],
+      read: async (signal) => {
+        const { messages, imageMode } = await readMessages(fields.messages, signal, this.readMedia);
+        return { messages, options: { imageMode } };
+      },
+      options: generate,
+      count: choices,
+      signal: options.signal,
+    });
+    return new ChatRun(run, this.name, { stream, includeUsage, logprobs: generate.logprobs ?? false });
   }
 
   /** Throws RequestError for the name of another model. */
@@ -146,16 +116,10 @@ export class ChatCompletions {
 
   /** Disposes the cached sessions. */
   dispose(): void {
-    this.#pool.dispose();
+    this.runs.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-/** Whether an error left the session unchanged. */
-function isHarmless(error: unknown): boolean {
-  const codes = ["ABORTED", "OPTION", "PROMPT", "MEDIA", "SOURCE", "CONTEXT_OVERFLOW"];
-  return error instanceof OcellusError && codes.includes(error.code);
 }

@@ -21,8 +21,9 @@ export interface ParsedMessages {
   readonly imageMode: ImageMode;
 }
 
-const ROLES = { system: "system", developer: "system", user: "user", assistant: "assistant" } as const;
-const ROLE_NAMES = Object.keys(ROLES) as (keyof typeof ROLES)[];
+/** Roles of requests, and those of sessions. */
+export const ROLES = { system: "system", developer: "system", user: "user", assistant: "assistant" } as const;
+export const ROLE_NAMES = Object.keys(ROLES) as (keyof typeof ROLES)[];
 const NO_TOOLS = "tools are not called here; put what a tool said into a user message";
 /** Unsupported roles of OpenAI, and names of roles in other APIs. */
 const OTHER_ROLES = {
@@ -85,9 +86,14 @@ export async function readMessages(
     checkEmpty(param, message);
     messages.push({ role, content: await contentOf(param, message.content, { details, signal, readMedia }) });
   }
+  return { messages, imageMode: imageModeOf(details) };
+}
+
+/** The image mode that all pictures ask for; "auto" if they differ. */
+export function imageModeOf(details: readonly string[]): ImageMode {
   const [detail] = details;
   const alike = details.every((other) => other === detail);
-  return { messages, imageMode: !alike ? "auto" : detail === "low" ? "pad" : detail === "high" ? "anyres" : "auto" };
+  return !alike ? "auto" : detail === "low" ? "pad" : detail === "high" ? "anyres" : "auto";
 }
 
 function checkEmpty(param: string, message: Fields): void {
@@ -102,7 +108,8 @@ function checkEmpty(param: string, message: Fields): void {
   }
 }
 
-interface Reading {
+/** How the media of a request are read. */
+export interface Reading {
   /** Collects the `detail` of each picture. */
   readonly details: string[];
   readonly signal: AbortSignal;
@@ -143,15 +150,36 @@ async function partOf(
   }
   if (type === "image_url") {
     checkFields(place, named, ["url", "detail"]);
-    reading.details.push(nameAmong(`${place}.detail`, named.detail ?? "auto", DETAILS));
-    return { type: "image", image: await bytesOf(`${place}.url`, named.url, reading) };
+    return readImage(place, { url: named.url, detail: named.detail }, `${place}.url`, reading);
   }
   checkFields(place, named, ["url", "frames", "track"]);
+  return readVideo(place, named, named.url, `${place}.url`, reading);
+}
+
+/** Reads a picture; `param`: where `detail` is, `urlParam`: where the URL is. Throws RequestError. */
+export async function readImage(
+  param: string,
+  { url, detail }: { url: unknown; detail: unknown },
+  urlParam: string,
+  reading: Reading,
+): Promise<ImageContent> {
+  reading.details.push(nameAmong(`${param}.detail`, detail ?? "auto", DETAILS));
+  return { type: "image", image: await bytesOf(urlParam, url, reading) };
+}
+
+/** Reads a clip, and `frames` and `track` of `fields`. Throws RequestError. */
+export async function readVideo(
+  param: string,
+  fields: Fields,
+  url: unknown,
+  urlParam: string,
+  reading: Reading,
+): Promise<VideoContent> {
   const expected = `a whole number from 1 to ${MOST_FRAMES}`;
-  const frames = optional(named, `${place}.frames`, expected, wholeWithin(1, MOST_FRAMES));
+  const frames = optional(fields, `${param}.frames`, expected, wholeWithin(1, MOST_FRAMES));
   const isTrack = wholeWithin(0, Number.MAX_SAFE_INTEGER);
-  const track = optional(named, `${place}.track`, "a whole number from 0, the first video track", isTrack);
-  const video = await bytesOf(`${place}.url`, named.url, reading);
+  const track = optional(fields, `${param}.track`, "a whole number from 0, the first video track", isTrack);
+  const video = await bytesOf(urlParam, url, reading);
   return { type: "video", video, ...(frames !== undefined && { frames }), ...(track !== undefined && { track }) };
 }
 

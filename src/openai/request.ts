@@ -1,17 +1,8 @@
 import { shown } from "../base/errors.js";
 import type { GenerateOptions } from "../models/chat/generate-options.js";
 import { RequestError } from "./api-error.js";
-import {
-  checkFields,
-  type Fields,
-  isFields,
-  isFlag,
-  isText,
-  nameAmong,
-  optional,
-  wholeWithin,
-  within,
-} from "./fields.js";
+import { checkFields, type Fields, isFields, isFlag, isText, nameAmong, optional, wholeWithin } from "./fields.js";
+import { GENERATION_FIELDS, LARGEST, readGeneration } from "./generation.js";
 
 /** A validated request, without its messages. */
 export interface Asked {
@@ -19,6 +10,8 @@ export interface Asked {
   readonly model: string | undefined;
   readonly stream: boolean;
   readonly includeUsage: boolean;
+  /** Number of choices. */
+  readonly choices: number;
 }
 
 const FORMATS = ["text", "json_object", "json_schema"] as const;
@@ -41,7 +34,6 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   tool_choice: "tools are not called here",
   functions: "function calls are not supported",
   function_call: "function calls are not supported",
-  logit_bias: "logit bias is not supported",
   audio: "answers are text",
   modalities: "answers are text",
   prediction: "predicted outputs are not supported",
@@ -49,6 +41,21 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   verbosity: "describe the length of the answer in the messages",
   web_search_options: "web search is not supported",
   moderation: "moderation is not supported",
+  // vLLM's.
+  ignore_eos: "send min_tokens",
+  include_stop_str_in_output: "append it yourself: finish_reason says how the answer ended",
+  skip_special_tokens: "special tokens are never part of the text",
+  spaces_between_special_tokens: "special tokens are never part of the text",
+  use_beam_search: "beam search is not supported",
+  best_of: "send n",
+  length_penalty: "beam search is not supported",
+  early_stopping: "beam search is not supported",
+  echo: "prepend the text of the message yourself",
+  add_generation_prompt: "the answer is always the assistant's next message",
+  continue_final_message: "the answer is always the assistant's next message",
+  bad_words: "send logit_bias",
+  allowed_token_ids: "send guided_regex or guided_choice",
+  truncate_prompt_tokens: "shorten the messages",
 };
 
 /** Fields of other APIs, and their equivalents. */
@@ -63,48 +70,25 @@ const FOREIGN: Readonly<Record<string, string>> = {
   max_output_tokens: "did you mean `max_completion_tokens`?",
   stop_sequences: "did you mean `stop`?",
   stop_token_ids: "leave it out, or send texts as `stop`",
-  best_of: "leave it out: requests have one answer",
-  use_beam_search: "leave it out: beam search is not supported",
   format: "did you mean `response_format`?",
-  guided_json: 'send response_format: { "type": "json_schema", "json_schema": { "schema": { … } } }',
-  guided_choice: 'send response_format: { "type": "json_schema", "json_schema": { "schema": { "enum": [ … ] } } }',
+  guided_whitespace_pattern: "leave it out: JSON is compact here",
+  json_schema: 'did you mean `response_format`? { "type": "json_schema", "json_schema": { "schema": { … } } }',
+  grammar: "did you mean `guided_grammar`?",
+  regex: "did you mean `guided_regex`?",
+  ebnf: "did you mean `guided_grammar`?",
 };
 
-const LARGEST = Number.MAX_SAFE_INTEGER;
-
-const NUMBERS = {
-  temperature: ["a number from 0 to 2", within(0, 2)],
-  top_p: ["a number from 0 to 1", within(0, 1)],
-  top_k: [`a whole number from -1 to ${LARGEST}`, wholeWithin(-1, LARGEST)],
-  min_p: ["a number from 0 to 1", within(0, 1)],
-  repetition_penalty: ["a number above 0, at most 100", (v: unknown): v is number => within(0, 100)(v) && v > 0],
-  presence_penalty: ["a number from -2 to 2", within(-2, 2)],
-  frequency_penalty: ["a number from -2 to 2", within(-2, 2)],
-  seed: ["a whole number of at most 64 bits (-2^63 to 2^64)", isSeed],
-  max_tokens: [`a whole number from 1 to ${LARGEST}`, wholeWithin(1, LARGEST)],
-  max_completion_tokens: [`a whole number from 1 to ${LARGEST}`, wholeWithin(1, LARGEST)],
-  top_logprobs: ["a whole number from 0 to 20", wholeWithin(0, 20)],
-  n: ["1: requests have one answer", wholeWithin(1, 1)],
-} as const satisfies Readonly<Record<string, readonly [string, (value: unknown) => value is number]>>;
+const TOKENS = `a whole number from 1 to ${LARGEST}`;
+/** Choices are answered one after the other, within the time of one request. */
+const MOST_CHOICES = 16;
 
 const KNOWN = [
-  ...["messages", "model", "stream", "stream_options", "stop", "logprobs", "response_format"],
-  ...Object.keys(NUMBERS),
+  ...["messages", "model", "stream", "stream_options", "logprobs", "top_logprobs", "response_format", "n"],
+  ...["max_tokens", "max_completion_tokens"],
+  ...GENERATION_FIELDS,
   ...PASSED_OVER,
   ...Object.keys(UNSUPPORTED),
 ];
-
-/** Seeds of OpenAI's API are 64-bit integers. JSON parsers round those beyond 2^53 to the nearest double, deterministically. */
-function isSeed(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= -(2 ** 63) && (value as number) <= 2 ** 64;
-}
-
-/** Maps a seed to 0 to 2^53 - 1: negative seeds differ from positive ones; the upper bits of larger ones are folded in. */
-function sessionSeed(seed: number): number {
-  if (Math.abs(seed) <= LARGEST) return seed < 0 ? LARGEST + seed : seed;
-  const bits = BigInt.asUintN(64, BigInt(seed));
-  return Number(BigInt.asUintN(53, bits ^ (bits >> 11n)));
-}
 
 /** Validates the fields of a request, except its messages. Throws RequestError. */
 export function readRequest(request: Fields): Asked {
@@ -118,12 +102,14 @@ export function readRequest(request: Fields): Asked {
     );
   }
   const stream = optional(request, "stream", "true or false", isFlag) ?? false;
-  const number = (name: keyof typeof NUMBERS): number | undefined =>
-    optional(request, name, NUMBERS[name][0], NUMBERS[name][1]);
-  number("n");
-  const maxNewTokens = number("max_completion_tokens") ?? number("max_tokens");
+  const number = (name: string, expected: string, holds: (value: unknown) => value is number): number | undefined =>
+    optional(request, name, expected, holds);
+  const [completion, tokens] = ["max_completion_tokens", "max_tokens"].map((name) =>
+    number(name, TOKENS, wholeWithin(1, LARGEST)),
+  );
+  const choices = number("n", `a whole number from 1 to ${MOST_CHOICES}`, wholeWithin(1, MOST_CHOICES)) ?? 1;
   const logprobs = optional(request, "logprobs", "true or false", isFlag);
-  const topLogprobs = number("top_logprobs");
+  const topLogprobs = number("top_logprobs", "a whole number from 0 to 20", wholeWithin(0, 20));
   if (topLogprobs !== undefined && topLogprobs > 0 && !logprobs) {
     throw new RequestError("top_logprobs", {
       expected: "logprobs: true beside it",
@@ -131,24 +117,20 @@ export function readRequest(request: Fields): Asked {
       remedy: "send logprobs: true, or leave it out",
     });
   }
-  const penalties = {
-    repetitionPenalty: number("repetition_penalty"),
-    presencePenalty: number("presence_penalty"),
-    frequencyPenalty: number("frequency_penalty"),
-  };
-  const stop = stopOf(request);
-  const schema = schemaOf(request);
   return {
     model: optional(request, "model", "the name of a model", isText),
     stream,
     includeUsage: includeUsage(request, stream),
+    choices,
     options: {
-      ...(maxNewTokens !== undefined && { maxNewTokens }),
-      ...samplingOptions(number),
-      ...(Object.fromEntries(Object.entries(penalties).filter(([, value]) => value !== undefined)) as GenerateOptions),
-      ...(stop && { stop }),
+      ...readGeneration(request, {
+        format: schemaOf(request),
+        formatName: "response_format",
+        maxNewTokens: completion ?? tokens,
+        maxName: completion === undefined ? "max_tokens" : "max_completion_tokens",
+        several: choices > 1,
+      }),
       ...(logprobs && { logprobs, ...(topLogprobs !== undefined && { topLogprobs }) }),
-      ...(schema && { schema }),
     },
   };
 }
@@ -159,6 +141,17 @@ const NOTHING: Readonly<Record<string, readonly unknown[]>> = {
   function_call: ["none", "auto"],
   reasoning_effort: ["none"],
   verbosity: ["medium"],
+  ignore_eos: [false],
+  include_stop_str_in_output: [false],
+  skip_special_tokens: [true],
+  spaces_between_special_tokens: [true, false],
+  use_beam_search: [false],
+  best_of: [1],
+  length_penalty: [1],
+  early_stopping: [false],
+  echo: [false],
+  add_generation_prompt: [true],
+  continue_final_message: [false],
 };
 
 /** Default values that clients send. */
@@ -167,37 +160,6 @@ function asksNothing(name: string, value: unknown): boolean {
   if (name === "modalities") return Array.isArray(value) && value.every((one) => one === "text");
   if (Array.isArray(value)) return value.length === 0;
   return isFields(value) && Object.keys(value).length === 0;
-}
-
-/**
- * Sampling options. OpenAI samples unless the temperature is 0; here decoding is greedy unless the request has a temperature, or a
- * parameter that has no effect without one.
- */
-function samplingOptions(
-  number: (name: "temperature" | "top_p" | "top_k" | "min_p" | "seed") => number | undefined,
-): GenerateOptions {
-  const [topP, topK, minP, seed] = [number("top_p"), number("top_k"), number("min_p"), number("seed")];
-  const cuts = {
-    ...(topP !== undefined && topP < 1 && { topP }),
-    ...(topK !== undefined && topK > 0 && { topK }),
-    ...(minP !== undefined && minP > 0 && { minP }),
-  };
-  const temperature = number("temperature") ?? (Object.keys(cuts).length > 0 ? 1 : 0);
-  // top_p 0 keeps the token of the highest probability: top-k of 1.
-  if (temperature === 0 || topP === 0) return {};
-  return {
-    temperature,
-    ...cuts,
-    ...(seed !== undefined && { seed: sessionSeed(seed) }),
-  };
-}
-
-function stopOf(request: Fields): string[] | undefined {
-  const isStop = (value: unknown): value is string | string[] =>
-    isText(value) ? value !== "" : Array.isArray(value) && value.every((text) => isText(text) && text !== "");
-  const stop = optional(request, "stop", "a text or a list of texts, none of them empty", isStop);
-  const list = isText(stop) ? [stop] : stop;
-  return list && list.length > 0 ? list : undefined;
 }
 
 function includeUsage(request: Fields, stream: boolean): boolean {

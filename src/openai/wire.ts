@@ -72,8 +72,28 @@ export interface ChatCompletionRequest {
   logprobs?: boolean | null;
   top_logprobs?: number | null;
   response_format?: ResponseFormat | null;
-  /** Only 1 is supported. */
-  n?: 1 | null;
+  /** Number of choices, 1 to 16; without a temperature more than one are sampled at 1. */
+  n?: number | null;
+  /** Numbers from -100 to 100 by token id. */
+  logit_bias?: Readonly<Record<string, number>> | null;
+  /** Extension: minimum number of tokens before an EOS token. */
+  min_tokens?: number | null;
+  /** Extension: a JSON schema, or its JSON text. */
+  guided_json?: object | string | null;
+  /** Extension. */
+  guided_regex?: string | null;
+  /** Extension: the answer is one of these texts. */
+  guided_choice?: readonly string[] | null;
+  /** Extension: a grammar in EBNF, whose rule `root` is the answer. */
+  guided_grammar?: string | null;
+  /** Extension: the same in one object, as newer versions of vLLM have it. */
+  structured_outputs?: {
+    json?: object | string;
+    regex?: string;
+    choice?: readonly string[];
+    grammar?: string;
+    json_object?: true;
+  } | null;
   /** Ignored, like `store`, `service_tier` and other fields that do not affect the answer. */
   user?: string | null;
   metadata?: object | null;
@@ -117,7 +137,7 @@ export interface ChatCompletion {
   created: number;
   model: string;
   choices: {
-    index: 0;
+    index: number;
     message: { role: "assistant"; content: string; refusal: null };
     finish_reason: FinishReason;
     logprobs: ChoiceLogprobs | null;
@@ -133,7 +153,7 @@ export interface ChatCompletionChunk {
   model: string;
   /** Empty in the usage chunk. */
   choices: {
-    index: 0;
+    index: number;
     delta: { role?: "assistant"; content?: string };
     finish_reason: FinishReason | null;
     logprobs: ChoiceLogprobs | null;

@@ -2,12 +2,15 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { MissingFeatureError } from "../base/errors.js";
+import type { AnswerResult } from "../models/chat/answer.js";
 import type { ChatModel } from "../models/chat/chat-model.js";
 import { type ApiError, apiError, failure } from "../openai/api-error.js";
 import type { ChatCompletions } from "../openai/chat-completions.js";
 import type { ChatRun } from "../openai/chat-run.js";
 import { createEmbeddings, type EmbeddingList, type EmbedTexts } from "../openai/embeddings.js";
 import { isFields, isText } from "../openai/fields.js";
+import type { ResponseRun } from "../openai/response-run.js";
+import { Responses } from "../openai/responses.js";
 import { eventStream } from "./event-stream.js";
 import { Metrics } from "./metrics.js";
 import type { serverPackages } from "./packages.js";
@@ -40,6 +43,7 @@ export class App {
   readonly #created = Math.floor(Date.now() / 1000);
   readonly #key: Buffer | undefined;
   #completions: ChatCompletions | undefined;
+  #responses: Responses | undefined;
   #embed: EmbedTexts | undefined;
   /** Why requests are rejected; undefined when ready. */
   #unready: string | undefined = "the model is being loaded";
@@ -98,6 +102,7 @@ export class App {
         reply(context, failure(413, `expected a body of at most ${options.maxBodyBytes} bytes`, "body_too_large")),
     });
     app.post("/v1/chat/completions", limit, (context) => this.#answer(context));
+    app.post("/v1/responses", limit, (context) => this.#answer(context));
     app.post("/v1/embeddings", limit, (context) => this.#answer(context));
     app.notFound((context) => {
       const { method, path } = context.req;
@@ -116,6 +121,7 @@ export class App {
   ready(completions: ChatCompletions, embed?: EmbedTexts): void {
     this.#embed = embed;
     this.#completions = completions;
+    this.#responses = new Responses(completions);
     this.#unready = undefined;
   }
 
@@ -167,25 +173,26 @@ export class App {
     const left = new AbortController();
     const timeout = AbortSignal.timeout(this.options.timeoutSeconds * 1000);
     const signal = AbortSignal.any([context.req.raw.signal, left.signal, timeout, this.#stopping.signal]);
+    const api = context.req.path === "/v1/responses" ? "responses" : "chat";
     const errorOf = (error: unknown): ApiError => {
       if (timeout.aborted) return failure(504, `no complete answer within ${this.options.timeoutSeconds} s`, "timeout");
       if (this.#stopping.signal.aborted) return failure(503, "the server is stopping", "unavailable");
-      return this.#told(error);
+      return this.#told(error, api);
     };
     try {
       if (context.req.path === "/v1/embeddings") {
         return context.json(await this.#embeddings(completions, request, signal));
       }
-      const begun = this.#begin(completions, request, signal, arrived);
-      if (!isFields(request) || request.stream !== true) return context.json(await (await begun).completion());
+      const begun = this.#begin(api, request, signal, arrived);
+      if (!isFields(request) || request.stream !== true) return context.json(await (await begun).whole());
       const patience = sleep(PATIENCE_MS);
       const run = await Promise.race([begun, patience.over]).finally(patience.cancel);
-      const chunks = run ? run.chunks() : later(begun);
-      return eventStream(
-        chunks,
-        (error) => errorOf(error).body,
-        () => left.abort(),
-      );
+      const errorEvent = (error: unknown, sequence_number: number): object => {
+        const { body } = errorOf(error);
+        return api === "chat" ? body : { type: "error", sequence_number, ...body };
+      };
+      const events = run ? run.stream() : later(begun);
+      return eventStream(events, errorEvent, () => left.abort(), api === "responses");
     } catch (error) {
       const failed = errorOf(error);
       // The official client would retry a timeout twice.
@@ -202,12 +209,15 @@ export class App {
   }
 
   /** Waits for a slot and starts the request; the slot is released when the answer has ended, read or not. */
-  async #begin(completions: ChatCompletions, request: unknown, signal: AbortSignal, arrived: number): Promise<ChatRun> {
+  async #begin(api: "chat" | "responses", request: unknown, signal: AbortSignal, arrived: number): Promise<Run> {
     const leave = await this.queue.enter(signal);
     try {
-      const run = await completions.start(request, { signal });
-      run.result
-        .then((result) => this.metrics.answer(result, (performance.now() - arrived) / 1000))
+      const run = await (api === "chat"
+        ? this.#completions!.start(request, { signal }).then(runOfCompletion)
+        : this.#responses!.start(request, { signal }).then(runOfResponse));
+      run.result.then((result) => this.metrics.answer(result, (performance.now() - arrived) / 1000)).catch(() => {});
+      run.results
+        .then(([, ...others]) => others.forEach((result) => void this.metrics.tokens(result)))
         .catch(() => {})
         .finally(leave);
       return run;
@@ -221,8 +231,8 @@ export class App {
     return reply(context, this.#told(error));
   }
 
-  #told(error: unknown): ApiError {
-    const failed = apiError(error);
+  #told(error: unknown, api: "chat" | "responses" = "chat"): ApiError {
+    const failed = apiError(error, api);
     if (failed.status >= 500) this.options.log(error);
     if (failed.body.error.code === "device_lost") this.refuse("the GPU device was lost");
     return failed;
@@ -241,6 +251,7 @@ const ROUTES: Readonly<Record<string, string>> = {
   "/metrics": "GET",
   "/v1/models": "GET",
   "/v1/chat/completions": "POST",
+  "/v1/responses": "POST",
   "/v1/embeddings": "POST",
 };
 
@@ -258,8 +269,24 @@ function digest(key: string): Buffer {
   return createHash("sha256").update(key).digest();
 }
 
-async function* later(begun: Promise<ChatRun>): AsyncGenerator<unknown> {
-  yield* (await begun).chunks();
+/** A running answer of either API. */
+interface Run {
+  readonly result: Promise<AnswerResult>;
+  readonly results: Promise<AnswerResult[]>;
+  readonly whole: () => Promise<unknown>;
+  readonly stream: () => AsyncIterable<unknown>;
+}
+
+function runOfCompletion(run: ChatRun): Run {
+  return { result: run.result, results: run.results, whole: () => run.completion(), stream: () => run.chunks() };
+}
+
+function runOfResponse(run: ResponseRun): Run {
+  return { result: run.result, results: run.results, whole: () => run.response(), stream: () => run.events() };
+}
+
+async function* later(begun: Promise<Run>): AsyncGenerator<unknown> {
+  yield* (await begun).stream();
 }
 
 function sleep(ms: number): { over: Promise<undefined>; cancel: () => void } {

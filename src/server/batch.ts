@@ -2,8 +2,9 @@ import type { OcellusError } from "../base/errors.js";
 import { apiError, failure } from "../openai/api-error.js";
 import type { ChatCompletions } from "../openai/chat-completions.js";
 import { isFields } from "../openai/fields.js";
+import { Responses } from "../openai/responses.js";
 
-const URL_OF_CHAT = "/v1/chat/completions";
+const URLS = ["/v1/chat/completions", "/v1/responses"];
 
 /** A line of the output file. */
 export interface BatchResult {
@@ -27,12 +28,16 @@ export function finishedId(line: string): string | undefined {
 /** Runs the requests of a batch. */
 export class Batch {
   readonly #seen = new Set<string>();
+  readonly #responses: Responses;
 
   constructor(
     private readonly completions: ChatCompletions,
     /** Ids that are already in the output. */
     private readonly done: ReadonlySet<string>,
-  ) {}
+  ) {
+    // No line refers to the response of another: the order of a batch is not a promise.
+    this.#responses = new Responses(completions, { keepResponses: 0 });
+  }
 
   /**
    * Returns the result of line `number` (from 1) of the input, given its text or decoding error; undefined if it is finished. Throws
@@ -58,7 +63,9 @@ export class Batch {
     this.#seen.add(id);
     if (this.done.has(id)) return undefined;
     if (method !== "POST") return bad("invalid_method", `expected POST, got ${String(method)}`, id);
-    if (url !== URL_OF_CHAT) return bad("invalid_url", `expected ${URL_OF_CHAT}, got ${String(url)}`, id);
+    if (!URLS.includes(url as string))
+      return bad("invalid_url", `expected ${URLS.join(" or ")}, got ${String(url)}`, id);
+    const api = url === URLS[0] ? "chat" : "responses";
     if (isFields(body) && body.stream) {
       return answered(
         id,
@@ -67,13 +74,21 @@ export class Batch {
       );
     }
     try {
-      const run = await this.completions.start(body, { signal });
-      return answered(id, 200, await run.completion());
+      const whole = api === "chat" ? this.#completion(body, signal) : this.#response(body, signal);
+      return answered(id, 200, await whole);
     } catch (error) {
-      const { status, body: told } = apiError(error);
+      const { status, body: told } = apiError(error, api);
       if (signal.aborted || status === 503) throw error;
       return answered(id, status, told);
     }
+  }
+
+  async #completion(body: unknown, signal: AbortSignal): Promise<unknown> {
+    return (await this.completions.start(body, { signal })).completion();
+  }
+
+  async #response(body: unknown, signal: AbortSignal): Promise<unknown> {
+    return (await this.#responses.start(body, { signal })).response();
   }
 }
 

@@ -2,20 +2,27 @@
 const KEEP_ALIVE_MS = 10_000;
 
 /**
- * Streams objects as server-sent events, with `[DONE]` at the end and keep-alive comments. An error becomes an event, since the status
- * line is already sent. `left` is called when the client disconnects.
+ * Streams objects as server-sent events, with keep-alive comments: named by their `type` as in the Responses API, or without names and
+ * with `[DONE]` at the end as in chat completions. An error becomes an event, since the status line is already sent. `left` is called
+ * when the client disconnects. `errorEvent` gets the number of events before.
  */
 export function eventStream(
   events: AsyncIterable<unknown>,
-  errorEvent: (error: unknown) => unknown,
+  errorEvent: (error: unknown, sent: number) => unknown,
   left: () => void,
+  named = false,
 ): Response {
   const encoder = new TextEncoder();
   const iterator = events[Symbol.asyncIterator]();
   let next: Promise<IteratorResult<unknown>> | undefined;
+  let sent = 0;
   const stream = new ReadableStream<Uint8Array>({
     async pull(controller) {
       const say = (text: string): void => controller.enqueue(encoder.encode(text));
+      const tell = (event: unknown): void => {
+        sent++;
+        say(`${named ? `event: ${(event as { type: string }).type}\n` : ""}data: ${JSON.stringify(event)}\n\n`);
+      };
       let timer: ReturnType<typeof setTimeout> | undefined;
       try {
         next ??= iterator.next();
@@ -25,11 +32,11 @@ export function eventStream(
         const came = await Promise.race([next, silence]);
         if (came === "silence") return say(": working\n\n");
         next = undefined;
-        if (!came.done) return say(`data: ${JSON.stringify(came.value)}\n\n`);
-        say("data: [DONE]\n\n");
+        if (!came.done) return tell(came.value);
+        if (!named) say("data: [DONE]\n\n");
         controller.close();
       } catch (error) {
-        say(`data: ${JSON.stringify(errorEvent(error))}\n\n`);
+        tell(errorEvent(error, sent));
         controller.close();
       } finally {
         clearTimeout(timer);

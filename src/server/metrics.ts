@@ -62,15 +62,21 @@ export class Metrics {
     this.#requests.inc({ route, status: String(status) });
   }
 
-  /** Records a finished request. */
-  answer({ usage, timings }: AnswerResult, seconds: number): void {
-    this.#prompt.inc(usage.promptTokens);
-    this.#reused.inc(usage.reusedTokens);
-    this.#completion.inc(usage.completionTokens);
+  /** Records a finished answer, `seconds` after the arrival of its request. */
+  answer(result: AnswerResult, seconds: number): void {
+    const { usage, timings } = result;
+    this.tokens(result);
     this.#firstToken.observe(Math.max(0, seconds - timings.decode));
     if (usage.completionTokens > 1 && timings.decode > 0) {
       this.#rate.observe((usage.completionTokens - 1) / timings.decode);
     }
+  }
+
+  /** Records the tokens of an answer alone, for the further choices of a request. */
+  tokens({ usage }: AnswerResult): void {
+    this.#prompt.inc(usage.promptTokens);
+    this.#reused.inc(usage.reusedTokens);
+    this.#completion.inc(usage.completionTokens);
   }
 
   text(): Promise<string> {

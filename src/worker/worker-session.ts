@@ -192,7 +192,7 @@ export class WorkerSession implements ChatSession {
   }
 
   async #opening({ call, where, method, input, options }: Asked): Promise<Opening> {
-    const sent = sendOptions(where, options, REFUSED);
+    const sent = sendOptions(where, await withPlainStructure(where, options), REFUSED);
     const parcel = new Transferables(options);
     const given = await parcel.input(input, (part) => {
       const ref = this.names.next();
@@ -220,4 +220,11 @@ export class WorkerSession implements ChatSession {
     // An answer that was stopped before its first token keeps the appended parts for the next question.
     if (finishReason !== "stopped" || tokens.length > 0) this.#media = media;
   }
+}
+
+/** Objects of schema libraries have functions, which cannot be sent. */
+async function withPlainStructure(where: string, options: Asked["options"]): Promise<Asked["options"]> {
+  if (!("schema" in options || "regex" in options)) return options;
+  const { plainStructure } = await import("../models/chat/structure-options.js");
+  return { ...options, ...plainStructure(where, options) };
 }

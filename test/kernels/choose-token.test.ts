@@ -76,6 +76,30 @@ describe("greedily", () => {
   }
 });
 
+it("takes the argmax of logits and bias, with a penalty and without", async () => {
+  const { device } = held;
+  const [count, steps] = [2049, 6];
+  const logits = normals(count, 3, 2);
+  const bias = new Map(Array.from({ length: 5 }, (_, i) => [400 * i, 9 - i] as const));
+  for (const penalty of [1, 4]) {
+    const tokens = await tokensOf(device, () => {
+      const state = stateOf(device, count, [], steps, penalty !== 1);
+      const x = device.upload(logits, [1, count], "logits");
+      const all = Float32Array.from({ length: count }, (_, token) => bias.get(token) ?? 0);
+      const added = device.upload(all, [count], "bias");
+      for (let at = 0; at < steps; at++)
+        chooseToken(x, state, { count, at, penalties: repeated(penalty), bias: added });
+      return state;
+    });
+    const truth: number[] = [];
+    for (let at = 0; at < steps; at++) {
+      truth.push(reference(logits, { count, penalties: repeated(penalty), seen: truth, bias }));
+    }
+    expect(tokens).toEqual(truth);
+    expect([...bias.keys()]).toContain(truth[0]);
+  }
+});
+
 const ALL: ReferenceSampling = { temperature: 1, topK: 0, topP: 1, minP: 0 };
 const PENALTIES = { repetition: 1, presence: 0, frequency: 0 };
 

@@ -17,12 +17,13 @@ interface Rules {
   readonly temperature?: number;
   readonly penalties?: Penalties;
   readonly counts?: readonly number[];
+  readonly bias?: readonly number[];
   readonly banned?: readonly number[];
 }
 
 async function ranksOf(
   logits: Float32Array,
-  { temperature = 1, penalties = NO_PENALTIES, counts, banned }: Rules,
+  { temperature = 1, penalties = NO_PENALTIES, counts, bias, banned }: Rules,
 ): Promise<number[]> {
   const { device } = held;
   const words = new Uint32Array(Math.ceil(logits.length / 32)).fill(0xffffffff);
@@ -30,6 +31,7 @@ async function ranksOf(
   const ranks = device.scope(() =>
     rankLogits(device.upload(logits, [1, logits.length], "logits"), logits.length, temperature, penalties, {
       counts: counts && device.upload(Uint32Array.from(counts), [counts.length], "counts"),
+      bias: bias && device.upload(Float32Array.from(bias), [bias.length], "bias"),
       mask: banned && device.upload(words, [words.length], "mask"),
     }),
   );
@@ -59,6 +61,14 @@ it("penalises the tokens of the answer, by presence once and by frequency each t
   const penalties = { repetition: 2, presence: 0.5, frequency: 0.25 };
   const ranks = await ranksOf(logits, { penalties, counts: [0, 1, 3, 0, 2, 1] });
   expect(ranks).toEqual([4, 2 - 0.75, 2 - 1.25, -4, -8 - 1, -0.75].map(rankOf));
+});
+
+it("adds the bias before penalties and temperature", async () => {
+  const penalties = { repetition: 2, presence: 0, frequency: 0 };
+  const bias = [1, -100, 3, 0, 100, 2.5];
+  const rules = { temperature: 0.5, penalties, bias, counts: [0, 0, 1, 0, 0, 1], banned: [4] };
+  const ranks = await ranksOf(Float32Array.of(4, 4, 1, -2, 0, -4.5), rules);
+  expect(ranks).toEqual([...[10, -192, 4, -4].map(rankOf), 0, rankOf(-8)]);
 });
 
 it("divides to the nearest float, as the host does", async () => {

@@ -94,8 +94,21 @@ describe("fields", () => {
     [{ tools: [{ type: "function" }] }, /^tools: expected none.*tools are not called here/],
     [{ tool_choice: "required" }, /^tool_choice: expected none, got "required"/],
     [{ functions: [{ name: "f" }] }, /^functions: /],
-    [{ n: 2 }, /^n: expected 1: requests have one answer, got 2/],
-    [{ logit_bias: { "5": 1 } }, /^logit_bias: .*got \{"5":1\}/],
+    [{ n: 17 }, /^n: expected a whole number from 1 to 16, got 17/],
+    [{ logit_bias: { word: 1 } }, /^logit_bias: expected numbers from -100 to 100 by token id, got "word": 1/],
+    [
+      { logit_bias: Object.fromEntries(Array.from({ length: 1025 }, (_, i) => [i, 1])) },
+      /at most 1024 tokens, got 1025/,
+    ],
+    [{ min_tokens: 9, max_tokens: 8 }, /^min_tokens: expected at most max_tokens, 8, got 9/],
+    [{ ignore_eos: true }, /^ignore_eos: .*send min_tokens/],
+    [{ guided_regex: 5 }, /^guided_regex: expected a regular expression, got 5/],
+    [{ guided_json: "{" }, /^guided_json: expected a JSON schema, or its JSON text/],
+    [{ guided_choice: [] }, /^guided_choice: expected a list of 1 to 1000 texts/],
+    [{ guided_regex: "a", guided_grammar: 'root ::= "a"' }, /got guided_regex and guided_grammar/],
+    [{ guided_json: {}, response_format: { type: "json_object" } }, /got response_format and guided_json/],
+    [{ structured_outputs: { xml: 1 } }, /^structured_outputs\.xml: expected a known field/],
+    [{ logit_bias: { "5": 101 } }, /^logit_bias: .*got "5": 101/],
     [{ audio: { voice: "alloy" } }, /^audio: .*answers are text/],
     [{ modalities: ["text", "audio"] }, /^modalities: .*answers are text/],
     [{ reasoning_effort: "high" }, /^reasoning_effort: /],
@@ -147,5 +160,36 @@ describe("fields", () => {
       taken.add(options.seed);
     }
     expect(taken.size).toBe(seeds.length);
+  });
+});
+
+describe("vLLM's fields", () => {
+  test.each<[object, object]>([
+    [
+      { top_k: 5, min_p: 0.1 },
+      { temperature: 1, topK: 5, minP: 0.1 },
+    ],
+    [
+      { repetition_penalty: 1.2, min_tokens: 3 },
+      { repetitionPenalty: 1.2, minNewTokens: 3 },
+    ],
+    [{ logit_bias: { "5": -100, "7": 2 } }, { logitBias: { "5": -100, "7": 2 } }],
+    [{ guided_json: { type: "object" } }, { schema: { type: "object" } }],
+    [{ guided_json: '{"type":"array"}' }, { schema: { type: "array" } }],
+    [{ guided_regex: "a+" }, { regex: "a+" }],
+    [{ guided_choice: ["yes (1)", "no."], guided_decoding_backend: "x" }, { regex: "yes \\(1\\)|no\\." }],
+    [{ guided_grammar: 'root ::= "a"' }, { grammar: 'root ::= "a"' }],
+    [{ structured_outputs: { choice: ["a", "b"] } }, { regex: "a|b" }],
+    [{ skip_special_tokens: true, ignore_eos: false, length_penalty: 1 }, {}],
+  ])("%j", async (fields, options) => {
+    const passed = await outcome({ messages: [hi], ...fields });
+    expect(passed.message).toBe("accepted");
+    const { imageMode: _, specialTokens: _s, signal: _g, onProgress: _p, ...others } = passed.options;
+    expect(others).toEqual(options);
+  });
+
+  test("several choices are sampled, unless a temperature says otherwise", async () => {
+    expect((await outcome({ messages: [hi], n: 2 })).options.temperature).toBe(1);
+    expect((await outcome({ messages: [hi], n: 2, temperature: 0 })).options.temperature).toBe(undefined);
   });
 });

@@ -77,9 +77,18 @@ export class DocsFolder {
   /** What `npm install` would put there. */
   #installed(): void {
     const modules = join(this.path, "node_modules");
-    mkdirSync(join(modules, "@huggingface"), { recursive: true });
+    for (const scope of ["@huggingface", "@ai-sdk"]) mkdirSync(join(modules, scope), { recursive: true });
     symlinkSync(ROOT, join(modules, "ocellus"));
-    const names = ["openai", "vite", "mp4box", "@huggingface/jinja", "@huggingface/tokenizers"];
+    const names = [
+      "openai",
+      "ai",
+      "@ai-sdk/openai",
+      "zod",
+      "vite",
+      "mp4box",
+      "@huggingface/jinja",
+      "@huggingface/tokenizers",
+    ];
     for (const name of names.filter((name) => existsSync(join(ROOT, "node_modules", name)))) {
       symlinkSync(join(ROOT, "node_modules", name), join(modules, name));
     }

@@ -98,8 +98,10 @@ export async function misuses(): Promise<void> {
   session.generate("What?", { schema: '{ "type": "object" }' });
   // @ts-expect-error a schema is an object or true
   session.generate("What?", { schema: false });
-  // @ts-expect-error a RegExp has flags, which would not count
-  session.generate("What?", { regex: /yes|no/i });
+  // @ts-expect-error an expression is a text or a RegExp
+  session.generate("What?", { regex: 5 });
+  // @ts-expect-error a bias is a number for each token
+  session.generate("What?", { logitBias: { 5: "high" } });
   // @ts-expect-error a grammar is a text
   session.generate("What?", { grammar: { root: "a" } });
   // @ts-expect-error a switch is no number

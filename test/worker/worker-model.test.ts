@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createOcellus } from "../../src/ai/index.js";
 import {
   AbortedError,
   CheckpointError,
@@ -12,6 +13,7 @@ import type { AnswerPiece } from "../../src/models/chat/answer.js";
 import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
 import type { ChatMessage, ImageContent, TextContent } from "../../src/models/llava-onevision/processor.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
+import { promptAPI } from "../../src/prompt-api/index.js";
 import { WorkerModel } from "../../src/worker/index.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { expectClose } from "../support/compare.js";
@@ -246,6 +248,35 @@ describe("a model in a worker", () => {
       (await session.generate([{ role: "user", content: [part, ask] }], { transfer: [given.buffer] }).result).text,
     ).toBe(ANSWER);
     expect(given.byteLength).toBe(0);
+  });
+
+  test("expressions and objects of schema libraries cross as data, and a wrong one rejects the answer", async () => {
+    using session = model.createSession();
+    expect((await session.generate(question, { regex: /Yes|No/ }).result).text).toMatch(/^(Yes|No)$/);
+    const input = () => ({ enum: ["one", "two"] });
+    const schema = { "~standard": { version: 1, vendor: "own", validate: () => ({}), jsonSchema: { input } } };
+    expect(["one", "two"]).toContain(JSON.parse((await session.generate(question, { schema }).result).text));
+    await expect(session.generate(question, { regex: /yes/i }).result).rejects.toThrow(OptionError);
+    const { tokens } = await session.generate(question, { logitBias: { 5: 100 }, maxNewTokens: 2 }).result;
+    expect(tokens).toEqual([5, 5]);
+  });
+
+  test("the AI SDK's provider and the Prompt API run over it", async () => {
+    const ocellus = createOcellus(model);
+    const content = [{ type: "file", mediaType: "image/png", data: picture }, ask];
+    const result = await ocellus().doGenerate({ prompt: [{ role: "user", content }] });
+    expect(result.content).toEqual([{ type: "text", text: ANSWER }]);
+    ocellus.dispose();
+    const session = await promptAPI(model).create();
+    await session.append([{ role: "user", content: [{ type: "image", value: picture }] }]);
+    const other = await session.clone();
+    expect(await session.prompt(ask.text)).toBe(ANSWER);
+    session.destroy();
+    let text = "";
+    const reader = other.promptStreaming(ask.text).getReader();
+    for (let next = await reader.read(); !next.done; next = await reader.read()) text += next.value;
+    expect(text).toBe(ANSWER);
+    other.destroy();
   });
 
   test("options are checked at once", async () => {

@@ -4,6 +4,8 @@ export interface ReferenceRules {
   readonly penalties?: { readonly repetition: number; readonly presence: number; readonly frequency: number };
   /** Tokens of the answer so far, with repetitions, in any order. */
   readonly seen?: readonly number[];
+  /** Added to the logits of tokens, before the penalties. */
+  readonly bias?: ReadonlyMap<number, number>;
   /** Excluded tokens. */
   readonly banned?: readonly number[];
 }
@@ -15,9 +17,10 @@ export interface ReferenceSampling {
   readonly minP: number;
 }
 
-/** Applies penalties and exclusions to logits, in float32; NaN for excluded tokens. */
-function ruled(logits: ArrayLike<number>, { penalties, seen = [], banned = [] }: ReferenceRules): Float32Array {
+/** Applies bias, penalties and exclusions to logits, in float32; NaN for excluded tokens. */
+function ruled(logits: ArrayLike<number>, { penalties, seen = [], bias, banned = [] }: ReferenceRules): Float32Array {
   const own = Float32Array.from(logits);
+  for (const [token, add] of bias ?? []) own[token]! += Math.fround(add);
   if (penalties) {
     const times = new Map<number, number>();
     for (const token of seen) times.set(token, (times.get(token) ?? 0) + 1);

@@ -19,7 +19,7 @@ export class AnswerText {
 
   constructor(
     readonly tokenizer: Tokenizer,
-    readonly options: GenerateOptions,
+    readonly options: Pick<GenerateOptions, "stop" | "temperature" | "seed" | "logprobs" | "topLogprobs">,
     readonly writer: AnswerWriter,
   ) {
     this.#stream = new TextStream(tokenizer, { skipSpecialTokens: true });

@@ -3,6 +3,7 @@ import { checkOptions, suggestion } from "../../base/options.js";
 import type { SpecialTokens } from "../llava-onevision/literal-text.js";
 import type { ImageMode } from "../llava-onevision/processor.js";
 import type { AnswerProgress } from "./answer.js";
+import type { StructureOptions } from "./structure-options.js";
 import type { Tap } from "./taps.js";
 
 /** How messages are rendered to a prompt. */
@@ -47,16 +48,11 @@ export interface SamplingOptions {
   presencePenalty?: number;
   /** Frequency penalty: subtracted from the logit of a token once per occurrence in the answer; 0 if not given. */
   frequencyPenalty?: number;
-}
-
-/** Structured output: constrains the form of the answer; at most one of the three. */
-export interface StructureOptions {
-  /** A JSON schema: the answer is a JSON text that is valid against it. `true` allows any JSON. */
-  schema?: object | true;
-  /** A regular expression that the whole answer matches. */
-  regex?: string;
-  /** A grammar in EBNF; the rule `root` is the whole answer. */
-  grammar?: string;
+  /**
+   * Logit bias: numbers from -100 to 100 by token id, added to the logits of these tokens at every step, before the penalties. -100
+   * excludes a token in practice, 100 selects it.
+   */
+  logitBias?: Readonly<Record<number, number>>;
 }
 
 export interface GenerateOptions extends AppendOptions, SamplingOptions, StructureOptions {
@@ -96,6 +92,7 @@ const GENERATE_OPTIONS = [
   "repetitionPenalty",
   "presencePenalty",
   "frequencyPenalty",
+  "logitBias",
   "stop",
   "logprobs",
   "topLogprobs",
@@ -178,30 +175,27 @@ function checkStops(where: string, stop: unknown): void {
   throw bad(`${where}, stop`, "a text, or a list of texts, none of them empty", shown(stop));
 }
 
+/** Objects of schema libraries are converted when the answer begins (`structure-options.ts`). */
 function checkStructure(where: string, options: GenerateOptions): void {
-  const { schema, regex, grammar } = options;
+  const { schema, regex, grammar, minNewTokens } = options;
   const given = (["schema", "regex", "grammar"] as const).filter((name) => options[name] !== undefined);
   if (given.length > 1)
     throw bad(where, "one of schema, regex and grammar", given.join(" and "), "leave all but one out");
-  if (
-    schema !== undefined &&
-    schema !== true &&
-    (typeof schema !== "object" || schema === null || Array.isArray(schema))
-  ) {
+  const isObject =
+    (typeof schema === "object" && schema !== null && !Array.isArray(schema)) || typeof schema === "function";
+  if (schema !== undefined && schema !== true && !isObject) {
     throw bad(`${where}, schema`, "a JSON schema as an object, or true", shown(schema));
   }
-  for (const [name, text] of [
-    ["regex", regex],
-    ["grammar", grammar],
-  ] as const) {
-    if (text !== undefined && typeof text !== "string") throw bad(`${where}, ${name}`, "a text", shown(text));
+  // Not instanceof: expressions of other realms.
+  if (regex !== undefined && typeof regex !== "string" && Object.prototype.toString.call(regex) !== "[object RegExp]") {
+    throw bad(`${where}, regex`, "a text or a RegExp", shown(regex));
   }
-  if (given.length > 0 && options.minNewTokens) {
-    throw bad(
-      `${where}, minNewTokens`,
-      `none beside ${given[0]}, which says where an answer may end`,
-      shown(options.minNewTokens),
-    );
+  if (grammar !== undefined && typeof grammar !== "string") {
+    throw bad(`${where}, grammar`, "a text", shown(grammar));
+  }
+  if (given.length > 0 && minNewTokens) {
+    const expected = `none beside ${given[0]}, which says where an answer may end`;
+    throw bad(`${where}, minNewTokens`, expected, shown(minNewTokens));
   }
 }
 

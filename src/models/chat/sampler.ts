@@ -4,7 +4,9 @@ import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { SamplingOptions } from "./generate-options.js";
 
-export interface SamplerOptions extends Omit<SamplingOptions, "seed"> {
+export interface SamplerOptions extends Omit<SamplingOptions, "seed" | "logitBias"> {
+  /** Bias of every token, `[allowed]`. */
+  readonly bias?: Float32Array | undefined;
   /** Random seed; required with a temperature. */
   readonly seed?: number | undefined;
   /** Minimum number of tokens before an EOS token. */
@@ -18,6 +20,7 @@ export interface SamplerOptions extends Omit<SamplingOptions, "seed"> {
 export class Sampler {
   readonly #state: ChoiceState;
   readonly #mask: Tensor | undefined;
+  readonly #bias: Tensor | undefined;
   readonly #penalties: { repetition: number; presence: number; frequency: number };
 
   /** Allocates in the current arena; at most `most` tokens are chosen per readback. */
@@ -36,6 +39,7 @@ export class Sampler {
       answer: device.empty([most], "u32", "answer"),
       counts: penalised ? device.upload(new Uint32Array(allowed), [allowed], "counts") : undefined,
     };
+    this.#bias = options.bias && device.upload(options.bias, [allowed], "bias");
     if (masked || options.minNewTokens)
       this.#mask = device.upload(this.#withoutEos(), [Math.ceil(allowed / 32)], "mask");
   }
@@ -63,6 +67,7 @@ export class Sampler {
         count: allowed,
         at,
         penalties: this.#penalties,
+        bias: this.#bias,
         mask: this.masked || index < minNewTokens ? this.#mask : undefined,
         sampling: temperature > 0 ? { temperature, topK, topP, minP, rngKey: rngKey(seed, index) } : undefined,
       }),

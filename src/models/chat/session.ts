@@ -247,6 +247,8 @@ export class Session {
     const clock = new Clock();
     const allowed = Math.min(model.processor.tokenizer.size, config.text.vocabulary);
     const constraint = await this.#constraint(options, allowed);
+    // Imported on demand, like structured output.
+    const bias = options.logitBias && (await import("./logit-bias.js")).biasOf(options.logitBias, allowed);
     const answer = new AnswerText(model.processor.tokenizer, options, writer);
     // Before the first token, `stop` aborts the prefill but keeps its results.
     const signal = options.signal ? AbortSignal.any([options.signal, writer.enough]) : writer.enough;
@@ -270,6 +272,7 @@ export class Session {
           seed: answer.seed,
           maxNewTokens,
           allowed,
+          bias,
           eosTokens: config.eosTokens,
           readLogits: options.logprobs ?? false,
           adaptiveSteps: this.#adaptiveSteps,
@@ -313,12 +316,14 @@ export class Session {
   /** Structured output is imported on demand: pages load its code with the first structured answer. */
   async #constraint(options: GenerateOptions, allowed: number): Promise<Constraint | undefined> {
     if (options.schema === undefined && options.regex === undefined && options.grammar === undefined) return undefined;
-    const [{ constraintFor }, { inTimeSlices }] = await Promise.all([
+    const [{ plainStructure }, { constraintFor }, { inTimeSlices }] = await Promise.all([
+      import("./structure-options.js"),
       import("../../structure/constraint.js"),
       import("../../structure/time-slices.js"),
     ]);
     const { processor, config } = this.model;
-    const making = constraintFor(options, processor.tokenizer, config.eosTokens, allowed);
+    const structure = plainStructure("session.generate", options);
+    const making = constraintFor(structure, processor.tokenizer, config.eosTokens, allowed);
     return inTimeSlices(making, () => throwIfAborted(options.signal, "compiling the structure of the answer"));
   }
 

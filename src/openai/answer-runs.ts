@@ -1,0 +1,129 @@
+import { OcellusError, throwIfAborted } from "../base/errors.js";
+import { checkOptions } from "../base/options.js";
+import type { Answer } from "../models/chat/answer.js";
+import type { ChatModel } from "../models/chat/chat-model.js";
+import { checkPromptOptions, type GenerateOptions } from "../models/chat/generate-options.js";
+import type { SpecialTokens } from "../models/llava-onevision/literal-text.js";
+import type { ChatMessage } from "../models/llava-onevision/processor.js";
+import { type Lease, SessionPool } from "./session-pool.js";
+
+/** Options of the sessions that answer requests. */
+export interface AnswerRunsOptions {
+  /** Sessions cached between requests, so that follow-up requests reuse the KV cache; 1 if not given. */
+  keepSessions?: number;
+  /** As in `PromptOptions`, for all requests; requests cannot change it. "literal" if not given. */
+  specialTokens?: SpecialTokens;
+}
+
+/** What to answer. */
+export interface AnswerRequest {
+  /** The call, for errors. */
+  readonly where: string;
+  /** The conversation as the client sent it: chooses the session that has most of it in its cache. */
+  readonly conversation: readonly unknown[];
+  /** Reads the messages, and options that depend on them. */
+  readonly read: (signal: AbortSignal) => Promise<{ messages: readonly ChatMessage[]; options?: GenerateOptions }>;
+  readonly options: GenerateOptions;
+  /** Number of answers; 1 if not given. */
+  readonly count?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Answers that are being generated, one after the other. */
+export interface AnswerRun {
+  /** Each begins when the one before it has ended; after a failure the others reject too. */
+  readonly answers: readonly [Promise<Answer>, ...Promise<Answer>[]];
+  readonly abort: () => void;
+}
+
+/** Answers requests that carry the whole conversation, with sessions that are cached between them. */
+export class AnswerRuns {
+  readonly #pool: SessionPool;
+  readonly #specialTokens: SpecialTokens;
+
+  /** `where`: the class, for errors. Throws OptionError. */
+  constructor(
+    readonly model: ChatModel,
+    where: string,
+    { keepSessions = 1, specialTokens = "literal" }: AnswerRunsOptions,
+  ) {
+    checkPromptOptions(where, { specialTokens });
+    this.#pool = new SessionPool(model, keepSessions);
+    this.#specialTokens = specialTokens;
+  }
+
+  /** Starts the answers, and returns when the prompt is prepared, so that its errors are thrown here. */
+  async start({ where, conversation, read, options, count = 1, signal }: AnswerRequest): Promise<AnswerRun> {
+    throwIfAborted(signal, where);
+    const abort = new AbortController();
+    const forward = (): void => abort.abort(signal?.reason);
+    signal?.addEventListener("abort", forward, { once: true });
+    let lease: Lease | undefined;
+    const end = (sound: boolean): void => {
+      signal?.removeEventListener("abort", forward);
+      lease?.giveBack(sound);
+      lease = undefined;
+    };
+    try {
+      const { messages, options: more } = await read(abort.signal);
+      throwIfAborted(abort.signal, where);
+      lease = this.#pool.take(conversation);
+      const { session } = lease;
+      let begin = (): void => {};
+      const begun = new Promise<void>((resolve) => {
+        begin = resolve;
+      });
+      // Errors of options are thrown at once.
+      const first = session.generate(messages, this.#optionsOf({ ...options, ...more }, 0, abort.signal, begin));
+      const answers: [Promise<Answer>, ...Promise<Answer>[]] = [Promise.resolve(first)];
+      for (let index = 1; index < count; index++) {
+        const next = answers[index - 1]!.then(({ result }) => result).then(() =>
+          session.generate(messages, this.#optionsOf({ ...options, ...more }, index, abort.signal)),
+        );
+        // Readers of the answer before it get the same error.
+        next.catch(() => {});
+        answers.push(next);
+      }
+      const ended = answers
+        .at(-1)!
+        .then(({ result }) => result)
+        .then(
+          () => end(true),
+          (error: unknown) => end(isHarmless(error)),
+        );
+      await Promise.race([begun, first.result.then(() => (count === 1 ? ended : undefined))]);
+      return { answers, abort: () => abort.abort() };
+    } catch (error) {
+      end(isHarmless(error));
+      throw error;
+    }
+  }
+
+  /** Answers of one request differ by their seeds. */
+  #optionsOf(options: GenerateOptions, index: number, signal: AbortSignal, begin?: () => void): GenerateOptions {
+    const { seed } = options;
+    return {
+      ...options,
+      ...(seed !== undefined && index > 0 && { seed: (seed + index) % Number.MAX_SAFE_INTEGER }),
+      specialTokens: this.#specialTokens,
+      signal,
+      ...(begin && { onProgress: begin }),
+    };
+  }
+
+  /** Disposes the cached sessions. */
+  dispose(): void {
+    this.#pool.dispose();
+  }
+}
+
+/** Checks options of a class that has runs; `others`: the names of its own. Throws OptionError. */
+export function checkRunOptions(where: string, options: object, others: readonly string[]): void {
+  checkOptions(where, options, ["keepSessions", "specialTokens", ...others]);
+}
+
+/** Whether an error left the session unchanged. */
+function isHarmless(error: unknown): boolean {
+  const codes = ["ABORTED", "OPTION", "PROMPT", "MEDIA", "SOURCE", "CONTEXT_OVERFLOW"];
+  return error instanceof OcellusError && codes.includes(error.code);
+}
