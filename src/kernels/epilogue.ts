@@ -29,20 +29,20 @@ export interface Epilogue {
   residual?: Tensor | undefined;
 }
 
-/** WGSL functions of the activations. */
+/** WGSL functions of the activations, of one sum (`alias Value = f32;`) or four. */
 const ACTIVATIONS = `
 // 0.5(1 + tanh(u)) is 1 / (1 + exp(-2u)); the exponent is bounded so that it does not overflow.
-fn geluTanh(x: f32) -> f32 {
+fn geluTanh(x: Value) -> Value {
   let u = 0.7978845608028654 * (x + 0.044715 * x * x * x);
-  return x / (1.0 + exp(clamp(-2.0 * u, -80.0, 80.0)));
+  return x / (1.0 + exp(clamp(-2.0 * u, Value(-80.0), Value(80.0))));
 }
 
 // erf by Abramowitz and Stegun, formula 7.1.26, absolute error below 1.5e-7.
-fn geluErf(x: f32) -> f32 {
+fn geluErf(x: Value) -> Value {
   let z = abs(x) * 0.7071067811865476;
   let t = 1.0 / (1.0 + 0.3275911 * z);
   let tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * exp(-z * z);
-  return 0.5 * x * select(2.0 - tail, tail, x < 0.0);
+  return 0.5 * x * select(2.0 - tail, tail, x < Value(0.0));
 }`;
 
 const BINDINGS = {
@@ -62,16 +62,21 @@ const ANY_EPILOGUE = [
   BINDINGS.bias,
   BINDINGS.residual,
   BINDINGS.normWeight,
+  "alias Value = vec4f;",
   ACTIVATIONS,
   `fn isGated() -> bool { return (params.epilogue & ${BITS.swiglu}u) != 0u; }
 fn normAt(quad: u32) -> vec4f { return normWeight[quad]; }
-fn finish(sum: f32, row: u32, column: u32, stride: u32, residualRows: u32) -> f32 {
-  var value = sum;
-  if ((params.epilogue & ${BITS.bias}u) != 0u) { value += bias[column]; }
-  if ((params.epilogue & ${BITS.gelu_tanh}u) != 0u) { value = geluTanh(value); }
-  if ((params.epilogue & ${BITS.gelu_erf}u) != 0u) { value = geluErf(value); }
-  if ((params.epilogue & ${BITS.residual}u) != 0u) { value += residual[(row % residualRows) * stride + column]; }
-  return value;
+// Columns past the last read other numbers, which are not written.
+fn finishColumns(sums: vec4f, row: u32, columns: vec4u) -> vec4f {
+  var v = sums;
+  if ((params.epilogue & ${BITS.bias}u) != 0u) { v += vec4f(bias[columns.x], bias[columns.y], bias[columns.z], bias[columns.w]); }
+  if ((params.epilogue & ${BITS.gelu_tanh}u) != 0u) { v = geluTanh(v); }
+  if ((params.epilogue & ${BITS.gelu_erf}u) != 0u) { v = geluErf(v); }
+  if ((params.epilogue & ${BITS.residual}u) != 0u) {
+    let at = row % params.residualRows * params.stride + columns;
+    v += vec4f(residual[at.x], residual[at.y], residual[at.z], residual[at.w]);
+  }
+  return v;
 }`,
 ];
 
@@ -86,11 +91,15 @@ function oneEpilogue({ bias, activation, residual, swiglu = false }: Epilogue): 
   return [
     ...(bias ? [BINDINGS.bias] : []),
     ...(residual ? [BINDINGS.residual] : []),
+    "alias Value = f32;",
     ACTIVATIONS,
     `fn isGated() -> bool { return ${swiglu}; }
-fn finish(sum: f32, row: u32, column: u32, stride: u32, residualRows: u32) -> f32 {
+fn finish(sum: f32, row: u32, column: u32) -> f32 {
   let value = sum${bias ? " + bias[column]" : ""};
-  return ${ACTIVATE[activation ?? "none"]}${residual ? " + residual[(row % residualRows) * stride + column]" : ""};
+  return ${ACTIVATE[activation ?? "none"]}${residual ? " + residual[(row % params.residualRows) * params.stride + column]" : ""};
+}
+fn finishColumns(sums: vec4f, row: u32, columns: vec4u) -> vec4f {
+  return vec4f(finish(sums.x, row, columns.x), finish(sums.y, row, columns.y), finish(sums.z, row, columns.z), finish(sums.w, row, columns.w));
 }`,
   ];
 }
@@ -98,8 +107,8 @@ fn finish(sum: f32, row: u32, column: u32, stride: u32, residualRows: u32) -> f3
 /** An epilogue in WGSL, with its tensors and parameters. */
 export interface EpilogueCode {
   /**
-   * `finish(sum, row, column, stride, residualRows)` returns `residual + activation(sum + bias)`, `isGated()` whether the epilogue is
-   * SwiGLU; on CPU adapters also `normAt(quad)`, the norm's weights.
+   * `finishColumns(sums, row, columns)` returns `residual + activation(sum + bias)` of four columns, `isGated()` whether the epilogue is
+   * SwiGLU; on GPUs also `finish(sum, row, column)`, on CPU adapters `normAt(quad)`, the norm's weights.
    */
   readonly header: readonly string[];
   readonly tensors: Readonly<Record<string, Tensor>>;
@@ -144,11 +153,12 @@ fn put(sums: vec4f, row: u32, unit: u32) {
     if (first + 16u < params.columns) { y[at + 8u] = silu(sums.z) * sums.w; }
     return;
   }
-  for (var j = 0u; j < 4u; j++) {
-    let inBlock = first + 8u * j;
-    if (inBlock < params.columns) {
-      let column = params.firstColumn + inBlock;
-      y[row * params.stride + column] = finish(sums[j], row, column, params.stride, params.residualRows);
-    }
-  }
+  let columns = params.firstColumn + first + vec4u(0u, 8u, 16u, 24u);
+  let v = finishColumns(sums, row, columns);
+  let end = params.firstColumn + params.columns;
+  let at = row * params.stride + columns;
+  if (columns.x < end) { y[at.x] = v.x; }
+  if (columns.y < end) { y[at.y] = v.y; }
+  if (columns.z < end) { y[at.z] = v.z; }
+  if (columns.w < end) { y[at.w] = v.w; }
 }`;

@@ -47,7 +47,7 @@ fn put(at: u32, row: u32, local: u32) {
     return;
   }
   let column = params.firstColumn + local;
-  y[row * params.stride + column] = finish(results[at], row, column, params.stride, params.residualRows);
+  y[row * params.stride + column] = finish(results[at], row, column);
 }
 
 @compute @workgroup_size(THREADS)

@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
       }
     } else if (inBlock < params.columns) {
       let column = params.firstColumn + inBlock;
-      y[row * params.stride + column] = finish(sumOf(r, lane), row, column, params.stride, params.residualRows);
+      y[row * params.stride + column] = finish(sumOf(r, lane), row, column);
     }
   }
 }
