@@ -35,6 +35,7 @@ export interface OcellusProvider<V extends SpecificationVersion = "v3"> {
   /** The language model, called `modelId` ("ocellus" if not given). */
   (modelId?: string): LanguageModel<V>;
   readonly specificationVersion: V;
+  /** The same as calling the provider. */
   languageModel(modelId?: string): LanguageModel<V>;
   /** Text embeddings. */
   embeddingModel(modelId?: string): EmbeddingModel<V>;

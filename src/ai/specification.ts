@@ -81,7 +81,9 @@ export interface LanguageModel<V extends SpecificationVersion = SpecificationVer
   readonly modelId: string;
   /** None: the AI SDK downloads URLs itself. */
   readonly supportedUrls: Record<string, RegExp[]>;
+  /** Generates an answer; the AI SDK calls it for `generateText`. */
   doGenerate(options: CallOptions): Promise<GenerateResult>;
+  /** Generates an answer piece by piece; the AI SDK calls it for `streamText`. */
   doStream(options: CallOptions): Promise<{ stream: ReadableStream<StreamPart> }>;
 }
 
@@ -92,6 +94,7 @@ export interface EmbeddingModel<V extends SpecificationVersion = SpecificationVe
   readonly modelId: string;
   readonly maxEmbeddingsPerCall: number;
   readonly supportsParallelCalls: boolean;
+  /** Returns an embedding of each text; the AI SDK calls it for `embed` and `embedMany`. */
   doEmbed(options: {
     values: string[];
     dimensions?: number | undefined;

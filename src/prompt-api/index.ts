@@ -41,8 +41,11 @@ export interface LanguageModelParams {
 
 /** The class `LanguageModel` of the Prompt API. */
 export interface LanguageModelClass {
+  /** Returns whether a session with these options can be created, and whether the model is downloaded already. */
   availability(options?: Expectations & Pick<CreateOptions, "temperature" | "topK">): Promise<Availability>;
+  /** Loads the model if it is not loaded, and begins a conversation. */
   create(options?: CreateOptions): Promise<PromptSession>;
+  /** Returns the defaults and limits of sampling. */
   params(): Promise<LanguageModelParams>;
 }
 

@@ -1,7 +1,7 @@
 import { platform } from "#platform";
 import { NoAdapterError } from "../base/errors.js";
 import { type AdapterRequest, isSoftware } from "../platform/platform.js";
-import { type SubgroupMatrix, testF16, testSubgroupMatrix } from "./feature-self-test.js";
+import type { SubgroupMatrix } from "./feature-self-test.js";
 import { storedTuning, type Tuning } from "./tuning.js";
 
 /** Properties of the opened adapter, read by the `choose` functions and by reports. */
@@ -113,11 +113,13 @@ async function selfTest(
   options: OpenOptions,
 ): Promise<{ gpu: GPUDevice; facts: AdapterFacts }> {
   const { subgroupMatrix: matrix } = facts;
+  if (!facts.f16 && !matrix) return { gpu, facts };
   const reasons = [...facts.reasons];
   let lost = false;
   gpu.lost.then(() => {
     lost = true;
   });
+  const { testF16, testSubgroupMatrix } = await import("./feature-self-test.js");
   const halves = facts.f16 ? await testF16(gpu) : undefined;
   if (halves) reasons.push(`f16 is not used: ${halves}.`);
   const f16 = facts.f16 && !halves;

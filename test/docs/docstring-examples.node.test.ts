@@ -20,7 +20,7 @@ import * as tensor from "ocellus/tensor";
 import { Device, KVCache, Kernel, Linear, MLP, GatedMLP, RMSNorm, LayerNorm, Embedding, PatchEmbedding, Rotary } from "ocellus/tensor";
 import { BidirectionalAttention, CausalAttention, WeightLoader, openCheckpoint, packMatrix, rmsNorm, swiglu } from "ocellus/tensor";
 import { ChatCompletions, type ChatCompletionRequest, RequestError, Responses } from "ocellus/openai";
-import type { PromptSession } from "ocellus/prompt-api";
+import { type PromptSession, QuotaExceededError } from "ocellus/prompt-api";
 import { measurePeak, ModelBench } from "ocellus/bench";
 import { WorkerModel } from "ocellus/worker";
 import { constrain, tokenBytes } from "ocellus/structure";
