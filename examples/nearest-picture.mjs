@@ -5,10 +5,9 @@
 // Without arguments: the drawings of the embedded checkpoint. A checkpoint of real size knows photographs.
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { cosineSimilarity, LlavaOneVision } from "ocellus";
 
-const tiny = fileURLToPath(new URL("../models/tiny", import.meta.url));
+const tiny = "models/tiny";
 const folder = process.argv[3] ?? join(tiny, "examples");
 const picture = process.argv[2] ?? join(folder, "00-shapes.png");
 

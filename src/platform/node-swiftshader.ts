@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { installCommand } from "../base/optional-packages.js";
@@ -64,6 +65,17 @@ function underLoaderName(library: Uint8Array): Uint8Array {
 }
 
 function loadLibrary(path: string): void {
+  // Bun and Deno close a library that is not an addon; their foreign functions keep it.
+  if (process.versions.bun) {
+    const ffi = createRequire(import.meta.url)("bun:ffi") as { dlopen(path: string, symbols: object): unknown };
+    ffi.dlopen(path, { vkGetInstanceProcAddr: { args: ["ptr", "cstring"], returns: "ptr" } });
+    return;
+  }
+  const { Deno } = globalThis as { Deno?: { dlopen(path: string, symbols: object): unknown } };
+  if (Deno) {
+    Deno.dlopen(path, { vkGetInstanceProcAddr: { parameters: ["pointer", "buffer"], result: "pointer" } });
+    return;
+  }
   try {
     process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
   } catch (error) {

@@ -260,12 +260,18 @@ function inflate(compressed: Uint8Array, chunkBytes: number): ReadableStream<Uin
 
 let collector: (() => void) | undefined;
 
-/** V8 exposes `gc` to contexts that are created while its flag is set. */
 function collectGarbage(): void {
-  if (!collector) {
-    setFlagsFromString("--expose-gc");
-    collector = runInNewContext("gc") as () => void;
-    setFlagsFromString("--no-expose-gc");
-  }
+  collector ??= findCollector();
   collector();
+}
+
+/** Bun has a function for it; Deno has none. V8 exposes `gc` to contexts that are created while its flag is set. */
+function findCollector(): () => void {
+  const { Bun } = globalThis as { Bun?: { gc(synchronous: boolean): void } };
+  if (Bun) return () => Bun.gc(true);
+  if (process.versions.deno) return () => {};
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  setFlagsFromString("--no-expose-gc");
+  return collect;
 }

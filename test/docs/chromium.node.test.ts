@@ -1,7 +1,10 @@
+import { execFileSync } from "node:child_process";
+import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { type Browser, chromium, type Page as Tab } from "playwright";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { chromiumLaunch } from "../support/chromium.js";
+import { ROOT } from "../support/cli.js";
 import { DocsFolder } from "../support/docs-folder.js";
 import { pageOf, writePage } from "../support/pages.js";
 import { serveFolders } from "../support/static-server.js";
@@ -22,7 +25,20 @@ test("the page of docs/guides/page.md, bundled", async () => {
 });
 
 test("the page of docs/guides/page.md without a bundler", async () => {
-  await opened("docs/guides/page.md", "import-map.html", { bundled: false });
+  // As `npm pack` does.
+  execFileSync(process.execPath, ["scripts/bundle.mjs"], { cwd: ROOT });
+  await opened("docs/guides/page.md", "no-bundler.html", { bundled: false });
+});
+
+test("the page of examples, bundled", async () => {
+  const folder = new DocsFolder();
+  cpSync(join(ROOT, "examples/page"), folder.path, { recursive: true });
+  const question = { picture: join(folder.path, "photo.jpg"), checkpoint: "/models/llava-onevision-qwen2-0.5b-ov-hf/" };
+  await openedIn(folder, "index.html", { bundled: true }, async (tab) => {
+    await tab.goto(`${new URL(tab.url()).origin}/?checkpoint=${new URL(question.checkpoint, tab.url())}`);
+    await tab.setInputFiles("#picture", question.picture);
+    await tab.click("#ask");
+  });
 });
 
 test("the page of docs/guides/worker.md, bundled", async () => {
@@ -38,6 +54,15 @@ async function opened(
 ): Promise<void> {
   const folder = new DocsFolder();
   writePage(pageOf(guide), folder);
+  await openedIn(folder, html, how, act);
+}
+
+async function openedIn(
+  folder: DocsFolder,
+  html: string,
+  how: { bundled: boolean },
+  act: (tab: Tab, folder: DocsFolder) => Promise<void>,
+): Promise<void> {
   if (how.bundled) {
     const { build } = await import("vite");
     await build({ root: folder.path, logLevel: "error" });

@@ -1,0 +1,3 @@
+import { serve } from "ocellus/worker";
+
+serve(self);
