@@ -367,7 +367,7 @@ test("50 malformed requests each get a 4xx with a message", async () => {
     ),
     ...[{ top_p: 2 }, { top_k: 1.5 }, { min_p: -1 }, { seed: "one" }, { n: 200 }, { stop: "" }].map(field),
     ...[{ max_tokens: 0 }, { max_tokens: 1e9 }, { logprobs: 1 }, { top_logprobs: 3 }, { stream: "yes" }].map(field),
-    ...[{ stream_options: {} }, { tools: [{}] }, { functions: [{}] }, { logit_bias: { 5: 1 } }].map(field),
+    ...[{ stream_options: {} }, { tools: [{}] }, { functions: [{}] }, { logit_bias: { five: 1 } }].map(field),
     ...[{ audio: {} as object, modalities: ["audio"] }, { model: "gpt" }, { presence_penalty: 9 }].map(field),
     ...[{ response_format: { type: "xml" } }, { response_format: { type: "json_schema" } }].map(field),
     field({ response_format: { type: "json_schema", json_schema: { schema: { type: "colour" } } } }),

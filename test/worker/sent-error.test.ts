@@ -47,10 +47,10 @@ describe("an error that crosses to another thread", () => {
     expect(received).not.toHaveProperty("retry");
   });
 
-  test("a class that is not public comes as its public one, under its name", () => {
+  test("a class that is not public comes as its public one", () => {
     const received = cross(new NotFoundError(fault));
     expect(received).toBeInstanceOf(errors.SourceError);
-    expect(received.name).toBe("NotFoundError");
+    expect(received.name).toBe("SourceError");
   });
 
   test("causes, one below the other", () => {

@@ -136,7 +136,7 @@ describe("what cannot be sent", () => {
   test("what is no picture, with the words of the session", async () => {
     await expect(cross({ type: "image", image: { pixels: [] } })).rejects.toThrow(MediaError);
     await expect(cross({ type: "image", image: [] })).rejects.toThrow(/image 1/);
-    await expect(cross({ type: "image", image: new Map() })).rejects.toThrow(/an Map/);
+    await expect(cross({ type: "image", image: new Map() })).rejects.toThrow(/got a Map/);
   });
 });
 
