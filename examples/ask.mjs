@@ -13,5 +13,5 @@ const answer = model.createSession().generate([
 ]);
 for await (const { text } of answer) process.stdout.write(text);
 const { usage, timings } = await answer.result;
-console.log(`\n${usage.completionTokens} tokens in ${timings.totalSeconds.toFixed(1)} s`);
+console.log(`\n${usage.completionTokens} tokens in ${timings.total.toFixed(1)} s`);
 model.dispose();

@@ -14,6 +14,6 @@ for (const question of [
   "Which shape is orange?",
 ]) {
   const { text, usage } = await session.generate(question).result;
-  console.log(`${text} (${usage.promptTokens} tokens, ${usage.cachedTokens} of them cached)`);
+  console.log(`${text} (${usage.promptTokens} tokens, ${usage.reusedTokens} of them cached)`);
 }
 model.dispose();

@@ -246,9 +246,20 @@ async function drained(): Promise<void> {
   for (let i = 0; i < DRAINING_TURNS; i++) await turn();
 }
 
+const atExit = new Set<() => void>();
+
+/** One listener for all: Node warns of more than ten. The newest work is done first. */
 function onExit(work: () => void): () => void {
-  process.on("exit", work);
-  return () => process.off("exit", work);
+  if (atExit.size === 0) process.on("exit", exit);
+  atExit.add(work);
+  return () => {
+    atExit.delete(work);
+    if (atExit.size === 0) process.off("exit", exit);
+  };
+}
+
+function exit(): void {
+  for (const work of [...atExit].reverse()) work();
 }
 
 /** DecompressionStream has chunks of 16 kB, with which a picture of twelve megapixels takes a quarter of a second longer. */

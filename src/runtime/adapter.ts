@@ -91,7 +91,11 @@ async function requestDevice(adapter: GPUAdapter, features: GPUFeatureName[], ba
   const limits: Record<string, number> = {};
   if (!bare) for (const name of RAISED) limits[name] = adapter.limits[name];
   try {
-    return await adapter.requestDevice({ label: "ocellus", requiredFeatures: features, requiredLimits: limits });
+    const gpu = await adapter.requestDevice({ label: "ocellus", requiredFeatures: features, requiredLimits: limits });
+    // A program that ends by an error of its own during GPU work would crash in the binding.
+    const release = platform.threads?.onExit(() => gpu.destroy());
+    if (release) gpu.lost.then(release);
+    return gpu;
   } catch (cause) {
     throw new NoAdapterError({
       where: "WebGPU",
