@@ -35,7 +35,7 @@ test("the page of examples, bundled", async () => {
   cpSync(join(ROOT, "examples/page"), folder.path, { recursive: true });
   const question = { picture: join(folder.path, "photo.jpg"), checkpoint: "/models/llava-onevision-qwen2-0.5b-ov-hf/" };
   await openedIn(folder, "index.html", { bundled: true }, async (tab) => {
-    await tab.goto(`${new URL(tab.url()).origin}/?checkpoint=${new URL(question.checkpoint, tab.url())}`);
+    await tab.goto(`${tab.url()}?checkpoint=${new URL(question.checkpoint, tab.url())}`);
     await tab.setInputFiles("#picture", question.picture);
     await tab.click("#ask");
   });
