@@ -15,8 +15,6 @@ export interface AskedResponse {
   readonly previous: string | undefined;
   readonly format: TextFormat;
   readonly metadata: Readonly<Record<string, string>>;
-  readonly temperature: number | undefined;
-  readonly topP: number | undefined;
 }
 
 /** Ignored fields, which do not affect the answer. */
@@ -110,8 +108,6 @@ export function readResponseRequest(request: Fields): AskedResponse {
     format,
     metadata: metadataOf(request),
     options,
-    temperature: options.temperature,
-    topP: options.topP,
   };
 }
 

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
-import { type RunningServer, startServer } from "../../src/server/server.js";
+import type { RunningServer } from "../../src/server/server.js";
 import { ROOT } from "../support/cli.js";
+import { serveTiny } from "../support/tiny-server.js";
 
 // Each program of examples/ is run as its comment says; test/docs/chromium.node.test.ts opens the page.
 
@@ -49,24 +50,7 @@ describe("against a server", () => {
   let server: RunningServer;
   beforeAll(async () => {
     model = await LlavaOneVision.load(join(ROOT, "models/tiny"));
-    server = await startServer(
-      async () => ({
-        model,
-        name: "tiny",
-        embed: async (texts, signal) => ({ vectors: await model.embedText(texts, { signal }), tokens: texts.length }),
-      }),
-      {
-        host: "127.0.0.1",
-        port: 0,
-        parallel: 1,
-        queue: 4,
-        timeoutSeconds: 3600,
-        maxBodyBytes: 2 ** 20,
-        remoteMedia: false,
-        gpuBytes: () => model.device.pool.reservedBytes,
-        log: (error) => console.error(error),
-      },
-    );
+    server = await serveTiny(model);
   });
   afterAll(async () => {
     await server?.close(1);

@@ -33,10 +33,9 @@ test("the page of docs/guides/page.md without a bundler", async () => {
 test("the page of examples, bundled", async () => {
   const folder = new DocsFolder();
   cpSync(join(ROOT, "examples/page"), folder.path, { recursive: true });
-  const question = { picture: join(folder.path, "photo.jpg"), checkpoint: "/models/llava-onevision-qwen2-0.5b-ov-hf/" };
   await openedIn(folder, "index.html", { bundled: true }, async (tab) => {
-    await tab.goto(`${tab.url()}?checkpoint=${new URL(question.checkpoint, tab.url())}`);
-    await tab.setInputFiles("#picture", question.picture);
+    await tab.goto(`${tab.url()}?checkpoint=${new URL("/models/llava-onevision-qwen2-0.5b-ov-hf/", tab.url())}`);
+    await tab.setInputFiles("#picture", join(folder.path, "photo.jpg"));
     await tab.click("#ask");
   });
 });

@@ -7,8 +7,9 @@ import { zodTextFormat } from "openai/helpers/zod";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
-import { type RunningServer, startServer } from "../../src/server/server.js";
+import type { RunningServer } from "../../src/server/server.js";
 import { sharedDevice } from "../support/device.js";
+import { serveTiny } from "../support/tiny-server.js";
 
 // The official client and raw requests, against a server with the embedded checkpoint.
 
@@ -19,25 +20,7 @@ let client: OpenAI;
 
 beforeAll(async () => {
   model = await LlavaOneVision.load(TINY, { device: await sharedDevice() });
-  server = await startServer(
-    async () => ({
-      model,
-      name: "tiny",
-      embed: async (texts, signal) => ({ vectors: await model.embedText(texts, { signal }), tokens: texts.length }),
-    }),
-    {
-      host: "127.0.0.1",
-      port: 0,
-      parallel: 2,
-      queue: 256,
-      // Two hundred requests wait for each other here, on any machine.
-      timeoutSeconds: 3600,
-      maxBodyBytes: 2 ** 20,
-      remoteMedia: false,
-      gpuBytes: () => model.device.pool.reservedBytes,
-      log: (error) => console.error(error),
-    },
-  );
+  server = await serveTiny(model);
   client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "any", maxRetries: 0 });
 });
 
