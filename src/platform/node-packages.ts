@@ -2,6 +2,8 @@ import { MissingPackageError } from "../base/errors.js";
 
 /** Codes of a package that is not installed. */
 const ABSENT = ["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"];
+/** What Vite puts in the place of an optional peer dependency that is not installed: it throws this message, without a code. */
+const ABSENT_MESSAGE = /^Could not resolve "/;
 const REMEDIES: Readonly<Record<string, string>> = {
   ERR_DLOPEN_DISABLED: "start Node with --allow-addons beside --permission",
 };
@@ -21,11 +23,13 @@ export async function importPackage<T>(
     return await load();
   } catch (cause) {
     const code = (cause as { code?: string })?.code ?? "";
+    const message = cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause);
+    const absent = ABSENT.includes(code) || ABSENT_MESSAGE.test(message);
     throw new MissingPackageError({
       where: fault.where,
       expected: fault.expected,
-      got: `an import that fails: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
-      remedy: REMEDIES[code] ?? (ABSENT.includes(code) ? fault.remedy : REINSTALL),
+      got: `an import that fails: ${message}`,
+      remedy: REMEDIES[code] ?? (absent ? fault.remedy : REINSTALL),
       cause,
     });
   }

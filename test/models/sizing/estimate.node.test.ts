@@ -23,7 +23,8 @@ let server: HubServer;
 beforeEach(async () => {
   files = new Map();
   for (const name of await readdir(tinyCheckpoint())) {
-    if (!/\.(json|safetensors)$/.test(name)) continue;
+    // The folder is a package of npm as well.
+    if (!/\.(json|safetensors)$/.test(name) || name === "package.json") continue;
     files.set(name, { bytes: await readFile(join(tinyCheckpoint(), name)), large: name === WEIGHTS });
   }
   cacheFolder = await mkdtemp(join(tmpdir(), "hub cache "));
