@@ -5,6 +5,7 @@ import { playwright } from "@vitest/browser-playwright";
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 import { chromiumLaunch } from "./test/support/chromium.js";
 import { FolderTimes } from "./test/support/folder-times.js";
+import { LongFirst } from "./test/support/long-first.js";
 
 // One suite, several adapters. `node` and `chromium` compute on SwiftShader, which gives the same results on every machine; `lavapipe` runs
 // the Node files that are about an adapter once more on Mesa's software driver, where it is installed or OCELLUS_LAVAPIPE names its driver
@@ -15,7 +16,7 @@ const TIMEOUT_MS = 300_000;
 /** And a page some seconds until it shows what it was asked for. */
 const POLL_TIMEOUT_MS = 60_000;
 
-/** Files run in an order that this seed shuffles, so that none comes to depend on another: OCELLUS_TEST_SEED=2 gives another order. */
+/** Files run in an order that this seed shuffles: OCELLUS_TEST_SEED=2 gives another order. */
 const SEED = Number(process.env.OCELLUS_TEST_SEED ?? 1);
 
 /** Measured on two cores: two files at once took 18 s, one by one 30 s, since most files wait for the GPU only now and then. */
@@ -39,13 +40,13 @@ const OWN_PROCESS = [
 ];
 
 /**
- * What computes the same in Chromium, on the same SwiftShader and in the same V8: there the goldens, the embedded checkpoint, clips,
+ * What computes the same in Chromium, on the same SwiftShader and in the same V8: there a checkpoint's goldens, the embedded one, clips,
  * workers, pictures and the matrix product answer for it.
  */
 const ONCE = [
   "test/{bench,layers,structure}/*.test.ts",
   "test/kernels/!(matmul).test.ts",
-  "test/models/convert.test.ts",
+  "test/models/{convert,tiny-clips}.test.ts",
   "test/models/{chat,llava-onevision}/*.test.ts",
   "test/openai/chat-completions.test.ts",
 ];
@@ -150,6 +151,6 @@ export default defineConfig(async () => {
   const second = lavapipe ? "lavapipe" : "no lavapipe: Mesa's software driver is not installed";
   console.log(`projects: node (SwiftShader), chromium (SwiftShader), ${second}; seed of the order: ${SEED}`);
   return {
-    test: { projects, reporters: ["default", new FolderTimes()], sequence: { shuffle: { files: true }, seed: SEED } },
+    test: { projects, reporters: ["default", new FolderTimes()], sequence: { sequencer: LongFirst, seed: SEED } },
   };
 });

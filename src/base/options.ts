@@ -1,4 +1,5 @@
 import { OptionError, shown } from "./errors.js";
+import { isObject } from "./is-object.js";
 
 /**
  * Groups of names that other libraries and their users have for the same thing: one that is not known here means the member that is.
@@ -76,7 +77,7 @@ export function suggestion(
 
 /** Throws OptionError unless `options` is an object whose keys are all `known`; it suggests the nearest name. */
 export function checkOptions(where: string, options: object, known: readonly string[]): void {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+  if (!isObject(options)) {
     const remedy = `pass for example { ${known[0]}: … }`;
     throw new OptionError({ where, expected: "options as an object", got: shown(options), remedy });
   }
@@ -94,7 +95,8 @@ export function checkOptions(where: string, options: object, known: readonly str
 /** Returns the known name that means the same as `word`. */
 function synonym(word: string, known: readonly string[]): string | undefined {
   if (word.length > LONGEST_WORD) return undefined;
-  const folded = fold(word);
+  // As `torch.float16`.
+  const folded = fold(word).replace(/^torch\./, "");
   const same = SAME.filter((names) => names.some((name) => fold(name) === folded)).flat();
   return known.find((name) => same.some((other) => fold(other) === fold(name)));
 }

@@ -1,5 +1,6 @@
 import { stat, writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
+import { causeMessage } from "../base/cause-message.js";
 import { OcellusError, OptionError, SourceError } from "../base/errors.js";
 import { writeSafetensors } from "../io/safetensors.js";
 import type { AnswerUsage } from "../models/chat/answer.js";
@@ -284,7 +285,7 @@ async function writeTaps(file: string, taps: readonly Tap[]): Promise<void> {
     throw new SourceError({
       where: file,
       expected: "a file that can be written",
-      got: cause instanceof Error ? cause.message : String(cause),
+      got: causeMessage(cause),
       remedy: "check the folder and its permissions",
       cause,
     });

@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { open, readFile, realpath, rename, stat, writeFile } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { addAbortSignal } from "node:stream";
+import { causeMessage } from "../base/cause-message.js";
 import { OcellusError, OptionError, SourceError, throwIfAborted } from "../base/errors.js";
 import { MAX_MEDIA_BYTES } from "../io/source.js";
 import { decodeText } from "../io/text.js";
@@ -183,7 +184,7 @@ class Results {
       throw new SourceError({
         where: path,
         expected: "a file that can be written",
-        got: cause instanceof Error ? cause.message : String(cause),
+        got: causeMessage(cause),
         remedy: "check the folder and its permissions",
         cause,
       });
@@ -236,7 +237,7 @@ function filesBelow(folder: string): ReadMedia {
     } catch (cause) {
       throw new RequestError(param, {
         expected: `a data: URL, or a file below ${folder}`,
-        got: `${path.slice(0, 60)} (${cause instanceof Error ? cause.message : String(cause)})`,
+        got: `${path.slice(0, 60)} (${causeMessage(cause)})`,
         remedy: "give a path relative to --input-dir",
         cause,
       });

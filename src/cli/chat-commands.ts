@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { causeMessage } from "../base/cause-message.js";
 import { OptionError, SourceError } from "../base/errors.js";
 import { suggestion } from "../base/options.js";
 import type { AnswerProgress } from "../models/chat/answer.js";
@@ -60,7 +61,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       throw new SourceError({
         where: path!,
         expected: "a file that can be written",
-        got: cause instanceof Error ? cause.message : String(cause),
+        got: causeMessage(cause),
         remedy: "check the folder and its permissions",
         cause,
       });

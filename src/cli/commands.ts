@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { causeMessage } from "../base/cause-message.js";
 import { AbortedError, OcellusError, OptionError, printable } from "../base/errors.js";
 import { suggestion } from "../base/options.js";
 import { type Command, type CommandList, optionsOf } from "./command.js";
@@ -100,7 +101,7 @@ export function run(given: readonly string[]): void {
 /** The program's name comes first, once: errors of the command line begin with it themselves. */
 function messageOf(error: unknown, debug: boolean): string {
   const known = error instanceof OcellusError;
-  const said = error instanceof Error ? error.message : String(error);
+  const said = causeMessage(error);
   const text = printable(error instanceof Error && (debug || !known) ? (error.stack ?? said) : said, true);
   const bug = known || debug ? "" : "This is a bug in Ocellus; please report it with the lines above.\n";
   return `${said.startsWith("ocellus") ? "" : "ocellus: "}${text}\n${bug}`;

@@ -1,4 +1,5 @@
 import { platform } from "#platform";
+import { firstLineOf } from "../base/cause-message.js";
 import { OcellusError } from "../base/errors.js";
 import { installCommand, OPTIONAL_PACKAGES, type OptionalPackage } from "../base/optional-packages.js";
 import { argmax } from "../kernels/argmax.js";
@@ -86,6 +87,6 @@ async function importFault(name: string): Promise<string | undefined> {
     await import(name);
     return undefined;
   } catch (error) {
-    return `cannot be loaded (${error instanceof Error ? error.message.split("\n")[0] : String(error)})`;
+    return `cannot be loaded (${firstLineOf(error)})`;
   }
 }

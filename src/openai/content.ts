@@ -1,4 +1,5 @@
 import { shown } from "../base/errors.js";
+import { isObject } from "../base/is-object.js";
 import type {
   ChatMessage,
   ImageContent,
@@ -7,7 +8,7 @@ import type {
   VideoContent,
 } from "../models/llava-onevision/processor.js";
 import { RequestError } from "./api-error.js";
-import { checkFields, type Fields, isFields, isText, nameAmong, objectAt, optional, wholeWithin } from "./fields.js";
+import { checkFields, type Fields, isText, nameAmong, objectAt, optional, wholeWithin } from "./fields.js";
 
 /**
  * Fetches a URL other than `data:`. `param` is the field of the request, for messages. Without such a function these URLs are errors:
@@ -144,7 +145,7 @@ async function partOf(
   }
   const place = `${param}.${type}`;
   const named = part[type];
-  if (!isFields(named)) {
+  if (!isObject(named)) {
     const remedy = `send { "type": "${type}", "${type}": { "url": "data:…;base64,…" } }`;
     throw new RequestError(place, { expected: "an object with a url", got: shown(named), remedy });
   }

@@ -1,17 +1,14 @@
 import { shown } from "../base/errors.js";
+import { isObject } from "../base/is-object.js";
 import { suggestion } from "../base/options.js";
 import { RequestError } from "./api-error.js";
 
 /** A JSON object of a request. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-export function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** Throws RequestError for anything but an object. */
 export function objectAt(param: string, value: unknown): Fields {
-  if (isFields(value)) return value;
+  if (isObject(value)) return value;
   throw new RequestError(param, { expected: "an object", got: shown(value), remedy: "see OpenAI's API reference" });
 }
 

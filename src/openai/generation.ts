@@ -1,8 +1,9 @@
 /** The fields of sampling and structure that the chat completions and the Responses API have in common, and vLLM's beside them. */
 import { shown } from "../base/errors.js";
+import { isObject } from "../base/is-object.js";
 import type { GenerateOptions, SamplingOptions } from "../models/chat/generate-options.js";
 import { RequestError } from "./api-error.js";
-import { type Fields, isFields, isText, optional, wholeWithin, within } from "./fields.js";
+import { type Fields, isText, optional, wholeWithin, within } from "./fields.js";
 import { readStructure, STRUCTURE_FIELDS } from "./structure.js";
 
 export const LARGEST = Number.MAX_SAFE_INTEGER;
@@ -114,7 +115,7 @@ function stopOf(request: Fields): string[] | undefined {
 }
 
 function logitBiasOf(request: Fields): Record<string, number> | undefined {
-  const bias = optional(request, "logit_bias", "an object of numbers by token id", isFields);
+  const bias = optional(request, "logit_bias", "an object of numbers by token id", isObject);
   const entries = Object.entries(bias ?? {});
   if (entries.length === 0) return undefined;
   const fail = (expected: string, got: string): RequestError =>

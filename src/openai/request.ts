@@ -1,7 +1,8 @@
 import { shown } from "../base/errors.js";
+import { isObject } from "../base/is-object.js";
 import type { GenerateOptions } from "../models/chat/generate-options.js";
 import { RequestError } from "./api-error.js";
-import { checkFields, type Fields, isFields, isFlag, isText, nameAmong, optional, wholeWithin } from "./fields.js";
+import { checkFields, type Fields, isFlag, isText, nameAmong, optional, wholeWithin } from "./fields.js";
 import { GENERATION_FIELDS, LARGEST, readGeneration } from "./generation.js";
 
 /** A validated request, without its messages. */
@@ -159,11 +160,11 @@ function asksNothing(name: string, value: unknown): boolean {
   if (value === undefined || value === null || NOTHING[name]?.includes(value)) return true;
   if (name === "modalities") return Array.isArray(value) && value.every((one) => one === "text");
   if (Array.isArray(value)) return value.length === 0;
-  return isFields(value) && Object.keys(value).length === 0;
+  return isObject(value) && Object.keys(value).length === 0;
 }
 
 function includeUsage(request: Fields, stream: boolean): boolean {
-  const options = optional(request, "stream_options", "an object", isFields);
+  const options = optional(request, "stream_options", "an object", isObject);
   if (!options) return false;
   if (!stream) {
     throw new RequestError("stream_options", {
@@ -178,7 +179,7 @@ function includeUsage(request: Fields, stream: boolean): boolean {
 
 function schemaOf(request: Fields): object | undefined {
   const remedy = 'send { "type": "json_object" }, or "json_schema" with a schema';
-  const format = optional(request, "response_format", "an object with a type", isFields, remedy);
+  const format = optional(request, "response_format", "an object with a type", isObject, remedy);
   if (!format) return undefined;
   const type = nameAmong("response_format.type", format.type, FORMATS);
   const fields = type === "json_schema" ? ["type", "json_schema"] : ["type"];
@@ -189,7 +190,7 @@ function schemaOf(request: Fields): object | undefined {
   if (type === "text") return undefined;
   if (type === "json_object") return { type: "object" };
   const given = format.json_schema;
-  if (isFields(given) && isFields(given.schema)) {
+  if (isObject(given) && isObject(given.schema)) {
     checkFields("response_format.json_schema", given, ["name", "description", "schema", "strict"]);
     return given.schema;
   }

@@ -71,8 +71,7 @@ export class ResponseRun {
       yield numbered({ type: "response.output_text.done", ...place, text, logprobs });
       yield numbered({ type: "response.content_part.done", ...place, part });
       yield numbered({ type: "response.output_item.done", output_index: 0, item });
-      const type = result.finishReason === "length" ? "response.incomplete" : "response.completed";
-      yield numbered({ type, response: this.#ended(result) });
+      yield numbered({ type: `response.${statusOf(result)}`, response: this.#ended(result) });
       whole = true;
     } finally {
       if (!whole) this.run.abort();
@@ -84,18 +83,21 @@ export class ResponseRun {
   }
 
   #message(result: AnswerResult): OutputMessage {
-    const status = result.finishReason === "length" ? "incomplete" : "completed";
     const { content } = logprobsOf(result.logprobs ?? []);
-    return { ...this.#heading(), status, content: [{ ...outputText(result.text), logprobs: content }] };
+    return {
+      ...this.#heading(),
+      status: statusOf(result),
+      content: [{ ...outputText(result.text), logprobs: content }],
+    };
   }
 
   #ended(result: AnswerResult): ModelResponse {
     const { promptTokens, reusedTokens, completionTokens, totalTokens } = result.usage;
-    const isShort = result.finishReason === "length";
+    const status = statusOf(result);
     return {
       ...this.#object(),
-      status: isShort ? "incomplete" : "completed",
-      incomplete_details: isShort ? { reason: "max_output_tokens" } : null,
+      status,
+      incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
       output: [this.#message(result)],
       usage: {
         input_tokens: promptTokens,
@@ -133,6 +135,11 @@ export class ResponseRun {
       usage: null,
     };
   }
+}
+
+/** An answer that its limit of tokens cut is incomplete. */
+function statusOf({ finishReason }: AnswerResult): "incomplete" | "completed" {
+  return finishReason === "length" ? "incomplete" : "completed";
 }
 
 function outputText(text: string): OutputText {

@@ -1,7 +1,8 @@
 import { shown } from "../base/errors.js";
+import { isObject } from "../base/is-object.js";
 import type { GenerateOptions } from "../models/chat/generate-options.js";
 import { RequestError } from "./api-error.js";
-import { checkFields, type Fields, isFields, isFlag, isText, nameAmong, optional, wholeWithin } from "./fields.js";
+import { checkFields, type Fields, isFlag, isText, nameAmong, optional, wholeWithin } from "./fields.js";
 import { GENERATION_FIELDS, LARGEST, readGeneration } from "./generation.js";
 import type { TextFormat } from "./responses-wire.js";
 
@@ -115,11 +116,11 @@ function isNeutral(value: unknown, neutral: readonly unknown[] = []): boolean {
   if (value === undefined || value === null || neutral.includes(value)) return true;
   if (Array.isArray(value)) return value.length === 0;
   // `reasoning: { effort: null }` asks for nothing.
-  return isFields(value) && Object.values(value).every((one) => one === null || one === undefined || one === "none");
+  return isObject(value) && Object.values(value).every((one) => one === null || one === undefined || one === "none");
 }
 
 function formatOf(request: Fields): TextFormat {
-  const text = optional(request, "text", "an object", isFields);
+  const text = optional(request, "text", "an object", isObject);
   if (!text) return { type: "text" };
   checkFields("text", text, ["format", "verbosity"]);
   const { verbosity } = text;
@@ -127,7 +128,7 @@ function formatOf(request: Fields): TextFormat {
     const remedy = "leave it out, and describe the length of the answer in the input";
     throw new RequestError("text.verbosity", { expected: '"medium"', got: shown(verbosity), remedy });
   }
-  const format = optional(text, "text.format", "an object with a type", isFields);
+  const format = optional(text, "text.format", "an object with a type", isObject);
   if (!format) return { type: "text" };
   const type = nameAmong("text.format.type", format.type, ["text", "json_object", "json_schema"]);
   if (type !== "json_schema") {
@@ -137,7 +138,7 @@ function formatOf(request: Fields): TextFormat {
   checkFields("text.format", format, ["type", "name", "description", "schema", "strict"], {
     json_schema: 'send its fields beside type: { "type": "json_schema", "name": "…", "schema": { … } }',
   });
-  if (!isFields(format.schema)) {
+  if (!isObject(format.schema)) {
     const remedy = 'send { "type": "json_schema", "name": "…", "schema": { … } }';
     throw new RequestError("text.format.schema", { expected: "a JSON schema", got: shown(format.schema), remedy });
   }
@@ -156,7 +157,7 @@ function includesLogprobs(request: Fields): boolean {
 function metadataOf(request: Fields): Readonly<Record<string, string>> {
   const expected = `at most ${MOST_METADATA} texts of at most ${LONGEST_VALUE} characters`;
   const isMetadata = (value: unknown): value is Record<string, string> =>
-    isFields(value) &&
+    isObject(value) &&
     Object.keys(value).length <= MOST_METADATA &&
     Object.entries(value).every(([name, text]) => name.length <= 64 && isText(text) && text.length <= LONGEST_VALUE);
   return optional(request, "metadata", expected, isMetadata) ?? {};

@@ -1,8 +1,9 @@
 /** Structured output in vLLM's fields: `guided_json` and its siblings, and `structured_outputs`, which has replaced them there. */
 import { shown } from "../base/errors.js";
+import { isObject } from "../base/is-object.js";
 import type { StructureOptions } from "../models/chat/structure-options.js";
 import { RequestError } from "./api-error.js";
-import { checkFields, type Fields, isFields, isText, optional } from "./fields.js";
+import { checkFields, type Fields, isText, optional } from "./fields.js";
 
 const MOST_CHOICES = 1000;
 
@@ -34,7 +35,7 @@ export function readStructure(request: Fields, format: object | undefined, forma
     const value = request[param];
     if (value !== undefined && value !== null) found.push([param, KINDS[NAMES[i]!]!(param, value)]);
   }
-  const outputs = optional(request, "structured_outputs", "an object", isFields);
+  const outputs = optional(request, "structured_outputs", "an object", isObject);
   if (outputs) {
     checkFields("structured_outputs", outputs, NAMES, {
       disable_any_whitespace: "leave it out: JSON is compact here",
@@ -69,7 +70,7 @@ function schemaOf(param: string, value: unknown): object {
       // Falls through to the error.
     }
   }
-  if (isFields(schema)) return schema;
+  if (isObject(schema)) return schema;
   const remedy = 'send { "type": "object", "properties": { … } }';
   throw new RequestError(param, { expected: "a JSON schema, or its JSON text", got: shown(value), remedy });
 }

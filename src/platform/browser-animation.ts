@@ -2,6 +2,7 @@
  * Decodes animated WebP in browsers with `ImageDecoder`, which composes the frames and returns RGB. (Still WebP, which it returns as
  * subsampled planes, is decoded by `browser-pictures.ts`.)
  */
+import { causeMessage } from "../base/cause-message.js";
 import { MediaError } from "../base/errors.js";
 import type { Animation, DecodedPicture } from "./platform.js";
 
@@ -35,7 +36,7 @@ export async function openAnimation(bytes: Uint8Array, where: string): Promise<A
     new MediaError({
       where,
       expected: "a WEBP that can be decoded",
-      got: cause instanceof Error ? cause.message : String(cause),
+      got: causeMessage(cause),
       remedy: "get an undamaged copy, or convert it to MP4",
       cause,
     });

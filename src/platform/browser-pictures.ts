@@ -4,6 +4,7 @@
  * A 2D canvas premultiplies by alpha and rounds, and `ImageDecoder` returns subsampled planes; a texture copy returns the decoder's exact
  * pixels. PNG, GIF and BMP are decoded by `io/` in every runtime.
  */
+import { causeMessage } from "../base/cause-message.js";
 import { MediaError, NoAdapterError, OcellusError } from "../base/errors.js";
 import type { DecodedPicture, PictureFormat, PixelSource } from "./platform.js";
 
@@ -122,7 +123,7 @@ export async function decodePicture(bytes: Uint8Array, format: PictureFormat, wh
     throw new MediaError({
       where,
       expected: `a ${format.toUpperCase()} this browser can decode`,
-      got: cause instanceof Error ? cause.message : String(cause),
+      got: causeMessage(cause),
       remedy: "get an undamaged copy, or convert the picture to PNG",
       cause,
     });
@@ -235,7 +236,7 @@ function unreadable(kind: string, cause: unknown, where: string): MediaError {
   return new MediaError({
     where,
     expected: `an ${kind} whose pixels can be read`,
-    got: cause instanceof Error ? cause.message : String(cause),
+    got: causeMessage(cause),
     remedy: "load it completely, and from this origin or with crossorigin; or give the file itself",
     cause,
   });

@@ -1,4 +1,5 @@
 /** Decodes animated WebP in Node with sharp (libvips), which composes the frames. */
+import { firstLineOf } from "../base/cause-message.js";
 import { MediaError } from "../base/errors.js";
 import { installCommand } from "../base/optional-packages.js";
 import { importPackage } from "./node-packages.js";
@@ -19,7 +20,7 @@ export async function openAnimation(bytes: Uint8Array, where: string): Promise<A
       throw new MediaError({
         where,
         expected: "a WEBP that can be decoded",
-        got: cause instanceof Error ? cause.message.split("\n")[0]! : String(cause),
+        got: firstLineOf(cause),
         remedy: "get an undamaged copy, or convert it to MP4",
         cause,
       });

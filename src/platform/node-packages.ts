@@ -1,3 +1,4 @@
+import { firstLineOf } from "../base/cause-message.js";
 import { MissingPackageError } from "../base/errors.js";
 
 /** Codes of a package that is not installed. */
@@ -23,7 +24,7 @@ export async function importPackage<T>(
     return await load();
   } catch (cause) {
     const code = (cause as { code?: string })?.code ?? "";
-    const message = cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause);
+    const message = firstLineOf(cause);
     const absent = ABSENT.includes(code) || ABSENT_MESSAGE.test(message);
     throw new MissingPackageError({
       where: fault.where,

@@ -2,6 +2,7 @@
  * Decodes JPEG, WebP, TIFF and the samples of AVIF in Node with sharp (libvips), without its colour conversions, and HEIC with
  * libheif-js. PNG, GIF and BMP are decoded by `io/` in every runtime.
  */
+import { firstLineOf } from "../base/cause-message.js";
 import { MediaError } from "../base/errors.js";
 import { installCommand } from "../base/optional-packages.js";
 import { importPackage } from "./node-packages.js";
@@ -55,7 +56,7 @@ function undecodable(format: string, where: string, cause: unknown): MediaError 
   return new MediaError({
     where,
     expected: `a ${format.toUpperCase()} that can be decoded`,
-    got: cause instanceof Error ? cause.message.split("\n")[0]! : String(cause),
+    got: firstLineOf(cause),
     remedy: "get an undamaged copy, or convert the picture to PNG",
     cause,
   });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, normalize, sep } from "node:path";
 import { promisify } from "node:util";
 import { brotliDecompress } from "node:zlib";
+import { causeMessage } from "../base/cause-message.js";
 import { userCacheFolder, userName } from "./node-folders.js";
 
 /** A file of an archive, or one to be written beside them. */
@@ -96,7 +97,7 @@ export async function unpackOnce(
 function whyNot(error: unknown): string {
   const { code, resource } = error as { code?: string; resource?: string };
   if (code === "ERR_ACCESS_DENIED") return `Node's permission model denies ${resource}; allow it with --allow-fs-write`;
-  return error instanceof Error ? error.message : String(error);
+  return causeMessage(error);
 }
 
 async function writeFolder(folder: string, files: readonly UnpackedFile[]): Promise<string> {

@@ -3,6 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { isMainThread } from "node:worker_threads";
 import { createInflate, constants as zlib } from "node:zlib";
+import { causeMessage } from "../base/cause-message.js";
 import { NoAdapterError, OptionError } from "../base/errors.js";
 import { installCommand } from "../base/optional-packages.js";
 import { openAnimation } from "./node-animation.js";
@@ -128,7 +129,7 @@ async function openSwiftShader(options: AdapterRequest): Promise<Attempt> {
   try {
     adapter = await openSwiftShaderOf(chromium, options);
   } catch (error) {
-    return { reason: `${name} can't be loaded (${error instanceof Error ? error.message : String(error)}).` };
+    return { reason: `${name} can't be loaded (${causeMessage(error)}).` };
   }
   if (!adapter) return { reason: `${name} did not start.` };
   if (!isSwiftShader(adapter)) {

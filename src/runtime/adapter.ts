@@ -1,4 +1,5 @@
 import { platform } from "#platform";
+import { causeMessage } from "../base/cause-message.js";
 import { NoAdapterError } from "../base/errors.js";
 import { type AdapterRequest, isSoftware } from "../platform/platform.js";
 import type { SubgroupMatrix } from "./feature-self-test.js";
@@ -100,7 +101,7 @@ async function requestDevice(adapter: GPUAdapter, features: GPUFeatureName[], ba
     throw new NoAdapterError({
       where: "WebGPU",
       expected: "a device on the adapter",
-      got: String(cause instanceof Error ? cause.message : cause),
+      got: causeMessage(cause),
       remedy: "run `ocellus doctor` for the adapter's limits and features",
       cause,
     });

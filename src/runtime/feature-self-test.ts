@@ -1,3 +1,4 @@
+import { firstLineOf } from "../base/cause-message.js";
 import { GPU_COPY_DST, GPU_COPY_SRC, GPU_MAP_READ, GPU_STORAGE } from "./pool.js";
 
 /** A subgroup-matrix configuration: the product of an m×k and a k×n matrix, accumulated in f32. */
@@ -94,7 +95,7 @@ async function wrongIn(gpu: GPUDevice, code: string): Promise<string | undefined
     }
     return undefined;
   } catch (error) {
-    return (error instanceof Error ? error.message : String(error)).split("\n")[0]!;
+    return firstLineOf(error);
   }
 }
 

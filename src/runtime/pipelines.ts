@@ -1,3 +1,4 @@
+import { causeMessage } from "../base/cause-message.js";
 import { KernelError, type OcellusError } from "../base/errors.js";
 import { type Kernel, numberedLines } from "./kernel.js";
 import type { ParameterSlots } from "./parameter-slots.js";
@@ -58,7 +59,7 @@ export class Pipelines {
         }
         // A lost device rejects both; the loss itself is reported by the device.
         if (error.status === "rejected") return;
-        const reason = fault?.message ?? (pipeline.status === "rejected" ? messageOf(pipeline.reason) : "");
+        const reason = fault?.message ?? (pipeline.status === "rejected" ? causeMessage(pipeline.reason) : "");
         this.report(await faultIn(kernel, module, reason));
       } finally {
         this.#coming.delete(text);
@@ -132,8 +133,4 @@ async function faultIn(kernel: Kernel, module: GPUShaderModule, reason: string):
     got: `${said || reason}\n${numberedLines(kernel.text)}\n`,
     remedy: "fix the line named first",
   });
-}
-
-function messageOf(reason: unknown): string {
-  return reason instanceof Error ? reason.message : String(reason);
 }

@@ -1,4 +1,6 @@
 import { platform } from "#platform";
+import { causeMessage } from "../base/cause-message.js";
+import { isObject } from "../base/is-object.js";
 
 /** Tuned kernel parameters of an adapter, by name. */
 export type Tuning = Record<string, number | string>;
@@ -38,7 +40,7 @@ export async function storedTuning(adapter: string): Promise<{ tuning: Tuning; r
     if (!entry) return undefined;
     return { tuning: { ...entry.tuning }, reason: `Tuned on ${entry.date} (${path}).` };
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = causeMessage(cause);
     return { tuning: {}, reason: `The tuning in ${path} was ignored: ${why}` };
   }
 }
@@ -66,9 +68,9 @@ export async function storeTuning(adapter: string, tuning: Tuning): Promise<stri
 /** Parses and checks a file. Throws Error with what is wrong. */
 function fileOf(text: string): TuningFile {
   const file: unknown = JSON.parse(text);
-  if (!isRecord(file) || file.version !== 1 || !isRecord(file.adapters)) throw new Error("it is not a tuning file");
+  if (!isObject(file) || file.version !== 1 || !isObject(file.adapters)) throw new Error("it is not a tuning file");
   for (const [name, entry] of Object.entries(file.adapters)) {
-    if (!isRecord(entry) || typeof entry.date !== "string" || !isRecord(entry.tuning)) {
+    if (!isObject(entry) || typeof entry.date !== "string" || !isObject(entry.tuning)) {
       throw new Error(`its entry for ${name} is broken`);
     }
     for (const value of Object.values(entry.tuning)) {
@@ -76,8 +78,4 @@ function fileOf(text: string): TuningFile {
     }
   }
   return file as unknown as TuningFile;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

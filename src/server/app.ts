@@ -1,14 +1,16 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { causeMessage } from "../base/cause-message.js";
 import { MissingFeatureError } from "../base/errors.js";
+import { isObject } from "../base/is-object.js";
 import type { AnswerResult } from "../models/chat/answer.js";
 import type { ChatModel } from "../models/chat/chat-model.js";
 import { type ApiError, apiError, failure } from "../openai/api-error.js";
 import type { ChatCompletions } from "../openai/chat-completions.js";
 import type { ChatRun } from "../openai/chat-run.js";
 import { createEmbeddings, type EmbeddingList, type EmbedTexts } from "../openai/embeddings.js";
-import { isFields, isText } from "../openai/fields.js";
+import { isText } from "../openai/fields.js";
 import type { ResponseRun } from "../openai/response-run.js";
 import { Responses } from "../openai/responses.js";
 import { eventStream } from "./event-stream.js";
@@ -161,7 +163,7 @@ export class App {
     try {
       request = JSON.parse(await context.req.text());
     } catch (cause) {
-      const got = cause instanceof Error ? cause.message : String(cause);
+      const got = causeMessage(cause);
       return reply(context, failure(400, `expected JSON in the body, got ${got}`, "invalid_json"));
     }
     if (this.queue.full) {
@@ -184,7 +186,7 @@ export class App {
         return context.json(await this.#embeddings(completions, request, signal));
       }
       const begun = this.#begin(api, request, signal, arrived);
-      if (!isFields(request) || request.stream !== true) return context.json(await (await begun).whole());
+      if (!isObject(request) || request.stream !== true) return context.json(await (await begun).whole());
       const patience = sleep(PATIENCE_MS);
       const run = await Promise.race([begun, patience.over]).finally(patience.cancel);
       const errorEvent = (error: unknown, sequence_number: number): object => {
@@ -201,7 +203,7 @@ export class App {
   }
 
   async #embeddings(completions: ChatCompletions, request: unknown, signal: AbortSignal): Promise<EmbeddingList> {
-    if (isFields(request) && isText(request.model)) completions.checkName(request.model);
+    if (isObject(request) && isText(request.model)) completions.checkName(request.model);
     const embed = this.#embed;
     if (!embed) throw new MissingFeatureError(NO_EMBEDDINGS);
     const leave = await this.queue.enter(signal);

@@ -1,7 +1,8 @@
+import { causeMessage } from "../base/cause-message.js";
 import type { OcellusError } from "../base/errors.js";
+import { isObject } from "../base/is-object.js";
 import { apiError, failure } from "../openai/api-error.js";
 import type { ChatCompletions } from "../openai/chat-completions.js";
-import { isFields } from "../openai/fields.js";
 import { Responses } from "../openai/responses.js";
 
 const URLS = ["/v1/chat/completions", "/v1/responses"];
@@ -54,9 +55,9 @@ export class Batch {
     try {
       request = JSON.parse(line);
     } catch (cause) {
-      return bad("invalid_json_line", cause instanceof Error ? cause.message : String(cause));
+      return bad("invalid_json_line", causeMessage(cause));
     }
-    if (!isFields(request)) return bad("invalid_request", "expected an object");
+    if (!isObject(request)) return bad("invalid_request", "expected an object");
     const { custom_id: id, method, url, body } = request;
     if (typeof id !== "string" || id === "") return bad("missing_custom_id", "expected a text as custom_id");
     if (this.#seen.has(id)) return bad("duplicate_custom_id", `an earlier line has the same custom_id ${id}`, id);
@@ -66,7 +67,7 @@ export class Batch {
     if (!URLS.includes(url as string))
       return bad("invalid_url", `expected ${URLS.join(" or ")}, got ${String(url)}`, id);
     const api = url === URLS[0] ? "chat" : "responses";
-    if (isFields(body) && body.stream) {
+    if (isObject(body) && body.stream) {
       return answered(
         id,
         400,

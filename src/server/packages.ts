@@ -1,3 +1,4 @@
+import { firstLineOf } from "../base/cause-message.js";
 import { MissingPackageError } from "../base/errors.js";
 import { installCommand, type OptionalPackage } from "../base/optional-packages.js";
 
@@ -30,7 +31,7 @@ export function missingPackages(missing: ReadonlyMap<OptionalPackage, unknown>):
   return new MissingPackageError({
     where: "ocellus serve",
     expected: `the package${names.length > 1 ? "s" : ""} ${names.join(", ")}`,
-    got: `an import that fails: ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
+    got: `an import that fails: ${firstLineOf(cause)}`,
     remedy: `run \`${installCommand(...names)}\``,
     cause,
   });

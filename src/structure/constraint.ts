@@ -1,3 +1,4 @@
+import { causeMessage } from "../base/cause-message.js";
 import { OptionError } from "../base/errors.js";
 import { kindOf } from "../base/kind-of.js";
 import { PatternFault } from "./fault.js";
@@ -181,7 +182,7 @@ function jsonOf(schema: object | true | undefined): string {
     throw new OptionError({
       where: "schema",
       expected: "an object that can be written as JSON",
-      got: cause instanceof Error ? cause.message : String(cause),
+      got: causeMessage(cause),
       remedy: "use $defs and $ref for a schema that contains itself",
       cause,
     });

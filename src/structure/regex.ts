@@ -1,4 +1,5 @@
 /** Converts JavaScript regular expressions (with the `u` flag) to patterns. */
+import { causeMessage } from "../base/cause-message.js";
 import { OptionError } from "../base/errors.js";
 import { type Anchored, alternatives, END, START } from "./anchors.js";
 import { type Automaton, automatonOf, patternOf } from "./automaton.js";
@@ -57,7 +58,7 @@ function parts(source: string, where: string): Anchored[] {
   try {
     new RegExp(source, "u");
   } catch (cause) {
-    throw fault(where, source, cause instanceof Error ? cause.message : String(cause));
+    throw fault(where, source, causeMessage(cause));
   }
   const properties = new Set(source.match(/\\[pP]\{[^}]*\}/g));
   if (properties.size > MOST_PROPERTIES) {

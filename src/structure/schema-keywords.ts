@@ -1,5 +1,6 @@
 /** Keywords of JSON Schema (draft 2020-12): the types of their values, and which are not supported. */
 import { OptionError } from "../base/errors.js";
+import { isObject } from "../base/is-object.js";
 import { likelySlip } from "./schema-slips.js";
 
 /** A schema that is an object. */
@@ -183,8 +184,4 @@ const MOST_PATH = 300;
 export function badSchema(path: string, expected: string, got: string, remedy: string): OptionError {
   const shown = path.length <= MOST_PATH ? path : `${path.slice(0, MOST_PATH / 2)}…${path.slice(-MOST_PATH / 2)}`;
   return new OptionError({ where: path === "" ? "schema" : `schema: ${shown}`, expected, got, remedy });
-}
-
-export function isObject(value: unknown): value is Keywords {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,5 @@
-import { badSchema, checkKeywords, isObject, type Keywords } from "./schema-keywords.js";
+import { isObject } from "../base/is-object.js";
+import { badSchema, checkKeywords, type Keywords } from "./schema-keywords.js";
 import { pointerStep, SchemaReferences } from "./schema-references.js";
 
 /** A subschema and its path. */

@@ -1,4 +1,5 @@
-import { badSchema, isObject, type Keywords, SUBSCHEMAS } from "./schema-keywords.js";
+import { isObject } from "../base/is-object.js";
+import { badSchema, type Keywords, SUBSCHEMAS } from "./schema-keywords.js";
 
 /** Maximum depth; typical schemas have ten levels. */
 const DEEPEST = 200;

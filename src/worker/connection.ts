@@ -1,4 +1,5 @@
 import { platform } from "#platform";
+import { causeMessage } from "../base/cause-message.js";
 import { AbortedError, type OcellusError, OptionError, throwIfAborted, WorkerError } from "../base/errors.js";
 import type { AnswerWriter } from "../models/chat/answer.js";
 import type { HeldLock } from "../platform/platform.js";
@@ -237,7 +238,7 @@ function unsendable(where: string, cause: unknown): OptionError {
   return new OptionError({
     where,
     expected: "values that can be sent to a worker",
-    got: cause instanceof Error ? cause.message : String(cause),
+    got: causeMessage(cause),
     remedy: "leave out functions and class instances",
     cause,
   });

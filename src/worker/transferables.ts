@@ -1,5 +1,6 @@
 import { platform } from "#platform";
 import { OptionError } from "../base/errors.js";
+import { isObject } from "../base/is-object.js";
 import type { CheckpointLocation, NamedBlob } from "../io/checkpoint.js";
 import { type PictureInput, readPicture } from "../io/picture-input.js";
 import { type Bytes, copyOf, isBytes, viewOf } from "../io/source.js";
@@ -120,10 +121,6 @@ export class Transferables {
     const single = (data as Uint8Array).BYTES_PER_ELEMENT === 1;
     return { data: single ? this.#bytes(data as Uint8Array, label) : data, width, height };
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
 }
 
 export function sendLocation(location: CheckpointLocation): string | SentFile[] {

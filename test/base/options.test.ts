@@ -56,6 +56,7 @@ test.each([
   ["maxNewTokens", ["max_tokens", "top_k"], "max_tokens"],
   ["max-length", ["max-new-tokens"], "max-new-tokens"],
   ["fp16", ["auto", "f32", "f16", "bf16", "q8", "q4"], "f16"],
+  ["torch.float16", ["auto", "f32", "f16", "bf16", "q8", "q4"], "f16"],
   ["bfloat16", ["auto", "f32", "f16", "bf16", "q8", "q4"], "bf16"],
   ["int8", ["auto", "f32", "f16", "bf16", "q8", "q4"], "q8"],
   ["Q4_K_M", ["auto", "f32", "f16", "bf16", "q8", "q4"], "q4"],

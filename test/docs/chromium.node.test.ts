@@ -13,6 +13,8 @@ import { serveFolders } from "../support/static-server.js";
 
 let browser: Browser;
 beforeAll(async () => {
+  // As `npm pack` does.
+  execFileSync(process.execPath, ["scripts/bundle.mjs"], { cwd: ROOT });
   const { executablePath, args, env } = await chromiumLaunch();
   browser = await chromium.launch({ ...(executablePath && { executablePath }), args, env });
 });
@@ -24,10 +26,8 @@ test("the page of docs/guides/page.md, bundled", async () => {
   });
 });
 
-test("the page of docs/guides/page.md without a bundler", async () => {
-  // As `npm pack` does.
-  execFileSync(process.execPath, ["scripts/bundle.mjs"], { cwd: ROOT });
-  await opened("docs/guides/page.md", "no-bundler.html", { bundled: false });
+test.each(["index.html", "import-map.html"])("%s of docs/guides/cdn.md, without a bundler", async (html) => {
+  await opened("docs/guides/cdn.md", html, { bundled: false });
 });
 
 test("the page of examples, bundled", async () => {

@@ -9,7 +9,7 @@ import { compile, PAGES, type Page, writePage } from "../support/pages.js";
 // Every code block of the README and the guides is run: programs are compiled with the project's strict settings and executed,
 // commands must end well. test/docs/chromium.node.test.ts runs what is for a page.
 
-const LANGUAGES = ["ts", "js", "sh", "html", "json", "jsonl"];
+const LANGUAGES = ["ts", "tsx", "js", "sh", "html", "json", "jsonl"];
 
 /** Pages whose program is for Chromium; only their files for Node run here. */
 const IN_CHROMIUM = ["docs/guides/page.md", "docs/guides/worker.md"];

@@ -132,10 +132,8 @@ describe("register tiles", () => {
   }
   for (const type of TYPES) it(`67 rows in ${type}`, () => check(67, 97, 75, type, "matmulTile"));
   for (const rows of [17, 70]) it(`${rows} rows with norm and SwiGLU`, () => checkGated(rows, 208, "matmulTile"));
-  it("the largest tile where it leaves enough of them", async () => {
-    expect(tileFor(1024, 4096)).toBe(TILES.large);
-    await check(1000, 20, 4100, "q4", "matmulTile");
-  });
+  // test/kernels/tunables.test.ts computes with it.
+  it("the largest tile where it leaves enough of them", () => expect(tileFor(1024, 4096)).toBe(TILES.large));
   it("small tiles for few rows or columns", () => {
     expect(tileFor(32, 1e5)).toBe(TILES.low);
     expect(tileFor(729, 896)).toBe(TILES.middle);

@@ -26,9 +26,9 @@ const config = await tinyConfig();
 
 const MAX_NEW_TOKENS = 12;
 
-/** A small picture, two pictures, and pictures in tiles: every part of the model takes part. */
+/** A small picture, and one in tiles: every part of the model takes part. */
 const asked = await Promise.all(
-  ["02-number.png", "09-pair-1.png", "01-shapes.png", "06-table.png"].map(async (file) => {
+  ["02-number.png", "01-shapes.png"].map(async (file) => {
     const example = exampleOf(file);
     const turn = example.turns[0]!;
     return { messages: await messagesOf(example, turn), tokens: turn.reference_tokens.slice(0, MAX_NEW_TOKENS) };
@@ -128,7 +128,7 @@ test("f16 with a head of its own answers as with the table", async () => {
 test("tensors of different types in one checkpoint", async () => {
   const types = ["F16", "F32"] as const;
   const mixed = tensors.map((tensor, i) => retyped(tensor, types[i % 2]!));
-  expect(await answers(await filesWith({ tensors: mixed }), 4)).toEqual(reference(4));
+  expect(await answers(await filesWith({ tensors: mixed }), 2)).toEqual(reference(2));
   const whole = { ...tensors[0]!, dtype: "I16" as const };
   await expect(
     LlavaOneVision.load(await filesWith({ tensors: [whole, ...tensors.slice(1)] }), { device: held.device }),
@@ -140,11 +140,11 @@ describe("dtype", () => {
     LlavaOneVision.load(await checkpointFiles(TINY), { device: held.device, dtype: dtype as "auto" });
 
   test.each(["auto", "f32", "f16", "q8"] as const)("%s gives the reference's tokens", async (dtype) => {
-    expect(await answers(await checkpointFiles(TINY), 4, dtype)).toEqual(reference(4));
+    expect(await answers(await checkpointFiles(TINY), 2, dtype)).toEqual(reference(2));
   });
 
   test.each(["bf16", "q4"] as const)("%s gives text", async (dtype) => {
-    for (const tokens of await answers(await checkpointFiles(TINY), 4, dtype)) {
+    for (const tokens of await answers(await checkpointFiles(TINY), 1, dtype)) {
       expect(tokens.length).toBeGreaterThan(0);
       for (const token of tokens) expect(token).toBeLessThan(640);
     }
@@ -172,7 +172,7 @@ describe("dtype", () => {
 
   test("by part gives the reference's tokens", async () => {
     const dtype = { vision: "q8", language: "f32", embed: "f16" } as const;
-    expect(await answers(await checkpointFiles(TINY), 4, dtype)).toEqual(reference(4));
+    expect(await answers(await checkpointFiles(TINY), 2, dtype)).toEqual(reference(2));
   });
 
   test.each([["q5"], [""], [16], [null], [{ vision: "int8" }], [{ visoin: "q8" }]])("%j is refused", async (dtype) => {

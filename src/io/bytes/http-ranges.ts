@@ -2,6 +2,7 @@
 
 import { SourceError } from "../../base/errors.js";
 import type { Fetch } from "../../base/web-types.js";
+import { concatBytes } from "./bytes.js";
 import { BrokenTransfer, chunksOf, mayPass, parseContentRange, retrying } from "./http-transfer.js";
 
 /** Thrown for a file that does not exist; callers catch it if the file is optional. */
@@ -58,7 +59,7 @@ export class HttpRanges {
       if (range !== undefined && range.start !== 0) throw await this.refused(response);
       const chunks: Uint8Array[] = [];
       await this.body(response, Math.min(HEAD_BYTES, sizeBytes), (chunk) => chunks.push(chunk));
-      return { sizeBytes, head: join(chunks) };
+      return { sizeBytes, head: concatBytes(chunks) };
     });
   }
 
@@ -133,7 +134,7 @@ export class HttpRanges {
       throw new SourceError({ where: this.url, expected: `ranges, or a file up to ${limitBytes} bytes`, got, remedy });
     }
     if (length !== undefined && received !== length) throw new BrokenTransfer(`${received} of ${length} bytes`);
-    return join(chunks);
+    return concatBytes(chunks);
   }
 
   private async sizeByHeadRequest(response: Response, signal?: AbortSignal): Promise<number> {
@@ -169,16 +170,6 @@ export class HttpRanges {
     error.isPage = true;
     throw error;
   }
-}
-
-function join(chunks: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(chunks.reduce((total, chunk) => total + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
 }
 
 /** Weak ETags may differ between servers of one host for the same bytes, so they are ignored. */

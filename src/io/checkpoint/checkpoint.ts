@@ -205,6 +205,15 @@ function pathOfFileUrl(url: string): string {
   return path.replace(/^\/(?=[A-Za-z]:\/)/, "");
 }
 
+/**
+ * Files of a URL that are not requested if the other file is there: a browser's console reports every absent file as an error. For the
+ * weights this is the order of transformers; where both chat templates exist, they are the same in two formats.
+ */
+const NEEDLESS: Readonly<Record<string, string>> = {
+  "model.safetensors.index.json": "model.safetensors",
+  "chat_template.jinja": "chat_template.json",
+};
+
 function urlPlace(location: string, options: CheckpointOptions): Place {
   const base = new URL(location);
   if (!base.pathname.endsWith("/")) base.pathname += "/";
@@ -215,6 +224,8 @@ function urlPlace(location: string, options: CheckpointOptions): Place {
     const kept = found.get(file);
     found.delete(file);
     if (kept) return kept;
+    const instead = NEEDLESS[file];
+    if (instead !== undefined && (await has(instead))) return undefined;
     const url = new URL(base);
     url.pathname += file.split("/").map(encodeURIComponent).join("/");
     try {
@@ -224,6 +235,12 @@ function urlPlace(location: string, options: CheckpointOptions): Place {
       answeredPage ||= cause.isPage;
       return undefined;
     }
+  };
+  const has = async (file: string): Promise<boolean> => {
+    if (found.has(file)) return true;
+    const source = await open(file);
+    if (source) found.set(file, source);
+    return source !== undefined;
   };
   return {
     name: location,
@@ -238,12 +255,7 @@ function urlPlace(location: string, options: CheckpointOptions): Place {
       return source?.read(0, Math.min(HEAD_BYTES, source.sizeBytes)).finally(() => source.close());
     },
     list: async () => undefined,
-    has: async (file) => {
-      if (found.has(file)) return true;
-      const source = await open(file);
-      if (source) found.set(file, source);
-      return source !== undefined;
-    },
+    has,
     open,
   };
 }

@@ -1,5 +1,6 @@
 /** Errors for what is not the location of a checkpoint, and for locations that can be read in two ways. */
 import { platform } from "#platform";
+import { causeMessage } from "../../base/cause-message.js";
 import { CheckpointError, OcellusError, OptionError, SourceError } from "../../base/errors.js";
 import { kindOf, unwrapping } from "../../base/kind-of.js";
 import { isBytes } from "../bytes/bytes.js";
@@ -97,5 +98,5 @@ async function headOfFile(path: string): Promise<Uint8Array | undefined> {
 
 function reasonOf(cause: unknown): string {
   if (cause instanceof OcellusError) return cause.fault.got;
-  return cause instanceof Error ? cause.message : String(cause);
+  return causeMessage(cause);
 }

@@ -5,6 +5,7 @@
  * `inspectPicture` parses the headers once; the decoder of the format takes what it parsed.
  */
 import { platform } from "#platform";
+import { causeMessage } from "../../base/cause-message.js";
 import { MediaError, OcellusError, OptionError } from "../../base/errors.js";
 import { decodeAvif } from "./avif.js";
 import { decodeBmp } from "./bmp.js";
@@ -120,7 +121,7 @@ async function decodeByPlatform(bytes: Uint8Array, info: PictureInfo, label: str
     throw new MediaError({
       where: label,
       expected: `a ${format.toUpperCase()} that can be decoded`,
-      got: error instanceof Error ? error.message : String(error),
+      got: causeMessage(error),
       remedy: "convert the picture to PNG or JPEG",
       cause: error,
     });

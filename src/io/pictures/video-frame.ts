@@ -1,5 +1,6 @@
 /** Reads the pixels of a WebCodecs VideoFrame, of a browser or a Node package, from its unconverted planes. */
 import { platform } from "#platform";
+import { causeMessage } from "../../base/cause-message.js";
 import { MediaError } from "../../base/errors.js";
 import { type Orientation, orientationOfTurn } from "./orientation.js";
 import type { Pixels } from "./resize.js";
@@ -23,7 +24,7 @@ export async function pixelsOfFrame(frame: VideoFrame, where: string, colour?: F
     throw new MediaError({
       where,
       expected: "a VideoFrame that is open",
-      got: cause instanceof Error ? cause.message : String(cause),
+      got: causeMessage(cause),
       remedy: "close frames after the answer",
       cause,
     });

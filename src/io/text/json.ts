@@ -1,6 +1,7 @@
 /** Parses JSON of checkpoints with error positions, and reads fields with typed errors. */
 
 import { CheckpointError } from "../../base/errors.js";
+import { isObject } from "../../base/is-object.js";
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [name: string]: JsonValue };
 export type JsonObject = { [name: string]: JsonValue };
@@ -27,7 +28,7 @@ export function parseJson(text: string, where: string, options: { uniqueKeys?: b
 }
 
 export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject(value);
 }
 
 /** Formats a value for error messages, truncated to a readable length. */

@@ -1,5 +1,6 @@
 /** Validates the three tokenizer files, with errors that name file and field. */
 import { CheckpointError } from "../../base/errors.js";
+import { isObject } from "../../base/is-object.js";
 
 /** A token outside the BPE vocabulary, matched in the text before pre-tokenisation. */
 export interface AddedToken {
@@ -40,7 +41,7 @@ function describe(value: unknown): string {
 }
 
 function asObject(where: string, value: unknown, expected = "an object"): Json {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw fault(where, expected, value);
+  if (!isObject(value)) throw fault(where, expected, value);
   return value as Json;
 }
 

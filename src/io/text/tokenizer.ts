@@ -1,6 +1,8 @@
 /** The checkpoint's byte-level BPE tokenizer (Qwen2's; BPE as in GPT-2), identical to the reference. */
 import { Tokenizer as BpeTokenizer } from "@huggingface/tokenizers";
+import { causeMessage } from "../../base/cause-message.js";
 import { CheckpointError } from "../../base/errors.js";
+import { concatBytes } from "../bytes/bytes.js";
 import { AddedTokens } from "./added-tokens.js";
 import { type DecodeOptions, newTextDecoder, tokenBytes } from "./detokenizer.js";
 import { parseJson } from "./json.js";
@@ -85,20 +87,11 @@ export class Tokenizer {
   /** Decodes ids to text. Unknown ids are skipped; invalid UTF-8 becomes U+FFFD. */
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
     const pieces: Uint8Array[] = [];
-    let length = 0;
     for (const id of ids) {
       if (options.skipSpecialTokens && this.isSpecial(id)) continue;
-      const bytes = this.bytesOf(id);
-      pieces.push(bytes);
-      length += bytes.length;
+      pieces.push(this.bytesOf(id));
     }
-    const all = new Uint8Array(length);
-    let at = 0;
-    for (const bytes of pieces) {
-      all.set(bytes, at);
-      at += bytes.length;
-    }
-    return newTextDecoder().decode(all);
+    return newTextDecoder().decode(concatBytes(pieces));
   }
 
   /** Returns the id of a token in the vocabulary's spelling (a space is `Ġ`); undefined if unknown. */
@@ -155,7 +148,7 @@ function buildBpe({ normalizer, preTokenizer, vocab, merges, ignoreMerges }: Tok
     throw new CheckpointError({
       where: "tokenizer.json",
       expected: "normalizer and pre_tokenizer of a Qwen2 tokenizer",
-      got: cause instanceof Error ? cause.message : String(cause),
+      got: causeMessage(cause),
       remedy: "use the tokenizer files published with a LLaVA-OneVision checkpoint",
       cause,
     });

@@ -3,6 +3,7 @@
  * stall while all are in use.
  */
 
+import { causeMessage } from "../../base/cause-message.js";
 import { AbortedError, MediaError, throwIfAborted } from "../../base/errors.js";
 import type { VideoCodecs } from "../../platform/platform.js";
 import type { ByteSource } from "../bytes/source.js";
@@ -272,7 +273,7 @@ class ClipDecoder {
 
   #broken(cause: unknown): MediaError | AbortedError {
     if (this.options.signal?.aborted) return new AbortedError(this.clip.label, this.options.signal.reason);
-    const got = cause instanceof Error ? cause.message : String(cause);
+    const got = causeMessage(cause);
     return new MediaError({
       where: `${this.clip.label}, after ${this.#given} of ${this.#run.displayed.length} frames of a group`,
       expected: `a ${this.clip.codec} stream that ${this.codecs.name} decodes`,

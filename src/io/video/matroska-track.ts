@@ -4,6 +4,7 @@
  * Source: RFC 9559, section 5.1.4.
  */
 import type { LogLevel } from "mediabunny";
+import { causeMessage } from "../../base/cause-message.js";
 import { MediaError } from "../../base/errors.js";
 import { MAX_PIXELS } from "../pictures/image.js";
 import { orientationOfTurn } from "../pictures/orientation.js";
@@ -158,7 +159,7 @@ export async function configOf(track: MatroskaTrack, keyframe: Uint8Array, label
     throw new MediaError({
       where: `${label}, the video track's description`,
       expected: `one of ${track.codecId} that can be parsed`,
-      got: cause instanceof Error ? cause.message : String(cause),
+      got: causeMessage(cause),
       remedy: "get an undamaged copy, or rewrite the file: ffmpeg -i in.mkv -c copy out.mkv",
       cause,
     });

@@ -3,6 +3,7 @@
  * has no sample table, so the headers of all blocks are read; this works for live recordings too (no duration, sizes or cues).
  * Source: RFC 9559.
  */
+import { causeMessage } from "../../base/cause-message.js";
 import { MediaError, OcellusError } from "../../base/errors.js";
 import type { ByteSource } from "../bytes/source.js";
 import { type ClipIndex, decodableTimes } from "./clip-index.js";
@@ -35,7 +36,7 @@ export async function readMatroskaIndex(
     throw new MediaError({
       where: label,
       expected: "a WebM or Matroska file that can be parsed",
-      got: cause instanceof Error ? cause.message : String(cause),
+      got: causeMessage(cause),
       remedy: UNDAMAGED,
       cause,
     });

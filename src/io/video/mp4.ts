@@ -2,6 +2,7 @@
  * Reads the index of an MP4 file: decoder configuration of a video track, byte ranges of its samples, and presentation times. Nothing is
  * decoded. Source: ISO/IEC 14496-12 and 14496-15.
  */
+import { causeMessage } from "../../base/cause-message.js";
 import { MediaError, OcellusError } from "../../base/errors.js";
 import { asciiAt } from "../bytes/bytes.js";
 import { printableAscii } from "../bytes/printable-ascii.js";
@@ -171,9 +172,7 @@ function asIndexFault(cause: unknown, label: string): OcellusError {
   return new MediaError({
     where: `${label}, box "moov"`,
     expected: "complete tables of the video track",
-    got: missing
-      ? "boxes that are missing, cut or broken"
-      : printableAscii(cause instanceof Error ? cause.message : String(cause)),
+    got: missing ? "boxes that are missing, cut or broken" : printableAscii(causeMessage(cause)),
     remedy: "get an undamaged copy, or rewrite the file: ffmpeg -i in.mp4 -c copy out.mp4",
     cause,
   });

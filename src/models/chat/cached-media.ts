@@ -2,6 +2,7 @@
  * Copies of the bytes and pixels of a conversation's media. A conversation reads its media again for every question, while the program may
  * overwrite its buffers, for example with the next camera frame. Blobs and files are immutable; paths and URLs are read again.
  */
+import { isObject } from "../../base/is-object.js";
 import { copyOf, isBytes } from "../../io/source.js";
 import type { SessionInput } from "./conversation.js";
 
@@ -46,8 +47,4 @@ function copiedMedium(medium: unknown, where: string): unknown {
   const { data, width, height } = medium;
   // Elements of more than one byte are not pixels; the prompt's checks report them.
   return (data as Uint8Array).BYTES_PER_ELEMENT === 1 ? { data: copyOf(data, where), width, height } : medium;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
 }

@@ -1,4 +1,5 @@
 import { OptionError, shown } from "../../base/errors.js";
+import { isObject } from "../../base/is-object.js";
 import { checkOptions, suggestion } from "../../base/options.js";
 import type { SpecialTokens } from "../llava-onevision/literal-text.js";
 import type { ImageMode } from "../llava-onevision/processor.js";
@@ -142,6 +143,15 @@ export function checkGenerateOptions(where: string, options: GenerateOptions): v
     if (value === undefined || (typeof value === "number" && range.holds(value))) continue;
     throw bad(`${where}, ${name}`, range.expected, shown(value));
   }
+  const { minNewTokens = 0, maxNewTokens = minNewTokens } = options;
+  if (minNewTokens > maxNewTokens) {
+    throw bad(
+      `${where}, minNewTokens`,
+      `at most maxNewTokens, ${maxNewTokens}`,
+      shown(minNewTokens),
+      "lower it, or raise maxNewTokens",
+    );
+  }
   checkStops(where, options.stop);
   checkStructure(where, options);
   for (const name of ["topK", "topP", "minP", "seed"] as const) {
@@ -181,9 +191,7 @@ function checkStructure(where: string, options: GenerateOptions): void {
   const given = (["schema", "regex", "grammar"] as const).filter((name) => options[name] !== undefined);
   if (given.length > 1)
     throw bad(where, "one of schema, regex and grammar", given.join(" and "), "leave all but one out");
-  const isObject =
-    (typeof schema === "object" && schema !== null && !Array.isArray(schema)) || typeof schema === "function";
-  if (schema !== undefined && schema !== true && !isObject) {
+  if (schema !== undefined && schema !== true && !isObject(schema) && typeof schema !== "function") {
     throw bad(`${where}, schema`, "a JSON schema as an object, or true", shown(schema));
   }
   // Not instanceof: expressions of other realms.

@@ -1,5 +1,6 @@
 /** Chat templates: the checkpoint's own, in Jinja, and the built-in prompt format of training. */
 import { Template, tokenize } from "@huggingface/jinja";
+import { causeMessage } from "../../base/cause-message.js";
 import { CheckpointError, PromptError } from "../../base/errors.js";
 import { type Message, partsOf } from "./messages.js";
 
@@ -55,7 +56,7 @@ export class ChatTemplate {
       throw new CheckpointError({
         where: origin,
         expected: "a Jinja template",
-        got: reason(cause),
+        got: causeMessage(cause),
         remedy: REMEDY,
         cause,
       });
@@ -77,7 +78,7 @@ export class ChatTemplate {
         throw new PromptError({
           where: `messages under the template of ${origin}`,
           expected: "messages the template accepts",
-          got: reason(cause),
+          got: causeMessage(cause),
           remedy: 'change the order or roles of the messages, or choose the built-in template "onevision"',
           cause,
         });
@@ -115,10 +116,6 @@ function boundedRange(first: number, second?: number, step = 1): number[] {
   const count = Math.max(0, Math.ceil((stop - start) / step));
   if (!(count <= RANGE_NUMBERS)) throw new Error(`range() of ${count} numbers; at most ${RANGE_NUMBERS} are allowed`);
   return Array.from({ length: count }, (_, i) => start + i * step);
-}
-
-function reason(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function field(value: unknown, name: string): unknown {
@@ -213,7 +210,7 @@ function probe(origin: string, render: (messages: readonly object[]) => string):
   throw new CheckpointError({
     where: origin,
     expected: `a template that writes ${IMAGE_PLACEHOLDER} for a picture, or inserts a message's text`,
-    got: refusal === undefined ? "neither" : reason(refusal),
+    got: refusal === undefined ? "neither" : causeMessage(refusal),
     remedy: 'choose the built-in template "onevision"',
     cause: refusal,
   });

@@ -1,5 +1,6 @@
 /** The messages of a conversation, and their validation before rendering. */
 import { PromptError, shown } from "../../base/errors.js";
+import { isObject } from "../../base/is-object.js";
 import { suggestion } from "../../base/options.js";
 
 /** Role of a message. */
@@ -115,8 +116,4 @@ function checkName(where: string, value: unknown, known: readonly string[], hold
 function fault(where: string, expected: string, got: unknown, remedy: string): PromptError {
   const text = typeof got === "string" ? got.slice(0, 80) : got === undefined ? "undefined" : shown(got, 80);
   return new PromptError({ where, expected, got: text, remedy });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -10,6 +10,7 @@ import {
   planAnyres,
   readPicture,
 } from "../../io/picture-input.js";
+import { concatBytes } from "../../io/source.js";
 import type { Tokenizer } from "../../io/tokenizer.js";
 import type { VideoInput } from "../../io/video.js";
 import type { LlavaOneVisionConfig } from "./config.js";
@@ -297,7 +298,7 @@ function clip(tiles: readonly Uint8Array[], view: MediumView, cells: number): Pr
   for (let first = 0; first === 0 || first < tiles.length; first += FRAMES_A_SEGMENT) {
     const run = tiles.slice(first, first + FRAMES_A_SEGMENT);
     const plan = packVideo(run.length, cells, first + run.length === tiles.length);
-    segments.push({ tiles: joined(run), tileCount: run.length, plan });
+    segments.push({ tiles: concatBytes(run), tileCount: run.length, plan });
   }
   return medium("video", view, segments);
 }
@@ -323,16 +324,6 @@ async function keyOf({ tiles, plan }: Omit<Segment, "key">): Promise<string> {
   return (await Promise.all(digests))
     .map((digest) => Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join(""))
     .join(" ");
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** Returns the media in the order of their spans. */

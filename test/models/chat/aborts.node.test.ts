@@ -37,7 +37,7 @@ const VARIANTS: GenerateOptions[] = [
   { stop: "zzz" },
 ];
 
-const ABORTS = 80;
+const ABORTS = 40;
 
 test(`${ABORTS} random aborts`, { timeout: 300_000 }, async () => {
   const session = model.createSession({ system: "Be brief." });

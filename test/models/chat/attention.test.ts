@@ -11,6 +11,9 @@ import { exampleFile } from "../../support/examples.js";
 
 // What the model looked at: places of pictures, and whether they are the right ones.
 
+/** A software adapter takes two seconds for one. */
+const DRAWINGS = 6;
+
 const COLOR = /red|green|blue|yellow|purple|orange|black|white/;
 
 let device: Device;
@@ -54,7 +57,7 @@ async function askColor(session: Session, series: number, n: number): Promise<{ 
 test("for the word of a color, the object asked about gets more than what is beside it", async () => {
   const found: string[] = [];
   let higher = 0;
-  for (let n = 0; n < 10; n++) {
+  for (let n = 0; n < DRAWINGS; n++) {
     using session = model.createSession();
     const { object, token } = await askColor(session, 1, n);
     expect(token).toBeGreaterThanOrEqual(0);
@@ -63,8 +66,10 @@ test("for the word of a color, the object asked about gets more than what is bes
     if (on > off) higher++;
     found.push((on / off).toFixed(1));
   }
-  console.log(`heat on the object over heat beside it: ${found.join(", ")}; above 1 for ${higher} of 10 drawings`);
-  expect(higher).toBeGreaterThanOrEqual(8);
+  console.log(
+    `heat on the object over heat beside it: ${found.join(", ")}; above 1 for ${higher} of ${DRAWINGS} drawings`,
+  );
+  expect(higher).toBeGreaterThanOrEqual(DRAWINGS - 1);
 });
 
 describe("looking", () => {

@@ -157,11 +157,11 @@ describe("answers", () => {
     expect(again.tokens).toEqual(first.tokens);
     expect(first.seed).toBe(7);
     const others = new Set<string>();
-    for (let seed = 0; seed < 6; seed++) {
+    for (let seed = 0; seed < 4; seed++) {
       session.reset();
       others.add((await session.generate(picture, { ...drawn, seed }).result).text);
     }
-    expect(others.size).toBeGreaterThan(3);
+    expect(others.size).toBeGreaterThan(2);
     session.reset();
     const made = await session.generate(picture, drawn).result;
     session.reset();
@@ -248,7 +248,7 @@ describe("answers", () => {
   });
 
   test("presence and frequency penalties make an answer less repetitive", async () => {
-    const long = { minNewTokens: 60, maxNewTokens: 60 };
+    const long = { minNewTokens: 40, maxNewTokens: 40 };
     const distinct = async (options: GenerateOptions) => {
       session.reset();
       return new Set((await session.generate(picture, { ...long, ...options }).result).tokens).size;
@@ -264,6 +264,7 @@ describe("answers", () => {
       { seed: 3 },
       { temperature: 0, topK: 4 },
       { topLogprobs: 3 },
+      { minNewTokens: 5, maxNewTokens: 4 },
       { temperature: -1 },
       { temperature: 1, topP: 0 },
       { temperature: 1, seed: 1.5 },
