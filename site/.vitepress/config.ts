@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type DefaultTheme, defineConfig } from "vitepress";
@@ -6,6 +6,10 @@ import { type DefaultTheme, defineConfig } from "vitepress";
 // The documents of docs/ as a site. They are written for the repository; links that lead out of docs/ go to its files there.
 
 const DOCS = fileURLToPath(new URL("../../docs", import.meta.url));
+/** VitePress finds its packages from where the pages are, so they are copied here. */
+const PAGES = fileURLToPath(new URL("../pages", import.meta.url));
+rmSync(PAGES, { recursive: true, force: true });
+cpSync(DOCS, PAGES, { recursive: true });
 const REPOSITORY = "https://github.com/ocellus/ocellus";
 
 const page = (path: string): DefaultTheme.SidebarItem => {
@@ -15,7 +19,10 @@ const page = (path: string): DefaultTheme.SidebarItem => {
 const guides = (...names: string[]): DefaultTheme.SidebarItem[] => names.map((name) => page(`guides/${name}`));
 
 const SIDEBAR: DefaultTheme.SidebarItem[] = [
-  { text: "Start", items: [{ text: "What it is", link: "/" }, page("hardware"), page("glossary"), page("benchmarks")] },
+  {
+    text: "Start",
+    items: [{ text: "All documents", link: "/" }, page("hardware"), page("glossary"), page("benchmarks")],
+  },
   {
     text: "Ask",
     items: guides("answers", "conversations", "embeddings", "errors", "memory"),
@@ -44,7 +51,7 @@ export default defineConfig({
   title: "Ocellus",
   description: "LLaVA-OneVision in TypeScript on WebGPU",
   base: "/ocellus/docs/",
-  srcDir: "../docs",
+  srcDir: "pages",
   outDir: "dist",
   cleanUrls: false,
   rewrites: { "README.md": "index.md", "api/README.md": "api/modules.md" },
@@ -54,6 +61,7 @@ export default defineConfig({
     socialLinks: [{ icon: "github", link: REPOSITORY }],
     outline: [2, 3],
   },
+  vite: { build: { chunkSizeWarningLimit: 2000 } },
   markdown: {
     config(md) {
       const render = md.renderer.rules.link_open;
@@ -71,7 +79,7 @@ export default defineConfig({
 /** A link to a file outside docs/ leads to the repository. */
 function outside(href: string, path: string): string {
   const [file = "", anchor] = href.split("#");
-  const target = join(dirname(path), file);
+  const target = join(DOCS, relative(PAGES, dirname(path)), file);
   if (!relative(DOCS, target).startsWith("..") || !existsSync(target)) return href;
   const kind = statSync(target).isDirectory() ? "tree" : "blob";
   return `${REPOSITORY}/${kind}/main/${relative(join(DOCS, ".."), target)}${anchor ? `#${anchor}` : ""}`;
