@@ -17,6 +17,8 @@ export default {
   plugin: ["typedoc-plugin-markdown"],
   router: "module",
   out: "docs/api",
+  // Links to names that differ in case only lead to anchors that headings do not have.
+  useHTMLAnchors: true,
   readme: "none",
   // Lines of the source would change the reference with every edit.
   disableSources: true,
