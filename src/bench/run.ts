@@ -42,7 +42,7 @@ export interface MeasureOptions {
   readonly peak: Peak;
   /** Approximate duration of the runs. */
   readonly seconds?: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called when a workload enters a stage. */
   readonly onStage?: (stage: "preparing" | "verifying" | "timing") => void;
 }

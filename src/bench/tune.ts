@@ -40,7 +40,7 @@ export interface TuneOptions {
   readonly dtypes?: readonly BenchType[];
   /** Seconds of timing per parameter. */
   readonly seconds?: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (choice: string, stage: "preparing" | "verifying" | "timing") => void;
   readonly onResult?: (result: ChoiceResult) => void;
   /** Replaces the parameters for `size`. */

@@ -41,7 +41,7 @@ export interface ConvertOptions extends HubOptions {
   device?: Device;
   /** Maximum size of a weights file in bytes; 5 GB if not given. */
   shardBytes?: number;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A file of the converted checkpoint. */

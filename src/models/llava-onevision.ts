@@ -35,7 +35,7 @@ import { warmUp } from "./warm-up.js";
 export interface LoadOptions extends HubOptions {
   /** An existing device; it is not disposed with the model. */
   device?: Device;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   onProgress?: (progress: LoadProgress) => void;
   /**
    * Storage dtype of the weights, for all or by part; "auto" is the checkpoint's. Fewer bits are smaller and faster, but less

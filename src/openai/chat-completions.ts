@@ -19,7 +19,7 @@ export interface ChatCompletionsOptions extends AnswerRunsOptions {
 
 /** Options of a call besides the request. */
 export interface CreateOptions {
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**

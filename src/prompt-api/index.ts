@@ -28,7 +28,7 @@ export interface CreateOptions extends Expectations {
   /** Gets an EventTarget with events `downloadprogress`: `loaded` goes from 0 to 1. */
   monitor?: (monitor: EventTarget) => void;
   /** Ends the creation, and later the session. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Ranges and defaults of sampling. */

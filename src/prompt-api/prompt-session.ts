@@ -13,7 +13,7 @@ export interface PromptOptions {
   responseConstraint?: object | RegExp;
   /** Without effect: constraints are never written into the prompt. */
   omitResponseConstraintInput?: boolean;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** How a session answers. */

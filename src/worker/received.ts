@@ -17,7 +17,7 @@ export function receiveLocation(location: string | readonly SentFile[]): Checkpo
 
 interface ReadOptions {
   readonly orientation?: "apply" | "ignore";
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Maps received media to the page's numbers, so that conversations are sent back without the media. */

@@ -13,7 +13,7 @@ export class NotFoundError extends SourceError {
 
 export interface UrlOptions {
   headers?: Readonly<Record<string, string>>;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Replaces the global `fetch`. */
   fetch?: Fetch;
   /** Maximum size of a file that is downloaded whole and cached in memory, if the server does not support ranges. */

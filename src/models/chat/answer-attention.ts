@@ -16,7 +16,7 @@ export interface AttentionOptions {
   layers?: readonly number[];
   /** Heads of each layer, from 0; averaged. All if not given. */
   heads?: readonly number[];
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Attention of an answer's tokens over the prompt. All values are fractions of one row's attention: text and media sum to 1. */

@@ -35,7 +35,7 @@ export interface EmbedTextOptions {
    * ("parse").
    */
   specialTokens?: SpecialTokens;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Embeddings of a picture or clip. */

@@ -20,7 +20,7 @@ export interface PromptOptions {
    * reference implementation; for trusted text only.
    */
   specialTokens?: SpecialTokens;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Options of prefilling ahead of a question. */

@@ -34,7 +34,7 @@ export interface EstimateOptions extends HubOptions {
   visionCacheBytes?: number;
   /** The device whose limits apply; without one, no limits are assumed. It is not used for computation. */
   device?: Device;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Memory and download size of a model. All sizes are in bytes. */
