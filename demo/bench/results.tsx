@@ -70,10 +70,10 @@ export function Results() {
       {text !== "" && (
         <div class="row">
           <button type="button" onClick={copy}>
-            {copied.value ? "Copied" : "Copy JSON"}
+            {copied.value ? "Copied" : "Copy JSON lines"}
           </button>
           <button type="button" onClick={download}>
-            Download JSON
+            Download JSON lines
           </button>
         </div>
       )}

@@ -1,11 +1,12 @@
-import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useComputed, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { TopBar } from "../layout.js";
 import { Composer } from "./composer.js";
 import { clear, turns } from "./conversation.js";
 import { attach } from "./draft.js";
 import { takeDropped } from "./dropped.js";
 import { Examples } from "./examples.js";
+import { useFollowing } from "./following.js";
 import { choice, state } from "./model.js";
 import { ModelDialog } from "./model-dialog.js";
 import { ModelStatus } from "./model-status.js";
@@ -16,12 +17,12 @@ export function App() {
   const dialog = useSignal(false);
   const dropping = useFileDrop();
   const count = useComputed(() => turns.value.length);
-  const end = useRef<HTMLDivElement>(null);
-  useSignalEffect(() => {
-    if (count.value > 0) end.current?.scrollIntoView({ block: "end" });
-  });
+  const { scroller, away, jump } = useFollowing();
   return (
-    <>
+    <div class="app">
+      <a class="skip" href="#question">
+        Skip to the question
+      </a>
       <TopBar current="talk">
         {count.value > 0 && (
           <button type="button" onClick={clear}>
@@ -37,20 +38,30 @@ export function App() {
           Model: {choice.value.label}
         </button>
       </TopBar>
-      <main class="page talk">
-        <h1 class="sr-only">Talk about pictures and clips</h1>
-        <ModelStatus onModels={() => (dialog.value = true)} />
-        {count.value === 0 ? (
-          <Examples />
-        ) : (
-          <ol class="turns" aria-label="Conversation">
-            {turns.value.map((turn) => (
-              <TurnView key={turn.id} turn={turn} />
-            ))}
-          </ol>
-        )}
-        <div ref={end} />
-        <Composer />
+      <main class="talk">
+        <div class="conversation" ref={scroller}>
+          <div class="page stack">
+            <h1 class="sr-only">Talk about pictures and clips</h1>
+            <ModelStatus onModels={() => (dialog.value = true)} />
+            {count.value === 0 ? (
+              <Examples />
+            ) : (
+              <ol class="turns" aria-label="Conversation">
+                {turns.value.map((turn) => (
+                  <TurnView key={turn.id} turn={turn} />
+                ))}
+              </ol>
+            )}
+          </div>
+        </div>
+        <div class="page dock">
+          {away.value && count.value > 0 && (
+            <button type="button" class="newest" onClick={jump}>
+              Jump to newest
+            </button>
+          )}
+          <Composer />
+        </div>
       </main>
       {dialog.value && <ModelDialog onClose={() => (dialog.value = false)} />}
       {dropping.value && (
@@ -58,7 +69,7 @@ export function App() {
           Drop pictures, clips, or a model
         </div>
       )}
-    </>
+    </div>
   );
 }
 

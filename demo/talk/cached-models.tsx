@@ -16,6 +16,8 @@ export function CachedModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) 
   const cached = useSignal<readonly CachedCheckpoint[]>([]);
   const room = useSignal<Room | undefined>(undefined);
   const failed = useSignal<unknown>(undefined);
+  /** The checkpoint whose deletion waits for a second click. */
+  const doomed = useSignal<CachedCheckpoint | undefined>(undefined);
   const refresh = async (): Promise<void> => {
     const { cachedCheckpoints } = await import("ocellus");
     cached.value = await cachedCheckpoints();
@@ -56,9 +58,29 @@ export function CachedModels({ onLoad, dtype }: { onLoad: (choice: ModelChoice) 
             >
               {checkpoint.complete ? "Load" : "Resume"}
             </button>
-            <button type="button" onClick={() => guarded(remove(checkpoint))} aria-label={`Delete ${checkpoint.name}`}>
-              Delete
-            </button>
+            {doomed.value === checkpoint ? (
+              <>
+                <button
+                  type="button"
+                  class="danger"
+                  onClick={() => guarded(remove(checkpoint))}
+                  aria-label={`Delete ${checkpoint.name} now`}
+                >
+                  Delete {inBytes(checkpoint.cachedBytes)}
+                </button>
+                <button type="button" onClick={() => (doomed.value = undefined)}>
+                  Keep
+                </button>
+              </>
+            ) : (
+              <button
+                type="button"
+                onClick={() => (doomed.value = checkpoint)}
+                aria-label={`Delete ${checkpoint.name}`}
+              >
+                Delete
+              </button>
+            )}
           </li>
         ))}
       </ul>

@@ -5,6 +5,7 @@ import { release, type Still, stillsOf } from "./stills.js";
 /** A clip's timeline with the chosen frames, their pictures, and inputs to change them. */
 export function ClipTimeline({ attachment }: { attachment: Attachment }) {
   const { file, url, frames, start, end, measured } = attachment;
+  const tooMany = useSignal(false);
   const stills = useSignal<readonly Still[]>([]);
   const duration = useSignal<number | undefined>(undefined);
   useSignalEffect(() => {
@@ -62,12 +63,16 @@ export function ClipTimeline({ attachment }: { attachment: Attachment }) {
             max={MOST_FRAMES}
             value={frames.value}
             onChange={({ currentTarget }) => {
-              frames.value = Math.min(MOST_FRAMES, Math.max(1, Math.round(currentTarget.valueAsNumber || 16)));
+              const wanted = Math.round(currentTarget.valueAsNumber || 16);
+              tooMany.value = wanted > MOST_FRAMES;
+              frames.value = Math.min(MOST_FRAMES, Math.max(1, wanted));
+              currentTarget.value = String(frames.value);
             }}
           />
         </label>
         <Second label="From second" value={start.value} onChange={(value) => (start.value = value)} />
         <Second label="to" value={end.value} onChange={(value) => (end.value = value)} />
+        {tooMany.value && <span role="status">At most {MOST_FRAMES} frames.</span>}
       </div>
     </div>
   );

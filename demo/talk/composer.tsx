@@ -4,8 +4,8 @@ import { FaultView } from "../fault-view.js";
 import { AttachmentView } from "./attachment.js";
 import { Camera } from "./camera.js";
 import { busy, settings, stop, usedTokens } from "./conversation.js";
-import { attach, attachments, detach, fault, measurement, refused, send, text } from "./draft.js";
-import { model } from "./model.js";
+import { attach, attachments, detach, fault, measurement, queued, refused, send, text } from "./draft.js";
+import { model, opening } from "./model.js";
 
 /** Form for the question: pictures and clips, text, options, and the number of tokens. */
 export function Composer() {
@@ -37,6 +37,7 @@ export function Composer() {
       )}
       {fault.value !== undefined && <FaultView error={fault.value} />}
       <textarea
+        id="question"
         aria-label="Question"
         rows={2}
         placeholder="Ask about the pictures or clips. Drop, paste or add them."
@@ -69,13 +70,21 @@ export function Composer() {
         </button>
         <SettingsView />
         <span class="space" />
+        {queued.value && (
+          <span class="small muted busy" role="status">
+            Asked as soon as the model is ready{" "}
+            <button type="button" class="quiet" onClick={() => (queued.value = false)}>
+              Cancel
+            </button>
+          </span>
+        )}
         <Tokens />
         {busy.value ? (
           <button type="button" class="primary" onClick={stop}>
             Stop
           </button>
         ) : (
-          <button type="submit" class="primary" disabled={empty || !model.value}>
+          <button type="submit" class="primary" disabled={empty || (!model.value && !opening.value)}>
             Ask
           </button>
         )}
@@ -100,11 +109,13 @@ function Tokens() {
 function SettingsView() {
   const { maxNewTokens, temperature } = settings.value;
   return (
-    <details class="settings">
-      <summary>Options</summary>
-      <div class="stack card">
+    <>
+      <button type="button" popoverTarget="options" aria-haspopup="dialog">
+        Options
+      </button>
+      <div id="options" popover="auto" class="options stack card" role="dialog" aria-label="Options">
         <label>
-          Maximum length of the answer, in tokens{" "}
+          Answer length limit, in tokens{" "}
           <input
             type="number"
             min={1}
@@ -129,7 +140,10 @@ function SettingsView() {
             }}
           />
         </label>
+        <button type="button" popoverTarget="options" popoverTargetAction="hide">
+          Close
+        </button>
       </div>
-    </details>
+    </>
   );
 }

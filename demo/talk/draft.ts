@@ -3,7 +3,7 @@ import type { Measurement } from "ocellus";
 import { isCode } from "../fault.js";
 import { ask, busy, currentSession, history } from "./conversation.js";
 import { type Attachment, attachmentOf, inOrder, partOf } from "./media.js";
-import { model } from "./model.js";
+import { model, opening } from "./model.js";
 
 /** Text, pictures and clips of the question that is being written. */
 export const text = signal("");
@@ -13,6 +13,8 @@ export const refused = signal<readonly string[]>([]);
 /** Tokens and tiles of the draft; undefined while they are measured. */
 export const measurement = signal<Measurement | undefined>(undefined);
 export const fault = signal<unknown>(undefined);
+/** Whether the question is sent as soon as the model is ready. */
+export const queued = signal(false);
 
 export function attach(files: Iterable<File>, frames?: number): void {
   const all = [...files].map((file) => ({ file, attachment: attachmentOf(file, frames) }));
@@ -28,11 +30,17 @@ export function detach(id: number): void {
   if (gone) URL.revokeObjectURL(gone.url);
 }
 
+/** Asks the question; while the model is being loaded, as soon as it is ready. */
 export function send(): void {
   const question = text.value.trim();
-  if (busy.value || !model.value || (question === "" && attachments.value.length === 0)) return;
+  if (busy.value || (question === "" && attachments.value.length === 0)) return;
+  if (!model.value) {
+    queued.value = opening.value;
+    return;
+  }
   const media = attachments.value;
   batch(() => {
+    queued.value = false;
     text.value = "";
     attachments.value = [];
     refused.value = [];
@@ -41,6 +49,14 @@ export function send(): void {
   });
   void ask(question, media);
 }
+
+effect(() => {
+  if (model.value && queued.value) queueMicrotask(send);
+});
+// A load that ends without a model has nothing to wait for.
+effect(() => {
+  if (!model.value && !opening.value) queued.value = false;
+});
 
 /** Time without changes before a draft is measured. */
 const QUIET_MS = 200;

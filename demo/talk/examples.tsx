@@ -17,6 +17,8 @@ export function Examples() {
       attach(files, "frames" in example ? example.frames : undefined);
       text.value = example.question;
       send();
+      // The cards are gone now, and with them the focus.
+      document.getElementById("question")?.focus();
     } catch (error) {
       failed.value = error;
     }

@@ -70,7 +70,13 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
             pattern="[\w.\-]+\/[\w.\-]+(@.+)?"
             placeholder="organisation/name"
             value={id.value}
+            onInvalid={({ currentTarget }) => {
+              currentTarget.setCustomValidity(
+                "Write a repository of the Hub as organisation/name, or choose one of the list.",
+              );
+            }}
             onInput={({ currentTarget }) => {
+              currentTarget.setCustomValidity("");
               id.value = currentTarget.value;
               asked.value = undefined;
             }}

@@ -32,10 +32,12 @@ export const state = signal<ModelState>({ phase: "none" });
 export const choice = signal<ModelChoice>(TINY);
 /** How often the adapter was lost and the model loaded again. */
 export const recoveries = signal(0);
+/** Whether a model is on its way. */
+export const opening = computed(() => ["starting", "downloading", "loading"].includes(state.value.phase));
 export const model = computed(() => (state.value.phase === "ready" ? state.value.model : undefined));
 
 let worker: Worker | undefined;
-let opening: AbortController | undefined;
+let controlling: AbortController | undefined;
 
 /**
  * Loads a checkpoint in a new worker and closes the previous one. Cached files are read from this browser's storage; with `again`,
@@ -45,14 +47,14 @@ export async function open(next: ModelChoice = choice.value, again = true): Prom
   close();
   choice.value = next;
   const controller = new AbortController();
-  opening = controller;
+  controlling = controller;
   state.value = { phase: "starting" };
   // Asks the browser not to delete downloads when the disk is nearly full; only a page can ask, not a worker.
   void navigator.storage?.persist?.().catch(() => false);
   const own = new Worker(new URL("./model-worker.ts", import.meta.url), { type: "module", name: "model" });
   worker = own;
   const report = (value: ModelState): void => {
-    if (opening === controller && !controller.signal.aborted) state.value = value;
+    if (controlling === controller && !controller.signal.aborted) state.value = value;
   };
   try {
     const loaded = await WorkerModel.load(own, typeof next.location === "string" ? next.location : [...next.location], {
@@ -66,7 +68,7 @@ export async function open(next: ModelChoice = choice.value, again = true): Prom
   } catch (error) {
     own.terminate();
     // Browsers lose all devices when they restart their GPU process, as some do in their first second.
-    if (again && isCode(error, "DEVICE_LOST") && opening === controller) return open(next, false);
+    if (again && isCode(error, "DEVICE_LOST") && controlling === controller) return open(next, false);
     if (isCode(error, "ABORTED")) report({ phase: "none" });
     else report({ phase: "failed", error });
   }
@@ -74,17 +76,17 @@ export async function open(next: ModelChoice = choice.value, again = true): Prom
 
 /** Cancels a download or a load; downloaded bytes stay. */
 export function cancel(): void {
-  opening?.abort();
+  controlling?.abort();
   close();
 }
 
 /** Closes the model and frees the adapter's memory. */
 export function close(): void {
-  opening?.abort();
+  controlling?.abort();
   model.value?.dispose();
   worker?.terminate();
   worker = undefined;
-  opening = undefined;
+  controlling = undefined;
   state.value = { phase: "none" };
 }
 

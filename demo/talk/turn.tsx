@@ -18,6 +18,7 @@ export function TurnView({ turn }: { turn: Turn }) {
   return (
     <li class="turn stack" data-phase={reply.phase}>
       <div class="question card">
+        <h2 class="sr-only">Question</h2>
         {media.length > 0 && (
           <ul class="shown">
             {media.map((medium) => (
@@ -30,11 +31,14 @@ export function TurnView({ turn }: { turn: Turn }) {
         {text !== "" && <p>{text}</p>}
       </div>
       <div class="answer stack" aria-live="polite" aria-busy={!ended && reply.phase !== "failed"}>
+        <h2 class="sr-only">Answer</h2>
         {whole === "" ? <Progress reply={reply} /> : <Markdown text={whole} />}
         {reply.result?.finishReason === "length" && (
-          <p class="small muted">Stopped at the maximum length; see Options.</p>
+          <p class="small muted">Stopped at the answer length limit; see Options.</p>
         )}
-        {reply.result?.finishReason === "stopped" && <p class="small muted">Stopped.</p>}
+        {reply.result?.finishReason === "stopped" && (
+          <p class="small muted">{whole === "" ? "Stopped before the first word." : "Stopped."}</p>
+        )}
       </div>
       {reply.phase === "failed" && <FaultView error={reply.error} />}
       {reply.phase !== "waiting" && reply.phase !== "working" && (
@@ -94,8 +98,8 @@ const UNITS: Readonly<Record<AnswerProgress["stage"], string>> = {
   decode: "tokens",
 };
 
-function Progress({ reply: { phase, progress } }: { reply: Reply }) {
-  if (phase === "failed") return null;
+function Progress({ reply: { phase, progress, result } }: { reply: Reply }) {
+  if (phase === "failed" || result?.finishReason === "stopped") return null;
   if (phase === "done") return <p class="muted">The answer is empty.</p>;
   if (!progress) return <p class="muted busy">Preparing</p>;
   const { stage, done, total } = progress;

@@ -23,7 +23,7 @@ test("workloads are verified, timed, drawn and given as JSON", async () => {
   await page.getByLabel("q4", { exact: true }).check();
   await page.getByLabel("Seconds for each").fill("0.1");
   await page.getByRole("button", { name: "Run 3" }).click();
-  await page.getByRole("button", { name: "Copy JSON" }).waitFor();
+  await page.getByRole("button", { name: "Copy JSON lines" }).waitFor();
   const rows = page.locator("tbody tr");
   expect(await rows.locator("th").allTextContents()).toEqual(["gather", "gather", "argmax"]);
   expect(await rows.locator("td:nth-of-type(2)").allTextContents()).toEqual(["f32", "q4", "f32"]);
@@ -35,7 +35,7 @@ test("workloads are verified, timed, drawn and given as JSON", async () => {
   expect(await page.locator(".chart .bar.memory").count()).toBe(3);
   expect(await page.locator(".chart .bar.arithmetic").count()).toBe(0);
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
-  await page.getByRole("button", { name: "Copy JSON" }).click();
+  await page.getByRole("button", { name: "Copy JSON lines" }).click();
   const text = await page.evaluate(() => navigator.clipboard.readText());
   const lines = text.split("\n").map((line) => JSON.parse(line));
   expect(lines.map(({ name }) => name)).toEqual(["gather", "gather", "argmax", "summary"]);

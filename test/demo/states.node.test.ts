@@ -104,6 +104,7 @@ describe("a visitor", () => {
     await kept.getByText("7.5 MB").waitFor();
     await demo.shoot(page, "kept");
     await kept.getByRole("button", { name: /^Delete/ }).click();
+    await kept.getByRole("button", { name: /^Delete .* now/ }).click();
     await expect.poll(() => kept.count()).toBe(0);
     await page.close();
     const before = demo.sent(WEIGHTS);

@@ -15,6 +15,8 @@ interface Example {
   readonly files: readonly string[];
   readonly frames?: number;
   readonly question: string;
+  /** What is right, by what was drawn. */
+  readonly answer: string;
 }
 
 const EXAMPLES: readonly Example[] = JSON.parse(readFileSync(join(ROOT, "demo/examples.json"), "utf8"));
@@ -57,18 +59,21 @@ describe("the bundled examples", () => {
   });
   afterAll(() => model?.dispose());
 
-  test.each(EXAMPLES)("$title: the page answers as Node does", async ({ title, files, frames, question }) => {
-    const media = files.map((name): ImageContent | VideoContent => {
-      const path = join(DRAWINGS, name);
-      return name.endsWith(".mp4") ? { type: "video", video: path, frames: frames! } : { type: "image", image: path };
-    });
-    using session = model.createSession();
-    const expected = await session.generate([...media, { type: "text", text: question }]).result;
-    expect(expected.text).not.toBe("");
-    await page.getByRole("button", { name: new RegExp(`${title} ${question.replace("?", "\\?")}`) }).click();
-    expect(await answerOf(page)).toBe(expected.text);
-    await demo.shoot(page, `example ${title.toLowerCase()}`);
-  });
+  test.each(EXAMPLES)(
+    "$title: the page and Node answer what is right",
+    async ({ title, files, frames, question, answer }) => {
+      const media = files.map((name): ImageContent | VideoContent => {
+        const path = join(DRAWINGS, name);
+        return name.endsWith(".mp4") ? { type: "video", video: path, frames: frames! } : { type: "image", image: path };
+      });
+      using session = model.createSession();
+      const expected = await session.generate([...media, { type: "text", text: question }]).result;
+      expect(expected.text).toBe(answer);
+      await page.getByRole("button", { name: new RegExp(`${title} ${question.replace("?", "\\?")}`) }).click();
+      expect(await answerOf(page)).toBe(expected.text);
+      await demo.shoot(page, `example ${title.toLowerCase()}`);
+    },
+  );
 });
 
 describe("a question", () => {
@@ -194,6 +199,70 @@ test("the attention map is drawn over the picture, for the word that is chosen",
   expect(await page.locator(".attention-map .fault").count()).toBe(0);
   expect(await violations(page)).toEqual([]);
   await demo.shoot(page, "attention map");
+});
+
+test("a question that is sent before the model is ready is asked as soon as it is", async () => {
+  const tab = await demo.visit();
+  await tab.getByLabel("Question", { exact: true }).fill("Hello!");
+  await tab.keyboard.press("Enter");
+  expect(await answerOf(tab)).toMatch(/^Hello!/);
+  await tab.close();
+});
+
+describe("the conversation and the question box", () => {
+  const SIZES = [
+    { width: 1440, height: 900 },
+    { width: 820, height: 1180 },
+    { width: 390, height: 844 },
+    { width: 844, height: 390 },
+  ] as const;
+  const box = (selector: string) => page.locator(selector).last().boundingBox();
+
+  test("the newest answer stays above the box, and the reader may scroll away from it", async () => {
+    await page.setViewportSize(SIZES[0]);
+    for (let i = 0; i < 10; i++) {
+      await page.getByLabel("Question", { exact: true }).fill(`What is the number ${i}?`);
+      await page.keyboard.press("Enter");
+      await answerOf(page);
+    }
+    for (const size of SIZES) {
+      await page.setViewportSize(size);
+      await expect
+        .poll(async () => {
+          const [answer, composer] = [await box(".answer .markdown"), await box(".composer")];
+          return (
+            answer!.y >= 0 && answer!.y + answer!.height <= composer!.y && composer!.y + composer!.height <= size.height
+          );
+        })
+        .toBe(true);
+      expect((await box(".conversation"))!.height).toBeGreaterThanOrEqual(size.height / 2);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+      await demo.shoot(page, `ten questions ${size.width}`);
+    }
+    const jump = page.getByRole("button", { name: "Jump to newest" });
+    expect(await jump.count()).toBe(0);
+    await page.locator(".conversation").evaluate((element) => element.scrollTo(0, 0));
+    await jump.click();
+    await expect.poll(() => jump.count()).toBe(0);
+  });
+
+  test("the options open over the page, and close by a key, a button and a click elsewhere", async () => {
+    await page.setViewportSize(SIZES[2]);
+    const open = page.getByRole("button", { name: "Options" });
+    const sheet = page.getByRole("dialog", { name: "Options" });
+    for (const close of [
+      () => page.keyboard.press("Escape"),
+      () => sheet.getByRole("button", { name: "Close" }).click(),
+      () => page.mouse.click(200, 100),
+    ]) {
+      await open.click();
+      await sheet.waitFor();
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+      expect(await violations(page)).toEqual([]);
+      await close();
+      await expect.poll(() => sheet.count()).toBe(0);
+    }
+  });
 });
 
 describe("everybody can use it", () => {

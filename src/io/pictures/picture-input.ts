@@ -7,7 +7,6 @@ import type { Picture } from "./image.js";
 import { applyOrientation } from "./orientation.js";
 import type { RawPixels } from "./raw-pixels.js";
 import type { Pixels } from "./resize.js";
-import { isVideoFrame, orientationOfFrame, pixelsOfFrame } from "./video-frame.js";
 
 export type { RawPixels } from "./raw-pixels.js";
 
@@ -50,10 +49,16 @@ function isFile(input: unknown): input is FileInput {
   return typeof input === "string" || input instanceof Blob || input instanceof URL || isBytes(input);
 }
 
+/** Duck-types a VideoFrame: runtimes and packages have different classes. */
+function isVideoFrame(value: object): value is VideoFrame {
+  return "copyTo" in value && "allocationSize" in value && "visibleRect" in value && "colorSpace" in value;
+}
+
 /** Reads a decoded picture. Throws MediaError for any other value, such as one from JSON or untyped code. */
 async function fromObject(input: unknown, label: string, turn: "apply" | "ignore"): Promise<Pixels> {
   if (typeof input === "object" && input !== null) {
     if (isVideoFrame(input)) {
+      const { orientationOfFrame, pixelsOfFrame } = await import("./video-frame.js");
       const pixels = await pixelsOfFrame(input, label);
       return turn === "apply" ? applyOrientation(pixels, orientationOfFrame(input)) : pixels;
     }

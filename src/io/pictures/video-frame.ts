@@ -6,11 +6,6 @@ import { type Orientation, orientationOfTurn } from "./orientation.js";
 import type { Pixels } from "./resize.js";
 import { type FrameColour, type FramePlanes, type Plane, planesToRgb } from "./yuv.js";
 
-/** Duck-types a VideoFrame: runtimes and packages have different classes. */
-export function isVideoFrame(value: object): value is VideoFrame {
-  return "copyTo" in value && "allocationSize" in value && "visibleRect" in value && "colorSpace" in value;
-}
-
 /**
  * Returns RGB8 of the visible rectangle; rotation is not applied, and the frame is not closed. `colour`: default for properties that the
  * frame's colour space lacks. Frames whose planes cannot be read are converted by the platform, if it can (browsers).

@@ -39,7 +39,12 @@ export function checkChoice({ frames, fps, startSeconds, endSeconds }: FrameChoi
     }
   }
   if (startSeconds !== undefined && endSeconds !== undefined && startSeconds > endSeconds) {
-    throw wrong("start, end", "a start before the end", `${startSeconds} and ${endSeconds}`, "exchange them");
+    throw wrong(
+      "start, end",
+      "a start before the end",
+      `${seconds(startSeconds)} and ${seconds(endSeconds)}`,
+      "exchange them",
+    );
   }
 }
 
