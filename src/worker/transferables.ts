@@ -65,6 +65,8 @@ export class Transferables {
 
   /** Converts a picture. Throws MediaError as `readPicture` does. */
   async picture(picture: unknown, label: string): Promise<unknown> {
+    // A list is no picture, and the reader says so.
+    if (Array.isArray(picture)) return readPicture(picture as unknown as PictureInput, label, this.options);
     if (!isObject(picture)) return picture;
     const simple = this.#simple(picture, label);
     if (simple !== undefined) return simple;
