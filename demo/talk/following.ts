@@ -39,17 +39,27 @@ export function useFollowing(): Following {
     const element = scroller.current!;
     const controller = new AbortController();
     const { signal } = controller;
+    let known = "";
+    const isResized = (): boolean => {
+      const size = `${element.scrollHeight} ${element.clientHeight}`;
+      const changed = size !== known;
+      known = size;
+      return changed;
+    };
+    // Pictures that load, a composer that grows and a window that shrinks move the end as well, and scroll in passing.
+    const follow = (): void => {
+      isResized();
+      if (!away.peek() && turns.peek().length > 0) toEnd();
+    };
     element.addEventListener(
       "scroll",
       () => {
-        away.value = element.scrollHeight - element.clientHeight - element.scrollTop > NEAR_PIXELS;
+        if (isResized() && !away.peek()) follow();
+        else away.value = element.scrollHeight - element.clientHeight - element.scrollTop > NEAR_PIXELS;
       },
       { signal, passive: true },
     );
-    // Pictures that load, and a composer that grows, move the end as well.
-    const resized = new ResizeObserver(() => {
-      if (!away.peek() && turns.peek().length > 0) toEnd();
-    });
+    const resized = new ResizeObserver(follow);
     resized.observe(element);
     resized.observe(element.firstElementChild!);
     return () => {

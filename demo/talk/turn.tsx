@@ -17,8 +17,8 @@ export function TurnView({ turn }: { turn: Turn }) {
   const hasAttention = answered.value === turn.id && media.length > 0 && reply.pieces.length > 0;
   return (
     <li class="turn stack" data-phase={reply.phase}>
+      <h2 class="sr-only">Question</h2>
       <div class="question card">
-        <h2 class="sr-only">Question</h2>
         {media.length > 0 && (
           <ul class="shown">
             {media.map((medium) => (
@@ -30,8 +30,8 @@ export function TurnView({ turn }: { turn: Turn }) {
         )}
         {text !== "" && <p>{text}</p>}
       </div>
+      <h2 class="sr-only">Answer</h2>
       <div class="answer stack" aria-live="polite" aria-busy={!ended && reply.phase !== "failed"}>
-        <h2 class="sr-only">Answer</h2>
         {whole === "" ? <Progress reply={reply} /> : <Markdown text={whole} />}
         {reply.result?.finishReason === "length" && (
           <p class="small muted">Stopped at the answer length limit; see Options.</p>

@@ -174,7 +174,7 @@ describe("a question", () => {
     await box.press("Enter");
     const turn = page.locator(".turn[data-phase=done]");
     await turn.waitFor();
-    expect(await turn.locator(".answer").textContent()).toContain("Stopped.");
+    expect(await turn.locator(".answer").textContent()).toContain("Stopped before the first word.");
     await turn.getByRole("button", { name: "Ask again" }).click();
     expect(await answerOf(page)).toBe("A white circle disappears.");
   });
@@ -227,14 +227,12 @@ describe("the conversation and the question box", () => {
     }
     for (const size of SIZES) {
       await page.setViewportSize(size);
-      await expect
-        .poll(async () => {
-          const [answer, composer] = [await box(".answer .markdown"), await box(".composer")];
-          return (
-            answer!.y >= 0 && answer!.y + answer!.height <= composer!.y && composer!.y + composer!.height <= size.height
-          );
-        })
-        .toBe(true);
+      const places = async () => {
+        const [answer, composer] = [(await box(".answer .markdown"))!, (await box(".composer"))!];
+        const isSeen = answer.y >= 0 && answer.y + answer.height <= composer.y;
+        return { isSeen, isDocked: composer.y + composer.height <= size.height };
+      };
+      await expect.poll(places, { timeout: 5000 }).toEqual({ isSeen: true, isDocked: true });
       expect((await box(".conversation"))!.height).toBeGreaterThanOrEqual(size.height / 2);
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
       await demo.shoot(page, `ten questions ${size.width}`);
