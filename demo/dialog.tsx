@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
-/** A modal dialog: the browser traps the focus in it, and Escape closes it. */
+/** A modal dialog: the browser traps the focus in it; Escape closes it, and where the browser knows `closedby` a click outside. */
 export function Dialog({
   title,
   onClose,
@@ -17,7 +17,7 @@ export function Dialog({
     dialog.current!.showModal();
   }, []);
   return (
-    <dialog ref={dialog} aria-labelledby={heading} onClose={onClose}>
+    <dialog ref={dialog} aria-labelledby={heading} onClose={onClose} {...{ closedby: "any" }}>
       <div class="stack">
         <div class="row">
           <h2 id={heading}>{title}</h2>

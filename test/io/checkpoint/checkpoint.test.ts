@@ -136,3 +136,23 @@ test("a byte order mark and CRLF are taken, UTF-16 and other bytes are named", a
     expect((fault as Error).message).toContain(`${name}: expected UTF-8 text, ${got}`);
   }
 });
+
+test("a URL is not asked for the other chat template, nor for an index, where one is there", async () => {
+  const asked = new Set<string>();
+  const fetch: typeof globalThis.fetch = async (input) => {
+    const name = new URL(String(input)).pathname.split("/").at(-1)!;
+    asked.add(name);
+    return /^(chat_template\.json|model\.safetensors)$/.test(name)
+      ? new Response("{}")
+      : new Response("no", { status: 404 });
+  };
+  const checkpoint = await openCheckpoint("https://host.test/models/tiny", { fetch });
+  expect(await checkpoint.text("chat_template.jinja")).toBeUndefined();
+  expect(await checkpoint.text("model.safetensors.index.json")).toBeUndefined();
+  expect(await checkpoint.text("chat_template.json")).toBe("{}");
+  expect([...asked]).toEqual(["chat_template.json", "model.safetensors"]);
+  const none = await openCheckpoint("https://host.test/models/none", {
+    fetch: async () => new Response("no", { status: 404 }),
+  });
+  expect(await none.text("chat_template.jinja")).toBeUndefined();
+});
