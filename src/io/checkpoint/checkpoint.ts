@@ -219,17 +219,20 @@ function urlPlace(location: string, options: CheckpointOptions): Place {
   if (!base.pathname.endsWith("/")) base.pathname += "/";
   // Sources opened by has(), reused by open(): saves one request per file.
   const found = new Map<string, ByteSource>();
+  const present = new Set<string>();
   let answeredPage = false;
   const open = async (file: string): Promise<ByteSource | undefined> => {
     const kept = found.get(file);
     found.delete(file);
     if (kept) return kept;
     const instead = NEEDLESS[file];
-    if (instead !== undefined && (await has(instead))) return undefined;
+    if (instead !== undefined && (present.has(instead) || (await has(instead)))) return undefined;
     const url = new URL(base);
     url.pathname += file.split("/").map(encodeURIComponent).join("/");
     try {
-      return await urlSource(url, options);
+      const source = await urlSource(url, options);
+      present.add(file);
+      return source;
     } catch (cause) {
       if (!(cause instanceof NotFoundError)) throw cause;
       answeredPage ||= cause.isPage;
