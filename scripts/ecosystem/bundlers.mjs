@@ -123,7 +123,7 @@ async function bundled(name, { root, command, project, ocellus, tiny, log, brows
 }
 
 /** The files of docs/guides/nextjs.md: a route of the server, and a worker of the page. */
-async function nextjs({ root, command, project, ocellus, tiny, log, browser }) {
+async function nextjs({ root, command, project, firstUrl, ocellus, tiny, log, browser }) {
   const folder = await project("nextjs", {
     ...Object.fromEntries(await namedBlocks(join(root, "docs/guides/nextjs.md"))),
     "app/layout.tsx": `export default function Layout({ children }: { children: React.ReactNode }) {
@@ -155,21 +155,6 @@ async function nextjs({ root, command, project, ocellus, tiny, log, browser }) {
   } finally {
     server.kill();
   }
-}
-
-/** The first address that a server prints. */
-function firstUrl(server) {
-  return new Promise((resolve, reject) => {
-    let output = "";
-    for (const stream of [server.stdout, server.stderr]) {
-      stream.on("data", (text) => {
-        output += text;
-        const found = /http:\/\/localhost:\d+/.exec(output);
-        if (found) resolve(found[0]);
-      });
-    }
-    server.on("exit", () => reject(new Error(output)));
-  });
 }
 
 /** The code blocks of a guide that name a file. */

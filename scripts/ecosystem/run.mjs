@@ -39,6 +39,21 @@ async function project(name, files = {}) {
   return folder;
 }
 
+/** The first address that a server prints. Throws its output if it ends without one. */
+function firstUrl(server) {
+  return new Promise((resolve, reject) => {
+    let output = "";
+    for (const stream of [server.stdout, server.stderr]) {
+      stream.on("data", (text) => {
+        output += text;
+        const found = /http:\/\/(localhost|[\d.]+):\d+/.exec(output);
+        if (found) resolve(found[0]);
+      });
+    }
+    server.on("exit", () => reject(new Error(output)));
+  });
+}
+
 async function pack(args) {
   const output = await command(root, "npm", ["pack", "--silent", "--pack-destination", temporary, ...args]);
   return join(temporary, output.trim().split("\n").at(-1));
@@ -57,6 +72,7 @@ try {
     root,
     command,
     project,
+    firstUrl,
     ocellus: await pack([]),
     tiny: await pack(["--workspace", "@ocellus/tiny"]),
     log: console.log,
