@@ -10,6 +10,8 @@ import { stopBeforeTermination, terminationFlag } from "./termination.js";
 
 /** Connection timeout: generous for slow networks; a script without `serve` would never respond. */
 const CONNECT_SECONDS = 60;
+/** A thread that ends closes its ports, possibly before its own "error" and "exit" events, which say why, are delivered. */
+const REASON_SECONDS = 1;
 /** Id of the first call, the handshake. */
 const CONNECTING = 0;
 
@@ -101,7 +103,9 @@ export class Connection {
     // Not removed at the end: without a message listener, Node's ports don't emit "close".
     listen(port, "message", (data) => this.#hear(data as ToPage));
     this.#deaf.push(
-      listen(port, "close", () => dies(undefined, "a terminated worker")),
+      listen(port, "close", () => {
+        setTimeout(() => dies(undefined, "a terminated worker"), "threadId" in worker ? REASON_SECONDS * 1000 : 0);
+      }),
       listen(port, "messageerror", (event) => dies(event, "a message that cannot be read")),
       listen(worker, "error", (event) => dies(event, `an error in it: ${messageOf(event)}`)),
       listen(worker, "exit", () => dies(undefined, "a terminated worker")),

@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach, expect, test, vi } from "vitest";
 import { AbortedError, DisposedError, WorkerError } from "../../src/base/errors.js";
@@ -37,6 +38,20 @@ test("a worker that has ended before, one that fails at once, one whose file is 
   await expect(WorkerModel.load(ended, "models/tiny")).rejects.toThrow(WorkerError);
   await expect(WorkerModel.load(start("throw new Error('at the top')"), "models/tiny")).rejects.toThrow(/at the top/);
   await expect(WorkerModel.load(new Worker("/no-such-worker.js"), "models/tiny")).rejects.toThrow(/no-such-worker/);
+});
+
+test.each([
+  ["its error, which comes after its ports are closed", new RangeError("too late"), /too late/],
+  ["that it is terminated, where nothing more comes", undefined, /terminated worker/],
+])("a thread that ends: %s", async (_, error, message) => {
+  const worker = Object.assign(new EventEmitter(), {
+    threadId: 1,
+    postMessage({ port }: { port: MessagePort }) {
+      port.addEventListener("close", () => setTimeout(() => error && worker.emit("error", error), 50));
+      port.close();
+    },
+  });
+  await expect(WorkerModel.load(worker, "models/tiny")).rejects.toThrow(message);
 });
 
 test("nobody serves at the other end", async () => {
