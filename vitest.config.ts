@@ -24,7 +24,8 @@ const MAX_WORKERS = Math.min(2, availableParallelism());
 
 /** What differs on another adapter: the files for lavapipe, which compiles slowly. */
 const ABOUT_ADAPTERS = [
-  "test/kernels/{argmax,attention,attention-weights,choose-token,copy-rows,epilogue,gather,kv-format,matmul,matvec,norm}.test.ts",
+  "test/kernels/{argmax,attention*,choose-token,copy-rows,epilogue,gather,kv-format,norm}.test.ts",
+  "test/kernels/{matmul,matmul-block,matmul-broadcast,matmul-broadcast4,matvec*}.test.ts",
   "test/kernels/{pack,packed,pad-rows,patchify,rank-logits,resample,rope,sampling-cutoff,swiglu}.test.ts",
   "test/layers/kv-cache.test.ts",
   "test/models/{goldens,tiny,chat/decoding,chat/session}.test.ts",
@@ -45,7 +46,7 @@ const OWN_PROCESS = [
  */
 const ONCE = [
   "test/{bench,layers,structure}/*.test.ts",
-  "test/kernels/!(matmul).test.ts",
+  "test/kernels/{!(matmul),*-*}.test.ts",
   "test/models/{convert,tiny-clips}.test.ts",
   "test/models/{chat,llava-onevision}/*.test.ts",
   "test/openai/chat-completions.test.ts",

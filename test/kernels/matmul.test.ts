@@ -1,51 +1,82 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test, vi } from "vitest";
 import { matmul } from "../../src/kernels/matmul.js";
-import { PackedMatrix } from "../../src/kernels/packed.js";
-import type { AdapterFacts } from "../../src/runtime/adapter.js";
-import { FEATURES, useDevice } from "../support/device.js";
-import { checkProduct, kernelsOf, WEIGHT_TYPES } from "../support/products.js";
+import { PackedMatrix, type WeightType } from "../../src/kernels/packed.js";
+import { ADAPTERS, useFacts } from "../support/adapters.js";
+import { useDevice } from "../support/device.js";
+import { checkProduct, WEIGHT_TYPES } from "../support/products.js";
 
-// Products of several rows; those of GPUs are tested in matmul-gpu.node.test.ts.
+// The kernel that an adapter's facts choose; each kernel has a file of its own.
 
-const SIZES = [
-  [2, 3, 5],
-  [7, 8, 31],
-  [8, 16, 32],
-  [9, 200, 75],
-  [13, 97, 61],
-  [17, 1, 3],
-  [37, 144, 304],
-  [5, 588, 144],
-  [3, 1152, 72],
-] as const;
+const held = useDevice();
 
-function kernelFor({ broadcastLanes, onCPU }: AdapterFacts): string | undefined {
-  if (broadcastLanes) return broadcastLanes === 4 ? "matmulBroadcast4" : "matmulBroadcast";
-  return onCPU ? "matmulBlock" : undefined;
-}
+describe.each(WEIGHT_TYPES)("as this adapter computes it, weights in %s", (type) => {
+  it.each([
+    [1, 97, 31],
+    [7, 8, 31],
+    [37, 144, 304],
+    [5, 588, 144],
+  ])("%i rows of %i by %i columns", (rows, inner, columns) => checkProduct(held.device, rows, inner, columns, type));
+});
 
-describe.each(FEATURES)("features: %s", (features) => {
-  const held = useDevice({ features });
+describe.each<[string, readonly [rows: number, type: WeightType, kernel: string][]]>([
+  [
+    "CPU, subgroups of 4",
+    [
+      [1, "bf16", "matvecBroadcast"],
+      [1, "q4", "matvecQuantized"],
+      [2, "q4", "matmulBroadcast4"],
+    ],
+  ],
+  [
+    "CPU, subgroups of 8",
+    [
+      [1, "f16", "matvecBroadcast"],
+      [1, "q8", "matvecQuantized"],
+      [2, "f16", "matmulBroadcast"],
+    ],
+  ],
+  [
+    "CPU, no subgroups",
+    [
+      [1, "f32", "matvecBlock"],
+      [1, "q8", "matvecBlockQuantized"],
+      [2, "q8", "matmulBlock"],
+    ],
+  ],
+  [
+    "GPU, no subgroups",
+    [
+      [1, "q4", "matvec"],
+      [16, "f32", "matvec"],
+      [17, "f32", "matmulTile"],
+    ],
+  ],
+  [
+    "GPU, matrices 8×16×16 of f16",
+    [
+      [16, "q4", "matvec"],
+      [17, "q4", "matmulSubgroupMatrix"],
+    ],
+  ],
+])("%s", (adapter, chosen) => {
+  useFacts(held, ADAPTERS[adapter]!);
 
-  describe.each(WEIGHT_TYPES)("weights in %s", (type) => {
-    it.each(SIZES)("%i rows of %i by %i columns", async (rows, inner, columns) => {
-      const { device } = held;
-      const ran = await kernelsOf(device, () => checkProduct(device, rows, inner, columns, type));
-      const kernel = kernelFor(device.facts);
-      if (kernel) expect(ran).toContain(kernel);
+  test.each(chosen)("%i rows by weights in %s: %s", (rows, type, kernel) => {
+    const { device } = held;
+    const run = vi.spyOn(device, "run").mockImplementation(() => {});
+    device.scope(() => {
+      matmul(device.empty([rows, 64], "f32", "x"), PackedMatrix.allocate(device, 96, 64, type, "W"));
     });
+    expect(run.mock.calls.map(([{ name }]) => name)).toEqual([kernel]);
+    run.mockRestore();
   });
 });
 
-describe("one device", () => {
-  const held = useDevice();
-
-  it("refuses rows of another width than the weights", () => {
-    const { device } = held;
-    device.scope(() => {
-      const matrix = PackedMatrix.allocate(device, 8, 16, "f32", "W");
-      const x = device.empty([2, 20], "f32", "x");
-      expect(() => matmul(x, matrix)).toThrow(/matmul W, tensor x: expected rows of 16, got \[2, 20\]/);
-    });
+it("refuses rows of another width than the weights", () => {
+  const { device } = held;
+  device.scope(() => {
+    const matrix = PackedMatrix.allocate(device, 8, 16, "f32", "W");
+    const x = device.empty([2, 20], "f32", "x");
+    expect(() => matmul(x, matrix)).toThrow(/matmul W, tensor x: expected rows of 16, got \[2, 20\]/);
   });
 });

@@ -1,33 +1,20 @@
-import { describe, expect, it } from "vitest";
-import type { WeightType } from "../../src/kernels/packed.js";
-import type { AdapterFacts } from "../../src/runtime/adapter.js";
-import { FEATURES, useDevice } from "../support/device.js";
-import { checkProduct, kernelsOf, WEIGHT_TYPES } from "../support/products.js";
+import { expect, it } from "vitest";
+import { ADAPTERS, useFacts } from "../support/adapters.js";
+import { useDevice } from "../support/device.js";
+import { checkFused, checkGated, WEIGHT_TYPES } from "../support/products.js";
 
-// Products of one row; those of GPUs are tested in matmul-gpu.node.test.ts.
+// The product of one or a few rows on GPUs, computed by the adapter of the tests.
 
-function kernelFor({ broadcastLanes, onCPU }: AdapterFacts, type: WeightType): string | undefined {
-  const quantized = type === "q8" || type === "q4";
-  if (broadcastLanes) return quantized ? "matvecQuantized" : "matvecBroadcast";
-  if (onCPU) return quantized ? "matvecBlockQuantized" : "matvecBlock";
-  return undefined;
-}
+const held = useDevice();
+const ran = useFacts(held, ADAPTERS["GPU, no subgroups"]!);
 
-describe.each(FEATURES)("features: %s", (features) => {
-  const held = useDevice({ features });
+it.each([1, 2, 3, 5, 8, 9, 16])("%i rows", async (rows) => {
+  await checkFused(held.device, rows, 40, 75, "f32");
+  await checkGated(held.device, rows, 48);
+  expect(new Set(ran)).toContain("matvec");
+});
 
-  describe.each(WEIGHT_TYPES)("weights in %s", (type) => {
-    it.each([
-      [1, 1],
-      [32, 32],
-      [200, 75],
-      [97, 31],
-      [256, 640],
-    ])("a row of %i by %i columns", async (inner, columns) => {
-      const { device } = held;
-      const ran = await kernelsOf(device, () => checkProduct(device, 1, inner, columns, type));
-      const kernel = kernelFor(device.facts, type);
-      if (kernel) expect(ran).toContain(kernel);
-    });
-  });
+it.each(WEIGHT_TYPES)("5 rows, weights in %s", async (type) => {
+  await checkFused(held.device, 5, 97, 61, type);
+  expect(ran).toContain("matvec");
 });

@@ -1,0 +1,90 @@
+import { describe, expect, it } from "vitest";
+import type { WeightType } from "../../src/kernels/packed.js";
+import type { AdapterFacts } from "../../src/runtime/adapter.js";
+import { Kernel } from "../../src/runtime/kernel.js";
+import { ADAPTERS, useFacts } from "../support/adapters.js";
+import { useDevice } from "../support/device.js";
+import { checkFused, checkGated } from "../support/products.js";
+
+// The product of many rows on GPUs with subgroup matrices, which are emulated: a lane has every matrix as an array.
+
+/** Matrices of a subgroup as arrays that each lane has whole. */
+const ARRAYS = `
+alias Left = array<E, M * K>;
+alias Right = array<E, K * N>;
+alias Result = array<f32, M * N>;
+fn leftAt(at: u32) -> Left {
+  var l: Left;
+  for (var i = 0u; i < M * K; i++) { l[i] = xs[at + i / K * STRIDE + i % K]; }
+  return l;
+}
+fn rightAt(at: u32) -> Right {
+  var r: Right;
+  for (var i = 0u; i < K * N; i++) { r[i] = ws[at + i / K * STRIDE + i % K]; }
+  return r;
+}
+fn added(sum: Result, l: Left, r: Right) -> Result {
+  var s = sum;
+  for (var i = 0u; i < M * N; i++) {
+    for (var k = 0u; k < K; k++) { s[i] += f32(l[i / N * K + k]) * f32(r[i % N * K + k]); }
+  }
+  return s;
+}
+fn keep(at: u32, sum: Result) {
+  for (var i = 0u; i < M * N; i++) { results[at + i / N * WIDE + i % N] = sum[i]; }
+}`;
+
+/** A kernel without what only some GPUs have. */
+function emulated(kernel: Kernel, { f16 }: AdapterFacts): Kernel {
+  if (!kernel.text.includes("subgroup_matrix")) return kernel;
+  const header = kernel.header
+    .filter((line) => !line.includes("enable chromium") && (f16 || line !== "enable f16;"))
+    .map((line) => (line.includes("subgroupMatrixLoad") ? ARRAYS : line))
+    .map((line) => (f16 ? line : line.replace("alias E = f16;", "alias E = f32;")));
+  return new Kernel(kernel.name, kernel.body, kernel.constants, header);
+}
+
+const held = useDevice();
+
+type SubgroupMatrix = NonNullable<AdapterFacts["subgroupMatrix"]>;
+type Product = readonly [rows: number, inner: number, columns: number, type: WeightType];
+
+describe.each<SubgroupMatrix & { products: readonly Product[] }>([
+  {
+    m: 8,
+    n: 8,
+    k: 8,
+    input: "f16",
+    products: [
+      [17, 1, 3, "f32"],
+      [65, 97, 75, "f32"],
+      // Of f16 a block needs one part.
+      [19, 70, 40, "f16"],
+    ],
+  },
+  { m: 8, n: 16, k: 8, input: "f16", products: [[19, 70, 40, "q4"]] },
+  { m: 8, n: 8, k: 8, input: "f32", products: [[19, 70, 40, "q8"]] },
+])("$m×$n×$k of $input", ({ products, ...subgroupMatrix }) => {
+  // SwiftShader has no f16: with elements twice as wide only the variant for little memory fits.
+  const maxWorkgroupBytes = subgroupMatrix.input === "f32" ? 32768 : 16384;
+  const ran = useFacts(held, { ...ADAPTERS["GPU, subgroups of 32"], subgroupMatrix, maxWorkgroupBytes }, emulated);
+
+  it.each(products)("%i rows of %i by %i columns, weights in %s", async (rows, inner, columns, type) => {
+    await checkFused(held.device, rows, inner, columns, type);
+    expect(ran).toContain("matmulSubgroupMatrix");
+  });
+});
+
+describe("8×8×8 of f32", () => {
+  const subgroupMatrix = { m: 8, n: 8, k: 8, input: "f32" } as const;
+  const ran = useFacts(
+    held,
+    { ...ADAPTERS["GPU, subgroups of 32"], subgroupMatrix, maxWorkgroupBytes: 32768 },
+    emulated,
+  );
+
+  it("norm before and SwiGLU after", async () => {
+    await checkGated(held.device, 20, 80);
+    expect(ran).toContain("matmulSubgroupMatrix");
+  });
+});
