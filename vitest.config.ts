@@ -41,15 +41,16 @@ const OWN_PROCESS = [
 ];
 
 /**
- * What computes the same in Chromium, on the same SwiftShader and in the same V8: there a checkpoint's goldens, the embedded one, clips,
- * workers, pictures and the matrix product answer for it.
+ * What computes the same in Chromium, on the same SwiftShader and in the same V8: there a checkpoint's goldens, the page with its
+ * examples, clips, workers, pictures and the matrix product answer for it.
  */
 const ONCE = [
   "test/{bench,layers,structure}/*.test.ts",
   "test/kernels/{!(matmul),*-*}.test.ts",
-  "test/models/{convert,tiny-clips}.test.ts",
+  "test/models/{convert,tiny,tiny-clips}.test.ts",
   "test/models/{chat,llava-onevision}/*.test.ts",
-  "test/openai/chat-completions.test.ts",
+  "test/openai/*.test.ts",
+  "test/worker/worker-session.test.ts",
 ];
 
 const platformFile = (name: "node" | "browser"): string =>
