@@ -1,4 +1,5 @@
-// Clients of other projects against `ocellus serve`: scripts/ask-clients.mjs has their questions.
+// Clients of other projects against `ocellus serve`: scripts/ask-clients.mjs and scripts/ask_clients.py have their questions. Those in Python
+// are left out, and said to be, where there is no python3 with venv.
 
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -12,6 +13,7 @@ const CLIENTS = [
   "@langchain/core",
   "zod",
 ];
+const PYTHON_CLIENTS = ["openai", "litellm", "llm"];
 const SERVER = ["webgpu@0.6", "@sparticuz/chromium@143", "hono", "@hono/node-server", "prom-client"];
 
 export async function run({ root, command, project, firstUrl, ocellus, tiny, log }) {
@@ -22,7 +24,19 @@ export async function run({ root, command, project, firstUrl, ocellus, tiny, log
   try {
     const url = await firstUrl(server);
     const picture = join(root, "models/tiny/examples/00-shapes.png");
-    log((await command(root, "node", ["scripts/ask-clients.mjs", `${url}/v1`, "onevision", folder, picture])).trim());
+    const asked = [`${url}/v1`, "onevision"];
+    log((await command(root, "node", ["scripts/ask-clients.mjs", ...asked, folder, picture])).trim());
+    const python = join(folder, "python/bin/python");
+    try {
+      await command(folder, "python3", ["-m", "venv", "python"]);
+    } catch (error) {
+      log(
+        `left out, since there is no python3 with venv: ${PYTHON_CLIENTS.join(", ")} (${error.message.split("\n")[0]})`,
+      );
+      return;
+    }
+    await command(folder, python, ["-m", "pip", "install", "--quiet", ...PYTHON_CLIENTS]);
+    log((await command(root, python, ["scripts/ask_clients.py", ...asked, picture])).trim());
   } finally {
     server.kill();
   }

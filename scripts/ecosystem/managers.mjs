@@ -28,12 +28,18 @@ const MANAGERS = [
     start: ["node", ["first.mjs"]],
     files: { "yarn.lock": "", ".yarnrc.yml": "nodeLinker: node-modules\n" },
   },
+  { name: "bun", add: (packages) => npx("bun", "add", ...packages), start: npx("bun", "first.mjs") },
 ];
 
 export async function run({ command, project, ocellus, tiny, log }) {
-  // Yarn does not read npm's configuration.
+  // Yarn and Bun do not read npm's configuration.
   const registry = (await command(process.cwd(), "npm", ["config", "get", "registry"])).trim();
-  const env = { YARN_NPM_REGISTRY_SERVER: registry, YARN_UNSAFE_HTTP_WHITELIST: "*", YARN_ENABLE_TELEMETRY: "0" };
+  const env = {
+    npm_config_registry: registry,
+    YARN_NPM_REGISTRY_SERVER: registry,
+    YARN_UNSAFE_HTTP_WHITELIST: "*",
+    YARN_ENABLE_TELEMETRY: "0",
+  };
   const packages = [ocellus, tiny, "webgpu@0.6", "@sparticuz/chromium@143"];
   for (const { name, add, start, files } of MANAGERS) {
     const folder = await project(name.replace(/\W+/g, "-"), { "first.mjs": PROGRAM, ...files });

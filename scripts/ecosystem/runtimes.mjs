@@ -15,7 +15,7 @@ model.dispose();
 `;
 
 const PACKAGES = ["webgpu@0.6", "@napi-rs/webcodecs@1.3.1", "@sparticuz/chromium@143"];
-const OTHER_NODES = ["22", "24"];
+const OTHER_NODES = ["22", "24", "25"];
 
 export async function run({ command, project, ocellus, tiny, log }) {
   const folder = await project("runtimes", { "first.mjs": PROGRAM });
