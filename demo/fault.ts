@@ -6,6 +6,8 @@ export interface ShownFault {
   readonly title: string;
   readonly detail: string | undefined;
   readonly remedy: string | undefined;
+  /** Name of the picture or clip that it is about. */
+  readonly file?: string;
 }
 
 interface Fault {

@@ -103,7 +103,9 @@ def with_llm():
         def llm(*arguments):
             command = [program, "-m", "own", "--key", "none", *arguments]
             environment = {**os.environ, "LLM_USER_PATH": folder}
-            return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+            # llm waits for a question on standard input where that is no terminal.
+            options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+            return subprocess.run(command, env=environment, check=True, **options).stdout.strip()
 
         ask("llm: text", lambda: llm("--no-stream", "Hello!"))
         ask("llm: picture", lambda: llm("--no-stream", QUESTION, "--attachment", picture))

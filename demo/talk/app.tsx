@@ -1,20 +1,27 @@
 import { useComputed, useSignal } from "@preact/signals";
+import { ArrowDown, Box, MessageSquarePlus, MessagesSquare } from "lucide";
 import { useEffect } from "preact/hooks";
+import { FaultView } from "../fault-view.js";
+import { Icon } from "../icon.js";
 import { TopBar } from "../layout.js";
 import { Composer } from "./composer.js";
-import { clear, turns } from "./conversation.js";
+import { turns } from "./conversation.js";
+import { ConversationsDialog } from "./conversations-dialog.js";
+import { begin } from "./current.js";
 import { attach } from "./draft.js";
 import { takeDropped } from "./dropped.js";
-import { Examples } from "./examples.js";
 import { useFollowing } from "./following.js";
-import { choice, state } from "./model.js";
+import { choice, model, state } from "./model.js";
 import { ModelDialog } from "./model-dialog.js";
 import { ModelStatus } from "./model-status.js";
+import { storageFault } from "./storage.js";
 import { TurnView } from "./turn.js";
+import { Welcome } from "./welcome.js";
 
 /** The page: the model's state, the conversation, and the form for the question. */
 export function App() {
   const dialog = useSignal(false);
+  const conversations = useSignal(false);
   const dropping = useFileDrop();
   const count = useComputed(() => turns.value.length);
   const { scroller, away, jump } = useFollowing();
@@ -25,26 +32,38 @@ export function App() {
       </a>
       <TopBar current="talk">
         {count.value > 0 && (
-          <button type="button" onClick={clear}>
-            New conversation
+          <button type="button" class="quiet" onClick={() => begin()}>
+            <Icon of={MessageSquarePlus} />
+            <span class="label">New conversation</span>
           </button>
         )}
+        <button type="button" class="quiet" onClick={() => (conversations.value = true)} aria-haspopup="dialog">
+          <Icon of={MessagesSquare} />
+          <span class="label">Conversations</span>
+        </button>
         <button
           type="button"
           onClick={() => (dialog.value = true)}
           aria-haspopup="dialog"
           data-phase={state.value.phase}
         >
-          Model: {choice.value.label}
+          <Icon of={Box} />
+          <span class="ellipsis">Model: {choice.value.label}</span>
         </button>
+        {model.value && (
+          <span class="chip muted adapter" title="The adapter that the model runs on">
+            <span class="ellipsis">{model.value.adapter.name}</span>
+          </span>
+        )}
       </TopBar>
       <main class="talk">
         <div class="conversation" ref={scroller}>
           <div class="page stack">
             <h1 class="sr-only">Talk about pictures and clips</h1>
             <ModelStatus onModels={() => (dialog.value = true)} />
+            {storageFault.value !== undefined && <FaultView error={storageFault.value} />}
             {count.value === 0 ? (
-              <Examples />
+              <Welcome onModels={() => (dialog.value = true)} />
             ) : (
               <ol class="turns" aria-label="Conversation">
                 {turns.value.map((turn) => (
@@ -57,12 +76,14 @@ export function App() {
         <div class="page dock">
           {away.value && count.value > 0 && (
             <button type="button" class="newest" onClick={jump}>
+              <Icon of={ArrowDown} />
               Jump to newest
             </button>
           )}
-          <Composer />
+          <Composer onModels={() => (dialog.value = true)} />
         </div>
       </main>
+      {conversations.value && <ConversationsDialog onClose={() => (conversations.value = false)} />}
       {dialog.value && <ModelDialog onClose={() => (dialog.value = false)} />}
       {dropping.value && (
         <div class="drop" aria-hidden="true">
@@ -114,7 +135,7 @@ function useFileDrop() {
         const files = event.clipboardData?.files;
         if (!files || files.length === 0 || inDialog(event)) return;
         event.preventDefault();
-        attach(files);
+        void attach([...files]);
       },
       { signal },
     );

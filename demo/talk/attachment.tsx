@@ -1,33 +1,81 @@
+import { useSignal } from "@preact/signals";
+import { Clapperboard, X } from "lucide";
 import type { MeasuredMedium } from "ocellus";
-import { ClipTimeline } from "./clip-timeline.js";
+import { Icon } from "../icon.js";
+import { attachments, detach, move } from "./draft.js";
 import type { Attachment } from "./media.js";
+import { MediaDialog } from "./media-dialog.js";
 
-/** A picture with its tiles, or a clip with its frames; below it the number of tokens. */
-export function AttachmentView({ attachment, onRemove }: { attachment: Attachment; onRemove: () => void }) {
-  const { kind, file, measured } = attachment;
+/** Type of the data of an attachment that is dragged to another place. */
+const DRAGGED = "application/x-ocellus-attachment";
+
+/** A picture or clip of the question in the strip: its tokens, its place, and a dialog with all else. */
+export function AttachmentView({ attachment }: { attachment: Attachment }) {
+  const { id, kind, file, measured } = attachment;
+  const isOpen = useSignal(false);
+  const at = attachments.value.indexOf(attachment);
+  const cost = measured.value && costOf(measured.value);
   return (
-    <figure class="attachment" data-kind={kind} data-measured={measured.value !== undefined}>
-      {kind === "image" ? <Thumbnail attachment={attachment} /> : <ClipTimeline attachment={attachment} />}
-      <figcaption class="small">
-        <span class="name" title={file.name}>
-          {file.name}
-        </span>
-        <span class="muted">{measured.value ? costOf(measured.value) : "measuring…"}</span>
-        <button type="button" class="quiet" onClick={onRemove} aria-label={`Remove ${file.name}`}>
-          Remove
-        </button>
+    <figure
+      class="attachment"
+      data-kind={kind}
+      data-measured={cost !== undefined}
+      draggable
+      onDragStart={({ dataTransfer }) => dataTransfer?.setData(DRAGGED, id)}
+      onDragOver={(event) => {
+        if (event.dataTransfer?.types.includes(DRAGGED)) event.preventDefault();
+      }}
+      onDrop={(event) => {
+        const dragged = event.dataTransfer?.getData(DRAGGED);
+        if (!dragged) return;
+        event.preventDefault();
+        event.stopPropagation();
+        move(dragged, at);
+      }}
+    >
+      <button
+        type="button"
+        class="thumbnail-button"
+        title={`${file.name}${cost ? `: ${cost}` : ""}`}
+        aria-label={`${file.name}: details`}
+        aria-keyshortcuts="Alt+ArrowLeft Alt+ArrowRight"
+        onClick={() => (isOpen.value = true)}
+        onKeyDown={(event) => {
+          const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+          if (!event.altKey || step === undefined) return;
+          event.preventDefault();
+          move(id, at + step);
+        }}
+      >
+        <Thumbnail attachment={attachment} />
+      </button>
+      <button type="button" class="remove" onClick={() => detach(id)} aria-label={`Remove ${file.name}`}>
+        <Icon of={X} size={14} />
+      </button>
+      <figcaption class="small muted">
+        {measured.value ? `${measured.value.tokens.toLocaleString("en")} tokens` : "measuring…"}
       </figcaption>
+      {isOpen.value && <MediaDialog attachment={attachment} isEditable onClose={() => (isOpen.value = false)} />}
     </figure>
   );
 }
 
-/** The picture with its tiles drawn over it. */
+/** The picture with its tiles drawn over it, or the first frame of a clip. */
 export function Thumbnail({ attachment }: { attachment: Attachment }) {
-  const { file, url, measured } = attachment;
+  const { file, kind, url, measured } = attachment;
   const cuts = measured.value?.cuts;
   return (
     <span class="thumbnail">
-      <img src={url} alt={file.name} />
+      {kind === "video" && !file.type.startsWith("image/") ? (
+        <>
+          <video src={`${url.value}#t=0.1`} muted playsInline preload="metadata" tabIndex={-1} aria-label={file.name} />
+          <span class="badge">
+            <Icon of={Clapperboard} size={14} />
+          </span>
+        </>
+      ) : (
+        <img src={url.value} alt={file.name} draggable={false} />
+      )}
       {cuts && (
         <svg class="tiles" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
           <rect x="0" y="0" width="100" height="100" />
@@ -43,7 +91,8 @@ export function Thumbnail({ attachment }: { attachment: Attachment }) {
   );
 }
 
-function costOf({ kind, tiles, tokens, cuts, width, height }: MeasuredMedium): string {
+/** What a picture or clip takes, in words. */
+export function costOf({ kind, tiles, tokens, cuts, width, height }: MeasuredMedium): string {
   const size = `${width} × ${height}`;
   if (kind === "video")
     return `${size}, ${tiles} frame${tiles === 1 ? "" : "s"}, ${tokens.toLocaleString("en")} tokens`;

@@ -1,6 +1,6 @@
 import { useComputed, useSignal } from "@preact/signals";
 import type { AnswerAttention, AttendedMedium, AttentionMap } from "ocellus";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 import { FaultView } from "../fault-view.js";
 import { currentSession, type Turn } from "./conversation.js";
 import { type Attachment, inOrder } from "./media.js";
@@ -27,79 +27,129 @@ export function wordsOf(pieces: readonly string[]): Word[] {
   return words.filter(({ text }) => text.trim() !== "");
 }
 
-/** Attention maps of an answer or one of its words over the pictures and frames; computed when a word is chosen. */
+/** Time that the pointer rests on a word before its map is computed. */
+const REST_MS = 80;
+
+/**
+ * Attention maps of an answer or one of its words over the pictures and frames. The words are one tab stop: the arrow keys or the pointer
+ * choose one, and its map is computed then.
+ */
 export function AttentionMaps({ turn }: { turn: Turn }) {
   const words = wordsOf(turn.reply.pieces);
-  const chosen = useSignal<number | undefined>(undefined);
+  const list = useId();
+  /** The chosen word; -1 for the whole answer. */
+  const chosen = useSignal(-1);
   const attention = useSignal<AnswerAttention | undefined>(undefined);
   const failed = useSignal<unknown>(undefined);
   const working = useSignal(false);
   /** The selected layer of the decoder; undefined for all. */
   const layer = useSignal<number | undefined>(undefined);
   const layers = useSignal(0);
+  const known = useRef(new Map<string, AnswerAttention>());
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   /** The layer of the maps on display; undefined for all. */
   const shown = useComputed(() => (attention.value?.layers.length === 1 ? attention.value.layers[0] : undefined));
-  const choose = async (at: number | undefined): Promise<void> => {
+  /** Shows the map of the chosen word and layer; a later choice waits for the computation under way, and only the last one counts. */
+  const refresh = async (): Promise<void> => {
     const session = currentSession();
     if (!session || working.value) return;
-    chosen.value = at;
     working.value = true;
     failed.value = undefined;
     try {
-      const tokens = at === undefined ? undefined : words[at]?.tokens;
-      const found = await session.attention({
-        ...(tokens && { tokens }),
-        ...(layer.value !== undefined && { layers: [layer.value] }),
-      });
-      attention.value = found;
-      layers.value = Math.max(layers.value, found.layers.length);
+      for (;;) {
+        const key = `${chosen.value} ${layer.value}`;
+        const tokens = words[chosen.value]?.tokens;
+        const found =
+          known.current.get(key) ??
+          (await session.attention({
+            ...(tokens && { tokens }),
+            ...(layer.value !== undefined && { layers: [layer.value] }),
+          }));
+        known.current.set(key, found);
+        attention.value = found;
+        layers.value = Math.max(layers.value, found.layers.length);
+        if (key === `${chosen.value} ${layer.value}`) return;
+      }
     } catch (error) {
       failed.value = error;
     } finally {
       working.value = false;
     }
   };
-  const panel = useRef<HTMLElement>(null);
+  const choose = (at: number, restMs = 0): void => {
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => {
+      chosen.value = at;
+      void refresh();
+    }, restMs);
+  };
   useEffect(() => {
-    void choose(undefined).then(() => panel.current?.scrollIntoView({ block: "nearest" }));
+    void refresh();
+    return () => clearTimeout(timer.current);
   }, []);
+  const move = (event: KeyboardEvent): void => {
+    const last = words.length - 1;
+    const steps: Readonly<Record<string, number>> = {
+      ArrowRight: Math.min(last, chosen.value + 1),
+      ArrowLeft: Math.max(-1, chosen.value - 1),
+      Home: -1,
+      End: last,
+    };
+    const next = steps[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    chosen.value = next;
+    choose(next);
+  };
   // The media of this turn are the last ones of the conversation.
   const attended = attention.value?.media.slice(-turn.media.length) ?? [];
   return (
-    <section ref={panel} class="attention-map card stack" aria-label="Attention map" aria-busy={working.value}>
-      <fieldset class="words">
-        <legend class="sr-only">Words of the answer</legend>
-        <button type="button" class="quiet" aria-pressed={chosen.value === undefined} onClick={() => choose(undefined)}>
-          Whole answer
-        </button>
-        {words.map(({ text, tokens }, i) => (
-          <button
-            key={tokens[0]}
-            type="button"
-            class="quiet"
-            aria-pressed={chosen.value === i}
-            onClick={() => choose(i)}
-          >
-            {text.trim()}
-          </button>
-        ))}
-        {attention.value && (
-          <select
-            aria-label="Layers"
-            onChange={({ currentTarget }) => {
-              layer.value = currentTarget.value === "" ? undefined : Number(currentTarget.value);
-              void choose(chosen.value);
-            }}
-          >
-            <option value="">All layers</option>
-            {Array.from({ length: layers.value }, (_, i) => (
-              <option key={i} value={i}>
-                Layer {i + 1}
-              </option>
-            ))}
-          </select>
-        )}
-      </fieldset>
+    <section class="attention-map stack" aria-label="Attention map" aria-busy={working.value}>
+      <div class="row">
+        <div
+          class="words"
+          role="listbox"
+          tabIndex={0}
+          aria-label="Words of the answer"
+          aria-orientation="horizontal"
+          aria-activedescendant={`${list}${chosen.value}`}
+          onKeyDown={move}
+          onClick={({ target }) => {
+            const at = (target as HTMLElement).dataset.word;
+            if (at !== undefined) choose(Number(at));
+          }}
+        >
+          {[{ text: "Whole answer" }, ...words].map(({ text }, i) => (
+            <span
+              key={i}
+              id={`${list}${i - 1}`}
+              class="word"
+              role="option"
+              tabIndex={-1}
+              data-word={i - 1}
+              aria-selected={chosen.value === i - 1}
+              onPointerEnter={() => choose(i - 1, REST_MS)}
+            >
+              {text.trim()}
+            </span>
+          ))}
+        </div>
+        <span class="space" />
+        <select
+          aria-label="Layers"
+          onChange={({ currentTarget }) => {
+            layer.value = currentTarget.value === "" ? undefined : Number(currentTarget.value);
+            void refresh();
+          }}
+        >
+          <option value="">All layers</option>
+          {Array.from({ length: layers.value }, (_, i) => (
+            <option key={i} value={i}>
+              Layer {i + 1}
+            </option>
+          ))}
+        </select>
+      </div>
       {failed.value !== undefined && <FaultView error={failed.value} />}
       <div class="maps">
         {turn.media.map((attachment, i) => {
@@ -107,10 +157,14 @@ export function AttentionMaps({ turn }: { turn: Turn }) {
           return medium && <MediumMaps key={attachment.id} medium={medium} attachment={attachment} />;
         })}
       </div>
-      <p class="small muted">
-        Warm colours mark more attention of {shown.value === undefined ? "the decoder" : `layer ${shown.value + 1}`},
-        averaged over {shown.value === undefined ? "layers and heads" : "its heads"}. Attention is a hint, not an
-        explanation.
+      <p class="small muted legend">
+        <span>less</span>
+        <span class="scale" aria-hidden="true" />
+        <span>more attention</span>
+        <span>
+          of {shown.value === undefined ? "the decoder" : `layer ${shown.value + 1}`}, averaged over{" "}
+          {shown.value === undefined ? "layers and heads" : "its heads"}. Attention is a hint, not an explanation.
+        </span>
       </p>
     </section>
   );
@@ -118,12 +172,12 @@ export function AttentionMaps({ turn }: { turn: Turn }) {
 
 /** The attention map over a picture, or over each frame of a clip. */
 function MediumMaps({ medium, attachment }: { medium: AttendedMedium; attachment: Attachment }) {
-  const sources = useSignal<readonly string[]>(attachment.kind === "image" ? [attachment.url] : []);
+  const sources = useSignal<readonly string[]>(attachment.kind === "image" ? [attachment.url.value] : []);
   const seconds = medium.maps.map((map) => map.seconds ?? 0);
   useEffect(() => {
     if (attachment.kind === "image") return;
     const controller = new AbortController();
-    stillsOf(attachment.url, seconds, controller.signal).then(
+    stillsOf(attachment.url.value, seconds, controller.signal).then(
       ({ stills }) => (sources.value = stills.map(({ url }) => url)),
       () => {
         // If the browser can't play the clip, the maps are shown without its frames.

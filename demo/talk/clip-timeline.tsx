@@ -12,7 +12,7 @@ export function ClipTimeline({ attachment }: { attachment: Attachment }) {
     const seconds = measured.value?.frameSeconds;
     if (!seconds) return;
     const controller = new AbortController();
-    stillsOf(url, seconds, controller.signal).then(
+    stillsOf(url.value, seconds, controller.signal).then(
       (found) => {
         if (controller.signal.aborted) return release(found.stills);
         release(stills.peek());

@@ -1,49 +1,70 @@
 import { useSignal } from "@preact/signals";
+import { Camera as CameraIcon, MonitorUp, Paperclip, SendHorizontal, SlidersHorizontal, Square } from "lucide";
 import { useRef } from "preact/hooks";
-import { Dialog } from "../dialog.js";
-import { FaultView } from "../fault-view.js";
+import { FaultText } from "../fault-view.js";
+import { Icon } from "../icon.js";
 import { AttachmentView } from "./attachment.js";
-import { Camera } from "./camera.js";
-import { busy, settings, stop, usedTokens } from "./conversation.js";
-import { attach, attachments, detach, fault, measurement, queued, refused, send, text } from "./draft.js";
-import { model, opening } from "./model.js";
+import { busy, stop, usedTokens } from "./conversation.js";
+import { attach, attachments, canSend, fault, measurement, overTokens, queued, refused, send, text } from "./draft.js";
+import { Live } from "./live.js";
+import { model } from "./model.js";
+import { schema } from "./settings.js";
+import { SettingsDialog } from "./settings-dialog.js";
+import { TinyNotice } from "./tiny-notice.js";
+
+const ACCEPTED =
+  "image/png,image/jpeg,image/webp,image/gif,image/avif,video/mp4,video/quicktime,video/webm,video/x-matroska,.mov,.m4v,.mkv";
 
 /** Form for the question: pictures and clips, text, options, and the number of tokens. */
-export function Composer() {
+export function Composer({ onModels }: { onModels: () => void }) {
   const picker = useRef<HTMLInputElement>(null);
-  const camera = useSignal(false);
+  const live = useSignal<"camera" | "screen" | undefined>(undefined);
   const options = useSignal(false);
-  const empty = text.value.trim() === "" && attachments.value.length === 0;
   return (
     <>
       <form
-        class="composer card stack"
+        class="composer card"
         aria-label="Your question"
         onSubmit={(event) => {
           event.preventDefault();
           send();
         }}
       >
+        <TinyNotice onModels={onModels} />
         {attachments.value.length > 0 && (
           <ul class="attachments" aria-label="Pictures and clips of the question">
             {attachments.value.map((attachment) => (
               <li key={attachment.id}>
-                <AttachmentView attachment={attachment} onRemove={() => detach(attachment.id)} />
+                <AttachmentView attachment={attachment} />
               </li>
             ))}
           </ul>
         )}
         {refused.value.length > 0 && (
-          <p class="fault small" role="alert">
-            Neither picture nor clip: {refused.value.join(", ")}
+          <p class="fault small row" role="alert">
+            <span class="grow">Neither picture nor clip: {refused.value.join(", ")}</span>
+            <button type="button" class="quiet" onClick={() => (refused.value = [])}>
+              Dismiss
+            </button>
           </p>
         )}
-        {fault.value !== undefined && <FaultView error={fault.value} />}
+        {fault.value !== undefined && <FaultText fault={fault.value} />}
+        {overTokens.value > 0 && (
+          <p class="fault small" role="alert">
+            The question is {overTokens.value.toLocaleString("en")} tokens over the model's context: shorten it, or take
+            fewer pictures or frames.
+          </p>
+        )}
+        {schema.value.fault !== undefined && (
+          <p class="fault small" role="alert">
+            The JSON schema under Options can't be used. {schema.value.fault}
+          </p>
+        )}
         <textarea
           id="question"
           aria-label="Question"
-          rows={2}
-          placeholder="Ask about the pictures or clips. Drop, paste or add them."
+          rows={1}
+          placeholder="Ask about pictures or clips: drop, paste or add them"
           value={text.value}
           onInput={(event) => (text.value = event.currentTarget.value)}
           onKeyDown={(event) => {
@@ -52,9 +73,10 @@ export function Composer() {
             send();
           }}
         />
-        <div class="row">
-          <button type="button" onClick={() => picker.current?.click()}>
-            Add files
+        <div class="row actions">
+          <button type="button" class="quiet" onClick={() => picker.current?.click()}>
+            <Icon of={Paperclip} />
+            <span class="label">Add files</span>
           </button>
           <input
             ref={picker}
@@ -62,17 +84,25 @@ export function Composer() {
             multiple
             hidden
             aria-label="Pictures and clips"
-            accept="image/png,image/jpeg,image/webp,image/gif,image/avif,video/mp4,video/quicktime,video/webm,video/x-matroska,.mov,.m4v,.mkv"
+            accept={ACCEPTED}
             onChange={({ currentTarget }) => {
-              attach(currentTarget.files ?? []);
+              void attach([...(currentTarget.files ?? [])]);
               currentTarget.value = "";
             }}
           />
-          <button type="button" onClick={() => (camera.value = true)} aria-haspopup="dialog">
-            Camera
+          <button type="button" class="quiet" onClick={() => (live.value = "camera")} aria-haspopup="dialog">
+            <Icon of={CameraIcon} />
+            <span class="label">Camera</span>
           </button>
-          <button type="button" onClick={() => (options.value = true)} aria-haspopup="dialog">
-            Options
+          {"getDisplayMedia" in (navigator.mediaDevices ?? {}) && (
+            <button type="button" class="quiet" onClick={() => (live.value = "screen")} aria-haspopup="dialog">
+              <Icon of={MonitorUp} />
+              <span class="label">Screen</span>
+            </button>
+          )}
+          <button type="button" class="quiet" onClick={() => (options.value = true)} aria-haspopup="dialog">
+            <Icon of={SlidersHorizontal} />
+            <span class="label">Options</span>
           </button>
           <span class="space" />
           {queued.value && (
@@ -86,17 +116,19 @@ export function Composer() {
           <Tokens />
           {busy.value ? (
             <button type="button" class="primary" onClick={stop}>
+              <Icon of={Square} />
               Stop
             </button>
           ) : (
-            <button type="submit" class="primary" disabled={empty || (!model.value && !opening.value)}>
+            <button type="submit" class="primary" disabled={!canSend.value}>
+              <Icon of={SendHorizontal} />
               Ask
             </button>
           )}
         </div>
       </form>
-      {camera.value && <Camera onClose={() => (camera.value = false)} />}
-      {options.value && <Options onClose={() => (options.value = false)} />}
+      {live.value !== undefined && <Live source={live.value} onClose={() => (live.value = undefined)} />}
+      {options.value && <SettingsDialog onClose={() => (options.value = false)} />}
     </>
   );
 }
@@ -107,43 +139,8 @@ function Tokens() {
   const taken = measurement.value?.promptTokens ?? usedTokens.value;
   if (context === undefined || taken === undefined) return null;
   return (
-    <span class="small muted" data-tokens={taken}>
+    <span class={`small ${overTokens.value > 0 ? "danger" : "muted"}`} data-tokens={taken}>
       {taken.toLocaleString("en")} of {context.toLocaleString("en")} tokens
     </span>
-  );
-}
-
-/** Options of the answer. */
-function Options({ onClose }: { onClose: () => void }) {
-  const { maxNewTokens, temperature } = settings.value;
-  return (
-    <Dialog title="Options" onClose={onClose}>
-      <label>
-        Answer length limit, in tokens{" "}
-        <input
-          type="number"
-          min={1}
-          max={4096}
-          value={maxNewTokens}
-          onChange={({ currentTarget }) => {
-            const value = Math.max(1, Math.round(currentTarget.valueAsNumber || 256));
-            settings.value = { ...settings.value, maxNewTokens: value };
-          }}
-        />
-      </label>
-      <label>
-        Temperature {temperature === 0 ? "0 (greedy decoding)" : temperature}
-        <input
-          type="range"
-          min={0}
-          max={2}
-          step={0.1}
-          value={temperature}
-          onInput={({ currentTarget }) => {
-            settings.value = { ...settings.value, temperature: currentTarget.valueAsNumber };
-          }}
-        />
-      </label>
-    </Dialog>
   );
 }

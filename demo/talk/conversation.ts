@@ -1,39 +1,35 @@
 import { computed, effect, signal } from "@preact/signals";
 import type { Answer, AnswerProgress, AnswerResult, ChatMessage } from "ocellus";
 import type { WorkerSession } from "ocellus/worker";
-import { isCode } from "../fault.js";
+import { isCode, type ShownFault, shown } from "../fault.js";
 import { type Attachment, partOf } from "./media.js";
-import { model, recover } from "./model.js";
+import { answering, model, recover } from "./model.js";
+import { generateOptions, settings } from "./settings.js";
+
+/** The parts of a result that the page shows. */
+export type ReplyResult = Pick<AnswerResult, "text" | "finishReason" | "usage" | "timings">;
 
 /** The answer of the model so far, and its state. */
 export interface Reply {
-  readonly phase: "waiting" | "working" | "writing" | "done" | "failed";
+  /** "interrupted": the page was closed or reloaded before the answer's end. */
+  readonly phase: "waiting" | "working" | "writing" | "done" | "interrupted" | "failed";
   /** The streamed pieces, one token each. */
   readonly pieces: readonly string[];
   readonly progress?: AnswerProgress;
   /** Seconds from the question to the first token. */
   readonly firstTokenSeconds?: number;
-  readonly result?: AnswerResult;
-  readonly error?: unknown;
+  readonly result?: ReplyResult;
+  readonly error?: ShownFault;
 }
 
 /** A question with its answer. */
 export interface Turn {
-  readonly id: number;
+  readonly id: string;
   readonly text: string;
   readonly media: readonly Attachment[];
-  /** The question as sent to the model. */
-  readonly message: ChatMessage;
   readonly reply: Reply;
 }
 
-export interface Settings {
-  readonly maxNewTokens: number;
-  /** Sampling temperature; 0 means greedy decoding. */
-  readonly temperature: number;
-}
-
-export const settings = signal<Settings>({ maxNewTokens: 256, temperature: 0 });
 export const turns = signal<readonly Turn[]>([]);
 export const busy = computed(() => turns.value.some(({ reply }) => !ENDED.includes(reply.phase)));
 /** Number of tokens of the conversation in the context. */
@@ -41,14 +37,17 @@ export const usedTokens = computed(
   () => turns.value.findLast(({ reply }) => reply.result)?.reply.result?.usage.totalTokens,
 );
 
-const ENDED: readonly Reply["phase"][] = ["done", "failed"];
+const ENDED: readonly Reply["phase"][] = ["done", "interrupted", "failed"];
 const WAITING: Reply = { phase: "waiting", pieces: [] };
 
 let session: WorkerSession | undefined;
 let answer: Answer | undefined;
-let named = 0;
 /** The turn that the session answered last; only this one has an attention map. */
-export const answered = signal<number | undefined>(undefined);
+export const answered = signal<string | undefined>(undefined);
+
+effect(() => {
+  answering.value = busy.value;
+});
 
 // A session belongs to its model; the page owns the conversation and continues it with the next model.
 effect(() => {
@@ -66,28 +65,54 @@ export function currentSession(): WorkerSession | undefined {
   return session;
 }
 
-/** The messages of all answered turns before `end`. */
+/** The question of a turn as the model gets it: pictures and clips before the text. */
+export function messageOf(text: string, media: readonly Attachment[]): ChatMessage {
+  return { role: "user", content: [...media.map(partOf), ...(text === "" ? [] : [{ type: "text" as const, text }])] };
+}
+
+/** The text of an answer so far. */
+export function textOf({ result, pieces }: Reply): string {
+  return result?.text ?? pieces.join("");
+}
+
+/** The system prompt, and the messages of all answered turns before `end`. */
 export function history(end = turns.value.length): ChatMessage[] {
-  return turns.value.slice(0, end).flatMap(({ message, reply }) => {
-    const text = reply.result?.text;
-    return text === undefined ? [] : [message, { role: "assistant" as const, content: text }];
+  const { system } = settings.value;
+  const before = turns.value.slice(0, end).flatMap(({ text, media, reply }) => {
+    const said = textOf(reply);
+    if (reply.phase === "failed" || said === "") return [];
+    return [messageOf(text, media), { role: "assistant" as const, content: said }];
   });
+  return [...(system === "" ? [] : [{ role: "system" as const, content: system }]), ...before];
 }
 
 /** Asks a question, with pictures and clips before it. */
 export async function ask(text: string, media: readonly Attachment[]): Promise<void> {
-  const content = [...media.map(partOf), ...(text === "" ? [] : [{ type: "text" as const, text }])];
-  const turn: Turn = { id: ++named, text, media, message: { role: "user", content }, reply: WAITING };
+  const turn: Turn = { id: crypto.randomUUID(), text, media, reply: WAITING };
   turns.value = [...turns.value, turn];
   await answerTo(turn.id);
 }
 
 /** Answers a turn once more; later turns are deleted. */
-export async function retry(id: number): Promise<void> {
+export async function retry(id: string): Promise<void> {
   const at = turns.value.findIndex((turn) => turn.id === id);
   release(turns.value.slice(at + 1));
-  turns.value = turns.value.slice(0, at + 1).map((turn, i) => (i === at ? { ...turn, reply: WAITING } : turn));
+  turns.value = turns.value.slice(0, at + 1);
+  update(id, WAITING);
   await answerTo(id);
+}
+
+/** Continues an answer that was stopped, interrupted or at its length limit. */
+export async function resume(id: string): Promise<void> {
+  const before = turns.value.find((turn) => turn.id === id)?.reply.pieces ?? [];
+  update(id, { phase: "waiting", pieces: before });
+  await answerTo(id, before);
+}
+
+/** Deletes a turn. */
+export function remove(id: string): void {
+  release(turns.value.filter((turn) => turn.id === id));
+  turns.value = turns.value.filter((turn) => turn.id !== id);
 }
 
 /** Ends the answer early. */
@@ -95,11 +120,11 @@ export function stop(): void {
   answer?.stop();
 }
 
-/** Begins a new conversation in a new session, because a running answer may take a moment to end. */
-export function clear(): void {
+/** Shows another conversation, in a new session, because a running answer may take a moment to end. */
+export function show(next: readonly Turn[]): void {
   const old = session;
-  release(turns.value);
-  turns.value = [];
+  release(turns.value.filter((turn) => !next.includes(turn)));
+  turns.value = next;
   answered.value = undefined;
   session = model.value?.createSession();
   old?.dispose();
@@ -107,41 +132,45 @@ export function clear(): void {
 
 /** Releases the object URLs of deleted turns. */
 function release(gone: readonly Turn[]): void {
-  for (const { url } of gone.flatMap(({ media }) => media)) URL.revokeObjectURL(url);
+  for (const { url } of gone.flatMap(({ media }) => media)) URL.revokeObjectURL(url.value);
 }
 
-/** Changes the reply of a turn, unless the turn was deleted. */
-function update(id: number, change: Partial<Reply>): void {
-  turns.value = turns.value.map((turn) => (turn.id === id ? { ...turn, reply: { ...turn.reply, ...change } } : turn));
+/** Replaces the reply of a turn, unless the turn was deleted. */
+function update(id: string, reply: Reply | ((before: Reply) => Reply)): void {
+  turns.value = turns.value.map((turn) =>
+    turn.id === id ? { ...turn, reply: typeof reply === "function" ? reply(turn.reply) : reply } : turn,
+  );
 }
 
-async function answerTo(id: number): Promise<void> {
+async function answerTo(id: string, before: readonly string[] = []): Promise<void> {
   const own = session;
   const at = turns.value.findIndex((turn) => turn.id === id);
   const turn = turns.value[at];
   if (!own || !turn) return;
   const asked = performance.now();
-  const { maxNewTokens, temperature } = settings.value;
   answered.value = undefined;
   try {
-    const running = own.generate([...history(at), turn.message], {
-      maxNewTokens,
-      ...(temperature > 0 && { temperature }),
-      onProgress: (progress) => update(id, progress.stage === "decode" ? { progress } : { phase: "working", progress }),
+    const running = own.generate([...history(at), messageOf(turn.text, turn.media)], {
+      ...generateOptions(),
+      ...(before.length > 0 && { answerPrefix: before.join("") }),
+      onProgress: (progress) =>
+        update(id, (reply) =>
+          progress.stage === "decode" ? { ...reply, progress } : { ...reply, phase: "working", progress },
+        ),
     });
     answer = running;
-    const pieces: string[] = [];
+    const pieces = [...before];
     for await (const { text, token } of running) {
       if (token !== undefined || text !== "") pieces.push(text);
-      const first = pieces.length === 1 && { firstTokenSeconds: (performance.now() - asked) / 1000 };
-      update(id, { phase: "writing", pieces: [...pieces], ...first });
+      const first = pieces.length === before.length + 1 && { firstTokenSeconds: (performance.now() - asked) / 1000 };
+      update(id, (reply) => ({ ...reply, phase: "writing", pieces: [...pieces], ...first }));
     }
-    const result = await running.result;
-    update(id, { phase: "done", result });
-    answered.value = id;
+    const { text, finishReason, usage, timings } = await running.result;
+    const result = { text: before.join("") + text, finishReason, usage, timings };
+    update(id, (reply) => ({ ...reply, phase: "done", result }));
+    if (before.length === 0) answered.value = id;
   } catch (error) {
-    if (!turns.value.some((turn) => turn.id === id)) return;
-    update(id, { phase: "failed", error });
+    update(id, (reply) => ({ ...reply, phase: "failed", error: shown(error) }));
     // The conversation stays, and the question can be asked again once the model is loaded again.
     if (isCode(error, "DEVICE_LOST", "WORKER") && own === session) await recover();
   } finally {

@@ -1,9 +1,10 @@
-import { batch, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import type { Measurement } from "ocellus";
-import { isCode } from "../fault.js";
-import { ask, busy, currentSession, history } from "./conversation.js";
-import { type Attachment, attachmentOf, inOrder, partOf } from "./media.js";
+import { isCode, type ShownFault, shown } from "../fault.js";
+import { ask, busy, currentSession, history, messageOf, turns } from "./conversation.js";
+import { type Attachment, attachmentOf, inOrder } from "./media.js";
 import { model, opening } from "./model.js";
+import { schema, settings } from "./settings.js";
 
 /** Text, pictures and clips of the question that is being written. */
 export const text = signal("");
@@ -12,32 +13,73 @@ export const attachments = signal<readonly Attachment[]>([]);
 export const refused = signal<readonly string[]>([]);
 /** Tokens and tiles of the draft; undefined while they are measured. */
 export const measurement = signal<Measurement | undefined>(undefined);
-export const fault = signal<unknown>(undefined);
+/** Why the draft cannot be asked: a picture or clip that is not read, named by its file. */
+export const fault = signal<ShownFault | undefined>(undefined);
 /** Whether the question is sent as soon as the model is ready. */
 export const queued = signal(false);
 
-export function attach(files: Iterable<File>, frames?: number): void {
-  const all = [...files].map((file) => ({ file, attachment: attachmentOf(file, frames) }));
+const isEmpty = computed(() => text.value.trim() === "" && attachments.value.length === 0);
+/** Tokens that the question is over the context. */
+export const overTokens = computed(() => {
+  const { promptTokens, contextTokens } = measurement.value ?? { promptTokens: 0, contextTokens: 1 };
+  return Math.max(0, promptTokens + 1 - contextTokens);
+});
+/** Whether the question can be sent, now or as soon as the model is ready. */
+export const canSend = computed(
+  () =>
+    !isEmpty.value &&
+    !busy.value &&
+    overTokens.value === 0 &&
+    fault.value === undefined &&
+    schema.value.fault === undefined &&
+    (model.value !== undefined || opening.value),
+);
+
+/** Number of calls of `attach` under way, and whether the question was sent meanwhile. */
+let adding = 0;
+let isSent = false;
+
+/** Adds pictures and clips to the question; clips are sampled at `frames` moments. */
+export async function attach(files: Iterable<File>, frames = settings.value.frames): Promise<void> {
+  adding++;
+  const all = await Promise.all(
+    [...files].map(async (file) => ({ file, attachment: await attachmentOf(file, frames) })),
+  );
   batch(() => {
     attachments.value = [...attachments.value, ...all.flatMap(({ attachment }) => attachment ?? [])];
     refused.value = all.filter(({ attachment }) => !attachment).map(({ file }) => file.name);
   });
+  if (--adding > 0 || !isSent) return;
+  isSent = false;
+  send();
 }
 
-export function detach(id: number): void {
+export function detach(id: string): void {
   const [gone] = attachments.value.filter((attachment) => attachment.id === id);
   attachments.value = attachments.value.filter((attachment) => attachment.id !== id);
-  if (gone) URL.revokeObjectURL(gone.url);
+  if (gone) URL.revokeObjectURL(gone.url.value);
+}
+
+/** Moves an attachment to the place of another one. */
+export function move(id: string, to: number): void {
+  const own = attachments.value.find((attachment) => attachment.id === id);
+  if (!own || to < 0 || to >= attachments.value.length) return;
+  const others = attachments.value.filter((attachment) => attachment !== own);
+  attachments.value = [...others.slice(0, to), own, ...others.slice(to)];
 }
 
 /** Asks the question; while the model is being loaded, as soon as it is ready. */
 export function send(): void {
-  const question = text.value.trim();
-  if (busy.value || (question === "" && attachments.value.length === 0)) return;
-  if (!model.value) {
-    queued.value = opening.value;
+  if (adding > 0) {
+    isSent = true;
     return;
   }
+  if (!canSend.value) return;
+  if (!model.value) {
+    queued.value = true;
+    return;
+  }
+  const question = text.value.trim();
   const media = attachments.value;
   batch(() => {
     queued.value = false;
@@ -50,8 +92,11 @@ export function send(): void {
   void ask(question, media);
 }
 
+// A question that waits for the model is measured first: what is wrong with it is said before it is sent.
 effect(() => {
-  if (model.value && queued.value) queueMicrotask(send);
+  if (!queued.value || !model.value) return;
+  if (fault.value !== undefined || overTokens.value > 0) queued.value = false;
+  else if (measurement.value) queueMicrotask(send);
 });
 // A load that ends without a model has nothing to wait for.
 effect(() => {
@@ -65,11 +110,11 @@ const QUIET_MS = 200;
 effect(() => {
   const loaded = model.value;
   const media = attachments.value;
-  const question = text.value.trim();
-  const parts = [...media.map(partOf), ...(question === "" ? [] : [{ type: "text" as const, text: question }])];
-  if (!loaded || parts.length === 0 || busy.value) {
+  const message = messageOf(text.value.trim(), media);
+  const { imageMode } = settings.value;
+  fault.value = undefined;
+  if (!loaded || isEmpty.value || busy.value) {
     measurement.value = undefined;
-    fault.value = undefined;
     return;
   }
   const controller = new AbortController();
@@ -78,16 +123,19 @@ effect(() => {
     const session = currentSession();
     if (!session) return;
     try {
-      const measured = await session.measure([...history(), { role: "user", content: parts }], { signal });
+      const measured = await session.measure([...history(), message], { signal, imageMode });
       if (signal.aborted) return;
       batch(() => {
         measurement.value = measured;
-        fault.value = undefined;
         const own = measured.media.slice(-media.length);
         for (const [i, attachment] of media.entries()) attachment.measured.value = inOrder(own, media, i);
       });
     } catch (error) {
-      if (!signal.aborted && !isCode(error, "ABORTED", "DISPOSED")) fault.value = error;
+      if (signal.aborted || isCode(error, "ABORTED", "DISPOSED")) return;
+      batch(() => {
+        measurement.value = undefined;
+        fault.value = named(shown(error), media);
+      });
     }
   };
   const timer = setTimeout(measure, QUIET_MS);
@@ -96,3 +144,13 @@ effect(() => {
     controller.abort();
   };
 });
+
+/** The fault with the file's name in the place of "image 2" or "video 1", which count over the whole conversation. */
+function named(fault: ShownFault, media: readonly Attachment[]): ShownFault {
+  const { detail = "" } = fault;
+  const [label, kind, number] = /\b(image|video) (\d+)\b/.exec(detail) ?? [];
+  if (label === undefined) return fault;
+  const all = [...turns.value.flatMap((turn) => turn.media), ...media].filter((medium) => medium.kind === kind);
+  const file = all[Number(number) - 1]?.file.name;
+  return file === undefined ? fault : { ...fault, file, detail: detail.replace(label, file) };
+}

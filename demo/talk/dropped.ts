@@ -6,7 +6,7 @@ export async function takeDropped(data: DataTransfer): Promise<void> {
   // The browser empties the list after this event; the entries stay valid.
   const entries = Array.from(data.items, (item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   const files = entries.length > 0 ? (await Promise.all(entries.map(filesIn))).flat() : [...data.files];
-  if (!openFiles(files)) attach(files);
+  if (!openFiles(files)) await attach(files);
 }
 
 /** Loads a checkpoint's files as the model. Returns false if there are no weights among them. */

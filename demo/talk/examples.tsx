@@ -1,21 +1,33 @@
-import { useSignal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
 import EXAMPLES from "../examples.json";
 import { FaultView } from "../fault-view.js";
 import { busy } from "./conversation.js";
 import { attach, send, text } from "./draft.js";
-import { choice, model, TINY } from "./model.js";
+import { loadedChoice, model, TINY } from "./model.js";
 
 type Example = (typeof EXAMPLES)[number];
 
-/** Example questions, one card each; a click sends the question. */
+/** Files of the examples, which the embedded model was made for. */
+const own = new WeakSet<File>();
+
+export function isExample(file: File): boolean {
+  return own.has(file);
+}
+
+/** Whether attention maps are shown without being asked for: beside the answers of examples. */
+export const showsAttention = signal(false);
+
+/** Example questions, one card each; a click sends the question. The embedded model is shown those that it can answer. */
 export function Examples() {
   const failed = useSignal<unknown>(undefined);
   const ask = async (example: Example): Promise<void> => {
     failed.value = undefined;
     try {
       const files = await Promise.all(example.files.map(fetchFile));
-      attach(files, "frames" in example ? example.frames : undefined);
+      for (const file of files) own.add(file);
+      await attach(files, "frames" in example ? example.frames : undefined);
       text.value = example.question;
+      showsAttention.value = true;
       send();
       // The cards are gone now, and with them the focus.
       document.getElementById("question")?.focus();
@@ -25,13 +37,9 @@ export function Examples() {
   };
   return (
     <section class="stack" aria-labelledby="examples">
-      <p>
-        Drop a picture, several pictures or a clip, and ask about it. The model runs on this machine's graphics adapter;
-        your pictures and questions never leave it.
-      </p>
       <h2 id="examples">Try one</h2>
       <ul class="examples">
-        {EXAMPLES.map((example) => (
+        {EXAMPLES.filter(({ answer }) => answer !== undefined || loadedChoice.value !== TINY).map((example) => (
           <li key={example.title}>
             <button
               type="button"
@@ -62,12 +70,6 @@ export function Examples() {
           </li>
         ))}
       </ul>
-      {choice.value === TINY && (
-        <p class="small muted">
-          The embedded model is a toy of 3.7 million parameters, trained on drawings like these, and often wrong. For
-          photographs, load a full checkpoint with the button above.
-        </p>
-      )}
       {failed.value !== undefined && <FaultView error={failed.value} />}
     </section>
   );

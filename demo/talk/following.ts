@@ -19,7 +19,7 @@ interface Following {
 export function useFollowing(): Following {
   const scroller = useRef<HTMLDivElement>(null);
   const away = useSignal(false);
-  const newest = useRef<number | undefined>(undefined);
+  const newest = useRef<string | undefined>(undefined);
   const toEnd = (): void => {
     const element = scroller.current;
     if (element) element.scrollTop = element.scrollHeight;

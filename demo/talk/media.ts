@@ -1,13 +1,20 @@
 import { type Signal, signal } from "@preact/signals";
 import type { ContentPart, MeasuredMedium } from "ocellus";
+import { drawMarks, type Mark } from "./marks.js";
 
 /** A picture or clip of the visitor. */
 export interface Attachment {
-  readonly id: number;
+  /** Unique, also in this browser's storage. */
+  readonly id: string;
   readonly kind: "image" | "video";
+  /** As it was added. */
   readonly file: File;
-  /** Object URL of the file. */
-  readonly url: string;
+  /** What the model gets: the file, or a picture with the marks drawn into it. */
+  readonly sent: Signal<File>;
+  /** Object URL of what the model gets. */
+  readonly url: Signal<string>;
+  /** Numbered marks and boxes on a picture. */
+  readonly marks: Signal<readonly Mark[]>;
   /** For clips: the number of frames, and the first and last second. */
   readonly frames: Signal<number>;
   readonly start: Signal<number | undefined>;
@@ -16,40 +23,95 @@ export interface Attachment {
   readonly measured: Signal<MeasuredMedium | undefined>;
 }
 
-/** Default number of frames of a clip, as in the model's original code. */
-const FRAMES = 16;
-export const MOST_FRAMES = 64;
-let named = 0;
+/** An attachment without its file, for this browser's storage. */
+export interface SavedAttachment {
+  readonly id: string;
+  readonly kind: "image" | "video";
+  readonly marks: readonly Mark[];
+  readonly frames: number;
+  readonly start: number | undefined;
+  readonly end: number | undefined;
+}
 
-/** Returns whether a file is a picture or a clip; undefined if neither. GIFs are pictures. */
-function kindOf(file: File): "image" | "video" | undefined {
+/** Default number of frames of a clip, as in the model's original code. */
+export const FRAMES = 16;
+export const MOST_FRAMES = 64;
+
+/** Returns whether a file is a picture or a clip; undefined if neither. Animated pictures are clips. */
+async function kindOf(file: File): Promise<"image" | "video" | undefined> {
   if (file.type.startsWith("video/") || /\.(mp4|m4v|mov|webm|mkv)$/i.test(file.name)) return "video";
-  if (file.type.startsWith("image/") || /\.(png|jpe?g|webp|gif|avif)$/i.test(file.name)) return "image";
+  if (file.type.startsWith("image/") || /\.(png|jpe?g|webp|gif|avif)$/i.test(file.name)) {
+    return (await isAnimated(file)) ? "video" : "image";
+  }
   return undefined;
 }
 
+/** Whether a picture has several frames, where the browser can tell; the library reads animated GIF and WebP files as clips. */
+async function isAnimated(file: File): Promise<boolean> {
+  const isCandidate = /gif|webp/.test(file.type) || /\.(gif|webp)$/i.test(file.name);
+  if (!isCandidate || !("ImageDecoder" in globalThis)) return false;
+  const type = file.type || `image/${file.name.split(".").at(-1)!.toLowerCase()}`;
+  let decoder: ImageDecoder | undefined;
+  try {
+    decoder = new ImageDecoder({ data: file.stream(), type });
+    await decoder.completed;
+    return (decoder.tracks.selectedTrack?.frameCount ?? 1) > 1;
+  } catch {
+    // A broken file is refused where it is measured.
+    return false;
+  } finally {
+    decoder?.close();
+  }
+}
+
 /** Returns undefined for a file that is neither picture nor clip. */
-export function attachmentOf(file: File, frames = FRAMES): Attachment | undefined {
-  const kind = kindOf(file);
+export async function attachmentOf(file: File, frames = FRAMES): Promise<Attachment | undefined> {
+  const kind = await kindOf(file);
   if (!kind) return undefined;
-  return {
-    id: ++named,
+  const id = crypto.randomUUID();
+  return restored({ id, kind, marks: [], frames, start: undefined, end: undefined }, file);
+}
+
+/** The attachment that was saved, with its file. */
+export async function restored({ id, kind, marks, ...range }: SavedAttachment, file: File): Promise<Attachment> {
+  const attachment: Attachment = {
+    id,
     kind,
     file,
-    url: URL.createObjectURL(file),
-    frames: signal(frames),
-    start: signal(undefined),
-    end: signal(undefined),
+    sent: signal(file),
+    url: signal(URL.createObjectURL(file)),
+    marks: signal([]),
+    frames: signal(range.frames),
+    start: signal(range.start),
+    end: signal(range.end),
     measured: signal(undefined),
   };
+  if (marks.length > 0) await mark(attachment, marks);
+  return attachment;
+}
+
+export function saved({ id, kind, marks, frames, start, end }: Attachment): SavedAttachment {
+  return { id, kind, marks: marks.value, frames: frames.value, start: start.value, end: end.value };
+}
+
+/** Draws marks into a picture, in the place of those before. */
+export async function mark(attachment: Attachment, marks: readonly Mark[]): Promise<void> {
+  const { file, sent, url } = attachment;
+  attachment.marks.value = marks;
+  const drawn = marks.length === 0 ? file : await drawMarks(file, marks);
+  // Another change was quicker.
+  if (attachment.marks.value !== marks) return;
+  URL.revokeObjectURL(url.value);
+  sent.value = drawn;
+  url.value = URL.createObjectURL(drawn);
 }
 
 /** Returns the message part for an attachment. */
-export function partOf({ kind, file, frames, start, end }: Attachment): ContentPart {
-  if (kind === "image") return { type: "image", image: file };
+export function partOf({ kind, sent, frames, start, end }: Attachment): ContentPart {
+  if (kind === "image") return { type: "image", image: sent.value };
   return {
     type: "video",
-    video: file,
+    video: sent.value,
     frames: frames.value,
     ...(start.value !== undefined && { start: start.value }),
     ...(end.value !== undefined && { end: end.value }),

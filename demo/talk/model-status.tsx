@@ -5,7 +5,7 @@ import { isCode, shown } from "../fault.js";
 import { FaultView } from "../fault-view.js";
 import { NoWebGPU } from "../no-webgpu.js";
 import { inBytes, inTime } from "../quantities.js";
-import { budget, cancel, choice, open, recoveries, state, TINY } from "./model.js";
+import { budget, cancel, choice, loadedChoice, model, open, recoveries, settle, state, TINY, unload } from "./model.js";
 import { DTYPES } from "./model-dialog.js";
 
 /** State of the model: downloading, loading, ready, or why it failed. */
@@ -18,10 +18,11 @@ export function ModelStatus({ onModels }: { onModels: () => void }) {
       {now.phase === "loading" && (
         <Line label={`Loading ${choice.value.label}`} share={now.share} detail={`${Math.round(100 * now.share)} %`} />
       )}
-      {now.phase === "ready" && (
+      {now.phase === "compiling" && <p class="muted busy">Compiling {choice.value.label} for this adapter</p>}
+      {now.phase === "ready" && model.value && (
         <p class="small muted">
-          {choice.value.label} is ready on {now.model.adapter.name}
-          {now.model.adapter.onCPU && ", a software adapter: answers are slow"}.
+          {choice.value.label} is ready on {model.value.adapter.name}
+          {model.value.adapter.onCPU && ", a software adapter: answers are slow"}.
           {recoveries.value > 0 &&
             " The graphics adapter was lost, and the model was loaded again from this browser's storage."}
         </p>
@@ -46,12 +47,29 @@ function Failure({ error, onModels }: { error: unknown; onModels: () => void }) 
   if (isCode(error, "NO_ADAPTER")) return <NoWebGPU fault={shown(error)} onRetry={() => open()} />;
   const tooLarge = isCode(error, "LIMIT", "OVER_BUDGET");
   const noRoom = isCode(error, "NO_ROOM");
+  const before = loadedChoice.value;
   return (
     <div data-state={tooLarge ? "too-small" : noRoom ? "no-room" : "failed"}>
       <FaultView error={error}>
+        {before && (
+          <button type="button" class="primary" onClick={settle}>
+            Keep {before.label}
+          </button>
+        )}
         <button type="button" onClick={() => open()}>
           Try again
         </button>
+        {before && tooLarge && (
+          <button
+            type="button"
+            onClick={() => {
+              unload();
+              void open();
+            }}
+          >
+            Unload {before.label} and try again
+          </button>
+        )}
         {noRoom && (
           <button type="button" onClick={onModels} aria-haspopup="dialog">
             Show cached models
@@ -80,7 +98,7 @@ function Failure({ error, onModels }: { error: unknown; onModels: () => void }) 
             Load without the limit of {inBytes(budget.value)}
           </button>
         )}
-        {choice.value !== TINY && (
+        {choice.value !== TINY && before !== TINY && (
           <button type="button" onClick={() => open(TINY)}>
             Load {TINY.label}
           </button>

@@ -1,4 +1,4 @@
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type { DownloadProgress } from "ocellus";
 import { type WorkerLoadOptions, WorkerModel } from "ocellus/worker";
 import { isCode } from "../fault.js";
@@ -11,13 +11,22 @@ export interface ModelChoice {
   readonly options: Pick<WorkerLoadOptions, "dtype" | "endpoint">;
 }
 
+/** The state of the newest load. */
 export type ModelState =
   | { readonly phase: "none" }
   | { readonly phase: "starting" }
   | { readonly phase: "downloading"; readonly progress: DownloadProgress }
   | { readonly phase: "loading"; readonly share: number }
-  | { readonly phase: "ready"; readonly model: WorkerModel }
+  | { readonly phase: "compiling" }
+  | { readonly phase: "ready" }
   | { readonly phase: "failed"; readonly error: unknown };
+
+/** A model that is loaded, and its worker. */
+interface Loaded {
+  readonly model: WorkerModel;
+  readonly worker: Worker;
+  readonly choice: ModelChoice;
+}
 
 /** The embedded checkpoint, from the hub of plain files beside the page. */
 export const TINY: ModelChoice = {
@@ -29,69 +38,111 @@ export const TINY: ModelChoice = {
 /** Bytes of graphics memory that a model may use; undefined for no limit. */
 export const budget = signal<number | undefined>(undefined);
 export const state = signal<ModelState>({ phase: "none" });
+/** The model of the newest load: loaded, on its way, or failed. */
 export const choice = signal<ModelChoice>(TINY);
 /** How often the adapter was lost and the model loaded again. */
 export const recoveries = signal(0);
+/** Whether an answer is under way; a model that is replaced ends it first. */
+export const answering = signal(false);
 /** Whether a model is on its way. */
-export const opening = computed(() => ["starting", "downloading", "loading"].includes(state.value.phase));
-export const model = computed(() => (state.value.phase === "ready" ? state.value.model : undefined));
-
-let worker: Worker | undefined;
+export const opening = computed(() => ["starting", "downloading", "loading", "compiling"].includes(state.value.phase));
+/** The model that answers. It stays until another one is ready. */
+const loaded = signal<Loaded | undefined>(undefined);
+export const model = computed(() => loaded.value?.model);
+export const loadedChoice = computed(() => loaded.value?.choice);
 let controlling: AbortController | undefined;
 
 /**
- * Loads a checkpoint in a new worker and closes the previous one. Cached files are read from this browser's storage; with `again`,
- * loading is tried once more if the device is lost.
+ * Loads a checkpoint in a new worker; the model before answers until it is ready, and stays if it fails. Cached files are read from this
+ * browser's storage; with `again`, loading is tried once more if the device is lost.
  */
 export async function open(next: ModelChoice = choice.value, again = true): Promise<void> {
-  close();
-  choice.value = next;
+  controlling?.abort();
   const controller = new AbortController();
+  const { signal } = controller;
   controlling = controller;
+  choice.value = next;
   state.value = { phase: "starting" };
   // Asks the browser not to delete downloads when the disk is nearly full; only a page can ask, not a worker.
   void navigator.storage?.persist?.().catch(() => false);
-  const own = new Worker(new URL("./model-worker.ts", import.meta.url), { type: "module", name: "model" });
-  worker = own;
+  const worker = new Worker(new URL("./model-worker.ts", import.meta.url), { type: "module", name: "model" });
   const report = (value: ModelState): void => {
-    if (controlling === controller && !controller.signal.aborted) state.value = value;
+    if (controlling === controller && !signal.aborted) state.value = value;
   };
   try {
-    const loaded = await WorkerModel.load(own, typeof next.location === "string" ? next.location : [...next.location], {
-      ...next.options,
-      ...(budget.value !== undefined && { memoryBudget: budget.value }),
-      signal: controller.signal,
-      onDownload: (progress) => report({ phase: "downloading", progress }),
-      onProgress: ({ loadedBytes, totalBytes }) => report({ phase: "loading", share: loadedBytes / totalBytes }),
-    });
-    report({ phase: "ready", model: loaded });
+    const model = await WorkerModel.load(
+      worker,
+      typeof next.location === "string" ? next.location : [...next.location],
+      {
+        ...next.options,
+        ...(budget.value !== undefined && { memoryBudget: budget.value }),
+        signal,
+        onDownload: (progress) => report({ phase: "downloading", progress }),
+        onProgress: ({ loadedBytes, totalBytes }) => report({ phase: "loading", share: loadedBytes / totalBytes }),
+      },
+    );
+    report({ phase: "compiling" });
+    await warmUp(model, signal);
+    await silence(signal);
+    unload();
+    loaded.value = { model, worker, choice: next };
+    report({ phase: "ready" });
   } catch (error) {
-    own.terminate();
+    worker.terminate();
+    if (controlling !== controller) return;
     // Browsers lose all devices when they restart their GPU process, as some do in their first second.
-    if (again && isCode(error, "DEVICE_LOST") && controlling === controller) return open(next, false);
-    if (isCode(error, "ABORTED")) report({ phase: "none" });
+    if (again && isCode(error, "DEVICE_LOST")) return open(next, false);
+    if (isCode(error, "ABORTED")) settle();
     else report({ phase: "failed", error });
   }
 }
 
-/** Cancels a download or a load; downloaded bytes stay. */
+/** Cancels a download or a load; downloaded bytes stay, and so does the model before. */
 export function cancel(): void {
   controlling?.abort();
-  close();
+  settle();
 }
 
-/** Closes the model and frees the adapter's memory. */
-export function close(): void {
-  controlling?.abort();
-  model.value?.dispose();
-  worker?.terminate();
-  worker = undefined;
+/** Shows the loaded model again, after a load that failed or was cancelled. */
+export function settle(): void {
   controlling = undefined;
-  state.value = { phase: "none" };
+  if (loaded.value) choice.value = loaded.value.choice;
+  state.value = { phase: loaded.value ? "ready" : "none" };
+}
+
+/** Frees the memory of the loaded model, for one that does not fit beside it. */
+export function unload(): void {
+  loaded.value?.model.dispose();
+  loaded.value?.worker.terminate();
+  loaded.value = undefined;
 }
 
 /** Loads the same model again, from this browser's storage, after the adapter was lost. */
 export async function recover(): Promise<void> {
   recoveries.value++;
-  await open();
+  const lost = loaded.value?.choice;
+  unload();
+  await open(lost);
+}
+
+/** Compiles the kernels of a first question about a picture. */
+async function warmUp(model: WorkerModel, signal: AbortSignal): Promise<void> {
+  const image = { data: new Uint8Array(3), width: 1, height: 1 };
+  using session = model.createSession();
+  await session.generate([{ type: "image", image }], { maxNewTokens: 2, minNewTokens: 2, signal }).result;
+}
+
+/** Waits for the end of the answer that is under way. */
+async function silence(signal: AbortSignal): Promise<void> {
+  let end = (): void => {};
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  signal.addEventListener("abort", end, { once: true });
+  const stop = effect(() => {
+    if (!answering.value) end();
+  });
+  await ended;
+  stop();
+  signal.throwIfAborted();
 }

@@ -59,12 +59,12 @@ test("messages with pictures and clips, the instructions first", async () => {
       ],
     },
   ]);
-  expect(imageMode).toBe("single");
+  expect(imageMode).toBe("pad");
 });
 
 describe("refuses", () => {
   test.each<[unknown, RegExp]>([
-    [[], /^input: expected a text, or a list of at least one message, got \[\]/],
+    [[], /^input: expected a text, or a list of at least one message, got an empty list/],
     [5, /^input: .*got 5/],
     [[5], /^input\[0\]: /],
     [[{ type: "function_call_output", output: "rain" }], /^input\[0\]\.type: .*tools are not called here/],
@@ -81,7 +81,7 @@ describe("refuses", () => {
 
   test.each<[object, RegExp]>([
     [{ role: "tool", content: "rain" }, /^input\[0\]\.role: .*tools are not called here/],
-    [{ role: "user", content: [] }, /^input\[0\]\.content: expected a text or a list of parts, got \[\]/],
+    [{ role: "user", content: [] }, /^input\[0\]\.content: expected a text or a list of parts, got an empty list/],
     [{ role: "user", content: [{ type: "text", text: "Hi" }] }, /^input\[0\]\.content\[0\]\.type: .*input_text/],
     [{ role: "user", content: [{ type: "input_text" }] }, /^input\[0\]\.content\[0\]\.text: expected a text, got none/],
     [{ role: "user", content: [{ type: "input_image", file_id: "f" }] }, /\.file_id: expected none, got "f"/],

@@ -61,6 +61,11 @@ export interface GenerateOptions extends AppendOptions, SamplingOptions, Structu
   maxNewTokens?: number;
   /** Minimum number of tokens before an EOS token. */
   minNewTokens?: number;
+  /**
+   * The beginning of the answer, which the model continues (`continue_final_message` in transformers). The text of the result is what
+   * follows it; in the conversation the answer has both. A space at its end would make the next token an unlikely one.
+   */
+  answerPrefix?: string;
   /** Stop sequences: the answer ends before the first of them. */
   stop?: string | readonly string[];
   /**
@@ -94,6 +99,7 @@ const GENERATE_OPTIONS = [
   "presencePenalty",
   "frequencyPenalty",
   "logitBias",
+  "answerPrefix",
   "stop",
   "logprobs",
   "topLogprobs",
@@ -152,6 +158,8 @@ export function checkGenerateOptions(where: string, options: GenerateOptions): v
       "lower it, or raise maxNewTokens",
     );
   }
+  const { answerPrefix = "" } = options;
+  if (typeof answerPrefix !== "string") throw bad(`${where}, answerPrefix`, "a text", shown(answerPrefix));
   checkStops(where, options.stop);
   checkStructure(where, options);
   for (const name of ["topK", "topP", "minP", "seed"] as const) {

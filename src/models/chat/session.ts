@@ -93,7 +93,7 @@ export class Session {
         const asked = this.#conversation.asked(copiedInput(input, where), where);
         const result = await this.#answer(asked, options, writer);
         if (result.finishReason !== "stopped" || result.tokens.length > 0)
-          this.#conversation = asked.answered(result.text);
+          this.#conversation = asked.answered((options.answerPrefix ?? "") + result.text);
         this.#answered = { promptLength: result.promptTokens.length, tokens: result.tokens.length };
         return result;
       },

@@ -106,7 +106,8 @@ function textsOf(messages: readonly Message[]): string[] {
   return messages.flatMap(partsOf).flatMap((part) => (part.type === "text" ? [part.text] : []));
 }
 
-function blanks(text: string): string {
+/** As many blanks as a text has characters. */
+export function blanks(text: string): string {
   return BLANK.repeat(text.length);
 }
 

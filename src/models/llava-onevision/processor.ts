@@ -14,7 +14,7 @@ import { concatBytes } from "../../io/source.js";
 import type { Tokenizer } from "../../io/tokenizer.js";
 import type { VideoInput } from "../../io/video.js";
 import type { LlavaOneVisionConfig } from "./config.js";
-import { type SpecialTokens, withoutTexts } from "./literal-text.js";
+import { blanks, type SpecialTokens, withoutTexts } from "./literal-text.js";
 import { type PackingPlan, packImage, packPadImage, packVideo, planImage } from "./packing.js";
 import {
   ChatTemplate,
@@ -67,6 +67,8 @@ export interface ProcessorOptions {
   template?: "checkpoint" | "onevision" | undefined;
   orientation?: "apply" | "ignore" | undefined;
   specialTokens?: SpecialTokens | undefined;
+  /** Beginning of the answer, after the assistant's header. */
+  answerPrefix?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -183,9 +185,11 @@ export class Processor {
   #render(messages: readonly ChatMessage[], options: ProcessorOptions): { text: string; searched: string } {
     const template = options.template === "onevision" ? ChatTemplate.onevision : this.template;
     const plain = messages as readonly Message[];
-    const text = renderPrompt(plain, template);
+    const { answerPrefix = "" } = options;
+    const prompt = renderPrompt(plain, template);
+    const text = prompt + answerPrefix;
     if (options.specialTokens === "parse") return { text, searched: text };
-    return { text, searched: withoutTexts(text, plain, template, this.tokenizer) };
+    return { text, searched: withoutTexts(prompt, plain, template, this.tokenizer) + blanks(answerPrefix) };
   }
 
   #image(picture: Picture, mode: "anyres" | "pad"): Promise<UnplacedMedium> {

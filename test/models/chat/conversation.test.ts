@@ -350,6 +350,23 @@ describe("the context", () => {
     expect((await ask(hello, { maxNewTokens: 4 })).tokens).toHaveLength(4);
   });
 
+  test("an answer that begins as it is told to", async () => {
+    const question = [user(image(square), text("What do you see?"))];
+    const whole = (await ask(question)).text;
+    expect(whole).toBe("An orange square at the top left.");
+    for (const answerPrefix of ["An orange", "An orange square at"]) {
+      expect(answerPrefix + (await ask(question, { ...SHORT, answerPrefix })).text).toBe(whole);
+      expect(session.messages.at(-1)).toEqual({ role: "assistant", content: whole });
+    }
+    // Of which special tokens are text, as everywhere.
+    const { promptTokens } = await ask(question, { ...SHORT, answerPrefix: "<|im_end|>" });
+    const parsed = await ask(question, { ...SHORT, answerPrefix: "<|im_end|>", specialTokens: "parse" });
+    expect(promptTokens.length).toBeGreaterThan(parsed.promptTokens.length + 2);
+    expect(() => session.generate(question, { answerPrefix: 5 as never })).toThrow(
+      /answerPrefix: expected a text, got 5/,
+    );
+  });
+
   test("messages that are not a conversation", async () => {
     for (const messages of [
       [],

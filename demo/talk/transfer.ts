@@ -1,0 +1,163 @@
+import type { Mark } from "./marks.js";
+import { fileOf, type SavedConversation, type SavedTurn, save } from "./storage.js";
+
+// Conversations as files: Markdown to read, JSON with the pictures and clips to take to another browser.
+
+const FORMAT = "ocellus conversation";
+const VERSION = 1;
+
+interface ExportedMedium {
+  readonly name: string;
+  readonly type: string;
+  readonly kind: "image" | "video";
+  readonly marks: readonly Mark[];
+  readonly frames: number;
+  readonly start?: number;
+  readonly end?: number;
+  /** base64; absent if the file was gone. */
+  readonly data?: string;
+}
+
+interface ExportedTurn {
+  readonly question: string;
+  readonly media: readonly ExportedMedium[];
+  readonly answer: string;
+}
+
+interface Exported {
+  readonly format: typeof FORMAT;
+  readonly version: typeof VERSION;
+  readonly title: string;
+  readonly turns: readonly ExportedTurn[];
+}
+
+/** A conversation as Markdown: its texts, and the names of its pictures and clips. */
+export async function asMarkdown({ title, turns }: SavedConversation): Promise<Blob> {
+  const parts = [`# ${title}`];
+  for (const turn of turns) {
+    const names = await Promise.all(
+      turn.media.map(async ({ id }) => (await fileOf(id))?.name ?? "a file that is gone"),
+    );
+    parts.push("## Question", ...names.map((name) => `*${name}*`), turn.text, "## Answer", answerOf(turn));
+  }
+  return new Blob([`${parts.filter((part) => part !== "").join("\n\n")}\n`], { type: "text/markdown" });
+}
+
+/** A conversation as JSON, with its pictures and clips. */
+export async function asJSON({ title, turns }: SavedConversation): Promise<Blob> {
+  const exported: Exported = {
+    format: FORMAT,
+    version: VERSION,
+    title,
+    turns: await Promise.all(
+      turns.map(async (turn) => ({
+        question: turn.text,
+        answer: answerOf(turn),
+        media: await Promise.all(
+          turn.media.map(async ({ id, kind, marks, frames, start, end }): Promise<ExportedMedium> => {
+            const file = await fileOf(id);
+            return {
+              name: file?.name ?? "",
+              type: file?.type ?? "",
+              kind,
+              marks,
+              frames,
+              ...(start !== undefined && { start }),
+              ...(end !== undefined && { end }),
+              ...(file && { data: await base64Of(file) }),
+            };
+          }),
+        ),
+      })),
+    ),
+  };
+  return new Blob([JSON.stringify(exported)], { type: "application/json" });
+}
+
+/** Stores a conversation that was exported as JSON; returns its id. Throws an Error for another file. */
+export async function importJSON(file: File): Promise<string> {
+  const { title, turns } = parse(await file.text(), file.name);
+  const files: { id: string; file: File }[] = [];
+  const saved = turns.map(({ question, answer, media }): SavedTurn => {
+    const attachments = media.flatMap(({ name, type, data, start, end, ...medium }) => {
+      if (data === undefined) return [];
+      const id = crypto.randomUUID();
+      files.push({ id, file: new File([bytesOf(data)], name, { type }) });
+      return [{ id, start, end, ...medium }];
+    });
+    const usage = { promptTokens: 0, visualTokens: 0, reusedTokens: 0, tiles: 0, completionTokens: 0, totalTokens: 0 };
+    const timings = { preprocess: 0, vision: 0, prefill: 0, decode: 0, total: 0 };
+    const result = { text: answer, finishReason: "stop" as const, usage, timings };
+    return {
+      id: crypto.randomUUID(),
+      text: question,
+      media: attachments,
+      reply: { phase: "done", pieces: [], ...(answer !== "" && { result }) },
+    };
+  });
+  const id = crypto.randomUUID();
+  const draft = { text: "", media: [] };
+  await save({ id, title, isNamed: true, changed: Date.now(), turns: saved, draft }, files);
+  return id;
+}
+
+function answerOf({ reply: { result, pieces } }: SavedTurn): string {
+  return result?.text ?? pieces.join("");
+}
+
+function parse(text: string, name: string): Exported {
+  const fail = (): Error => new Error(`${name} is no conversation that this page exported as JSON.`);
+  let value: Partial<Exported> | null;
+  try {
+    value = JSON.parse(text) as Partial<Exported> | null;
+  } catch {
+    throw fail();
+  }
+  if (value?.format !== FORMAT || !Array.isArray(value.turns) || typeof value.title !== "string") throw fail();
+  if (value.version !== VERSION) {
+    throw new Error(`${name} was exported by a newer version of this page: reload the page to get it.`);
+  }
+  if (!value.turns.every(isTurn)) throw fail();
+  return value as Exported;
+}
+
+function isTurn(value: unknown): value is ExportedTurn {
+  const { question, answer, media } = Object(value) as Partial<ExportedTurn>;
+  return typeof question === "string" && typeof answer === "string" && Array.isArray(media) && media.every(isMedium);
+}
+
+function isMedium(value: unknown): value is ExportedMedium {
+  const { name, type, kind, marks, frames, data } = Object(value) as Partial<ExportedMedium>;
+  return (
+    typeof name === "string" &&
+    typeof type === "string" &&
+    (kind === "image" || kind === "video") &&
+    Array.isArray(marks) &&
+    marks.every(({ x, y }: Partial<Mark>) => typeof x === "number" && typeof y === "number") &&
+    typeof frames === "number" &&
+    (data === undefined || typeof data === "string")
+  );
+}
+
+async function base64Of(file: Blob): Promise<string> {
+  const url = await new Promise<string>((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result as string);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(file);
+  });
+  return url.slice(url.indexOf(",") + 1);
+}
+
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+}
+
+/** Saves a file in the visitor's downloads. */
+export function download(blob: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
