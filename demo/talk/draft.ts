@@ -2,7 +2,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import type { Measurement } from "ocellus";
 import { isCode, type ShownFault, shown } from "../fault.js";
 import { ask, busy, currentSession, history, messageOf, turns } from "./conversation.js";
-import { type Attachment, attachmentOf, inOrder } from "./media.js";
+import { type Attachment, attachmentOf, during, inOrder, pending } from "./media.js";
 import { model, opening } from "./model.js";
 import { schema, settings } from "./settings.js";
 
@@ -35,23 +35,17 @@ export const canSend = computed(
     (model.value !== undefined || opening.value),
 );
 
-/** Number of calls of `attach` under way, and whether the question was sent meanwhile. */
-let adding = 0;
+/** Whether the question was sent while a file was read or a mark was drawn. */
 let isSent = false;
 
 /** Adds pictures and clips to the question; clips are sampled at `frames` moments. */
 export async function attach(files: Iterable<File>, frames = settings.value.frames): Promise<void> {
-  adding++;
-  const all = await Promise.all(
-    [...files].map(async (file) => ({ file, attachment: await attachmentOf(file, frames) })),
-  );
+  const read = [...files].map(async (file) => ({ file, attachment: await attachmentOf(file, frames) }));
+  const all = await during(Promise.all(read));
   batch(() => {
     attachments.value = [...attachments.value, ...all.flatMap(({ attachment }) => attachment ?? [])];
     refused.value = all.filter(({ attachment }) => !attachment).map(({ file }) => file.name);
   });
-  if (--adding > 0 || !isSent) return;
-  isSent = false;
-  send();
 }
 
 export function detach(id: string): void {
@@ -70,10 +64,8 @@ export function move(id: string, to: number): void {
 
 /** Asks the question; while the model is being loaded, as soon as it is ready. */
 export function send(): void {
-  if (adding > 0) {
-    isSent = true;
-    return;
-  }
+  isSent = pending.value > 0;
+  if (isSent) return;
   if (!canSend.value) return;
   if (!model.value) {
     queued.value = true;
@@ -92,6 +84,9 @@ export function send(): void {
   void ask(question, media);
 }
 
+effect(() => {
+  if (pending.value === 0 && isSent) queueMicrotask(send);
+});
 // A question that waits for the model is measured first: what is wrong with it is said before it is sent.
 effect(() => {
   if (!queued.value || !model.value) return;

@@ -59,14 +59,20 @@ function outline(context: Context, x: number, y: number, width: number, height: 
 }
 
 function number(context: Context, text: string, x: number, y: number): void {
-  const { actualBoundingBoxLeft: left, actualBoundingBoxRight: right, ...box } = context.measureText(text);
-  const { actualBoundingBoxAscent: ascent, actualBoundingBoxDescent: descent } = box;
-  const [width, height] = [left + right, ascent + descent];
-  const [at, top] = [Math.round(x - width / 2), Math.round(y - height / 2)];
+  const {
+    width: advance,
+    actualBoundingBoxAscent: ascent,
+    actualBoundingBoxDescent: descent,
+  } = context.measureText(text);
+  const [width, height] = [Math.round(advance), Math.round(ascent + descent)];
+  const [left, top] = [Math.round(x - width / 2), Math.round(y - height / 2)];
+  for (const [color, around] of [
+    ["black", PADDING],
+    ["white", PADDING - 1],
+  ] as const) {
+    context.fillStyle = color;
+    context.fillRect(left - around, top - around, width + 2 * around + 1, height + 2 * around + 1);
+  }
   context.fillStyle = "black";
-  context.fillRect(at - PADDING - 1, top - PADDING - 1, width + 2 * PADDING + 2, height + 2 * PADDING + 2);
-  context.fillStyle = "white";
-  context.fillRect(at - PADDING, top - PADDING, width + 2 * PADDING, height + 2 * PADDING);
-  context.fillStyle = "black";
-  context.fillText(text, at + left, top + ascent);
+  context.fillText(text, left, top + Math.round(ascent));
 }

@@ -70,10 +70,11 @@ function MarkEditor({ attachment }: { attachment: Attachment }) {
   >(undefined);
   const set = (next: readonly Mark[]): void => void mark(attachment, next);
   const replace = (i: number, next: Mark): void => set(marks.value.map((one, j) => (j === i ? next : one)));
+  /** The mark that takes the focus as soon as it is drawn. */
+  const focused = useRef<number | undefined>(undefined);
   const add = (next: Mark): void => {
+    focused.current = marks.value.length;
     set([...marks.value, next]);
-    const i = marks.value.length - 1;
-    requestAnimationFrame(() => area.current?.querySelectorAll<HTMLElement>(".mark")[i]?.focus());
   };
   const place = (event: PointerEvent): { x: number; y: number } => {
     const { left, top, width, height } = area.current!.getBoundingClientRect();
@@ -129,8 +130,8 @@ function MarkEditor({ attachment }: { attachment: Attachment }) {
       } else replace(i, { ...own, x: within(own.x + dx), y: within(own.y + dy) });
     } else if (event.key === "Delete" || event.key === "Backspace") {
       event.preventDefault();
+      focused.current = Math.max(0, i - 1);
       set(marks.value.filter((_, j) => j !== i));
-      requestAnimationFrame(() => area.current?.querySelector<HTMLElement>(".mark")?.focus());
     }
   };
   return (
@@ -149,6 +150,11 @@ function MarkEditor({ attachment }: { attachment: Attachment }) {
           <button
             key={i}
             type="button"
+            ref={(element) => {
+              if (!element || focused.current !== i) return;
+              focused.current = undefined;
+              element.focus();
+            }}
             class="mark"
             data-mark={i}
             data-box={one.width !== undefined}

@@ -94,11 +94,20 @@ export function saved({ id, kind, marks, frames, start, end }: Attachment): Save
   return { id, kind, marks: marks.value, frames: frames.value, start: start.value, end: end.value };
 }
 
+/** Number of files and marks that are being read and drawn: a question with them is sent afterwards. */
+export const pending = signal(0);
+
+/** Counts work that a question waits for. */
+export async function during<T>(work: Promise<T>): Promise<T> {
+  pending.value++;
+  return work.finally(() => pending.value--);
+}
+
 /** Draws marks into a picture, in the place of those before. */
 export async function mark(attachment: Attachment, marks: readonly Mark[]): Promise<void> {
   const { file, sent, url } = attachment;
   attachment.marks.value = marks;
-  const drawn = marks.length === 0 ? file : await drawMarks(file, marks);
+  const drawn = marks.length === 0 ? file : await during(drawMarks(file, marks));
   // Another change was quicker.
   if (attachment.marks.value !== marks) return;
   URL.revokeObjectURL(url.value);
