@@ -19,8 +19,11 @@ const SRC = fileURLToPath(new URL("../src", import.meta.url));
 const MAX_LINES = 400;
 const MAY_BE_OF_ONE_RUNTIME = /^(platform|cli|server)\//;
 
-/** Circles of files that are allowed, by one of their files; ARCHITECTURE.md has the reasons. */
-const ALLOWED_CIRCLES = ["runtime/device.ts", "structure/counted.ts"];
+/** Circles of files that are allowed, with all their files; ARCHITECTURE.md has the reasons. */
+const ALLOWED_CIRCLES = [
+  ["arena", "bind-groups", "bound-tensors", "device", "readback", "tensor"].map((name) => `runtime/${name}.ts`),
+  ["automaton", "beginnings", "counted", "pattern-graph", "pattern", "shortest"].map((name) => `structure/${name}.ts`),
+];
 
 const sources = readSources(SRC);
 const rows = folderRows(ARCHITECTURE);
@@ -62,14 +65,15 @@ test("an entry without an import, and one that points up, are faults", () => {
 });
 
 test("files import each other in no circle but the allowed ones", () => {
-  const found = circles(sources);
-  expect(found.filter((members) => !members.some((name) => ALLOWED_CIRCLES.includes(name)))).toEqual([]);
-  expect(found).toHaveLength(ALLOWED_CIRCLES.length);
+  expect(circles(sources)).toEqual(ALLOWED_CIRCLES);
 });
 
 test("a type import that closes a circle is found", () => {
   const closed = withLine("base/errors.ts", 'import type { OptionError as E } from "./options.js";');
-  expect(circles(closed)).toContainEqual(["base/errors.ts", "base/options.ts"]);
+  expect(circles(closed)).toContainEqual(expect.arrayContaining(["base/errors.ts", "base/options.ts"]));
+  // An allowed one does not grow unseen.
+  const grown = withLine("runtime/pool.ts", 'import type { Device as D } from "./device.js";');
+  expect(circles(grown)).not.toEqual(ALLOWED_CIRCLES);
 });
 
 test("only platform, cli and server know the runtime", () => {

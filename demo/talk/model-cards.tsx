@@ -51,7 +51,7 @@ export const CARDS: readonly Card[] = [
   },
 ];
 
-/** Memory of the machine in GB, as far as the browser tells: a power of two, 8 or 32 at most. */
+/** Memory of the machine in GB, as far as the browser reports it: a power of two, 8 or 32 at most. */
 const MACHINE_GIGABYTES = (navigator as { deviceMemory?: number }).deviceMemory;
 
 /** The models that the page offers, one card each; everything else is behind `onMore`. */

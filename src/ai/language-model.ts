@@ -153,7 +153,7 @@ function generateOptionsOf(options: CallOptions, warnings: Warning[]): GenerateO
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as GenerateOptions;
 }
 
-/** What tells messages apart: texts, and of media the length and the end. */
+/** What distinguishes messages: texts, and of media the length and the end. */
 function markOf({ role, content }: ChatMessage): unknown {
   if (typeof content === "string") return [role, content];
   return [role, ...content.map(partMark)];

@@ -1,5 +1,6 @@
 import { OptionError, shown } from "./errors.js";
 import { isObject } from "./is-object.js";
+import { kindOf } from "./kind-of.js";
 
 /**
  * Groups of names that other libraries and their users have for the same thing: one that is not known here means the member that is.
@@ -75,21 +76,40 @@ export function suggestion(
   return near.toLowerCase() === word.toLowerCase() ? `${question} Upper and lower case count` : question;
 }
 
-/** Throws OptionError unless `options` is an object whose keys are all `known`; it suggests the nearest name. */
+/**
+ * Throws OptionError unless `options` is an object whose keys are all `known`, with functions as callbacks and an AbortSignal as `signal`;
+ * for another name it suggests the nearest one.
+ */
 export function checkOptions(where: string, options: object, known: readonly string[]): void {
   if (!isObject(options)) {
     const remedy = `pass for example { ${known[0]}: … }`;
     throw new OptionError({ where, expected: "options as an object", got: shown(options), remedy });
   }
-  for (const key of Object.keys(options)) {
-    if (known.includes(key)) continue;
+  for (const [key, value] of Object.entries(options)) {
+    if (known.includes(key)) {
+      checkKind(`${where}, ${key}`, key, value);
+      continue;
+    }
+    const near = suggestion(key, known);
     throw new OptionError({
       where,
-      expected: `one of ${known.join(", ")}`,
+      expected: near === undefined ? `one of ${known.join(", ")}` : "a known option",
       got: `option \`${key}\``,
-      remedy: suggestion(key, known) ?? "check the name",
+      remedy: near ?? "check the name",
     });
   }
+}
+
+/** Throws OptionError for a callback that is no function, and for a signal that is none: it would be ignored, or fail later. */
+function checkKind(where: string, key: string, value: unknown): void {
+  if (value === undefined) return;
+  if (/^on[A-Z]/.test(key) && typeof value !== "function") {
+    throw new OptionError({ where, expected: "a function", got: shown(value), remedy: "leave it out for none" });
+  }
+  // Not instanceof: signals of other realms.
+  if (key !== "signal" || typeof Object(value).aborted === "boolean") return;
+  const remedy = "pass controller.signal of an AbortController, or leave it out";
+  throw new OptionError({ where, expected: "an AbortSignal", got: kindOf(value), remedy });
 }
 
 /** Returns the known name that means the same as `word`. */

@@ -193,6 +193,15 @@ async function conversation(given: Arguments): Promise<readonly ChatMessage[]> {
     return readMessages(file);
   }
   for (const word of given.positionals) await refuseFile(given.where, word);
+  for (const name of ["frames", "fps", "track"]) {
+    if (given.value(name) === undefined || media.some((option) => option.name === "video")) continue;
+    throw new OptionError({
+      where: `${given.where}, --${name}`,
+      expected: "a --video beside it",
+      got: "none",
+      remedy: "give the clip as --video, or leave it out",
+    });
+  }
   const parts: (ImageContent | VideoContent | TextContent)[] = [];
   for (const { name, value } of media) {
     const input = await mediaInput(value!, `--${name}`);

@@ -2,7 +2,14 @@ import type { CacheType } from "../kernels/kv-format.js";
 import { type Estimate, type EstimateOptions, estimate as estimateModel } from "../models/sizing/estimate.js";
 import type { Arguments, Command } from "./command.js";
 import type { Interruption } from "./interruption.js";
-import { CACHE_DTYPES, DTYPE_OPTION, dtypeOption, HUB_OPTIONS, hubOptions, modelLocation } from "./model-options.js";
+import {
+  CACHE_DTYPES,
+  DTYPE_OPTION,
+  dtypeOption,
+  estimatedLocation,
+  HUB_OPTIONS,
+  hubOptions,
+} from "./model-options.js";
 
 /** Prints the estimate of a model. */
 export const estimate: Command = {
@@ -28,7 +35,7 @@ id (org/name) or URL (the embedded toy if not given).`,
 async function print(given: Arguments, interruption: Interruption): Promise<void> {
   const [model] = given.positionals;
   const wanted = options(given);
-  const location = modelLocation(model);
+  const location = estimatedLocation(model);
   const found = await estimateModel(location, { ...wanted, signal: interruption.signal });
   process.stdout.write(given.has("json") ? `${JSON.stringify(found)}\n` : table(location, found));
 }

@@ -38,9 +38,15 @@ export const MODEL_OPTION: CommandOptions = {
 /** Options of commands that load a model. */
 export const MODEL_OPTIONS: CommandOptions = { ...MODEL_OPTION, ...DTYPE_OPTION, ...HUB_OPTIONS };
 
-/** Returns the location that was given; the embedded checkpoint's if it was named, or if none was, which a note says. */
+/** Returns the location that was given; the embedded checkpoint's if it was named, or if none was. */
+export function estimatedLocation(given: string | undefined): string {
+  if (given === undefined) return tinyCheckpoint();
+  return EMBEDDED.includes(given) && !existsSync(given) ? tinyCheckpoint() : given;
+}
+
+/** The same for a model that answers: a note says that it is the toy where none was given. */
 export function modelLocation(given: string | undefined): string {
-  if (given !== undefined) return EMBEDDED.includes(given) && !existsSync(given) ? tinyCheckpoint() : given;
+  if (given !== undefined) return estimatedLocation(given);
   const toy = tinyCheckpoint();
   note(
     "No model was given: the embedded toy answers. It was trained on drawings of a few shapes, knows nothing of photographs, and is often\n" +

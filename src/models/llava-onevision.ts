@@ -12,7 +12,7 @@ import type { JsonValue } from "../io/text.js";
 import { Tokenizer } from "../io/tokenizer.js";
 import type { CacheType } from "../kernels/kv-format.js";
 import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
-import type { Arena } from "../runtime/arena.js";
+import { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
 import type { SessionOptions } from "./chat/conversation.js";
 import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./chat/embeddings.js";
@@ -81,6 +81,15 @@ export class LlavaOneVision {
   #disposed = false;
 
   private constructor(parts: Omit<ModelInternals, "sessions" | "check">, arena: Arena, ownsDevice: boolean) {
+    // JavaScript knows no private constructors.
+    if (!(arena instanceof Arena)) {
+      throw new OptionError({
+        where: "new LlavaOneVision",
+        expected: "a call of LlavaOneVision.load",
+        got: "the constructor",
+        remedy: "await LlavaOneVision.load(location, options)",
+      });
+    }
     this.internals = { ...parts, sessions: new Set(), check: () => this.#check() };
     this.#arena = arena;
     this.#ownsDevice = ownsDevice;
@@ -113,7 +122,15 @@ export class LlavaOneVision {
       "visionCacheBytes",
       ...HUB_OPTIONS,
     ]);
-    const { visionCacheBytes } = options;
+    const { visionCacheBytes, device: given } = options;
+    if (given !== undefined && !(given instanceof Device)) {
+      throw new OptionError({
+        where: "LlavaOneVision.load, device",
+        expected: "a Device",
+        got: shown(given),
+        remedy: "leave it out for WebGPU's own choice, or pass Device.from(gpuDevice) of ocellus/tensor",
+      });
+    }
     if (visionCacheBytes !== undefined && !(visionCacheBytes >= 0)) {
       throw new OptionError({
         where: "LlavaOneVision.load, visionCacheBytes",
@@ -152,8 +169,8 @@ export class LlavaOneVision {
       files.json("chat_template.json"),
     ]);
     if (tokenizerJson === undefined) throw await files.missing("tokenizer.json");
-    const index = await files.tensors();
     const arena = device.arena("model");
+    const index = await files.tensors();
     try {
       const config = await readConfig(files, configJson, index, options.contextTokens);
       const tokenizer = new Tokenizer({ tokenizer: tokenizerJson, tokenizerConfig, addedTokens });

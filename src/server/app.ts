@@ -156,8 +156,16 @@ export class App {
     }
     const arrived = performance.now();
     // Other content types can be sent cross-origin without a CORS preflight.
-    if (!/^application\/json\b/i.test(context.req.header("content-type") ?? "")) {
-      return reply(context, failure(415, "expected content-type: application/json", "unsupported_media_type"));
+    const given = context.req.header("content-type");
+    if (!/^application\/json\b/i.test(given ?? "")) {
+      return reply(
+        context,
+        failure(
+          415,
+          `expected content-type: application/json, got ${given ?? "none"}; with curl add -H 'content-type: application/json'`,
+          "unsupported_media_type",
+        ),
+      );
     }
     let request: unknown;
     try {

@@ -135,7 +135,7 @@ class Parser {
 
   #sequence(): Pattern {
     const items: Pattern[] = [];
-    while (this.#at < this.source.length && !this.#sees("|") && !this.#sees(")"))
+    while (this.#at < this.source.length && !this.#isAt("|") && !this.#isAt(")"))
       items.push(this.#counted(this.#item()));
     return sequence(...items);
   }
@@ -146,7 +146,7 @@ class Parser {
     if (this.#take("(")) return this.#group();
     if (this.#take("[")) return chars(this.#set());
     if (this.#take(".")) return chars(except(ANY, LINE_ENDS));
-    const escaped = this.#sees("\\");
+    const escaped = this.#isAt("\\");
     if (escaped && /[bBk1-9]/.test(this.source.charAt(this.#at + 1))) {
       const what = /[bB]/.test(this.source.charAt(this.#at + 1)) ? "a word boundary" : "a back reference";
       throw fault(this.where, this.source, `${what} (\\${this.source.charAt(this.#at + 1)})`, WITHOUT);
@@ -163,7 +163,7 @@ class Parser {
       return new Lookahead(body, look === "?!");
     }
     const named = this.#match(/^\?(?::|<(?![=!])[^>]*>)/) !== "";
-    if (!named && this.#sees("?")) {
+    if (!named && this.#isAt("?")) {
       const kind = this.source.slice(this.#at - 1, this.#at + 3);
       throw fault(this.where, this.source, `a lookbehind or modifier (${kind}…)`, WITHOUT);
     }
@@ -190,7 +190,7 @@ class Parser {
     while (!this.#take("]")) {
       const first = this.#member();
       // Before `]` a hyphen is a literal.
-      const range = typeof first === "number" && this.#sees("-") && this.source.charAt(this.#at + 1) !== "]";
+      const range = typeof first === "number" && this.#isAt("-") && this.source.charAt(this.#at + 1) !== "]";
       if (range) {
         this.#at++;
         ranges.push([first, this.#member() as number]);
@@ -214,7 +214,7 @@ class Parser {
     if (char === "c") return this.#match(/^./).charCodeAt(0) % 32;
     if (char === "x") return Number.parseInt(this.#match(/^../), 16);
     if (char !== "u") return point;
-    if (this.#sees("{")) return Number.parseInt(this.#match(/^\{[^}]*\}/).slice(1), 16);
+    if (this.#isAt("{")) return Number.parseInt(this.#match(/^\{[^}]*\}/).slice(1), 16);
     const unit = Number.parseInt(this.#match(/^.{4}/), 16);
     const low = /^\\u(d[c-f]..)/i.exec(this.source.slice(this.#at, this.#at + 6));
     if (unit < 0xd800 || unit > 0xdbff || !low) return unit;
@@ -222,12 +222,12 @@ class Parser {
     return String.fromCharCode(unit, Number.parseInt(low[1]!, 16)).codePointAt(0)!;
   }
 
-  #sees(char: string): boolean {
+  #isAt(char: string): boolean {
     return this.source.charAt(this.#at) === char;
   }
 
   #take(char: string): boolean {
-    const seen = this.#sees(char);
+    const seen = this.#isAt(char);
     if (seen) this.#at++;
     return seen;
   }

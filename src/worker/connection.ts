@@ -101,7 +101,7 @@ export class Connection {
     });
     const dies = (value: unknown, got: string) => this.end(gone(got, value));
     // Not removed at the end: without a message listener, Node's ports don't emit "close".
-    listen(port, "message", (data) => this.#hear(data as ToPage));
+    listen(port, "message", (data) => this.#receive(data as ToPage));
     this.#deaf.push(
       listen(port, "close", () => {
         setTimeout(() => dies(undefined, "a terminated worker"), "threadId" in worker ? REASON_SECONDS * 1000 : 0);
@@ -173,7 +173,7 @@ export class Connection {
     this.#pending.clear();
   }
 
-  #hear(message: ToPage): void {
+  #receive(message: ToPage): void {
     const call = message.kind === "connected" ? CONNECTING : message.call;
     const pending = this.#pending.get(call);
     if (!pending) return;

@@ -55,7 +55,7 @@ class ServedModel {
 
   /** Listens until the page disposes the model or is closed. */
   async connect(life: string | undefined): Promise<void> {
-    listen(this.port, "message", (data) => this.#hear(data as ToWorker));
+    listen(this.port, "message", (data) => this.#receive(data as ToWorker));
     listen(this.port, "close", () => this.#dispose());
     if (life !== undefined) platform.lifeline?.ended(life).then(() => this.#dispose());
     this.#lock = await platform.lifeline?.hold();
@@ -66,7 +66,7 @@ class ServedModel {
     this.port.postMessage(message);
   }
 
-  #hear(message: ToWorker): void {
+  #receive(message: ToWorker): void {
     switch (message.kind) {
       case "load":
         void this.#load(message);

@@ -24,7 +24,7 @@ async function kept(logits: Float32Array, truncation: Truncation, temperature = 
 }
 
 it.each<[string, Partial<Truncation>, number]>([
-  ["the 40 most probable", { topK: 40 }, 1],
+  ["the 40 of the highest probability", { topK: 40 }, 1],
   ["more than there are", { topK: 5000 }, 1],
   ["80 % of the probability", { topP: 0.8 }, 1],
   ["the first few of a cold distribution", { topP: 0.5 }, 0.3],

@@ -1,6 +1,7 @@
 /** Detects the format of a clip from its first bytes, since file names and media types are often wrong. */
 import { MediaError } from "../../base/errors.js";
 import { asciiAt } from "./bytes.js";
+import { textFile } from "./text-file.js";
 
 export type ClipFormat = "gif" | "webp" | "matroska" | "mp4";
 
@@ -23,10 +24,13 @@ export function clipFormat(start: Uint8Array): ClipFormat | undefined {
 
 /** Returns the error for an unsupported file, named by its first bytes. */
 export function unknownClip(label: string, start: Uint8Array): MediaError {
+  const expected = "an MP4, QuickTime, WebM or Matroska file, or an animated GIF or WebP";
+  const text = textFile(asciiAt(start, 0, 32));
+  if (text) return new MediaError({ where: label, expected, ...text });
   const container = containerOf(start);
   return new MediaError({
     where: label,
-    expected: "an MP4, QuickTime, WebM or Matroska file, or an animated GIF or WebP",
+    expected,
     got: container ?? describeStart(start),
     remedy: isStill(start)
       ? 'give it as a picture: { type: "image", image }, or --image on the command line'
@@ -77,6 +81,9 @@ function describeStart(bytes: Uint8Array): string {
   if (start.startsWith(EBML)) return "a WebM or Matroska file";
   if (start.startsWith("#EXTM3U")) return "a playlist (HLS), which names the clip's files";
   if (isStill(bytes)) return "a still picture";
+  if (/^ID3|^\xff[\xfb\xf3\xf2]|^fLaC|^RIFF....WAVE/s.test(start)) return "a sound file, which has no pictures";
+  if (start.startsWith("PK\x03\x04")) return "a ZIP archive";
+  if (start.startsWith("%PDF")) return "a PDF document";
   if (/^[\t\n\r\x20-\x7e]+$/.test(start)) return `text beginning with ${JSON.stringify(start)}`;
   return `unknown bytes ${[...bytes.subarray(0, 8)].map((b) => b.toString(16).padStart(2, "0")).join(" ")}`;
 }

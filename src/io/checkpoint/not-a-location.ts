@@ -56,7 +56,8 @@ function remedyForPath(path: string): string {
   const id = parseHubId(path.replace(/^(\.[\\/])+/, "").replace(/[\\/]+$/, ""));
   if (id)
     return `create the folder, or give ${id.name}, without ./ and a slash at the end, to load that repository of the hub`;
-  if (path.startsWith("~")) return "give the whole path: shells replace ~ by the home folder, programs do not";
+  if (path.startsWith("~"))
+    return "give the whole path: shells replace ~ by the home folder, programs use homedir() of node:os";
   return `check the path, which starts at the current folder, or give a hub id, such as ${EXAMPLE_ID}`;
 }
 

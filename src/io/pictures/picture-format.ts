@@ -5,6 +5,7 @@ import type { PictureFormat } from "../../platform/platform.js";
 import { asciiAt, dataView } from "../bytes/bytes.js";
 import { EBML } from "../bytes/clip-format.js";
 import { printableAscii } from "../bytes/printable-ascii.js";
+import { textFile } from "../bytes/text-file.js";
 
 const ACCEPTED = "a JPEG, PNG, WebP, GIF, AVIF, BMP, TIFF or HEIC picture";
 
@@ -20,8 +21,7 @@ const OTHERS: readonly [start: RegExp, name: string][] = [
   [/^DDS /, "a DDS texture"],
   [/^FLIF/, "a FLIF picture"],
   [/^(?:\xef\xbb\xbf)?\s*<(?:svg|\?xml)/i, "an SVG picture or another XML text"],
-  [/^(?:\xef\xbb\xbf)?\s*<(?:!doctype|html)/i, "an HTML page"],
-  [/^version https:\/\/git-lfs/, "a Git LFS pointer, which stands for a file that was not downloaded (git lfs pull)"],
+  [/^PK../s, "a ZIP archive"],
 ];
 
 const CONVERT = "convert it to PNG or JPEG";
@@ -35,6 +35,8 @@ function unsupported(bytes: Uint8Array): { got: string; remedy: string } {
     return { got: "an icon or cursor of Windows", remedy: CONVERT };
   }
   if (start.startsWith(EBML)) return { got: "a WebM or Matroska clip", remedy: AS_VIDEO };
+  const text = textFile(start);
+  if (text) return text;
   const other = OTHERS.find(([pattern]) => pattern.test(start));
   if (other) return { got: other[1], remedy: CONVERT };
   if (start.slice(4, 8) === "ftyp") {

@@ -200,7 +200,8 @@ function checkStructure(where: string, options: GenerateOptions): void {
   if (given.length > 1)
     throw bad(where, "one of schema, regex and grammar", given.join(" and "), "leave all but one out");
   if (schema !== undefined && schema !== true && !isObject(schema) && typeof schema !== "function") {
-    throw bad(`${where}, schema`, "a JSON schema as an object, or true", shown(schema));
+    const remedy = typeof schema === "string" ? "pass JSON.parse of the text" : undefined;
+    throw bad(`${where}, schema`, "a JSON schema as an object, or true", shown(schema), remedy);
   }
   // Not instanceof: expressions of other realms.
   if (regex !== undefined && typeof regex !== "string" && Object.prototype.toString.call(regex) !== "[object RegExp]") {

@@ -1,4 +1,4 @@
-import { AbortedError, DisposedError, OptionError, throwIfAborted } from "../../base/errors.js";
+import { AbortedError, DisposedError, OptionError, shown, throwIfAborted } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
 import { KVCache } from "../../layers/kv-cache.js";
 import { Arena } from "../../runtime/arena.js";
@@ -67,7 +67,7 @@ export class Session {
       throw new OptionError({
         where: "model.createSession, system",
         expected: "a text",
-        got: typeof system,
+        got: shown(system),
         remedy: "leave it out for none",
       });
     }

@@ -119,6 +119,7 @@ function styleOf(top: JsonFields): "llava-hf" | "lmms-lab" {
     const other = ["architectures", "architecture", "_class_name"].find((name) => top.has(name));
     throw named(top, "model_type", other === undefined ? "" : `${other}: ${showJson(top.get(other))}`);
   }
+  if (type === "llava_qwen") throw named(top, "model_type", "with a nested text_config or vision_config");
   const [, family] = [...FAMILIES, ...PARTS].find(([pattern]) => pattern.test(type)) ?? [];
   throw named(top, "model_type", family ?? "another family");
 }

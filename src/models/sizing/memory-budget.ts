@@ -75,7 +75,7 @@ export async function checkBudget(
       where: "memoryBudget",
       expected: "a number of bytes above 0",
       got: shown(budgetBytes),
-      remedy: "leave it out for no limit",
+      remedy: "a number of bytes, such as 2 * 2 ** 30, or leave it out for no limit",
     });
   }
   await inspect(location, { ...options, ...(tiles !== undefined && { tiles }) }, (subject) => {

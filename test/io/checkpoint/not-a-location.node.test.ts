@@ -43,7 +43,7 @@ test.each([
   ["models/nope/", "create the folder, or give models/nope"],
   ["llava", "expected a folder, or a hub id (org/name), got nothing of that name — check the path"],
   ["/no/such/folder", "expected a folder, or a hub id (org/name), got nothing of that name — check the path"],
-  ["~/models/nope", "shells replace ~ by the home folder, programs do not"],
+  ["~/models/nope", "shells replace ~ by the home folder, programs use homedir()"],
 ])("%s", async (path, message) => {
   await expect(openCheckpoint(path)).rejects.toThrow(message);
 });
