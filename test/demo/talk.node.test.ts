@@ -280,6 +280,28 @@ describe("the conversation and the question box", () => {
   });
 });
 
+test("every panel fits into every width, and anybody can use it", async () => {
+  await page.locator("input[type=file][aria-label='Pictures and clips']").setInputFiles(join(DRAWINGS, "13-clip.mp4"));
+  await page.locator(".attachment[data-measured=true]").waitFor();
+  for (const width of [320, 390, 820, 1440]) {
+    await page.setViewportSize({ width, height: 800 });
+    for (const panel of ["Options", /^Model:/, "Conversations", "13-clip.mp4: details"]) {
+      await page.getByRole("button", { name: panel, exact: true }).click();
+      await page.getByRole("dialog").waitFor();
+      const where = `${panel} at ${width}`;
+      const wide = await page.evaluate(() => {
+        const dialog = document.querySelector("dialog")!;
+        return [document.documentElement.scrollWidth - innerWidth, dialog.scrollWidth - dialog.clientWidth];
+      });
+      expect(Math.max(...wide), where).toBeLessThanOrEqual(0);
+      expect(await violations(page), where).toEqual([]);
+      await page.keyboard.press("Escape");
+      await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
+    }
+  }
+  await page.getByRole("button", { name: "Remove 13-clip.mp4" }).click();
+});
+
 describe("everybody can use it", () => {
   test.each([
     ["on a wide light screen", { width: 1200, height: 800 }, "light"],
