@@ -26,11 +26,26 @@ worker.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
   const scope = worker.registration.scope;
-  if (request.method !== "GET" || !url.href.startsWith(scope)) return;
+  if (!url.href.startsWith(scope)) return;
+  if (request.method === "POST" && url.href === `${scope}share`) event.respondWith(share(request, scope));
+  if (request.method !== "GET") return;
   const name = url.pathname.slice(new URL(scope).pathname.length) || "index.html";
   if (!BUILD.files.includes(name)) return;
   event.respondWith(cached(name, request));
 });
+
+/** Keeps pictures and clips that another app shares until the page takes them (talk/shared.ts). */
+async function share(request: Request, scope: string): Promise<Response> {
+  const data = await request.formData();
+  const files = data.getAll("media").filter((value) => value instanceof File);
+  const cache = await caches.open("ocellus shared");
+  for (const [i, file] of files.entries()) {
+    await cache.put(`${scope}shared/${i}/${encodeURIComponent(file.name)}`, new Response(file));
+  }
+  const text = data.get("text");
+  const query = typeof text === "string" && text !== "" ? `&text=${encodeURIComponent(text)}` : "";
+  return Response.redirect(`${scope}index.html?shared${query}`, 303);
+}
 
 async function cached(name: string, request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);

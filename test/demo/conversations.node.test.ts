@@ -190,3 +190,23 @@ test("options are remembered, and change the answer", async () => {
   await options.getByRole("button", { name: "Reset all" }).click();
   expect(await options.getByLabel(/^JSON schema/).inputValue()).toBe("");
 });
+
+test("pictures that another app shares are in a new question", async () => {
+  await ask("Hello!");
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.reload();
+  await page.evaluate(
+    async (bytes) => {
+      const data = new FormData();
+      data.set("media", new File([new Uint8Array(bytes)], "shared picture.png", { type: "image/png" }));
+      data.set("text", "What do you see?");
+      const response = await fetch("./share", { method: "POST", body: data });
+      location.href = response.url;
+    },
+    [...readFileSync(join(DRAWINGS, "00-shapes.png"))],
+  );
+  await page.locator(".attachment[data-measured=true]").waitFor();
+  expect(await page.getByRole("button", { name: "shared picture.png: details" }).count()).toBe(1);
+  expect(await box().inputValue()).toBe("What do you see?");
+  expect(await page.locator(".turn").count()).toBe(0);
+});

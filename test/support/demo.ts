@@ -21,7 +21,7 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 /** Pages compute on the CPU, which other tests may be busy with. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 100_000;
 
 /** What axe finds wrong with a page for people who do not see, hear or point as others do. */
 export async function violations(page: Page): Promise<string[]> {
