@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "playwright";
@@ -13,7 +13,7 @@ const SECONDS_A_SCENE = 6;
 const FRAMES_A_SECOND = 5;
 
 /** A camera as Chromium's fake device plays it (Y4M, 4:2:0), without end: an orange square, then a blue one, on white. */
-function camera(): string {
+function camera(): Buffer {
   const frames: Buffer[] = [];
   const levels = { orange: [158, 43, 170], blue: [87, 193, 105], white: [235, 128, 128] } as const;
   for (const color of ["orange", "blue"] as const) {
@@ -29,18 +29,19 @@ function camera(): string {
     for (let i = 0; i < SECONDS_A_SCENE * FRAMES_A_SECOND; i++) frames.push(frame);
   }
   const header = Buffer.from(`YUV4MPEG2 W${SIDE} H${SIDE} F${FRAMES_A_SECOND}:1 Ip A1:1 C420jpeg\n`);
-  const path = join(tmpdir(), `ocellus-camera-${process.pid}.y4m`);
-  writeFileSync(path, Buffer.concat([header, ...frames]));
-  return path;
+  return Buffer.concat([header, ...frames]);
 }
+
+const CAMERA = join(tmpdir(), `ocellus-camera-${process.pid}.y4m`);
 
 let demo: Demo;
 let page: Page;
 beforeAll(async () => {
+  writeFileSync(CAMERA, camera());
   demo = await Demo.open([
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
-    `--use-file-for-fake-video-capture=${camera()}`,
+    `--use-file-for-fake-video-capture=${CAMERA}`,
     "--enable-precise-memory-info",
     "--js-flags=--expose-gc",
   ]);
@@ -48,6 +49,7 @@ beforeAll(async () => {
   await ready(page);
 });
 afterAll(async () => {
+  rmSync(CAMERA, { force: true });
   expect(demo?.faults).toEqual([]);
   await demo?.close();
 });
