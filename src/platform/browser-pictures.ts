@@ -1,11 +1,13 @@
 /**
- * Decodes JPEG, WebP and AVIF in browsers, and HEIC and TIFF in Safari, with `createImageBitmap` and a readback through WebGPU.
+ * Decodes JPEG, WebP and AVIF in browsers, and HEIC and TIFF in Safari, with `createImageBitmap` and a readback through WebGPU, of
+ * opaque pictures through a 2D canvas.
  *
  * A 2D canvas premultiplies by alpha and rounds, and `ImageDecoder` returns subsampled planes; a texture copy returns the decoder's exact
  * pixels. PNG, GIF and BMP are decoded by `io/` in every runtime.
  */
 import { causeMessage } from "../base/cause-message.js";
 import { MediaError, NoAdapterError, OcellusError } from "../base/errors.js";
+import { canvasIsExact, readOpaque } from "./browser-canvas.js";
 import type { DecodedPicture, PictureFormat, PixelSource } from "./platform.js";
 
 /** Side of the blocks in which a picture is read back; limits texture and buffer to 16 MiB each. */
@@ -130,10 +132,16 @@ export async function decodePicture(bytes: Uint8Array, format: PictureFormat, wh
   }
   try {
     const { width, height } = bitmap;
-    return { width, height, data: await readBack(bitmap, width, height) };
+    const isCanvas = isOpaque(bytes, format) && (await canvasIsExact());
+    return { width, height, data: isCanvas ? readOpaque(bitmap) : await readBack(bitmap, width, height) };
   } finally {
     bitmap.close();
   }
+}
+
+/** Whether a picture has no alpha: JPEG, and the simple form of lossy WebP. */
+function isOpaque(bytes: Uint8Array, format: PictureFormat): boolean {
+  return format === "jpeg" || (format === "webp" && String.fromCharCode(...bytes.subarray(12, 16)) === "VP8 ");
 }
 
 /**
