@@ -86,6 +86,7 @@ export async function run(context) {
   try {
     for (const name of Object.keys(BUNDLERS)) await bundled(name, { ...context, browser });
     await nextjs({ ...context, browser });
+    await withoutBundler({ ...context, browser });
   } finally {
     await browser.close();
   }
@@ -154,6 +155,34 @@ async function nextjs({ root, command, project, firstUrl, ocellus, tiny, log, br
     log(`nextjs ${await version(folder, "next")}: ${await sizes(join(folder, ".next/static"))}, ${text}`);
   } finally {
     server.kill();
+  }
+}
+
+/** The prebuilt bundles, as from a CDN: an import map names them, and nothing is built. */
+async function withoutBundler({ command, project, ocellus, tiny, log, browser }) {
+  const map = { imports: { ocellus: "/ocellus/ocellus.browser.js", "ocellus/worker": "/ocellus/ocellus.browser.js" } };
+  const worker = 'new Worker("/ocellus/ocellus.worker.js", { type: "module" })';
+  const folder = await project("cdn", {
+    "page.js": PAGE,
+    "main.js": `import { show } from "./page.js";\nshow(() => ${worker});`,
+    "index.html": html("/main.js").replace(
+      "<script",
+      `<script type="importmap">${JSON.stringify(map)}</script>\n<script`,
+    ),
+  });
+  await command(folder, "npm", ["install", ocellus, tiny]);
+  const dist = join(folder, "node_modules/ocellus/dist");
+  const server = await serveFolders([
+    ["/tiny/", join(folder, "node_modules/@ocellus/tiny")],
+    ["/ocellus/", dist],
+    ["/", folder],
+  ]);
+  try {
+    const text = await openPage(browser, `${server.url}index.html`);
+    if (text !== expected) throw new Error(`without a bundler: expected ${expected}, got ${text}`);
+    log(`without a bundler: ${text}`);
+  } finally {
+    server.close();
   }
 }
 
