@@ -1,6 +1,8 @@
 import { useSignal } from "@preact/signals";
 import { FaultText } from "../fault-view.js";
-import { faults, lines, results } from "./run.js";
+import { compared, ratioOf } from "./comparison.js";
+import { Comparison } from "./comparison-view.js";
+import { faults, lines, results, stoppedAt } from "./run.js";
 
 const COLUMNS = [
   "Workload",
@@ -30,19 +32,25 @@ export function Results() {
     link.click();
     URL.revokeObjectURL(link.href);
   };
-  if (results.value.length + faults.value.length === 0) return null;
+  if (results.value.length + faults.value.length === 0 && !stoppedAt.value) return null;
+  const columns = compared.value ? [...COLUMNS, "Against the other"] : COLUMNS;
   return (
     <section class="card stack" aria-labelledby="results">
       <h2 id="results">Results</h2>
       {faults.value.map(({ fault, job }) => (
         <FaultText key={job ? job.name + job.dtype : ""} fault={fault} />
       ))}
+      {stoppedAt.value && (
+        <p role="status">
+          Stopped after {stoppedAt.value.done} of {stoppedAt.value.total} workloads.
+        </p>
+      )}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached with the keyboard */}
       <section class="wide" aria-label="Table of results" tabIndex={0}>
         <table>
           <thead>
             <tr>
-              {COLUMNS.map((name) => (
+              {columns.map((name) => (
                 <th key={name} scope="col">
                   {name}
                 </th>
@@ -62,6 +70,7 @@ export function Results() {
                 <td>{(100 * m.share).toFixed(0)} %</td>
                 <td>{m.relativeError.toExponential(1)}</td>
                 <td class="small">{m.algorithm}</td>
+                {compared.value && <td>{ratioOf(m)}</td>}
               </tr>
             ))}
           </tbody>
@@ -77,6 +86,7 @@ export function Results() {
           </button>
         </div>
       )}
+      <Comparison />
     </section>
   );
 }

@@ -73,7 +73,7 @@ export class PatternGraph {
     }
     yield* measure(this.#nodes, this.end);
     this.#refuseLeftRecursion();
-    if (this.#root.cost === Number.POSITIVE_INFINITY) throw new PatternFault("one that no text matches");
+    if (this.#root.cost === Number.POSITIVE_INFINITY) throw new PatternFault("one that no text fits");
   }
 
   #node(): Node {

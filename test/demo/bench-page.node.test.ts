@@ -48,6 +48,14 @@ test("workloads are verified, timed, drawn and given as JSON", async () => {
   expect(lines[0].medianMs.toFixed(lines[0].medianMs < 1 ? 4 : 2)).toBe(
     await rows.first().locator("td:nth-of-type(3)").textContent(),
   );
+  // Compared with a report that took twice as long.
+  await page.getByText("Compare with another report").click();
+  const other = page.getByLabel("JSON lines of another report");
+  await other.fill("nothing");
+  await page.getByText("This is no report").waitFor();
+  await other.fill(lines.map((line) => JSON.stringify({ ...line, medianMs: 2 * line.medianMs })).join("\n"));
+  await expect.poll(() => rows.locator("td:last-child").allTextContents()).toEqual(["2.00×", "2.00×", "2.00×"]);
+  await other.fill("");
   expect(await violations(page)).toEqual([]);
 
   await demo.shoot(page, "bench");
@@ -62,6 +70,7 @@ test("workloads are verified, timed, drawn and given as JSON", async () => {
   await page.getByRole("button", { name: /^Run/ }).click();
   await page.getByRole("button", { name: "Stop" }).click();
   await page.getByRole("button", { name: /^Run/ }).waitFor();
+  await page.getByText(/^Stopped after \d+ of [1-9]\d* workloads\.$/).waitFor();
   expect(demo.faults).toEqual([]);
   expect(demo.foreign).toEqual([]);
 });

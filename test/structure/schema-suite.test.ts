@@ -23,7 +23,7 @@ function machineOf(schema: object | true): Machine | null | undefined {
   try {
     return new Machine(schemaPattern(schema));
   } catch (cause) {
-    if (cause instanceof PatternFault && cause.message === "no text fits it") return null;
+    if (cause instanceof PatternFault && cause.message === "one that no text fits") return null;
     expect(cause).toBeInstanceOf(OptionError);
     expect((cause as OptionError).fault.where).toMatch(/^schema(: \/|$)/);
     return undefined;
