@@ -39,9 +39,12 @@ export const canSend = computed(
 let isSent = false;
 
 /** Adds pictures and clips to the question; clips are sampled at `frames` moments. */
-export async function attach(files: Iterable<File>, frames = settings.value.frames): Promise<void> {
-  const read = [...files].map(async (file) => ({ file, attachment: await attachmentOf(file, frames) }));
-  const all = await during(Promise.all(read));
+export function attach(files: Iterable<File>, frames = settings.value.frames): Promise<void> {
+  return during(add([...files], frames));
+}
+
+async function add(files: readonly File[], frames: number): Promise<void> {
+  const all = await Promise.all(files.map(async (file) => ({ file, attachment: await attachmentOf(file, frames) })));
   batch(() => {
     attachments.value = [...attachments.value, ...all.flatMap(({ attachment }) => attachment ?? [])];
     refused.value = all.filter(({ attachment }) => !attachment).map(({ file }) => file.name);

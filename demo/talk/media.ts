@@ -97,17 +97,21 @@ export function saved({ id, kind, marks, frames, start, end }: Attachment): Save
 /** Number of files and marks that are being read and drawn: a question with them is sent afterwards. */
 export const pending = signal(0);
 
-/** Counts work that a question waits for. */
+/** Counts work that a question waits for, until what it changes is changed. */
 export async function during<T>(work: Promise<T>): Promise<T> {
   pending.value++;
   return work.finally(() => pending.value--);
 }
 
 /** Draws marks into a picture, in the place of those before. */
-export async function mark(attachment: Attachment, marks: readonly Mark[]): Promise<void> {
+export function mark(attachment: Attachment, marks: readonly Mark[]): Promise<void> {
+  return during(draw(attachment, marks));
+}
+
+async function draw(attachment: Attachment, marks: readonly Mark[]): Promise<void> {
   const { file, sent, url } = attachment;
   attachment.marks.value = marks;
-  const drawn = marks.length === 0 ? file : await during(drawMarks(file, marks));
+  const drawn = marks.length === 0 ? file : await drawMarks(file, marks);
   // Another change was quicker.
   if (attachment.marks.value !== marks) return;
   URL.revokeObjectURL(url.value);
