@@ -1,4 +1,5 @@
 import { useSignal } from "@preact/signals";
+import { download } from "../download.js";
 import { FaultText } from "../fault-view.js";
 import { compared, ratioOf } from "./comparison.js";
 import { Comparison } from "./comparison-view.js";
@@ -24,13 +25,6 @@ export function Results() {
   const copy = async (): Promise<void> => {
     await navigator.clipboard.writeText(text);
     copied.value = true;
-  };
-  const download = (): void => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text], { type: "application/x-ndjson" }));
-    link.download = "ocellus-bench.jsonl";
-    link.click();
-    URL.revokeObjectURL(link.href);
   };
   if (results.value.length + faults.value.length === 0 && !stoppedAt.value) return null;
   const columns = compared.value ? [...COLUMNS, "Against the other"] : COLUMNS;
@@ -81,7 +75,10 @@ export function Results() {
           <button type="button" onClick={copy}>
             {copied.value ? "Copied" : "Copy JSON lines"}
           </button>
-          <button type="button" onClick={download}>
+          <button
+            type="button"
+            onClick={() => download(new Blob([text], { type: "application/x-ndjson" }), "ocellus-bench.jsonl")}
+          >
             Download JSON lines
           </button>
         </div>

@@ -31,13 +31,18 @@ export interface Turn {
 }
 
 export const turns = signal<readonly Turn[]>([]);
-export const busy = computed(() => turns.value.some(({ reply }) => !ENDED.includes(reply.phase)));
+export const busy = computed(() => turns.value.some(({ reply }) => !hasEnded(reply)));
 /** Number of tokens of the conversation in the context. */
 export const usedTokens = computed(
   () => turns.value.findLast(({ reply }) => reply.result)?.reply.result?.usage.totalTokens,
 );
 
 const ENDED: readonly Reply["phase"][] = ["done", "interrupted", "failed"];
+/** Whether nothing more comes of an answer by itself. */
+export function hasEnded({ phase }: Reply): boolean {
+  return ENDED.includes(phase);
+}
+
 const WAITING: Reply = { phase: "waiting", pieces: [] };
 
 let session: WorkerSession | undefined;

@@ -2,11 +2,12 @@ import { useSignal } from "@preact/signals";
 import { Download, MessageSquarePlus, Pencil, Trash2, Upload } from "lucide";
 import { useEffect, useRef } from "preact/hooks";
 import { Dialog } from "../dialog.js";
+import { download } from "../download.js";
 import { FaultView } from "../fault-view.js";
 import { Icon } from "../icon.js";
 import { begin, current, flush, open, rename } from "./current.js";
 import { type Deleted, list, remove, restore, type SavedConversation, save } from "./storage.js";
-import { asJSON, asMarkdown, download, importJSON } from "./transfer.js";
+import { asJSON, asMarkdown, importJSON } from "./transfer.js";
 
 /** Dialog with the conversations in this browser: open, rename, export and delete them, and import others. */
 export function ConversationsDialog({ onClose }: { onClose: () => void }) {

@@ -1,3 +1,4 @@
+import { textOf } from "./conversation.js";
 import type { Mark } from "./marks.js";
 import { fileOf, type SavedConversation, type SavedTurn, save } from "./storage.js";
 
@@ -38,7 +39,7 @@ export async function asMarkdown({ title, turns }: SavedConversation): Promise<B
     const names = await Promise.all(
       turn.media.map(async ({ id }) => (await fileOf(id))?.name ?? "a file that is gone"),
     );
-    parts.push("## Question", ...names.map((name) => `*${name}*`), turn.text, "## Answer", answerOf(turn));
+    parts.push("## Question", ...names.map((name) => `*${name}*`), turn.text, "## Answer", textOf(turn.reply));
   }
   return new Blob([`${parts.filter((part) => part !== "").join("\n\n")}\n`], { type: "text/markdown" });
 }
@@ -52,7 +53,7 @@ export async function asJSON({ title, turns }: SavedConversation): Promise<Blob>
     turns: await Promise.all(
       turns.map(async (turn) => ({
         question: turn.text,
-        answer: answerOf(turn),
+        answer: textOf(turn.reply),
         media: await Promise.all(
           turn.media.map(async ({ id, kind, marks, frames, start, end }): Promise<ExportedMedium> => {
             const file = await fileOf(id);
@@ -101,10 +102,6 @@ export async function importJSON(file: File): Promise<string> {
   return id;
 }
 
-function answerOf({ reply: { result, pieces } }: SavedTurn): string {
-  return result?.text ?? pieces.join("");
-}
-
 function parse(text: string, name: string): Exported {
   const fail = (): Error => new Error(`${name} is no conversation that this page exported as JSON.`);
   let value: Partial<Exported> | null;
@@ -151,13 +148,4 @@ async function base64Of(file: Blob): Promise<string> {
 
 function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-}
-
-/** Saves a file in the visitor's downloads. */
-export function download(blob: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -6,7 +6,7 @@ import { FaultText } from "../fault-view.js";
 import { Icon } from "../icon.js";
 import { Thumbnail } from "./attachment.js";
 import { AttentionMaps } from "./attention-map.js";
-import { answered, busy, type Reply, remove, resume, retry, type Turn, textOf } from "./conversation.js";
+import { answered, busy, hasEnded, type Reply, remove, resume, retry, type Turn, textOf } from "./conversation.js";
 import { branch } from "./current.js";
 import { showsAttention } from "./examples.js";
 import { JsonView, jsonOf } from "./json-view.js";
@@ -15,13 +15,11 @@ import type { Attachment } from "./media.js";
 import { MediaDialog } from "./media-dialog.js";
 import { model } from "./model.js";
 
-const ENDED: readonly Reply["phase"][] = ["done", "interrupted", "failed"];
-
 /** A question and its answer so far. */
 export function TurnView({ turn }: { turn: Turn }) {
   const { id, text, media, reply } = turn;
   const whole = textOf(reply);
-  const hasEnded = ENDED.includes(reply.phase);
+  const isOver = hasEnded(reply);
   const hasAttention = answered.value === id && media.length > 0 && reply.pieces.length > 0;
   const isShown = useSignal<boolean | undefined>(undefined);
   const withMaps = hasAttention && (isShown.value ?? showsAttention.value);
@@ -41,13 +39,13 @@ export function TurnView({ turn }: { turn: Turn }) {
         {text !== "" && <p>{text}</p>}
       </div>
       <h2 class="sr-only">Answer</h2>
-      <div class="answer stack" aria-live="polite" aria-busy={!hasEnded}>
-        {whole === "" ? <Progress reply={reply} /> : <AnswerText text={whole} isWhole={hasEnded} />}
+      <div class="answer stack" aria-live="polite" aria-busy={!isOver}>
+        {whole === "" ? <Progress reply={reply} /> : <AnswerText text={whole} isWhole={isOver} />}
         <Ending reply={reply} isEmpty={whole === ""} />
       </div>
       {reply.phase === "failed" && reply.error && <FaultText fault={reply.error} />}
       {withMaps && <AttentionMaps turn={turn} />}
-      {hasEnded && (
+      {isOver && (
         <Controls turn={turn}>
           {hasAttention && (
             <button type="button" class="quiet" aria-pressed={withMaps} onClick={() => (isShown.value = !withMaps)}>

@@ -8,29 +8,18 @@ import {
 } from "../../src/base/errors.js";
 import type { AnswerPiece } from "../../src/models/chat/answer.js";
 import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
-import type { ChatMessage, ImageContent, TextContent } from "../../src/models/llava-onevision/processor.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { WorkerModel } from "../../src/worker/index.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { expectClose } from "../support/compare.js";
-import { exampleFile, exampleOf, messagesOf } from "../support/examples.js";
+import { exampleOf, messagesOf } from "../support/examples.js";
+import { ANSWER, ask, picture, question, read } from "../support/square.js";
 import { startWorker, type TestWorker } from "../support/worker.js";
 
 // A model in a real worker: a worker thread of Node, and a module worker of Chromium. test/worker/worker-session.test.ts has what is the
 // same in both.
 
 const files = await checkpointFiles(TINY);
-const picture = await exampleFile("00-shapes.png");
-const image: ImageContent = { type: "image", image: picture };
-const ask: TextContent = { type: "text", text: "What do you see?" };
-const question: ChatMessage[] = [{ role: "user", content: [image, ask] }];
-const ANSWER = "An orange square at the top left.";
-
-async function read(pieces: AsyncIterable<AnswerPiece>): Promise<string> {
-  let text = "";
-  for await (const piece of pieces) text += piece.text;
-  return text;
-}
 
 describe("a model in a worker", () => {
   let worker: TestWorker;

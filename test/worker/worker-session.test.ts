@@ -1,29 +1,17 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createOcellus } from "../../src/ai/index.js";
 import { AbortedError, DisposedError, OptionError, PromptError } from "../../src/base/errors.js";
-import type { AnswerPiece } from "../../src/models/chat/answer.js";
 import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
-import type { ChatMessage, ImageContent, TextContent } from "../../src/models/llava-onevision/processor.js";
+import type { ImageContent } from "../../src/models/llava-onevision/processor.js";
 import { promptAPI } from "../../src/prompt-api/index.js";
 import { WorkerModel } from "../../src/worker/index.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
-import { exampleFile } from "../support/examples.js";
+import { ANSWER, ask, image, picture, question, read } from "../support/square.js";
 import { startWorker, type TestWorker } from "../support/worker.js";
 
 // Sessions of a model in a worker, and what runs over them; test/worker/worker-model.test.ts is the same in Chromium.
 
 const files = await checkpointFiles(TINY);
-const picture = await exampleFile("00-shapes.png");
-const image: ImageContent = { type: "image", image: picture };
-const ask: TextContent = { type: "text", text: "What do you see?" };
-const question: ChatMessage[] = [{ role: "user", content: [image, ask] }];
-const ANSWER = "An orange square at the top left.";
-
-async function read(pieces: AsyncIterable<AnswerPiece>): Promise<string> {
-  let text = "";
-  for await (const piece of pieces) text += piece.text;
-  return text;
-}
 
 let worker: TestWorker;
 let model: WorkerModel;
