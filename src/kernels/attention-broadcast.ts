@@ -63,6 +63,20 @@ fn keysSeen(row: u32) -> vec4u {
   return min(vec4u(params.keys), vec4u(row, row + 1u, row + 2u, row + 3u) / params.group + params.firstPosition + 1u);
 }
 
+// One step of the online softmax for four rows: scores of the lane's four keys become probabilities; returns the decay.
+fn soften(p: ptr<function, mat4x4f>, largest: ptr<function, vec4f>, sum: ptr<function, vec4f>, key: u32, seen: vec4u) -> vec4f {
+  let s0 = select((*p)[0] * params.scale, vec4f(-1e30), vec4u(key) >= seen);
+  let s1 = select((*p)[1] * params.scale, vec4f(-1e30), vec4u(key + LANES) >= seen);
+  let s2 = select((*p)[2] * params.scale, vec4f(-1e30), vec4u(key + 2u * LANES) >= seen);
+  let s3 = select((*p)[3] * params.scale, vec4f(-1e30), vec4u(key + 3u * LANES) >= seen);
+  let m = max(*largest, subgroupMax(max(max(s0, s1), max(s2, s3))));
+  let decay = exp(*largest - m);
+  *largest = m;
+  *p = mat4x4f(exp(s0 - m), exp(s1 - m), exp(s2 - m), exp(s3 - m));
+  *sum = *sum * decay + ((*p)[0] + (*p)[1]) + ((*p)[2] + (*p)[3]);
+  return decay;
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = group.x * ROWS;
@@ -76,14 +90,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let last = params.keys - 1u;
   var end = params.keys;
   if (params.causal == 1u) { end = min(end, params.firstPosition + (row + ROWS - 1u) / params.group + 1u); }
+  let seenA = keysSeen(row);
+  let seenB = keysSeen(row + 4u);
+  let seenC = keysSeen(row + 8u);
+  let seenD = keysSeen(row + 12u);
   var acc: array<mat4x4f, FOURS * BLOCKS>;
-  var seen: array<vec4u, FOURS>;
-  var largest: array<vec4f, FOURS>;
-  var sums: array<vec4f, FOURS>;
-  for (var four = 0u; four < FOURS; four++) {
-    seen[four] = keysSeen(row + 4u * four);
-    largest[four] = vec4f(-1e30);
-  }
+  var ma = vec4f(-1e30); var mb = ma; var mc = ma; var md = ma;
+  var la = vec4f(); var lb = la; var lc = la; var ld = la;
   for (var first = 0u; first < end; first += 4u * LANES) {
     let key = first + lane;
     let k0 = min(key, last) * params.kStride + kAt;
@@ -138,53 +151,56 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         s15 = add(s15, subgroupBroadcast(eb, 7u), w);
       }
     }
-    // The online softmax, four rows at a time: the scores of the lane's four keys become probabilities.
-    var p = array<mat4x4f, 4>(
-      mat4x4f(s0, s1, s2, s3), mat4x4f(s4, s5, s6, s7), mat4x4f(s8, s9, s10, s11), mat4x4f(s12, s13, s14, s15));
-    var decay: array<vec4f, FOURS>;
-    for (var four = 0u; four < FOURS; four++) {
-      let s = transpose(p[four]);
-      let seenKeys = seen[four];
-      let before = largest[four];
-      let e0 = select(s[0] * params.scale, vec4f(-1e30), vec4u(key) >= seenKeys);
-      let e1 = select(s[1] * params.scale, vec4f(-1e30), vec4u(key + LANES) >= seenKeys);
-      let e2 = select(s[2] * params.scale, vec4f(-1e30), vec4u(key + 2u * LANES) >= seenKeys);
-      let e3 = select(s[3] * params.scale, vec4f(-1e30), vec4u(key + 3u * LANES) >= seenKeys);
-      let m = max(before, subgroupMax(max(max(e0, e1), max(e2, e3))));
-      let w = mat4x4f(exp(e0 - m), exp(e1 - m), exp(e2 - m), exp(e3 - m));
-      let by = exp(before - m);
-      largest[four] = m;
-      decay[four] = by;
-      sums[four] = sums[four] * by + (w[0] + w[1]) + (w[2] + w[3]);
-      p[four] = transpose(w);
+    var pa = transpose(mat4x4f(s0, s1, s2, s3));
+    var pb = transpose(mat4x4f(s4, s5, s6, s7));
+    var pc = transpose(mat4x4f(s8, s9, s10, s11));
+    var pd = transpose(mat4x4f(s12, s13, s14, s15));
+    let da = soften(&pa, &ma, &la, key, seenA);
+    let db = soften(&pb, &mb, &lb, key, seenB);
+    var dc = vec4f(); var dd = dc;
+    if (ROWS == 16u) {
+      dc = soften(&pc, &mc, &lc, key, seenC);
+      dd = soften(&pd, &md, &ld, key, seenD);
     }
+    // A loop over the groups of four rows: unrolled, it compiles for twice as long and is hardly faster.
+    let p = array<mat4x4f, 4>(transpose(pa), transpose(pb), transpose(pc), transpose(pd));
+    let decay = array<vec4f, 4>(da, db, dc, dd);
     for (var block = 0u; block < BLOCKS; block++) {
       let own = vAt + min(block * LANES + lane, QUADS - 1u);
-      var v: array<mat4x4f, LANES>;
-      for (var i = 0u; i < LANES; i++) { v[i] = valuesAt(last, own, first + i); }
+      let v0 = valuesAt(last, own, first);
+      let v1 = valuesAt(last, own, first + 1u);
+      let v2 = valuesAt(last, own, first + 2u);
+      let v3 = valuesAt(last, own, first + 3u);
+      var v4 = v0; var v5 = v0; var v6 = v0; var v7 = v0;
+      if (LANES == 8u) {
+        v4 = valuesAt(last, own, first + 4u);
+        v5 = valuesAt(last, own, first + 5u);
+        v6 = valuesAt(last, own, first + 6u);
+        v7 = valuesAt(last, own, first + 7u);
+      }
       for (var four = 0u; four < FOURS; four++) {
         let t = p[four];
         var a = scaled(acc[FOURS * block + four], decay[four]);
-        a = weigh(a, v[0], from0(t));
-        a = weigh(a, v[1], from1(t));
-        a = weigh(a, v[2], from2(t));
-        a = weigh(a, v[3], from3(t));
+        a = weigh(a, v0, from0(t));
+        a = weigh(a, v1, from1(t));
+        a = weigh(a, v2, from2(t));
+        a = weigh(a, v3, from3(t));
         if (LANES == 8u) {
-          a = weigh(a, v[LANES - 4u], from4(t));
-          a = weigh(a, v[LANES - 3u], from5(t));
-          a = weigh(a, v[LANES - 2u], from6(t));
-          a = weigh(a, v[LANES - 1u], from7(t));
+          a = weigh(a, v4, from4(t));
+          a = weigh(a, v5, from5(t));
+          a = weigh(a, v6, from6(t));
+          a = weigh(a, v7, from7(t));
         }
         acc[FOURS * block + four] = a;
       }
     }
   }
-  for (var four = 0u; four < FOURS; four++) { sums[four] = subgroupAdd(sums[four]); }
+  var whole = array<vec4f, 4>(subgroupAdd(la), subgroupAdd(lb), subgroupAdd(lc), subgroupAdd(ld));
   for (var block = 0u; block < BLOCKS; block++) {
     let quad = block * LANES + lane;
     for (var r = 0u; r < ROWS; r++) {
       if (quad < QUADS && row + r < params.queries * params.group) {
-        y[rowAt(row + r, kvHead, group.z, params.yStride) + quad] = acc[FOURS * block + r / 4u][r % 4u] / sums[r / 4u][r % 4u];
+        y[rowAt(row + r, kvHead, group.z, params.yStride) + quad] = acc[FOURS * block + r / 4u][r % 4u] / whole[r / 4u][r % 4u];
       }
     }
   }
