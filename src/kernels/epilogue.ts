@@ -86,14 +86,16 @@ const ACTIVATE: Record<Activation | "none", string> = {
   gelu_erf: "geluErf(value)",
 };
 
-/** WGSL header lines of one epilogue, for GPUs, without `norm`. */
-function oneEpilogue({ bias, activation, residual, swiglu = false }: Epilogue): string[] {
+/** WGSL header lines of one epilogue, for GPUs. */
+function oneEpilogue({ norm, bias, activation, residual, swiglu = false }: Epilogue): string[] {
   return [
     ...(bias ? [BINDINGS.bias] : []),
     ...(residual ? [BINDINGS.residual] : []),
+    ...(norm ? [BINDINGS.normWeight] : []),
     "alias Value = f32;",
     ACTIVATIONS,
     `fn isGated() -> bool { return ${swiglu}; }
+fn normAt(quad: u32) -> vec4f { return ${norm ? "normWeight[quad]" : "vec4f(1.0)"}; }
 fn finish(sum: f32, row: u32, column: u32) -> f32 {
   let value = sum${bias ? " + bias[column]" : ""};
   return ${ACTIVATE[activation ?? "none"]}${residual ? " + residual[(row % params.residualRows) * params.stride + column]" : ""};
@@ -108,7 +110,7 @@ fn finishColumns(sums: vec4f, row: u32, columns: vec4u) -> vec4f {
 export interface EpilogueCode {
   /**
    * `finishColumns(sums, row, columns)` returns `residual + activation(sum + bias)` of four columns, `isGated()` whether the epilogue is
-   * SwiGLU; on GPUs also `finish(sum, row, column)`, on CPU adapters `normAt(quad)`, the norm's weights.
+   * SwiGLU, `normAt(quad)` the norm's weights; on GPUs there is also `finish(sum, row, column)`.
    */
   readonly header: readonly string[];
   readonly tensors: Readonly<Record<string, Tensor>>;
@@ -120,7 +122,7 @@ export function epilogueCode(epilogue: Epilogue, x: Tensor, onCPU: boolean): Epi
   const { bias, residual, activation, swiglu, norm } = epilogue;
   const residualRows = residual?.size(0) ?? 1;
   if (!onCPU) {
-    const tensors = { ...(bias && { bias }), ...(residual && { residual }) };
+    const tensors = { ...(bias && { bias }), ...(residual && { residual }), ...(norm && { normWeight: norm.weight }) };
     return { header: oneEpilogue(epilogue), tensors, parameters: { residualRows } };
   }
   const bits =

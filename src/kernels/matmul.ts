@@ -9,12 +9,13 @@ import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matmulBroadcast4Kernel } from "./matmul-broadcast4.js";
 import { MATRIX_TILE, matmulSubgroupMatrix } from "./matmul-subgroup-matrix.js";
 import { matmulTileKernel, TILES, tileFor } from "./matmul-tile.js";
-import { matvecKernel } from "./matvec.js";
+import { GROUP_DOTS, matvecKernel } from "./matvec.js";
 import { matvecBlockKernel, matvecBlockQuantizedKernel } from "./matvec-block.js";
 import { matvecBroadcastKernel, PIECE_PRODUCTS } from "./matvec-broadcast.js";
 import { GROUP_PRODUCTS, matvecQuantizedKernel } from "./matvec-quantized.js";
+import { matvecRowsKernel } from "./matvec-rows.js";
 import { rmsNorm } from "./norm.js";
-import { LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
+import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
 import { padRows } from "./pad-rows.js";
 import { MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES } from "./tunables.js";
 
@@ -42,7 +43,7 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
     columnsAGroup,
     fusesNorm = false,
     reader,
-  } = choose(rows, weights, device.facts, norm !== undefined);
+  } = choose(rows, weights, device.facts, epilogue);
   const normed = norm && !fusesNorm ? rmsNorm(x, norm.weight, norm.epsilon) : x;
   const padded = width % QUAD === 0 ? normed : padRows(normed, weights.quads * QUAD);
   const outputs = epilogue.swiglu ? weights.columns / 2 : weights.columns;
@@ -84,12 +85,42 @@ interface Choice {
   readonly fusesNorm?: boolean;
 }
 
-/** Up to this many rows a GPU uses `matvec`, which reuses loaded weights for all rows, instead of tiles. */
+/** Up to this many rows a GPU uses `matvecRows`, which reuses loaded weights for all rows, instead of tiles. */
 const FEW_ROWS = 16;
 
+/** Below this many panels a matrix is narrow, and many lanes share a column so that a large GPU is busy; from the other on, few do. */
+const NARROW_PANELS = 128;
+const MANY_PANELS = 1024;
+
+/** Lanes of a workgroup that every adapter has. */
+const MOST_LANES = 256;
+
+/** Returns the `matvec` variant for a matrix. */
+function matvecChoice(
+  weights: PackedMatrix,
+  facts: AdapterFacts,
+  { normed, swiglu }: { normed: boolean; swiglu: boolean },
+): Choice {
+  const panels = Math.ceil(weights.columns / PANEL);
+  const LANES = swiglu ? 16 : 8;
+  const wanted = tuned(facts.tuning, MATVEC_SLICES);
+  const fitting = panels >= MANY_PANELS ? 8 : panels >= NARROW_PANELS ? 16 : 32;
+  const SLICES = Math.min(wanted === "auto" ? fitting : wanted, MOST_LANES / LANES);
+  const CHUNKS = normed ? Math.ceil(weights.quads / matvecKernel.constants.CHUNK) : 1;
+  const kernel = matvecKernel.variant({
+    LANES,
+    SLICES,
+    NORM: normed ? 1 : 0,
+    CHUNKS,
+    WHOLE: weights.quads % GROUP === 0 ? 1 : 0,
+  });
+  return { kernel, rowsAGroup: 1, columnsAGroup: LANES, fusesNorm: true, reader: GROUP_DOTS[weights.type] };
+}
+
 /** Chooses the algorithm by rows, weight type and adapter. All of them support the epilogue, SwiGLU included. */
-function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, normed: boolean): Choice {
+function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm, swiglu = false }: Epilogue): Choice {
   const { type } = weights;
+  const normed = norm !== undefined;
   const lanes = facts.broadcastLanes;
   if (lanes && rows === 1) {
     const blocks = tuned(facts.tuning, MATVEC_BLOCKS);
@@ -120,11 +151,11 @@ function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, normed
     }
     return { ...group, kernel: matvecBlockKernel, reader: PIECE_PRODUCTS[type] };
   }
+  if (!facts.onCPU && rows === 1) return matvecChoice(weights, facts, { normed, swiglu });
   // Loaded weights are reused for all rows; the row count is matched so that no row is wasted.
   if (!facts.onCPU && rows <= FEW_ROWS) {
-    const ROWS = rows <= 2 ? rows : rows <= 4 ? 4 : 8;
-    const SLICES = tuned(facts.tuning, MATVEC_SLICES);
-    return { kernel: matvecKernel.variant({ ROWS, SLICES }), rowsAGroup: ROWS, columnsAGroup: PANEL };
+    const ROWS = rows <= 2 ? 2 : rows <= 4 ? 4 : 8;
+    return { kernel: matvecRowsKernel.variant({ ROWS }), rowsAGroup: ROWS, columnsAGroup: PANEL };
   }
   if (facts.onCPU) {
     return { kernel: matmulBlockKernel, rowsAGroup: matmulBlockKernel.constants.ROWS, columnsAGroup: PANEL };

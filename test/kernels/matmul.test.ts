@@ -47,14 +47,14 @@ describe.each<[string, readonly [rows: number, type: WeightType, kernel: string]
     "GPU, no subgroups",
     [
       [1, "q4", "matvec"],
-      [16, "f32", "matvec"],
+      [16, "f32", "matvecRows"],
       [17, "f32", "matmulTile"],
     ],
   ],
   [
     "GPU, matrices 8×16×16 of f16",
     [
-      [16, "q4", "matvec"],
+      [16, "q4", "matvecRows"],
       [17, "q4", "matmulSubgroupMatrix"],
     ],
   ],

@@ -3,18 +3,18 @@ import { ADAPTERS, useFacts } from "../support/adapters.js";
 import { useDevice } from "../support/device.js";
 import { checkFused, checkGated, WEIGHT_TYPES } from "../support/products.js";
 
-// The product of one or a few rows on GPUs, computed by the adapter of the tests.
+// The product of a few rows on GPUs, computed by the adapter of the tests.
 
 const held = useDevice();
 const ran = useFacts(held, ADAPTERS["GPU, no subgroups"]!);
 
-it.each([1, 2, 3, 5, 8, 9, 16])("%i rows", async (rows) => {
+it.each([2, 3, 5, 8, 9, 16])("%i rows", async (rows) => {
   await checkFused(held.device, rows, 40, 75, "f32");
   await checkGated(held.device, rows, 48);
-  expect(new Set(ran)).toContain("matvec");
+  expect(new Set(ran)).toContain("matvecRows");
 });
 
 it.each(WEIGHT_TYPES)("5 rows, weights in %s", async (type) => {
   await checkFused(held.device, 5, 97, 61, type);
-  expect(ran).toContain("matvec");
+  expect(ran).toContain("matvecRows");
 });

@@ -1,6 +1,7 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { layerNorm as layerNormReference, rmsNorm as rmsNormReference } from "../../src/bench/reference/norm.js";
 import { layerNorm, rmsNorm } from "../../src/kernels/norm.js";
+import { ADAPTERS, useFacts } from "../support/adapters.js";
 import { expectClose } from "../support/compare.js";
 import { result, useDevice } from "../support/device.js";
 import { normals } from "../support/random.js";
@@ -9,8 +10,15 @@ const held = useDevice();
 
 const WIDTHS = [1, 31, 32, 33, 61, 144, 896, 1152];
 
-for (const width of WIDTHS) {
-  it(`rmsNorm and layerNorm of width ${width}`, async () => {
+describe("on the adapter of the tests", () => testWidths(WIDTHS));
+// Few rows get 256 lanes each.
+describe("as on a GPU", () => {
+  useFacts(held, ADAPTERS["GPU, no subgroups"]!);
+  testWidths([31, 1152, 3584]);
+});
+
+function testWidths(widths: readonly number[]): void {
+  it.each(widths)("rmsNorm and layerNorm of width %i", async (width) => {
     const { device } = held;
     const x = normals(5 * width, width).map((v) => v + 3);
     const [weight, bias] = [normals(width, 1), normals(width, 2)];
