@@ -1,70 +1,178 @@
+import type { AdapterFacts } from "../runtime/adapter.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { tuned } from "../runtime/tuning.js";
+import { KV_SPLIT_KEYS } from "./tunables.js";
 
 /**
- * Attention of one query over the cached keys, or over one KV split of them; called by `attention`, with two more parameters. With
- * several splits this is flash-decoding (Dao et al. 2023, "Flash-Decoding for long-context inference"): splits run in parallel, and
- * `attentionMerge` combines their partial softmax.
+ * Attention of one query over the cached keys, or over one KV split of them; called by `attention`, with two more parameters, and by
+ * `rotatedAttention`. With several splits this is flash-decoding (Dao et al. 2023, "Flash-Decoding for long-context inference"):
+ * splits run in parallel, and `attentionMerge` combines their partial softmax.
+ *
+ * A workgroup computes HEADS query heads that share a key/value head, so that keys and values are read once for all of them.
+ * LANES keys at a time: each lane scores one key for every head; then it owns a quad of the values, of every PARTS-th key.
  */
 export const attentionStepKernel = new Kernel(
   "attentionStep",
   `
 struct Params {
   queries: u32, keys: u32, group: u32, causal: u32, firstPosition: u32,
-  qStride: u32, qFirst: u32, kStride: u32, kFirst: u32, vStride: u32, vFirst: u32, yStride: u32, scale: f32, splitKeys: u32, splits: u32
+  qStride: u32, qFirst: u32, kStride: u32, kFirst: u32, vStride: u32, vFirst: u32, yStride: u32, scale: f32, splitKeys: u32, splits: u32, kvQuads: u32
 }
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [1, qStride]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [1, yStride], or the splits
-var<workgroup> scores: array<f32, LANES>;
 
-// One workgroup per head and KV split. Lanes score LANES keys, then each lane accumulates the values of its quad.
+const PARTS = LANES / QUADS;
+const REDUCERS = 8u;  // lanes per head that reduce scores
+// More than any cache has; a constant bound proves that the loop ends.
+const MOST_STEPS = 65536u;
+
+var<workgroup> queries: array<vec4f, HEADS * QUADS>;  // scaled
+var<workgroup> scores: array<f32, HEADS * LANES>;     // of the keys, then their probabilities
+var<workgroup> partial: array<f32, HEADS * REDUCERS>;
+var<workgroup> outputs: array<vec4f, HEADS * LANES>;
+
+// The sum or maximum over the lanes' numbers of each head, in scores, is in all of a head's partial numbers.
+fn reduceScores(lane: u32, isSum: bool) {
+  workgroupBarrier();
+  if (lane < HEADS * REDUCERS) {
+    let first = lane / REDUCERS * LANES + lane % REDUCERS;
+    var own = scores[first];
+    for (var i = 1u; i < LANES / REDUCERS; i++) {
+      let other = scores[first + i * REDUCERS];
+      own = select(max(own, other), own + other, isSum);
+    }
+    partial[lane] = own;
+  }
+  workgroupBarrier();
+}
+
+fn reduced(head: u32, isSum: bool) -> f32 {
+  var all = partial[head * REDUCERS];
+  for (var i = 1u; i < REDUCERS; i++) {
+    let other = partial[head * REDUCERS + i];
+    all = select(max(all, other), all + other, isSum);
+  }
+  return all;
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let head = group.y;
-  let qAt = params.qFirst + head * QUADS;
-  let kvHead = head / params.group * QUADS;
+  let firstHead = group.y * HEADS;
+  let kvHead = firstHead / params.group;
+  for (var i = lane; i < HEADS * QUADS; i += LANES) { queries[i] = queryAt(firstHead * QUADS + i) * params.scale; }
+  append(group.x, kvHead, lane);
+  workgroupBarrier();
   var seen = params.keys;
   if (params.causal == 1u) { seen = min(params.keys, params.firstPosition + 1u); }
   seen = min(seen, (group.x + 1u) * params.splitKeys);
-  var acc = vec4f();
-  var largest = -1e30;
-  var sum = 0.0;
-  for (var first = group.x * params.splitKeys; first < seen; first += LANES) {
-    let key = first + lane;
-    var score = -1e30;
-    if (key < seen) {
-      let kAt = key * params.kStride + params.kFirst + kvHead;
-      score = 0.0;
-      for (var c = 0u; c < QUADS; c++) { score += dot(q[qAt + c] * params.scale, keyAt(kAt + c)); }
+  let last = seen - 1u;
+  let kAt = params.kFirst + kvHead * QUADS;
+  let vAt = params.vFirst + kvHead * QUADS + lane % QUADS;
+  var acc: array<vec4f, HEADS>;
+  var sums: array<f32, HEADS>;
+  var largest: array<f32, HEADS>;
+  for (var h = 0u; h < HEADS; h++) { largest[h] = -1e30; }
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let first = group.x * params.splitKeys + step * LANES;
+    if (first >= seen) { break; }
+    let key = min(first + lane, last) * params.kStride + kAt;
+    // Given a value, since some compilers clear a variable of a loop only once.
+    var own = array<f32, HEADS>();
+    // Not a constant bound: unrolled, this takes all registers.
+    let quads = min(QUADS, params.kStride);
+    for (var c = 0u; c < QUADS; c++) {
+      if (c >= quads) { break; }
+      let e = keyAt(key + c);
+      for (var h = 0u; h < HEADS; h++) { own[h] += dot(queries[h * QUADS + c], e); }
     }
-    scores[lane] = score;
+    for (var h = 0u; h < HEADS; h++) { scores[h * LANES + lane] = select(-1e30, own[h], first + lane < seen); }
+    reduceScores(lane, false);
+    for (var h = 0u; h < HEADS; h++) {
+      let m = max(largest[h], reduced(h, false));
+      let p = exp(select(-1e30, own[h], first + lane < seen) - m);
+      let decay = exp(largest[h] - m);
+      largest[h] = m;
+      sums[h] = sums[h] * decay + p;
+      acc[h] *= decay;
+      scores[h * LANES + lane] = p;
+    }
     workgroupBarrier();
-    var m = largest;
-    for (var j = 0u; j < LANES; j++) { m = max(m, scores[j]); }
-    let decay = exp(largest - m);
-    largest = m;
-    sum *= decay;
-    acc *= decay;
-    let count = min(LANES, seen - first);
-    let vAt = first * params.vStride + params.vFirst + kvHead + min(lane, QUADS - 1u);
-    for (var j = 0u; j < count; j++) {
-      let p = exp(scores[j] - m);
-      sum += p;
-      acc += p * valueAt(vAt + j * params.vStride);
+    for (var i = 0u; i < LANES / PARTS; i++) {
+      let j = i * PARTS + lane / QUADS;
+      if (lane < PARTS * QUADS) {
+        let v = valueAt(min(first + j, last) * params.vStride + vAt);
+        for (var h = 0u; h < HEADS; h++) { acc[h] += scores[h * LANES + j] * v; }
+      }
     }
     workgroupBarrier();
   }
-  if (SPLIT == 0u) {
-    if (lane < QUADS) { y[head * QUADS + lane] = acc / sum; }
-    return;
+  for (var h = 0u; h < HEADS; h++) { scores[h * LANES + lane] = sums[h]; }
+  for (var h = 0u; h < HEADS; h++) { outputs[h * LANES + lane] = acc[h]; }
+  if (SPLIT == 1u && lane == 0u) {
+    for (var h = 0u; h < HEADS; h++) { y[((firstHead + h) * params.splits + group.x) * (QUADS + 1u) + QUADS].x = largest[h]; }
   }
-  let at = (head * params.splits + group.x) * (QUADS + 1u);
-  if (lane < QUADS) { y[at + lane] = acc; }
-  if (lane == 0u) { y[at + QUADS] = vec4f(largest, sum, 0.0, 0.0); }
+  reduceScores(lane, true);
+  for (var i = lane; i < HEADS * QUADS; i += LANES) {
+    let h = i / QUADS;
+    let quad = i % QUADS;
+    var output = outputs[h * LANES + quad];
+    for (var part = 1u; part < PARTS; part++) { output += outputs[h * LANES + part * QUADS + quad]; }
+    let sum = reduced(h, true);
+    if (SPLIT == 0u) {
+      y[(firstHead + h) * QUADS + quad] = output / sum;
+    } else {
+      let at = ((firstHead + h) * params.splits + group.x) * (QUADS + 1u);
+      y[at + quad] = output;
+      if (quad == 0u) { y[at + QUADS].y = sum; }
+    }
+  }
 }
 `,
-  { LANES: 32, QUADS: 16, SPLIT: 0 },
+  { LANES: 64, QUADS: 16, HEADS: 1, SPLIT: 0 },
 );
+
+/** WGSL of the query where it is rotated already, and the cache complete. */
+export const READY = `
+fn queryAt(quad: u32) -> vec4f { return q[params.qFirst + quad]; }
+fn append(split: u32, kvHead: u32, lane: u32) {}`;
+
+/**
+ * WGSL of the query where q is a row of queries, keys and values before RoPE, and the cache lacks the last key: `queryAt` rotates,
+ * and the workgroup of the last split appends the rotated key and the value of its head.
+ */
+export const ROTATING = `
+@group(0) @binding(4) var<storage, read> cosines: array<vec4f>;  // [positions, QUADS / 2]
+@group(0) @binding(5) var<storage, read> sines: array<vec4f>;    // [positions, QUADS / 2]
+
+fn queryAt(quad: u32) -> vec4f {
+  const HALF = QUADS / 2u;
+  let c = quad % QUADS;
+  let angle = (params.keys - 1u) * HALF + c % HALF;
+  let scaled = q[quad] * cosines[angle];
+  if (c < HALF) { return scaled - q[quad + HALF] * sines[angle]; }
+  return scaled + q[quad - HALF] * sines[angle];
+}
+
+fn append(split: u32, kvHead: u32, lane: u32) {
+  if (split + 1u < params.splits) { return; }
+  const SPANS = QUADS / SPAN;
+  for (var i = lane; i < 2u * SPANS; i += LANES) {
+    let isValue = i >= SPANS;
+    let first = kvHead * QUADS + i % SPANS * SPAN;
+    var quads: array<vec4f, SPAN>;
+    for (var j = 0u; j < SPAN; j++) {
+      // Behind the queries come the keys, then the values.
+      if (isValue) { quads[j] = q[params.yStride + params.kvQuads + first + j]; } else { quads[j] = queryAt(params.yStride + first + j); }
+    }
+    if (isValue) { storeValues((params.keys - 1u) * params.vStride + first, quads); }
+    else { storeKeys((params.keys - 1u) * params.kStride + first, quads); }
+  }
+  storageBarrier();
+}`;
+
+/** The maximum number of KV splits. */
+const MOST_SPLITS = 64;
 
 /**
  * Merges the KV splits of a head, each an unnormalised output a with its maximum score m and sum of exponentials l:
@@ -83,10 +191,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (lane >= QUADS) { return; }
   let first = head * params.count * (QUADS + 1u);
   var largest = -1e30;
-  for (var i = 0u; i < params.count; i++) { largest = max(largest, splits[first + i * (QUADS + 1u) + QUADS].x); }
+  for (var i = 0u; i < MOST_SPLITS; i++) {
+    if (i >= params.count) { break; }
+    largest = max(largest, splits[first + i * (QUADS + 1u) + QUADS].x);
+  }
   var acc = vec4f();
   var sum = 0.0;
-  for (var i = 0u; i < params.count; i++) {
+  for (var i = 0u; i < MOST_SPLITS; i++) {
+    if (i >= params.count) { break; }
     let at = first + i * (QUADS + 1u);
     let weight = exp(splits[at + QUADS].x - largest);
     acc += weight * splits[at + lane];
@@ -95,34 +207,70 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   y[head * QUADS + lane] = acc / sum;
 }
 `,
-  { LANES: 32, QUADS: 16 },
+  { LANES: 32, QUADS: 16, MOST_SPLITS },
 );
 
+/** Sizes of a step: one query of `heads` heads of QUADS quads over `keyValueHeads` key/value heads. */
+export interface StepSizes {
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly QUADS: number;
+}
+
+/** Heads whose scores a workgroup has memory and registers for. */
+const MOST_HEADS = 8;
+
+/** Query heads that one workgroup computes: as many of those that share a key/value head as it can. */
+export function headsPerWorkgroup({ heads, keyValueHeads }: StepSizes): number {
+  const group = heads / keyValueHeads;
+  let HEADS = Math.min(group, MOST_HEADS);
+  while (group % HEADS !== 0) HEADS--;
+  return HEADS;
+}
+
+/** Returns the largest number of KV splits for an adapter. */
+export function kvSplitsFor(keys: number, facts: AdapterFacts): number {
+  // One workgroup per head leaves most of a GPU idle; a CPU adapter's few cores are busy with the heads alone.
+  return facts.onCPU ? 1 : Math.min(MOST_SPLITS, Math.ceil(keys / tuned(facts.tuning, KV_SPLIT_KEYS)));
+}
+
+/** Tensors of a step; with `cosines` and `sines` it rotates and appends ({@link ROTATING}). */
+export interface StepTensors {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+  readonly y: Tensor;
+  readonly cosines?: Tensor;
+  readonly sines?: Tensor;
+}
+
 /**
- * Runs `attentionStep` with the keys in at most `most` KV splits, each a multiple of LANES, and merges them; `loaders` read k
- * and v.
+ * Runs `attentionStep` with the keys in at most `most` KV splits, each a multiple of LANES, and merges them; `header` has the
+ * functions that read k, v and the query.
  */
 export function attentionStep(
-  tensors: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor; readonly y: Tensor },
+  tensors: StepTensors,
   parameters: Readonly<Record<string, number>> & { readonly keys: number },
-  loaders: readonly string[],
-  QUADS: number,
+  header: readonly string[],
+  sizes: StepSizes,
   most: number,
 ): void {
   const { y } = tensors;
   const { device } = y;
-  const heads = y.size(-1) / (4 * QUADS);
+  const { QUADS, heads } = sizes;
+  const HEADS = headsPerWorkgroup(sizes);
   const { LANES } = attentionStepKernel.constants;
   const splitKeys = Math.ceil(parameters.keys / LANES / most) * LANES;
   const count = Math.ceil(parameters.keys / splitKeys);
-  const kernel = attentionStepKernel.variant({ QUADS, SPLIT: count > 1 ? 1 : 0 }, ...loaders);
+  const kernel = attentionStepKernel.variant({ QUADS, HEADS, SPLIT: count > 1 ? 1 : 0 }, ...header);
+  const grid = [count, heads / HEADS] as const;
   if (count === 1) {
-    device.run(kernel, tensors, { ...parameters, splitKeys, splits: 1 }, [1, heads]);
+    device.run(kernel, { ...tensors }, { ...parameters, splitKeys, splits: 1 }, grid);
     return;
   }
   device.scope(() => {
     const splits = device.empty([heads, count, QUADS + 1, 4], "f32", "splits");
-    device.run(kernel, { ...tensors, y: splits }, { ...parameters, splitKeys, splits: count }, [count, heads]);
+    device.run(kernel, { ...tensors, y: splits }, { ...parameters, splitKeys, splits: count }, grid);
     device.run(attentionMergeKernel.variant({ QUADS }), { splits, y }, { count }, [heads]);
   });
 }

@@ -2,11 +2,9 @@ import { ShapeError } from "../base/errors.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { tuned } from "../runtime/tuning.js";
 import { attentionBroadcastKernel } from "./attention-broadcast.js";
-import { attentionStep, attentionStepKernel } from "./attention-step.js";
+import { attentionStep, kvSplitsFor, READY } from "./attention-step.js";
 import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./kv-format.js";
-import { KV_SPLIT_KEYS } from "./tunables.js";
 
 /** Queries, keys or values as columns of a matrix: head h is columns `first + h·headSize` to `first + (h + 1)·headSize`. */
 export interface HeadColumns {
@@ -33,9 +31,6 @@ export interface AttentionShape {
    */
   readonly kvSplits?: number | undefined;
 }
-
-/** The maximum number of KV splits where the adapter decides. */
-const MAX_KV_SPLITS = 32;
 
 const PARAMS = `
 struct Params {
@@ -154,10 +149,15 @@ export function attention(
     scale: headSize ** -0.5,
   };
   const chosen = choose(shape, device.facts);
-  if ("kvSplits" in chosen) attentionStep(tensors, parameters, loaders, quads, chosen.kvSplits);
-  else device.run(chosen.kernel.variant({}, ...loaders), tensors, parameters, chosen.grid);
+  if ("kvSplits" in chosen) {
+    const sizes = { heads, keyValueHeads: shape.keyValueHeads, QUADS: quads };
+    attentionStep(tensors, { ...parameters, kvQuads: 0 }, [...loaders, READY], sizes, chosen.kvSplits);
+  } else device.run(chosen.kernel.variant({}, ...loaders), tensors, parameters, chosen.grid);
   return y;
 }
+
+/** The widest head of `attentionStep`, in quads. */
+const STEP_QUADS = 32;
 
 /** Chooses the algorithm by shape and adapter: a kernel and its grid, or `attentionStep` with a number of KV splits. */
 function choose(
@@ -171,12 +171,8 @@ function choose(
     const kernel = attentionBroadcastKernel.variant({ QUADS, LANES: facts.broadcastLanes, ROWS: rows <= 8 ? 8 : 16 });
     return { kernel, grid: [Math.ceil(rows / kernel.constants.ROWS), keyValueHeads, batches] };
   }
-  if (queries === 1 && batches === 1 && QUADS <= attentionStepKernel.constants.LANES) {
-    // One workgroup per head leaves most of a GPU idle; a CPU adapter's few cores are busy with the heads alone.
-    const fitting = facts.onCPU
-      ? 1
-      : Math.min(MAX_KV_SPLITS, Math.ceil(shape.keys / tuned(facts.tuning, KV_SPLIT_KEYS)));
-    return { kvSplits: shape.kvSplits ?? fitting };
+  if (queries === 1 && batches === 1 && QUADS <= STEP_QUADS) {
+    return { kvSplits: shape.kvSplits ?? kvSplitsFor(shape.keys, facts) };
   }
   const { LANES } = attentionKernel.constants;
   return { kernel: attentionKernel.variant({ QUADS }), grid: [Math.ceil(queries / LANES), heads, batches] };

@@ -33,24 +33,27 @@ export const SPAN: Record<CacheType, number> = { f32: 1, f16: 1, q8: 16 };
 /** The largest finite f16; the conversion of larger values is implementation-defined. */
 const F16_MAX = "65504.0";
 
-/** WGSL that reads a quad of the binding `name`. */
-function loader(binding: number, name: string, read: string, type: CacheType): string {
-  const shape = `// [rows, stride] quads`;
+/** The WGSL element type of a cache tensor. */
+const ELEMENT: Record<CacheType, string> = { f32: "vec4f", f16: "vec2u", q8: "u32" };
+
+function declaration(binding: number, name: string, type: CacheType, access: "read" | "read_write"): string {
+  const note = type === "q8" ? "  // [rows, stride] quads, then a scale for each 8" : "  // [rows, stride] quads";
+  return `@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<${ELEMENT[type]}>;${note}\n`;
+}
+
+/** WGSL that reads quad i of the binding `name`. */
+function loader(name: string, read: string, type: CacheType): string {
   switch (type) {
     case "f32":
-      return `
-@group(0) @binding(${binding}) var<storage, read> ${name}: array<vec4f>;  ${shape}
-fn ${read}(i: u32) -> vec4f { return ${name}[i]; }`;
+      return `fn ${read}(i: u32) -> vec4f { return ${name}[i]; }`;
     case "f16":
       return `
-@group(0) @binding(${binding}) var<storage, read> ${name}: array<vec2u>;  ${shape}
 fn ${read}(i: u32) -> vec4f {
   let w = ${name}[i];
   return vec4f(unpack2x16float(w.x), unpack2x16float(w.y));
 }`;
     case "q8":
       return `
-@group(0) @binding(${binding}) var<storage, read> ${name}: array<u32>;  ${shape}, then a scale for each 8
 fn ${read}(i: u32) -> vec4f {
   let scales = unpack2x16float(${name}[arrayLength(&${name}) / 17u * 16u + i / 16u]);
   return unpack4x8snorm(${name}[i]) * select(scales.x, scales.y, (i & 8u) == 8u);
@@ -59,22 +62,18 @@ fn ${read}(i: u32) -> vec4f {
 }
 
 /** WGSL that writes SPAN quads of the binding `name` from quad `at` on, a multiple of SPAN. */
-function storer(binding: number, name: string, write: string, type: CacheType): string {
+function storer(name: string, write: string, type: CacheType): string {
   switch (type) {
     case "f32":
-      return `
-@group(0) @binding(${binding}) var<storage, read_write> ${name}: array<vec4f>;
-fn ${write}(at: u32, quads: array<vec4f, SPAN>) { ${name}[at] = quads[0]; }`;
+      return `fn ${write}(at: u32, quads: array<vec4f, SPAN>) { ${name}[at] = quads[0]; }`;
     case "f16":
       return `
-@group(0) @binding(${binding}) var<storage, read_write> ${name}: array<vec2u>;
 fn ${write}(at: u32, quads: array<vec4f, SPAN>) {
   let e = clamp(quads[0], vec4f(-${F16_MAX}), vec4f(${F16_MAX}));
   ${name}[at] = vec2u(pack2x16float(e.xy), pack2x16float(e.zw));
 }`;
     case "q8":
       return `
-@group(0) @binding(${binding}) var<storage, read_write> ${name}: array<u32>;
 fn ${write}(at: u32, quads: array<vec4f, SPAN>) {
   var e = quads;
   var a = vec4f();
@@ -99,9 +98,23 @@ const forEachType = (make: (type: CacheType) => string): Record<CacheType, strin
 });
 
 /** `keyAt(i)` and `valueAt(i)` of the attention kernels: quad i of bindings 1 and 2. */
-export const LOAD_KEYS = forEachType((type) => loader(1, "k", "keyAt", type));
-export const LOAD_VALUES = forEachType((type) => loader(2, "v", "valueAt", type));
+export const LOAD_KEYS = forEachType((type) => declaration(1, "k", type, "read") + loader("k", "keyAt", type));
+export const LOAD_VALUES = forEachType((type) => declaration(2, "v", type, "read") + loader("v", "valueAt", type));
 
 /** `storeKeys(at, quads)` and `storeValues(at, quads)` of `rope`: bindings 4 and 5. */
-export const STORE_KEYS = forEachType((type) => storer(4, "keys", "storeKeys", type));
-export const STORE_VALUES = forEachType((type) => storer(5, "values", "storeValues", type));
+export const STORE_KEYS = forEachType(
+  (type) => declaration(4, "keys", type, "read_write") + storer("keys", "storeKeys", type),
+);
+export const STORE_VALUES = forEachType(
+  (type) => declaration(5, "values", type, "read_write") + storer("values", "storeValues", type),
+);
+
+/** All four functions on bindings 1 and 2, for a kernel that appends to the cache and reads it. */
+export const UPDATE_CACHE = forEachType((type) =>
+  [
+    declaration(1, "k", type, "read_write") + loader("k", "keyAt", type),
+    declaration(2, "v", type, "read_write") + loader("v", "valueAt", type),
+    storer("k", "storeKeys", type),
+    storer("v", "storeValues", type),
+  ].join("\n"),
+);

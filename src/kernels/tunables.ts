@@ -21,7 +21,7 @@ export const MATMUL_TILE: Tunable<"auto" | "middle" | "large"> = {
 };
 
 /** Keys per KV split of `attentionStep` on GPUs. */
-export const KV_SPLIT_KEYS: Tunable<number> = { name: "attention.kvSplitKeys", values: [256, 128, 512, 1024] };
+export const KV_SPLIT_KEYS: Tunable<number> = { name: "attention.kvSplitKeys", values: [128, 64, 256, 512] };
 
 /** Lanes per row of a norm; "auto" depends on the number of rows. */
 export const NORM_LANES: Tunable<"auto" | 32 | 64 | 128 | 256> = {

@@ -93,18 +93,8 @@ export class CausalAttention {
 
   /** x `[T, D]` → y `[T, D]`. The cache contains the positions before x; the keys and values of x are written after them. */
   forward(x: Tensor, norm: RMSNorm, cache: KVCache): Tensor {
-    const { heads, keyValueHeads, headSize } = this.sizes;
     const qkv = this.qkv.forward(x, { norm }); // of norm(x): [T, (H + 2K)·C]
-    const q = this.rotary.forward(qkv, cache, this.layer); // [T, H·C]; k and v go to the cache
-    cache.watcher?.(this.layer, q);
-    const queries = x.size(0);
-    const attended = attention(
-      { tensor: q, first: 0 },
-      { tensor: cache.keys[this.layer]!, first: 0 },
-      { tensor: cache.values[this.layer]!, first: 0 },
-      { batches: 1, queries, keys: cache.length + queries, heads, keyValueHeads, headSize, causalFrom: cache.length },
-      "attention",
-    ); // [T, H·C]
+    const attended = this.rotary.attend(qkv, cache, this.layer, this.sizes); // [T, H·C]; k and v go to the cache
     return this.out.forward(attended, { residual: x }); // the epilogue adds x: [T, D]
   }
 }

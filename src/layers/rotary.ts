@@ -1,4 +1,4 @@
-import { rope } from "../kernels/rope.js";
+import { type HeadSizes, rotatedAttention } from "../kernels/rotated-attention.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { KVCache } from "./kv-cache.js";
@@ -37,10 +37,13 @@ export class Rotary {
   }
 
   /**
-   * Rotates queries and keys of x `[T, (H + 2K)·C]`, whose first row has position `cache.length`; writes keys and values to the cache
-   * of `layer`. Returns the queries `[T, H·C]`.
+   * Causal attention of x `[T, (H + 2K)·C]`, queries, keys and values side by side, whose first row has position `cache.length`:
+   * `softmax(rope(q)·rope(k)ᵀ / √C + causal mask)·v`. Writes the rotated keys and the values to the cache of `layer`. → `[T, H·C]`
    */
-  forward(x: Tensor, cache: KVCache, layer: number): Tensor {
-    return rope(x, this.cosines, this.sines, cache.keys[layer]!, cache.values[layer]!, cache.length, cache.width);
+  attend(x: Tensor, cache: KVCache, layer: number, sizes: HeadSizes): Tensor {
+    const { cosines, sines } = this;
+    const tensors = { cosines, sines, keys: cache.keys[layer]!, values: cache.values[layer]! };
+    const { watcher } = cache;
+    return rotatedAttention(x, tensors, cache.length, sizes, watcher && ((q) => watcher(layer, q)));
   }
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { KVCache } from "../../src/layers/kv-cache.js";
 import { Rotary } from "../../src/layers/rotary.js";
+import type { Tensor } from "../../src/runtime/tensor.js";
 import { expectClose } from "../support/compare.js";
 import { useDevice } from "../support/device.js";
 import { columnsOf } from "../support/layers.js";
@@ -45,7 +46,15 @@ test("queries and keys are turned by their position behind the cache, and the ca
   cache.reserve(16);
   cache.length = 9;
   for (const tensor of [...cache.keys, ...cache.values]) device.write(tensor, new Float32Array(tensor.length).fill(7));
-  const q = device.scope(() => rotary.forward(device.upload(x, [rows, width], "x"), cache, 1));
+  const q = device.scope(() => {
+    const watched: Tensor[] = [];
+    cache.watcher = (layer, queries) => {
+      expect(layer).toBe(1);
+      watched.push(queries);
+    };
+    rotary.attend(device.upload(x, [rows, width], "x"), cache, 1, { heads, keyValueHeads, headSize });
+    return watched[0]!;
+  });
   /** Pairs of a head's columns half a head apart, turned in float64. */
   const turned = (part: Float64Array): Float64Array =>
     part.map((value, i) => {
