@@ -4,6 +4,7 @@ import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { tuned } from "../runtime/tuning.js";
 import { attentionBroadcastKernel } from "./attention-broadcast.js";
+import { type AttentionPiece, attentionPieces } from "./attention-pieces.js";
 import { attentionStep, attentionStepKernel } from "./attention-step.js";
 import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./kv-format.js";
 import { KV_SPLIT_KEYS } from "./tunables.js";
@@ -155,21 +156,25 @@ export function attention(
   };
   const chosen = choose(shape, device.facts);
   if ("kvSplits" in chosen) attentionStep(tensors, parameters, loaders, quads, chosen.kvSplits);
-  else device.run(chosen.kernel.variant({}, ...loaders), tensors, parameters, chosen.grid);
+  else {
+    const kernel = chosen.kernel.variant({}, ...loaders);
+    for (const piece of attentionPieces({ tensors, parameters }, shape, device.budget))
+      device.run(kernel, piece.tensors, piece.parameters, chosen.grid(piece), piece.work);
+  }
   return y;
 }
 
+/** The workgroups of a dispatch. */
+type GridOf = (piece: AttentionPiece) => readonly [number, number, number];
+
 /** Chooses the algorithm by shape and adapter: a kernel and its grid, or `attentionStep` with a number of KV splits. */
-function choose(
-  shape: AttentionShape,
-  facts: AdapterFacts,
-): { kernel: Kernel; grid: readonly [number, number, number] } | { kvSplits: number } {
+function choose(shape: AttentionShape, facts: AdapterFacts): { kernel: Kernel; grid: GridOf } | { kvSplits: number } {
   const { batches, queries, heads, keyValueHeads } = shape;
   const QUADS = shape.headSize / 4;
   if (facts.broadcastLanes) {
     const rows = queries * (heads / keyValueHeads);
     const kernel = attentionBroadcastKernel.variant({ QUADS, LANES: facts.broadcastLanes, ROWS: rows <= 8 ? 8 : 16 });
-    return { kernel, grid: [Math.ceil(rows / kernel.constants.ROWS), keyValueHeads, batches] };
+    return { kernel, grid: () => [Math.ceil(rows / kernel.constants.ROWS), keyValueHeads, batches] };
   }
   if (queries === 1 && batches === 1 && QUADS <= attentionStepKernel.constants.LANES) {
     // One workgroup per head leaves most of a GPU idle; a CPU adapter's few cores are busy with the heads alone.
@@ -179,5 +184,6 @@ function choose(
     return { kvSplits: shape.kvSplits ?? fitting };
   }
   const { LANES } = attentionKernel.constants;
-  return { kernel: attentionKernel.variant({ QUADS }), grid: [Math.ceil(queries / LANES), heads, batches] };
+  const grid: GridOf = (piece) => [Math.ceil(piece.parameters.queries / LANES), piece.heads, piece.batches];
+  return { kernel: attentionKernel.variant({ QUADS }), grid };
 }
