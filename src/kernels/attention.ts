@@ -174,7 +174,15 @@ function choose(shape: AttentionShape, facts: AdapterFacts): { kernel: Kernel; g
   if (facts.broadcastLanes) {
     const rows = queries * (heads / keyValueHeads);
     const kernel = attentionBroadcastKernel.variant({ QUADS, LANES: facts.broadcastLanes, ROWS: rows <= 8 ? 8 : 16 });
-    return { kernel, grid: () => [Math.ceil(rows / kernel.constants.ROWS), keyValueHeads, batches] };
+    const { ROWS } = kernel.constants;
+    return {
+      kernel,
+      grid: ({ parameters: { queries, group }, heads, batches }) => [
+        Math.ceil((queries * group) / ROWS),
+        heads / group,
+        batches,
+      ],
+    };
   }
   if (queries === 1 && batches === 1 && QUADS <= attentionStepKernel.constants.LANES) {
     // One workgroup per head leaves most of a GPU idle; a CPU adapter's few cores are busy with the heads alone.

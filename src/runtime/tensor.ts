@@ -70,7 +70,7 @@ export class Tensor {
 
   /**
    * Returns the elements from `first` on, as many as `shape` has, in the same memory. Throws ShapeError for elements that the tensor does
-   * not have, or that do not begin at a multiple of 256 bytes, which bindings need (see {@link partStep}).
+   * not have, or that do not begin at a multiple of 256 bytes, which bindings need.
    */
   part(first: number, shape: readonly number[], label = this.label): Tensor {
     const firstByte = first * bytesPerElement(this.dtype);
@@ -79,7 +79,7 @@ export class Tensor {
         where: `part of ${this.label}`,
         expected: `elements of ${this.length} from a multiple of ${BINDING_ALIGNMENT} bytes on`,
         got: `${showShape(shape)} from element ${first} on, byte ${firstByte}`,
-        remedy: "begin at a multiple of `partStep` rows",
+        remedy: "begin earlier, or copy the elements with `device.copy`",
       });
     }
     return new Tensor(this.device, shape, this.dtype, label, this.block, this.offsetBytes + firstByte);

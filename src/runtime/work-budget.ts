@@ -29,6 +29,8 @@ const MOST_CHANGE = 4;
 const LEAST_RATE = 1 / 16;
 /** Added to measured times, because clocks of browsers are that coarse; it keeps the rates at four fifths of the true ones. */
 const CLOCK_MS = 20;
+/** Shorter submissions say nothing by their duration: other programs use the adapter too. */
+const SHORT_MS = 10;
 /** Duration from which a submission is taken to be slower than estimated: two periods of a browser that polls every 100 ms, and more. */
 const OVERDUE_MS = 250;
 
@@ -118,8 +120,7 @@ export class WorkBudget {
         const took = this.now() - this.#busySince;
         const done = { flops: flops - before.flops, bytes: bytes - before.bytes };
         const single = submissions - before.submissions === 1;
-        if (single && took > OVERDUE_MS && ms - before.ms >= SUBMISSION_MS / MOST_CHANGE)
-          this.#slower((ms - before.ms) / took);
+        if (single && took > OVERDUE_MS && ms - before.ms > SHORT_MS) this.#slower((ms - before.ms) / took);
         else this.#faster(done, took + CLOCK_MS);
         this.#waiting = false;
         if (this.#submitted.submissions > submissions) this.#wait();
@@ -139,7 +140,7 @@ export class WorkBudget {
 
   #slower(factor: number): void {
     const shrunk = (rate: number, first: number): number =>
-      Math.max(rate * Math.max(factor, 1 / MOST_CHANGE), first * LEAST_RATE);
+      Math.min(rate, Math.max(rate * factor, rate / MOST_CHANGE, first * LEAST_RATE));
     const { flops, bytes } = this.rates;
     this.rates = { flops: shrunk(flops, FIRST_RATES.flops), bytes: shrunk(bytes, FIRST_RATES.bytes) };
   }

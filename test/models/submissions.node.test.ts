@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { GEOMETRY_05B, type Geometry } from "../../src/bench/loaded-model.js";
 import { qwen2Tensors, siglipTensors, syntheticIndex } from "../../src/bench/synthetic.js";
@@ -8,9 +9,11 @@ import { Sampler } from "../../src/models/chat/sampler.js";
 import { Network } from "../../src/models/llava-onevision/network.js";
 import { packImage, planImage } from "../../src/models/llava-onevision/packing.js";
 import { resolveLayout } from "../../src/models/llava-onevision/tensor-names.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { Device } from "../../src/runtime/device.js";
 import { DryRunGPU } from "../../src/runtime/dry-run-gpu.js";
 import { bytesOf, FIRST_RATES, type Rates, SUBMISSION_MS, type Work } from "../../src/runtime/work-budget.js";
+import { TINY_FOLDER } from "../support/damaged.js";
 
 // Every workload of every published size on a mock GPU: the work of its submissions and dispatches against the bound. Layers are alike,
 // so two of each part are enough.
@@ -248,4 +251,27 @@ describe.each(Object.entries(MODELS))("%s", (_, geometry) => {
       check(count);
     });
   });
+});
+
+test("an answer is the same however its work is cut, while rates are learnt", async () => {
+  const model = await LlavaOneVision.load(TINY_FOLDER);
+  const { device } = model;
+  const ask = async () => {
+    const session = model.createSession();
+    const content = [
+      { type: "image" as const, image: join(TINY_FOLDER, "examples/00-shapes.png") },
+      { type: "text" as const, text: "What do you see?" },
+    ];
+    const { tokens } = await session.generate([{ role: "user", content }]).result;
+    session.dispose();
+    return tokens;
+  };
+  const whole = await ask();
+  // Slower than any adapter.
+  const rates = { flops: 1e5, bytes: 1e5 };
+  device.budget.rates = rates;
+  expect(await ask()).toEqual(whole);
+  expect(device.budget.rates.flops).toBeGreaterThan(rates.flops);
+  expect(device.budget.rates.bytes).toBeGreaterThan(rates.bytes);
+  model.dispose();
 });

@@ -45,7 +45,7 @@ describe("submissions", () => {
 
   test("after 128 dispatches, or 1,024 together, whatever their work on software adapters", () => {
     const { device } = held;
-    expect(device.facts.onCPU).toBe(true);
+    device.budget.rates = software;
     expect([128, 129, 257].map((dispatches) => submissions(dispatches))).toEqual([0, 1, 2]);
     expect(submissions(1024, (work) => device.together(work))).toBe(0);
     expect(submissions(1025, (work) => device.together(work))).toBe(1);
