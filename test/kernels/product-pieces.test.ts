@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, test } from "vitest";
-import type { Epilogue } from "../../src/kernels/epilogue.js";
 import { matmul } from "../../src/kernels/matmul.js";
 import { packMatrix } from "../../src/kernels/pack.js";
 import { PackedMatrix, type WeightType } from "../../src/kernels/packed.js";
@@ -62,39 +61,40 @@ test("software adapters do not cut", () => {
   });
 });
 
-describe("computed", () => {
-  const ran = useFacts(held, ADAPTERS["GPU, no subgroups"]!);
+describe.each<[string, WeightType, number, "residual" | "gated"]>([
+  ["GPU, no subgroups", "f32", 40, "residual"],
+  ["GPU, no subgroups", "q8", 5, "gated"],
+  // A kernel that compiles quickly, for the other types.
+  ...(["f16", "q8", "q4"] as const).flatMap((type) => [
+    ["CPU, no subgroups", type, 40, "residual"] as [string, WeightType, number, "residual"],
+    ["CPU, no subgroups", type, 40, "gated"] as [string, WeightType, number, "gated"],
+  ]),
+])("%s, weights in %s, %d rows, %s", (adapter, type, rows, epilogue) => {
+  const ran = useFacts(held, ADAPTERS[adapter]!);
   const { rates } = new WorkBudget(true, async () => {});
   afterEach(() => {
     held.device.budget.rates = rates;
   });
 
-  test.each(["f32", "q8"] as const)("pieces are bit by bit the whole, weights in %s", async (type: WeightType) => {
+  test("pieces are bit by bit the whole", async () => {
     const { device } = held;
     const [inner, columns] = [72, 416];
-    for (const rows of [5, 40]) {
-      const product = (gated: boolean) =>
-        result(device, () => {
-          const matrix = packMatrix(device, normals(columns * inner, 2), [columns, inner], "W", type);
-          const epilogue: Epilogue = gated
-            ? { swiglu: true }
-            : {
-                bias: device.upload(normals(columns, 3), [columns], "bias"),
-                residual: device.upload(normals(3 * columns, 4), [3, columns], "residual"),
-                activation: "gelu_tanh",
-              };
-          const x = device.upload(normals(rows * inner, 1), [rows, inner], "x");
-          return matmul(x, matrix, epilogue);
+    const product = () =>
+      result(device, () => {
+        const matrix = packMatrix(device, normals(columns * inner, 2), [columns, inner], "W", type);
+        const x = device.upload(normals(rows * inner, 1), [rows, inner], "x");
+        if (epilogue === "gated") return matmul(x, matrix, { swiglu: true });
+        return matmul(x, matrix, {
+          bias: device.upload(normals(columns, 3), [columns], "bias"),
+          residual: device.upload(normals(3 * columns, 4), [3, columns], "residual"),
+          activation: "gelu_tanh",
         });
-      for (const gated of [false, true]) {
-        device.budget.rates = rates;
-        const whole = await product(gated);
-        const before = ran.length;
-        device.budget.rates = { flops: 1, bytes: 1e12 };
-        const pieces = await product(gated);
-        expect(ran.slice(before).filter((name) => name.startsWith("mat")).length).toBeGreaterThan(3);
-        expect(new Uint32Array(pieces.buffer)).toEqual(new Uint32Array(whole.buffer));
-      }
-    }
+      });
+    const whole = await product();
+    const before = ran.length;
+    device.budget.rates = { flops: 1, bytes: 1e12 };
+    const pieces = await product();
+    expect(ran.slice(before).filter((name) => name.startsWith("mat")).length).toBeGreaterThan(3);
+    expect(new Uint32Array(pieces.buffer)).toEqual(new Uint32Array(whole.buffer));
   });
 });
