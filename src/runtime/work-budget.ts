@@ -107,29 +107,33 @@ export class WorkBudget {
     total.bytes += bytes;
     total.ms += ms;
     total.submissions++;
-    if (!this.#waiting) this.#wait();
+    if (!this.#waiting) void this.#wait();
   }
 
-  /** Learns from the completion of what was submitted so far, then from that of what was submitted meanwhile. */
-  #wait(): void {
+  /** Learns from the completion of what was submitted so far, then from that of what was submitted meanwhile, until all is done. */
+  async #wait(): Promise<void> {
     this.#waiting = true;
-    const { flops, bytes, ms, submissions } = this.#submitted;
-    this.completed().then(
-      () => {
-        const before = this.#before;
-        const took = this.now() - this.#busySince;
-        const done = { flops: flops - before.flops, bytes: bytes - before.bytes };
-        const single = submissions - before.submissions === 1;
-        if (single && took > OVERDUE_MS && ms - before.ms > SHORT_MS) this.#slower((ms - before.ms) / took);
-        else this.#faster(done, took + CLOCK_MS);
-        this.#waiting = false;
-        if (this.#submitted.submissions > submissions) this.#wait();
-      },
+    try {
+      for (let seen = 0; seen < this.#submitted.submissions; ) {
+        const until = { ...this.#submitted };
+        seen = until.submissions;
+        await this.completed();
+        this.#learn(until);
+      }
+    } catch {
       // A lost device; the loss itself is reported by the device.
-      () => {
-        this.#waiting = false;
-      },
-    );
+    }
+    this.#waiting = false;
+  }
+
+  /** Everything of the busy period until `until` is done now. */
+  #learn(until: Totals): void {
+    const before = this.#before;
+    const took = this.now() - this.#busySince;
+    const estimated = until.ms - before.ms;
+    const single = until.submissions - before.submissions === 1;
+    if (single && took > OVERDUE_MS && estimated > SHORT_MS) this.#slower(estimated / took);
+    else this.#faster({ flops: until.flops - before.flops, bytes: until.bytes - before.bytes }, took + CLOCK_MS);
   }
 
   #faster(done: Rates, milliseconds: number): void {

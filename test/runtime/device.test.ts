@@ -137,6 +137,22 @@ describe("the end of a device", () => {
     owner.dispose();
   });
 
+  test("a device that still learns the rates of its submissions may end", async () => {
+    for (const end of [(device: Device) => device.dispose(), (device: Device) => device.gpu.destroy()]) {
+      const device = await Device.open();
+      device.budget.rates = { flops: 1, bytes: 1 };
+      const x = device.upload(new Float32Array(1e6), [1e6], "x");
+      for (let i = 0; i < 3; i++) addTo(device, x, 1);
+      device.flush();
+      end(device);
+      // An unhandled rejection would fail the run.
+      await device.gpu.lost;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      device.dispose();
+      expect(device.pool.liveBytes).toBe(0);
+    }
+  });
+
   test("a disposed device refuses to work", async () => {
     const device = await Device.open();
     const x = device.upload(Float32Array.of(1), [1], "x");
