@@ -26,7 +26,7 @@ const MAX_WORKERS = Math.min(2, availableParallelism());
 const ABOUT_ADAPTERS = [
   "test/kernels/{argmax,attention*,choose-token,copy-rows,epilogue,gather,kv-format,norm}.test.ts",
   "test/kernels/{matmul,matmul-block,matmul-broadcast,matmul-broadcast4,matvec*}.test.ts",
-  "test/kernels/{pack,packed,pad-rows,patchify,rank-logits,resample,rope,sampling-cutoff,swiglu}.test.ts",
+  "test/kernels/{pack,packed,pad-rows,patchify,product-pieces,rank-logits,resample,rope,sampling-cutoff,swiglu}.test.ts",
   "test/layers/kv-cache.test.ts",
   "test/models/{goldens,tiny,chat/decoding,chat/session}.test.ts",
   "test/runtime/{bind-groups,device,feature-self-test.node,profile}.test.ts",

@@ -41,3 +41,4 @@ export type { DType } from "./runtime/dtype.js";
 export { type Binding, type Constants, Kernel, type ParameterField } from "./runtime/kernel.js";
 export type { Counters, TimedPass } from "./runtime/profile.js";
 export { Tensor } from "./runtime/tensor.js";
+export type { Work } from "./runtime/work-budget.js";

@@ -1,7 +1,8 @@
 import { throwIfAborted } from "../base/errors.js";
 import type { RowPiece } from "../kernels/resample.js";
 import { KVCache } from "../layers/kv-cache.js";
-import { AdaptiveSteps, decode } from "../models/chat/decoding.js";
+import { AdaptiveSteps } from "../models/chat/adaptive-steps.js";
+import { decode } from "../models/chat/decoding.js";
 import { Sampler } from "../models/chat/sampler.js";
 import { type PackingPlan, packImage, planImage } from "../models/llava-onevision/packing.js";
 import type { Arena } from "../runtime/arena.js";

@@ -264,13 +264,15 @@ export function attentionStep(
   const count = Math.ceil(parameters.keys / splitKeys);
   const kernel = attentionStepKernel.variant({ QUADS, HEADS, SPLIT: count > 1 ? 1 : 0 }, ...header);
   const grid = [count, heads / HEADS] as const;
+  // The keys and values so far; the cache may have room for many more.
+  const work = { bytes: (8 * parameters.keys * sizes.keyValueHeads + 8 * heads) * 4 * QUADS };
   if (count === 1) {
-    device.run(kernel, { ...tensors }, { ...parameters, splitKeys, splits: 1 }, grid);
+    device.run(kernel, { ...tensors }, { ...parameters, splitKeys, splits: 1 }, grid, work);
     return;
   }
   device.scope(() => {
     const splits = device.empty([heads, count, QUADS + 1, 4], "f32", "splits");
-    device.run(kernel, { ...tensors, y: splits }, { ...parameters, splitKeys, splits: count }, grid);
+    device.run(kernel, { ...tensors, y: splits }, { ...parameters, splitKeys, splits: count }, grid, work);
     device.run(attentionMergeKernel.variant({ QUADS }), { splits, y }, { count }, [heads]);
   });
 }

@@ -3,6 +3,7 @@ import type { AdapterFacts } from "../runtime/adapter.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { attentionBroadcastKernel } from "./attention-broadcast.js";
+import { type AttentionPiece, attentionPieces } from "./attention-pieces.js";
 import { attentionStep, kvSplitsFor, READY } from "./attention-step.js";
 import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./kv-format.js";
 
@@ -40,70 +41,133 @@ struct Params {
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [batches * queries, qStride]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [batches * queries, yStride]`;
 
-/** Attention of many queries on GPUs, with the online softmax of FlashAttention-2 (arXiv 2307.08691, algorithm 1); called by `attention`. */
+/**
+ * Attention of many queries on GPUs, with the online softmax of FlashAttention-2 (arXiv 2307.08691, algorithm 1); called by `attention`.
+ *
+ * A workgroup computes ROWS · THREADS_Y queries of a head, KEYS keys at a time. Scores: queries and keys are staged in workgroup
+ * memory CHUNK quads at a time, and a thread accumulates ROWS queries by four keys in registers. Outputs: the values are staged
+ * likewise, and a thread accumulates the same ROWS queries by one quad of every chunk.
+ */
 export const attentionKernel = new Kernel(
   "attention",
   `
 ${PARAMS}
 
-// One lane per query. Eight keys at a time: their scores, then one step of the online softmax, then their values.
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+const THREADS_X = 8u;
+const THREADS_Y = THREADS / THREADS_X;
+const QUERIES = ROWS * THREADS_Y;
+const KEYS = 4u * THREADS_X;
+const CHUNKS = QUADS / CHUNK;
+// More than any cache has; a constant bound proves that the loop ends.
+const MOST_STEPS = 65536u;
+
+var<workgroup> qs: array<vec4f, CHUNK * QUERIES>;            // [quad, query]
+var<workgroup> kvs: array<vec4f, CHUNK * KEYS>;              // keys [quad, key], then values [key, quad]
+var<workgroup> probabilities: array<f32, KEYS * QUERIES>;    // [key, query]
+var<workgroup> reductions: array<f32, THREADS_X * QUERIES>;  // [thread, query]
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let head = group.y;
-  let firstQuery = group.x * LANES;
-  let query = firstQuery + lane;
-  let qAt = (group.z * params.queries + min(query, params.queries - 1u)) * params.qStride + params.qFirst + head * QUADS;
+  let firstQuery = group.x * QUERIES;
+  let tx = thread % THREADS_X;
+  let ty = thread / THREADS_X;
+  let own = ty * ROWS;  // the thread's first query
+  let qAt = group.z * params.queries * params.qStride + params.qFirst + head * QUADS;
   let kvHead = head / params.group * QUADS;
   let kAt = group.z * params.keys * params.kStride + params.kFirst + kvHead;
   let vAt = group.z * params.keys * params.vStride + params.vFirst + kvHead;
-  var own: array<vec4f, QUADS>;
-  var acc: array<vec4f, QUADS>;
-  for (var c = 0u; c < QUADS; c++) { own[c] = q[qAt + c] * params.scale; }
-  var seen = params.keys;
   var end = params.keys;
-  if (params.causal == 1u) {
-    seen = min(params.keys, params.firstPosition + query + 1u);
-    end = min(params.keys, params.firstPosition + firstQuery + LANES);
-  }
-  var largest = -1e30;
-  var sum = 0.0;
-  let last = params.keys - 1u;
-  for (var j = 0u; j < end; j += 8u) {
-    let a = vec4u(j, min(j + 1u, last), min(j + 2u, last), min(j + 3u, last));
-    let b = min(vec4u(j + 4u, j + 5u, j + 6u, j + 7u), vec4u(last));
-    let ka = a * params.kStride + kAt;
-    let kb = b * params.kStride + kAt;
-    var sa = vec4f();
-    var sb = vec4f();
-    for (var c = 0u; c < QUADS; c++) {
-      let e = own[c];
-      sa += vec4f(dot(e, keyAt(ka.x + c)), dot(e, keyAt(ka.y + c)), dot(e, keyAt(ka.z + c)), dot(e, keyAt(ka.w + c)));
-      sb += vec4f(dot(e, keyAt(kb.x + c)), dot(e, keyAt(kb.y + c)), dot(e, keyAt(kb.z + c)), dot(e, keyAt(kb.w + c)));
+  if (params.causal == 1u) { end = min(end, params.firstPosition + firstQuery + QUERIES); }
+  var acc: array<vec4f, CHUNKS * ROWS>;
+  var largest: array<f32, ROWS>;
+  var sums: array<f32, ROWS>;
+  for (var r = 0u; r < ROWS; r++) { largest[r] = -1e30; }
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let first = step * KEYS;
+    if (first >= end) { break; }
+    var s = array<vec4f, ROWS>();
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+      for (var i = thread; i < CHUNK * QUERIES; i += THREADS) {
+        let query = min(firstQuery + i / CHUNK, params.queries - 1u);
+        qs[i % CHUNK * QUERIES + i / CHUNK] = q[qAt + query * params.qStride + chunk * CHUNK + i % CHUNK] * params.scale;
+      }
+      for (var i = thread; i < CHUNK * KEYS; i += THREADS) {
+        let key = min(first + i / CHUNK, params.keys - 1u);
+        kvs[i % CHUNK * KEYS + i / CHUNK] = keyAt(kAt + key * params.kStride + chunk * CHUNK + i % CHUNK);
+      }
+      workgroupBarrier();
+      for (var c = 0u; c < CHUNK; c++) {
+        let at = c * KEYS + tx;
+        let k0 = kvs[at];
+        let k1 = kvs[at + THREADS_X];
+        let k2 = kvs[at + 2u * THREADS_X];
+        let k3 = kvs[at + 3u * THREADS_X];
+        for (var r = 0u; r < ROWS; r++) {
+          let e = qs[c * QUERIES + own + r];
+          s[r] += vec4f(dot(e, k0), dot(e, k1), dot(e, k2), dot(e, k3));
+        }
+      }
+      workgroupBarrier();
     }
-    sa = select(sa, vec4f(-1e30), vec4u(j, j + 1u, j + 2u, j + 3u) >= vec4u(seen));
-    sb = select(sb, vec4f(-1e30), vec4u(j + 4u, j + 5u, j + 6u, j + 7u) >= vec4u(seen));
-    let m4 = max(sa, sb);
-    let m = max(largest, max(max(m4.x, m4.y), max(m4.z, m4.w)));
-    let decay = exp(largest - m);
-    let pa = exp(sa - m);
-    let pb = exp(sb - m);
-    largest = m;
-    sum = sum * decay + dot(pa, vec4f(1.0)) + dot(pb, vec4f(1.0));
-    let va = a * params.vStride + vAt;
-    let vb = b * params.vStride + vAt;
-    for (var c = 0u; c < QUADS; c++) {
-      acc[c] = acc[c] * decay
-        + pa.x * valueAt(va.x + c) + pa.y * valueAt(va.y + c) + pa.z * valueAt(va.z + c) + pa.w * valueAt(va.w + c)
-        + pb.x * valueAt(vb.x + c) + pb.y * valueAt(vb.y + c) + pb.z * valueAt(vb.z + c) + pb.w * valueAt(vb.w + c);
+    // The online softmax: of a query, the eight threads of a row have four keys each.
+    let keys = first + tx + vec4u(0u, THREADS_X, 2u * THREADS_X, 3u * THREADS_X);
+    for (var r = 0u; r < ROWS; r++) {
+      var seen = params.keys;
+      if (params.causal == 1u) { seen = min(seen, params.firstPosition + firstQuery + own + r + 1u); }
+      s[r] = select(s[r], vec4f(-1e30), keys >= vec4u(seen));
+      reductions[tx * QUERIES + own + r] = max(max(s[r].x, s[r].y), max(s[r].z, s[r].w));
+    }
+    workgroupBarrier();
+    for (var r = 0u; r < ROWS; r++) {
+      var m = largest[r];
+      for (var t = 0u; t < THREADS_X; t++) { m = max(m, reductions[t * QUERIES + own + r]); }
+      let p = exp(s[r] - m);
+      let decay = exp(largest[r] - m);
+      largest[r] = m;
+      sums[r] = sums[r] * decay + dot(p, vec4f(1.0));
+      for (var chunk = 0u; chunk < CHUNKS; chunk++) { acc[chunk * ROWS + r] *= decay; }
+      for (var i = 0u; i < 4u; i++) { probabilities[(tx + i * THREADS_X) * QUERIES + own + r] = p[i]; }
+    }
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+      workgroupBarrier();
+      for (var i = thread; i < CHUNK * KEYS; i += THREADS) {
+        let key = min(first + i / CHUNK, params.keys - 1u);
+        kvs[i] = valueAt(vAt + key * params.vStride + chunk * CHUNK + i % CHUNK);
+      }
+      workgroupBarrier();
+      // Threads past the last quad repeat it.
+      let quad = min(tx, CHUNK - 1u);
+      for (var j = 0u; j < KEYS; j++) {
+        let v = kvs[j * CHUNK + quad];
+        for (var r = 0u; r < ROWS; r++) { acc[chunk * ROWS + r] += probabilities[j * QUERIES + own + r] * v; }
+      }
+    }
+    workgroupBarrier();
+  }
+  for (var r = 0u; r < ROWS; r++) { reductions[tx * QUERIES + own + r] = sums[r]; }
+  workgroupBarrier();
+  for (var r = 0u; r < ROWS; r++) {
+    let query = firstQuery + own + r;
+    var sum = 0.0;
+    for (var t = 0u; t < THREADS_X; t++) { sum += reductions[t * QUERIES + own + r]; }
+    if (query < params.queries && tx < CHUNK) {
+      let yAt = (group.z * params.queries + query) * params.yStride + head * QUADS + tx;
+      for (var chunk = 0u; chunk < CHUNKS; chunk++) { y[yAt + chunk * CHUNK] = acc[chunk * ROWS + r] / sum; }
     }
   }
-  if (query >= params.queries) { return; }
-  let yAt = (group.z * params.queries + query) * params.yStride + head * QUADS;
-  for (var c = 0u; c < QUADS; c++) { y[yAt + c] = acc[c] / sum; }
 }
 `,
-  { LANES: 32, QUADS: 16 },
+  { THREADS: 64, ROWS: 4, QUADS: 16, CHUNK: 8 },
 );
+
+/** Returns the constants of {@link attentionKernel} for heads of QUADS quads: chunks that divide a head, and few outputs per thread. */
+function tileOf(QUADS: number): { QUADS: number; CHUNK: number; ROWS: number; THREADS: number } {
+  let CHUNK = 8;
+  while (QUADS % CHUNK !== 0) CHUNK--;
+  const few = QUADS / CHUNK > 3;
+  return { QUADS, CHUNK, ROWS: few ? 2 : 4, THREADS: few ? 128 : 64 };
+}
 
 /**
  * Scaled dot-product attention `softmax(q·kᵀ / √C [, causal])·v` for every head. The softmax is computed online over tiles of keys as
@@ -152,28 +216,42 @@ export function attention(
   if ("kvSplits" in chosen) {
     const sizes = { heads, keyValueHeads: shape.keyValueHeads, QUADS: quads };
     attentionStep(tensors, { ...parameters, kvQuads: 0 }, [...loaders, READY], sizes, chosen.kvSplits);
-  } else device.run(chosen.kernel.variant({}, ...loaders), tensors, parameters, chosen.grid);
+  } else {
+    const kernel = chosen.kernel.variant({}, ...loaders);
+    for (const piece of attentionPieces({ tensors, parameters }, shape, device.budget))
+      device.run(kernel, piece.tensors, piece.parameters, chosen.grid(piece), piece.work);
+  }
   return y;
 }
 
 /** The widest head of `attentionStep`, in quads. */
 const STEP_QUADS = 32;
 
+/** The workgroups of a dispatch. */
+type GridOf = (piece: AttentionPiece) => readonly [number, number, number];
+
 /** Chooses the algorithm by shape and adapter: a kernel and its grid, or `attentionStep` with a number of KV splits. */
-function choose(
-  shape: AttentionShape,
-  facts: AdapterFacts,
-): { kernel: Kernel; grid: readonly [number, number, number] } | { kvSplits: number } {
+function choose(shape: AttentionShape, facts: AdapterFacts): { kernel: Kernel; grid: GridOf } | { kvSplits: number } {
   const { batches, queries, heads, keyValueHeads } = shape;
   const QUADS = shape.headSize / 4;
   if (facts.broadcastLanes) {
     const rows = queries * (heads / keyValueHeads);
     const kernel = attentionBroadcastKernel.variant({ QUADS, LANES: facts.broadcastLanes, ROWS: rows <= 8 ? 8 : 16 });
-    return { kernel, grid: [Math.ceil(rows / kernel.constants.ROWS), keyValueHeads, batches] };
+    const { ROWS } = kernel.constants;
+    return {
+      kernel,
+      grid: ({ parameters: { queries, group }, heads, batches }) => [
+        Math.ceil((queries * group) / ROWS),
+        heads / group,
+        batches,
+      ],
+    };
   }
   if (queries === 1 && batches === 1 && QUADS <= STEP_QUADS) {
     return { kvSplits: shape.kvSplits ?? kvSplitsFor(shape.keys, facts) };
   }
-  const { LANES } = attentionKernel.constants;
-  return { kernel: attentionKernel.variant({ QUADS }), grid: [Math.ceil(queries / LANES), heads, batches] };
+  const tile = tileOf(QUADS);
+  const rows = (tile.ROWS * tile.THREADS) / 8;
+  const grid: GridOf = (piece) => [Math.ceil(piece.parameters.queries / rows), piece.heads, piece.batches];
+  return { kernel: attentionKernel.variant(tile), grid };
 }

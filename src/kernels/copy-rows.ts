@@ -22,8 +22,12 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 /** In place: `target[rows[i][1]] = source[rows[i][0]]`; source `[·, D]`, target `[·, D]` f32, rows `[n, 2]` u32. */
 export function copyRows(source: Tensor, rows: Tensor, target: Tensor): void {
   const width = target.size(-1);
-  source.device.run(copyRowsKernel, { source, into: target, rows }, { width }, [
-    Math.ceil(width / copyRowsKernel.constants.LANES),
-    rows.size(0),
-  ]);
+  const count = rows.size(0);
+  source.device.run(
+    copyRowsKernel,
+    { source, into: target, rows },
+    { width },
+    [Math.ceil(width / copyRowsKernel.constants.LANES), count],
+    { bytes: 8 * count * width },
+  );
 }

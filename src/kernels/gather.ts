@@ -40,6 +40,7 @@ export function gather(ids: Tensor, table: PackedMatrix, label: string): Tensor 
       { ids, weights: block.tensor, y },
       { rows, width, quads: table.quads, groups: table.groups, first: block.firstColumn, count: block.columns },
       [Math.ceil(table.quads / gatherKernel.constants.LANES), rows],
+      { bytes: 8 * rows * width },
     );
   }
   return y;

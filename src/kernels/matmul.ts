@@ -17,6 +17,7 @@ import { matvecRowsKernel } from "./matvec-rows.js";
 import { rmsNorm } from "./norm.js";
 import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
 import { padRows } from "./pad-rows.js";
+import { productPieces } from "./product-pieces.js";
 import { MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES } from "./tunables.js";
 
 /**
@@ -50,7 +51,7 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
   const y = device.empty([...x.shape.slice(0, -1), outputs], "f32", label);
   const { header, tensors, parameters } = epilogueCode(fusesNorm ? epilogue : withoutNorm, padded, device.facts.onCPU);
   const kernel = chosen.variant({}, reader ?? LOAD_QUAD[weights.type], ...header);
-  for (const block of weights.blocks) {
+  for (const { block, work } of productPieces(weights, rows, columnsAGroup, device.budget)) {
     device.run(
       kernel,
       { x: padded, weights: block.tensor, y, ...tensors },
@@ -66,6 +67,7 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
       },
       // Whole panels: a workgroup's columns are not always contiguous in their panel.
       [Math.ceil((Math.ceil(block.columns / PANEL) * PANEL) / columnsAGroup), Math.ceil(rows / rowsAGroup)],
+      work,
     );
   }
   return y;

@@ -261,6 +261,7 @@ export function pack(
         rowMajor: 0,
       },
       [Math.ceil((to - from) / LANES), matrix.groups],
+      { bytes: source.sizeBytes + ((to - from) / block.columns) * block.tensor.sizeBytes },
     );
   }
 }

@@ -87,6 +87,7 @@ export function rope(
     { x, cosines, sines, q, keys, values },
     { queryQuads, keyQuads: keyWidth / 4, half: half / 4, first, stride },
     [Math.ceil(lanes / kernel.constants.LANES), rows],
+    { bytes: 16 * rows * width }, // x, its partners and two angles are read, as much is written
   );
   return q;
 }

@@ -13,6 +13,7 @@ interface Made {
   readonly pipeline: Pipeline;
   readonly blocks: readonly Block[];
   readonly sizes: readonly number[];
+  readonly offsets: readonly number[];
   readonly group: GPUBindGroup;
 }
 
@@ -34,8 +35,8 @@ export class BindGroups {
   of(kernel: Kernel, pipeline: Pipeline, tensors: readonly Tensor[]): GPUBindGroup {
     let hash = pipeline.id;
     for (let i = 0; i < tensors.length; i++) {
-      const { block, sizeBytes } = tensors[i]!;
-      hash = Math.imul(hash ^ block.id, 0x9e3779b1);
+      const { block, sizeBytes, offsetBytes } = tensors[i]!;
+      hash = Math.imul(hash ^ (block.id + offsetBytes), 0x9e3779b1);
       hash = Math.imul((hash ^ (hash >>> 15)) + sizeBytes, 0x85ebca6b);
     }
     const made = this.#made.get(hash);
@@ -44,14 +45,15 @@ export class BindGroups {
     const group = this.gpu.createBindGroup({
       label: kernel.name,
       layout: pipeline.layout,
-      entries: tensors.map(({ block, sizeBytes }, i) => ({
+      entries: tensors.map(({ block, sizeBytes, offsetBytes }, i) => ({
         binding: kernel.bindings[i]!.index,
-        resource: { buffer: block.buffer, size: sizeBytes },
+        resource: { buffer: block.buffer, offset: offsetBytes, size: sizeBytes },
       })),
     });
     const blocks = tensors.map((tensor) => tensor.block);
     const sizes = tensors.map((tensor) => tensor.sizeBytes);
-    this.#made.set(hash, { pipeline, blocks, sizes, group });
+    const offsets = tensors.map((tensor) => tensor.offsetBytes);
+    this.#made.set(hash, { pipeline, blocks, sizes, offsets, group });
     return group;
   }
 
@@ -64,7 +66,8 @@ export class BindGroups {
 function fits(made: Made, pipeline: Pipeline, tensors: readonly Tensor[]): boolean {
   if (made.pipeline !== pipeline || made.blocks.length !== tensors.length) return false;
   for (let i = 0; i < tensors.length; i++) {
-    if (made.blocks[i] !== tensors[i]!.block || made.sizes[i] !== tensors[i]!.sizeBytes) return false;
+    const { block, sizeBytes, offsetBytes } = tensors[i]!;
+    if (made.blocks[i] !== block || made.sizes[i] !== sizeBytes || made.offsets[i] !== offsetBytes) return false;
   }
   return true;
 }

@@ -1,11 +1,11 @@
 import { platform } from "#platform";
-import { DeviceLostError, DisposedError, LimitError, type OcellusError, ShapeError } from "../base/errors.js";
+import { DeviceLostError, LimitError, type OcellusError, ShapeError } from "../base/errors.js";
 import { type AdapterFacts, factsOf, type OpenOptions, openAdapter } from "./adapter.js";
 import { Arena } from "./arena.js";
 import { BindGroups } from "./bind-groups.js";
 import { bindTensors } from "./bound-tensors.js";
 import { type DType, sizeInBytes } from "./dtype.js";
-import { faultOf, lossOf } from "./gpu-fault.js";
+import { disposedDevice, faultOf, lossOf } from "./gpu-fault.js";
 import { type Grid, gridOf, type Kernel } from "./kernel.js";
 import { ParameterSlots } from "./parameter-slots.js";
 import { Pipelines } from "./pipelines.js";
@@ -13,7 +13,8 @@ import { Pool } from "./pool.js";
 import { type Counters, Profile } from "./profile.js";
 import { Readback } from "./readback.js";
 import { Tensor } from "./tensor.js";
-import { plainBytes, uploadedType } from "./upload.js";
+import { uploadedType, writeBytes } from "./upload.js";
+import { bytesOf, type Work, WorkBudget } from "./work-budget.js";
 
 /** Dispatches recorded before an automatic submission, so that the adapter starts while the host records. */
 const BATCH_DISPATCHES = 128;
@@ -21,8 +22,8 @@ const BATCH_DISPATCHES = 128;
 const MOST_DISPATCHES = 1024;
 
 /**
- * The opened adapter: allocates tensors, and records kernels into one encoder that is submitted on read, on flush or after a fixed number
- * of dispatches. Synchronous except `open`, `read`, `sync`, `prepared` and `settled`. An error in a kernel (shader compilation, validation,
+ * The opened adapter: allocates tensors, and records kernels into one encoder that is submitted on read, on flush, after a fixed number
+ * of dispatches, or on GPUs before it would take over 100 ms. Synchronous except `open`, `read`, `sync`, `prepared` and `settled`. An error in a kernel (shader compilation, validation,
  * lost device) is thrown by the next call.
  * @example
  * ```ts
@@ -36,6 +37,8 @@ export class Device {
   /** Called with every named intermediate tensor of a forward pass. */
   tap: ((name: string, x: Tensor) => void) | undefined;
   readonly profile: Profile;
+  /** Limits the work of a submission on GPUs. */
+  readonly budget: WorkBudget;
   /** Dispatches, submissions and readbacks so far. */
   readonly counters: Counters = { dispatches: 0, submissions: 0, readbacks: 0 };
 
@@ -77,6 +80,7 @@ export class Device {
       (blocks) => this.#groups.evict(blocks),
     );
     this.profile = new Profile(gpu, facts.timestamps);
+    this.budget = new WorkBudget(facts.onCPU, () => gpu.queue.onSubmittedWorkDone());
     this.#slots = new ParameterSlots(gpu, MOST_DISPATCHES, facts.immediateBytes);
     this.#pipelines = new Pipelines(gpu, this.#slots, (fault) => {
       this.#fault = fault;
@@ -181,15 +185,7 @@ export class Device {
     if (this.#precompiling) return;
     // A queue write overtakes commands that are recorded but not submitted.
     if (tensor.block.lastBatch === this.#batch) this.flush();
-    const whole = data.byteLength & ~3;
-    const { buffer } = tensor.block;
-    const bytes = plainBytes(data);
-    this.gpu.queue.writeBuffer(buffer, offsetBytes, bytes.buffer, bytes.byteOffset, whole);
-    if (whole !== data.byteLength) {
-      const tail = new Uint8Array(4);
-      tail.set(bytes.subarray(whole));
-      this.gpu.queue.writeBuffer(buffer, offsetBytes + whole, tail);
-    }
+    writeBytes(this.gpu.queue, tensor.block.buffer, tensor.offsetBytes + offsetBytes, data);
   }
 
   /** Frees a tensor's memory before its owner does. */
@@ -204,7 +200,8 @@ export class Device {
   // ---- work ----
 
   /**
-   * Records one dispatch. `tensors` and `parameters` are bound by the names the WGSL gives them.
+   * Records one dispatch. `tensors` and `parameters` are bound by the names the WGSL gives them. `work` estimates its duration, and so
+   * where commands are submitted; all tensors are read or written once if not given.
    * Throws KernelError for a missing or unknown name, LimitError for a grid over the limits.
    */
   run(
@@ -212,6 +209,7 @@ export class Device {
     tensors: Readonly<Record<string, Tensor>>,
     parameters: Readonly<Record<string, number>>,
     workgroups: Grid,
+    work: Work = bytesOf(tensors),
   ): void {
     this.check();
     if (this.#precompiling) {
@@ -221,7 +219,7 @@ export class Device {
     const pipeline = this.#pipelines.of(kernel);
     const [x, y, z] = gridOf(kernel, workgroups);
     if (x === 0 || y === 0 || z === 0) return;
-    if (this.#slots.used >= this.#most) this.flush();
+    this.#count(work);
     const group = this.#groups.of(kernel, pipeline, bindTensors(kernel, tensors, this.#batch, this.#bound));
     const offset = this.#slots.take(kernel, parameters);
     const pass = this.#openPass(kernel.name);
@@ -245,14 +243,15 @@ export class Device {
     source.check("copy");
     target.check("copy");
     if (this.#precompiling) return;
+    this.#count({ bytes: 2 * lengthBytes });
     this.#closePass();
     source.block.lastBatch = this.#batch;
     target.block.lastBatch = this.#batch;
     this.#encoderNow().copyBufferToBuffer(
       source.block.buffer,
-      sourceOffsetBytes,
+      source.offsetBytes + sourceOffsetBytes,
       target.block.buffer,
-      targetOffsetBytes,
+      target.offsetBytes + targetOffsetBytes,
       lengthBytes,
     );
   }
@@ -278,7 +277,7 @@ export class Device {
     await this.settled(this.#pipelines.prepared());
   }
 
-  /** Records `work` without a submission in between, for many short dispatches. */
+  /** Records `work` without a submission in between, unless it would take too long on a GPU: for many short dispatches. */
   together(work: () => void): void {
     this.#most = MOST_DISPATCHES;
     try {
@@ -294,6 +293,7 @@ export class Device {
     if (!this.#encoder) return;
     this.#slots.submit();
     this.gpu.queue.submit([this.#encoder.finish()]);
+    this.budget.submit();
     this.counters.submissions++;
     this.#encoder = undefined;
     this.#batch++;
@@ -318,7 +318,7 @@ export class Device {
     tensor.check("read");
     this.#closePass();
     tensor.block.lastBatch = this.#batch;
-    this.#encoderNow().copyBufferToBuffer(tensor.block.buffer, 0, staging, 0, lengthBytes);
+    this.#encoderNow().copyBufferToBuffer(tensor.block.buffer, tensor.offsetBytes, staging, 0, lengthBytes);
     this.flush();
     this.counters.readbacks++;
     return staging.mapAsync(1 /* GPUMapMode.READ */);
@@ -346,14 +346,7 @@ export class Device {
 
   /** Throws the device's pending error, if any. */
   check(): void {
-    if (this.#disposed) {
-      throw new DisposedError({
-        where: "Device",
-        expected: "an open device",
-        got: "a disposed one",
-        remedy: "open another with Device.open()",
-      });
-    }
+    if (this.#disposed) throw disposedDevice();
     if (this.#fault) {
       const fault = this.#fault;
       // A lost device stays lost; other errors are reported once, and the next call may succeed.
@@ -379,6 +372,12 @@ export class Device {
   }
 
   // ---- internal ----
+
+  /** Submits what is recorded if it is full or `work` would make it take too long; then counts `work`. */
+  #count(work: Work): void {
+    if (this.#slots.used >= this.#most || !this.budget.fits(work)) this.flush();
+    this.budget.add(work);
+  }
 
   #encoderNow(): GPUCommandEncoder {
     this.#encoder ??= this.gpu.createCommandEncoder();

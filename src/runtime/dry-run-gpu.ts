@@ -43,11 +43,11 @@ export class DryRunGPU {
       adapterInfo: { ...facts, device: "", isFallbackAdapter: facts.onCPU },
       lost: new Promise(() => {}),
       popErrorScope: async () => null,
+      // Submissions never complete, so that no rates are learnt from them.
+      queue: withNothingElse({ onSubmittedWorkDone: () => new Promise(() => {}) }),
       createBuffer: ({ size, label = "" }: GPUBufferDescriptor) => this.#buffer(size, label),
     };
-    this.gpu = new Proxy(parts, {
-      get: (known, name) => (name in known ? known[name as keyof typeof known] : NOTHING),
-    }) as unknown as GPUDevice;
+    this.gpu = withNothingElse(parts) as unknown as GPUDevice;
   }
 
   #buffer(size: number, label: string): Pick<GPUBuffer, "size" | "label" | "destroy"> {
@@ -64,3 +64,8 @@ export class DryRunGPU {
 const NOTHING: unknown = new Proxy(() => NOTHING, {
   get: (_, name) => (name === "then" ? undefined : NOTHING),
 });
+
+/** Returns an object of which every other property is {@link NOTHING}. */
+function withNothingElse<T extends object>(parts: T): T {
+  return new Proxy(parts, { get: (known, name) => (name in known ? known[name as keyof T] : NOTHING) });
+}

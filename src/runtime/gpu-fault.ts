@@ -1,4 +1,4 @@
-import { DeviceLostError, KernelError, LimitError, type OcellusError } from "../base/errors.js";
+import { DeviceLostError, DisposedError, KernelError, LimitError, type OcellusError } from "../base/errors.js";
 
 /** Converts an uncaptured error of the GPU device; `name` is the adapter's. */
 export function faultOf(error: GPUError, name: string): OcellusError {
@@ -21,5 +21,15 @@ export function lossOf(info: GPUDeviceLostInfo, name: string): DeviceLostError {
     expected: "to stay open",
     got: `${info.reason || "lost"}: ${info.message}`,
     remedy: "load the model again; if memory ran out, use a smaller dtype, or fewer pictures or frames",
+  });
+}
+
+/** Returns the error for the use of a device after its disposal. */
+export function disposedDevice(): DisposedError {
+  return new DisposedError({
+    where: "Device",
+    expected: "an open device",
+    got: "a disposed one",
+    remedy: "open another with Device.open()",
   });
 }

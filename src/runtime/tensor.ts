@@ -3,6 +3,16 @@ import type { Device } from "./device.js";
 import { bytesPerElement, type DType, elementCount, showShape, sizeInBytes } from "./dtype.js";
 import type { Block } from "./pool.js";
 
+/** Alignment of the offset of a storage binding that every adapter supports, in bytes. */
+const BINDING_ALIGNMENT = 256;
+
+/** Returns the smallest number of rows of `rowBytes` at whose multiples a part of a tensor may begin. */
+export function partStep(rowBytes: number): number {
+  let step = 1;
+  while ((step * rowBytes) % BINDING_ALIGNMENT !== 0) step *= 2;
+  return step;
+}
+
 /**
  * A shape, a dtype, a label and a GPU buffer. A tensor does not own its memory: the scope, Model or Session in which it was
  * allocated does. `dispose()` frees the memory early; a view shares its base's memory.
@@ -23,6 +33,8 @@ export class Tensor {
     readonly dtype: DType,
     readonly label: string,
     readonly block: Block,
+    /** Where the tensor begins in its block; not 0 only for a part of another tensor. */
+    readonly offsetBytes = 0,
   ) {
     this.length = elementCount(shape);
     this.sizeBytes = sizeInBytes(shape, dtype);
@@ -53,7 +65,24 @@ export class Tensor {
         remedy: "keep the number of elements",
       });
     }
-    return new Tensor(this.device, shape, this.dtype, label, this.block);
+    return new Tensor(this.device, shape, this.dtype, label, this.block, this.offsetBytes);
+  }
+
+  /**
+   * Returns the elements from `first` on, as many as `shape` has, in the same memory. Throws ShapeError for elements that the tensor does
+   * not have, or that do not begin at a multiple of 256 bytes, which bindings need.
+   */
+  part(first: number, shape: readonly number[], label = this.label): Tensor {
+    const firstByte = first * bytesPerElement(this.dtype);
+    if (first + elementCount(shape) > this.length || partStep(firstByte) > 1) {
+      throw new ShapeError({
+        where: `part of ${this.label}`,
+        expected: `elements of ${this.length} from a multiple of ${BINDING_ALIGNMENT} bytes on`,
+        got: `${showShape(shape)} from element ${first} on, byte ${firstByte}`,
+        remedy: "begin earlier, or copy the elements with `device.copy`",
+      });
+    }
+    return new Tensor(this.device, shape, this.dtype, label, this.block, this.offsetBytes + firstByte);
   }
 
   /** Throws ShapeError unless the shape is `expected`; `-1` matches any size. */

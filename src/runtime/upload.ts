@@ -30,3 +30,14 @@ export function plainBytes({ buffer, byteOffset, byteLength }: ArrayBufferView):
   const plain = buffer instanceof ArrayBuffer && !(buffer as ArrayBuffer & { resizable?: boolean }).resizable;
   return plain ? bytes : new Uint8Array(bytes);
 }
+
+/** Writes a view's bytes to a buffer; a last word that is not complete is filled with zeros. */
+export function writeBytes(queue: GPUQueue, buffer: GPUBuffer, offsetBytes: number, data: ArrayBufferView): void {
+  const whole = data.byteLength & ~3;
+  const bytes = plainBytes(data);
+  queue.writeBuffer(buffer, offsetBytes, bytes.buffer, bytes.byteOffset, whole);
+  if (whole === data.byteLength) return;
+  const tail = new Uint8Array(4);
+  tail.set(bytes.subarray(whole));
+  queue.writeBuffer(buffer, offsetBytes + whole, tail);
+}

@@ -1,6 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { DeviceLostError, DisposedError, LimitError, type OcellusError } from "../../src/base/errors.js";
 import { Device } from "../../src/runtime/device.js";
+import { WorkBudget } from "../../src/runtime/work-budget.js";
 import { add, addTo } from "../support/add.js";
 import { result, useDevice } from "../support/device.js";
 
@@ -18,6 +19,61 @@ describe("running kernels", () => {
       return x;
     });
     expect([...values]).toEqual([7]);
+  });
+});
+
+describe("submissions", () => {
+  const software = new WorkBudget(true, async () => {}).rates;
+  afterEach(() => {
+    held.device.budget.rates = software;
+  });
+
+  /** Submissions of so many dispatches, each of 1 TFLOP, before the last flush. */
+  function submissions(dispatches: number, within = (work: () => void) => work()): number {
+    const { device } = held;
+    device.flush();
+    const before = device.counters.submissions;
+    device.scope(() => {
+      const x = device.upload(Float32Array.of(7), [1], "x");
+      within(() => {
+        for (let i = 0; i < dispatches; i++)
+          device.run(add, { x }, { count: 1, amount: 1 }, [1], { flops: 1e12, bytes: 4 });
+      });
+    });
+    return device.counters.submissions - before;
+  }
+
+  test("after 128 dispatches, or 1,024 together, whatever their work on software adapters", () => {
+    const { device } = held;
+    device.budget.rates = software;
+    expect([128, 129, 257].map((dispatches) => submissions(dispatches))).toEqual([0, 1, 2]);
+    expect(submissions(1024, (work) => device.together(work))).toBe(0);
+    expect(submissions(1025, (work) => device.together(work))).toBe(1);
+  });
+
+  test("before they take too long on GPUs, together or not", () => {
+    const { device } = held;
+    // 33 ms each
+    device.budget.rates = { flops: 3e10, bytes: 1e9 };
+    expect([3, 4, 10].map((dispatches) => submissions(dispatches))).toEqual([0, 1, 3]);
+    device.budget.rates = { flops: 3e10, bytes: 1e9 };
+    expect(submissions(10, (work) => device.together(work))).toBe(3);
+  });
+
+  test("copies and dispatches that state no work count by their bytes", () => {
+    const { device } = held;
+    device.flush();
+    device.scope(() => {
+      const [x, y] = ["x", "y"].map((label) => device.empty([1000], "f32", label));
+      device.budget.rates = { flops: 1e12, bytes: 100 }; // x in 40 ms
+      const before = device.counters.submissions;
+      for (let i = 0; i < 5; i++) addTo(device, x!, 1);
+      expect(device.counters.submissions - before).toBe(2);
+      device.budget.rates = { flops: 1e12, bytes: 100 };
+      device.copy(x!, 0, y!, 0, 4000);
+      expect(device.counters.submissions - before).toBe(3);
+      device.flush();
+    });
   });
 });
 
@@ -79,6 +135,22 @@ describe("the end of a device", () => {
     const again = await result(owner, () => owner.upload(Float32Array.of(6), [1], "x"));
     expect([...again]).toEqual([6]);
     owner.dispose();
+  });
+
+  test("a device that still learns the rates of its submissions may end", async () => {
+    for (const end of [(device: Device) => device.dispose(), (device: Device) => device.gpu.destroy()]) {
+      const device = await Device.open();
+      device.budget.rates = { flops: 1, bytes: 1 };
+      const x = device.upload(new Float32Array(1e6), [1e6], "x");
+      for (let i = 0; i < 3; i++) addTo(device, x, 1);
+      device.flush();
+      end(device);
+      // An unhandled rejection would fail the run.
+      await device.gpu.lost;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      device.dispose();
+      expect(device.pool.liveBytes).toBe(0);
+    }
   });
 
   test("a disposed device refuses to work", async () => {

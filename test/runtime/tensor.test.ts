@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { DisposedError, ShapeError } from "../../src/base/errors.js";
+import { partStep } from "../../src/runtime/tensor.js";
+import { addTo } from "../support/add.js";
 import { useDevice } from "../support/device.js";
 
 const held = useDevice();
@@ -27,6 +29,35 @@ test("views share memory and keep the number of elements", () => {
     expect(() => x.size(2)).toThrow(ShapeError);
     expect(x.expect([-1, 6], "test")).toBe(x);
     expect(() => x.expect([6, -1], "test")).toThrow(/test, tensor x: expected \[6, any\], got \[2, 6\]/);
+  });
+});
+
+test("a part is written, copied, bound and read where it begins", async () => {
+  const { device } = held;
+  const x = device.upload(new Float32Array(256).fill(1), [4, 64], "x");
+  const y = device.upload(new Float32Array(64).fill(2), [64], "y");
+  const row = x.part(128, [64], "row 2");
+  addTo(device, row, 4);
+  addTo(device, x.part(192, [1, 64]).view([64]), 8);
+  device.copy(y, 0, x.part(64, [64]), 4, 8);
+  device.copy(row, 0, y, 0, 4);
+  device.write(row, Float32Array.of(16), 4);
+  expect([...(await row.read())].slice(0, 3)).toEqual([5, 16, 5]);
+  expect([...(await y.read())].slice(0, 2)).toEqual([5, 2]);
+  const values = await x.read();
+  expect([0, 64, 65, 66, 67, 128, 129, 192, 255].map((i) => values[i])).toEqual([1, 1, 2, 2, 1, 5, 16, 9, 9]);
+  expect(x.part(128, [2, 64]).part(64, [1]).offsetBytes).toBe(3 * 256);
+  for (const tensor of [x, y]) tensor.dispose();
+});
+
+test("a part lies within its tensor and begins where a binding may", () => {
+  const { device } = held;
+  device.scope(() => {
+    const x = device.empty([8, 24], "f32", "x");
+    expect(partStep(24 * 4)).toBe(8);
+    expect([4, 64, 256, 288, 1088].map(partStep)).toEqual([64, 4, 1, 8, 4]);
+    expect(() => x.part(24, [24])).toThrow(/part of x: expected elements of 192 from a multiple of 256 bytes on/);
+    expect(() => x.part(128, [65])).toThrow(ShapeError);
   });
 });
 

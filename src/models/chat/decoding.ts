@@ -7,33 +7,11 @@ import type { Tensor } from "../../runtime/tensor.js";
 import type { Constraint } from "../../structure/constraint.js";
 import { inTimeSlices } from "../../structure/time-slices.js";
 import type { Network } from "../llava-onevision/network.js";
+import { type AdaptiveSteps, MOST_STEPS } from "./adaptive-steps.js";
 import { Sampler, type SamplerOptions } from "./sampler.js";
 
-/** Target duration of the steps per readback: short enough for smooth streaming and prompt aborts. */
-const TARGET_MS = 40;
-const MOST_STEPS = 16;
-/** Slow steps are still batched in pairs up to this duration, since a readback has a cost of its own. */
-const TWO_STEPS_MS = 250;
 /** Batches in flight: one executes while the other is read back. */
 const MAX_IN_FLIGHT = 2;
-
-/** Adapts the number of decode steps per readback to their measured duration. */
-export class AdaptiveSteps {
-  steps = 1;
-
-  /** Call at the start of an answer: begins with few steps per readback, since answers may be short. */
-  start(): void {
-    this.steps = Math.min(this.steps, 2);
-  }
-
-  /** Updates the estimate: `steps` took `milliseconds`. */
-  learn(steps: number, milliseconds: number): void {
-    const each = Math.max(milliseconds, 1e-3) / steps;
-    const fitting = Math.max(Math.floor(TARGET_MS / each), Math.min(2, Math.floor(TWO_STEPS_MS / each)));
-    // The first step includes compilation, and one fast readback may be an outlier: at most double.
-    this.steps = Math.max(1, Math.min(fitting, 2 * this.steps, MOST_STEPS));
-  }
-}
 
 /** A token of the answer, and its logits `[V]` if `readLogits` is set. */
 export interface Choice {

@@ -5,13 +5,14 @@ import { Arena } from "../../runtime/arena.js";
 import type { Constraint } from "../../structure/constraint.js";
 import { newTokenBudget } from "../llava-onevision/context-budget.js";
 import type { ChatMessage, PreparedPrompt } from "../llava-onevision/processor.js";
+import { AdaptiveSteps } from "./adaptive-steps.js";
 import { Answer, type AnswerResult, type AnswerWriter } from "./answer.js";
 import type { AnswerAttention, Answered, AttentionOptions } from "./answer-attention.js";
 import { AnswerText } from "./answer-text.js";
 import { copiedInput } from "./cached-media.js";
 import { Clock } from "./clock.js";
 import { Conversation, type SessionInput, type SessionOptions } from "./conversation.js";
-import { AdaptiveSteps, type DecodingOptions, decode, decodeUnder } from "./decoding.js";
+import { type DecodingOptions, decode, decodeUnder } from "./decoding.js";
 import {
   APPEND_OPTIONS,
   type AppendOptions,

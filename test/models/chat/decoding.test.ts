@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { KernelError } from "../../../src/base/errors.js";
 import { KVCache } from "../../../src/layers/kv-cache.js";
-import { AdaptiveSteps, decode } from "../../../src/models/chat/decoding.js";
+import { AdaptiveSteps } from "../../../src/models/chat/adaptive-steps.js";
+import { decode } from "../../../src/models/chat/decoding.js";
 import { PromptPass } from "../../../src/models/chat/prompt-pass.js";
 import type { ChatMessage } from "../../../src/models/llava-onevision/processor.js";
 import { LlavaOneVision } from "../../../src/models/llava-onevision.js";
@@ -156,17 +157,4 @@ test("a decoder layer over one row is six dispatches, and eight where norms are 
     expect(device.counters.dispatches - before).toBe(device.facts.broadcastLanes ? 6 : 8);
   }
   cache.dispose();
-});
-
-test("steps per readback double while steps are fast, and drop immediately when they are slow", () => {
-  const adaptiveSteps = new AdaptiveSteps();
-  const steps = [];
-  for (const milliseconds of [1, 2, 4, 8, 16, 16, 160, 400, 900, 0]) {
-    adaptiveSteps.learn(adaptiveSteps.steps, milliseconds);
-    steps.push(adaptiveSteps.steps);
-  }
-  expect(steps).toEqual([2, 4, 8, 16, 16, 16, 4, 2, 1, 2]);
-  adaptiveSteps.learn(2, 1);
-  adaptiveSteps.start();
-  expect(adaptiveSteps.steps).toBe(2);
 });
