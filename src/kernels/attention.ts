@@ -63,8 +63,8 @@ const MOST_STEPS = 65536u;
 
 var<workgroup> qs: array<vec4f, CHUNK * QUERIES>;            // [quad, query]
 var<workgroup> kvs: array<vec4f, CHUNK * KEYS>;              // keys [quad, key], then values [key, quad]
-var<workgroup> probabilities: array<f32, KEYS * QUERIES>;    // [key, query]
-var<workgroup> reductions: array<f32, THREADS_X * QUERIES>;  // [thread, query]
+var<workgroup> probabilities: array<Rows, KEYS * THREADS_Y>;    // [key, query]
+var<workgroup> reductions: array<Rows, THREADS_X * THREADS_Y>;  // [thread, query]
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -80,9 +80,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var end = params.keys;
   if (params.causal == 1u) { end = min(end, params.firstPosition + firstQuery + QUERIES); }
   var acc: array<vec4f, CHUNKS * ROWS>;
-  var largest: array<f32, ROWS>;
-  var sums: array<f32, ROWS>;
-  for (var r = 0u; r < ROWS; r++) { largest[r] = -1e30; }
+  var largest = Rows(-1e30);
+  var sums = Rows(0.0);
   for (var step = 0u; step < MOST_STEPS; step++) {
     let first = step * KEYS;
     if (first >= end) { break; }
@@ -112,22 +111,28 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     // The online softmax: of a query, the eight threads of a row have four keys each.
     let keys = first + tx + vec4u(0u, THREADS_X, 2u * THREADS_X, 3u * THREADS_X);
+    var m = largest;
     for (var r = 0u; r < ROWS; r++) {
       var seen = params.keys;
       if (params.causal == 1u) { seen = min(seen, params.firstPosition + firstQuery + own + r + 1u); }
       s[r] = select(s[r], vec4f(-1e30), keys >= vec4u(seen));
-      reductions[tx * QUERIES + own + r] = max(max(s[r].x, s[r].y), max(s[r].z, s[r].w));
+      m[r] = max(max(s[r].x, s[r].y), max(s[r].z, s[r].w));
     }
+    reductions[tx * THREADS_Y + ty] = m;
     workgroupBarrier();
+    m = largest;
+    for (var t = 0u; t < THREADS_X; t++) { m = max(m, reductions[t * THREADS_Y + ty]); }
+    let decay = exp(largest - m);
+    largest = m;
     for (var r = 0u; r < ROWS; r++) {
-      var m = largest[r];
-      for (var t = 0u; t < THREADS_X; t++) { m = max(m, reductions[t * QUERIES + own + r]); }
-      let p = exp(s[r] - m);
-      let decay = exp(largest[r] - m);
-      largest[r] = m;
-      sums[r] = sums[r] * decay + dot(p, vec4f(1.0));
-      for (var chunk = 0u; chunk < CHUNKS; chunk++) { acc[chunk * ROWS + r] *= decay; }
-      for (var i = 0u; i < 4u; i++) { probabilities[(tx + i * THREADS_X) * QUERIES + own + r] = p[i]; }
+      s[r] = exp(s[r] - m[r]);
+      sums[r] = sums[r] * decay[r] + dot(s[r], vec4f(1.0));
+      for (var chunk = 0u; chunk < CHUNKS; chunk++) { acc[chunk * ROWS + r] *= decay[r]; }
+    }
+    for (var i = 0u; i < 4u; i++) {
+      var p = Rows();
+      for (var r = 0u; r < ROWS; r++) { p[r] = s[r][i]; }
+      probabilities[(tx + i * THREADS_X) * THREADS_Y + ty] = p;
     }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       workgroupBarrier();
@@ -140,20 +145,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let quad = min(tx, CHUNK - 1u);
       for (var j = 0u; j < KEYS; j++) {
         let v = kvs[j * CHUNK + quad];
-        for (var r = 0u; r < ROWS; r++) { acc[chunk * ROWS + r] += probabilities[j * QUERIES + own + r] * v; }
+        let p = probabilities[j * THREADS_Y + ty];
+        for (var r = 0u; r < ROWS; r++) { acc[chunk * ROWS + r] += p[r] * v; }
       }
     }
     workgroupBarrier();
   }
-  for (var r = 0u; r < ROWS; r++) { reductions[tx * QUERIES + own + r] = sums[r]; }
+  reductions[tx * THREADS_Y + ty] = sums;
   workgroupBarrier();
+  sums = Rows(0.0);
+  for (var t = 0u; t < THREADS_X; t++) { sums += reductions[t * THREADS_Y + ty]; }
   for (var r = 0u; r < ROWS; r++) {
     let query = firstQuery + own + r;
-    var sum = 0.0;
-    for (var t = 0u; t < THREADS_X; t++) { sum += reductions[t * QUERIES + own + r]; }
     if (query < params.queries && tx < CHUNK) {
       let yAt = (group.z * params.queries + query) * params.yStride + head * QUADS + tx;
-      for (var chunk = 0u; chunk < CHUNKS; chunk++) { y[yAt + chunk * CHUNK] = acc[chunk * ROWS + r] / sum; }
+      for (var chunk = 0u; chunk < CHUNKS; chunk++) { y[yAt + chunk * CHUNK] = acc[chunk * ROWS + r] / sums[r]; }
     }
   }
 }
@@ -161,12 +167,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   { THREADS: 64, ROWS: 4, QUADS: 16, CHUNK: 8 },
 );
 
-/** Returns the constants of {@link attentionKernel} for heads of QUADS quads: chunks that divide a head, and few outputs per thread. */
-function tileOf(QUADS: number): { QUADS: number; CHUNK: number; ROWS: number; THREADS: number } {
+/**
+ * Returns the variant of {@link attentionKernel} for heads of QUADS quads, without the functions that read k and v: chunks that divide
+ * a head, and so many rows that the outputs of a thread stay in registers.
+ */
+function tiled(QUADS: number): Kernel<(typeof attentionKernel)["constants"]> {
   let CHUNK = 8;
   while (QUADS % CHUNK !== 0) CHUNK--;
-  const few = QUADS / CHUNK > 3;
-  return { QUADS, CHUNK, ROWS: few ? 2 : 4, THREADS: few ? 128 : 64 };
+  const ROWS = QUADS / CHUNK > 3 ? 2 : 4;
+  return attentionKernel.variant({ QUADS, CHUNK, ROWS, THREADS: 256 / ROWS }, `alias Rows = vec${ROWS}f;`);
 }
 
 /**
@@ -250,8 +259,8 @@ function choose(shape: AttentionShape, facts: AdapterFacts): { kernel: Kernel; g
   if (queries === 1 && batches === 1 && QUADS <= STEP_QUADS) {
     return { kvSplits: shape.kvSplits ?? kvSplitsFor(shape.keys, facts) };
   }
-  const tile = tileOf(QUADS);
-  const rows = (tile.ROWS * tile.THREADS) / 8;
+  const kernel = tiled(QUADS);
+  const rows = (kernel.constants.ROWS * kernel.constants.THREADS) / 8;
   const grid: GridOf = (piece) => [Math.ceil(piece.parameters.queries / rows), piece.heads, piece.batches];
-  return { kernel: attentionKernel.variant(tile), grid };
+  return { kernel, grid };
 }
