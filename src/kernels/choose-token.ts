@@ -1,7 +1,7 @@
 import type { Tensor } from "../runtime/tensor.js";
 import { argmaxMergeKernel, bestOfSlices, KEEP } from "./argmax.js";
 import { type Penalties, rankLogits } from "./rank-logits.js";
-import { samplingCutoff, type Truncation } from "./sampling-cutoff.js";
+import { rankWithCutoff, type Truncation } from "./sampling-cutoff.js";
 
 /** The decoding state of an answer, on the device. */
 export interface ChoiceState {
@@ -44,11 +44,12 @@ export function chooseToken(logits: Tensor, state: ChoiceState, rules: ChoiceRul
   const [upperKey, lowerKey] = sampling?.rngKey ?? [0, 0];
   const parameters = { count, upperKey, lowerKey };
   let best: Tensor;
-  if (counts || bias || mask || sampling) {
-    const ranks = rankLogits(logits, count, sampling?.temperature ?? 1, penalties, { counts, bias, mask });
-    best = sampling
-      ? bestOfSlices(ranks, "sampled", { cutoff: samplingCutoff(ranks, sampling) }, parameters)
-      : bestOfSlices(ranks, "rank", {}, parameters);
+  if (sampling) {
+    const tensors = { counts, bias, mask };
+    const { ranks, cutoff } = rankWithCutoff(logits, count, sampling.temperature, penalties, tensors, sampling);
+    best = bestOfSlices(ranks, "sampled", { cutoff }, parameters);
+  } else if (counts || bias || mask) {
+    best = bestOfSlices(rankLogits(logits, count, 1, penalties, { counts, bias, mask }), "rank", {}, parameters);
   } else {
     best = bestOfSlices(logits, "element", {}, parameters);
   }

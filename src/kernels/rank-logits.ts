@@ -12,10 +12,14 @@ struct Params { count: u32, inverseTemperature: f32, repetition: f32, presence: 
 ${RANK_OF}
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(global_invocation_id) id: vec3u) {
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = id.x;
-  if (i >= params.count) { return; }
-  ranks[i] = select(0u, rankOf(penalised(i, biased(i, x[i])) * params.inverseTemperature), allowed(i));
+  var rank = 0u;
+  if (i < params.count) {
+    rank = select(0u, rankOf(penalised(i, biased(i, x[i])) * params.inverseTemperature), allowed(i));
+    ranks[i] = rank;
+  }
+  prepare(i, group.x, lane, rank);
 }
 `,
   { LANES: 64 },
@@ -70,6 +74,38 @@ export const ALLOWED = {
 fn allowed(i: u32) -> bool { return ((mask[i / 32u] >> (i % 32u)) & 1u) == 1u; }`,
 };
 
+/** WGSL that prepares the search for a sampling cutoff: the highest rank of each workgroup, and empty histograms. */
+export const SEARCHED = {
+  no: "fn prepare(i: u32, group: u32, lane: u32, rank: u32) {}",
+  yes: `
+@group(0) @binding(5) var<storage, read_write> tops: array<u32>;   // [workgroups]
+@group(0) @binding(6) var<storage, read_write> bins: array<vec4u>;  // the histograms
+var<workgroup> top: atomic<u32>;
+
+fn prepare(i: u32, group: u32, lane: u32, rank: u32) {
+  let threads = (params.count + LANES - 1u) / LANES * LANES;
+  for (var step = 0u; step < 65536u; step++) {
+    let bin = step * threads + i;
+    if (bin >= arrayLength(&bins)) { break; }
+    bins[bin] = vec4u();
+  }
+  atomicMax(&top, rank);
+  workgroupBarrier();
+  if (lane == 0u) { tops[group] = atomicLoad(&top); }
+}`,
+};
+
+/** Tensors that {@link SEARCHED} fills: `tops`, as many u32 as there are workgroups, and `bins`, `[bins, 4]` u32. */
+export interface SearchTensors {
+  readonly tops: Tensor;
+  readonly bins: Tensor;
+}
+
+/** Returns the number of workgroups for `count` logits. */
+export function rankWorkgroups(count: number): number {
+  return Math.ceil(count / rankLogitsKernel.constants.LANES);
+}
+
 export interface Penalties {
   /**
    * Repetition penalty (arXiv 1909.05858): divides positive logits of tokens in the answer and multiplies negative ones, in f32.
@@ -84,7 +120,7 @@ export interface Penalties {
 /**
  * Returns order-preserving ranks `[count]` u32 of logits `[1, V]` f32 over `temperature`, 0 for excluded tokens.
  * `counts` `[count]` u32: occurrences of each token in the answer; `mask` `[ceil(count / 32)]` u32: a bit for each allowed token;
- * `bias` `[count]` f32: added to the logits before the penalties.
+ * `bias` `[count]` f32: added to the logits before the penalties; `search`: prepared for `samplingCutoff`.
  */
 export function rankLogits(
   logits: Tensor,
@@ -92,6 +128,7 @@ export function rankLogits(
   temperature: number,
   penalties: Penalties,
   tensors: { counts?: Tensor | undefined; mask?: Tensor | undefined; bias?: Tensor | undefined },
+  search?: SearchTensors,
 ): Tensor {
   const { device } = logits;
   const { counts, mask, bias } = tensors;
@@ -101,12 +138,13 @@ export function rankLogits(
     bias ? BIASED.yes : BIASED.no,
     counts ? PENALISED.yes : PENALISED.no,
     mask ? ALLOWED.masked : ALLOWED.all,
+    search ? SEARCHED.yes : SEARCHED.no,
   );
   device.run(
     kernel,
-    { x: logits, ranks, ...(counts && { counts }), ...(mask && { mask }), ...(bias && { bias }) },
+    { x: logits, ranks, ...(counts && { counts }), ...(mask && { mask }), ...(bias && { bias }), ...search },
     { count, inverseTemperature: 1 / temperature, ...penalties },
-    [Math.ceil(count / kernel.constants.LANES)],
+    [rankWorkgroups(count)],
   );
   return ranks;
 }

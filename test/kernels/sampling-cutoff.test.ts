@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { samplingProbabilities } from "../../src/bench/reference/choose.js";
-import { rankLogits } from "../../src/kernels/rank-logits.js";
-import { samplingCutoff, type Truncation } from "../../src/kernels/sampling-cutoff.js";
+import { rankWithCutoff, type Truncation } from "../../src/kernels/sampling-cutoff.js";
 import { useDevice } from "../support/device.js";
 import { normals } from "../support/random.js";
 
@@ -14,8 +13,8 @@ async function kept(logits: Float32Array, truncation: Truncation, temperature = 
   const [ranks, cutoff] = device.scope(() => {
     const x = device.upload(logits, [1, logits.length], "logits");
     const penalties = { repetition: 1, presence: 0, frequency: 0 };
-    const ranks = rankLogits(x, logits.length, temperature, penalties, {});
-    return [ranks, samplingCutoff(ranks, truncation)] as const;
+    const { ranks, cutoff } = rankWithCutoff(x, logits.length, temperature, penalties, {}, truncation);
+    return [ranks, cutoff] as const;
   });
   const lowest = (await cutoff.read("u32"))[0]!;
   const survivors = Array.from(await ranks.read("u32"), (rank, i) => (rank >= lowest ? i : -1)).filter((i) => i >= 0);
