@@ -1,13 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { AbortedError, KernelError } from "../../src/base/errors.js";
 import { KERNEL_WORKLOADS, MODEL_WORKLOADS, measure, measurePeak, PEER_WORKLOADS } from "../../src/bench/index.js";
-import { attending, product } from "../../src/bench/kernels.js";
+import { attending, coldCopies, product } from "../../src/bench/kernels.js";
 import type { Geometry } from "../../src/bench/loaded-model.js";
 import { ModelBench } from "../../src/bench/models.js";
 import { ROW_KERNELS, rootNorm } from "../../src/bench/row-kernels.js";
 import type { BenchMeasurement } from "../../src/bench/run.js";
 import { bestProduct, summarise } from "../../src/bench/summary.js";
 import type { Workload } from "../../src/bench/workload.js";
+import { forge } from "../support/adapters.js";
 import { useDevice } from "../support/device.js";
 
 const held = useDevice();
@@ -43,6 +44,33 @@ describe("kernels by themselves", () => {
     },
   );
 
+  test("on GPUs the runs of one row go through copies of the matrix that exceed a cache together", async () => {
+    const megabyte = 2 ** 20;
+    expect(coldCopies({ onCPU: true, maxBufferBytes: 2048 * megabyte }, megabyte)).toBe(1);
+    expect(coldCopies({ onCPU: false, maxBufferBytes: 2048 * megabyte }, 100 * megabyte)).toBe(3);
+    expect(coldCopies({ onCPU: false, maxBufferBytes: 2048 * megabyte }, 300 * megabyte)).toBe(1);
+    expect(coldCopies({ onCPU: false, maxBufferBytes: 128 * megabyte }, 32 * megabyte)).toBe(4);
+    const { device } = held;
+    const own = device.facts;
+    forge(device, { onCPU: false, broadcastLanes: 0, maxBufferBytes: 5 * 512 * 1024 * 4 });
+    const read = new Set<unknown>();
+    device.run = (kernel, tensors, ...others) => {
+      read.add(tensors.weights);
+      Object.getPrototypeOf(device).run.call(device, kernel, tensors, ...others);
+    };
+    try {
+      const prepared = await product("cold", "", 1, 512, 1024).prepare(device, "f32");
+      read.clear();
+      for (let i = 0; i < 7; i++) expect(await prepared.verify()).toBeLessThan(1e-5);
+      expect(read.size).toBe(5);
+      prepared.dispose();
+    } finally {
+      forge(device, own);
+      Reflect.deleteProperty(device, "run");
+    }
+    expect(device.pool.liveBytes).toBe(0);
+  });
+
   test("causal attention counts the keys that are seen", () => {
     const sizes = { heads: 1, keyValueHeads: 1, headSize: 4 };
     // Three queries see 3, 4 and 5 keys; a score and a value are 8 multiply-adds together.
@@ -54,7 +82,7 @@ describe("kernels by themselves", () => {
 describe("measuring", () => {
   /** A workload whose verification says `error`. */
   function saying(error: number): Workload {
-    const norm = rootNorm(2, 64);
+    const norm = rootNorm("rms_norm", 2, 64);
     return {
       ...norm,
       prepare: async (device, type) => ({ ...(await norm.prepare(device, type)), verify: async () => error }),
@@ -95,9 +123,9 @@ describe("measuring", () => {
       stages.push(stage);
       if (stage === "timing") abort.abort();
     };
-    await expect(measure(device, rootNorm(2, 64), "f32", { ...short, signal: abort.signal, onStage })).rejects.toThrow(
-      AbortedError,
-    );
+    await expect(
+      measure(device, rootNorm("rms_norm", 2, 64), "f32", { ...short, signal: abort.signal, onStage }),
+    ).rejects.toThrow(AbortedError);
     expect(stages).toEqual(["preparing", "verifying", "timing"]);
     expect(device.pool.liveBytes).toBe(0);
   });
