@@ -10,6 +10,11 @@ export interface Peak {
   readonly gigabytesPerSecond: number;
 }
 
+/** Describes a peak in a line. */
+export function peakText({ gflops, loop, gigabytesPerSecond }: Peak): string {
+  return `${gflops.toFixed(1)} GFLOP/s (multiply-adds in registers, ${loop}), ${gigabytesPerSecond.toFixed(1)} GB/s (copy)`;
+}
+
 const copyKernel = new Kernel(
   "peakCopy",
   `

@@ -39,7 +39,9 @@ export const NORM_LANES: Tunable<"auto" | 32 | 64 | 128 | 256> = {
   classes: ["few", "many"],
 };
 
-declareTunables([MATVEC_SLICES, MATVEC_BLOCKS, MATMUL_UNITS, MATMUL_TILE, KV_SPLIT_KEYS, NORM_LANES]);
+/** All of them. */
+export const TUNABLES = [MATVEC_SLICES, MATVEC_BLOCKS, MATMUL_UNITS, MATMUL_TILE, KV_SPLIT_KEYS, NORM_LANES];
+declareTunables(TUNABLES);
 
 /** Below this many columns a matrix is narrow, and many lanes share a column so that a large GPU is busy; from the other on, few do. */
 const NARROW_COLUMNS = 4096;

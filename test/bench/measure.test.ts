@@ -5,11 +5,11 @@ import { attending, coldCopies, product } from "../../src/bench/kernels.js";
 import type { Geometry } from "../../src/bench/loaded-model.js";
 import { ModelBench } from "../../src/bench/models.js";
 import { ROW_KERNELS, rootNorm } from "../../src/bench/row-kernels.js";
-import type { BenchMeasurement } from "../../src/bench/run.js";
-import { bestProduct, summarise } from "../../src/bench/summary.js";
+import { bestProduct, summarise, summaryText } from "../../src/bench/summary.js";
 import type { Workload } from "../../src/bench/workload.js";
 import { forge } from "../support/adapters.js";
 import { useDevice } from "../support/device.js";
+import { measurement } from "../support/measurement.js";
 
 const held = useDevice();
 const peak = { gflops: 100, loop: "given", gigabytesPerSecond: 10 };
@@ -141,46 +141,32 @@ describe("measuring", () => {
 });
 
 describe("the summary", () => {
-  const one = (own: Partial<BenchMeasurement>): BenchMeasurement => ({
-    name: "x",
-    shape: "",
-    kind: "other",
-    dtype: "f32",
-    algorithm: "",
-    runs: 1,
-    dispatches: 1,
-    medianMs: 1,
-    minimumMs: 1,
-    flops: 0,
-    gflops: 0,
-    gigabytesPerSecond: 0,
-    gigaweightsPerSecond: 0,
-    share: 0,
-    relativeError: 0,
-    ...own,
-  });
-
   test("prefills stand beside the fastest product of their dtype, decoding beside that of one row", () => {
     const run = [
-      one({ name: "slow", kind: "product", gflops: 40 }),
-      one({ name: "fast", kind: "product", gflops: 50 }),
-      one({ name: "q8", kind: "product", dtype: "q8", gflops: 80 }),
-      one({ name: "prefill", kind: "rows", gflops: 25 }),
-      one({ name: "row", kind: "row product", gigaweightsPerSecond: 4 }),
-      one({ name: "decode", kind: "decode", gigaweightsPerSecond: 3 }),
+      measurement({ name: "slow", kind: "product", gflops: 40 }),
+      measurement({ name: "fast", kind: "product", gflops: 50 }),
+      measurement({ name: "q8", kind: "product", dtype: "q8", gflops: 80 }),
+      measurement({ name: "prefill", kind: "rows", gflops: 25 }),
+      measurement({ name: "row", kind: "row product", gigaweightsPerSecond: 4 }),
+      measurement({ name: "decode", kind: "decode", gigaweightsPerSecond: 3 }),
     ];
     expect(bestProduct(run)?.name).toBe("q8");
     expect(summarise(run)).toMatchObject([
       { name: "prefill", beside: "fast", share: 0.5, unit: "GFLOP/s" },
       { name: "decode", beside: "row", share: 0.75, unit: "G weights/s" },
     ]);
+    expect(summaryText(run, { ...peak, gflops: 160 })).toEqual([
+      "best matrix product: 80.0 GFLOP/s (q8 q8), 50 % of the peak",
+      "prefill f32: 25.0 GFLOP/s, 50 % of fast",
+      "decode f32: 3.0 G weights/s, 75 % of row",
+    ]);
   });
 
   test("what was not measured is not compared", () => {
     expect(bestProduct([])).toBeUndefined();
-    expect(summarise([one({ kind: "rows", gflops: 1 }), one({ kind: "decode" })])).toEqual([]);
-    const other = one({ name: "row", kind: "row product", dtype: "q4", gigaweightsPerSecond: 4 });
-    expect(summarise([other, one({ kind: "decode" })])).toEqual([]);
+    expect(summarise([measurement({ kind: "rows", gflops: 1 }), measurement({ kind: "decode" })])).toEqual([]);
+    const other = measurement({ name: "row", kind: "row product", dtype: "q4", gigaweightsPerSecond: 4 });
+    expect(summarise([other, measurement({ kind: "decode" })])).toEqual([]);
   });
 });
 
