@@ -115,7 +115,8 @@ function tableOf({ run, about: { peak } }: HtmlReport): string {
     const bound = m.gflops / peak.gflops >= m.gigabytesPerSecond / peak.gigabytesPerSecond ? "arithmetic" : "memory";
     const others = COLUMNS.slice(1).map((column) => {
       // Long lists of kernels break after a plus.
-      if (column !== "share") return `<td>${escaped(cells[column]).replaceAll("+", "+<wbr>")}</td>`;
+      if (column === "kernels") return `<td>${escaped(cells.kernels).replaceAll("+", "+<wbr>")}</td>`;
+      if (column !== "share") return `<td>${escaped(cells[column])}</td>`;
       const filled = Math.min(100, 100 * m.share).toFixed(1);
       return `<td class="share ${bound}" title="of ${bound}"><span style="--share: ${filled}%">${cells.share}</span></td>`;
     });

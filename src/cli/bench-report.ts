@@ -1,5 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { arch, cpus, homedir, release, totalmem, type } from "node:os";
+import { basename } from "node:path";
+import { platform } from "#platform";
 import { causeMessage } from "../base/cause-message.js";
 import { SourceError } from "../base/errors.js";
 import { type BenchMeasurement, htmlReport, type RunAbout } from "../bench/index.js";
@@ -16,8 +18,10 @@ export class ReportFile {
     readonly about: RunAbout,
     readonly command: string,
   ) {
-    // Reports are published: the reasons may have a path with the user's name.
-    this.#facts = { ...facts, reasons: facts.reasons.map((reason) => reason.replaceAll(homedir(), "~")) };
+    // Reports are published, and the reasons may have paths with the user's name.
+    const { path: settings = homedir() } = platform.settings ?? {};
+    const reasons = facts.reasons.map((reason) => reason.replaceAll(settings, basename(settings)));
+    this.#facts = { ...facts, reasons: reasons.map((reason) => reason.replaceAll(homedir(), "~")) };
   }
 
   /** Writes the page; `fault` is why the run is not complete. Throws SourceError if it cannot be written. */
