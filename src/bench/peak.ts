@@ -73,8 +73,8 @@ const VARIANTS = [
 const LANES_IN_ALL = 2 ** 18;
 /** Copies and loops grow until they take this long, so that submission and waiting do not count. */
 const LONG_SECONDS = 0.05;
-/** Bytes of each of the two buffers of the copy: on GPUs together more than the largest last-level caches. */
-const COPY_BYTES = { cpu: 64 * 2 ** 20, gpu: 256 * 2 ** 20 };
+/** Bytes of each of the two buffers of the copy: on GPUs together more than their last-level caches, and room for them on phones. */
+const COPY_BYTES = { cpu: 64 * 2 ** 20, gpu: 128 * 2 ** 20 };
 const MOST_COPIES = 2 ** 12;
 const LEAST_ROUNDS = 8;
 const MOST_ROUNDS = 2 ** 24;

@@ -34,7 +34,7 @@ export const bench: Command = {
   about: `Verifies workloads against float64 references, then times them on this adapter:
 those whose name matches the regular expression, or all except the models.
 OCELLUS_TUNED=1 in the environment uses the parameters that ocellus tune stored,
-OCELLUS_TUNING='{"matvec.slices":4}' those that it states.`,
+OCELLUS_TUNING='{"matvec.slices":16}' those that it states.`,
   options: {
     all: { help: "include the models" },
     dtype: {
