@@ -117,9 +117,10 @@ export async function measurePeak(device: Device, signal?: AbortSignal): Promise
     let gflops = 0;
     let loop = "";
     for (const { name, lanes, flopsARound, kernel } of VARIANTS) {
-      const roundsPerSecond = await rate(LEAST_ROUNDS, MOST_ROUNDS, (rounds) =>
-        device.run(kernel, { y: y! }, { rounds, a: 0.999, b: 0.001 }, [LANES_IN_ALL / lanes]),
-      );
+      const roundsPerSecond = await rate(LEAST_ROUNDS, MOST_ROUNDS, (rounds) => {
+        const work = { flops: LANES_IN_ALL * flopsARound * rounds, bytes: 4 * LANES_IN_ALL };
+        device.run(kernel, { y: y! }, { rounds, a: 0.999, b: 0.001 }, [LANES_IN_ALL / lanes], work);
+      });
       const reached = (LANES_IN_ALL * flopsARound * roundsPerSecond) / 1e9;
       if (reached > gflops) [gflops, loop] = [reached, name];
     }
