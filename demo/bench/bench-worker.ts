@@ -1,6 +1,7 @@
 import {
   aboutRun,
   type BenchMeasurement,
+  htmlReport,
   KERNEL_WORKLOADS,
   measure,
   measurePeak,
@@ -61,6 +62,7 @@ async function run(jobs: readonly Job[], seconds: number): Promise<void> {
   running = controller;
   const { signal } = controller;
   const all: BenchMeasurement[] = [];
+  const faults: string[] = [];
   const stage = (text: string, done: number): void => send({ kind: "stage", text, done, total: jobs.length });
   try {
     if (!peak) {
@@ -80,7 +82,10 @@ async function run(jobs: readonly Job[], seconds: number): Promise<void> {
         all.push(measured);
         send({ kind: "measured", measured });
       } catch (error) {
-        if (!isCode(error, "ABORTED")) send({ kind: "failed", fault: shown(error), job });
+        if (isCode(error, "ABORTED")) continue;
+        const fault = shown(error);
+        faults.push(fault.detail ?? fault.title);
+        send({ kind: "failed", fault, job });
       }
     }
   } catch (error) {
@@ -90,7 +95,19 @@ async function run(jobs: readonly Job[], seconds: number): Promise<void> {
   }
   const about = peak && facts && aboutRun(facts, peak, { ocellus: version, browser: navigator.userAgent });
   const lines = [...all, ...(all.length > 0 ? [summaryLine(all)] : [])].map((line) => ({ ...line, ...about }));
-  send({ kind: "ended", lines, stopped: signal.aborted });
+  if (signal.aborted) faults.push(`stopped after ${all.length} of ${jobs.length} workloads.`);
+  const report =
+    about && facts && all.length > 0
+      ? htmlReport({
+          facts,
+          about,
+          run: all,
+          command: "the bench page",
+          system: navigator.userAgent,
+          fault: faults.length > 0 ? faults.join(" ") : undefined,
+        })
+      : "";
+  send({ kind: "ended", lines, report, stopped: signal.aborted });
 }
 
 self.addEventListener("message", ({ data }: MessageEvent<ToBench>) => {

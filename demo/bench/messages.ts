@@ -31,4 +31,10 @@ export type FromBench =
   | { readonly kind: "peak"; readonly peak: Peak }
   | { readonly kind: "stage"; readonly text: string; readonly done: number; readonly total: number }
   | { readonly kind: "measured"; readonly measured: BenchMeasurement }
-  | { readonly kind: "ended"; readonly lines: readonly object[]; readonly stopped: boolean };
+  | {
+      readonly kind: "ended";
+      readonly lines: readonly object[];
+      /** The page that `ocellus bench --report` writes; empty without a measurement. */
+      readonly report: string;
+      readonly stopped: boolean;
+    };

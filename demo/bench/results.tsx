@@ -3,7 +3,7 @@ import { download } from "../download.js";
 import { FaultText } from "../fault-view.js";
 import { compared, ratioOf } from "./comparison.js";
 import { Comparison } from "./comparison-view.js";
-import { faults, lines, results, stoppedAt } from "./run.js";
+import { faults, lines, report, results, stoppedAt } from "./run.js";
 
 const COLUMNS = [
   "Workload",
@@ -80,6 +80,12 @@ export function Results() {
             onClick={() => download(new Blob([text], { type: "application/x-ndjson" }), "ocellus-bench.jsonl")}
           >
             Download JSON lines
+          </button>
+          <button
+            type="button"
+            onClick={() => download(new Blob([report.value], { type: "text/html" }), "ocellus-bench.html")}
+          >
+            Download report
           </button>
         </div>
       )}

@@ -22,6 +22,8 @@ export const results = signal<readonly BenchMeasurement[]>([]);
 export const faults = signal<readonly { fault: ShownFault; job: Job | undefined }[]>([]);
 /** The lines of the last complete run, as `ocellus bench --json` writes them. */
 export const lines = signal<readonly object[]>([]);
+/** The page of the last complete run, as `ocellus bench --report` writes it. */
+export const report = signal("");
 /** How far the last run came, if it was stopped. */
 export const stoppedAt = signal<{ done: number; total: number } | undefined>(undefined);
 /** Why there is no adapter. */
@@ -49,6 +51,7 @@ export function run(): void {
   results.value = [];
   faults.value = [];
   lines.value = [];
+  report.value = "";
   stoppedAt.value = undefined;
   stage.value = { text: "Starting", done: 0, total: jobs.value.length };
   send({ kind: "run", jobs: jobs.value, seconds: seconds.value });
@@ -89,5 +92,6 @@ worker.addEventListener("message", ({ data }: MessageEvent<FromBench>) => {
       if (data.stopped) stoppedAt.value = { done: results.value.length, total: stage.value?.total ?? 0 };
       stage.value = undefined;
       lines.value = data.lines;
+      report.value = data.report;
   }
 });

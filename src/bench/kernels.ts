@@ -1,5 +1,8 @@
 import { type AttentionShape, attention } from "../kernels/attention.js";
+import { matmul } from "../kernels/matmul.js";
+import { PackedMatrix } from "../kernels/packed.js";
 import { Linear } from "../layers/linear.js";
+import type { AdapterFacts } from "../runtime/adapter.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { relativeError } from "./compare.js";
@@ -7,7 +10,9 @@ import { attention as attentionReference } from "./reference/attention.js";
 import { heldMatrix } from "./reference/layers.js";
 import { matmul as matmulReference } from "./reference/matmul.js";
 import { ROW_KERNELS } from "./row-kernels.js";
+import { SAMPLING_WORKLOADS } from "./sampling.js";
 import { normals, Runs, synthetic } from "./synthetic.js";
+import { uploading } from "./uploads.js";
 import type { Workload } from "./workload.js";
 
 /** Benchmarks of single kernels, in shapes of the model family. */
@@ -40,6 +45,32 @@ export async function looking<T>(device: Device, run: () => Tensor, look: (y: Te
   }
 }
 
+/**
+ * Bytes of weights that runs of a product of one row go through on GPUs before they read the same again: more than their last-level
+ * caches, which would otherwise be measured instead of memory.
+ */
+const COLD_BYTES = 256 * 2 ** 20;
+
+/** Number of copies of a matrix that runs go through; one on CPU adapters, where memory is not the limit. */
+export function coldCopies(
+  { onCPU, maxBufferBytes }: Pick<AdapterFacts, "onCPU" | "maxBufferBytes">,
+  bytes: number,
+): number {
+  // WebGPU does not report the memory of a device; its largest buffer is less.
+  return onCPU ? 1 : Math.max(1, Math.ceil(Math.min(COLD_BYTES, maxBufferBytes) / bytes));
+}
+
+/** Copies a matrix on the device. */
+function copyOf(device: Device, { columns, inner, type, label, blocks }: PackedMatrix): PackedMatrix {
+  const copied = blocks.map((block) => {
+    const tensor = device.empty(block.tensor.shape, block.tensor.dtype, label);
+    device.copy(block.tensor, 0, tensor, 0, tensor.sizeBytes);
+    return { ...block, tensor };
+  });
+  return new PackedMatrix(columns, inner, type, label, copied);
+}
+
+/** A product `x·Wᵀ`. The runs of one row, which memory limits, go through copies of W that together exceed a GPU's caches. */
 export function product(name: string, what: string, rows: number, inner: number, columns: number): Workload {
   return {
     name,
@@ -58,7 +89,11 @@ export function product(name: string, what: string, rows: number, inner: number,
       );
       const numbers = new Runs(11).take(rows * inner);
       const x = arena.run(() => device.upload(numbers, [rows, inner], "x"));
-      const run = () => layer.forward(x);
+      const copies = rows === 1 ? coldCopies(device.facts, layer.weight.sizeBytes) : 1;
+      const more = arena.run(() => Array.from({ length: copies - 1 }, () => copyOf(device, layer.weight)));
+      const matrices = [layer.weight, ...more];
+      let runs = 0;
+      const run = () => matmul(x, matrices[runs++ % copies]!);
       return {
         run,
         async verify() {
@@ -140,6 +175,7 @@ export const KERNEL_WORKLOADS: readonly Workload[] = [
   product("matvec_05b_gate_up", "0.5B: one row to gate and up", 1, 896, 9728),
   product("matvec_05b_down", "0.5B: one row down", 1, 4864, 896),
   product("matvec_7b_gate_up", "7B: one row to gate and up", 1, 3584, 37888),
+  product("matvec_7b_down", "7B: one row down", 1, 18944, 3584),
   product("matmul_1024", "a product of many rows", 1024, 4096, 4096),
   attending(
     "attention_tile",
@@ -153,4 +189,6 @@ export const KERNEL_WORKLOADS: readonly Workload[] = [
   attending("attention_05b_step_8k", "0.5B: one query", { queries: 1, keys: 8192, ...HEADS_05B }, true),
   attending("attention_7b_step_8k", "7B: one query", { queries: 1, keys: 8192, ...HEADS_7B }, true),
   ...ROW_KERNELS,
+  ...SAMPLING_WORKLOADS,
+  uploading(64),
 ];

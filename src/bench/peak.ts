@@ -10,6 +10,11 @@ export interface Peak {
   readonly gigabytesPerSecond: number;
 }
 
+/** Describes a peak in a line. */
+export function peakText({ gflops, loop, gigabytesPerSecond }: Peak): string {
+  return `${gflops.toFixed(1)} GFLOP/s (multiply-adds in registers, ${loop}), ${gigabytesPerSecond.toFixed(1)} GB/s (copy)`;
+}
+
 const copyKernel = new Kernel(
   "peakCopy",
   `
@@ -66,14 +71,20 @@ const VARIANTS = [
 
 /** Total lanes: more than the largest GPUs run concurrently. */
 const LANES_IN_ALL = 2 ** 18;
-/** A loop grows until it takes this long. */
+/** Copies and loops grow until they take this long, so that submission and waiting do not count. */
 const LONG_SECONDS = 0.05;
+/** Bytes of each of the two buffers of the copy: on GPUs together more than their last-level caches, and room for them on phones. */
+const COPY_BYTES = { cpu: 64 * 2 ** 20, gpu: 128 * 2 ** 20 };
+const MOST_COPIES = 2 ** 12;
+const LEAST_ROUNDS = 8;
+const MOST_ROUNDS = 2 ** 24;
 
 /** Measures a copy and the multiply-add loops; best of several runs each. Throws AbortedError. */
 export async function measurePeak(device: Device, signal?: AbortSignal): Promise<Peak> {
   const arena = device.arena("peak");
   try {
-    const bytes = Math.min(64 * 2 ** 20, device.facts.maxBindingBytes);
+    const { onCPU, maxBindingBytes } = device.facts;
+    const bytes = Math.min(onCPU ? COPY_BYTES.cpu : COPY_BYTES.gpu, maxBindingBytes);
     const [x, y] = arena.run(() => [
       device.empty([bytes / 4], "f32", "peak x"),
       device.empty([bytes / 4], "f32", "peak y"),
@@ -89,29 +100,31 @@ export async function measurePeak(device: Device, signal?: AbortSignal): Promise
       }
       return least;
     };
-    const copies = 4;
-    const copy = (): void => {
-      for (let i = 0; i < copies; i++) device.run(copyKernel, { x: x!, y: y! }, {}, [4096]);
+    /** Repeats more and more until it takes long, then a few times for the best; returns repetitions per second. */
+    const rate = async (least: number, most: number, dispatch: (count: number) => void): Promise<number> => {
+      let count = least;
+      await best(1, () => dispatch(count));
+      let seconds = await best(1, () => dispatch(count));
+      while (seconds < LONG_SECONDS && count < most) {
+        count *= seconds < LONG_SECONDS / 8 ? 8 : 2;
+        seconds = await best(1, () => dispatch(count));
+      }
+      return count / Math.min(seconds, await best(3, () => dispatch(count)));
     };
-    await best(1, copy);
-    const copySeconds = (await best(4, copy)) / copies;
+    const copiesPerSecond = await rate(1, MOST_COPIES, (copies) => {
+      for (let i = 0; i < copies; i++) device.run(copyKernel, { x: x!, y: y! }, {}, [4096]);
+    });
     let gflops = 0;
     let loop = "";
     for (const { name, lanes, flopsARound, kernel } of VARIANTS) {
-      let seconds = 0;
-      let rounds = 8;
-      const run = (): void => device.run(kernel, { y: y! }, { rounds, a: 0.999, b: 0.001 }, [LANES_IN_ALL / lanes]);
-      await best(1, run);
-      while (rounds < 2 ** 24) {
-        seconds = await best(1, run);
-        if (seconds > LONG_SECONDS) break;
-        rounds *= seconds < LONG_SECONDS / 8 ? 8 : 2;
-      }
-      seconds = Math.min(seconds, await best(3, run));
-      const reached = (LANES_IN_ALL * rounds * flopsARound) / seconds / 1e9;
+      const roundsPerSecond = await rate(LEAST_ROUNDS, MOST_ROUNDS, (rounds) => {
+        const work = { flops: LANES_IN_ALL * flopsARound * rounds, bytes: 4 * LANES_IN_ALL };
+        device.run(kernel, { y: y! }, { rounds, a: 0.999, b: 0.001 }, [LANES_IN_ALL / lanes], work);
+      });
+      const reached = (LANES_IN_ALL * flopsARound * roundsPerSecond) / 1e9;
       if (reached > gflops) [gflops, loop] = [reached, name];
     }
-    return { gflops, loop, gigabytesPerSecond: (2 * bytes) / copySeconds / 1e9 };
+    return { gflops, loop, gigabytesPerSecond: (2 * bytes * copiesPerSecond) / 1e9 };
   } finally {
     arena.dispose();
     device.pool.trim();

@@ -10,6 +10,12 @@ export interface RunAbout {
   readonly vendor: string;
   readonly architecture: string;
   readonly driver: string;
+  /** Subgroup sizes, `false` without; f16; the subgroup matrix in use. */
+  readonly features: {
+    readonly subgroups: readonly [min: number, max: number] | false;
+    readonly f16: boolean;
+    readonly matrices: string | false;
+  };
   readonly tuning?: AdapterFacts["tuning"];
   readonly versions: Readonly<Record<string, string | undefined>>;
   readonly date: string;
@@ -17,13 +23,18 @@ export interface RunAbout {
 
 /** Returns the environment: adapter, measured peak, versions and time. */
 export function aboutRun(facts: AdapterFacts, peak: Peak, versions: RunAbout["versions"]): RunAbout {
-  const { name, vendor, architecture, description, tuning } = facts;
+  const { name, vendor, architecture, description, tuning, f16, subgroupMatrix: matrix } = facts;
   return {
     peak,
     adapter: name,
     vendor,
     architecture,
     driver: description,
+    features: {
+      subgroups: facts.subgroupMaxSize > 0 && [facts.subgroupMinSize, facts.subgroupMaxSize],
+      f16,
+      matrices: matrix ? `${matrix.m}×${matrix.n}×${matrix.k} ${matrix.input}` : false,
+    },
     ...(Object.keys(tuning).length > 0 && { tuning }),
     versions,
     date: new Date().toISOString(),

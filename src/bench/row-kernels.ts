@@ -16,20 +16,23 @@ import { rope as ropeReference } from "./reference/rope.js";
 import { patchify as patchifyReference, resample as resampleReference } from "./reference/rows.js";
 import { normals, Runs } from "./synthetic.js";
 import { randomBytes, siglipLevels } from "./verify.js";
-import type { BenchType, Workload } from "./workload.js";
+import { type BenchType, VOCABULARY, type Workload } from "./workload.js";
 
 /** Memory-bound kernels, which do not multiply matrices. */
 
-interface Made {
+export interface Made {
   /** Records one run. */
   readonly run: () => Tensor;
   /** Largest relative error of the result. */
   readonly verify: (y: Tensor) => Promise<number>;
 }
 
-type Description = Pick<Workload, "name" | "what" | "shape" | "flops" | "otherBytes"> & { readonly weights?: number };
+export type Description = Pick<Workload, "name" | "what" | "shape" | "flops" | "otherBytes"> & {
+  readonly weights?: number;
+};
 
-function workload(description: Description, make: (device: Device, type: BenchType) => Made): Workload {
+/** A workload of a kernel whose operands one function makes; its result is verified as a whole. */
+export function workload(description: Description, make: (device: Device, type: BenchType) => Made): Workload {
   return {
     weights: 0,
     ...description,
@@ -55,9 +58,9 @@ function workload(description: Description, make: (device: Device, type: BenchTy
 
 const EPSILON = 1e-6;
 
-export function rootNorm(rows: number, width: number): Workload {
+export function rootNorm(name: string, rows: number, width: number): Workload {
   const bytes = 4 * (2 * rows * width + width);
-  const description = { name: "rms_norm", what: "RMSNorm", shape: `${rows}×${width}`, flops: 4 * rows * width };
+  const description = { name, what: "RMSNorm", shape: `${rows}×${width}`, flops: 4 * rows * width };
   return workload({ ...description, otherBytes: bytes }, (device) => {
     const [x, w] = [new Runs(1).take(rows * width), normals(width, 2)];
     const [input, weight] = [device.upload(x, [rows, width], "x"), device.upload(w, [width], "weight")];
@@ -237,12 +240,14 @@ function blending(frames: number, cells: number, width: number): Workload {
 }
 
 export const ROW_KERNELS: readonly Workload[] = [
-  rootNorm(1024, 3584),
+  rootNorm("rms_norm", 1024, 3584),
+  rootNorm("rms_norm_05b_row", 1, 896),
+  rootNorm("rms_norm_7b_row", 1, 3584),
   meanNorm(1458, 1152),
   rotation(1024, 14, 2, 64),
   gathering(1024, 16384, 896),
   patching(2, 384, 14),
-  choosing(151936),
+  choosing(VOCABULARY),
   copying(1485, 896),
   blending(8, 27, 896),
 ];

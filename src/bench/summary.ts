@@ -1,3 +1,4 @@
+import type { Peak } from "./peak.js";
 import type { BenchMeasurement } from "./run.js";
 
 /** One line of the summary: a workload relative to the best matrix product. */
@@ -45,6 +46,21 @@ export function summarise(run: readonly BenchMeasurement[]): Comparison[] {
       { name, dtype, rate: rate(one), unit: "G weights/s", beside: beside.name, share: rate(one) / rate(beside) },
     ];
   });
+}
+
+/** Describes the best matrix product, and the larger workloads relative to it; a line each. */
+export function summaryText(run: readonly BenchMeasurement[], peak: Peak): string[] {
+  const best = bestProduct(run);
+  const share = best && ((100 * best.gflops) / peak.gflops).toFixed(0);
+  return [
+    ...(best
+      ? [`best matrix product: ${best.gflops.toFixed(1)} GFLOP/s (${best.name} ${best.dtype}), ${share} % of the peak`]
+      : []),
+    ...summarise(run).map(
+      ({ name, dtype, rate, unit, beside, share }) =>
+        `${name} ${dtype}: ${rate.toFixed(1)} ${unit}, ${(100 * share).toFixed(0)} % of ${beside}`,
+    ),
+  ];
 }
 
 function fastest(

@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../base/errors.js";
 import type { Device } from "../runtime/device.js";
-import type { Tunable, Tuning } from "../runtime/tuning.js";
+import { type Tuning, tuningName } from "../runtime/tuning.js";
 import { ALLOWED_ERROR } from "./run.js";
 import { choicesFor, type Size, type TunedChoice } from "./tuned-choices.js";
 import type { BenchType, Prepared } from "./workload.js";
@@ -25,8 +25,9 @@ export interface Trial {
   readonly relativeError: number;
 }
 
-/** Result of one kernel parameter. */
+/** Result of one kernel parameter, for one class of shapes or for all. */
 export interface ChoiceResult {
+  /** With the class: `matvec.slices.narrow`. */
   readonly name: string;
   readonly winner: Value;
   /** The default first. */
@@ -38,7 +39,7 @@ export interface TuneOptions {
   readonly size?: Size;
   /** Storage dtypes of weights, equally weighted. */
   readonly dtypes?: readonly BenchType[];
-  /** Seconds of timing per parameter. */
+  /** Seconds of timing per parameter and class of shapes. */
   readonly seconds?: number;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (choice: string, stage: "preparing" | "verifying" | "timing") => void;
@@ -49,7 +50,7 @@ export interface TuneOptions {
 
 /**
  * Autotunes the kernel parameters that matter on this adapter, on the shapes of a model size, and returns the values that are faster than
- * the defaults. Every value is verified before it is timed. `device.facts.tuning` is restored afterwards: open a device with the result
+ * the defaults; classes of shapes are judged separately. Every value is verified before it is timed. `device.facts.tuning` is restored afterwards: open a device with the result
  * as `tuned`, or store it.
  */
 export async function tune(device: Device, options: TuneOptions = {}): Promise<Tuning> {
@@ -60,9 +61,9 @@ export async function tune(device: Device, options: TuneOptions = {}): Promise<T
   try {
     for (const name of Object.keys(tuning)) delete tuning[name];
     for (const choice of options.choices ?? choicesFor(device.facts, size, dtypes)) {
-      const { tunable } = choice;
       if (choice.counts?.(tuning) === false) continue;
-      const told = (stage: "preparing" | "verifying" | "timing") => options.onProgress?.(tunable.name, stage);
+      const name = tuningName(choice.tunable, choice.shapes);
+      const told = (stage: "preparing" | "verifying" | "timing") => options.onProgress?.(name, stage);
       told("preparing");
       const cases: Prepared[] = [];
       try {
@@ -70,10 +71,10 @@ export async function tune(device: Device, options: TuneOptions = {}): Promise<T
           throwIfAborted(signal, "ocellus tune");
           cases.push(await workload.prepare(device, dtype));
         }
-        const result = await measureChoice(device, tunable, cases, seconds, told, signal);
+        const result = await measureChoice(device, name, choice.tunable.values, cases, seconds, told, signal);
         options.onResult?.(result);
         // Later parameters are measured with this value.
-        if (result.winner !== tunable.values[0]) found[tunable.name] = tuning[tunable.name] = result.winner;
+        if (result.winner !== choice.tunable.values[0]) found[name] = tuning[name] = result.winner;
       } finally {
         for (const one of cases) one.dispose();
         device.pool.trim();
@@ -88,21 +89,22 @@ export async function tune(device: Device, options: TuneOptions = {}): Promise<T
 
 async function measureChoice(
   device: Device,
-  tunable: Tunable,
+  name: string,
+  values: readonly [Value, ...Value[]],
   cases: readonly Prepared[],
   seconds: number,
   told: (stage: "verifying" | "timing") => void,
   signal: AbortSignal | undefined,
 ): Promise<ChoiceResult> {
   const { tuning } = device.facts;
-  const [standard] = tunable.values;
+  const [standard] = values;
   const choose = (value: Value): void => {
-    tuning[tunable.name] = value;
+    tuning[name] = value;
   };
   try {
     told("verifying");
     const errors = new Map<Value, number>();
-    for (const value of tunable.values) {
+    for (const value of values) {
       choose(value);
       let worst = 0;
       for (const one of cases) {
@@ -111,7 +113,7 @@ async function measureChoice(
       }
       errors.set(value, worst);
     }
-    const right = tunable.values.filter((value) => errors.get(value)! <= ALLOWED_ERROR);
+    const right = values.filter((value) => errors.get(value)! <= ALLOWED_ERROR);
     let times = new Map<Value, number[][]>();
     if (right.includes(standard) && right.length > 1) {
       told("timing");
@@ -133,14 +135,14 @@ async function measureChoice(
       });
     }
     const { winner, ratios } = decide(standard, times);
-    const trials = tunable.values.map((value) => ({
+    const trials = values.map((value) => ({
       value,
       ratio: ratios.get(value),
       relativeError: errors.get(value)!,
     }));
-    return { name: tunable.name, winner, trials };
+    return { name, winner, trials };
   } finally {
-    delete tuning[tunable.name];
+    delete tuning[name];
   }
 }
 
@@ -172,7 +174,7 @@ export async function interleaved<V>(
 }
 
 /**
- * Returns the fastest value that is faster than the default by 3 % in the mean over the shapes, and on none of them slower by as much;
+ * Returns the fastest value that is faster than the default by 3 % in the mean over the shapes of a class, and on none of them slower by as much;
  * else the default. Times are medians over the rounds; ratios are relative to the default's.
  */
 export function decide<V>(

@@ -37,5 +37,8 @@ export interface Workload {
   prepare(device: Device, type: BenchType): Promise<Prepared>;
 }
 
+/** Logits of Qwen2, the rows of its embedding table. */
+export const VOCABULARY = 151936;
+
 /** Bits per weight by type, scales included. */
 export const BITS: Record<BenchType, number> = { f32: 32, f16: 16, bf16: 16, q8: 8.5, q4: 5 };

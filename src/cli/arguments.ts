@@ -147,6 +147,15 @@ class Parsed implements Arguments {
     throw this.#wrong(name, "a number", text, "give for example 0.7, with a point for decimals");
   }
 
+  positive(name: string): number | undefined {
+    const text = this.value(name);
+    const number = Number(text);
+    if (text === undefined || (text.trim() !== "" && number > 0 && Number.isFinite(number))) {
+      return text === undefined ? undefined : number;
+    }
+    throw this.#wrong(name, "a number above 0", text, "give for example 0.5");
+  }
+
   #wrong(name: string, expected: string, got: string, remedy: string): OptionError {
     return new OptionError({ where: `${this.where}, --${name}`, expected, got, remedy });
   }

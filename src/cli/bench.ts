@@ -1,4 +1,4 @@
-import { OptionError } from "../base/errors.js";
+import { KernelError, OptionError } from "../base/errors.js";
 import { suggestion } from "../base/options.js";
 import {
   aboutRun,
@@ -16,7 +16,9 @@ import {
   type RunAbout,
   summaryLine,
 } from "../bench/index.js";
+import type { AdapterFacts } from "../runtime/adapter.js";
 import { Device } from "../runtime/device.js";
+import { commandText, ReportFile } from "./bench-report.js";
 import { footer, header, row } from "./bench-table.js";
 import type { Arguments, Command } from "./command.js";
 import type { Interruption } from "./interruption.js";
@@ -31,7 +33,8 @@ export const bench: Command = {
   usage: "[pattern] [options]",
   about: `Verifies workloads against float64 references, then times them on this adapter:
 those whose name matches the regular expression, or all except the models.
-OCELLUS_TUNED=1 in the environment uses the parameters that ocellus tune stored.`,
+OCELLUS_TUNED=1 in the environment uses the parameters that ocellus tune stored,
+OCELLUS_TUNING='{"matvec.slices":16}' those that it states.`,
   options: {
     all: { help: "include the models" },
     dtype: {
@@ -45,13 +48,25 @@ OCELLUS_TUNED=1 in the environment uses the parameters that ocellus tune stored.
       value: "WHICH",
       help: "none disables subgroups, f16 and timestamps, and so measures the fallback kernels (all)",
       choices: ["all", "none"],
+      rare: true,
     },
-    json: { help: "one JSON line per workload, with the adapter, and a summary" },
+    "no-f16": { help: "disable f16, and subgroup matrices of f16", rare: true },
+    "no-matrices": { help: "disable subgroup matrices", rare: true },
+    report: {
+      value: "FILE",
+      help: "a page with the adapter and all figures, to attach to an issue",
+      path: true,
+    },
+    json: { help: "one JSON line per workload, and a summary" },
     list: { help: "list the workloads" },
   },
   mostPositionals: 1,
   words: [...KERNELS, ...MODEL_WORKLOADS].map(({ name }) => name),
-  examples: ["ocellus bench gemm --dtype f32,q8,q4", "ocellus bench --list", "ocellus bench '^rope$|decode' --json"],
+  examples: [
+    "ocellus bench gemm --dtype f32,q8,q4",
+    "ocellus bench --dtype f16,q4 --report report.html",
+    "ocellus bench '^rope$|decode' --json",
+  ],
   notes: `Workloads:
 ${[...KERNELS, ...MODEL_WORKLOADS].map(({ name, what }) => `  ${name.padEnd(24)} ${what}`).join("\n")}`,
   run: measureAll,
@@ -66,16 +81,24 @@ async function measureAll(given: Arguments, interruption: Interruption): Promise
   }
   const types = given.value("dtype")?.split(",").map(benchType);
   const features = (given.value("features") ?? "all") as "all" | "none";
-  const seconds = given.count("seconds");
+  const seconds = given.positive("seconds");
   const checkpoint = given.value("checkpoint");
   const { signal } = interruption;
   const progress = new ProgressLine(process.stderr);
-  const device = await Device.open({ features });
+  const device = await Device.open({
+    features,
+    f16: !given.has("no-f16"),
+    matrices: !given.has("no-matrices"),
+  });
   try {
     progress.text("measuring the adapter's peak");
-    const peak = await measurePeak(device);
+    const peak = await measurePeak(device, signal);
     progress.clear();
-    const report = given.has("json") ? new Lines(device, peak) : new Table(device, peak);
+    const about = aboutThis(device.facts, peak);
+    const path = given.value("report");
+    const report = path === undefined ? undefined : new ReportFile(path, device.facts, about, commandText(given));
+    await report?.write([], NOT_ENDED);
+    const output = given.has("json") ? new Lines(about) : new Table(device.facts.name, peak);
     const options = (name: string, dtype: string): MeasureOptions => ({
       peak,
       signal,
@@ -83,14 +106,25 @@ async function measureAll(given: Arguments, interruption: Interruption): Promise
       onStage: (stage) => progress.text(`${name} in ${dtype}: ${stage}`),
     });
     const done: BenchMeasurement[] = [];
-    const say = (measured: BenchMeasurement): void => {
+    const faults: string[] = [];
+    const say = async (measured: BenchMeasurement): Promise<void> => {
       progress.clear();
       done.push(measured);
-      report.say(measured);
+      output.say(measured);
+      await report?.write(done, NOT_ENDED);
     };
     for (const workload of kernels) {
       for (const dtype of workload.weights === 0 ? ["f32" as const] : (types ?? ["f32"])) {
-        say(await measure(device, workload, dtype, options(workload.name, dtype)));
+        try {
+          await say(await measure(device, workload, dtype, options(workload.name, dtype)));
+        } catch (error) {
+          // The others may be right, and their figures help to find the reason.
+          if (!(error instanceof KernelError)) throw error;
+          progress.clear();
+          process.stderr.write(`ocellus: ${error.message}\n`);
+          process.exitCode = 1;
+          faults.push(error.message);
+        }
       }
     }
     for (const dtype of models.length > 0 ? (types ?? ["q4"]) : []) {
@@ -99,13 +133,14 @@ async function measureAll(given: Arguments, interruption: Interruption): Promise
       try {
         for (const workload of models) {
           progress.text(`${workload.name} in ${dtype}: timing`);
-          say(await workload.run(model));
+          await say(await workload.run(model));
         }
       } finally {
         model.dispose();
       }
     }
-    report.end(done);
+    output.end(done);
+    await report?.write(done, faults.length > 0 ? faults.join(" ") : undefined);
   } finally {
     progress.clear();
     device.dispose();
@@ -153,13 +188,26 @@ function benchType(text: string): BenchType {
   });
 }
 
+/** What a report says until the run has ended. */
+const NOT_ENDED = "the run did not come to its end.";
+
+/** The environment of a run, with the versions of this process. */
+function aboutThis(facts: AdapterFacts, peak: Peak): RunAbout {
+  return aboutRun(facts, peak, {
+    ocellus: versionOf("../../package.json"),
+    node: process.version,
+    // Dawn does not report its version; the npm package has one.
+    webgpu: versionOf("webgpu/package.json"),
+  });
+}
+
 /** Human-readable output. */
 class Table {
   constructor(
-    device: Device,
+    adapter: string,
     readonly peak: Peak,
   ) {
-    process.stdout.write(header(device.facts.name, peak));
+    process.stdout.write(header(adapter, peak));
   }
 
   say(measured: BenchMeasurement): void {
@@ -173,16 +221,7 @@ class Table {
 
 /** JSON Lines output, with the environment needed to compare runs. */
 class Lines {
-  readonly #about: RunAbout;
-
-  constructor(device: Device, peak: Peak) {
-    this.#about = aboutRun(device.facts, peak, {
-      ocellus: versionOf("../../package.json"),
-      node: process.version,
-      // Dawn does not report its version; the npm package has one.
-      webgpu: versionOf("webgpu/package.json"),
-    });
-  }
+  constructor(readonly about: RunAbout) {}
 
   say(measured: BenchMeasurement): void {
     this.#write(measured);
@@ -193,6 +232,6 @@ class Lines {
   }
 
   #write(what: object): void {
-    process.stdout.write(`${JSON.stringify({ ...what, ...this.#about })}\n`);
+    process.stdout.write(`${JSON.stringify({ ...what, ...this.about })}\n`);
   }
 }

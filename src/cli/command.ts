@@ -39,6 +39,8 @@ export interface Arguments {
   has(name: string): boolean;
   /** Returns an integer of at least `least` (1). Throws OptionError. */
   count(name: string, least?: number): number | undefined;
+  /** Returns a number above 0, such as seconds. Throws OptionError. */
+  positive(name: string): number | undefined;
   /** Returns a number; its range is the model's to check. Throws OptionError. */
   number(name: string): number | undefined;
 }

@@ -3,6 +3,7 @@ import { firstLineOf } from "../base/cause-message.js";
 import { OcellusError } from "../base/errors.js";
 import { installCommand, OPTIONAL_PACKAGES, type OptionalPackage } from "../base/optional-packages.js";
 import { argmax } from "../kernels/argmax.js";
+import { TUNABLES } from "../kernels/tunables.js";
 import { Device } from "../runtime/device.js";
 import type { Command } from "./command.js";
 
@@ -44,6 +45,9 @@ async function report(): Promise<void> {
     const matrix = facts.subgroupMatrix;
     const matrices = matrix ? `${matrix.m}×${matrix.n}×${matrix.k} of ${matrix.input}` : "no";
     out.write(`subgroup matrices ${matrices}, timestamps ${yes(facts.timestamps)}\n`);
+    const values = Object.entries(facts.tuning).map(([name, value]) => `${name} = ${value}`);
+    out.write(`tuning    ${values.join(", ") || "defaults"}; parameters: `);
+    out.write(`${TUNABLES.map(({ name }) => name).join(", ")}\n`);
     const best = device.scope(() => argmax(device.upload(Float32Array.of(1, 3, 2), [3], "x"), 3));
     const [place] = await best.read("u32");
     out.write(

@@ -13,6 +13,7 @@ export const tune: Command = {
   about: `Some kernels have parameters whose best values differ from GPU to GPU. This measures
 them on the shapes of a model: each value is verified against a float64 reference and
 timed in interleaved rounds, and must be at least 3 % faster to replace the default.
+Classes of shapes, such as narrow and wide matrices, have values of their own.
 The result is stored for this adapter and its driver, and is used on request: by
 OCELLUS_TUNED=1 in the environment, or by Device.open({ tuned: true }).`,
   options: {
@@ -22,7 +23,7 @@ OCELLUS_TUNED=1 in the environment, or by Device.open({ tuned: true }).`,
       help: "f32, f16, bf16, q8, q4, or several with commas (f16,q4)",
       offers: Object.keys(BITS),
     },
-    seconds: { value: "N", help: "duration per parameter (4)" },
+    seconds: { value: "N", help: "duration per parameter and class of shapes (4)" },
     "dry-run": { help: "do not store the result" },
     force: { help: "run on CPU adapters too" },
     json: { help: "one JSON line per parameter, the chosen values in the last" },
@@ -38,7 +39,7 @@ async function search(given: Arguments, interruption: Interruption): Promise<voi
     if (Object.hasOwn(BITS, text)) return text as BenchType;
     throw bad(Object.keys(BITS).join(", "), `--dtype ${text}`, "several go with commas: --dtype f16,q4");
   });
-  const seconds = given.count("seconds");
+  const seconds = given.positive("seconds");
   const { signal } = interruption;
   const progress = new ProgressLine(process.stderr);
   const json = given.has("json");
@@ -90,5 +91,5 @@ function linesOf({ name, winner, trials }: ChoiceResult): string {
       ratio === undefined ? `not timed, error ${relativeError.toExponential(1)}` : `${(100 * ratio).toFixed(0)} %`;
     return `${value}: ${told}`;
   });
-  return `${name.padEnd(22)} ${parts.map((part) => part.padEnd(16)).join(" ")} → ${winner}\n`;
+  return `${name.padEnd(28)} ${parts.map((part) => part.padEnd(16)).join(" ")} → ${winner}\n`;
 }

@@ -2,7 +2,7 @@ import type { AdapterFacts } from "../runtime/adapter.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { tuned } from "../runtime/tuning.js";
-import { KV_SPLIT_KEYS } from "./tunables.js";
+import { KV_SPLIT_KEYS, keysClass } from "./tunables.js";
 
 /**
  * Attention of one query over the cached keys, or over one KV split of them; called by `attention`, with two more parameters, and by
@@ -231,7 +231,7 @@ export function headsPerWorkgroup({ heads, keyValueHeads }: StepSizes): number {
 /** Returns the largest number of KV splits for an adapter. */
 export function kvSplitsFor(keys: number, facts: AdapterFacts): number {
   // One workgroup per head leaves most of a GPU idle; a CPU adapter's few cores are busy with the heads alone.
-  return facts.onCPU ? 1 : Math.min(MOST_SPLITS, Math.ceil(keys / tuned(facts.tuning, KV_SPLIT_KEYS)));
+  return facts.onCPU ? 1 : Math.min(MOST_SPLITS, Math.ceil(keys / tuned(facts.tuning, KV_SPLIT_KEYS, keysClass(keys))));
 }
 
 /** Tensors of a step; with `cosines` and `sines` it rotates and appends ({@link ROTATING}). */

@@ -18,7 +18,7 @@ import { rmsNorm } from "./norm.js";
 import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
 import { padRows } from "./pad-rows.js";
 import { productPieces } from "./product-pieces.js";
-import { MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES } from "./tunables.js";
+import { MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES, widthClass } from "./tunables.js";
 
 /**
  * Matrix product with a fused epilogue, `y = residual + activation(norm(x)·Wᵀ + bias)`: x `[rows, inner]` f32, W `[columns, inner]`
@@ -90,9 +90,8 @@ interface Choice {
 /** Up to this many rows a GPU uses `matvecRows`, which reuses loaded weights for all rows, instead of tiles. */
 const FEW_ROWS = 16;
 
-/** Below this many panels a matrix is narrow, and many lanes share a column so that a large GPU is busy; from the other on, few do. */
-const NARROW_PANELS = 128;
-const MANY_PANELS = 1024;
+/** Slices of `matvec` by the width of a matrix. */
+const FITTING_SLICES = { narrow: 32, middle: 16, wide: 8 } as const;
 
 /** Lanes of a workgroup that every adapter has. */
 const MOST_LANES = 256;
@@ -103,11 +102,10 @@ function matvecChoice(
   facts: AdapterFacts,
   { normed, swiglu }: { normed: boolean; swiglu: boolean },
 ): Choice {
-  const panels = Math.ceil(weights.columns / PANEL);
+  const shapes = widthClass(weights.columns);
   const LANES = swiglu ? 16 : 8;
-  const wanted = tuned(facts.tuning, MATVEC_SLICES);
-  const fitting = panels >= MANY_PANELS ? 8 : panels >= NARROW_PANELS ? 16 : 32;
-  const SLICES = Math.min(wanted === "auto" ? fitting : wanted, MOST_LANES / LANES);
+  const wanted = tuned(facts.tuning, MATVEC_SLICES, shapes);
+  const SLICES = Math.min(wanted === "auto" ? FITTING_SLICES[shapes] : wanted, MOST_LANES / LANES);
   const CHUNKS = normed ? Math.ceil(weights.quads / matvecKernel.constants.CHUNK) : 1;
   const kernel = matvecKernel.variant({
     LANES,
@@ -166,7 +164,7 @@ function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm
     const kernel = matmulSubgroupMatrix(facts.subgroupMatrix, type, facts.maxWorkgroupBytes);
     return { kernel, rowsAGroup: MATRIX_TILE, columnsAGroup: MATRIX_TILE };
   }
-  const size = tuned(facts.tuning, MATMUL_TILE);
+  const size = tuned(facts.tuning, MATMUL_TILE, widthClass(weights.columns));
   const tile = size === "auto" ? tileFor(rows, weights.columns) : TILES[size];
   const kernel = matmulTileKernel.variant(tile);
   return { kernel, rowsAGroup: tile.ROWS, columnsAGroup: tile.COLUMNS };

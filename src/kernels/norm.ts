@@ -2,7 +2,7 @@ import type { AdapterFacts } from "../runtime/adapter.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { tuned } from "../runtime/tuning.js";
-import { NORM_LANES } from "./tunables.js";
+import { NORM_LANES, rowsClass } from "./tunables.js";
 
 // Rows are read as vectors of four where their width allows it.
 const REDUCE = `
@@ -100,13 +100,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   { LANES: 32 },
 );
 
-/** Rows that occupy a large GPU with few lanes each; of fewer, each has many. */
-const MANY_ROWS = 256;
-
 /** Returns the variant of a norm for rows `[rows, width]`. */
 function variantFor(kernel: Kernel, rows: number, width: number, facts: AdapterFacts): Kernel {
-  const wanted = tuned(facts.tuning, NORM_LANES);
-  const fitting = facts.onCPU || rows >= MANY_ROWS ? 32 : 256;
+  const shapes = rowsClass(rows);
+  const wanted = tuned(facts.tuning, NORM_LANES, shapes);
+  const fitting = facts.onCPU || shapes === "many" ? 32 : 256;
   const LANES = wanted === "auto" ? fitting : wanted;
   return kernel.variant({ LANES }, width % 4 === 0 ? VALUES.four : VALUES.one);
 }

@@ -49,7 +49,7 @@ interface Request {
 }
 
 /** Size of the pieces in which rows are read and uploaded; it bounds the host memory of loading. */
-const CHUNK_BYTES = 2 * 1024 * 1024;
+export const CHUNK_BYTES = 2 * 1024 * 1024;
 /** Uploaded bytes after which the host waits for the adapter, to bound its staging memory. */
 const WAIT_BYTES = 8 * 1024 * 1024;
 

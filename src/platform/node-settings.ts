@@ -12,6 +12,9 @@ export const settings: Settings = {
   get wanted() {
     return !["", "0", "false", "no"].includes((process.env.OCELLUS_TUNED ?? "").toLowerCase());
   },
+  get stated() {
+    return process.env.OCELLUS_TUNING?.trim() || undefined;
+  },
   read: () => cache.readText(settings.path),
   write: (text) => cache.writeText(settings.path, text),
 };

@@ -28,6 +28,8 @@ import { type AdapterRequest, isSoftware, type OpenedAdapter, type Platform } fr
  * before use. Adapters on the CPU have nothing to gain; under Vulkan's memory model lavapipe takes up to twice the time.
  */
 const GPU_SWITCHES = ["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model"];
+/** On every adapter: Dawn rounds timestamps to 65.5 µs for the sake of browsers, longer than most kernels take. */
+const SWITCHES = ["disable-dawn-features=timestamp_quantization"];
 
 /** The binding's entry points, never released: garbage-collecting an instance crashes the process if its devices are alive. */
 const instances: Partial<Record<InstanceKind, GPU>> = {};
@@ -161,7 +163,7 @@ function isSwiftShader(adapter: GPUAdapter): boolean {
 async function openInstance(kind: InstanceKind, options: AdapterRequest): Promise<GPUAdapter | null> {
   let gpu = instances[kind];
   if (!gpu) {
-    gpu = (await importWebGPU()).create(kind === "system-switched" ? GPU_SWITCHES : []);
+    gpu = (await importWebGPU()).create([...SWITCHES, ...(kind === "system-switched" ? GPU_SWITCHES : [])]);
     instances[kind] = gpu;
   }
   return gpu.requestAdapter({

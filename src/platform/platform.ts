@@ -103,6 +103,8 @@ export interface Settings {
   readonly path: string;
   /** Whether it is enabled by the environment (OCELLUS_TUNED). */
   readonly wanted: boolean;
+  /** Kernel parameters that the environment states (OCELLUS_TUNING), as JSON; undefined without. */
+  readonly stated: string | undefined;
   /** Returns undefined if the file does not exist. */
   read(): Promise<string | undefined>;
   write(text: string): Promise<void>;

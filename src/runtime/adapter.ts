@@ -3,7 +3,7 @@ import { causeMessage } from "../base/cause-message.js";
 import { NoAdapterError } from "../base/errors.js";
 import { type AdapterRequest, isSoftware } from "../platform/platform.js";
 import type { SubgroupMatrix } from "./feature-self-test.js";
-import { storedTuning, type Tuning } from "./tuning.js";
+import { statedTuning, storedTuning, type Tuning } from "./tuning.js";
 
 /** Properties of the opened adapter, read by the `choose` functions and by reports. */
 export interface AdapterFacts {
@@ -29,7 +29,7 @@ export interface AdapterFacts {
   readonly maxWorkgroupBytes: number;
   /** Immediate data of a pass; 0 if not supported. */
   readonly immediateBytes: number;
-  /** Kernel parameters that `ocellus tune` measured, read by the `choose` functions. Empty unless the option `tuned` is set. */
+  /** Kernel parameters that differ from the defaults, read by the `choose` functions: see the option `tuned`. */
   readonly tuning: Tuning;
   /** Why this adapter was chosen. */
   readonly reasons: readonly string[];
@@ -39,11 +39,15 @@ export interface AdapterFacts {
 export interface OpenOptions extends AdapterRequest {
   /** "none" disables every optional feature and uses the default limits of the specification. */
   features?: "all" | "none";
+  /** `false` leaves `shader-f16` out, and what depends on it. */
+  f16?: boolean;
+  /** `false` leaves subgroup matrices out. */
+  matrices?: boolean;
   /** Caps the size of a tensor in bytes below what the adapter allows: emulates a smaller adapter. */
   maxBindingBytes?: number;
   /**
    * `true` uses the kernel parameters that `ocellus tune` stored for the adapter (Node); an object gives them. Defaults to
-   * OCELLUS_TUNED, else false.
+   * OCELLUS_TUNED, else false. Those of OCELLUS_TUNING replace stored ones, unless this is `false` or an object.
    */
   tuned?: boolean | Tuning;
 }
@@ -65,12 +69,21 @@ const RAISED = [
   "maxComputeWorkgroupSizeX",
 ] as const;
 
-/** Opens an adapter and a device on it. Throws NoAdapterError. */
+/** Opens an adapter and a device on it. Throws NoAdapterError, and OptionError for a wrong OCELLUS_TUNING. */
 export async function openAdapter(options: OpenOptions): Promise<{ gpu: GPUDevice; facts: AdapterFacts }> {
-  const { adapter, reasons } = await platform.requestAdapter(options);
+  const given = typeof options.tuned === "object" || options.tuned === false;
+  const stated = given ? undefined : statedTuning();
+  const { adapter, reasons: found } = await platform.requestAdapter(options);
   const bare = options.features === "none";
-  const matrix = bare ? undefined : matrixOf(adapter);
-  const features = bare ? [] : WANTED.filter((name) => adapter.features.has(name));
+  const { f16 = true, matrices = true } = options;
+  const reasons = [
+    ...found,
+    ...(f16 ? [] : ["f16 is not used: it was switched off."]),
+    ...(matrices ? [] : ["Subgroup matrices are not used: they were switched off."]),
+  ];
+  const offered = new Set([...adapter.features].filter((name) => f16 || name !== "shader-f16"));
+  const matrix = bare || !matrices ? undefined : matrixOf({ features: offered, info: adapter.info });
+  const features = bare ? [] : WANTED.filter((name) => offered.has(name));
   // An experimental feature may be listed and still be refused, unless its flag is set.
   const switched = matrix && (await requestDevice(adapter, [...features, MATRICES], bare).catch(() => undefined));
   const gpu = switched ?? (await requestDevice(adapter, features, bare));
@@ -78,14 +91,23 @@ export async function openAdapter(options: OpenOptions): Promise<{ gpu: GPUDevic
   const facts = { ...known, subgroupMatrix: switched && matrix, immediateBytes: bare ? 0 : known.immediateBytes };
   const tested = facts.onCPU ? { gpu, facts } : await selfTest(gpu, facts, options);
   const maxBindingBytes = Math.min(tested.facts.maxBindingBytes, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
-  return { gpu: tested.gpu, facts: await tuned({ ...tested.facts, maxBindingBytes }, options.tuned) };
+  return { gpu: tested.gpu, facts: await tuned({ ...tested.facts, maxBindingBytes }, options.tuned, stated) };
 }
 
-/** Returns the facts with the given tuning, or with the stored one if requested. */
-async function tuned(facts: AdapterFacts, wanted: OpenOptions["tuned"]): Promise<AdapterFacts> {
+/** Returns the facts with the given tuning, or with the stored one if requested, and that of the environment over it. */
+async function tuned(
+  facts: AdapterFacts,
+  wanted: OpenOptions["tuned"],
+  stated: ReturnType<typeof statedTuning>,
+): Promise<AdapterFacts> {
   if (typeof wanted === "object") return { ...facts, tuning: wanted };
   const stored = (wanted ?? platform.settings?.wanted) ? await storedTuning(facts.name) : undefined;
-  return stored ? { ...facts, tuning: stored.tuning, reasons: [...facts.reasons, stored.reason] } : facts;
+  const sources = [stored, stated].filter((source) => source !== undefined);
+  return {
+    ...facts,
+    tuning: Object.assign({}, ...sources.map(({ tuning }) => tuning)),
+    reasons: [...facts.reasons, ...sources.map(({ reason }) => reason)],
+  };
 }
 
 async function requestDevice(adapter: GPUAdapter, features: GPUFeatureName[], bare: boolean): Promise<GPUDevice> {
@@ -142,7 +164,11 @@ async function selfTest(
 }
 
 /** Returns the best subgroup-matrix configuration that the kernels support: f32 factors before f16, large before small. */
-export function matrixOf({ features, info }: Pick<GPUAdapter, "features" | "info">): SubgroupMatrix | undefined {
+export function matrixOf(adapter: {
+  readonly features: ReadonlySet<string>;
+  readonly info: GPUAdapterInfo;
+}): SubgroupMatrix | undefined {
+  const { features, info } = adapter;
   const widest = info.subgroupMaxSize ?? 0;
   if (widest === 0 || MATRIX_THREADS % widest !== 0) return undefined;
   if (!features.has(MATRICES) || !features.has("subgroups")) return undefined;

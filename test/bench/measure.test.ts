@@ -1,14 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { AbortedError, KernelError } from "../../src/base/errors.js";
 import { KERNEL_WORKLOADS, MODEL_WORKLOADS, measure, measurePeak, PEER_WORKLOADS } from "../../src/bench/index.js";
-import { attending, product } from "../../src/bench/kernels.js";
+import { attending, coldCopies, product } from "../../src/bench/kernels.js";
 import type { Geometry } from "../../src/bench/loaded-model.js";
 import { ModelBench } from "../../src/bench/models.js";
 import { ROW_KERNELS, rootNorm } from "../../src/bench/row-kernels.js";
-import type { BenchMeasurement } from "../../src/bench/run.js";
-import { bestProduct, summarise } from "../../src/bench/summary.js";
+import { bestProduct, summarise, summaryText } from "../../src/bench/summary.js";
 import type { Workload } from "../../src/bench/workload.js";
+import { forge } from "../support/adapters.js";
 import { useDevice } from "../support/device.js";
+import { measurement } from "../support/measurement.js";
 
 const held = useDevice();
 const peak = { gflops: 100, loop: "given", gigabytesPerSecond: 10 };
@@ -43,6 +44,33 @@ describe("kernels by themselves", () => {
     },
   );
 
+  test("on GPUs the runs of one row go through copies of the matrix that exceed a cache together", async () => {
+    const megabyte = 2 ** 20;
+    expect(coldCopies({ onCPU: true, maxBufferBytes: 2048 * megabyte }, megabyte)).toBe(1);
+    expect(coldCopies({ onCPU: false, maxBufferBytes: 2048 * megabyte }, 100 * megabyte)).toBe(3);
+    expect(coldCopies({ onCPU: false, maxBufferBytes: 2048 * megabyte }, 300 * megabyte)).toBe(1);
+    expect(coldCopies({ onCPU: false, maxBufferBytes: 128 * megabyte }, 32 * megabyte)).toBe(4);
+    const { device } = held;
+    const own = device.facts;
+    forge(device, { onCPU: false, broadcastLanes: 0, maxBufferBytes: 5 * 512 * 1024 * 4 });
+    const read = new Set<unknown>();
+    device.run = (kernel, tensors, ...others) => {
+      read.add(tensors.weights);
+      Object.getPrototypeOf(device).run.call(device, kernel, tensors, ...others);
+    };
+    try {
+      const prepared = await product("cold", "", 1, 512, 1024).prepare(device, "f32");
+      read.clear();
+      for (let i = 0; i < 7; i++) expect(await prepared.verify()).toBeLessThan(1e-5);
+      expect(read.size).toBe(5);
+      prepared.dispose();
+    } finally {
+      forge(device, own);
+      Reflect.deleteProperty(device, "run");
+    }
+    expect(device.pool.liveBytes).toBe(0);
+  });
+
   test("causal attention counts the keys that are seen", () => {
     const sizes = { heads: 1, keyValueHeads: 1, headSize: 4 };
     // Three queries see 3, 4 and 5 keys; a score and a value are 8 multiply-adds together.
@@ -54,7 +82,7 @@ describe("kernels by themselves", () => {
 describe("measuring", () => {
   /** A workload whose verification says `error`. */
   function saying(error: number): Workload {
-    const norm = rootNorm(2, 64);
+    const norm = rootNorm("rms_norm", 2, 64);
     return {
       ...norm,
       prepare: async (device, type) => ({ ...(await norm.prepare(device, type)), verify: async () => error }),
@@ -95,16 +123,23 @@ describe("measuring", () => {
       stages.push(stage);
       if (stage === "timing") abort.abort();
     };
-    await expect(measure(device, rootNorm(2, 64), "f32", { ...short, signal: abort.signal, onStage })).rejects.toThrow(
-      AbortedError,
-    );
+    await expect(
+      measure(device, rootNorm("rms_norm", 2, 64), "f32", { ...short, signal: abort.signal, onStage }),
+    ).rejects.toThrow(AbortedError);
     expect(stages).toEqual(["preparing", "verifying", "timing"]);
     expect(device.pool.liveBytes).toBe(0);
   });
 
-  test("the peak has both kinds, and frees its memory", async () => {
+  test("the peak has both kinds, states its work, and frees its memory", async () => {
     const { device } = held;
-    const found = await measurePeak(device);
+    const flops: number[] = [];
+    device.run = (kernel, tensors, parameters, workgroups, work) => {
+      if (kernel.name === "peakMultiplyAdd") flops.push(work?.flops ?? 0);
+      Object.getPrototypeOf(device).run.call(device, kernel, tensors, parameters, workgroups, work);
+    };
+    const found = await measurePeak(device).finally(() => Reflect.deleteProperty(device, "run"));
+    // Watchdogs are kept away by estimates: a loop that computes for long must not count as the bytes that it writes.
+    expect(Math.min(...flops)).toBeGreaterThan(1e8);
     expect(found.gflops).toBeGreaterThan(0);
     expect(found.gigabytesPerSecond).toBeGreaterThan(0);
     expect(found.loop).toMatch(/lanes/);
@@ -113,46 +148,32 @@ describe("measuring", () => {
 });
 
 describe("the summary", () => {
-  const one = (own: Partial<BenchMeasurement>): BenchMeasurement => ({
-    name: "x",
-    shape: "",
-    kind: "other",
-    dtype: "f32",
-    algorithm: "",
-    runs: 1,
-    dispatches: 1,
-    medianMs: 1,
-    minimumMs: 1,
-    flops: 0,
-    gflops: 0,
-    gigabytesPerSecond: 0,
-    gigaweightsPerSecond: 0,
-    share: 0,
-    relativeError: 0,
-    ...own,
-  });
-
   test("prefills stand beside the fastest product of their dtype, decoding beside that of one row", () => {
     const run = [
-      one({ name: "slow", kind: "product", gflops: 40 }),
-      one({ name: "fast", kind: "product", gflops: 50 }),
-      one({ name: "q8", kind: "product", dtype: "q8", gflops: 80 }),
-      one({ name: "prefill", kind: "rows", gflops: 25 }),
-      one({ name: "row", kind: "row product", gigaweightsPerSecond: 4 }),
-      one({ name: "decode", kind: "decode", gigaweightsPerSecond: 3 }),
+      measurement({ name: "slow", kind: "product", gflops: 40 }),
+      measurement({ name: "fast", kind: "product", gflops: 50 }),
+      measurement({ name: "q8", kind: "product", dtype: "q8", gflops: 80 }),
+      measurement({ name: "prefill", kind: "rows", gflops: 25 }),
+      measurement({ name: "row", kind: "row product", gigaweightsPerSecond: 4 }),
+      measurement({ name: "decode", kind: "decode", gigaweightsPerSecond: 3 }),
     ];
     expect(bestProduct(run)?.name).toBe("q8");
     expect(summarise(run)).toMatchObject([
       { name: "prefill", beside: "fast", share: 0.5, unit: "GFLOP/s" },
       { name: "decode", beside: "row", share: 0.75, unit: "G weights/s" },
     ]);
+    expect(summaryText(run, { ...peak, gflops: 160 })).toEqual([
+      "best matrix product: 80.0 GFLOP/s (q8 q8), 50 % of the peak",
+      "prefill f32: 25.0 GFLOP/s, 50 % of fast",
+      "decode f32: 3.0 G weights/s, 75 % of row",
+    ]);
   });
 
   test("what was not measured is not compared", () => {
     expect(bestProduct([])).toBeUndefined();
-    expect(summarise([one({ kind: "rows", gflops: 1 }), one({ kind: "decode" })])).toEqual([]);
-    const other = one({ name: "row", kind: "row product", dtype: "q4", gigaweightsPerSecond: 4 });
-    expect(summarise([other, one({ kind: "decode" })])).toEqual([]);
+    expect(summarise([measurement({ kind: "rows", gflops: 1 }), measurement({ kind: "decode" })])).toEqual([]);
+    const other = measurement({ name: "row", kind: "row product", dtype: "q4", gigaweightsPerSecond: 4 });
+    expect(summarise([other, measurement({ kind: "decode" })])).toEqual([]);
   });
 });
 

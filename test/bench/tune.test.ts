@@ -3,10 +3,19 @@ import { AbortedError } from "../../src/base/errors.js";
 import { product } from "../../src/bench/kernels.js";
 import { rootNorm } from "../../src/bench/row-kernels.js";
 import { decide, interleaved, tune } from "../../src/bench/tune.js";
-import { choicesFor } from "../../src/bench/tuned-choices.js";
+import { choicesFor, SIZE_NAMES } from "../../src/bench/tuned-choices.js";
 import type { Workload } from "../../src/bench/workload.js";
-import { MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES, NORM_LANES } from "../../src/kernels/tunables.js";
-import type { Tuning } from "../../src/runtime/tuning.js";
+import {
+  keysClass,
+  MATMUL_TILE,
+  MATMUL_UNITS,
+  MATVEC_BLOCKS,
+  MATVEC_SLICES,
+  NORM_LANES,
+  rowsClass,
+  widthClass,
+} from "../../src/kernels/tunables.js";
+import { type Tuning, tuned, tuningName } from "../../src/runtime/tuning.js";
 import { useDevice } from "../support/device.js";
 
 describe("the decision", () => {
@@ -75,7 +84,7 @@ describe("tuning", () => {
           tunable: device.facts.broadcastLanes ? MATVEC_BLOCKS : MATVEC_SLICES,
           cases: cases([product("x", "", 1, 96, 40)]),
         },
-        { tunable: NORM_LANES, cases: cases([rootNorm(3, 70), rootNorm(1, 300)]) },
+        { tunable: NORM_LANES, cases: cases([rootNorm("rms_norm", 3, 70), rootNorm("norm", 1, 300)]) },
         { tunable: MATMUL_TILE, cases: [], counts: (own) => own[MATMUL_UNITS.name] === "tiles" },
       ],
       onResult({ name, trials }) {
@@ -96,7 +105,7 @@ describe("tuning", () => {
   /** Takes as long, and errs as much, as a function of what is chosen says. */
   function mockWorkload(seen: (tuning: Tuning) => { spins: number; error: number }): Workload {
     return {
-      ...rootNorm(1, 4),
+      ...rootNorm("rms_norm", 1, 4),
       async prepare(device) {
         const { tuning } = device.facts;
         return {
@@ -141,6 +150,26 @@ describe("tuning", () => {
     expect(device.facts.tuning).toEqual({});
   });
 
+  test("classes of shapes are judged by themselves", async () => {
+    const { device } = held;
+    const lanes = { name: "lanes", values: [1, 2], classes: ["few", "many"] } as const;
+    // 2 is faster for few rows and slower for many.
+    const taking = (shapes: "few" | "many", spins: readonly [number, number]) =>
+      mockWorkload((tuning) => ({ spins: spins[tuned(tuning, lanes, shapes) - 1]!, error: 0 }));
+    const names: string[] = [];
+    const found = await tune(device, {
+      ...short,
+      choices: [
+        { tunable: lanes, shapes: "few", cases: [{ workload: taking("few", [8, 1]), dtype: "f32" }] },
+        { tunable: lanes, shapes: "many", cases: [{ workload: taking("many", [1, 8]), dtype: "f32" }] },
+      ],
+      onResult: ({ name }) => names.push(name),
+    });
+    expect(names).toEqual(["lanes.few", "lanes.many"]);
+    expect(found).toEqual({ "lanes.few": 2 });
+    expect([tuned(found, lanes, "few"), tuned(found, lanes, "many")]).toEqual([2, 1]);
+  });
+
   test("with a wrong default nothing is chosen", async () => {
     const own = { name: "own", values: ["wrong", "right"] } as const;
     const workload = mockWorkload(({ own: value }) => ({ spins: 0, error: value === "wrong" ? 1 : 0 }));
@@ -151,7 +180,9 @@ describe("tuning", () => {
   test("an abort gives everything back", async () => {
     const { device } = held;
     const abort = new AbortController();
-    const choices = [{ tunable: NORM_LANES, cases: [{ workload: rootNorm(3, 70), dtype: "f32" as const }] }];
+    const choices = [
+      { tunable: NORM_LANES, cases: [{ workload: rootNorm("rms_norm", 3, 70), dtype: "f32" as const }] },
+    ];
     const running = tune(device, {
       ...short,
       choices,
@@ -167,16 +198,39 @@ describe("tuning", () => {
 
   test("an adapter has the choices that make a difference on it", () => {
     const { facts } = held.device;
-    const names = (own: typeof facts) => choicesFor(own, "7b", ["q4"]).map(({ tunable }) => tunable.name);
-    expect(names({ ...facts, onCPU: true, broadcastLanes: 4 })).toEqual(["matvec.blocks", "norm.lanes"]);
-    expect(names({ ...facts, onCPU: true, broadcastLanes: 0 })).toEqual(["norm.lanes"]);
+    const names = (own: typeof facts) =>
+      choicesFor(own, "7b", ["q4"]).map(({ tunable, shapes }) => tuningName(tunable, shapes));
+    const norms = ["norm.lanes.few", "norm.lanes.many"];
+    expect(names({ ...facts, onCPU: true, broadcastLanes: 4 })).toEqual(["matvec.blocks", ...norms]);
+    expect(names({ ...facts, onCPU: true, broadcastLanes: 0 })).toEqual(norms);
     const gpu = { ...facts, onCPU: false, broadcastLanes: 0 as const };
     expect(names({ ...gpu, subgroupMatrix: undefined })).toEqual([
-      "matvec.slices",
-      "matmul.tile",
-      "attention.kvSplitKeys",
-      "norm.lanes",
+      "matvec.slices.middle",
+      "matvec.slices.narrow",
+      "matvec.slices.wide",
+      "matmul.tile.middle",
+      "matmul.tile.wide",
+      "matmul.tile.narrow",
+      "attention.kvSplitKeys.short",
+      "attention.kvSplitKeys.long",
+      ...norms,
     ]);
     expect(names({ ...gpu, subgroupMatrix: { m: 16, n: 16, k: 16, input: "f16" } })).toContain("matmul.units");
+  });
+
+  test.each(SIZE_NAMES)("the shapes of %s are of the class whose value they choose", (size) => {
+    const facts = { ...held.device.facts, onCPU: false, broadcastLanes: 0 as const, subgroupMatrix: undefined };
+    const choices = choicesFor(facts, size, ["q4"]);
+    const slices = choices.filter(({ tunable }) => tunable === MATVEC_SLICES).map(({ shapes }) => shapes);
+    expect(slices.sort()).toEqual([...MATVEC_SLICES.classes!].sort());
+    for (const { tunable, shapes, cases } of choices) {
+      expect(tunable.classes).toContain(shapes);
+      for (const { workload } of cases) {
+        const [first = 0, last = 0] = [/\d+/.exec(workload.shape), /\d+$/.exec(workload.shape)].map(Number);
+        const keys = Number(/over (\d+)/.exec(workload.shape)?.[1]);
+        const own = { "attention.kvSplitKeys": keysClass(keys), "norm.lanes": rowsClass(first) }[tunable.name];
+        expect(own ?? widthClass(last), `${tunable.name} ${workload.shape}`).toBe(shapes);
+      }
+    }
   });
 });

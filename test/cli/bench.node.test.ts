@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ocellus } from "../support/cli.js";
 
@@ -19,7 +22,7 @@ test("bench --list has the names that a pattern names; one that names none is an
 
 test("bench --json says what was measured, where, and when", async () => {
   const begun = Date.now();
-  const { code, stdout } = await ocellus(["bench", "^argmax$", "--json", "--seconds", "1", "--dtype", "q8,q4"]);
+  const { code, stdout } = await ocellus(["bench", "^argmax$", "--json", "--seconds", "0.4", "--dtype", "q8,q4"]);
   expect(code).toBe(0);
   const lines = stdout
     .trimEnd()
@@ -37,6 +40,50 @@ test("bench --json says what was measured, where, and when", async () => {
   expect(measured.versions.ocellus).toMatch(/^\d+\./);
   expect(Date.parse(measured.date)).toBeGreaterThanOrEqual(begun);
   expect(Date.parse(measured.date)).toBeLessThanOrEqual(Date.now());
+});
+
+test("bench --report writes a page with the adapter and the figures, also in --json", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "ocellus report "));
+  try {
+    const path = join(folder, "report.html");
+    const args = ["bench", "^argmax$|^rms_norm_05b_row$", "--json", "--seconds", "0.1", "--no-f16", "--no-matrices"];
+    const { code, stdout } = await ocellus([...args, "--report", path], { OCELLUS_TUNING: '{"norm.lanes.few":64}' });
+    expect(code).toBe(0);
+    const [measured] = stdout.split("\n");
+    const html = await readFile(path, "utf8");
+    expect(html).toContain(JSON.parse(measured!).adapter);
+    expect(html).toContain("rms_norm_05b_row");
+    expect(html).toContain("<svg");
+    expect(html).toContain(
+      "ocellus bench &#39;^argmax$|^rms_norm_05b_row$&#39; --json --seconds 0.1 --no-f16 --no-matrices<",
+    );
+    expect(html).toContain("OCELLUS_TUNING sets norm.lanes.few = 64.");
+    expect(html).toContain("f16 is not used: it was switched off.");
+    expect(html).toContain("Subgroup matrices are not used: they were switched off.");
+    expect(html).not.toContain(folder);
+    expect(html).not.toContain("Not complete");
+    // The summary is the only line that ends the run, and the page has it too.
+    expect(html).toContain("{&quot;name&quot;:&quot;summary&quot;");
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a report that cannot be written is an error before anything is measured", async () => {
+  const path = join(tmpdir(), "no such folder", "report.html");
+  const { code, stdout, stderr } = await ocellus(["bench", "^argmax$", "--report", path, "--json"]);
+  expect([code, stdout]).toEqual([1, ""]);
+  expect(stderr).toContain(`${path}: expected a file that can be written`);
+});
+
+test.each([
+  ["0", "a number above 0, got 0"],
+  ["-1", "a number above 0, got -1"],
+  ["soon", "a number above 0, got soon"],
+])("bench --seconds %s is an error", async (seconds, message) => {
+  const { code, stderr } = await ocellus(["bench", `--seconds=${seconds}`]);
+  expect(code).toBe(2);
+  expect(stderr).toContain(message);
 });
 
 test("tune leaves adapters on the CPU alone, and names what is wrong with its options", async () => {

@@ -86,6 +86,20 @@ test("demo asks about its pictures", async () => {
   expect(code).toBe(0);
 });
 
+test("doctor shows what OCELLUS_TUNING sets, and refuses what is not there", async () => {
+  const plain = await ocellus(["doctor"]);
+  expect(plain.stdout).toMatch(/^tuning +defaults; parameters: matvec\.slices, .*norm\.lanes$/m);
+  const set = await ocellus(["doctor"], { OCELLUS_TUNING: '{"matvec.slices":16}' });
+  expect(set.code).toBe(0);
+  expect(set.stdout).toMatch(/^ +OCELLUS_TUNING sets matvec\.slices = 16\.$/m);
+  expect(set.stdout).toMatch(/^tuning +matvec\.slices = 16; /m);
+  const wrong = await ocellus(["doctor"], { OCELLUS_TUNING: '{"matvec.slice":16}' });
+  expect(wrong.code).toBe(1);
+  expect(wrong.stdout).toMatch(
+    /OCELLUS_TUNING: expected .*norm\.lanes.*got matvec\.slice — did you mean matvec\.slices\?/,
+  );
+});
+
 test("doctor says which adapter there is, and what to do without one", async () => {
   const good = await ocellus(["doctor"]);
   expect(good.code).toBe(0);

@@ -39,7 +39,9 @@ test("bash offers commands, options, values and files", async () => {
   expect(await offered("ask", "--image", "a")).toEqual(["a photo.png"]);
   expect(await offered("ask", "--temperature", "")).toEqual([""]);
   expect(await offered("batch", "-o", "a")).toEqual(["a photo.png"]);
-  expect(await offered("bench", "rms")).toEqual(["rms_norm"]);
+  expect(await offered("bench", "rms_norm_7")).toEqual(["rms_norm_7b_row"]);
+  expect(await offered("bench", "--no-")).toEqual(["--no-f16", "--no-matrices"]);
+  expect(await offered("bench", "--report", "a")).toEqual(["a photo.png"]);
   expect(await offered("completion", "")).toEqual(["bash", "zsh", "fish"]);
 });
 

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ALLOWED_ERROR } from "../../src/bench/run.js";
 import { Demo, violations } from "../support/demo.js";
@@ -48,6 +49,14 @@ test("workloads are verified, timed, drawn and given as JSON", async () => {
   expect(lines[0].medianMs.toFixed(lines[0].medianMs < 1 ? 4 : 2)).toBe(
     await rows.first().locator("td:nth-of-type(3)").textContent(),
   );
+  const [saved] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download report" }).click(),
+  ]);
+  expect(saved.suggestedFilename()).toBe("ocellus-bench.html");
+  const report = await readFile(await saved.path(), "utf8");
+  for (const text of ["Measurements", "gather", lines[0].adapter, "HeadlessChrome"]) expect(report).toContain(text);
+  expect(report).not.toContain("Not complete");
   // Compared with a report that took twice as long.
   await page.getByText("Compare with another report").click();
   const other = page.getByLabel("JSON lines of another report");

@@ -10,7 +10,17 @@ import { matmul } from "../../src/kernels/matmul.js";
 import { layerNorm, rmsNorm } from "../../src/kernels/norm.js";
 import { packMatrix } from "../../src/kernels/pack.js";
 import type { WeightType } from "../../src/kernels/packed.js";
-import { KV_SPLIT_KEYS, MATMUL_TILE, MATVEC_BLOCKS, MATVEC_SLICES, NORM_LANES } from "../../src/kernels/tunables.js";
+import {
+  KV_SPLIT_KEYS,
+  keysClass,
+  MATMUL_TILE,
+  MATVEC_BLOCKS,
+  MATVEC_SLICES,
+  NORM_LANES,
+  rowsClass,
+  TUNABLES,
+  widthClass,
+} from "../../src/kernels/tunables.js";
 import type { AdapterFacts } from "../../src/runtime/adapter.js";
 import { ADAPTERS, forge } from "../support/adapters.js";
 import { expectClose } from "../support/compare.js";
@@ -125,4 +135,42 @@ test.each(NORM_LANES.values)("lanes of a row of a norm: %s", async (lanes) => {
     expectClose(mean, layerNormReference(x, w, b, 1e-6), "kernel");
   }
   expect([...texts].join()).toContain(`const LANES = ${lanes === "auto" ? 32 : lanes}u;`);
+});
+
+test("a value of a class of shapes is for its shapes only", async () => {
+  const { device } = held;
+  const width = 32;
+  const norm = async (rows: number) => {
+    texts.clear();
+    const x = normals(rows * width, 1);
+    const y = await result(device, () =>
+      rmsNorm(device.upload(x, [rows, width], "x"), device.upload(x.subarray(0, width), [width], "w"), 1e-6),
+    );
+    expectClose(y, rmsNormReference(x, x.subarray(0, width), 1e-6), "kernel");
+    return [...texts].join();
+  };
+  choose("norm.lanes.few", 128, false);
+  expect(await norm(2)).toContain("const LANES = 128u;");
+  expect(await norm(300)).toContain("const LANES = 32u;");
+  choose("norm.lanes.many", 64, false);
+  expect(await norm(2)).toContain("const LANES = 32u;");
+  expect(await norm(300)).toContain("const LANES = 64u;");
+  choose("matvec.slices.wide", 8, true);
+  await checkProducts(1);
+  expect([...texts].join()).toContain("const SLICES = 32u;");
+  texts.clear();
+  choose("matvec.slices.narrow", 8, true);
+  await checkProducts(1);
+  expect([...texts].join()).toContain("const SLICES = 8u;");
+  expect([...texts].join()).not.toContain("const SLICES = 32u;");
+});
+
+test("every class that a shape can have is one of its parameter's", () => {
+  const classes = TUNABLES.flatMap((tunable) => tunable.classes ?? []);
+  for (const size of [1, 255, 256, 4095, 4096, 32767, 32768, 2 ** 20]) {
+    for (const own of [widthClass(size), rowsClass(size), keysClass(size)]) expect(classes).toContain(own);
+  }
+  expect([4095, 4096, 32767, 32768].map(widthClass)).toEqual(["narrow", "middle", "middle", "wide"]);
+  expect([255, 256].map(rowsClass)).toEqual(["few", "many"]);
+  expect([4095, 4096].map(keysClass)).toEqual(["short", "long"]);
 });

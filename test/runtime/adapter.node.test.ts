@@ -89,6 +89,21 @@ test("without features none is requested and none is self-tested", async () => {
   expect(facts).toMatchObject({ f16: false, immediateBytes: 0, reasons: ["It was there."] });
 });
 
+test("f16 and matrices can be switched off, which is said", async () => {
+  await useAdapter();
+  const { gpu, facts } = await openAdapter({ f16: false });
+  for (const name of [MATRICES, "shader-f16"]) expect(gpu.features.has(name as GPUFeatureName)).toBe(false);
+  expect(gpu.features.has("subgroups")).toBe(true);
+  expect(facts.f16).toBe(false);
+  // The matrices of this adapter have factors in f16.
+  expect(facts.subgroupMatrix).toBeUndefined();
+  expect(facts.reasons).toEqual(["It was there.", "f16 is not used: it was switched off."]);
+  const second = await openAdapter({ matrices: false });
+  expect(second.gpu.features.has(MATRICES as GPUFeatureName)).toBe(false);
+  expect(second.gpu.features.has("shader-f16")).toBe(true);
+  expect(second.facts.reasons[1]).toBe("Subgroup matrices are not used: they were switched off.");
+});
+
 test.each([
   ["llvmpipe: Mesa 25", false, true],
   ["Microsoft Basic Render Driver", false, true],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { platform } from "#platform";
 import { argmax } from "../../src/kernels/argmax.js";
 import { FEATURES, useDevice } from "../support/device.js";
 
@@ -23,5 +24,15 @@ describe.each(FEATURES)("profile, features %s", (features) => {
     else expect(sum).toBeGreaterThanOrEqual(0);
     await once();
     expect(await device.profile.stop()).toEqual([]);
+  });
+
+  test.runIf(platform.name === "node")("times are not rounded to the 65.536 µs of browsers", async () => {
+    const { device } = held;
+    if (!device.facts.timestamps) return;
+    device.profile.start();
+    for (let i = 0; i < 20; i++) device.scope(() => void argmax(device.upload(new Float32Array(99), [99], "x"), 99));
+    await device.sync();
+    const nanoseconds = (await device.profile.stop()).map(({ milliseconds }) => Math.round(milliseconds * 1e6));
+    expect(nanoseconds.some((time) => time % 65536 !== 0)).toBe(true);
   });
 });

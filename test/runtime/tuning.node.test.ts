@@ -2,7 +2,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { SourceError } from "../../src/base/errors.js";
+import { OptionError, SourceError } from "../../src/base/errors.js";
+import "../../src/kernels/tunables.js";
+import type { OpenOptions } from "../../src/runtime/adapter.js";
 import { Device } from "../../src/runtime/device.js";
 import { storedTuning, storeTuning, tuned } from "../../src/runtime/tuning.js";
 
@@ -53,6 +55,50 @@ test("values that a choice does not have mean its first", () => {
   expect(tuned({}, slices)).toBe(8);
   expect(tuned({ slices: 16 }, slices)).toBe(16);
   for (const slices_ of [3, Number.NaN, "16"]) expect(tuned({ slices: slices_ }, slices)).toBe(8);
+});
+
+test("a class of shapes has a value of its own, or that of all", () => {
+  const lanes = { name: "lanes", values: [32, 64, 128], classes: ["few", "many"] } as const;
+  const tuning = { lanes: 64, "lanes.few": 128 };
+  expect([tuned(tuning, lanes, "few"), tuned(tuning, lanes, "many"), tuned(tuning, lanes)]).toEqual([128, 64, 64]);
+  expect(tuned({ lanes: 64, "lanes.few": 5 }, lanes, "few")).toBe(64);
+});
+
+test("OCELLUS_TUNING sets parameters over those stored, says so, and yields to the program's", async () => {
+  const open = async (options: OpenOptions = {}) => {
+    const device = await Device.open(options);
+    device.dispose();
+    return device.facts;
+  };
+  const { name } = await open();
+  await storeTuning(name, { "matvec.slices": 8, "norm.lanes": 64 });
+  vi.stubEnv("OCELLUS_TUNING", '{"matvec.slices":16,"norm.lanes.few":128,"matvec.blocks":"auto"}');
+  const stated = { "matvec.slices": 16, "norm.lanes.few": 128, "matvec.blocks": "auto" };
+  const facts = await open();
+  expect(facts.tuning).toEqual(stated);
+  expect(facts.reasons.at(-1)).toBe(
+    "OCELLUS_TUNING sets matvec.slices = 16, norm.lanes.few = 128, matvec.blocks = auto.",
+  );
+  expect((await open({ tuned: true })).tuning).toEqual({ "norm.lanes": 64, ...stated });
+  expect((await open({ tuned: false })).tuning).toEqual({});
+  expect((await open({ tuned: { "norm.lanes": 256 } })).tuning).toEqual({ "norm.lanes": 256 });
+});
+
+test.each([
+  ["matvec.slices=4", /expected a JSON object, got matvec\.slices=4 — for example OCELLUS_TUNING='{"matvec/],
+  ["[4]", /expected a JSON object/],
+  [
+    '{"matvec.slice":16}',
+    /expected .*norm\.lanes \(.*256; \.few, \.many\).*got matvec\.slice — did you mean matvec\.slices\?/,
+  ],
+  ['{"matvec.blocks.few":1}', /got matvec\.blocks\.few/],
+  ['{"matvec.slices":3}', /^OCELLUS_TUNING, matvec\.slices: expected .*8, .*got 3/],
+  ['{"matvec.slices":"16"}', /got "16"/],
+])("OCELLUS_TUNING=%s is an error that lists what there is", async (text, message) => {
+  vi.stubEnv("OCELLUS_TUNING", text);
+  const opening = Device.open();
+  await expect(opening).rejects.toThrow(OptionError);
+  await expect(opening).rejects.toThrow(message);
 });
 
 test("a device takes choices that are given, those stored when asked, and none by itself", async () => {
