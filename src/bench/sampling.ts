@@ -1,6 +1,6 @@
 import { chooseToken } from "../kernels/choose-token.js";
 import { rankLogits } from "../kernels/rank-logits.js";
-import { samplingCutoff } from "../kernels/sampling-cutoff.js";
+import { rankWithCutoff } from "../kernels/sampling-cutoff.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { gumbel, samplingProbabilities } from "./reference/choose.js";
 import { workload } from "./row-kernels.js";
@@ -20,14 +20,14 @@ const wrongUnless = (right: boolean): number => (right ? 0 : Number.POSITIVE_INF
 
 /** Top-k and top-p: the lowest rank that survives. Verified by the tokens that survive, all of which must be the reference's. */
 function cutting(count: number): Workload {
-  const what = "top-k and top-p cutoff of the logits";
+  const what = "ranks of the logits, and their top-k and top-p cutoff";
   const description = { name: "sampling_cutoff", what, shape: `${count}`, flops: 0, otherBytes: 4 * count };
   return workload(description, (device) => {
     const logits = logitsOf(count);
     const x = device.upload(logits, [1, count], "logits");
     const ranks = rankLogits(x, count, SAMPLING.temperature, PENALTIES, {});
     return {
-      run: () => samplingCutoff(ranks, SAMPLING),
+      run: () => rankWithCutoff(x, count, SAMPLING.temperature, PENALTIES, {}, SAMPLING).cutoff,
       async verify(y: Tensor) {
         const [lowest] = await y.read("u32");
         const truth = samplingProbabilities(logits, { count }, SAMPLING);

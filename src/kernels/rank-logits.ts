@@ -1,3 +1,4 @@
+import type { AdapterFacts } from "../runtime/adapter.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { RANK_OF } from "./argmax.js";
@@ -11,19 +12,26 @@ struct Params { count: u32, inverseTemperature: f32, repetition: f32, presence: 
 @group(0) @binding(1) var<storage, read_write> ranks: array<u32>;  // [count]
 ${RANK_OF}
 
+// RANKS logits per workgroup.
 @compute @workgroup_size(LANES)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = id.x;
-  var rank = 0u;
-  if (i < params.count) {
-    rank = select(0u, rankOf(penalised(i, biased(i, x[i])) * params.inverseTemperature), allowed(i));
-    ranks[i] = rank;
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  var top = 0u;
+  for (var step = 0u; step < RANKS / LANES; step++) {
+    let i = group.x * RANKS + step * LANES + lane;
+    if (i < params.count) {
+      let rank = select(0u, rankOf(penalised(i, biased(i, x[i])) * params.inverseTemperature), allowed(i));
+      ranks[i] = rank;
+      top = max(top, rank);
+    }
   }
-  prepare(i, group.x, lane, rank);
+  prepare(group.x, lane, top);
 }
 `,
-  { LANES: 64 },
+  { LANES: 64, RANKS: 2048 },
 );
+
+/** Barriers dominate on CPU adapters. */
+const ON_CPU = { LANES: 32, RANKS: 8192 };
 
 /** WGSL of the repetition, presence and frequency penalties. */
 export const PENALISED = {
@@ -74,36 +82,45 @@ export const ALLOWED = {
 fn allowed(i: u32) -> bool { return ((mask[i / 32u] >> (i % 32u)) & 1u) == 1u; }`,
 };
 
-/** WGSL that prepares the search for a sampling cutoff: the highest rank of each workgroup, and empty histograms. */
+/** WGSL that prepares the search for a sampling cutoff: the highest rank of each workgroup, and empty buckets. */
 export const SEARCHED = {
-  no: "fn prepare(i: u32, group: u32, lane: u32, rank: u32) {}",
+  no: "fn prepare(group: u32, lane: u32, top: u32) {}",
   yes: `
-@group(0) @binding(5) var<storage, read_write> tops: array<u32>;   // [workgroups]
-@group(0) @binding(6) var<storage, read_write> bins: array<vec4u>;  // the histograms
-var<workgroup> top: atomic<u32>;
+@group(0) @binding(5) var<storage, read_write> tops: array<u32>;     // [workgroups]
+@group(0) @binding(6) var<storage, read_write> buckets: array<u32>;
 
-fn prepare(i: u32, group: u32, lane: u32, rank: u32) {
-  let threads = (params.count + LANES - 1u) / LANES * LANES;
-  for (var step = 0u; step < 65536u; step++) {
-    let bin = step * threads + i;
-    if (bin >= arrayLength(&bins)) { break; }
-    bins[bin] = vec4u();
+fn prepare(group: u32, lane: u32, top: u32) {
+  if (group == 0u) {
+    for (var i = lane; i < BUCKET_WORDS; i += LANES) { buckets[i] = 0u; }
   }
-  atomicMax(&top, rank);
-  workgroupBarrier();
-  if (lane == 0u) { tops[group] = atomicLoad(&top); }
+  let highest = highestOfLanes(lane, top);
+  if (lane == 0u) { tops[group] = highest; }
 }`,
 };
 
-/** Tensors that {@link SEARCHED} fills: `tops`, as many u32 as there are workgroups, and `bins`, `[bins, 4]` u32. */
+/** WGSL of the maximum over the lanes of a workgroup. */
+export const HIGHEST_OF_LANES = `
+var<workgroup> highests: array<u32, LANES>;
+fn highestOfLanes(lane: u32, own: u32) -> u32 {
+  highests[lane] = own;
+  workgroupBarrier();
+  for (var level = 1u; level <= firstLeadingBit(LANES); level++) {
+    let reach = LANES >> level;
+    if (lane < reach) { highests[lane] = max(highests[lane], highests[lane + reach]); }
+    workgroupBarrier();
+  }
+  return highests[0];
+}`;
+
+/** Tensors that {@link SEARCHED} fills: `tops`, as many u32 as there are workgroups, and `buckets`, u32. */
 export interface SearchTensors {
   readonly tops: Tensor;
-  readonly bins: Tensor;
+  readonly buckets: Tensor;
 }
 
 /** Returns the number of workgroups for `count` logits. */
-export function rankWorkgroups(count: number): number {
-  return Math.ceil(count / rankLogitsKernel.constants.LANES);
+export function rankWorkgroups(count: number, { onCPU }: AdapterFacts): number {
+  return Math.ceil(count / (onCPU ? ON_CPU : rankLogitsKernel.constants).RANKS);
 }
 
 export interface Penalties {
@@ -120,7 +137,7 @@ export interface Penalties {
 /**
  * Returns order-preserving ranks `[count]` u32 of logits `[1, V]` f32 over `temperature`, 0 for excluded tokens.
  * `counts` `[count]` u32: occurrences of each token in the answer; `mask` `[ceil(count / 32)]` u32: a bit for each allowed token;
- * `bias` `[count]` f32: added to the logits before the penalties; `search`: prepared for `samplingCutoff`.
+ * `bias` `[count]` f32: added to the logits before the penalties; `search`: prepared for `rankWithCutoff`.
  */
 export function rankLogits(
   logits: Tensor,
@@ -134,17 +151,17 @@ export function rankLogits(
   const { counts, mask, bias } = tensors;
   const ranks = device.empty([count], "u32", "ranks");
   const kernel = rankLogitsKernel.variant(
-    {},
+    device.facts.onCPU ? ON_CPU : {},
     bias ? BIASED.yes : BIASED.no,
     counts ? PENALISED.yes : PENALISED.no,
     mask ? ALLOWED.masked : ALLOWED.all,
-    search ? SEARCHED.yes : SEARCHED.no,
+    ...(search ? [`const BUCKET_WORDS = ${search.buckets.length}u;`, HIGHEST_OF_LANES, SEARCHED.yes] : [SEARCHED.no]),
   );
   device.run(
     kernel,
     { x: logits, ranks, ...(counts && { counts }), ...(mask && { mask }), ...(bias && { bias }), ...search },
     { count, inverseTemperature: 1 / temperature, ...penalties },
-    [rankWorkgroups(count)],
+    [rankWorkgroups(count, device.facts)],
   );
   return ranks;
 }

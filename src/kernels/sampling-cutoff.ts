@@ -1,236 +1,313 @@
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { RANK_OF } from "./argmax.js";
-import { type Penalties, rankLogits, rankWorkgroups } from "./rank-logits.js";
-
-/** Bins of a histogram: of the upper or the lower 16 bits of a rank. */
-const BINS = 65536;
-
-/** Numbers of the search: the bin of the top-k cutoff, tokens wanted in it, that cutoff, the bin of the top-p cutoff, mass wanted in it. */
-const SEARCH_SIZE = 6;
-
-const SEARCH = `
-const LOWEST = 0x00800001u;  // above the rank of minus infinity
-const TOP_K_BIN = 0u;
-const TOP_K_WANTED = 1u;
-const TOP_K_CUTOFF = 2u;
-const TOP_P_BIN = 3u;
-const TOP_P_WANTED = 4u;  // and the next
-${RANK_OF}`;
+import { HIGHEST_OF_LANES, type Penalties, rankLogits, rankWorkgroups } from "./rank-logits.js";
 
 /**
- * Histogram of ranks by their upper 16 bits, or by their lower 16 bits within one bin of the upper: how many there are, and their
- * probability mass. Masses are fixed-point numbers in three words of WORD_BITS, so that sums are exact and do not depend on their order.
+ * The sampling cutoff in three passes over the ranks: `rankLogits` finds the highest; `cutoffBuckets` counts and weighs the ranks in
+ * buckets of 1/32 below it; `cutoffCollect` lists those of the buckets that the cutoffs are in, which `cutoffBounds` has found; and
+ * `cutoffSearch` finds the cutoffs in the list.
  */
-export const cutoffHistogramKernel = new Kernel(
-  "cutoffHistogram",
+
+/** Buckets: the last has everything 32 or more below the highest logit, which is a mass of nothing in f32. */
+const BUCKETS = 1024;
+/** Words of a bucket: its ranks, and the sum of what their weights lack to the weight of its upper edge. */
+const BUCKET_WORDS = 2;
+/** Ranks that are listed at most; if more are in the buckets, all ranks are searched instead. */
+const CAPACITY = 8192;
+/** Numbers of the search so far. */
+const SEARCH_SIZE = 9;
+
+const SHARED = `
+const LOWEST = 0x00800001u;  // above the rank of minus infinity
+const LAST = BUCKETS - 1u;
+const WIDTH = 0.03125;       // of a bucket, as a difference of logits
+const NONE = 0xffffffffu;
+
+// The search so far: bounds of buckets, and what lies above them.
+const TOP_K_BUCKET = 0u;
+const TOP_K_WANTED = 1u;
+const MASS_ABOVE_TOP_K = 2u;
+const FIRST_TOP_P_BUCKET = 3u;
+const LAST_TOP_P_BUCKET = 4u;
+const MASS_ABOVE_TOP_P = 5u;
+const TOTAL_MASS = 6u;
+const LISTED = 7u;
+const HIGHEST = 8u;
+${RANK_OF}
+
+// Exact in every kernel: a difference times a power of two.
+fn bucketOf(rank: u32, highest: f32) -> u32 { return u32(min((highest - floatOf(rank)) * 32.0, f32(LAST))); }`;
+
+export const cutoffBucketsKernel = new Kernel(
+  "cutoffBuckets",
   `
-struct Params { count: u32, groups: u32, histogram: u32 }
-@group(0) @binding(0) var<storage, read> ranks: array<u32>;                // [count]
-@group(0) @binding(1) var<storage, read> tops: array<u32>;                 // [groups] highest ranks
-@group(0) @binding(2) var<storage, read> search: array<u32>;               // the search so far
-@group(0) @binding(3) var<storage, read_write> bins: array<atomic<u32>>;   // [3, BINS, 4]
-${SEARCH}
-var<workgroup> top: atomic<u32>;
+struct Params { count: u32, groups: u32 }
+@group(0) @binding(0) var<storage, read> ranks: array<u32>;                  // [count]
+@group(0) @binding(1) var<storage, read> tops: array<u32>;                   // [groups] highest ranks
+@group(0) @binding(2) var<storage, read_write> buckets: array<atomic<u32>>;  // [BUCKETS, 2]
+${SHARED}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  for (var i = 0u; i < MOST_STEPS; i++) {
-    let at = i * LANES + lane;
-    if (at >= params.groups) { break; }
-    atomicMax(&top, tops[at]);
+  // Few enough for every lane; workgroup memory and barriers take longer.
+  var top = LOWEST;
+  for (var i = 0u; i < 65536u; i++) {
+    if (i >= params.groups) { break; }
+    top = max(top, tops[i]);
   }
-  workgroupBarrier();
-  let highest = floatOf(max(atomicLoad(&top), LOWEST));
-  var lowest = LOWEST;
-  if (params.histogram == 2u) { lowest = search[TOP_K_CUTOFF]; }
-  var wanted = 0u;
-  if (params.histogram > 0u) { wanted = search[select(TOP_K_BIN, TOP_P_BIN, params.histogram == 2u)]; }
-  for (var i = 0u; i < RANKS / LANES; i++) {
-    let at = group.x * RANKS + i * LANES + lane;
-    if (at >= params.count) { break; }
-    let rank = ranks[at];
-    if (rank < lowest || (params.histogram > 0u && rank >> 16u != wanted)) { continue; }
-    let bin = 4u * (params.histogram * BINS + select(rank & 0xffffu, rank >> 16u, params.histogram == 0u));
-    if (BY_COUNT == 1u) { atomicAdd(&bins[bin], 1u); }
-    if (BY_MASS == 0u) { continue; }
-    var rest = exp(floatOf(rank) - highest);
-    for (var word = 1u; word < 4u; word++) {
-      rest *= f32(1u << WORD_BITS);
-      let digits = u32(rest);
-      rest -= f32(digits);
-      if (digits > 0u) { atomicAdd(&bins[bin + word], digits); }
+  let highest = floatOf(top);
+  for (var step = 0u; step < RANKS / LANES; step++) {
+    let at = group.x * RANKS + step * LANES + lane;
+    var rank = 0u;
+    if (at < params.count) { rank = ranks[at]; }
+    if (rank >= LOWEST) {
+      let bucket = bucketOf(rank, highest);
+      atomicAdd(&buckets[2u * bucket], 1u);
+      if (BY_MASS == 1u && bucket < LAST) {
+        // Between e^-WIDTH and 1: what it lacks takes five bits less than the weight.
+        let weight = exp((floatOf(rank) - highest) + f32(bucket) * WIDTH);
+        atomicAdd(&buckets[2u * bucket + 1u], u32(clamp((1.0 - weight) * UNITS + 0.5, 0.0, UNITS * WIDTH)));
+      }
     }
   }
 }
 `,
-  { LANES: 128, RANKS: 1024, BINS, WORD_BITS: 14, BY_COUNT: 1, BY_MASS: 1, MOST_STEPS: 65536 },
+  { LANES: 64, RANKS: 2048, BUCKETS, BY_MASS: 1 },
 );
 
-/**
- * Finds the bin of a cutoff in the histograms: the highest at and above which there are so many tokens, or so much mass. One workgroup;
- * STAGE 1 finds the bin of the top-k cutoff, 2 that cutoff and then the bin of the top-p cutoff, 3 the top-p cutoff.
- */
-export const cutoffSearchKernel = new Kernel(
-  "cutoffSearch",
+/** Finds the buckets of the cutoffs. The top-p cutoff depends on the top-k cutoff, so it may be in a range of buckets. One workgroup. */
+export const cutoffBoundsKernel = new Kernel(
+  "cutoffBounds",
   `
-struct Params { groups: u32, topK: u32, topP: f32, logMinP: f32 }
-@group(0) @binding(0) var<storage, read> bins: array<vec4u>;           // [3, BINS] tokens, and three words of mass
-@group(0) @binding(1) var<storage, read> tops: array<u32>;             // [groups] highest ranks
+struct Params { groups: u32, topK: u32, topP: f32 }
+@group(0) @binding(0) var<storage, read> buckets: array<u32>;       // [BUCKETS, 2]
+@group(0) @binding(1) var<storage, read> tops: array<u32>;          // [groups] highest ranks
 @group(0) @binding(2) var<storage, read_write> search: array<u32>;
-@group(0) @binding(3) var<storage, read_write> cutoff: array<u32>;     // [1]
-${SEARCH}
+${SHARED}
+${HIGHEST_OF_LANES}
 
-const OWN = BINS / LANES;  // bins of a lane
-const NONE = 0xffffffffu;
-var<workgroup> sums: array<vec2u, LANES>;
-var<workgroup> own: array<vec2u, OWN>;
-var<workgroup> found: u32;
-var<workgroup> above: vec2u;
-var<workgroup> top: atomic<u32>;
+const OWN = BUCKETS / LANES;
+var<workgroup> counts: array<u32, LANES>;
+var<workgroup> masses: array<f32, LANES>;
+var<workgroup> bounds: array<f32, 2>;  // mass above the top-k bucket, and with it
 
-// Numbers of 64 bits, the lower word first.
-fn plus(a: vec2u, b: vec2u) -> vec2u {
-  let low = a.x + b.x;
-  return vec2u(low, a.y + b.y + select(0u, 1u, low < a.x));
-}
-fn minus(a: vec2u, b: vec2u) -> vec2u { return vec2u(a.x - b.x, a.y - b.y - select(0u, 1u, a.x < b.x)); }
-fn isLess(a: vec2u, b: vec2u) -> bool { return a.y < b.y || (a.y == b.y && a.x < b.x); }
-fn shifted(a: u32, by: u32) -> vec2u { return vec2u(a << by, a >> (32u - by)); }
-// The number times a float of at most 1, at least 1.
-fn times(a: vec2u, by: f32) -> vec2u {
-  let product = (f32(a.y) * 4294967296.0 + f32(a.x)) * by;
-  let high = u32(product / 4294967296.0);
-  return max(vec2u(u32(product - f32(high) * 4294967296.0), high), vec2u(select(0u, 1u, high == 0u), 0u));
-}
-
-// Tokens or mass of a bin; above the top-k bin all, in it those at and above the cutoff where \`within\` says so.
-fn weightAt(histogram: u32, bin: u32, byMass: bool) -> vec2u {
-  let words = bins[histogram * BINS + bin];
-  if (!byMass) { return vec2u(words.x, 0u); }
-  return plus(plus(shifted(words.y, 2u * WORD_BITS), shifted(words.z, WORD_BITS)), vec2u(words.w, 0u));
-}
-
-// The mass of the upper bins that the top-k cutoff leaves: nothing below its bin, and in its bin what is given.
-fn leftAt(bin: u32, cutBin: u32, inCutBin: vec2u) -> vec2u {
-  if (bin < cutBin) { return vec2u(); }
-  if (bin == cutBin && TOP_K == 1u) { return inCutBin; }
-  return weightAt(0u, bin, true);
-}
-
-fn valueAt(mode: u32, bin: u32, cutBin: u32, inCutBin: vec2u) -> vec2u {
-  if (mode == 0u) { return weightAt(0u, bin, false); }
-  if (mode == 1u) { return weightAt(1u, bin, false); }
-  if (mode == 2u) { return leftAt(bin, cutBin, inCutBin); }
-  return weightAt(2u, bin, true);
-}
-
-// Sums the bins of every lane, from the highest lane of bins down: lane 0 has the highest bins.
-fn sumBins(lane: u32, mode: u32, cutBin: u32, inCutBin: vec2u) {
-  var sum = vec2u();
-  for (var i = 0u; i < OWN; i++) { sum = plus(sum, valueAt(mode, BINS - 1u - lane * OWN - i, cutBin, inCutBin)); }
-  workgroupBarrier();
-  sums[lane] = sum;
-  workgroupBarrier();
-}
-
-fn total() -> vec2u {
-  var all = vec2u();
-  for (var i = 0u; i < LANES; i++) { all = plus(all, sums[i]); }
-  return all;
-}
-
-// After sumBins: \`found\` is the highest bin at and above which there is at least \`wanted\`, or NONE; \`above\` is what lies above it.
-fn find(lane: u32, mode: u32, cutBin: u32, inCutBin: vec2u, wanted: vec2u) {
-  if (lane == 0u) {
-    var sum = vec2u();
-    found = NONE;
-    for (var i = 0u; i < LANES; i++) {
-      let next = plus(sum, sums[i]);
-      if (!isLess(next, wanted)) { found = i; break; }
-      sum = next;
-    }
-    above = sum;
-  }
-  let segment = workgroupUniformLoad(&found);
-  if (segment == NONE) { return; }
-  let first = BINS - 1u - segment * OWN;
-  for (var i = lane; i < OWN; i += LANES) { own[i] = valueAt(mode, first - i, cutBin, inCutBin); }
-  workgroupBarrier();
-  if (lane == 0u) {
-    for (var i = 0u; i < OWN; i++) {
-      let next = plus(above, own[i]);
-      if (!isLess(next, wanted)) { found = first - i; break; }
-      above = next;
-    }
-  }
-  workgroupBarrier();
+fn massOf(bucket: u32) -> f32 {
+  if (bucket == LAST) { return 0.0; }
+  let lacking = f32(buckets[2u * bucket + 1u]) / UNITS;
+  return (f32(buckets[2u * bucket]) - lacking) * exp(-f32(bucket) * WIDTH);
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
-  for (var i = 0u; i < MOST_STEPS; i++) {
-    let at = i * LANES + lane;
+  var highest = LOWEST;
+  for (var step = 0u; step < 65536u; step++) {
+    let at = step * LANES + lane;
     if (at >= params.groups) { break; }
-    atomicMax(&top, tops[at]);
+    highest = max(highest, tops[at]);
   }
-  var result = LOWEST;
-  if (STAGE == 1u) {
-    sumBins(lane, 0u, 0u, vec2u());
-    find(lane, 0u, 0u, vec2u(), vec2u(params.topK, 0u));
-    if (lane == 0u) {
-      // With fewer tokens than k all are kept: more are wanted of the lowest bin than it can have.
-      search[TOP_K_BIN] = select(found, LOWEST >> 16u, found == NONE);
-      search[TOP_K_WANTED] = select(params.topK - above.x, NONE, found == NONE);
-    }
-    return;
+  highest = highestOfLanes(lane, highest);
+  var count = 0u;
+  var mass = 0.0;
+  for (var i = 0u; i < OWN; i++) {
+    count += buckets[2u * (lane * OWN + i)];
+    mass += massOf(lane * OWN + i);
   }
-  if (STAGE == 2u) {
-    var cutBin = LOWEST >> 16u;
-    var inCutBin = vec2u();
-    if (TOP_K == 1u) {
-      cutBin = search[TOP_K_BIN];
-      sumBins(lane, 1u, 0u, vec2u());
-      find(lane, 1u, 0u, vec2u(), vec2u(search[TOP_K_WANTED], 0u));
-      let sub = workgroupUniformLoad(&found);
-      result = select(max((cutBin << 16u) | sub, LOWEST), LOWEST, sub == NONE);
-      // The mass of the bin from the cutoff on.
-      var sum = vec2u();
-      for (var i = lane; i < BINS; i += LANES) {
-        if (i >= (result & 0xffffu)) { sum = plus(sum, weightAt(1u, i, true)); }
-      }
-      workgroupBarrier();
-      sums[lane] = sum;
-      workgroupBarrier();
-      inCutBin = total();
-    }
-    if (lane == 0u) { search[TOP_K_CUTOFF] = result; }
-    if (TOP_P == 1u) {
-      sumBins(lane, 2u, cutBin, inCutBin);
-      let wanted = times(total(), params.topP);
-      find(lane, 2u, cutBin, inCutBin, wanted);
-      if (lane == 0u) {
-        let rest = minus(wanted, above);
-        search[TOP_P_BIN] = select(found, result >> 16u, found == NONE);
-        search[TOP_P_WANTED] = select(rest.x, NONE, found == NONE);
-        search[TOP_P_WANTED + 1u] = select(rest.y, NONE, found == NONE);
-      }
-      return;
-    }
-  }
-  if (STAGE == 3u) {
-    result = search[TOP_K_CUTOFF];
-    sumBins(lane, 3u, 0u, vec2u());
-    find(lane, 3u, 0u, vec2u(), vec2u(search[TOP_P_WANTED], search[TOP_P_WANTED + 1u]));
-    if (found != NONE) { result = max(result, (search[TOP_P_BIN] << 16u) | found); }
-  }
+  counts[lane] = count;
+  masses[lane] = mass;
   workgroupBarrier();
-  let highest = floatOf(max(atomicLoad(&top), LOWEST));
-  if (lane == 0u) { cutoff[0] = max(result, rankOf(highest + params.logMinP)); }
+  if (lane == 0u) {
+    for (var i = 1u; i < LANES; i++) {
+      counts[i] += counts[i - 1u];
+      masses[i] += masses[i - 1u];
+    }
+    search[HIGHEST] = highest;
+    search[LISTED] = 0u;
+    search[TOTAL_MASS] = bitcast<u32>(masses[LANES - 1u]);
+    search[TOP_K_BUCKET] = NONE;
+    search[FIRST_TOP_P_BUCKET] = NONE;
+    search[LAST_TOP_P_BUCKET] = NONE;
+    bounds[0] = masses[LANES - 1u];
+    bounds[1] = bounds[0];
+  }
+  storageBarrier();
+  workgroupBarrier();
+  let total = masses[LANES - 1u];
+  let countBefore = counts[lane] - count;
+  let massBefore = masses[lane] - mass;
+  if (TOP_K == 1u) {
+    count = countBefore;
+    mass = massBefore;
+    for (var i = 0u; i < OWN; i++) {
+      let bucket = lane * OWN + i;
+      let own = buckets[2u * bucket];
+      if (count < params.topK && count + own >= params.topK) {
+        search[TOP_K_BUCKET] = bucket;
+        search[TOP_K_WANTED] = params.topK - count;
+        search[MASS_ABOVE_TOP_K] = bitcast<u32>(mass);
+        bounds[0] = mass;
+        bounds[1] = mass + massOf(bucket);
+      }
+      count += own;
+      mass += massOf(bucket);
+    }
+    workgroupBarrier();
+  }
+  if (TOP_P == 1u) {
+    // Wider than rounding.
+    let least = params.topP * bounds[0] * 0.9999;
+    let most = min(params.topP * bounds[1] * 1.0001, total);
+    mass = massBefore;
+    for (var i = 0u; i < OWN; i++) {
+      let bucket = lane * OWN + i;
+      let next = mass + massOf(bucket);
+      if (mass < least && next >= least) {
+        search[FIRST_TOP_P_BUCKET] = bucket;
+        search[MASS_ABOVE_TOP_P] = bitcast<u32>(mass);
+      }
+      if (mass < most && next >= most) { search[LAST_TOP_P_BUCKET] = bucket; }
+      mass = next;
+    }
+  }
 }
 `,
-  { LANES: 256, BINS, WORD_BITS: 14, STAGE: 1, TOP_K: 1, TOP_P: 1, MOST_STEPS: 65536 },
+  { LANES: 64, BUCKETS, TOP_K: 1, TOP_P: 1 },
 );
+
+/** Lists the ranks of the buckets that the cutoffs are in. */
+export const cutoffCollectKernel = new Kernel(
+  "cutoffCollect",
+  `
+struct Params { count: u32 }
+@group(0) @binding(0) var<storage, read> ranks: array<u32>;                 // [count]
+@group(0) @binding(1) var<storage, read_write> search: array<atomic<u32>>;
+@group(0) @binding(2) var<storage, read_write> list: array<u32>;            // [CAPACITY]
+${SHARED}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let highest = floatOf(atomicLoad(&search[HIGHEST]));
+  let topK = atomicLoad(&search[TOP_K_BUCKET]);
+  let first = atomicLoad(&search[FIRST_TOP_P_BUCKET]);
+  let last = atomicLoad(&search[LAST_TOP_P_BUCKET]);
+  for (var step = 0u; step < RANKS / LANES; step++) {
+    let at = group.x * RANKS + step * LANES + lane;
+    var rank = 0u;
+    if (at < params.count) { rank = ranks[at]; }
+    if (rank >= LOWEST) {
+      let bucket = bucketOf(rank, highest);
+      if (bucket == topK || (bucket >= first && bucket <= last && last != NONE)) {
+        let place = atomicAdd(&search[LISTED], 1u);
+        if (place < CAPACITY) { list[place] = rank; }
+      }
+    }
+  }
+}
+`,
+  { LANES: 128, RANKS: 1024, BUCKETS, CAPACITY },
+);
+
+/**
+ * Finds the top-k/top-p/min-p cutoff, the smallest rank that survives, without sorting: a radix search over the rank's bits, two at a
+ * time, for the highest rank at and above which there are `topK` elements, or `topP` of the probability mass. It reads the list, or all
+ * ranks where that is too short or a cutoff is in the last bucket. One workgroup.
+ */
+export const cutoffSearchKernel = new Kernel(
+  "cutoffSearch",
+  `
+struct Params { count: u32, topK: f32, topP: f32, logMinP: f32 }
+@group(0) @binding(0) var<storage, read> ranks: array<u32>;         // [count]
+@group(0) @binding(1) var<storage, read> search: array<u32>;
+@group(0) @binding(2) var<storage, read> list: array<u32>;          // [CAPACITY]
+@group(0) @binding(3) var<storage, read_write> cutoff: array<u32>;  // [1]
+${SHARED}
+
+var<workgroup> sums: array<vec3f, LANES>;
+
+// What is read: the list, or all ranks; buckets from first to last, and ranks from low on.
+struct Range { all: bool, first: u32, last: u32, low: u32, highest: f32 }
+
+fn sumOfLanes(lane: u32, own: vec3f) -> vec3f {
+  workgroupBarrier();
+  sums[lane] = own;
+  workgroupBarrier();
+  for (var level = 1u; level <= firstLeadingBit(LANES); level++) {
+    let reach = LANES >> level;
+    if (lane < reach) { sums[lane] += sums[lane + reach]; }
+    workgroupBarrier();
+  }
+  return sums[0];
+}
+
+// Sums of 1, or of probabilities over that of the highest rank, of the ranks at and above each of three.
+fn sumAbove(lane: u32, range: Range, byMass: bool, tried: vec3u) -> vec3f {
+  let count = select(min(search[LISTED], CAPACITY), params.count, range.all);
+  var own = vec3f();
+  for (var step = 0u; step < 1048576u; step++) {
+    let i = step * LANES + lane;
+    if (i >= count) { break; }
+    var rank = 0u;
+    if (range.all) { rank = ranks[i]; } else { rank = list[i]; }
+    if (rank < range.low) { continue; }
+    let bucket = bucketOf(rank, range.highest);
+    if (!range.all && (bucket < range.first || bucket > range.last)) { continue; }
+    var weight = 1.0;
+    if (byMass) { weight = exp(floatOf(rank) - range.highest); }
+    own += select(vec3f(), vec3f(weight), vec3u(rank) >= tried);
+  }
+  return sumOfLanes(lane, own);
+}
+
+// The highest rank, at least low, at and above which the weights sum to at least wanted.
+fn find(lane: u32, range: Range, byMass: bool, wanted: f32) -> u32 {
+  var found = 0u;
+  for (var digit = 0u; digit < 16u; digit++) {
+    let step = 1u << (30u - 2u * digit);
+    let tried = max(vec3u(found + step, found + 2u * step, found + 3u * step), vec3u(range.low));
+    let enough = vec3u(sumAbove(lane, range, byMass, tried) >= vec3f(wanted));
+    found += step * (enough.x + enough.y + enough.z);
+  }
+  return max(found, range.low);
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(local_invocation_index) lane: u32) {
+  let topK = search[TOP_K_BUCKET];
+  let first = search[FIRST_TOP_P_BUCKET];
+  let last = search[LAST_TOP_P_BUCKET];
+  let highest = floatOf(search[HIGHEST]);
+  let all = search[LISTED] > CAPACITY || (TOP_K == 1u && topK == LAST) || (TOP_P == 1u && (first == NONE || last == NONE));
+  var low = LOWEST;
+  if (TOP_K == 1u && (all || topK != NONE)) {
+    let wanted = select(f32(search[TOP_K_WANTED]), params.topK, all);
+    low = find(lane, Range(all, topK, topK, low, highest), false, wanted);
+  }
+  if (TOP_P == 1u) {
+    var mass = bitcast<f32>(search[TOTAL_MASS]);
+    var above = bitcast<f32>(search[MASS_ABOVE_TOP_P]);
+    if (all) {
+      above = 0.0;
+      mass = sumAbove(lane, Range(true, 0u, LAST, low, highest), true, vec3u(low)).x;
+    } else if (TOP_K == 1u && topK != NONE) {
+      mass = bitcast<f32>(search[MASS_ABOVE_TOP_K]) + sumAbove(lane, Range(false, topK, topK, low, highest), true, vec3u(low)).x;
+    }
+    low = find(lane, Range(all, first, last, low, highest), true, params.topP * mass - above);
+  }
+  low = max(low, rankOf(highest + params.logMinP));
+  if (lane == 0u) { cutoff[0] = low; }
+}
+`,
+  { LANES: 128, BUCKETS, CAPACITY, TOP_K: 1, TOP_P: 1 },
+);
+
+/** Barriers dominate on CPU adapters. */
+const ON_CPU = { LANES: 32 };
+
+/** WGSL of the units in which weights are added: as fine as sums of `count` of them, each at most WIDTH, fit a word. */
+function unitsFor(count: number): string {
+  const bits = 32 - Math.ceil(Math.log2(count + 1)) + Math.log2(32);
+  return `const UNITS = ${2 ** Math.min(bits, 23)}.0;`;
+}
 
 /** Truncation of the distribution before sampling, applied in this order. */
 export interface Truncation {
@@ -245,12 +322,9 @@ export interface Truncation {
   readonly minP: number;
 }
 
-/** Barriers dominate on CPU adapters. */
-const SEARCH_ON_CPU = { LANES: 64 };
-
 /**
  * Ranks logits as `rankLogits` does, and returns with the ranks the top-k/top-p/min-p cutoff, `[1]` u32: the smallest rank with nonzero
- * probability. The exact cutoff is found without sorting, in at most three histograms of the ranks.
+ * probability.
  */
 export function rankWithCutoff(
   logits: Tensor,
@@ -261,35 +335,34 @@ export function rankWithCutoff(
   { topK, topP, minP }: Truncation,
 ): { ranks: Tensor; cutoff: Tensor } {
   const { device } = logits;
+  const { onCPU } = device.facts;
   const [TOP_K, TOP_P] = [topK > 0 ? 1 : 0, topP < 1 ? 1 : 0];
-  const groups = rankWorkgroups(count);
+  const groups = rankWorkgroups(count, device.facts);
   const tops = device.empty([groups], "u32", "tops");
-  const bins = device.empty([TOP_K || TOP_P ? 3 * BINS : 1, 4], "u32", "bins");
+  const buckets = device.empty([BUCKETS, BUCKET_WORDS], "u32", "buckets");
+  const list = device.empty([CAPACITY], "u32", "list");
   const search = device.empty([SEARCH_SIZE], "u32", "search");
   const cutoff = device.empty([1], "u32", "cutoff");
-  const ranks = rankLogits(logits, count, temperature, penalties, tensors, { tops, bins });
-  // Sums of as many words as there are ranks fit 32 bits.
-  const WORD_BITS = Math.min(14, 31 - Math.floor(Math.log2(count)));
-  const histogram = (index: number, byCount: number, byMass: number): void => {
-    const kernel = cutoffHistogramKernel.variant({ WORD_BITS, BY_COUNT: byCount, BY_MASS: byMass });
-    const grid = [Math.ceil(count / kernel.constants.RANKS)] as const;
-    device.run(kernel, { ranks, tops, search, bins }, { count, groups, histogram: index }, grid);
-  };
+  const ranks = rankLogits(logits, count, temperature, penalties, tensors, { tops, buckets });
+  const units = [unitsFor(count)];
+  const few = onCPU ? ON_CPU : {};
+  if (TOP_K || TOP_P) {
+    const kernel = cutoffBucketsKernel.variant({ ...few, BY_MASS: TOP_P }, ...units);
+    device.run(kernel, { ranks, tops, buckets }, { count, groups }, [Math.ceil(count / kernel.constants.RANKS)]);
+  }
+  device.run(
+    cutoffBoundsKernel.variant({ ...few, TOP_K, TOP_P }, ...units),
+    { buckets, tops, search },
+    { groups, topK, topP },
+    [1],
+  );
+  if (TOP_K || TOP_P) {
+    const kernel = cutoffCollectKernel.variant(few);
+    device.run(kernel, { ranks, search, list }, { count }, [Math.ceil(count / kernel.constants.RANKS)]);
+  }
   // -3e38 is below every difference of logits.
-  const parameters = { groups, topK, topP, logMinP: minP > 0 ? Math.log(minP) : -3e38 };
-  const find = (STAGE: number): void => {
-    const constants = { WORD_BITS, STAGE, TOP_K, TOP_P, ...(device.facts.onCPU && SEARCH_ON_CPU) };
-    device.run(cutoffSearchKernel.variant(constants), { bins, tops, search, cutoff }, parameters, [1]);
-  };
-  if (TOP_K || TOP_P) histogram(0, TOP_K, TOP_P);
-  if (TOP_K) {
-    find(1);
-    histogram(1, 1, TOP_P);
-  }
-  find(2);
-  if (TOP_P) {
-    histogram(2, 0, 1);
-    find(3);
-  }
+  const logMinP = minP > 0 ? Math.log(minP) : -3e38;
+  const kernel = cutoffSearchKernel.variant({ ...few, TOP_K, TOP_P });
+  device.run(kernel, { ranks, search, list, cutoff }, { count, topK, topP, logMinP }, [1]);
   return { ranks, cutoff };
 }
