@@ -1,18 +1,13 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { GEOMETRY_05B, type Geometry } from "../../src/bench/loaded-model.js";
-import { qwen2Tensors, siglipTensors, syntheticIndex } from "../../src/bench/synthetic.js";
 import type { RowPiece } from "../../src/kernels/resample.js";
 import { KVCache } from "../../src/layers/kv-cache.js";
-import { type StoredType, WeightLoader } from "../../src/layers/weights.js";
 import { Sampler } from "../../src/models/chat/sampler.js";
-import { Network } from "../../src/models/llava-onevision/network.js";
 import { packImage, planImage } from "../../src/models/llava-onevision/packing.js";
-import { resolveLayout } from "../../src/models/llava-onevision/tensor-names.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
-import { Device } from "../../src/runtime/device.js";
-import { DryRunGPU } from "../../src/runtime/dry-run-gpu.js";
-import { bytesOf, FIRST_RATES, type Rates, SUBMISSION_MS, type Work } from "../../src/runtime/work-budget.js";
+import { FIRST_RATES, type Rates, SUBMISSION_MS } from "../../src/runtime/work-budget.js";
+import { type Count, counting } from "../support/counting.js";
 import { TINY_FOLDER } from "../support/damaged.js";
 
 // Every workload of every published size on a mock GPU: the work of its submissions and dispatches against the bound. Layers are alike,
@@ -57,113 +52,6 @@ const RATES: Readonly<Record<string, Rates>> = {
   "30 TFLOP/s and 1 TB/s": { flops: 300 * flops, bytes: 100 * bytes },
   "5 TFLOP/s and 25 GB/s": { flops: 50 * flops, bytes: 2.5 * bytes },
 };
-
-const GPU = {
-  vendor: "",
-  architecture: "",
-  description: "a GPU",
-  onCPU: false,
-  subgroupMinSize: 32,
-  subgroupMaxSize: 32,
-  f16: true,
-  maxBindingBytes: 2 ** 31 - 4,
-  maxBufferBytes: 2 ** 31 - 4,
-  maxWorkgroupBytes: 32768,
-  immediateBytes: 64,
-};
-
-/** Work of a dispatch as its operands and parameters imply it, whatever was declared: products and attention. */
-function impliedWork(
-  kernel: string,
-  tensors: Parameters<Device["run"]>[1],
-  parameters: Parameters<Device["run"]>[2],
-  [, heads = 1, batches = 1]: readonly number[],
-): { flops: number; bytes: number } {
-  const { rows = 0, columns = 0, quads = 0, queries = 0, keys = 0, firstPosition = 0, causal, scale = 1 } = parameters;
-  if (kernel.startsWith("mat")) return { flops: 8 * rows * columns * quads, bytes: tensors.weights!.sizeBytes };
-  if (!kernel.startsWith("attention") || queries === 0) return { flops: 0, bytes: 0 };
-  let seen = keys * queries;
-  if (causal === 1) {
-    seen = 0;
-    for (let i = 0; i < queries; i++) seen += Math.min(keys, firstPosition + i + 1);
-  }
-  return { flops: 4 * batches * heads * seen * Math.round(scale ** -2), bytes: 0 };
-}
-
-interface Count {
-  dispatches: number;
-  submissions: number;
-  flops: number;
-  /** Longest dispatch and submission in milliseconds at the rates, by declared and by implied work. */
-  longest: { dispatch: number; submission: number; impliedDispatch: number; impliedSubmission: number };
-}
-
-/** Builds a network on a device that counts, at fixed rates. */
-function counting(geometry: Geometry, type: StoredType, rates: Rates) {
-  const { gpu } = new DryRunGPU(GPU);
-  const count: Count = {
-    dispatches: 0,
-    submissions: 0,
-    flops: 0,
-    longest: { dispatch: 0, submission: 0, impliedDispatch: 0, impliedSubmission: 0 },
-  };
-  const open = { declared: 0, implied: 0 };
-  const { longest } = count;
-  const queue = {
-    submit: () => {
-      count.submissions++;
-      longest.submission = Math.max(longest.submission, open.declared);
-      longest.impliedSubmission = Math.max(longest.impliedSubmission, open.implied);
-      Object.assign(open, { declared: 0, implied: 0 });
-    },
-    writeBuffer: () => {},
-    onSubmittedWorkDone: () => new Promise(() => {}),
-  };
-  const device = Device.from(new Proxy(gpu, { get: (own, key) => (key === "queue" ? queue : Reflect.get(own, key)) }));
-  device.budget.rates = rates;
-  const time = (work: Work): number => Math.max((work.flops ?? 0) / rates.flops, work.bytes / rates.bytes);
-  const add = (declared: number, implied: number): void => {
-    open.declared += declared;
-    open.implied += implied;
-    longest.dispatch = Math.max(longest.dispatch, declared);
-    longest.impliedDispatch = Math.max(longest.impliedDispatch, implied);
-  };
-  const [run, copy] = [device.run.bind(device), device.copy.bind(device)];
-  device.run = (kernel, tensors, parameters, grid, work) => {
-    run(kernel, tensors, parameters, grid, work);
-    const implied = impliedWork(kernel.name, tensors, parameters, grid as readonly number[]);
-    count.dispatches++;
-    count.flops += implied.flops;
-    add(time(work ?? bytesOf(tensors)), time(implied));
-  };
-  device.copy = (source, from, target, to, length) => {
-    copy(source, from, target, to, length);
-    add(time({ bytes: 2 * length }), time({ bytes: 2 * length }));
-  };
-  const tensors = new Map(
-    [...siglipTensors(geometry.vision)].map(([name, tensor]) => [`vision_tower.vision_model.${name}`, tensor]),
-  );
-  for (const [name, tensor] of qwen2Tensors(geometry.text)) tensors.set(`language_model.model.${name}`, tensor);
-  const { width, vocabulary, tied } = geometry.text;
-  const matrix = (out: number, inner: number) => ({ shape: [out, inner], scale: 1 });
-  if (!tied) tensors.set("language_model.lm_head.weight", matrix(vocabulary, width));
-  tensors.set("multi_modal_projector.linear_1.weight", matrix(width, geometry.vision.width));
-  tensors.set("multi_modal_projector.linear_2.weight", matrix(width, width));
-  for (const name of ["linear_1", "linear_2"]) {
-    tensors.set(`multi_modal_projector.${name}.bias`, { shape: [width], scale: 1 });
-  }
-  tensors.set("image_newline", { shape: [width], scale: 1 });
-  const index = syntheticIndex(tensors, "BF16");
-  const layout = resolveLayout(index.shapes.keys(), { tied });
-  const loader = new WeightLoader(device, index);
-  const dtype = { vision: type, projector: type, language: type, embed: type };
-  const arena = device.arena("model");
-  const network = arena.run(
-    () => new Network(loader.root(), { ...geometry, layout }, dtype, device.empty([3, 256], "f32", "levels")),
-  );
-  loader.check("synthetic", (name) => layout.ignored(name));
-  return { device, arena, network, count };
-}
 
 /** Encodes a picture of `tiles` tiles that fills its canvas. */
 function see({ device, arena, network }: ReturnType<typeof counting>, tiles: number): RowPiece {
