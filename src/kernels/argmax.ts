@@ -28,9 +28,10 @@ fn keepBest(lane: u32, rank: u32, place: u32) {
   ranks[lane] = rank;
   places[lane] = place;
   workgroupBarrier();
-  for (var step = LANES / 2u; step > 0u; step /= 2u) {
-    if (lane < step) {
-      let other = lane + step;
+  for (var level = 1u; level <= firstLeadingBit(LANES); level++) {
+    let reach = LANES >> level;
+    if (lane < reach) {
+      let other = lane + reach;
       if (ranks[other] > ranks[lane] || (ranks[other] == ranks[lane] && places[other] < places[lane])) {
         ranks[lane] = ranks[other];
         places[lane] = places[other];
@@ -55,7 +56,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let end = min(params.count, (group.x + 1u) * SLICE);
   var rank = 0u;
   var place = 0xffffffffu;
-  for (var i = group.x * SLICE + lane; i < end; i += LANES) {
+  for (var step = 0u; step < SLICE / LANES; step++) {
+    let i = group.x * SLICE + step * LANES + lane;
+    if (i >= end) { break; }
     let own = rankAt(i);
     if (own > rank) { rank = own; place = i; }
   }
@@ -120,7 +123,10 @@ ${BEST_LANE}
 fn main(@builtin(local_invocation_index) lane: u32) {
   var rank = 0u;
   var place = 0xffffffffu;
-  for (var i = lane; i < params.slices; i += LANES) {
+  // A constant bound proves that the loop ends; there are never so many slices.
+  for (var step = 0u; step < 65536u; step++) {
+    let i = step * LANES + lane;
+    if (i >= params.slices) { break; }
     if (best[i].x > rank) { rank = best[i].x; place = best[i].y; }
   }
   keepBest(lane, rank, place);

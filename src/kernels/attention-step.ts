@@ -23,6 +23,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [1, yStride], or the splits
 
 const PARTS = LANES / QUADS;
+const STAGES = (HEADS * QUADS + LANES - 1u) / LANES;
 const REDUCERS = 8u;  // lanes per head that reduce scores
 // More than any cache has; a constant bound proves that the loop ends.
 const MOST_STEPS = 65536u;
@@ -60,7 +61,10 @@ fn reduced(head: u32, isSum: bool) -> f32 {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let firstHead = group.y * HEADS;
   let kvHead = firstHead / params.group;
-  for (var i = lane; i < HEADS * QUADS; i += LANES) { queries[i] = queryAt(firstHead * QUADS + i) * params.scale; }
+  for (var step = 0u; step < STAGES; step++) {
+    let i = step * LANES + lane;
+    if (i < HEADS * QUADS) { queries[i] = queryAt(firstHead * QUADS + i) * params.scale; }
+  }
   append(group.x, kvHead, lane);
   workgroupBarrier();
   var seen = params.keys;
@@ -113,7 +117,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var h = 0u; h < HEADS; h++) { y[((firstHead + h) * params.splits + group.x) * (QUADS + 1u) + QUADS].x = largest[h]; }
   }
   reduceScores(lane, true);
-  for (var i = lane; i < HEADS * QUADS; i += LANES) {
+  for (var step = 0u; step < STAGES; step++) {
+    let i = step * LANES + lane;
+    if (i >= HEADS * QUADS) { break; }
     let h = i / QUADS;
     let quad = i % QUADS;
     var output = outputs[h * LANES + quad];
@@ -157,7 +163,9 @@ fn queryAt(quad: u32) -> vec4f {
 fn append(split: u32, kvHead: u32, lane: u32) {
   if (split + 1u < params.splits) { return; }
   const SPANS = QUADS / SPAN;
-  for (var i = lane; i < 2u * SPANS; i += LANES) {
+  for (var step = 0u; step < (2u * SPANS + LANES - 1u) / LANES; step++) {
+    let i = step * LANES + lane;
+    if (i >= 2u * SPANS) { break; }
     let isValue = i >= SPANS;
     let first = kvHead * QUADS + i % SPANS * SPAN;
     var quads: array<vec4f, SPAN>;

@@ -11,6 +11,8 @@ struct Params { keys: u32, group: u32, qFirst: u32, kStride: u32, kFirst: u32, s
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [1, heads * QUADS]
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;    // [heads, keys]
 var<workgroup> partial: array<f32, LANES>;
+// More than any cache has; constant bounds prove that loops end.
+const MOST_STEPS = 65536u;
 
 // One workgroup per head: scores and their maximum, then exponentials and their sum, then normalisation.
 @compute @workgroup_size(LANES)
@@ -19,7 +21,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let kAt = params.kFirst + group.x / params.group * QUADS;
   let yAt = group.x * params.keys;
   var largest = -1e30;
-  for (var key = lane; key < params.keys; key += LANES) {
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let key = step * LANES + lane;
+    if (key >= params.keys) { break; }
     var score = 0.0;
     for (var c = 0u; c < QUADS; c++) { score += dot(q[qAt + c] * params.scale, keyAt(key * params.kStride + kAt + c)); }
     y[yAt + key] = score;
@@ -30,7 +34,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var i = 0u; i < LANES; i++) { largest = max(largest, partial[i]); }
   workgroupBarrier();
   var sum = 0.0;
-  for (var key = lane; key < params.keys; key += LANES) {
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let key = step * LANES + lane;
+    if (key >= params.keys) { break; }
     let weight = exp(y[yAt + key] - largest);
     y[yAt + key] = weight;
     sum += weight;
@@ -39,7 +45,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   workgroupBarrier();
   sum = 0.0;
   for (var i = 0u; i < LANES; i++) { sum += partial[i]; }
-  for (var key = lane; key < params.keys; key += LANES) { y[yAt + key] /= sum; }
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let key = step * LANES + lane;
+    if (key >= params.keys) { break; }
+    y[yAt + key] /= sum;
+  }
 }
 `,
   { LANES: 64, QUADS: 16 },

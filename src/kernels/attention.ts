@@ -87,11 +87,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if (first >= end) { break; }
     var s = array<vec4f, ROWS>();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      for (var i = thread; i < CHUNK * QUERIES; i += THREADS) {
+      for (var part = 0u; part < CHUNK * QUERIES / THREADS; part++) {
+        let i = part * THREADS + thread;
         let query = min(firstQuery + i / CHUNK, params.queries - 1u);
         qs[i % CHUNK * QUERIES + i / CHUNK] = q[qAt + query * params.qStride + chunk * CHUNK + i % CHUNK] * params.scale;
       }
-      for (var i = thread; i < CHUNK * KEYS; i += THREADS) {
+      for (var part = 0u; part < (CHUNK * KEYS + THREADS - 1u) / THREADS; part++) {
+        let i = part * THREADS + thread;
+        if (i >= CHUNK * KEYS) { break; }
         let key = min(first + i / CHUNK, params.keys - 1u);
         kvs[i % CHUNK * KEYS + i / CHUNK] = keyAt(kAt + key * params.kStride + chunk * CHUNK + i % CHUNK);
       }
@@ -136,7 +139,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       workgroupBarrier();
-      for (var i = thread; i < CHUNK * KEYS; i += THREADS) {
+      for (var part = 0u; part < (CHUNK * KEYS + THREADS - 1u) / THREADS; part++) {
+        let i = part * THREADS + thread;
+        if (i >= CHUNK * KEYS) { break; }
         let key = min(first + i / CHUNK, params.keys - 1u);
         kvs[i] = valueAt(vAt + key * params.vStride + chunk * CHUNK + i % CHUNK);
       }

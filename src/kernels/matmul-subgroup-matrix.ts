@@ -20,6 +20,8 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
 
+// More than any matrix has; constant bounds prove that loops end.
+const MOST_STEPS = 1048576u;
 const TILE = 64u;
 const OWN = TILE / 2u;
 const THREADS = 128u;
@@ -62,12 +64,16 @@ fn main(
   let column = thread % TILE;
   let firstQuad = thread / TILE * QUADS_EACH;
   let panel = min((firstColumn + column) / PANEL, (params.columns - 1u) / PANEL);
-  for (var first = 0u; first < 4u; first += subgroups) {
+  for (var turn = 0u; turn < 4u; turn++) {
+    let first = turn * subgroups;
+    if (first >= 4u) { break; }
     let quarter = (first + subgroup) % 4u;
     let top = quarter / 2u * OWN;
     let left = quarter % 2u * OWN;
     var sums: array<Result, DOWN * ACROSS>;
-    for (var k = 0u; k < width; k += DEPTH) {
+    for (var step = 0u; step < MOST_STEPS; step++) {
+      let k = step * DEPTH;
+      if (k >= width) { break; }
       for (var i = 0u; i < QUADS_EACH; i++) {
         let at = thread + i * THREADS;
         let quad = at % DEPTH;
@@ -106,7 +112,9 @@ fn main(
           for (var s = 0u; s < WIDE / N; s++) { keep(quarter * M * WIDE + s * N, sums[i * ACROSS + j * (WIDE / N) + s]); }
         }
         workgroupBarrier();
-        for (var at = thread; at < 4u * M * WIDE; at += THREADS) {
+        for (var part = 0u; part < (4u * M * WIDE + THREADS - 1u) / THREADS; part++) {
+          let at = part * THREADS + thread;
+          if (at >= 4u * M * WIDE) { break; }
           let stored = at / (M * WIDE);
           if (stored >= first && stored < first + subgroups) {
             let row = firstRow + stored / 2u * OWN + i * M + at / WIDE % M;

@@ -16,6 +16,8 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;         // [rows, quads]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;     // [rows, stride]
 
+// More than any matrix has; a constant bound proves that the loop ends.
+const MOST_STEPS = 1048576u;
 const THREADS_X = COLUMNS / (4u * UNITS);
 const THREADS_Y = ROWS / OWN_ROWS;
 const THREADS = THREADS_X * THREADS_Y;
@@ -41,7 +43,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let tx = thread % THREADS_X;
   let ty = thread / THREADS_X;
   var sums: array<vec4f, OWN_ROWS * UNITS>;
-  for (var k = 0u; k < width; k += DEPTH) {
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let k = step * DEPTH;
+    if (k >= width) { break; }
     for (var i = 0u; i < X_QUADS; i++) {
       let at = thread + i * THREADS;
       let quad = at % DEPTH;

@@ -16,6 +16,7 @@ var<workgroup> sums: array<f32, ROWS * PANEL * SLICES>;
 
 // Quads of a row that are staged at a time: a group for each slice.
 const WIDTH = SLICES * GROUP;
+const THREADS = PANEL * SLICES;
 // More than any matrix has; constant bounds prove that loops end.
 const MOST_STEPS = 65536u;
 
@@ -38,7 +39,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   var own: array<f32, ROWS>;
   for (var step = 0u; step < MOST_STEPS; step++) {
     if (step * SLICES >= params.groups) { break; }
-    for (var at = local.y * PANEL + lane; at < ROWS * WIDTH; at += PANEL * SLICES) {
+    for (var part = 0u; part < (ROWS * WIDTH + THREADS - 1u) / THREADS; part++) {
+      let at = part * THREADS + local.y * PANEL + lane;
+      if (at >= ROWS * WIDTH) { break; }
       let quad = step * WIDTH + at % WIDTH;
       // Quads beyond the last are zero, so the weights' padding has no effect.
       var e = vec4f();

@@ -35,7 +35,9 @@ fn quadAt(i: u32) -> vec4f {
 // Stages CHUNK quads from the first on, times the weights of the norm; returns the sum of the thread's squares.
 fn stage(first: u32, thread: u32) -> f32 {
   var own = 0.0;
-  for (var i = thread; i < CHUNK; i += THREADS) {
+  for (var part = 0u; part < MOST_STEPS; part++) {
+    let i = part * THREADS + thread;
+    if (i >= CHUNK) { break; }
     let quad = min(first + i, params.quads - 1u);
     let v = select(vec4f(), x[quad], first + i < params.quads);
     own += dot(v, v);
@@ -48,44 +50,53 @@ fn sum8(a: vec4f, b: vec4f, c: vec4f, d: vec4f, e: vec4f, f: vec4f, g: vec4f, h:
   return ((a + b) + (c + d)) + ((e + f) + (g + h));
 }
 
+// Adds a chunk of the row, all of it without NORM: the product with a column in x, the sum of squares in y.
+fn addChunk(sums: vec2f, chunk: u32, panel: u32, column: u32, thread: u32) -> vec2f {
+  let first = chunk * (CHUNK / GROUP);
+  var end = params.groups;
+  var sum = sums.x;
+  var squares = sums.y;
+  if (NORM == 1u) {
+    squares += stage(chunk * CHUNK, thread);
+    workgroupBarrier();
+    end = min(end, first + CHUNK / GROUP);
+  }
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let g = first + step * SLICES + thread / LANES;
+    if (g >= end) { break; }
+    let at = g * GROUP;
+    let a = quadAt(at); let b = quadAt(at + 1u); let c = quadAt(at + 2u); let d = quadAt(at + 3u);
+    let e = quadAt(at + 4u); let f = quadAt(at + 5u); let h = quadAt(at + 6u); let i = quadAt(at + 7u);
+    let block = panel * params.groups + g;
+    let total = totalOf(sum8(a, b, c, d, e, f, h, i));
+    sum += scaled(product(block, column, a, b, c, d, e, f, h, i), block, column, total);
+  }
+  return vec2f(sum, squares);
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let lane = thread % LANES;
   let slice = thread / LANES;
   let panel = group.x / PARTS;
   let column = group.x % PARTS * LANES + lane;  // in its panel
-  var sum = 0.0;
-  var squares = 0.0;
-  for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-    let first = chunk * (CHUNK / GROUP);
-    var end = params.groups;
-    if (NORM == 1u) {
-      if (chunk > 0u) { workgroupBarrier(); }
-      squares += stage(chunk * CHUNK, thread);
+  var all = addChunk(vec2f(), 0u, panel, column, thread);
+  if (CHUNKS > 1u) {
+    for (var chunk = 1u; chunk < CHUNKS; chunk++) {
       workgroupBarrier();
-      end = min(end, first + CHUNK / GROUP);
-    }
-    for (var step = 0u; step < MOST_STEPS; step++) {
-      let g = first + step * SLICES + slice;
-      if (g >= end) { break; }
-      let at = g * GROUP;
-      let a = quadAt(at); let b = quadAt(at + 1u); let c = quadAt(at + 2u); let d = quadAt(at + 3u);
-      let e = quadAt(at + 4u); let f = quadAt(at + 5u); let h = quadAt(at + 6u); let i = quadAt(at + 7u);
-      let block = panel * params.groups + g;
-      let total = totalOf(sum8(a, b, c, d, e, f, h, i));
-      sum += scaled(product(block, column, a, b, c, d, e, f, h, i), block, column, total);
+      all = addChunk(all, chunk, panel, column, thread);
     }
   }
-  partial[thread] = vec2f(sum, squares);
+  partial[thread] = all;
   workgroupBarrier();
   var sums = partial[lane];
   for (var s = 1u; s < SLICES; s++) { sums += partial[s * LANES + lane]; }
-  sum = sums.x;
+  var sum = sums.x;
   if (NORM == 1u) {
     workgroupBarrier();
     if (slice == 0u) { partial[lane].y = sums.y; }
     workgroupBarrier();
-    squares = 0.0;
+    var squares = 0.0;
     for (var l = 0u; l < LANES; l++) { squares += partial[l].y; }
     sum *= 1.0 / sqrt(squares / f32(4u * params.quads) + params.epsilon);
   }

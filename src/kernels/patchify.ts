@@ -17,7 +17,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let top = (cell / params.cells) * params.patchSide;
   let left = (cell % params.cells) * params.patchSide;
   let area = params.patchSide * params.patchSide;
-  for (var i = lane; i < params.width; i += LANES) {
+  // A constant bound proves that the loop ends; no patch is so wide.
+  for (var step = 0u; step < 65536u; step++) {
+    let i = step * LANES + lane;
+    if (i >= params.width) { break; }
     let channel = i / area;
     let line = top + (i % area) / params.patchSide;
     let column = left + i % params.patchSide;

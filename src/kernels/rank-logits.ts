@@ -91,7 +91,7 @@ export const SEARCHED = {
 
 fn prepare(group: u32, lane: u32, top: u32) {
   if (group == 0u) {
-    for (var i = lane; i < BUCKET_WORDS; i += LANES) { buckets[i] = 0u; }
+    for (var step = 0u; step < BUCKET_WORDS / LANES; step++) { buckets[step * LANES + lane] = 0u; }
   }
   let highest = highestOfLanes(lane, top);
   if (lane == 0u) { tops[group] = highest; }
