@@ -333,7 +333,7 @@ export class Device {
   /** Awaits a GPU promise, then throws the device's pending error, if any. */
   async settled<T>(promise: Promise<T>): Promise<T> {
     try {
-      return await platform.waitFor(promise, this.facts.onCPU);
+      return await platform.waitFor(promise, this.gpu.queue, this.facts.onCPU);
     } catch (cause) {
       // Browsers reject pending promises of a lost device shortly before they report the loss.
       await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
