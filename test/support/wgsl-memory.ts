@@ -50,6 +50,8 @@ class Names {
     if (alias) return this.layout(alias);
     const scalar = SCALARS[name];
     if (scalar) return scalar;
+    const atomic = /^atomic<(.+)>$/.exec(name);
+    if (atomic) return this.layout(atomic[1]!);
     const array = /^array<(.+),\s*([^,]+)>$/s.exec(name);
     if (array) {
       const element = this.layout(array[1]!);
