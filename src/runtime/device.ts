@@ -80,7 +80,9 @@ export class Device {
       (blocks) => this.#groups.evict(blocks),
     );
     this.profile = new Profile(gpu, facts.timestamps);
-    this.budget = new WorkBudget(facts.onCPU, () => gpu.queue.onSubmittedWorkDone());
+    this.budget = new WorkBudget(facts.onCPU, () =>
+      platform.waitFor(gpu.queue.onSubmittedWorkDone(), gpu.queue, facts.onCPU),
+    );
     this.#slots = new ParameterSlots(gpu, MOST_DISPATCHES, facts.immediateBytes);
     this.#pipelines = new Pipelines(gpu, this.#slots, (fault) => {
       this.#fault = fault;
