@@ -1,10 +1,10 @@
-import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 import { chromiumLaunch } from "./test/support/chromium.js";
 import { FolderTimes } from "./test/support/folder-times.js";
+import { lavapipeDriver } from "./test/support/lavapipe.js";
 import { LongFirst } from "./test/support/long-first.js";
 
 // One suite, several adapters. `node` and `chromium` compute on SwiftShader, which gives the same results on every machine; `lavapipe` runs
@@ -55,14 +55,6 @@ const ONCE = [
 
 const platformFile = (name: "node" | "browser"): string =>
   fileURLToPath(new URL(`./src/platform/${name}.ts`, import.meta.url));
-
-/** The driver file of Mesa's lavapipe. */
-function lavapipeDriver(): string | undefined {
-  if (process.env.OCELLUS_LAVAPIPE) return process.env.OCELLUS_LAVAPIPE;
-  const folder = "/usr/share/vulkan/icd.d";
-  const name = existsSync(folder) ? readdirSync(folder).find((file) => /^lvp_icd.*\.json$/.test(file)) : undefined;
-  return name && `${folder}/${name}`;
-}
 
 interface NodeProject {
   name: string;

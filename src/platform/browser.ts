@@ -2,8 +2,9 @@ import { NoAdapterError, SourceError } from "../base/errors.js";
 import { openAnimation } from "./browser-animation.js";
 import { endOfLifeline, holdLifeline } from "./browser-lifeline.js";
 import { decodePicture, readPixels, snapshot } from "./browser-pictures.js";
+import { waitFor } from "./browser-polling.js";
 import { videoCodecs } from "./browser-video.js";
-import type { AdapterRequest, OpenedAdapter, Platform } from "./platform.js";
+import { type AdapterRequest, adapterName, type OpenedAdapter, type Platform } from "./platform.js";
 
 /** The WebGPU of the browser. */
 export const platform: Platform = {
@@ -19,8 +20,7 @@ export const platform: Platform = {
   lifeline: { hold: holdLifeline, ended: endOfLifeline },
   openAnimation,
   videoCodecs,
-  // The browser's GPU work runs in another process, and its main thread must not sleep.
-  waitFor: (promise) => promise,
+  waitFor,
   collectGarbage: () => {},
 };
 
@@ -48,10 +48,10 @@ async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
         : "turn hardware acceleration on in the browser's settings, update the graphics driver, and see chrome://gpu; on Linux, Chromium may need --enable-unsafe-webgpu --enable-features=Vulkan",
     });
   }
-  const { vendor, architecture, description } = adapter.info;
-  const name =
-    [vendor, architecture, description && `(${description})`].filter(Boolean).join(" ") || "an unnamed adapter";
-  const reasons = [software ? "A software adapter was requested." : "", `The browser offers ${name}.`].filter(Boolean);
+  const reasons = [
+    software ? "A software adapter was requested." : "",
+    `The browser offers ${adapterName(adapter.info)}.`,
+  ].filter(Boolean);
   return { adapter, reasons };
 }
 

@@ -21,7 +21,7 @@ import {
 } from "./node-swiftshader.js";
 import { videoCodecs } from "./node-video.js";
 import { absentDrivers } from "./node-vulkan-drivers.js";
-import { type AdapterRequest, isSoftware, type OpenedAdapter, type Platform } from "./platform.js";
+import { type AdapterRequest, adapterName, isSoftware, type OpenedAdapter, type Platform } from "./platform.js";
 
 /**
  * Dawn's switches on GPUs: without them it hides f16 on NVIDIA under Vulkan, and subgroup matrices everywhere. Both are self-tested
@@ -73,7 +73,7 @@ let queue: Promise<unknown> = Promise.resolve();
 
 async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
   const { kinds, reasons } = kindsToTry(options);
-  await importWebGPU();
+  if (!denosGPU()) await importWebGPU();
   for (const kind of kinds) {
     const attempt = kind === "swiftshader" ? await openSwiftShader(options) : await openSystem(kind, options);
     reasons.push(attempt.reason);
@@ -112,11 +112,12 @@ async function openSystem(kind: "system" | "system-software", options: AdapterRe
   // Dawn and the Vulkan loader would print warnings with stack traces before failing.
   if (absent) return { reason: absent };
   const plain = await openInstance(kind, options);
-  const isGPU = kind === "system" && plain && !isSoftware(plain.info);
+  const isGPU = kind === "system" && plain && !isSoftware(plain.info) && !denosGPU();
   const adapter = (isGPU && (await openInstance("system-switched", options))) || plain;
-  if (adapter) return { adapter, reason: `The system's driver offers ${nameOf(adapter)}.` };
+  const by = denosGPU() ? "Deno's WebGPU" : "Dawn";
+  if (adapter) return { adapter, reason: `The system's driver offers ${adapterName(adapter.info)} to ${by}.` };
   const what = kind === "system" ? "Vulkan, Metal or D3D12 adapter" : "software adapter";
-  return { reason: `The system offers no ${what} that Dawn accepts.` };
+  return { reason: `The system offers no ${what} that ${by} accepts.` };
 }
 
 async function openSwiftShader(options: AdapterRequest): Promise<Attempt> {
@@ -137,7 +138,7 @@ async function openSwiftShader(options: AdapterRequest): Promise<Attempt> {
   if (!isSwiftShader(adapter)) {
     return { reason: `${name} can't be opened in a worker thread beside an adapter of the system's driver.` };
   }
-  return { adapter, reason: `${name} runs on the CPU: ${nameOf(adapter)}.` };
+  return { adapter, reason: `${name} runs on the CPU: ${adapterName(adapter.info)}.` };
 }
 
 /**
@@ -157,11 +158,11 @@ async function openSwiftShaderOf(chromium: ChromiumPackage, options: AdapterRequ
 }
 
 function isSwiftShader(adapter: GPUAdapter): boolean {
-  return /swiftshader/i.test(nameOf(adapter));
+  return /swiftshader/i.test(adapterName(adapter.info));
 }
 
 async function openInstance(kind: InstanceKind, options: AdapterRequest): Promise<GPUAdapter | null> {
-  let gpu = instances[kind];
+  let gpu = kind === "swiftshader" ? instances[kind] : (denosGPU() ?? instances[kind]);
   if (!gpu) {
     gpu = (await importWebGPU()).create([...SWITCHES, ...(kind === "system-switched" ? GPU_SWITCHES : [])]);
     instances[kind] = gpu;
@@ -173,6 +174,11 @@ async function openInstance(kind: InstanceKind, options: AdapterRequest): Promis
   });
 }
 
+/** Deno's own WebGPU (wgpu), for the system's drivers. Undefined in Node, where a program may set `navigator.gpu` to anything. */
+function denosGPU(): GPU | undefined {
+  return process.versions.deno ? globalThis.navigator.gpu : undefined;
+}
+
 function importWebGPU(): Promise<typeof import("webgpu")> {
   return importPackage(() => import("webgpu"), {
     where: "WebGPU in Node",
@@ -181,17 +187,12 @@ function importWebGPU(): Promise<typeof import("webgpu")> {
   });
 }
 
-function nameOf(adapter: GPUAdapter): string {
-  const { vendor, architecture, description } = adapter.info;
-  return [vendor, architecture, description && `(${description})`].filter(Boolean).join(" ");
-}
-
 function remedy(): string {
   if (process.platform !== "linux") return "update the graphics driver";
   const driver =
     "install the GPU's Vulkan driver, or Mesa 24 or newer (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)";
   return process.arch === "x64"
-    ? `${driver}, or run \`${installCommand("@sparticuz/chromium")}\` for a software adapter`
+    ? `${driver}, or run \`${installCommand(...(denosGPU() ? (["webgpu"] as const) : []), "@sparticuz/chromium")}\` for a software adapter`
     : driver;
 }
 
@@ -208,10 +209,11 @@ let dozing = false;
 
 /**
  * Waits for `promise`. Dawn's binding polls in every iteration of the event loop and so occupies a core while work is
- * pending; for CPU adapters, which compute on the same cores, the thread sleeps between iterations instead.
+ * pending; for CPU adapters, which compute on the same cores, the thread sleeps between iterations instead. Deno's own WebGPU
+ * waits by itself, which a sleeping thread delays: a wait took 90 ms.
  */
-function waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T> {
-  if (!adapterOnCPU) return promise;
+function waitFor<T>(promise: Promise<T>, queue: GPUQueue, adapterOnCPU: boolean): Promise<T> {
+  if (!adapterOnCPU || isDenos(queue)) return promise;
   const settle = (): void => {
     waiting--;
     nap = FIRST_NAP;
@@ -221,6 +223,11 @@ function waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T> {
   promise.then(settle, settle);
   void doze();
   return promise;
+}
+
+/** Whether a queue is of Deno's own WebGPU, not of Dawn. */
+function isDenos(queue: GPUQueue): boolean {
+  return process.versions.deno !== undefined && queue instanceof GPUQueue;
 }
 
 /** One loop for all waiting promises: several sleeps would add up. */

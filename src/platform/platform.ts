@@ -67,8 +67,11 @@ export interface Platform {
   /** Whether opening an adapter may load system drivers, which write to standard error; undefined in browsers. */
   driversMayWrite?(): boolean;
 
-  /** Awaits `promise`; on CPU adapters the thread sleeps between polls, to leave the cores to the adapter. */
-  waitFor<T>(promise: Promise<T>, adapterOnCPU: boolean): Promise<T>;
+  /**
+   * Awaits `promise`, which the work of `queue` settles. Implementations that notice completion late are made to look (Firefox); where
+   * they occupy a core while they look, and the adapter is on the CPU, the thread sleeps in between (Dawn in Node).
+   */
+  waitFor<T>(promise: Promise<T>, queue: GPUQueue, adapterOnCPU: boolean): Promise<T>;
 
   /** Runs the garbage collector, if possible (Node). */
   collectGarbage(): void;
@@ -120,6 +123,11 @@ export interface OpenedAdapter {
   adapter: GPUAdapter;
   /** Why this adapter, in sentences for `ocellus doctor`. */
   reasons: string[];
+}
+
+/** Returns the name of an adapter for people, e.g. "google swiftshader (SwiftShader driver 5.0.0)". Firefox tells nothing. */
+export function adapterName({ vendor, architecture, description }: GPUAdapterInfo): string {
+  return [vendor, architecture, description && `(${description})`].filter(Boolean).join(" ") || "an unnamed adapter";
 }
 
 /** Whether an adapter runs on the CPU. */

@@ -1,7 +1,7 @@
 import { platform } from "#platform";
 import { causeMessage } from "../base/cause-message.js";
 import { NoAdapterError } from "../base/errors.js";
-import { type AdapterRequest, isSoftware } from "../platform/platform.js";
+import { type AdapterRequest, adapterName, isSoftware } from "../platform/platform.js";
 import type { SubgroupMatrix } from "./feature-self-test.js";
 import { statedTuning, storedTuning, type Tuning } from "./tuning.js";
 
@@ -197,8 +197,7 @@ export function factsOf(gpu: GPUDevice, info: GPUAdapterInfo, reasons: readonly 
   const onCPU = isSoftware(info);
   const lanes = subgroups && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
   return {
-    name:
-      [info.vendor, info.architecture].filter(Boolean).join(" ") + (info.description ? ` (${info.description})` : ""),
+    name: adapterName(info),
     vendor: info.vendor,
     architecture: info.architecture,
     description: info.description,

@@ -80,7 +80,9 @@ export class Device {
       (blocks) => this.#groups.evict(blocks),
     );
     this.profile = new Profile(gpu, facts.timestamps);
-    this.budget = new WorkBudget(facts.onCPU, () => gpu.queue.onSubmittedWorkDone());
+    this.budget = new WorkBudget(facts.onCPU, () =>
+      platform.waitFor(gpu.queue.onSubmittedWorkDone(), gpu.queue, facts.onCPU),
+    );
     this.#slots = new ParameterSlots(gpu, MOST_DISPATCHES, facts.immediateBytes);
     this.#pipelines = new Pipelines(gpu, this.#slots, (fault) => {
       this.#fault = fault;
@@ -333,7 +335,7 @@ export class Device {
   /** Awaits a GPU promise, then throws the device's pending error, if any. */
   async settled<T>(promise: Promise<T>): Promise<T> {
     try {
-      return await platform.waitFor(promise, this.facts.onCPU);
+      return await platform.waitFor(promise, this.gpu.queue, this.facts.onCPU);
     } catch (cause) {
       // Browsers reject pending promises of a lost device shortly before they report the loss.
       await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 200))]);

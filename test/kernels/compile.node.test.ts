@@ -1,4 +1,6 @@
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { create } from "webgpu";
 import { argmax } from "../../src/kernels/argmax.js";
@@ -18,10 +20,15 @@ import { patchify } from "../../src/kernels/patchify.js";
 import { resample } from "../../src/kernels/resample.js";
 import { rope } from "../../src/kernels/rope.js";
 import { swiglu } from "../../src/kernels/swiglu.js";
+import type { AdapterFacts } from "../../src/runtime/adapter.js";
 import { Device } from "../../src/runtime/device.js";
 import { Kernel } from "../../src/runtime/kernel.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
 import { ADAPTERS, forge } from "../support/adapters.js";
+import { ROOT } from "../support/cli.js";
+import { missingForDeno, runInDeno } from "../support/deno.js";
+import type { KernelText } from "../support/naga-program.js";
+import { memoryOf } from "../support/wgsl-memory.js";
 
 // Dawn's null backend has all features and computes nothing: what an adapter of any kind would be given is compiled here.
 
@@ -33,7 +40,9 @@ const dawn = create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
 
 /** Of kernels that ran, over all tests. */
 const compiled = new Set<string>();
-const texts = new Set<string>();
+const variants = new Map<string, Kernel>();
+/** `enable` lines that an adapter without the feature would get. */
+const misplaced = new Set<string>();
 
 let device: Device;
 beforeEach(async () => {
@@ -43,11 +52,25 @@ beforeEach(async () => {
   const run = device.run.bind(device);
   device.run = (kernel, ...others) => {
     compiled.add(kernel.name);
-    texts.add(kernel.text);
+    variants.set(kernel.text, kernel);
+    for (const feature of enabledIn(kernel.text)) {
+      if (!mayEnable(device.facts, feature)) misplaced.add(`${kernel.name} enables ${feature}`);
+    }
     run(kernel, ...others);
   };
 });
 afterEach(() => device.dispose());
+
+/** Extensions of WGSL that a kernel enables. */
+function enabledIn(text: string): string[] {
+  return [...text.matchAll(/^\s*enable\s+([^;]+);/gm)].flatMap((match) => match[1]!.split(/\s*,\s*/));
+}
+
+function mayEnable({ f16, subgroupMaxSize, subgroupMatrix }: AdapterFacts, feature: string): boolean {
+  if (feature === "f16") return f16;
+  if (feature === "subgroups") return subgroupMaxSize > 0;
+  return feature === "chromium_experimental_subgroup_matrix" && subgroupMatrix !== undefined;
+}
 
 /** Runs `work` and waits until its kernels have compiled; the error has the numbered lines of one that did not. */
 async function compile(work: () => void): Promise<void> {
@@ -170,7 +193,67 @@ test("no kernel is left out", async () => {
   );
   expect(names.length).toBeGreaterThan(20);
   expect(names.filter((name) => !compiled.has(name))).toEqual([]);
-  console.log(`${texts.size} variants of ${compiled.size} kernels compiled`);
+  console.log(`${variants.size} variants of ${compiled.size} kernels compiled`);
+});
+
+test("no adapter gets an enable line of a feature that it lacks", () => {
+  expect(enabledIn("enable f16;\nenable subgroups;\n// enable nothing;")).toEqual(["f16", "subgroups"]);
+  expect([...variants.values()].some(({ text }) => enabledIn(text).length > 0)).toBe(true);
+  expect([...misplaced]).toEqual([]);
+});
+
+/** What every adapter of the standard has, and WebKit has no more. */
+const LIMITS = { workgroup: 16384, functions: 8192 };
+
+test("workgroup memory and variables of functions are within the limits of every adapter", () => {
+  const sample = `
+    alias Quad = vec4f;
+    const ROWS = 24u; const HALF = ROWS / 7u;
+    var<workgroup> a: array<Quad, HALF * (ROWS - 4u)>;
+    var<workgroup> b: vec3f;
+    fn main() { var c: array<mat4x4f, HALF>; var d = array<f32, 5>(1, 2, 3, 4, 5); var e = 0u; }`;
+  expect(memoryOf(sample)).toEqual({ workgroup: 3 * 20 * 16 + 12, functions: 3 * 64 + 5 * 4 + 64 });
+
+  const largest = { workgroup: 0, functions: 0 };
+  const over: string[] = [];
+  for (const { name, text } of variants.values()) {
+    // WebKit has no subgroup matrices.
+    if (enabledIn(text).includes("chromium_experimental_subgroup_matrix")) continue;
+    const memory = memoryOf(text);
+    for (const kind of ["workgroup", "functions"] as const) {
+      largest[kind] = Math.max(largest[kind], memory[kind]);
+      if (memory[kind] > LIMITS[kind]) over.push(`${name}: ${memory[kind]} bytes, ${kind}`);
+    }
+  }
+  console.log(`largest: ${largest.workgroup} bytes of workgroup memory, ${largest.functions} of variables`);
+  expect(over).toEqual([]);
+  expect(largest.workgroup).toBeGreaterThan(LIMITS.workgroup / 4);
+});
+
+/** Extensions that naga does not have; adapters of Firefox and Deno do not list their features either. */
+const NOT_IN_NAGA = ["subgroups", "chromium_experimental_subgroup_matrix"];
+const missing = missingForDeno();
+if (missing) console.log(`Naga is not tested: ${missing}`);
+
+test.skipIf(missing)("naga compiles every variant that Firefox and Deno get", async () => {
+  const broken = new Kernel("broken", "@group(0) @binding(0) var<storage, read> y: array<f32>; fn main() {", {});
+  const kernels = [...variants.values(), broken].filter(
+    ({ text }) => !enabledIn(text).some((feature) => NOT_IN_NAGA.includes(feature)),
+  );
+  const texts = kernels.map(
+    ({ name, text, bindings, parameters }): KernelText => ({ name, text, bindings, parameters: parameters.length > 0 }),
+  );
+  const folder = mkdtempSync(join(tmpdir(), "ocellus-naga-"));
+  try {
+    writeFileSync(join(folder, "kernels.json"), JSON.stringify(texts));
+    const output = await runInDeno(join(ROOT, "test/support/naga-program.ts"), [join(folder, "kernels.json")]);
+    const { compiled, refused } = JSON.parse(output) as { compiled: number; refused: string[] };
+    console.log(`naga: ${compiled} variants compiled`);
+    expect(refused).toEqual([expect.stringMatching(/^broken: /)]);
+    expect(compiled).toBe(texts.length - 1);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test("a kernel that does not compile is reported with numbered lines", async () => {

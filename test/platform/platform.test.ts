@@ -30,6 +30,7 @@ test("a compute shader runs and its values read back", async () => {
   const module = device.createShaderModule({ code: TRIANGULAR });
   const pipeline = await platform.waitFor(
     device.createComputePipelineAsync({ layout: "auto", compute: { module } }),
+    device.queue,
     true,
   );
   const group = device.createBindGroup({
@@ -44,16 +45,19 @@ test("a compute shader runs and its values read back", async () => {
   pass.end();
   encoder.copyBufferToBuffer(y, 0, staging, 0, WORDS * 4);
   device.queue.submit([encoder.finish()]);
-  await platform.waitFor(staging.mapAsync(MAP_MODE_READ), true);
+  await platform.waitFor(staging.mapAsync(MAP_MODE_READ), device.queue, true);
   const got = [...new Uint32Array(staging.getMappedRange())];
   expect(got).toEqual(Array.from({ length: WORDS }, (_, i) => (i * (i + 1)) / 2));
   device.destroy();
 });
 
 test("waitFor passes results and failures through", async () => {
+  const { adapter } = await platform.requestAdapter({ prefer: "software" });
+  const device = await adapter.requestDevice();
   const late = new Promise<number>((resolve) => setTimeout(() => resolve(7), 20));
-  await expect(platform.waitFor(late, true)).resolves.toBe(7);
-  await expect(platform.waitFor(Promise.reject(new Error("no")), true)).rejects.toThrow("no");
+  await expect(platform.waitFor(late, device.queue, true)).resolves.toBe(7);
+  await expect(platform.waitFor(Promise.reject(new Error("no")), device.queue, true)).rejects.toThrow("no");
+  device.destroy();
 });
 
 test("a local path that cannot be read is a SourceError with a remedy", async () => {

@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { create } from "webgpu";
-import { isSoftware } from "../../src/platform/platform.js";
+import { adapterName, isSoftware } from "../../src/platform/platform.js";
 import { openAdapter } from "../../src/runtime/adapter.js";
 
 // A GPU that computes wrongly: Dawn's null backend, which has all features and computes nothing.
@@ -112,4 +112,11 @@ test.each([
 ])("%s, fallback %s: on the CPU %s", (description, isFallbackAdapter, software) => {
   const info = { vendor: "", architecture: "", device: "", description, isFallbackAdapter } as GPUAdapterInfo;
   expect(isSoftware(info)).toBe(software);
+});
+
+test("an adapter has a name, also where the browser tells nothing", () => {
+  const info = { vendor: "google", architecture: "swiftshader", device: "", description: "SwiftShader driver 5.0.0" };
+  expect(adapterName(info as GPUAdapterInfo)).toBe("google swiftshader (SwiftShader driver 5.0.0)");
+  const nothing = { vendor: "", architecture: "", device: "", description: "" };
+  expect(adapterName(nothing as GPUAdapterInfo)).toBe("an unnamed adapter");
 });
