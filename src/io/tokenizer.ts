@@ -1,3 +1,2 @@
-/** Text to token ids and back. */
-export * from "./text/detokenizer.js";
+/** Text to token ids. Loaded on demand: the tokenizer library is a large part of what a page fetches. */
 export * from "./text/tokenizer.js";

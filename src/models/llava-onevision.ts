@@ -9,7 +9,6 @@ import {
 } from "../io/checkpoint.js";
 import type { PictureInput } from "../io/picture-input.js";
 import type { JsonValue } from "../io/text.js";
-import { Tokenizer } from "../io/tokenizer.js";
 import type { CacheType } from "../kernels/kv-format.js";
 import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
 import { Arena } from "../runtime/arena.js";
@@ -24,7 +23,7 @@ import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.j
 import { readFamily } from "./llava-onevision/family.js";
 import { Network } from "./llava-onevision/network.js";
 import { Processor, type VideoContent } from "./llava-onevision/processor.js";
-import { ChatTemplate, placeholderIds } from "./llava-onevision/prompt.js";
+import { placeholderIds } from "./llava-onevision/prompt.js";
 import { inCheckpoint, readConfig } from "./llava-onevision/read-config.js";
 import { VISION_CACHE_BYTES, VisionCache } from "./llava-onevision/vision-cache.js";
 import type { Estimate, EstimateOptions } from "./sizing/estimate.js";
@@ -173,8 +172,10 @@ export class LlavaOneVision {
     const index = await files.tensors();
     try {
       const config = await readConfig(files, configJson, index, options.contextTokens);
+      const { Tokenizer } = await import("../io/tokenizer.js");
       const tokenizer = new Tokenizer({ tokenizer: tokenizerJson, tokenizerConfig, addedTokens });
-      const template = ChatTemplate.fromCheckpoint({ ...(jinja !== undefined && { jinja }), json, tokenizerConfig });
+      const { templateFromCheckpoint } = await import("./llava-onevision/jinja-template.js");
+      const template = templateFromCheckpoint({ ...(jinja !== undefined && { jinja }), json, tokenizerConfig });
       const ids = placeholderIds(tokenizer, {
         imageTokenIndex: config.imageTokenId,
         videoTokenIndex: config.videoTokenId,

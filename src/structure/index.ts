@@ -2,7 +2,7 @@
 
 import { OptionError, shown, throwIfAborted } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
-import { tokenBytes } from "../io/tokenizer.js";
+import { tokenBytes } from "../io/detokenizer.js";
 import { type Constraint, constraintFor, type Structure } from "./constraint.js";
 import { inTimeSlices } from "./time-slices.js";
 import type { Tokens } from "./token-tree.js";

@@ -1,5 +1,5 @@
+import { TextStream } from "../../io/detokenizer.js";
 import type { Tokenizer } from "../../io/tokenizer.js";
-import { TextStream } from "../../io/tokenizer.js";
 import type { AnswerResult, AnswerWriter, TokenLogprob } from "./answer.js";
 import type { Choice } from "./decoding.js";
 import type { GenerateOptions } from "./generate-options.js";

@@ -1,5 +1,5 @@
+import { newTextDecoder } from "../../io/detokenizer.js";
 import type { Tokenizer } from "../../io/tokenizer.js";
-import { newTextDecoder } from "../../io/tokenizer.js";
 import type { TokenChance, TokenLogprob } from "./answer.js";
 
 /** Returns the logprobs of a token and of the `top` most likely ones: log-softmax of logits `[V]`, in float64. */

@@ -1,7 +1,4 @@
-/** Chat templates: the checkpoint's own, in Jinja, and the built-in prompt format of training. */
-import { Template, tokenize } from "@huggingface/jinja";
-import { causeMessage } from "../../base/cause-message.js";
-import { CheckpointError, PromptError } from "../../base/errors.js";
+/** Chat templates: messages to the text of a prompt, and the built-in prompt format of training. */
 import { type Message, partsOf } from "./messages.js";
 
 /** Placeholder of a picture in a rendered prompt. */
@@ -11,24 +8,12 @@ export const VIDEO_PLACEHOLDER = "<video>";
 /** Matches both placeholders. */
 export const PLACEHOLDERS = new RegExp(`${IMAGE_PLACEHOLDER}|${VIDEO_PLACEHOLDER}`, "g");
 
-/** The files that may contain a checkpoint's template; absent ones are left out. */
-export interface ChatTemplateFiles {
-  /** Text of `chat_template.jinja`. */
-  jinja?: string;
-  /** Parsed `chat_template.json`. */
-  json?: unknown;
-  /** Parsed `tokenizer_config.json`; also provides `bos_token`, `eos_token` and the like to the template. */
-  tokenizerConfig?: unknown;
-}
-
-const REMEDY = 'download the file again, or choose the built-in template "onevision"';
-
 /** Renders messages to the text of a prompt, which ends with the assistant's header. */
 export class ChatTemplate {
   /** The built-in prompt format of training (`qwen_1_5`). */
   static readonly onevision = new ChatTemplate("onevision", renderOneVision);
 
-  private constructor(
+  constructor(
     /** The file the template comes from, or `onevision`. */
     readonly origin: string,
     private readonly renderer: (messages: readonly Message[]) => string,
@@ -36,188 +21,14 @@ export class ChatTemplate {
     readonly words: readonly string[] = [],
   ) {}
 
-  /**
-   * The template of a checkpoint: `chat_template.jinja`, else `chat_template.json`, else the one in `tokenizer_config.json`,
-   * else {@link ChatTemplate.onevision}. A text-only template (Qwen2's own) receives each message as one string that begins
-   * with its placeholders.
-   * @throws CheckpointError when the file has no usable template.
-   */
-  static fromCheckpoint(files: ChatTemplateFiles): ChatTemplate {
-    const found = findTemplate(files);
-    if (found === undefined) return ChatTemplate.onevision;
-    const { origin, source } = found;
-    let template: Template;
-    let literals: string[];
-    try {
-      template = new Template(neutralGeneration(withoutReturns(source)));
-      bindRange(template.parsed);
-      literals = stringLiterals(withoutReturns(source));
-    } catch (cause) {
-      throw new CheckpointError({
-        where: origin,
-        expected: "a Jinja template",
-        got: causeMessage(cause),
-        remedy: REMEDY,
-        cause,
-      });
-    }
-    const named = specialTokens(files.tokenizerConfig);
-    const variables = {
-      ...named,
-      [BOUNDED_RANGE]: boundedRange,
-      tools: null,
-      documents: null,
-      add_generation_prompt: true,
-    };
-    const render = (messages: readonly object[]) => template.render({ ...variables, messages });
-    const toMessages = probe(origin, render);
-    const refusing = (messages: readonly Message[]): string => {
-      try {
-        return render(messages.map(toMessages));
-      } catch (cause) {
-        throw new PromptError({
-          where: `messages under the template of ${origin}`,
-          expected: "messages the template accepts",
-          got: causeMessage(cause),
-          remedy: 'change the order or roles of the messages, or choose the built-in template "onevision"',
-          cause,
-        });
-      }
-    };
-    return new ChatTemplate(origin, refusing, [...new Set([...literals, ...Object.values(named)])]);
-  }
-
   /** The prompt's text for messages that passed `checkMessages`. @throws PromptError when the template refuses them. */
   render(messages: readonly Message[]): string {
     return this.renderer(messages);
   }
 }
 
-/** Most numbers of one `range()`: far more than messages have, and few enough for memory. */
-const RANGE_NUMBERS = 100_000;
-
-/** The name under which templates call {@link boundedRange}: the library's globals can't be replaced. */
-const BOUNDED_RANGE = "bounded_range";
-
-/** Lets all calls of `range` in a parsed template call {@link boundedRange}. */
-function bindRange(node: unknown): void {
-  if (typeof node !== "object" || node === null) return;
-  const callee = field(node, "type") === "CallExpression" ? field(node, "callee") : undefined;
-  if (field(callee, "type") === "Identifier" && field(callee, "value") === "range") {
-    (callee as { value: string }).value = BOUNDED_RANGE;
-  }
-  for (const child of Object.values(node)) bindRange(child);
-}
-
-/** Jinja's `range`. The library's own builds an array of any length, which ends the process. */
-function boundedRange(first: number, second?: number, step = 1): number[] {
-  const [start, stop] = second === undefined ? [0, first] : [first, second];
-  if (step === 0) throw new Error("range() step must not be zero");
-  const count = Math.max(0, Math.ceil((stop - start) / step));
-  if (!(count <= RANGE_NUMBERS)) throw new Error(`range() of ${count} numbers; at most ${RANGE_NUMBERS} are allowed`);
-  return Array.from({ length: count }, (_, i) => start + i * step);
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
-}
-
-/** Normalises line endings to line feeds, as Jinja's lexer does. */
-function withoutReturns(source: string): string {
-  return source.replace(/\r\n?/g, "\n");
-}
-
-function findTemplate(files: ChatTemplateFiles): { origin: string; source: string } | undefined {
-  if (files.jinja !== undefined) return { origin: "chat_template.jinja", source: files.jinja };
-  if (files.json !== undefined) {
-    const origin = "chat_template.json";
-    return { origin, source: pickTemplate(origin, field(files.json, "chat_template")) };
-  }
-  const inConfig = field(files.tokenizerConfig, "chat_template");
-  if (inConfig === undefined || inConfig === null) return undefined;
-  const origin = "tokenizer_config.json: chat_template";
-  return { origin, source: pickTemplate(origin, inConfig) };
-}
-
-/** A template is a string, or several by name, of which the reference uses `default`. */
-function pickTemplate(origin: string, value: unknown): string {
-  if (typeof value === "string") return value;
-  const entries: [unknown, unknown][] = Array.isArray(value)
-    ? value.map((entry) => [field(entry, "name"), field(entry, "template")])
-    : Object.entries(value ?? {});
-  const chosen = entries.find(([name]) => name === "default")?.[1];
-  if (typeof chosen === "string") return chosen;
-  const got =
-    entries.length > 0
-      ? `names ${entries.map(([name]) => String(name)).join(", ")}`
-      : (JSON.stringify(value) ?? "nothing");
-  throw new CheckpointError({ where: origin, expected: 'a template, or one named "default"', got, remedy: REMEDY });
-}
-
-/**
- * `{% generation %}` marks the assistant's tokens for training and does not change the text. Replacing it by `{% if true %}` preserves
- * white-space control (`{%-`, `-%}`, the line end after a tag), parts of which the library's own removal of the tag loses.
- */
-function neutralGeneration(source: string): string {
-  return source
-    .replace(/\{%(-?)\s*generation\s*(-?)%\}/g, "{%$1 if true $2%}")
-    .replace(/\{%(-?)\s*endgeneration\s*(-?)%\}/g, "{%$1 endif $2%}");
-}
-
-/** Returns the string literals of a template. */
-function stringLiterals(source: string): string[] {
-  const tokens: readonly { type: string; value: string }[] = tokenize(source);
-  return tokens.filter(({ type }) => type === "StringLiteral").map(({ value }) => value);
-}
-
-/** Returns `bos_token` and the like, which are variables of the template. */
-function specialTokens(tokenizerConfig: unknown): Record<string, string> {
-  const tokens: Record<string, string> = {};
-  for (const name of ["bos_token", "eos_token", "pad_token", "unk_token"]) {
-    const value = field(tokenizerConfig, name);
-    const text = typeof value === "string" ? value : field(value, "content");
-    if (typeof text === "string") tokens[name] = text;
-  }
-  return tokens;
-}
-
-/** Converts a message for the template, without media payloads: the library would traverse every pixel. */
-type ForTemplate = (message: Message) => { role: string; content: string | { type: string; text?: string }[] };
-
-const asParts: ForTemplate = (message) => ({
-  role: message.role,
-  content: partsOf(message).map((part) =>
-    part.type === "text" ? { type: part.type, text: part.text } : { type: part.type },
-  ),
-});
-
-const asText: ForTemplate = (message) => ({ role: message.role, content: flatContent(message) });
-
-/** Detects by a test rendering whether a template iterates over parts or inserts a string. */
-function probe(origin: string, render: (messages: readonly object[]) => string): ForTemplate {
-  const text = "What is shown?";
-  const message: Message = { role: "user", content: [{ type: "image" }, { type: "text", text }] };
-  let refusal: unknown;
-  for (const form of [asParts, asText]) {
-    try {
-      const prompt = render([form(message)]);
-      // A list inserted as text shows its field names instead of a placeholder.
-      if (prompt.split(IMAGE_PLACEHOLDER).length === 2 && prompt.includes(text)) return form;
-    } catch (cause) {
-      refusal ??= cause;
-    }
-  }
-  throw new CheckpointError({
-    where: origin,
-    expected: `a template that writes ${IMAGE_PLACEHOLDER} for a picture, or inserts a message's text`,
-    got: refusal === undefined ? "neither" : causeMessage(refusal),
-    remedy: 'choose the built-in template "onevision"',
-    cause: refusal,
-  });
-}
-
 /** Placeholders first, separated by spaces, then each text on its own line; clips use `<image>` like pictures. */
-function flatContent(message: Message): string {
+export function flatContent(message: Message): string {
   const parts = partsOf(message);
   const marks = parts.filter((part) => part.type !== "text").map(() => IMAGE_PLACEHOLDER);
   const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []));

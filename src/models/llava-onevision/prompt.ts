@@ -5,7 +5,7 @@ import type { Tokenizer } from "../../io/tokenizer.js";
 import { type ChatTemplate, IMAGE_PLACEHOLDER, PLACEHOLDERS, VIDEO_PLACEHOLDER } from "./chat-template.js";
 import { checkMessages, type Message } from "./messages.js";
 
-export { ChatTemplate, type ChatTemplateFiles, IMAGE_PLACEHOLDER, VIDEO_PLACEHOLDER } from "./chat-template.js";
+export { ChatTemplate, IMAGE_PLACEHOLDER, VIDEO_PLACEHOLDER } from "./chat-template.js";
 export { checkMessages, type Message, mediaOf, type Part, partsOf, type Role, type TextPart } from "./messages.js";
 
 /** A picture or a clip, and its number of visual tokens. */

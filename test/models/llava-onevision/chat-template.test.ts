@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { CheckpointError, PromptError } from "../../../src/base/errors.js";
 import { ChatTemplate } from "../../../src/models/llava-onevision/chat-template.js";
+import { templateFromCheckpoint } from "../../../src/models/llava-onevision/jinja-template.js";
 import type { Message } from "../../../src/models/llava-onevision/messages.js";
 import { failure } from "../../support/failure.js";
 
@@ -20,8 +21,8 @@ describe("ChatTemplate", () => {
     const one = HF.replace(";", "1;");
     const two = HF.replace(";", "2;");
     const three = HF.replace(";", "3;");
-    const origin = (files: Parameters<typeof ChatTemplate.fromCheckpoint>[0]) => {
-      const template = ChatTemplate.fromCheckpoint(files);
+    const origin = (files: Parameters<typeof templateFromCheckpoint>[0]) => {
+      const template = templateFromCheckpoint(files);
       return [template.origin, template.render([{ role: "user", content: "x" }])];
     };
     const tokenizerConfig = { chat_template: three };
@@ -29,7 +30,7 @@ describe("ChatTemplate", () => {
     expect(origin({ jinja: one, json, tokenizerConfig })).toEqual(["chat_template.jinja", "user:x1;"]);
     expect(origin({ json, tokenizerConfig })).toEqual(["chat_template.json", "user:x2;"]);
     expect(origin({ tokenizerConfig })).toEqual(["tokenizer_config.json: chat_template", "user:x3;"]);
-    expect(ChatTemplate.fromCheckpoint({ tokenizerConfig: {} })).toBe(ChatTemplate.onevision);
+    expect(templateFromCheckpoint({ tokenizerConfig: {} })).toBe(ChatTemplate.onevision);
     const named = [
       { name: "tool_use", template: "no" },
       { name: "default", template: one },
@@ -39,7 +40,7 @@ describe("ChatTemplate", () => {
   });
 
   it("gives a text-only template strings, which for Qwen2's equals the built-in form", () => {
-    const template = ChatTemplate.fromCheckpoint({ tokenizerConfig: { chat_template: QWEN2 } });
+    const template = templateFromCheckpoint({ tokenizerConfig: { chat_template: QWEN2 } });
     const expected =
       "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image> <image>\nQ1<|im_end|>\n" +
       "<|im_start|>assistant\nA1<|im_end|>\n<|im_start|>user\nQ2<|im_end|>\n<|im_start|>assistant\n";
@@ -48,8 +49,7 @@ describe("ChatTemplate", () => {
   });
 
   it("reads every end of a line as a line feed", () => {
-    const of = (source: string) =>
-      ChatTemplate.fromCheckpoint({ jinja: source }).render([{ role: "user", content: "x" }]);
+    const of = (source: string) => templateFromCheckpoint({ jinja: source }).render([{ role: "user", content: "x" }]);
     const lines = `{% for m in messages %}a\nb{{ '\n' }}{{ m['content'] }}{% endfor %}\nc`;
     expect(of(lines.replaceAll("\n", "\r\n"))).toBe(of(lines));
     expect(of(lines.replaceAll("\n", "\r"))).toBe(of(lines));
@@ -71,7 +71,7 @@ describe("ChatTemplate", () => {
     const messages = [
       { role: "user" as const, content: [Object.assign(Object.create(payload), { type: "image" as const })] },
     ];
-    expect(ChatTemplate.fromCheckpoint({ jinja: HF }).render(messages)).toBe("user:<image>;");
+    expect(templateFromCheckpoint({ jinja: HF }).render(messages)).toBe("user:<image>;");
   });
 
   // Expected texts by Jinja 3.1.6 with trim_blocks and lstrip_blocks, as the reference sets it up.
@@ -100,13 +100,13 @@ describe("ChatTemplate", () => {
     ["a{%-generation-%} b {%-endgeneration-%} c", "abc"],
   ])("ignores the generation block in %j", (body, expected) => {
     // The first line makes it a template for pictures; `x` is set as a template would.
-    const template = ChatTemplate.fromCheckpoint({ jinja: `${HF}{% set x = 'X' %}#\n${body}` });
+    const template = templateFromCheckpoint({ jinja: `${HF}{% set x = 'X' %}#\n${body}` });
     expect(template.render([{ role: "user", content: "q" }])).toBe(`user:q;#\n${expected}`);
   });
 
   it("refuses broken files as a fault of the checkpoint", () => {
-    const broken = (files: Parameters<typeof ChatTemplate.fromCheckpoint>[0]) =>
-      failure(CheckpointError, () => ChatTemplate.fromCheckpoint(files)).message;
+    const broken = (files: Parameters<typeof templateFromCheckpoint>[0]) =>
+      failure(CheckpointError, () => templateFromCheckpoint(files)).message;
     expect(broken({ jinja: "{% for m in %}" })).toMatch(/^chat_template\.jinja: expected a Jinja template/);
     expect(broken({ jinja: "{% no_such_tag %}" })).toContain("no_such_tag");
     expect(broken({ jinja: "the same text whatever is asked" })).toContain("<image>");
@@ -117,7 +117,7 @@ describe("ChatTemplate", () => {
 
   it("counts with range, and refuses one that would take all memory", () => {
     const ranges = (jinja: string) =>
-      ChatTemplate.fromCheckpoint({ jinja: `${HF}${jinja}` }).render([{ role: "user", content: "x" }]);
+      templateFromCheckpoint({ jinja: `${HF}${jinja}` }).render([{ role: "user", content: "x" }]);
     expect(ranges("{% for i in range(3) %}{{ i }}{% endfor %}")).toBe("user:x;012");
     expect(ranges("{% for i in range(5, 0, -2) %}{{ i }}{% endfor %}")).toBe("user:x;531");
     expect(ranges("{% for i in range(2, 2) %}{{ i }}{% endfor %}")).toBe("user:x;");
@@ -129,7 +129,7 @@ describe("ChatTemplate", () => {
 
   it("reports what a template refuses as a fault of the prompt", () => {
     const picky = `{% if messages | length > 1 %}{{ raise_exception('one message only') }}{% endif %}${HF}`;
-    const template = ChatTemplate.fromCheckpoint({ jinja: picky });
+    const template = templateFromCheckpoint({ jinja: picky });
     expect(template.render([{ role: "user", content: "x" }])).toBe("user:x;");
     expect(failure(PromptError, () => template.render(chat)).message).toContain("one message only");
   });

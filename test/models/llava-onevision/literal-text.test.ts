@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { PromptError } from "../../../src/base/errors.js";
 import { Tokenizer } from "../../../src/io/text/tokenizer.js";
+import { templateFromCheckpoint } from "../../../src/models/llava-onevision/jinja-template.js";
 import { withoutTexts } from "../../../src/models/llava-onevision/literal-text.js";
 import {
   ChatTemplate,
@@ -39,7 +40,7 @@ const rich = await tokenizerOf("goldens/hf-05b-like", [
 
 const LOOP = (text: string) =>
   `{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.content is string %}${text.replaceAll("TEXT", "m.content")}{% else %}{% for p in m.content %}{% if p.type == 'text' %}${text.replaceAll("TEXT", "p.text")}{% else %}<{{ p.type }}>{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}<|im_start|>assistant\n`;
-const jinja = (source: string) => ChatTemplate.fromCheckpoint({ jinja: source });
+const jinja = (source: string) => templateFromCheckpoint({ jinja: source });
 const THOUGHTS =
   "{% if '</think>' in TEXT %}{{ '<think>\\n' + TEXT.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n') + '\\n</think>\\n\\n' + TEXT.split('</think>')[-1].lstrip('\\n') }}{% else %}{{ TEXT }}{% endif %}";
 const TEMPLATES: Record<string, ChatTemplate> = {

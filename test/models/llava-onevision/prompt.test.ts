@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { CheckpointError, PromptError } from "../../../src/base/errors.js";
 import { canvasSizes, planAnyres } from "../../../src/io/pictures/anyres.js";
 import { Tokenizer } from "../../../src/io/text/tokenizer.js";
+import { templateFromCheckpoint } from "../../../src/models/llava-onevision/jinja-template.js";
 import { padImageTokens, planImage, videoTokens } from "../../../src/models/llava-onevision/packing.js";
 import {
   ChatTemplate,
@@ -41,7 +42,7 @@ async function open(folder: string) {
   const { image_token_index, video_token_index } = config as GoldenConfig;
   return {
     tokenizer: made,
-    template: ChatTemplate.fromCheckpoint({ json, tokenizerConfig }),
+    template: templateFromCheckpoint({ json, tokenizerConfig }),
     ids: placeholderIds(made, { imageTokenIndex: image_token_index, videoTokenIndex: video_token_index }),
     config: config as GoldenConfig & Record<string, unknown>,
   };

@@ -1,0 +1,2 @@
+/** Token ids to text. */
+export * from "./text/detokenizer.js";
