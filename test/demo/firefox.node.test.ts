@@ -1,8 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { builtPage } from "../support/built-page.js";
 import { bundleElsewhere } from "../support/bundle-elsewhere.js";
 import { ROOT } from "../support/cli.js";
 import type { Report } from "../support/elsewhere.js";
@@ -71,14 +70,10 @@ describe.skipIf(missing)("Firefox on lavapipe", () => {
   let page: string;
   let program: string;
   beforeAll(async () => {
-    page = mkdtempSync(join(tmpdir(), "ocellus-demo-"));
-    const outDir = { outDir: page, emptyOutDir: true };
-    await build({ configFile: join(ROOT, "demo/vite.config.ts"), build: outDir, logLevel: "error" });
+    page = await builtPage();
     program = await bundleElsewhere("browser");
   });
-  afterAll(() => {
-    for (const folder of [page, program]) rmSync(folder, { recursive: true, force: true });
-  });
+  afterAll(() => rmSync(program, { recursive: true, force: true }));
 
   test("the page loads, and the embedded checkpoint answers an example as in Chromium", async () => {
     const html = readFileSync(join(page, "index.html"), "utf8");

@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build, type Rollup } from "vite";
 import { expect, test } from "vitest";
+import { builtPage } from "../support/built-page.js";
 import { ROOT } from "../support/cli.js";
 
 // What a visitor's browser fetches before anything is asked for.
@@ -55,34 +55,25 @@ test("the library's core entry for browsers is under 120 kB gzipped, and asks fo
 });
 
 test("the page's scripts at the start, its worker included, are under 300 kB gzipped", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "ocellus-size-"));
-  try {
-    await build({
-      configFile: join(ROOT, "demo/vite.config.ts"),
-      build: { outDir: folder, emptyOutDir: true },
-      logLevel: "error",
-    });
-    const files = readdirSync(folder, { recursive: true }) as string[];
-    const read = (name: string): string => readFileSync(join(folder, name), "utf8");
-    const initial = new Set<string>();
-    const follow = (name: string): void => {
-      if (initial.has(name)) return;
-      initial.add(name);
-      // Static imports only: what is imported later is a call.
-      for (const [, from] of read(name).matchAll(/(?:from|import)\s*"\.\/([\w.-]+\.js)"/g)) follow(`assets/${from}`);
-    };
-    for (const [, name] of read("index.html").matchAll(/(?:src|href)="\.\/(assets\/[^"]+\.js)"/g)) follow(name!);
-    const own = sum([...initial].map((name) => kilobytes(read(name))));
-    for (const name of files.filter((name) => /model-worker-.*\.js$/.test(name))) follow(name);
-    const all = sum([...initial].map((name) => kilobytes(read(name))));
-    console.log(`the page: ${own.toFixed(1)} kB gzipped, with its worker ${all.toFixed(1)} kB`);
-    expect(own).toBeGreaterThan(10);
-    expect(all).toBeGreaterThan(own + 50);
-    expect(all).toBeLessThan(300);
-    // Nothing of it is code in the page itself, which the policy would refuse.
-    expect(read("index.html")).not.toMatch(/<script(?![^>]*\ssrc=)/);
-    expect(read("index.html")).toMatch(/Content-Security-Policy" content="default-src &#39;none&#39;/);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const folder = await builtPage();
+  const files = readdirSync(folder, { recursive: true }) as string[];
+  const read = (name: string): string => readFileSync(join(folder, name), "utf8");
+  const initial = new Set<string>();
+  const follow = (name: string): void => {
+    if (initial.has(name)) return;
+    initial.add(name);
+    // Static imports only: what is imported later is a call.
+    for (const [, from] of read(name).matchAll(/(?:from|import)\s*"\.\/([\w.-]+\.js)"/g)) follow(`assets/${from}`);
+  };
+  for (const [, name] of read("index.html").matchAll(/(?:src|href)="\.\/(assets\/[^"]+\.js)"/g)) follow(name!);
+  const own = sum([...initial].map((name) => kilobytes(read(name))));
+  for (const name of files.filter((name) => /model-worker-.*\.js$/.test(name))) follow(name);
+  const all = sum([...initial].map((name) => kilobytes(read(name))));
+  console.log(`the page: ${own.toFixed(1)} kB gzipped, with its worker ${all.toFixed(1)} kB`);
+  expect(own).toBeGreaterThan(10);
+  expect(all).toBeGreaterThan(own + 50);
+  expect(all).toBeLessThan(300);
+  // Nothing of it is code in the page itself, which the policy would refuse.
+  expect(read("index.html")).not.toMatch(/<script(?![^>]*\ssrc=)/);
+  expect(read("index.html")).toMatch(/Content-Security-Policy" content="default-src &#39;none&#39;/);
 });

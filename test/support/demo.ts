@@ -1,11 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright";
-import { build } from "vite";
+import { builtPage } from "./built-page.js";
 import { chromiumLaunch } from "./chromium.js";
 import { ROOT } from "./cli.js";
 
@@ -66,12 +65,7 @@ export class Demo {
   ) {}
 
   static async open(args: readonly string[] = []): Promise<Demo> {
-    const folder = mkdtempSync(join(tmpdir(), "ocellus-demo-"));
-    await build({
-      configFile: join(ROOT, "demo/vite.config.ts"),
-      build: { outDir: folder, emptyOutDir: true },
-      logLevel: "error",
-    });
+    const folder = await builtPage();
     const launch = await chromiumLaunch();
     const browser = await chromium.launch({
       ...(launch.executablePath && { executablePath: launch.executablePath }),
@@ -127,7 +121,6 @@ export class Demo {
     await this.browser.close();
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
-    rmSync(this.folder, { recursive: true, force: true });
   }
 
   private async answer(path: string, range: string | undefined, response: ServerResponse): Promise<void> {
