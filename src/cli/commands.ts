@@ -92,10 +92,16 @@ export function run(given: readonly string[]): void {
     () => process.stdout.write("", (error) => error ?? process.exit(process.exitCode ?? 0)),
     (error: unknown) => {
       if (error instanceof AbortedError && interruption.status !== undefined) process.exit(interruption.status);
-      process.stderr.write(messageOf(error, debug));
-      process.exit(error instanceof OptionError ? MISUSED : FAILED);
+      const { status, text } = failureOf(error, debug);
+      process.stderr.write(text);
+      process.exit(status);
     },
   );
+}
+
+/** The status of the process after an error, and what is printed of it. */
+export function failureOf(error: unknown, debug: boolean): { readonly status: number; readonly text: string } {
+  return { status: error instanceof OptionError ? MISUSED : FAILED, text: messageOf(error, debug) };
 }
 
 /** The program's name comes first, once: errors of the command line begin with it themselves. */

@@ -3,19 +3,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ocellus } from "../support/cli.js";
+import { ocellusHere } from "../support/cli-in-process.js";
 
 test("bench --list has the names that a pattern names; one that names none is an error with a near name", async () => {
-  const all = await ocellus(["bench", "--list", "--all"]);
+  const all = await ocellusHere(["bench", "--list", "--all"]);
   expect(all.code).toBe(0);
   const names = all.stdout.trimEnd().split("\n");
   expect(names).toEqual(expect.arrayContaining(["matmul_1024", "rms_norm", "gemm", "qwen05b_head", "model-05b"]));
-  const usual = await ocellus(["bench", "--list"]);
+  const usual = await ocellusHere(["bench", "--list"]);
   expect(usual.stdout.trimEnd().split("\n")).toEqual(names.filter((name) => !name.startsWith("model-")));
-  const some = await ocellus(["bench", "^rope$|decode", "--list"]);
+  const some = await ocellusHere(["bench", "^rope$|decode", "--list"]);
   expect(some.stdout.trimEnd().split("\n").sort()).toEqual(
     names.filter((n) => n === "rope" || /decode/.test(n)).sort(),
   );
-  const none = await ocellus(["bench", "argmx"]);
+  const none = await ocellusHere(["bench", "argmx"]);
   expect(none.code).toBe(2);
   expect(none.stderr).toContain("did you mean argmax?");
 });
@@ -47,7 +48,9 @@ test("bench --report writes a page with the adapter and the figures, also in --j
   try {
     const path = join(folder, "report.html");
     const args = ["bench", "^argmax$|^rms_norm_05b_row$", "--json", "--seconds", "0.1", "--no-f16", "--no-matrices"];
-    const { code, stdout } = await ocellus([...args, "--report", path], { OCELLUS_TUNING: '{"norm.lanes.few":64}' });
+    const { code, stdout } = await ocellusHere([...args, "--report", path], {
+      OCELLUS_TUNING: '{"norm.lanes.few":64}',
+    });
     expect(code).toBe(0);
     const [measured] = stdout.split("\n");
     const html = await readFile(path, "utf8");
@@ -71,7 +74,7 @@ test("bench --report writes a page with the adapter and the figures, also in --j
 
 test("a report that cannot be written is an error before anything is measured", async () => {
   const path = join(tmpdir(), "no such folder", "report.html");
-  const { code, stdout, stderr } = await ocellus(["bench", "^argmax$", "--report", path, "--json"]);
+  const { code, stdout, stderr } = await ocellusHere(["bench", "^argmax$", "--report", path, "--json"]);
   expect([code, stdout]).toEqual([1, ""]);
   expect(stderr).toContain(`${path}: expected a file that can be written`);
 });
@@ -81,13 +84,13 @@ test.each([
   ["-1", "a number above 0, got -1"],
   ["soon", "a number above 0, got soon"],
 ])("bench --seconds %s is an error", async (seconds, message) => {
-  const { code, stderr } = await ocellus(["bench", `--seconds=${seconds}`]);
+  const { code, stderr } = await ocellusHere(["bench", `--seconds=${seconds}`]);
   expect(code).toBe(2);
   expect(stderr).toContain(message);
 });
 
 test("tune leaves adapters on the CPU alone, and names what is wrong with its options", async () => {
-  const { code, stdout, stderr } = await ocellus(["tune"], { OCELLUS_ADAPTER: "swiftshader" });
+  const { code, stdout, stderr } = await ocellusHere(["tune"], { OCELLUS_ADAPTER: "swiftshader" });
   expect([code, stdout]).toEqual([1, ""]);
   expect(stderr).toMatch(/runs on the CPU.*--force/s);
   for (const [args, message] of [
@@ -96,7 +99,7 @@ test("tune leaves adapters on the CPU alone, and names what is wrong with its op
     [["fast"], "expected options only, got fast"],
     [["--sise", "7b"], "did you mean --size?"],
   ] as const) {
-    const refused = await ocellus(["tune", ...args]);
+    const refused = await ocellusHere(["tune", ...args]);
     expect(refused.code).toBe(2);
     expect(refused.stderr).toContain(message);
   }

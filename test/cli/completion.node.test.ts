@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.js";
-import { ocellus } from "../support/cli.js";
+import { ocellusHere } from "../support/cli-in-process.js";
 
 let folder: string;
 const script = (shell: string): string => join(folder, `ocellus.${shell}`);
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "ocellus-completion-"));
   for (const shell of ["bash", "zsh", "fish"]) {
-    const { code, stdout } = await ocellus(["completion", shell]);
+    const { code, stdout } = await ocellusHere(["completion", shell]);
     expect(code).toBe(0);
     await writeFile(script(shell), stdout);
   }
@@ -52,7 +52,7 @@ test.each(["bash", "zsh", "fish"])("%s accepts its script, where it is installed
 });
 
 test("another shell is refused", async () => {
-  const { code, stderr } = await ocellus(["completion", "powershell"]);
+  const { code, stderr } = await ocellusHere(["completion", "powershell"]);
   expect(code).toBe(2);
   expect(stderr).toContain("ocellus completion: expected bash, zsh, fish, got powershell");
 });

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
 import { estimate } from "../../src/models/sizing/estimate.js";
 import { ocellus } from "../support/cli.js";
+import { ocellusHere } from "../support/cli-in-process.js";
 
 // The table and the object of `ocellus estimate`, and what is said of wrong options.
 
@@ -33,7 +34,7 @@ test("a table that people read", async () => {
 
 test("an object", async () => {
   const args = ["--json", "--context", "512", "--tiles", "0", "--cache-dtype", "f16", "--dtype", "q4"];
-  const { code, stdout } = await ocellus(["estimate", tinyCheckpoint(), ...args]);
+  const { code, stdout } = await ocellusHere(["estimate", tinyCheckpoint(), ...args]);
   expect(code).toBe(0);
   const options = { contextTokens: 512, tiles: 0, cacheDtype: "f16", dtype: "q4" } as const;
   expect(JSON.parse(stdout)).toEqual(JSON.parse(JSON.stringify(await estimate(tinyCheckpoint(), options))));
@@ -50,7 +51,7 @@ test.each<[string[], string, number?]>([
   [["a", "b"], "expected at most 1 argument besides options, got a b"],
 ])("%s", async (args, said, status = 2) => {
   const model = args.some((arg) => /^[a/]/.test(arg)) ? [] : ["ocellus/tiny"];
-  const { code, stdout, stderr } = await ocellus(["estimate", ...model, ...args]);
+  const { code, stdout, stderr } = await ocellusHere(["estimate", ...model, ...args]);
   expect(stderr).toContain(said);
   expect(stderr.trimEnd().split("\n")).toHaveLength(1);
   expect(stdout).toBe("");
@@ -58,7 +59,7 @@ test.each<[string[], string, number?]>([
 });
 
 test("help", async () => {
-  const { code, stdout } = await ocellus(["estimate", "--help"]);
+  const { code, stdout } = await ocellusHere(["estimate", "--help"]);
   expect(stdout).toMatch(/^ocellus estimate \[options\] \[MODEL\]/);
   expect(code).toBe(0);
 });

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ocellus, ROOT } from "../support/cli.js";
+import { ocellusHere } from "../support/cli-in-process.js";
 import { DamagedCheckpoint, TINY_FOLDER } from "../support/damaged.js";
 
 // What is wrong with the input is said in one line on standard error, with the file's name; the exit code is 1, or 2 for the command line.
@@ -15,13 +16,13 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Runs a command that must fail with a message that holds every one of `parts`. */
+/** Runs a command that must fail with a message that holds every one of `parts`; in a process of its own unless `run` is another. */
 async function refused(
   args: string[],
   parts: readonly string[],
-  { env = {}, status = 1 }: { env?: Record<string, string>; status?: number } = {},
+  { env = {}, status = 1, run = ocellus }: { env?: Record<string, string>; status?: number; run?: typeof ocellus } = {},
 ): Promise<void> {
-  const { code, stdout, stderr } = await ocellus(args, env);
+  const { code, stdout, stderr } = await run(args, env);
   // Where no model is given, a note comes first.
   const lines = stderr
     .trimEnd()
@@ -33,6 +34,8 @@ async function refused(
   expect(stdout).toBe("");
   expect(code).toBe(status);
 }
+
+const refusedHere = (args: string[], parts: readonly string[]) => refused(args, parts, { run: ocellusHere });
 
 const JSON_FILES = [
   "config.json",
@@ -172,23 +175,26 @@ const DAMAGES: Damage[] = [
   },
 ];
 
-describe.concurrent("checkpoints", () => {
+describe("checkpoints", () => {
   test.each(DAMAGES.map((damage, i) => ({ ...damage, at: `checkpoint ${i}` })))(
     "$what",
     async ({ damage, said, at }) => {
       const checkpoint = await DamagedCheckpoint.in(join(folder, at));
       await damage(checkpoint);
-      await refused(["ask", "--model", checkpoint.folder, "What is it?"], [checkpoint.folder, ...said]);
+      await refusedHere(["ask", "--model", checkpoint.folder, "What is it?"], [checkpoint.folder, ...said]);
       await rm(checkpoint.folder, { recursive: true });
     },
   );
 
   test("a place that is none", async () => {
-    await refused(["ask", "--model", join(folder, "nowhere"), "What?"], [join(folder, "nowhere"), "expected a folder"]);
+    await refusedHere(
+      ["ask", "--model", join(folder, "nowhere"), "What?"],
+      [join(folder, "nowhere"), "expected a folder"],
+    );
   });
 });
 
-describe.concurrent("pictures", () => {
+describe("pictures", () => {
   const photo = (cut?: number) =>
     readFile(join(ROOT, "test/data/media/images/photo_chelsea.jpg")).then((b) => b.subarray(0, cut));
   const shapes = (change: (bytes: Buffer) => Uint8Array) => readFile(PICTURE).then(change);
@@ -206,16 +212,19 @@ describe.concurrent("pictures", () => {
   ])("%s", async (_, name, bytes, said) => {
     const path = join(folder, name);
     await writeFile(path, await bytes());
-    await refused(["ask", "--image", path, "What is it?"], [path, said]);
+    await refusedHere(["ask", "--image", path, "What is it?"], [path, said]);
   });
 
   test("a missing file and a folder", async () => {
-    await refused(["ask", "--image", "nowhere.png", "What?"], ["nowhere.png: expected a readable file, got nothing"]);
-    await refused(["ask", "--image", folder, "What?"], [folder, "got a folder"]);
+    await refusedHere(
+      ["ask", "--image", "nowhere.png", "What?"],
+      ["nowhere.png: expected a readable file, got nothing"],
+    );
+    await refusedHere(["ask", "--image", folder, "What?"], [folder, "got a folder"]);
   });
 });
 
-describe.concurrent("messages", () => {
+describe("messages", () => {
   const image = { type: "image", image: PICTURE };
   const said = (text: string) => ({ type: "text", text });
   test.each<[string, unknown, string]>([
@@ -248,7 +257,7 @@ describe.concurrent("messages", () => {
   ])("%s", async (name, messages, text) => {
     const path = join(folder, `${name}.json`);
     await writeFile(path, JSON.stringify(messages));
-    await refused(["ask", "--messages", path], [path, text]);
+    await refusedHere(["ask", "--messages", path], [path, text]);
   });
 
   test.each<[string, unknown, string]>([
@@ -257,14 +266,14 @@ describe.concurrent("messages", () => {
   ])("%s, where texts are parsed", async (name, content, text) => {
     const path = join(folder, `${name}.json`);
     await writeFile(path, JSON.stringify([{ role: "user", content }]));
-    await refused(["ask", "--messages", path, "--special-tokens", "parse"], [path, text]);
+    await refusedHere(["ask", "--messages", path, "--special-tokens", "parse"], [path, text]);
   });
 
   test("a file that is not JSON, and none", async () => {
     const path = join(folder, "broken.json");
     await writeFile(path, '[{ "role":');
-    await refused(["ask", "--messages", path], [`${path}: expected a JSON file with messages`]);
-    await refused(["ask", "--messages", join(folder, "none.json")], [join(folder, "none.json")]);
+    await refusedHere(["ask", "--messages", path], [`${path}: expected a JSON file with messages`]);
+    await refusedHere(["ask", "--messages", join(folder, "none.json")], [join(folder, "none.json")]);
   });
 });
 

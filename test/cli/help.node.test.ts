@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.js";
 import { printHelp } from "../../src/cli/help.js";
 import { ocellus } from "../support/cli.js";
+import { ocellusHere } from "../support/cli-in-process.js";
 
 const commands = await Promise.all(Object.values(COMMANDS).map(([, load]) => load()));
 
@@ -23,11 +24,11 @@ test.each(commands.map((command) => [command.name, command] as const))(
 
 test("help and version are on standard output", async () => {
   for (const args of [[], ["--help"], ["help", "ask"], ["ask", "--help"], ["demo", "-h"], ["chat", "--help-all"]]) {
-    const { code, stdout, stderr } = await ocellus(args);
+    const { code, stdout, stderr } = await ocellusHere(args);
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^ocellus/);
   }
-  for (const args of [["--version"], ["-v"], ["ask", "--version"]]) {
-    expect(await ocellus(args)).toEqual({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\S*\n$/), stderr: "" });
-  }
+  const version = { code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\S*\n$/), stderr: "" };
+  for (const args of [["-v"], ["ask", "--version"]]) expect(await ocellusHere(args)).toEqual(version);
+  expect(await ocellus(["--version"])).toEqual(version);
 });
