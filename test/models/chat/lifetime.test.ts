@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   AbortedError,
   CheckpointError,
@@ -11,8 +11,9 @@ import type { NamedBlob } from "../../../src/io/checkpoint/checkpoint.js";
 import type { GenerateOptions } from "../../../src/models/chat/generate-options.js";
 import type { ChatMessage } from "../../../src/models/llava-onevision/processor.js";
 import { LlavaOneVision, type LoadOptions } from "../../../src/models/llava-onevision.js";
-import { Device } from "../../../src/runtime/device.js";
+import type { Device } from "../../../src/runtime/device.js";
 import { checkpointFiles, TINY } from "../../support/checkpoint.js";
+import { sharedDevice } from "../../support/device.js";
 import { readFixture } from "../../support/fixture.js";
 
 // What a model and its sessions take on the device, and that they give it back whatever happens.
@@ -49,9 +50,8 @@ function abortAfter(after: number): { signal: AbortSignal; count: () => void } {
 describe("loading", () => {
   let device: Device;
   beforeAll(async () => {
-    device = await Device.open();
+    device = await sharedDevice();
   });
-  afterAll(() => device.dispose());
   afterEach(() => {
     expect(device.pool.liveBytes).toBe(0);
     expect(device.pool.reservedBytes).toBe(0);
@@ -117,14 +117,13 @@ describe("answers", () => {
   let model: LlavaOneVision;
   let weights: number;
   beforeAll(async () => {
-    device = await Device.open();
+    device = await sharedDevice();
     model = await LlavaOneVision.load(files, { device });
     weights = device.pool.liveBytes;
   });
   afterAll(() => {
     model.dispose();
     expect(device.pool.liveBytes).toBe(0);
-    device.dispose();
     expect(device.pool.reservedBytes).toBe(0);
   });
   afterEach(() => expect(device.pool.liveBytes).toBe(weights));
@@ -138,12 +137,12 @@ describe("answers", () => {
     }
   };
 
-  test("nine answers take what one took", async () => {
+  test("five answers take what one took", async () => {
     const session = model.createSession();
     expect((await session.generate(question, SHORT).result).text).toBe(ANSWER);
     const [bytes, blocks] = [device.pool.liveBytes, device.pool.liveBlocks];
     let reserved = 0;
-    for (let i = 1; i < 5; i++) {
+    for (let i = 1; i < 3; i++) {
       // Without a common beginning nothing comes from the cache: the picture is seen anew each time.
       const { usage } = await session.generate(instructed, SHORT).result;
       expect(usage.reusedTokens).toBeLessThan(4);
@@ -159,7 +158,8 @@ describe("answers", () => {
     const controller = new AbortController();
     const session = model.createSession();
     const stages: string[] = [];
-    const long = stage === "prefill" ? longText() : question;
+    // The prompt passes through the decoder in chunks, of which not all are computed.
+    const rows = vi.spyOn(model.internals.network, "rowsPerChunk", "get").mockReturnValue(100);
     const options: GenerateOptions = {
       signal: controller.signal,
       onProgress: (progress) => {
@@ -167,7 +167,8 @@ describe("answers", () => {
         if (progress.stage === stage) controller.abort();
       },
     };
-    await expect(session.generate(long, options).result).rejects.toThrow(AbortedError);
+    await expect(session.generate(question, options).result).rejects.toThrow(AbortedError);
+    rows.mockRestore();
     expect(stages.at(-1)).toBe(stage);
     // The cache stays with the session; it belongs to the next answer.
     expect((await session.generate(question).result).text).toBe(ANSWER);
@@ -259,8 +260,3 @@ test("what is disposed refuses to work", async () => {
   expect(() => model.createSession()).toThrow(DisposedError);
   expect(model.device.pool.reservedBytes).toBe(0);
 });
-
-/** Text of more rows than pass through the decoder at once. */
-function longText(): ChatMessage[] {
-  return [{ role: "user", content: "a square and a star. ".repeat(240) }];
-}
