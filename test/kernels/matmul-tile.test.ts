@@ -21,8 +21,9 @@ it.each([
   expect(ran).toContain("matmulTile");
 });
 
-it.each(WEIGHT_TYPES)("67 rows, weights in %s", async (type) => {
-  await checkFused(held.device, 67, 97, 75, type);
+// How weights are read is the same in any tile, and a larger one compiles longer.
+it.each(WEIGHT_TYPES)("29 rows, weights in %s", async (type) => {
+  await checkFused(held.device, 29, 97, 75, type);
   expect(ran).toContain("matmulTile");
 });
 

@@ -14,7 +14,8 @@ it.each([2, 3, 5, 8, 9, 16])("%i rows", async (rows) => {
   expect(new Set(ran)).toContain("matvecRows");
 });
 
-it.each(WEIGHT_TYPES)("5 rows, weights in %s", async (type) => {
-  await checkFused(held.device, 5, 97, 61, type);
+// How weights are read is the same for any number of rows, and for more of them compiles longer.
+it.each(WEIGHT_TYPES)("3 rows, weights in %s", async (type) => {
+  await checkFused(held.device, 3, 97, 61, type);
   expect(ran).toContain("matvecRows");
 });
