@@ -7,9 +7,11 @@ import { Demo, ready } from "../support/demo.js";
 
 // Captions of a live camera: a fake one, whose scene changes after some seconds. OCELLUS_LIVE_SECONDS=60 watches longer.
 
-const WATCHED_MS = 1000 * Number(process.env.OCELLUS_LIVE_SECONDS ?? 16);
+const WATCHED_MS = 1000 * Number(process.env.OCELLUS_LIVE_SECONDS ?? 8);
+/** Until both scenes were seen: a busy machine may take long for a caption. */
+const MOST_WATCHED_MS = Math.max(60_000, WATCHED_MS);
 const SIDE = 128;
-const SECONDS_A_SCENE = 6;
+const SECONDS_A_SCENE = 3;
 const FRAMES_A_SECOND = 5;
 
 /** A camera as Chromium's fake device plays it (Y4M, 4:2:0), without end: an orange square, then a blue one, on white. */
@@ -68,14 +70,15 @@ test("the caption follows the scene, pauses, and takes no more memory as it goes
   await caption.locator(".seconds").waitFor();
   const before = await heapBytes();
   const seen = new Set<string>();
-  const until = performance.now() + WATCHED_MS;
-  while (performance.now() < until) {
+  // The embedded model takes the orange for yellow, and its square for a bar; the blue square it knows.
+  const scenes = () => [...new Set([...seen].map((text) => text.includes("blue")))].sort();
+  const begun = performance.now();
+  const watched = () => performance.now() - begun;
+  while (watched() < WATCHED_MS || (scenes().length < 2 && watched() < MOST_WATCHED_MS)) {
     seen.add((await caption.evaluate((element) => element.firstChild?.textContent)) ?? "");
     await page.waitForTimeout(200);
   }
-  // The embedded model takes the orange for yellow, and its square for a bar; the blue square it knows.
-  const isBlue = [...seen].map((text) => text.includes("blue"));
-  expect([...new Set(isBlue)].sort(), [...seen].join(" ")).toEqual([false, true]);
+  expect(scenes(), [...seen].join(" ")).toEqual([false, true]);
   expect(await heapBytes()).toBeLessThan(before + 4e6);
   await demo.shoot(page, "live");
   await dialog.getByRole("button", { name: "Pause captions" }).click();

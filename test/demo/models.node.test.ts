@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Page } from "playwright";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { staticHub } from "../../demo/static-hub.js";
 import { ROOT } from "../support/cli.js";
 import { Demo, ready } from "../support/demo.js";
@@ -73,60 +73,60 @@ test("a model of the hub: what it takes, its download, and the conversation that
   await context.close();
 });
 
-test("a model from a folder, and one that is broken", async () => {
-  const page = await demo.visit();
-  await ready(page, "Tiny (embedded)");
-  await page.getByRole("button", { name: /^Model:/ }).click();
-  const folder = page.getByLabel("Folder of a checkpoint");
-  await folder.setInputFiles(join(ROOT, "docs/guides"));
-  expect(await page.getByRole("dialog").locator(".fault").textContent()).toContain("no .safetensors file");
-  await folder.setInputFiles(TINY);
-  await ready(page, "tiny");
-  expect(await hello(page)).toMatch(/\w/);
-  // Dropped anywhere, a file of weights alone is no checkpoint.
-  await page.evaluate(() => {
-    const data = new DataTransfer();
-    data.items.add(new File([new Uint8Array(8)], "model.safetensors"));
-    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+describe("a visitor", () => {
+  let page: Page;
+  beforeAll(async () => {
+    page = await demo.visit({ permissions: ["camera"] });
+    await ready(page, "Tiny (embedded)");
   });
-  const failed = page.locator(".model-status [data-code=CHECKPOINT]");
-  await failed.waitFor();
-  expect(await failed.textContent()).toContain("no such file beside model.safetensors");
-  // The model before is still there, and answers.
-  expect(await hello(page)).toMatch(/\w/);
-  await failed.getByRole("button", { name: "Keep tiny" }).click();
-  await ready(page, "tiny");
-  await page.getByRole("button", { name: /^Model:/ }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Load Tiny (embedded)" }).click();
-  await ready(page, "Tiny (embedded)");
-  await page.context().close();
-});
+  afterAll(() => page?.context().close());
 
-test("a model from a folder that is dropped", async () => {
-  const page = await demo.visit();
-  await ready(page, "Tiny (embedded)");
-  const cdp = await page.context().newCDPSession(page);
-  for (const type of ["dragEnter", "dragOver", "drop"] as const) {
-    if (type === "drop") await page.getByText("Drop pictures, clips, or a model").waitFor();
-    const data = { items: [], files: [TINY], dragOperationsMask: 1 };
-    await cdp.send("Input.dispatchDragEvent", { type, x: 300, y: 300, data });
-  }
-  await ready(page, "tiny");
-  expect(await hello(page)).toMatch(/\w/);
-  await page.context().close();
-});
+  test("a model from a folder, and one that is broken", async () => {
+    await page.getByRole("button", { name: /^Model:/ }).click();
+    const folder = page.getByLabel("Folder of a checkpoint");
+    await folder.setInputFiles(join(ROOT, "docs/guides"));
+    expect(await page.getByRole("dialog").locator(".fault").textContent()).toContain("no .safetensors file");
+    await folder.setInputFiles(TINY);
+    await ready(page, "tiny");
+    expect(await hello(page)).toMatch(/\w/);
+    // Dropped anywhere, a file of weights alone is no checkpoint.
+    await page.evaluate(() => {
+      const data = new DataTransfer();
+      data.items.add(new File([new Uint8Array(8)], "model.safetensors"));
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    });
+    const failed = page.locator(".model-status [data-code=CHECKPOINT]");
+    await failed.waitFor();
+    expect(await failed.textContent()).toContain("no such file beside model.safetensors");
+    // The model before is still there, and answers.
+    expect(await hello(page)).toMatch(/\w/);
+    await failed.getByRole("button", { name: "Keep tiny" }).click();
+    await ready(page, "tiny");
+    await page.getByRole("button", { name: /^Model:/ }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Load Tiny (embedded)" }).click();
+    await ready(page, "Tiny (embedded)");
+  });
 
-test("a picture of the camera", async () => {
-  const page = await demo.visit({ permissions: ["camera"] });
-  await ready(page, "Tiny (embedded)");
-  await page.getByRole("button", { name: "Camera" }).click();
-  await page.getByRole("button", { name: "Take the picture" }).click();
-  const picture = page.locator(".attachment[data-measured=true]");
-  await picture.waitFor();
-  await page.getByRole("button", { name: "camera.png: details" }).click();
-  await page
-    .getByRole("dialog", { name: "camera.png" })
-    .getByText(/640 × 480, whole and \d × \d tiles/)
-    .waitFor();
-  await page.context().close();
+  test("a model from a folder that is dropped", async () => {
+    const cdp = await page.context().newCDPSession(page);
+    for (const type of ["dragEnter", "dragOver", "drop"] as const) {
+      if (type === "drop") await page.getByText("Drop pictures, clips, or a model").waitFor();
+      const data = { items: [], files: [TINY], dragOperationsMask: 1 };
+      await cdp.send("Input.dispatchDragEvent", { type, x: 300, y: 300, data });
+    }
+    await ready(page, "tiny");
+    expect(await hello(page)).toMatch(/\w/);
+  });
+
+  test("a picture of the camera", async () => {
+    await page.getByRole("button", { name: "Camera" }).click();
+    await page.getByRole("button", { name: "Take the picture" }).click();
+    const picture = page.locator(".attachment[data-measured=true]");
+    await picture.waitFor();
+    await page.getByRole("button", { name: "camera.png: details" }).click();
+    await page
+      .getByRole("dialog", { name: "camera.png" })
+      .getByText(/640 × 480, whole and \d × \d tiles/)
+      .waitFor();
+  });
 });
