@@ -11,9 +11,9 @@ import type { Wanted } from "./elsewhere.js";
 const WANTED: Wanted = process.env.OCELLUS_ALL_GOLDENS
   ? "all"
   : {
-      "hf-05b-like": ["text", "image-423x47", "two-images", "image-and-video", "two-turns"],
-      "lmms-7b-like": ["text", "image-423x47"],
-      "hf5-f16": ["image-50x37", "two-turns"],
+      "hf-05b-like": ["image-423x47", "two-images", "image-and-video", "two-turns"],
+      "lmms-7b-like": ["image-423x47"],
+      "hf5-f16": ["two-turns"],
     };
 
 /** Where fixtures are read from. */
