@@ -37,16 +37,19 @@ const VARIANTS: GenerateOptions[] = [
   { stop: "zzz" },
 ];
 
-const ABORTS = 40;
+const ABORTS = 24;
+/** What is under way when an abort comes; "before" is nothing. */
+const STAGES = ["before", "vision", "prefill", "decode"];
 
-test(`${ABORTS} random aborts`, { timeout: 300_000 }, async () => {
+test(`at least ${ABORTS} random aborts`, { timeout: 300_000 }, async () => {
   const session = model.createSession({ system: "Be brief." });
   const truth = await session.generate("Hello!", { maxNewTokens: 8 }).result;
   session.reset();
   const [bytes, blocks] = [device.pool.liveBytes, device.pool.liveBlocks];
   const stages = new Map<string, number>();
   let [aborted, ended] = [0, 0];
-  while (aborted < ABORTS) {
+  // Some stages are short, and more aborts may be needed to meet each.
+  while (aborted < ABORTS || (stages.size < STAGES.length && aborted < 8 * ABORTS)) {
     const controller = new AbortController();
     const { signal } = controller;
     let [last, events] = ["before", 0];
@@ -74,14 +77,10 @@ test(`${ABORTS} random aborts`, { timeout: 300_000 }, async () => {
     } finally {
       clearTimeout(timer);
     }
-    if (aborted % 40 === 0) {
-      const answer = await session.generate("Hello!", { maxNewTokens: 8 }).result;
-      expect(answer.tokens).toEqual(truth.tokens);
-      session.reset();
-    }
   }
+  expect((await session.generate("Hello!", { maxNewTokens: 8 }).result).tokens).toEqual(truth.tokens);
   console.log(`${aborted} aborts and ${ended} ends: ${JSON.stringify(Object.fromEntries(stages))}`);
-  expect([...stages.keys()]).toEqual(expect.arrayContaining(["before", "vision", "prefill", "decode"]));
+  expect([...stages.keys()]).toEqual(expect.arrayContaining(STAGES));
   // Answers that ended have made the cache larger and visual tokens known; without them all is as it was.
   session.dispose();
   const other = model.createSession({ system: "Be brief." });
@@ -89,7 +88,7 @@ test(`${ABORTS} random aborts`, { timeout: 300_000 }, async () => {
   expect(again.tokens).toEqual(truth.tokens);
   expect([device.pool.liveBytes, device.pool.liveBlocks]).toEqual([bytes, blocks]);
   const before = device.pool.liveBytes;
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; i < 8; i++) {
     const controller = new AbortController();
     const onProgress = ({ stage }: { stage: string }): void => {
       if (stage === "decode") controller.abort();
