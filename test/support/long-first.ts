@@ -8,6 +8,7 @@ const LONG = [
   "test/docs/code-blocks.node.test.ts",
   "test/cli/input-file.node.test.ts",
   "test/demo/talk.node.test.ts",
+  "test/demo/conversations.node.test.ts",
   "test/demo/models.node.test.ts",
   "test/demo/states.node.test.ts",
   "test/cli/cli.node.test.ts",
