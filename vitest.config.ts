@@ -22,10 +22,10 @@ const SEED = Number(process.env.OCELLUS_TEST_SEED ?? 1);
 /** Measured on two cores: two files at once took 18 s, one by one 30 s, since most files wait for the GPU only now and then. */
 const MAX_WORKERS = Math.min(2, availableParallelism());
 
-/** What differs on another adapter: the files for lavapipe, which compiles slowly. */
+/** What differs on another adapter: the files for lavapipe, which compiles slowly. Of GPUs' kernels, goldens-gpu takes most there. */
 const ABOUT_ADAPTERS = [
   "test/kernels/{argmax,attention*,choose-token,copy-rows,epilogue,gather,kv-format,norm}.test.ts",
-  "test/kernels/{matmul,matmul-block,matmul-broadcast,matmul-broadcast4,matvec*}.test.ts",
+  "test/kernels/{matmul,matmul-block,matmul-broadcast,matmul-broadcast4,matvec,matvec-b*,matvec-quantized}.test.ts",
   "test/kernels/{pack,packed,pad-rows,patchify,product-pieces,rank-logits,resample,rope,sampling-cutoff,swiglu}.test.ts",
   "test/layers/kv-cache.test.ts",
   "test/models/{goldens,goldens-gpu,tiny,chat/decoding,chat/session}.test.ts",
