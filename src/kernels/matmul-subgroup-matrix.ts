@@ -8,7 +8,8 @@ import { GROUP, PANEL, type WeightType } from "./packed.js";
  * A workgroup computes a tile of TILE × TILE sums in f32, a quarter per subgroup, and walks the inner dimension DEPTH quads at a
  * time. Elements of type E are staged in workgroup memory, from which the matrices are loaded. Where E is f16, an f32 element is
  * split into a high and a low half (split precision as in Markidis et al., arXiv 1803.04014), so that a product keeps 22 bits instead
- * of 11: three f16 products instead of one, two where the weights have at most 11 significant bits.
+ * of 11: three f16 products instead of one, two where the weights have at most 11 significant bits. The rows of x are scaled by
+ * powers of two (`rowScales`), undone in the epilogue: activations exceed the range of f16, and the low halves of small ones are below it.
  *
  * Subgroups may be larger or smaller than expected: fewer than four per workgroup process the quarters in a loop; of more than four,
  * the others repeat the work of the first four.
@@ -44,12 +45,13 @@ fn put(at: u32, row: u32, local: u32) {
   if (isGated()) {
     if (local % 16u < 8u) {
       let half = (params.firstColumn + local) / 16u * 8u + local % 8u;
-      y[row * (params.stride / 2u) + half] = silu(results[at]) * results[at + 8u];
+      let inverse = inverseAt(row);
+      y[row * (params.stride / 2u) + half] = silu(results[at] * inverse) * (results[at + 8u] * inverse);
     }
     return;
   }
   let column = params.firstColumn + local;
-  y[row * params.stride + column] = finish(results[at], row, column);
+  y[row * params.stride + column] = finish(results[at] * inverseAt(row), row, column);
 }
 
 @compute @workgroup_size(THREADS)
@@ -64,6 +66,8 @@ fn main(
   let column = thread % TILE;
   let firstQuad = thread / TILE * QUADS_EACH;
   let panel = min((firstColumn + column) / PANEL, (params.columns - 1u) / PANEL);
+  var scales: array<f32, QUADS_EACH>;
+  for (var i = 0u; i < QUADS_EACH; i++) { scales[i] = rowScaleAt(min(firstRow + (thread + i * THREADS) / DEPTH, last)); }
   for (var turn = 0u; turn < 4u; turn++) {
     let first = turn * subgroups;
     if (first >= 4u) { break; }
@@ -80,7 +84,7 @@ fn main(
         let row = at / DEPTH;
         var e = vec4f();
         if (k + quad < width) { e = x[min(firstRow + row, last) * width + k + quad]; }
-        stageX(row * STRIDE + 4u * quad, e);
+        stageX(row * STRIDE + 4u * quad, e * scales[i]);
       }
       let block = panel * params.groups + k / GROUP;
       let scale = scaleOf(block, column % PANEL);
@@ -148,24 +152,31 @@ fn keep(at: u32, sum: Result) { subgroupMatrixStore<row_major>(&results, at, sum
 const STAGE_ELEMENTS = {
   f32: `
 alias E = f32;
+fn rowScaleAt(row: u32) -> f32 { return 1.0; }
+fn inverseAt(row: u32) -> f32 { return 1.0; }
 fn stageX(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { xs[at + c] = v[c]; } }
 fn stageW(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { ws[at + c] = v[c]; } }`,
   // The high bits are masked: compilers optimise a conversion to f16 and back away, and the remainder would be zero.
-  // The conversion of values beyond the largest f16 is implementation-defined, hence the clamp; the remainder adds as much again.
+  // Rows of x are scaled below 2^15, so none is beyond the largest f16. Weights are not scaled: the conversion of those beyond it is
+  // implementation-defined, hence the clamp; the remainder adds as much again.
   f16: `
 alias E = f16;
+@group(0) @binding(6) var<storage, read> rowScales: array<f32>;   // [rows], powers of two
+fn rowScaleAt(row: u32) -> f32 { return rowScales[row]; }
+// The inverse of a power of two has the exponent negated.
+fn inverseAt(row: u32) -> f32 { return bitcast<f32>(0x7f000000u - bitcast<u32>(rowScales[row])); }
 fn bounded(v: vec4f) -> vec4f { return clamp(v, vec4f(-65504.0), vec4f(65504.0)); }
-fn upper(v: vec4f) -> vec4f { return bitcast<vec4f>(bitcast<vec4u>(bounded(v)) & vec4u(0xffffe000u)); }
+fn upper(v: vec4f) -> vec4f { return bitcast<vec4f>(bitcast<vec4u>(v) & vec4u(0xffffe000u)); }
 fn stageX(at: u32, v: vec4f) {
   let e = upper(v);
-  let rest = bounded(v - e);
+  let rest = v - e;
   for (var c = 0u; c < 4u; c++) {
     xs[at + c] = E(e[c]);
     if (X_PARTS == 2u) { xs[TILE * STRIDE + at + c] = E(rest[c]); }
   }
 }
 fn stageW(at: u32, v: vec4f) {
-  let e = upper(v);
+  let e = upper(bounded(v));
   let rest = bounded(v - e);
   for (var c = 0u; c < 4u; c++) {
     ws[at + c] = E(e[c]);
