@@ -1,5 +1,6 @@
 import type { SubgroupMatrix } from "../runtime/feature-self-test.js";
 import { Kernel } from "../runtime/kernel.js";
+import { MATRIX_LAYOUT, matrixDepth } from "../runtime/matrix-layout.js";
 import { GROUP, PANEL, type WeightType } from "./packed.js";
 
 /**
@@ -23,16 +24,8 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 
 // More than any matrix has; constant bounds prove that loops end.
 const MOST_STEPS = 1048576u;
-const TILE = 64u;
-const OWN = TILE / 2u;
-const THREADS = 128u;
+${MATRIX_LAYOUT}
 const QUADS_EACH = TILE * DEPTH / THREADS;
-const DOWN = OWN / M;
-const ACROSS = OWN / N;
-// Columns per epilogue step: a block of 8 gate columns and the block of 8 up columns.
-const WIDE = 16u;
-// Elements of a row; not a power of two, so that the rows of a matrix begin in different banks.
-const STRIDE = 4u * DEPTH + 8u;
 
 var<workgroup> xs: array<E, X_PARTS * TILE * STRIDE>;   // [part, row, inner]
 var<workgroup> ws: array<E, W_PARTS * TILE * STRIDE>;   // [part, column, inner]
@@ -74,7 +67,8 @@ fn main(
     let quarter = (first + subgroup) % 4u;
     let top = quarter / 2u * OWN;
     let left = quarter % 2u * OWN;
-    var sums: array<Result, DOWN * ACROSS>;
+    // With a value: some compilers clear a variable of a loop only once.
+    var sums = array<Result, DOWN * ACROSS>();
     for (var step = 0u; step < MOST_STEPS; step++) {
       let k = step * DEPTH;
       if (k >= width) { break; }
@@ -135,9 +129,6 @@ fn main(
   { PANEL, GROUP, M: 16, N: 16, K: 16, DEPTH: 8, X_PARTS: 1, W_PARTS: 1 },
 );
 
-/** Rows and columns of a workgroup. */
-export const MATRIX_TILE = 64;
-
 /** The subgroup-matrix operations that the body calls; WGSL names the types by columns × rows. */
 const OPERATIONS = `
 alias Left = subgroup_matrix_left<E, K, M>;
@@ -188,9 +179,6 @@ fn stageW(at: u32, v: vec4f) {
 /** Weight types that f16 represents without a low half; bf16 values below 6e-5 lose bits, without effect on the sums. */
 const FITS_F16: readonly WeightType[] = ["f16", "bf16"];
 
-/** Workgroup memory that a DEPTH of 8 needs; every adapter has enough for 4. */
-const DEEP_BYTES = 24576;
-
 /** Returns the kernel variant for an adapter's subgroup matrices and a weight type. */
 export function matmulSubgroupMatrix(
   { m: M, n: N, k: K, input }: SubgroupMatrix,
@@ -198,7 +186,7 @@ export function matmulSubgroupMatrix(
   workgroupBytes: number,
 ): Kernel {
   const halves = input === "f16" ? { X_PARTS: 2, W_PARTS: FITS_F16.includes(type) ? 1 : 2 } : {};
-  const DEPTH = workgroupBytes >= DEEP_BYTES ? 8 : 4;
+  const DEPTH = matrixDepth(workgroupBytes);
   const enable = input === "f16" ? ["enable f16;"] : [];
   return matmulSubgroupMatrixKernel.variant(
     { M, N, K, DEPTH, ...halves },

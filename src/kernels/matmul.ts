@@ -1,13 +1,14 @@
 import { ShapeError } from "../base/errors.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import type { Kernel } from "../runtime/kernel.js";
+import { MATRIX_TILE } from "../runtime/matrix-layout.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { tuned } from "../runtime/tuning.js";
 import { type Epilogue, epilogueCode } from "./epilogue.js";
 import { matmulBlockKernel } from "./matmul-block.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matmulBroadcast4Kernel } from "./matmul-broadcast4.js";
-import { MATRIX_TILE, matmulSubgroupMatrix } from "./matmul-subgroup-matrix.js";
+import { matmulSubgroupMatrix } from "./matmul-subgroup-matrix.js";
 import { matmulTileKernel, TILES, tileFor } from "./matmul-tile.js";
 import { GROUP_DOTS, matvecKernel } from "./matvec.js";
 import { matvecBlockKernel, matvecBlockQuantizedKernel } from "./matvec-block.js";
