@@ -27,7 +27,7 @@ import type { Tensor } from "../../src/runtime/tensor.js";
 import { ADAPTERS, forge } from "../support/adapters.js";
 import { ROOT } from "../support/cli.js";
 import { missingForDeno, runInDeno } from "../support/deno.js";
-import type { KernelText } from "../support/naga-program.js";
+import { AMD_FAMILIES, compileForAMD, missingForRadv, textOf } from "../support/radv.js";
 import { memoryOf } from "../support/wgsl-memory.js";
 
 // Dawn's null backend has all features and computes nothing: what an adapter of any kind would be given is compiled here.
@@ -41,6 +41,8 @@ const dawn = create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
 /** Of kernels that ran, over all tests. */
 const compiled = new Set<string>();
 const variants = new Map<string, Kernel>();
+/** The texts of those that GPUs get. */
+const onGPUs = new Set<string>();
 /** `enable` lines that an adapter without the feature would get. */
 const misplaced = new Set<string>();
 
@@ -53,6 +55,7 @@ beforeEach(async () => {
   device.run = (kernel, ...others) => {
     compiled.add(kernel.name);
     variants.set(kernel.text, kernel);
+    if (!device.facts.onCPU) onGPUs.add(kernel.text);
     for (const feature of enabledIn(kernel.text)) {
       if (!mayEnable(device.facts, feature)) misplaced.add(`${kernel.name} enables ${feature}`);
     }
@@ -240,9 +243,7 @@ test.skipIf(missing)("naga compiles every variant that Firefox and Deno get", as
   const kernels = [...variants.values(), broken].filter(
     ({ text }) => !enabledIn(text).some((feature) => NOT_IN_NAGA.includes(feature)),
   );
-  const texts = kernels.map(
-    ({ name, text, bindings, parameters }): KernelText => ({ name, text, bindings, parameters: parameters.length > 0 }),
-  );
+  const texts = kernels.map(textOf);
   const folder = mkdtempSync(join(tmpdir(), "ocellus-naga-"));
   try {
     writeFileSync(join(folder, "kernels.json"), JSON.stringify(texts));
@@ -254,6 +255,41 @@ test.skipIf(missing)("naga compiles every variant that Firefox and Deno get", as
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+const missingRadv = missingForRadv();
+if (missingRadv) console.log(`AMD's compiler is not tested: ${missingRadv}`);
+
+/** An array that leaves the registers, because its elements are not known before the kernel runs. */
+const SCRATCH = new Kernel(
+  "scratch",
+  `@group(0) @binding(0) var<storage, read_write> y: array<u32>;
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) i: u32) {
+  var a: array<u32, 256>;
+  for (var j = 0u; j < 256u; j++) { a[y[j] % 256u] += y[i + j]; }
+  y[i] = a[y[i] % 256u];
+}`,
+  {},
+);
+
+test.skipIf(missingRadv)("AMD's compiler keeps every variant of GPUs in registers: no scratch, no spills", async () => {
+  const kernels = [...variants.values()].filter(
+    ({ text }) => onGPUs.has(text) && !enabledIn(text).includes("chromium_experimental_subgroup_matrix"),
+  );
+  const texts = [...kernels, SCRATCH].map(textOf);
+  const compilations = AMD_FAMILIES.map(async (family) => {
+    const { mesa, results } = await compileForAMD(texts, family);
+    console.log(`Mesa ${mesa}: ${kernels.length} variants compiled for ${family}`);
+    return results.flatMap((result, i) => {
+      if (typeof result !== "string" && result.spilled === 0 && result.scratchBytes === 0) return [];
+      return `${texts[i]!.name}, ${family}: ${JSON.stringify(result)}`;
+    });
+  });
+  const faults = (await Promise.all(compilations)).flat();
+  expect(faults).toEqual(
+    AMD_FAMILIES.map((family) => expect.stringMatching(`^scratch, ${family}.*"scratchBytes":[1-9]`)),
+  );
 });
 
 test("a kernel that does not compile is reported with numbered lines", async () => {
