@@ -124,8 +124,10 @@ beforeAll(async () => {
   };
   for (const type of WEIGHTS) products(type);
   const { width, gated } = LARGE;
-  collect("7B gate_up q4", () => product(1, gated, width, "q4", { norm: norm(width), swiglu: true }));
-  collect("7B down q4", () => product(1, width, gated / 2, "q4", { residual: floats(1, width) }));
+  for (const type of ["q4", "q8", "f16"] as const) {
+    collect(`7B gate_up ${type}`, () => product(1, gated, width, type, { norm: norm(width), swiglu: true }));
+    collect(`7B down ${type}`, () => product(1, width, gated / 2, type, { residual: floats(1, width) }));
+  }
   device.scope(() => {
     for (const type of CACHES) attentions(type);
   });
