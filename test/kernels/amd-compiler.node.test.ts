@@ -175,7 +175,7 @@ test("statistics and errors of the driver are read", () => {
   expect(statisticsIn("@refused line 1\nline 2\n")).toBe("line 1\nline 2");
 });
 
-const missing = missingForRadv();
+const missing = await missingForRadv();
 if (missing) console.log(`AMD's compiler is not tested: ${missing}`);
 
 test.skipIf(missing).each(AMD_FAMILIES)(

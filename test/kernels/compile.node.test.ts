@@ -257,7 +257,7 @@ test.skipIf(missing)("naga compiles every variant that Firefox and Deno get", as
   }
 });
 
-const missingRadv = missingForRadv();
+const missingRadv = await missingForRadv();
 if (missingRadv) console.log(`AMD's compiler is not tested: ${missingRadv}`);
 
 /** An array that leaves the registers, because its elements are not known before the kernel runs. */

@@ -11,12 +11,13 @@ const FEATURES = ["shader-f16", "subgroups", "chromium-experimental-subgroup-mat
 /** Kept for ever: a collected instance takes its devices and the process down with it. */
 globalThis.dawn = create(["enable-dawn-features=allow_unsafe_apis"]);
 const adapter = await globalThis.dawn.requestAdapter();
+const print = (line) => process.stderr.write(`${line}\n`);
+if (!adapter) process.exit(1);
+print(`@driver ${adapter.info.description}`);
 const gpu = await adapter.requestDevice({
   requiredFeatures: FEATURES.filter((name) => adapter.features.has(name)),
   requiredLimits: { maxComputeWorkgroupStorageSize: adapter.limits.maxComputeWorkgroupStorageSize },
 });
-const print = (line) => process.stderr.write(`${line}\n`);
-print(`@driver ${adapter.info.description}`);
 
 const uniform = gpu.createBindGroupLayout({
   entries: [{ binding: 0, visibility: COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],

@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import type { Kernel } from "../../src/runtime/kernel.js";
 import { ROOT } from "./cli.js";
@@ -42,13 +42,17 @@ function radvDriver(): string | undefined {
   return name ? join(folder, name) : undefined;
 }
 
+/** The first Mesa whose null device opens. */
+const OLDEST_MESA = 25;
+
 /** What is missing for AMD's compiler, as a sentence; undefined if nothing is. */
-export function missingForRadv(): string | undefined {
+export async function missingForRadv(): Promise<string | undefined> {
   if (process.platform !== "linux") return "it is tested on Linux only";
   if (spawnSync("cc", ["--version"], { stdio: "ignore" }).status !== 0) return "no C compiler is installed (cc)";
-  return radvDriver()
-    ? undefined
-    : "Mesa's RADV is not installed (mesa-vulkan-drivers, or scripts/ci/with-lavapipe.sh)";
+  if (!radvDriver()) return "Mesa's RADV is not installed (mesa-vulkan-drivers, or scripts/ci/with-lavapipe.sh)";
+  const { mesa, output } = await run([], AMD_FAMILIES[0]);
+  if (!mesa) return `RADV does not open: ${output.trim().split("\n").at(-1)}`;
+  return Number.parseInt(mesa, 10) < OLDEST_MESA ? `Mesa ${mesa} is older than ${OLDEST_MESA}` : undefined;
 }
 
 /** A kernel as text, for another process. */
@@ -64,6 +68,17 @@ export async function compileForAMD(
   kernels: readonly KernelText[],
   family: AMDFamily,
 ): Promise<{ mesa: string; results: (ShaderStatistics | string)[] }> {
+  const { mesa, output } = await run(kernels, family);
+  const parts = output.split(/^@kernel \d+$/m).slice(1);
+  if (!mesa || parts.length !== kernels.length) throw new Error(`RADV for ${family}: ${output.slice(-1000)}`);
+  return { mesa, results: parts.map(statisticsIn) };
+}
+
+/** Runs radv-program.mjs; `output` is what it and the driver print, `mesa` the version if the driver opens. */
+async function run(
+  kernels: readonly KernelText[],
+  family: AMDFamily,
+): Promise<{ mesa: string | undefined; output: string }> {
   const folder = mkdtempSync(join(tmpdir(), "ocellus-radv-"));
   try {
     const loader = join(folder, "libvulkan.so.1");
@@ -80,16 +95,14 @@ export async function compileForAMD(
       env: {
         ...process.env,
         LD_LIBRARY_PATH: LD_LIBRARY_PATH ? `${folder}:${LD_LIBRARY_PATH}` : folder,
-        OCELLUS_RADV_LIBRARY: library_path,
+        // Of a package that was unpacked, it is in LD_LIBRARY_PATH.
+        OCELLUS_RADV_LIBRARY: existsSync(library_path) ? library_path : basename(library_path),
         RADV_FORCE_FAMILY: family,
         RADV_DEBUG: "shaderstats,nocache",
       },
     }).catch(() => {}); // the log has the reason
     const output = readFileSync(log, "utf8");
-    const mesa = /^@driver .*\bMesa (\d+\.\d+)/m.exec(output)?.[1];
-    const parts = output.split(/^@kernel \d+$/m).slice(1);
-    if (!mesa || parts.length !== kernels.length) throw new Error(`RADV for ${family}: ${output.slice(-1000)}`);
-    return { mesa, results: parts.map(statisticsIn) };
+    return { mesa: /^@driver .*\bMesa (\d+\.\d+)/m.exec(output)?.[1], output };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
