@@ -28,7 +28,7 @@ const ABOUT_ADAPTERS = [
   "test/kernels/{matmul,matmul-block,matmul-broadcast,matmul-broadcast4,matvec*}.test.ts",
   "test/kernels/{pack,packed,pad-rows,patchify,product-pieces,rank-logits,resample,rope,sampling-cutoff,swiglu}.test.ts",
   "test/layers/kv-cache.test.ts",
-  "test/models/{goldens,tiny,chat/decoding,chat/session}.test.ts",
+  "test/models/{goldens,goldens-gpu,tiny,chat/decoding,chat/session}.test.ts",
   "test/runtime/{bind-groups,device,feature-self-test.node,profile}.test.ts",
 ];
 
@@ -47,7 +47,7 @@ const OWN_PROCESS = [
 const ONCE = [
   "test/{bench,layers,structure}/*.test.ts",
   "test/kernels/{!(matmul),*-*}.test.ts",
-  "test/models/{convert,tiny,tiny-clips}.test.ts",
+  "test/models/{convert,goldens-gpu,tiny,tiny-clips}.test.ts",
   "test/models/{chat,llava-onevision}/*.test.ts",
   "test/openai/*.test.ts",
   "test/worker/worker-session.test.ts",

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { OptionError } from "../base/errors.js";
 import { LlavaOneVision } from "../models/llava-onevision.js";
 import type { Served } from "../server/app.js";
@@ -20,12 +21,19 @@ export const serve: Command = {
     host: { value: "ADDRESS", help: "address to listen on (127.0.0.1)" },
     port: { value: "N", help: "port; 0 for any free one (8080)" },
     "api-key": { value: "KEY", help: "key that clients must send; better: OCELLUS_API_KEY" },
+    "allow-host": {
+      value: "NAME",
+      help: "also answer requests to this host name, or to any (*)",
+      multiple: true,
+      rare: true,
+    },
     cors: { value: "ORIGIN", help: "allow pages of this origin, or all with *" },
     parallel: { value: "N", help: "requests processed concurrently (2)" },
     timeout: { value: "S", help: "maximum seconds per request, waiting included (300)" },
     "allow-remote-media": { help: "fetch pictures by http(s) from public addresses" },
     queue: { value: "N", help: "maximum waiting requests; further ones get status 429 (256)", rare: true },
     grace: { value: "S", help: "seconds to finish running requests when the server is stopped (30)", rare: true },
+    "max-pixels": { value: "MP", help: "megapixels of all pictures of a request (40)", rare: true },
     "max-body": { value: "MB", help: "maximum size of a request body (64)", rare: true },
   },
   examples: ["ocellus serve --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf --dtype q8"],
@@ -44,7 +52,9 @@ async function listen(given: Arguments, interruption: Interruption): Promise<voi
     queue: given.count("queue") ?? 256,
     timeoutSeconds: given.count("timeout") ?? 300,
     maxBodyBytes: (given.count("max-body") ?? 64) * 2 ** 20,
+    maxPixels: (given.count("max-pixels") ?? 40) * 1e6,
     apiKey,
+    hosts: hostsOf(given.values("allow-host"), host),
     cors: originOf(given.value("cors")),
     remoteMedia: given.has("allow-remote-media"),
   };
@@ -107,6 +117,13 @@ function portOf(text = "8080"): number {
     got: text,
     remedy: "leave it out for 8080",
   });
+}
+
+/** Reads `--allow-host`: names beside localhost, addresses and this machine's own name; undefined for any. */
+function hostsOf(names: readonly string[], host: string): string[] | undefined {
+  if (names.includes("*")) return undefined;
+  const own = hostname().toLowerCase();
+  return [own, `${own}.local`, host, ...names].map((name) => name.toLowerCase());
 }
 
 /** Reads `--cors`, an origin as browsers send it: one with a trailing slash would never match. */

@@ -19,7 +19,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let group = entry / PANEL * params.groups + quad / GROUP;
   let e = load(group, quad % GROUP, entry % PANEL, scaleOf(group, entry % PANEL));
   let at = id.y * params.width + quad * 4u;
-  for (var i = 0u; i < min(4u, params.width - quad * 4u); i++) { y[at + i] = e[i]; }
+  for (var i = 0u; i < 4u; i++) {
+    if (quad * 4u + i < params.width) { y[at + i] = e[i]; }
+  }
 }
 `,
   { LANES: 64, PANEL, GROUP },

@@ -98,7 +98,8 @@ fn main(
           for (var q = 0u; q < W_PARTS; q++) {
             let r = rightAt((q * TILE + left + j * N) * STRIDE + inner);
             // The product of two low halves is below the precision of the sum.
-            for (var p = 0u; p < max(1u, X_PARTS - q); p++) {
+            for (var p = 0u; p < X_PARTS; p++) {
+              if (p > 0u && p + q >= X_PARTS) { break; }
               for (var i = 0u; i < DOWN; i++) { sums[i * ACROSS + j] = added(sums[i * ACROSS + j], l[p * DOWN + i], r); }
             }
           }

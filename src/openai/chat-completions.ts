@@ -4,17 +4,15 @@ import type { ChatModel } from "../models/chat/chat-model.js";
 import { AnswerRuns, type AnswerRunsOptions, checkRunOptions } from "./answer-runs.js";
 import { RequestError } from "./api-error.js";
 import { ChatRun } from "./chat-run.js";
-import { type ReadMedia, readMessages } from "./content.js";
+import { type MediaOptions, readMessages } from "./content.js";
 import { objectAt } from "./fields.js";
 import { readRequest } from "./request.js";
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from "./wire.js";
 
 /** Options of {@link ChatCompletions}. */
-export interface ChatCompletionsOptions extends AnswerRunsOptions {
+export interface ChatCompletionsOptions extends AnswerRunsOptions, MediaOptions {
   /** Model name in requests and responses; "ocellus" if not given. */
   name?: string;
-  /** Fetches URLs of pictures and clips other than `data:`; without it they are errors. */
-  readMedia?: ReadMedia;
 }
 
 /** Options of a call besides the request. */
@@ -48,14 +46,14 @@ export class ChatCompletions {
   /** @internal */
   readonly runs: AnswerRuns;
   /** @internal */
-  readonly readMedia: ReadMedia | undefined;
+  readonly media: MediaOptions;
 
   /** The caller disposes the model. Throws OptionError. */
   constructor(model: ChatModel, options: ChatCompletionsOptions = {}) {
-    checkRunOptions("ChatCompletions", options, ["name", "readMedia"]);
+    checkRunOptions("ChatCompletions", options, ["name", "readMedia", "maxPixels"]);
     this.name = options.name ?? "ocellus";
     this.runs = new AnswerRuns(model, "ChatCompletions", options);
-    this.readMedia = options.readMedia;
+    this.media = { readMedia: options.readMedia, maxPixels: options.maxPixels };
   }
 
   /**
@@ -94,7 +92,7 @@ export class ChatCompletions {
       where,
       conversation: fields.messages as readonly unknown[],
       read: async (signal) => {
-        const { messages, imageMode } = await readMessages(fields.messages, signal, this.readMedia);
+        const { messages, imageMode } = await readMessages(fields.messages, signal, this.media);
         return { messages, options: { imageMode } };
       },
       options: generate,

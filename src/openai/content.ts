@@ -1,5 +1,6 @@
 import { shown } from "../base/errors.js";
 import { isObject } from "../base/is-object.js";
+import { inspectPicture } from "../io/picture-input.js";
 import type {
   ChatMessage,
   ImageContent,
@@ -15,6 +16,14 @@ import { checkFields, type Fields, isText, nameAmong, objectAt, optional, wholeW
  * clients must not make a program read its files or its network (server-side request forgery).
  */
 export type ReadMedia = (url: string, options: { param: string; signal: AbortSignal }) => Promise<Uint8Array>;
+
+/** How the media of requests are read. */
+export interface MediaOptions {
+  /** Fetches URLs of pictures and clips other than `data:`; without it they are errors. */
+  readonly readMedia?: ReadMedia | undefined;
+  /** Pixels of all pictures of a request, checked before they are decoded; without it only the bound of each picture counts. */
+  readonly maxPixels?: number | undefined;
+}
 
 /** Messages for a session, and their image mode. */
 export interface ParsedMessages {
@@ -64,11 +73,7 @@ const DETAILS = ["auto", "low", "high"] as const;
 const MOST_FRAMES = 256;
 
 /** Validates a request's messages and reads their pictures and clips. Throws RequestError, and errors of `readMedia`. */
-export async function readMessages(
-  value: unknown,
-  signal: AbortSignal,
-  readMedia: ReadMedia | undefined,
-): Promise<ParsedMessages> {
+export async function readMessages(value: unknown, signal: AbortSignal, media: MediaOptions): Promise<ParsedMessages> {
   if (!Array.isArray(value) || value.length === 0) {
     throw new RequestError("messages", {
       expected: "a list of at least one message",
@@ -76,7 +81,7 @@ export async function readMessages(
       remedy: 'send [{ "role": "user", "content": "…" }]',
     });
   }
-  const details: string[] = [];
+  const reading = new Reading(signal, media);
   const messages: ChatMessage[] = [];
   for (const [i, given] of value.entries()) {
     const param = `messages[${i}]`;
@@ -85,9 +90,9 @@ export async function readMessages(
     const role = ROLES[nameAmong(`${param}.role`, message.role, ROLE_NAMES, OTHER_ROLES)];
     checkFields(param, message, [...MESSAGE_FIELDS, ...Object.keys(ANSWER_FIELDS)], OTHER_MESSAGE_FIELDS);
     checkEmpty(param, message);
-    messages.push({ role, content: await contentOf(param, message.content, { details, signal, readMedia }) });
+    messages.push({ role, content: await contentOf(param, message.content, reading) });
   }
-  return { messages, imageMode: imageModeOf(details) };
+  return { messages, imageMode: imageModeOf(reading.details) };
 }
 
 /** The image mode that all pictures ask for; "auto" if they differ. */
@@ -109,12 +114,34 @@ function checkEmpty(param: string, message: Fields): void {
   }
 }
 
-/** How the media of a request are read. */
-export interface Reading {
-  /** Collects the `detail` of each picture. */
-  readonly details: string[];
-  readonly signal: AbortSignal;
-  readonly readMedia: ReadMedia | undefined;
+/** The media of one request. */
+export class Reading {
+  /** The `detail` of each picture. */
+  readonly details: string[] = [];
+  #pixels = 0;
+
+  constructor(
+    readonly signal: AbortSignal,
+    readonly media: MediaOptions,
+  ) {}
+
+  /** Counts the pixels of a picture that is to be decoded. Throws RequestError for too many. */
+  countPixels(param: string, bytes: Uint8Array): void {
+    const { maxPixels } = this.media;
+    if (maxPixels === undefined) return;
+    const { width, height } = inspectPicture(bytes, param);
+    this.#pixels += width * height;
+    if (this.#pixels <= maxPixels) return;
+    throw new RequestError(
+      param,
+      {
+        expected: `at most ${maxPixels} pixels in all pictures of a request (\`--max-pixels\` sets it)`,
+        got: `a picture of ${width} × ${height}, ${this.#pixels} pixels with those before it`,
+        remedy: "send smaller pictures: the model reads at most a few megapixels of each",
+      },
+      { status: 413, code: "too_many_pixels" },
+    );
+  }
 }
 
 async function contentOf(param: string, content: unknown, reading: Reading): Promise<ChatMessage["content"]> {
@@ -165,7 +192,9 @@ export async function readImage(
   reading: Reading,
 ): Promise<ImageContent> {
   reading.details.push(nameAmong(`${param}.detail`, detail ?? "auto", DETAILS));
-  return { type: "image", image: await bytesOf(urlParam, url, reading) };
+  const image = await bytesOf(urlParam, url, reading);
+  reading.countPixels(urlParam, image);
+  return { type: "image", image };
 }
 
 /** Reads a clip, and `frames` and `track` of `fields`. Throws RequestError. */
@@ -184,7 +213,7 @@ export async function readVideo(
   return { type: "video", video, ...(frames !== undefined && { frames }), ...(track !== undefined && { track }) };
 }
 
-async function bytesOf(param: string, url: unknown, { signal, readMedia }: Reading): Promise<Uint8Array> {
+async function bytesOf(param: string, url: unknown, { signal, media: { readMedia } }: Reading): Promise<Uint8Array> {
   if (!isText(url) || url === "") {
     throw new RequestError(param, { expected: "a URL", got: shown(url), remedy: "send data:…;base64,…" });
   }

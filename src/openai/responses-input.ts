@@ -3,9 +3,9 @@ import type { ChatMessage } from "../models/llava-onevision/processor.js";
 import { RequestError } from "./api-error.js";
 import {
   imageModeOf,
+  type MediaOptions,
   type ParsedMessages,
-  type Reading,
-  type ReadMedia,
+  Reading,
   ROLE_NAMES,
   ROLES,
   readImage,
@@ -80,9 +80,9 @@ export async function readInput(
   items: readonly InputItem[],
   instructions: string | undefined,
   signal: AbortSignal,
-  readMedia: ReadMedia | undefined,
+  media: MediaOptions,
 ): Promise<ParsedMessages> {
-  const reading: Reading = { details: [], signal, readMedia };
+  const reading = new Reading(signal, media);
   const messages: ChatMessage[] = [];
   if (instructions !== undefined) messages.push({ role: "system", content: instructions });
   for (const { param, item } of items) {

@@ -42,7 +42,7 @@ export class Responses {
     const { keepResponses = 64, ...others } = options;
     this.#isOwn = !(of instanceof ChatCompletions);
     if (of instanceof ChatCompletions) checkOptions("Responses", options, ["keepResponses"]);
-    else checkRunOptions("Responses", others, ["name", "readMedia"]);
+    else checkRunOptions("Responses", others, ["name", "readMedia", "maxPixels"]);
     this.#completions = of instanceof ChatCompletions ? of : new ChatCompletions(of, others);
     this.#store = new ResponseStore(keepResponses);
   }
@@ -79,7 +79,7 @@ export class Responses {
     const asked = readResponseRequest(fields);
     this.#completions.checkName(asked.model);
     const items = [...this.#previous(asked.previous), ...readItems(fields.input, (id) => this.#store.answer(id))];
-    const { runs, readMedia, name } = this.#completions;
+    const { runs, media, name } = this.#completions;
     const answering = await runs.start({
       where,
       conversation: [
@@ -87,7 +87,7 @@ export class Responses {
         ...items.map(({ item }) => item),
       ],
       read: async (signal) => {
-        const { messages, imageMode } = await readInput(items, asked.instructions, signal, readMedia);
+        const { messages, imageMode } = await readInput(items, asked.instructions, signal, media);
         return { messages, options: { imageMode } };
       },
       options: asked.options,

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { causeMessage } from "../base/cause-message.js";
-import { MissingFeatureError } from "../base/errors.js";
+import { MissingFeatureError, shown } from "../base/errors.js";
 import { isObject } from "../base/is-object.js";
 import type { AnswerResult } from "../models/chat/answer.js";
 import type { ChatModel } from "../models/chat/chat-model.js";
@@ -13,6 +13,7 @@ import { createEmbeddings, type EmbeddingList, type EmbedTexts } from "../openai
 import { isText } from "../openai/fields.js";
 import type { ResponseRun } from "../openai/response-run.js";
 import { Responses } from "../openai/responses.js";
+import { Bodies, type Body, BodyError } from "./bodies.js";
 import { eventStream } from "./event-stream.js";
 import { Metrics } from "./metrics.js";
 import type { serverPackages } from "./packages.js";
@@ -20,14 +21,22 @@ import { Queue } from "./queue.js";
 
 /** After this time a stream starts before its prompt is prepared, so that the client receives headers. */
 const PATIENCE_MS = 10_000;
-const RETRY_SECONDS = 1;
+const RETRY: Record<string, string> = { "retry-after": "1" };
+/** Bytes of the bodies of all requests, in bodies of the maximum size. */
+const BODIES_IN_ALL = 4;
+/** Milliseconds until the next bytes of a body must arrive. */
+const BODY_IDLE_MS = 10_000;
 
 export interface AppOptions {
   readonly parallel: number;
   readonly queue: number;
   readonly timeoutSeconds: number;
   readonly maxBodyBytes: number;
+  /** Host names of requests besides addresses and localhost; undefined for any. */
+  readonly hosts?: readonly string[] | undefined;
   readonly apiKey?: string | undefined;
+  /** Milliseconds until the next bytes of a body must arrive (10,000). */
+  readonly bodyIdleMs?: number | undefined;
   /** Allowed origin of pages, or "*". */
   readonly cors?: string | undefined;
   /** Returns the bytes reserved on the device. */
@@ -47,11 +56,14 @@ export class App {
   #completions: ChatCompletions | undefined;
   #responses: Responses | undefined;
   #embed: EmbedTexts | undefined;
+  readonly #bodies: Bodies;
+  /** Requests whose body is being read. */
+  #reading = 0;
   /** Why requests are rejected; undefined when ready. */
   #unready: string | undefined = "the model is being loaded";
 
   constructor(
-    { Hono, bodyLimit, cors, prometheus }: Awaited<ReturnType<typeof serverPackages>>,
+    { Hono, cors, prometheus }: Awaited<ReturnType<typeof serverPackages>>,
     private readonly options: AppOptions,
   ) {
     this.queue = new Queue(options.parallel, options.queue);
@@ -60,6 +72,11 @@ export class App {
       queued: () => this.queue.length,
       gpuBytes: options.gpuBytes,
     });
+    this.#bodies = new Bodies({
+      most: options.maxBodyBytes,
+      total: BODIES_IN_ALL * options.maxBodyBytes,
+      idleMs: options.bodyIdleMs ?? BODY_IDLE_MS,
+    });
     this.#key = options.apiKey === undefined ? undefined : digest(options.apiKey);
     const app = new Hono();
     this.hono = app;
@@ -67,7 +84,13 @@ export class App {
       await next();
       this.metrics.request(routeOf(context.req.path), context.res.status);
     });
-    // DNS rebinding: a page whose host name resolves to this machine is same-origin to the browser.
+    // DNS rebinding: a page whose host name resolves to this machine is same-origin to the browser, and reads without an origin.
+    app.use(async (context, next) => {
+      const host = context.req.header("host");
+      if (host === undefined || isKnownHost(host, options.hosts)) return next();
+      const message = `expected a request to this machine's address or to a host that \`--allow-host\` names, got ${shown(host)}`;
+      return reply(context, failure(403, message, "host"));
+    });
     app.use(async (context, next) => {
       const origin = context.req.header("origin");
       if (origin === undefined || options.cors === "*" || options.cors === origin) return next();
@@ -81,16 +104,18 @@ export class App {
         this.#unready === undefined ? 200 : 503,
       ),
     );
+    for (const path of ["/metrics", "/v1/*"]) {
+      app.use(path, async (context, next) => {
+        if (this.#authorized(context.req.header("authorization"))) return next();
+        return reply(
+          context,
+          failure(401, "expected the server's API key as `Authorization: Bearer …`", "invalid_api_key"),
+        );
+      });
+    }
     app.get("/metrics", async (context) =>
       context.body(await this.metrics.text(), 200, { "content-type": this.metrics.contentType }),
     );
-    app.use("/v1/*", async (context, next) => {
-      if (this.#authorized(context.req.header("authorization"))) return next();
-      return reply(
-        context,
-        failure(401, "expected the server's API key as `Authorization: Bearer …`", "invalid_api_key"),
-      );
-    });
     app.get("/v1/models", (context) =>
       context.json({ object: "list", data: this.#completions ? [this.#model()] : [] }),
     );
@@ -98,14 +123,9 @@ export class App {
       if (context.req.param("id") === this.#completions?.name) return context.json(this.#model());
       return reply(context, failure(404, `no model \`${context.req.param("id")}\` here`, "model_not_found", "model"));
     });
-    const limit = bodyLimit({
-      maxSize: options.maxBodyBytes,
-      onError: (context) =>
-        reply(context, failure(413, `expected a body of at most ${options.maxBodyBytes} bytes`, "body_too_large")),
-    });
-    app.post("/v1/chat/completions", limit, (context) => this.#answer(context));
-    app.post("/v1/responses", limit, (context) => this.#answer(context));
-    app.post("/v1/embeddings", limit, (context) => this.#answer(context));
+    app.post("/v1/chat/completions", (context) => this.#answer(context));
+    app.post("/v1/responses", (context) => this.#answer(context));
+    app.post("/v1/embeddings", (context) => this.#answer(context));
     app.notFound((context) => {
       const { method, path } = context.req;
       const allowed = ROUTES[path];
@@ -150,9 +170,7 @@ export class App {
   async #answer(context: Context): Promise<Response> {
     const completions = this.#completions;
     if (this.#unready !== undefined || !completions) {
-      return reply(context, failure(503, this.#unready ?? "no model", "unavailable"), {
-        "retry-after": String(RETRY_SECONDS),
-      });
+      return reply(context, failure(503, this.#unready ?? "no model", "unavailable"), RETRY);
     }
     const arrived = performance.now();
     // Other content types can be sent cross-origin without a CORS preflight.
@@ -167,18 +185,29 @@ export class App {
         ),
       );
     }
+    // Before the body, which may be long.
+    if (this.#reading >= this.queue.places) {
+      const message = `expected at most ${this.queue.parallel} concurrent and ${this.queue.most} waiting requests`;
+      return reply(context, failure(429, `${message}; try again later`, "queue_full"), RETRY);
+    }
+    let body: Body;
+    this.#reading++;
+    try {
+      body = await this.#bodies.read(context.req.raw);
+    } catch (error) {
+      if (!(error instanceof BodyError)) throw error;
+      // The rest of the body is not read.
+      return reply(context, error.reply, { connection: "close", ...(error.reply.status === 429 && RETRY) });
+    } finally {
+      this.#reading--;
+    }
     let request: unknown;
     try {
-      request = JSON.parse(await context.req.text());
+      request = JSON.parse(body.text);
     } catch (cause) {
+      body.release();
       const got = causeMessage(cause);
       return reply(context, failure(400, `expected JSON in the body, got ${got}`, "invalid_json"));
-    }
-    if (this.queue.full) {
-      const message = `expected at most ${this.queue.parallel} concurrent and ${this.queue.most} waiting requests`;
-      return reply(context, failure(429, `${message}; try again later`, "queue_full"), {
-        "retry-after": String(RETRY_SECONDS),
-      });
     }
     const left = new AbortController();
     const timeout = AbortSignal.timeout(this.options.timeoutSeconds * 1000);
@@ -191,9 +220,9 @@ export class App {
     };
     try {
       if (context.req.path === "/v1/embeddings") {
-        return context.json(await this.#embeddings(completions, request, signal));
+        return context.json(await this.#embeddings(completions, request, signal).finally(body.release));
       }
-      const begun = this.#begin(api, request, signal, arrived);
+      const begun = this.#begin(api, request, signal, arrived, body.release);
       if (!isObject(request) || request.stream !== true) return context.json(await (await begun).whole());
       const patience = sleep(PATIENCE_MS);
       const run = await Promise.race([begun, patience.over]).finally(patience.cancel);
@@ -219,8 +248,21 @@ export class App {
   }
 
   /** Waits for a slot and starts the request; the slot is released when the answer has ended, read or not. */
-  async #begin(api: "chat" | "responses", request: unknown, signal: AbortSignal, arrived: number): Promise<Run> {
-    const leave = await this.queue.enter(signal);
+  async #begin(
+    api: "chat" | "responses",
+    request: unknown,
+    signal: AbortSignal,
+    arrived: number,
+    release: () => void,
+  ): Promise<Run> {
+    const free = await this.queue.enter(signal).catch((error) => {
+      release();
+      throw error;
+    });
+    const leave = (): void => {
+      free();
+      release();
+    };
     try {
       const run = await (api === "chat"
         ? this.#completions!.start(request, { signal }).then(runOfCompletion)
@@ -273,6 +315,19 @@ function routeOf(path: string): string {
 
 function reply(context: Context, { status, body }: ApiError, headers: Record<string, string> = {}): Response {
   return context.json(body, status as ContentfulStatusCode, headers);
+}
+
+/** Whether a Host header names this machine by address, is localhost, or one of `hosts`. */
+function isKnownHost(header: string, hosts: readonly string[] | undefined): boolean {
+  if (hosts === undefined) return true;
+  const name = header.toLowerCase().replace(/:\d+$/, "").replace(/\.$/, "");
+  // Addresses cannot be rebound.
+  return (
+    /^\[[\da-f:.%]+\]$/.test(name) ||
+    /^(\d{1,3}\.){3}\d{1,3}$/.test(name) ||
+    /^(.+\.)?localhost$/.test(name) ||
+    hosts.includes(name)
+  );
 }
 
 function digest(key: string): Buffer {

@@ -13,15 +13,14 @@ export async function serverPackages() {
       return undefined;
     }
   };
-  const [hono, node, limit, cors, prometheus] = await Promise.all([
+  const [hono, node, cors, prometheus] = await Promise.all([
     needed("hono", import("hono")),
     needed("@hono/node-server", import("@hono/node-server")),
-    needed("hono", import("hono/body-limit")),
     needed("hono", import("hono/cors")),
     needed("prom-client", import("prom-client")),
   ]);
-  if (!(hono && node && limit && cors && prometheus)) throw missingPackages(missing);
-  return { Hono: hono.Hono, serve: node.createAdaptorServer, bodyLimit: limit.bodyLimit, cors: cors.cors, prometheus };
+  if (!(hono && node && cors && prometheus)) throw missingPackages(missing);
+  return { Hono: hono.Hono, serve: node.createAdaptorServer, cors: cors.cors, prometheus };
 }
 
 /** The error for packages of the server, with the reason for each. */

@@ -22,9 +22,9 @@ export class Queue {
     return this.#waiting.length;
   }
 
-  /** Whether all slots and waiting places are taken. */
-  get full(): boolean {
-    return this.#active >= this.parallel && this.#waiting.length >= this.most;
+  /** Slots and waiting places that are free. */
+  get places(): number {
+    return this.parallel + this.most - this.#active - this.#waiting.length;
   }
 
   /** Waits for a slot; returns a function that releases it. Throws AbortedError. */

@@ -9,6 +9,8 @@ export interface ServerOptions extends AppOptions {
   readonly host: string;
   readonly port: number;
   readonly remoteMedia: boolean;
+  /** Pixels of all pictures of a request; no bound of its own if not given. */
+  readonly maxPixels?: number;
 }
 
 export interface RunningServer {
@@ -62,6 +64,7 @@ export async function startServer(load: () => Promise<Served>, options: ServerOp
       new ChatCompletions(model, {
         name,
         keepSessions: options.parallel,
+        ...(options.maxPixels !== undefined && { maxPixels: options.maxPixels }),
         ...(options.remoteMedia && { readMedia: remoteMedia() }),
       }),
       embed,

@@ -19,6 +19,7 @@ import { PackedMatrix, type WeightType } from "../../src/kernels/packed.js";
 import { patchify } from "../../src/kernels/patchify.js";
 import { resample } from "../../src/kernels/resample.js";
 import { rope } from "../../src/kernels/rope.js";
+import { rotatedAttention } from "../../src/kernels/rotated-attention.js";
 import { swiglu } from "../../src/kernels/swiglu.js";
 import type { AdapterFacts } from "../../src/runtime/adapter.js";
 import { Device } from "../../src/runtime/device.js";
@@ -41,8 +42,8 @@ const dawn = create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
 /** Of kernels that ran, over all tests. */
 const compiled = new Set<string>();
 const variants = new Map<string, Kernel>();
-/** The texts of those that GPUs get. */
-const onGPUs = new Set<string>();
+/** Those of adapters that are GPUs. */
+const onGPU = new Map<string, Kernel>();
 /** `enable` lines that an adapter without the feature would get. */
 const misplaced = new Set<string>();
 
@@ -55,7 +56,7 @@ beforeEach(async () => {
   device.run = (kernel, ...others) => {
     compiled.add(kernel.name);
     variants.set(kernel.text, kernel);
-    if (!device.facts.onCPU) onGPUs.add(kernel.text);
+    if (!device.facts.onCPU) onGPU.set(kernel.text, kernel);
     for (const feature of enabledIn(kernel.text)) {
       if (!mayEnable(device.facts, feature)) misplaced.add(`${kernel.name} enables ${feature}`);
     }
@@ -129,12 +130,22 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
           [33, 40],
         ] as const) {
           for (const heads of [2, 4]) {
-            const cache = device.empty([keys, paddedRow(2 * headSize, type)], type, "cache");
+            const [cache, values] = [0, 1].map(() =>
+              device.empty([keys, paddedRow(2 * headSize, type)], type, "cache"),
+            ) as [Tensor, Tensor];
             const q = { tensor: floats(queries, heads * headSize), first: 0 };
             const k = { tensor: cache, first: 0 };
             const sizes = { batches: 1, queries, keys, heads, keyValueHeads: 2, headSize };
             attention(q, k, k, { ...sizes, causalFrom: keys - queries }, "y");
-            if (queries === 1) attentionWeights(q, k, sizes, "weights");
+            if (queries !== 1) continue;
+            attentionWeights(q, k, sizes, "weights");
+            const tensors = {
+              cosines: floats(keys, headSize / 2),
+              sines: floats(keys, headSize / 2),
+              keys: cache,
+              values,
+            };
+            if (headSize % 8 === 0) rotatedAttention(floats(1, (heads + 4) * headSize), tensors, keys - 1, sizes);
           }
         }
       }
@@ -274,8 +285,8 @@ fn main(@builtin(local_invocation_index) i: u32) {
 );
 
 test.skipIf(missingRadv)("AMD's compiler keeps every variant of GPUs in registers: no scratch, no spills", async () => {
-  const kernels = [...variants.values()].filter(
-    ({ text }) => onGPUs.has(text) && !enabledIn(text).includes("chromium_experimental_subgroup_matrix"),
+  const kernels = [...onGPU.values()].filter(
+    ({ text }) => !enabledIn(text).includes("chromium_experimental_subgroup_matrix"),
   );
   const texts = [...kernels, SCRATCH].map(textOf);
   const compilations = AMD_FAMILIES.map(async (family) => {
@@ -290,6 +301,20 @@ test.skipIf(missingRadv)("AMD's compiler keeps every variant of GPUs in register
   expect(faults).toEqual(
     AMD_FAMILIES.map((family) => expect.stringMatching(`^scratch, ${family}.*"scratchBytes":[1-9]`)),
   );
+});
+
+/** From a number to a bound of numbers and constants, by a constant step. */
+const BOUNDED_LOOP = /^var (\w+) = \d+u; \1 <=? (?:[\dA-Zu_+*/() -]|firstLeadingBit)+; \1(?:\+\+| \+= \w+)$/;
+
+test("loops of GPU kernels have constant bounds, so that Dawn adds no counter to them", () => {
+  const open = [...onGPU].flatMap(([text, { name }]) =>
+    [...text.matchAll(/\bfor \((.*?)\) \{/g)]
+      .map(([, loop]) => loop!)
+      .filter((loop) => !BOUNDED_LOOP.test(loop))
+      .map((loop) => `${name}: for (${loop})`),
+  );
+  expect([...new Set(open)]).toEqual([]);
+  expect(onGPU.size).toBeGreaterThan(100);
 });
 
 test("a kernel that does not compile is reported with numbered lines", async () => {

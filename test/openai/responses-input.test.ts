@@ -7,7 +7,7 @@ const nothing = () => undefined;
 const { signal } = new AbortController();
 const URL_OF_BYTES = `data:image/png;base64,${btoa("\u0001\u0002\u0003")}`;
 
-const read = (item: object) => readInput([{ param: "input[0]", item } as InputItem], undefined, signal, undefined);
+const read = (item: object) => readInput([{ param: "input[0]", item } as InputItem], undefined, signal, {});
 
 test("a text is a user's message", () => {
   expect(readItems("Hi", nothing)).toEqual([{ param: "input", item: { role: "user", content: "Hi" } }]);
@@ -45,7 +45,7 @@ test("messages with pictures and clips, the instructions first", async () => {
       },
     },
   ];
-  const { messages, imageMode } = await readInput(items, "Be kind.", signal, undefined);
+  const { messages, imageMode } = await readInput(items, "Be kind.", signal, {});
   const bytes = Uint8Array.of(1, 2, 3);
   expect(messages).toEqual([
     { role: "system", content: "Be kind." },

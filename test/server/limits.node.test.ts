@@ -76,11 +76,13 @@ test("one is answered, one waits, the third is refused; a disconnect and the tim
   await until(() => server.app.queue.active === 0);
 });
 
-test("a wrong key is refused, health and metrics are open", async () => {
+test("a wrong key is refused, also for metrics; health is open", async () => {
   expect((await ask("wrong")).status).toBe(401);
   expect((await fetch(`${server.url}/v1/models`)).status).toBe(401);
   expect(await (await fetch(`${server.url}/health`)).json()).toMatchObject({ status: "ready" });
-  expect(await (await fetch(`${server.url}/metrics`)).text()).toContain("ocellus_gpu_bytes 7");
+  expect((await fetch(`${server.url}/metrics`)).status).toBe(401);
+  const headers = { authorization: "Bearer secret" };
+  expect(await (await fetch(`${server.url}/metrics`, { headers })).text()).toContain("ocellus_gpu_bytes 7");
   expect((await fetch(`${server.url}/nothing`)).status).toBe(404);
 });
 
