@@ -29,7 +29,7 @@ import { formatTable, parseTable, worseThan } from "../support/register-table.js
 // Registers, occupancy and estimated latency of the kernels that take the time of a model, as AMD's compiler makes them for GPUs that need
 // not be there, compared with the tables in test/data/registers. compile.node.test.ts compiles all other variants for them too.
 
-/** A GPU without subgroup matrices, which Mesa's driver is not asked for. */
+/** A GPU without subgroup matrices, whose sizes differ between GPUs. */
 const FACTS: Partial<AdapterFacts> = {
   onCPU: false,
   subgroupMinSize: 32,
