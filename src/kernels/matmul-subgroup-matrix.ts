@@ -1,5 +1,6 @@
 import type { SubgroupMatrix } from "../runtime/feature-self-test.js";
 import { Kernel } from "../runtime/kernel.js";
+import { MATRIX_LAYOUT, matrixDepth } from "../runtime/matrix-layout.js";
 import { GROUP, PANEL, type WeightType } from "./packed.js";
 
 /**
@@ -8,7 +9,8 @@ import { GROUP, PANEL, type WeightType } from "./packed.js";
  * A workgroup computes a tile of TILE × TILE sums in f32, a quarter per subgroup, and walks the inner dimension DEPTH quads at a
  * time. Elements of type E are staged in workgroup memory, from which the matrices are loaded. Where E is f16, an f32 element is
  * split into a high and a low half (split precision as in Markidis et al., arXiv 1803.04014), so that a product keeps 22 bits instead
- * of 11: three f16 products instead of one, two where the weights have at most 11 significant bits.
+ * of 11: three f16 products instead of one, two where the weights have at most 11 significant bits. The rows of x are scaled by
+ * powers of two (`rowScales`), undone in the epilogue: activations exceed the range of f16, and the low halves of small ones are below it.
  *
  * Subgroups may be larger or smaller than expected: fewer than four per workgroup process the quarters in a loop; of more than four,
  * the others repeat the work of the first four.
@@ -22,16 +24,8 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 
 // More than any matrix has; constant bounds prove that loops end.
 const MOST_STEPS = 1048576u;
-const TILE = 64u;
-const OWN = TILE / 2u;
-const THREADS = 128u;
+${MATRIX_LAYOUT}
 const QUADS_EACH = TILE * DEPTH / THREADS;
-const DOWN = OWN / M;
-const ACROSS = OWN / N;
-// Columns per epilogue step: a block of 8 gate columns and the block of 8 up columns.
-const WIDE = 16u;
-// Elements of a row; not a power of two, so that the rows of a matrix begin in different banks.
-const STRIDE = 4u * DEPTH + 8u;
 
 var<workgroup> xs: array<E, X_PARTS * TILE * STRIDE>;   // [part, row, inner]
 var<workgroup> ws: array<E, W_PARTS * TILE * STRIDE>;   // [part, column, inner]
@@ -44,12 +38,13 @@ fn put(at: u32, row: u32, local: u32) {
   if (isGated()) {
     if (local % 16u < 8u) {
       let half = (params.firstColumn + local) / 16u * 8u + local % 8u;
-      y[row * (params.stride / 2u) + half] = silu(results[at]) * results[at + 8u];
+      let inverse = inverseAt(row);
+      y[row * (params.stride / 2u) + half] = silu(results[at] * inverse) * (results[at + 8u] * inverse);
     }
     return;
   }
   let column = params.firstColumn + local;
-  y[row * params.stride + column] = finish(results[at], row, column);
+  y[row * params.stride + column] = finish(results[at] * inverseAt(row), row, column);
 }
 
 @compute @workgroup_size(THREADS)
@@ -64,13 +59,16 @@ fn main(
   let column = thread % TILE;
   let firstQuad = thread / TILE * QUADS_EACH;
   let panel = min((firstColumn + column) / PANEL, (params.columns - 1u) / PANEL);
+  var scales: array<f32, QUADS_EACH>;
+  for (var i = 0u; i < QUADS_EACH; i++) { scales[i] = rowScaleAt(min(firstRow + (thread + i * THREADS) / DEPTH, last)); }
   for (var turn = 0u; turn < 4u; turn++) {
     let first = turn * subgroups;
     if (first >= 4u) { break; }
     let quarter = (first + subgroup) % 4u;
     let top = quarter / 2u * OWN;
     let left = quarter % 2u * OWN;
-    var sums: array<Result, DOWN * ACROSS>;
+    // With a value: some compilers clear a variable of a loop only once.
+    var sums = array<Result, DOWN * ACROSS>();
     for (var step = 0u; step < MOST_STEPS; step++) {
       let k = step * DEPTH;
       if (k >= width) { break; }
@@ -80,7 +78,7 @@ fn main(
         let row = at / DEPTH;
         var e = vec4f();
         if (k + quad < width) { e = x[min(firstRow + row, last) * width + k + quad]; }
-        stageX(row * STRIDE + 4u * quad, e);
+        stageX(row * STRIDE + 4u * quad, e * scales[i]);
       }
       let block = panel * params.groups + k / GROUP;
       let scale = scaleOf(block, column % PANEL);
@@ -131,9 +129,6 @@ fn main(
   { PANEL, GROUP, M: 16, N: 16, K: 16, DEPTH: 8, X_PARTS: 1, W_PARTS: 1 },
 );
 
-/** Rows and columns of a workgroup. */
-export const MATRIX_TILE = 64;
-
 /** The subgroup-matrix operations that the body calls; WGSL names the types by columns × rows. */
 const OPERATIONS = `
 alias Left = subgroup_matrix_left<E, K, M>;
@@ -148,24 +143,31 @@ fn keep(at: u32, sum: Result) { subgroupMatrixStore<row_major>(&results, at, sum
 const STAGE_ELEMENTS = {
   f32: `
 alias E = f32;
+fn rowScaleAt(row: u32) -> f32 { return 1.0; }
+fn inverseAt(row: u32) -> f32 { return 1.0; }
 fn stageX(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { xs[at + c] = v[c]; } }
 fn stageW(at: u32, v: vec4f) { for (var c = 0u; c < 4u; c++) { ws[at + c] = v[c]; } }`,
   // The high bits are masked: compilers optimise a conversion to f16 and back away, and the remainder would be zero.
-  // The conversion of values beyond the largest f16 is implementation-defined, hence the clamp; the remainder adds as much again.
+  // Rows of x are scaled below 2^15, so none is beyond the largest f16. Weights are not scaled: the conversion of those beyond it is
+  // implementation-defined, hence the clamp; the remainder adds as much again.
   f16: `
 alias E = f16;
+@group(0) @binding(6) var<storage, read> rowScales: array<f32>;   // [rows], powers of two
+fn rowScaleAt(row: u32) -> f32 { return rowScales[row]; }
+// The inverse of a power of two has the exponent negated.
+fn inverseAt(row: u32) -> f32 { return bitcast<f32>(0x7f000000u - bitcast<u32>(rowScales[row])); }
 fn bounded(v: vec4f) -> vec4f { return clamp(v, vec4f(-65504.0), vec4f(65504.0)); }
-fn upper(v: vec4f) -> vec4f { return bitcast<vec4f>(bitcast<vec4u>(bounded(v)) & vec4u(0xffffe000u)); }
+fn upper(v: vec4f) -> vec4f { return bitcast<vec4f>(bitcast<vec4u>(v) & vec4u(0xffffe000u)); }
 fn stageX(at: u32, v: vec4f) {
   let e = upper(v);
-  let rest = bounded(v - e);
+  let rest = v - e;
   for (var c = 0u; c < 4u; c++) {
     xs[at + c] = E(e[c]);
     if (X_PARTS == 2u) { xs[TILE * STRIDE + at + c] = E(rest[c]); }
   }
 }
 fn stageW(at: u32, v: vec4f) {
-  let e = upper(v);
+  let e = upper(bounded(v));
   let rest = bounded(v - e);
   for (var c = 0u; c < 4u; c++) {
     ws[at + c] = E(e[c]);
@@ -177,9 +179,6 @@ fn stageW(at: u32, v: vec4f) {
 /** Weight types that f16 represents without a low half; bf16 values below 6e-5 lose bits, without effect on the sums. */
 const FITS_F16: readonly WeightType[] = ["f16", "bf16"];
 
-/** Workgroup memory that a DEPTH of 8 needs; every adapter has enough for 4. */
-const DEEP_BYTES = 24576;
-
 /** Returns the kernel variant for an adapter's subgroup matrices and a weight type. */
 export function matmulSubgroupMatrix(
   { m: M, n: N, k: K, input }: SubgroupMatrix,
@@ -187,7 +186,7 @@ export function matmulSubgroupMatrix(
   workgroupBytes: number,
 ): Kernel {
   const halves = input === "f16" ? { X_PARTS: 2, W_PARTS: FITS_F16.includes(type) ? 1 : 2 } : {};
-  const DEPTH = workgroupBytes >= DEEP_BYTES ? 8 : 4;
+  const DEPTH = matrixDepth(workgroupBytes);
   const enable = input === "f16" ? ["enable f16;"] : [];
   return matmulSubgroupMatrixKernel.variant(
     { M, N, K, DEPTH, ...halves },

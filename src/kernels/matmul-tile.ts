@@ -8,6 +8,9 @@ import { GROUP, PANEL } from "./packed.js";
  * A workgroup computes a tile of ROWS × COLUMNS sums and walks the inner dimension DEPTH quads at a time: the threads load the
  * quads of its rows and columns to workgroup memory once, then each accumulates OWN_ROWS rows by 4·UNITS columns from there.
  * Sums stay in registers; the loops over them have constant bounds, which drivers unroll.
+ *
+ * The next quads are loaded to registers, weights as they are stored, before the current ones are multiplied, which hides the latency
+ * of memory. Workgroup memory is read in halves of quads: with whole ones twice as many factors are in registers.
  */
 export const matmulTileKernel = new Kernel(
   "matmulTile",
@@ -23,55 +26,76 @@ const THREADS_Y = ROWS / OWN_ROWS;
 const THREADS = THREADS_X * THREADS_Y;
 const X_QUADS = ROWS * DEPTH / THREADS;
 const W_QUADS = COLUMNS * DEPTH / THREADS;
+// The quads of a row that neighbouring threads load go to different banks: their places differ by an XOR of the row with multiples of
+// this. It changes only the bits below THREADS_Y, so that the rows of a thread are at constant distances.
+const SWIZZLE = 32u / DEPTH;
 
-var<workgroup> xs: array<vec4f, DEPTH * ROWS>;
-var<workgroup> ws: array<vec4f, DEPTH * COLUMNS>;
+// Indices of workgroup memory are written out, the remainders included: so Dawn proves their range and adds no bounds check.
+var<workgroup> xs: array<vec2f, 2u * DEPTH * ROWS>;     // [half, row], swizzled
+var<workgroup> ws: array<vec2f, 2u * DEPTH * COLUMNS>;  // [half, pair of panels, column of a unit, unit]
 
 ${PUT_COLUMNS}
 
-// Neighbouring threads load neighbouring quads of one row; the XOR swizzle puts them into different banks.
-fn placeOf(quad: u32, row: u32) -> u32 { return quad * ROWS + (row ^ quad); }
+// Rows and quads outside the matrix are replaced by its last ones.
+fn xAt(row: u32, quad: u32) -> vec4f { return x[min(row, params.rows - 1u) * params.quads + min(quad, params.quads - 1u)]; }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let width = params.quads;
   let firstRow = group.y * ROWS;
-  let last = params.rows - 1u;
+  let quadX = thread % DEPTH;
+  let rowX = thread / DEPTH;
   let column = thread % COLUMNS;
-  let firstQuad = thread / COLUMNS * W_QUADS;
+  let lane = column % PANEL;
+  let unitW = column / PANEL * 8u + column % 8u;
+  let quadW = thread / COLUMNS * W_QUADS;
   let panel = min(group.x * (COLUMNS / PANEL) + column / PANEL, (params.columns - 1u) / PANEL);
   let tx = thread % THREADS_X;
   let ty = thread / THREADS_X;
+  let block = panel * params.groups;
   var sums: array<vec4f, OWN_ROWS * UNITS>;
+  var nextX: array<vec4f, X_QUADS>;
+  var nextW: array<Stored, W_QUADS>;
+  for (var i = 0u; i < X_QUADS; i++) { nextX[i] = xAt(firstRow + rowX + i * (THREADS / DEPTH), quadX); }
+  for (var i = 0u; i < W_QUADS; i++) { nextW[i] = stored(block, quadW + i, lane); }
+  var nextScale = storedScale(block, lane);
   for (var step = 0u; step < MOST_STEPS; step++) {
     let k = step * DEPTH;
     if (k >= width) { break; }
     for (var i = 0u; i < X_QUADS; i++) {
-      let at = thread + i * THREADS;
-      let quad = at % DEPTH;
-      let row = at / DEPTH;
-      var e = vec4f();
-      if (k + quad < width) { e = x[min(firstRow + row, last) * width + k + quad]; }
-      xs[placeOf(quad, row)] = e;
+      let e = select(vec4f(), nextX[i], k + quadX < width);
+      let row = rowX + i * (THREADS / DEPTH);
+      let at = 2u * quadX * ROWS + row / THREADS_Y * THREADS_Y + (row ^ (quadX * SWIZZLE)) % THREADS_Y;
+      xs[at] = e.xy;
+      xs[at + ROWS] = e.zw;
     }
-    let block = panel * params.groups + k / GROUP;
-    let scale = scaleOf(block, column % PANEL);
+    let scale = scaleIn(nextScale, lane);
     for (var i = 0u; i < W_QUADS; i++) {
-      ws[(firstQuad + i) * COLUMNS + column] = load(block, k % GROUP + firstQuad + i, column % PANEL, scale);
+      let w = quadIn(nextW[i], k % GROUP + quadW + i, scale);
+      let at = 2u * (quadW + i) * COLUMNS + unitW / 16u * 64u + lane / 8u * 16u + unitW % 16u;
+      ws[at] = w.xy;
+      ws[at + COLUMNS] = w.zw;
     }
     workgroupBarrier();
-    for (var quad = 0u; quad < DEPTH; quad++) {
-      var w: array<mat4x4f, UNITS>;
+    let next = k + DEPTH;
+    if (next < width) {
+      for (var i = 0u; i < X_QUADS; i++) { nextX[i] = xAt(firstRow + rowX + i * (THREADS / DEPTH), next + quadX); }
+      for (var i = 0u; i < W_QUADS; i++) { nextW[i] = stored(block + next / GROUP, next % GROUP + quadW + i, lane); }
+      nextScale = storedScale(block + next / GROUP, lane);
+    }
+    for (var half = 0u; half < 2u * DEPTH; half++) {
+      var w = array<mat2x4f, UNITS>();
       for (var u = 0u; u < UNITS; u++) {
         let unit = tx + u * THREADS_X;
-        let at = quad * COLUMNS + unit / 8u * PANEL + unit % 8u;
-        w[u] = transpose(mat4x4f(ws[at], ws[at + 8u], ws[at + 16u], ws[at + 24u]));
+        let at = half * COLUMNS + unit / 16u * 64u + unit % 16u;
+        w[u] = transpose(mat4x2f(ws[at], ws[at + 16u], ws[at + 32u], ws[at + 48u]));
       }
+      let at = half * ROWS + (ty ^ (half / 2u * SWIZZLE)) % THREADS_Y;
       for (var r = 0u; r < OWN_ROWS; r++) {
-        let e = xs[placeOf(quad, ty + r * THREADS_Y)];
+        let e = xs[at + r * THREADS_Y];
         for (var u = 0u; u < UNITS; u++) {
           let m = w[u];
-          sums[r * UNITS + u] = sums[r * UNITS + u] + e.x * m[0] + e.y * m[1] + e.z * m[2] + e.w * m[3];
+          sums[r * UNITS + u] = sums[r * UNITS + u] + e.x * m[0] + e.y * m[1];
         }
       }
     }

@@ -1,13 +1,14 @@
 import { ShapeError } from "../base/errors.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import type { Kernel } from "../runtime/kernel.js";
+import { MATRIX_TILE } from "../runtime/matrix-layout.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { tuned } from "../runtime/tuning.js";
 import { type Epilogue, epilogueCode } from "./epilogue.js";
 import { matmulBlockKernel } from "./matmul-block.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matmulBroadcast4Kernel } from "./matmul-broadcast4.js";
-import { MATRIX_TILE, matmulSubgroupMatrix } from "./matmul-subgroup-matrix.js";
+import { matmulSubgroupMatrix } from "./matmul-subgroup-matrix.js";
 import { matmulTileKernel, TILES, tileFor } from "./matmul-tile.js";
 import { GROUP_DOTS, matvecKernel } from "./matvec.js";
 import { matvecBlockKernel, matvecBlockQuantizedKernel } from "./matvec-block.js";
@@ -18,6 +19,7 @@ import { rmsNorm } from "./norm.js";
 import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
 import { padRows } from "./pad-rows.js";
 import { productPieces } from "./product-pieces.js";
+import { rowScales } from "./row-scales.js";
 import { MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES, widthClass } from "./tunables.js";
 
 /**
@@ -43,10 +45,12 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
     rowsAGroup,
     columnsAGroup,
     fusesNorm = false,
+    scalesRows = false,
     reader,
   } = choose(rows, weights, device.facts, epilogue);
   const normed = norm && !fusesNorm ? rmsNorm(x, norm.weight, norm.epsilon) : x;
   const padded = width % QUAD === 0 ? normed : padRows(normed, weights.quads * QUAD);
+  const scales = scalesRows && { rowScales: rowScales(padded, weights.quads) };
   const outputs = epilogue.swiglu ? weights.columns / 2 : weights.columns;
   const y = device.empty([...x.shape.slice(0, -1), outputs], "f32", label);
   const { header, tensors, parameters } = epilogueCode(fusesNorm ? epilogue : withoutNorm, padded, device.facts.onCPU);
@@ -54,7 +58,7 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
   for (const { block, work } of productPieces(weights, rows, columnsAGroup, device.budget)) {
     device.run(
       kernel,
-      { x: padded, weights: block.tensor, y, ...tensors },
+      { x: padded, weights: block.tensor, y, ...tensors, ...scales },
       {
         rows,
         quads: weights.quads,
@@ -85,6 +89,8 @@ interface Choice {
    * own.
    */
   readonly fusesNorm?: boolean;
+  /** Whether the kernel needs the rows' scales. */
+  readonly scalesRows?: boolean;
 }
 
 /** Up to this many rows a GPU uses `matvecRows`, which reuses loaded weights for all rows, instead of tiles. */
@@ -166,7 +172,8 @@ function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm
   }
   if (facts.subgroupMatrix && tuned(facts.tuning, MATMUL_UNITS) === "matrices") {
     const kernel = matmulSubgroupMatrix(facts.subgroupMatrix, type, facts.maxWorkgroupBytes);
-    return { kernel, rowsAGroup: MATRIX_TILE, columnsAGroup: MATRIX_TILE };
+    const scalesRows = facts.subgroupMatrix.input === "f16";
+    return { kernel, rowsAGroup: MATRIX_TILE, columnsAGroup: MATRIX_TILE, scalesRows };
   }
   const size = tuned(facts.tuning, MATMUL_TILE, widthClass(weights.columns));
   const tile = size === "auto" ? tileFor(rows, weights.columns) : TILES[size];

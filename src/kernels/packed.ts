@@ -100,54 +100,73 @@ export class PackedMatrix {
   }
 }
 
+/** Reads and dequantises; the same for every type. */
+const LOAD = `fn scaleOf(group: u32, lane: u32) -> vec2f { return scaleIn(storedScale(group, lane), lane); }
+fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f { return quadIn(stored(group, quad, lane), quad, scale); }`;
+
+/** Reads the words of two 16-bit types. */
+const HALVES = `@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, GROUP / 2, PANEL]
+alias Stored = vec2u;
+fn storedScale(group: u32, lane: u32) -> u32 { return 0u; }
+fn scaleIn(stored: u32, lane: u32) -> vec2f { return vec2f(); }
+fn stored(group: u32, quad: u32, lane: u32) -> Stored {
+  let at = (group * GROUP / 2u + quad / 2u) * PANEL + lane;
+  return vec2u(weights[at][quad % 2u * 2u], weights[at][quad % 2u * 2u + 1u]);
+}`;
+
 /**
  * WGSL that reads a packed block (binding 1) and dequantises it. `group` counts groups from the start of the block.
- * Call `scaleOf(group, lane)` once per group and pass its result to `load(group, quad, lane, scale)`.
+ * Call `scaleOf(group, lane)` once per group and pass its result to `load(group, quad, lane, scale)`. In two steps, for kernels that
+ * load words long before they need them: `storedScale` and `stored` read words, `scaleIn` and `quadIn` dequantise them.
  */
 export const LOAD_QUAD: Record<WeightType, string> = {
   f32: `
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;  // [panels, groups, GROUP, PANEL]
-fn scaleOf(group: u32, lane: u32) -> vec2f { return vec2f(); }
-fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f { return weights[(group * GROUP + quad) * PANEL + lane]; }`,
+alias Stored = vec4f;
+fn storedScale(group: u32, lane: u32) -> u32 { return 0u; }
+fn scaleIn(stored: u32, lane: u32) -> vec2f { return vec2f(); }
+fn stored(group: u32, quad: u32, lane: u32) -> Stored { return weights[(group * GROUP + quad) * PANEL + lane]; }
+fn quadIn(stored: Stored, quad: u32, scale: vec2f) -> vec4f { return stored; }
+${LOAD}`,
   f16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, GROUP / 2, PANEL]
-fn scaleOf(group: u32, lane: u32) -> vec2f { return vec2f(); }
-fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
-  let at = (group * GROUP / 2u + quad / 2u) * PANEL + lane;
-  let w = vec2u(weights[at][quad % 2u * 2u], weights[at][quad % 2u * 2u + 1u]);
-  return vec4f(unpack2x16float(w.x), unpack2x16float(w.y));
-}`,
+${HALVES}
+fn quadIn(stored: Stored, quad: u32, scale: vec2f) -> vec4f { return vec4f(unpack2x16float(stored.x), unpack2x16float(stored.y)); }
+${LOAD}`,
   bf16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, GROUP / 2, PANEL]
-fn scaleOf(group: u32, lane: u32) -> vec2f { return vec2f(); }
-fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
-  let at = (group * GROUP / 2u + quad / 2u) * PANEL + lane;
-  let w = vec2u(weights[at][quad % 2u * 2u], weights[at][quad % 2u * 2u + 1u]);
-  return bitcast<vec4f>(vec4u(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u));
-}`,
+${HALVES}
+fn quadIn(stored: Stored, quad: u32, scale: vec2f) -> vec4f {
+  return bitcast<vec4f>(vec4u(stored.x << 16u, stored.x & 0xffff0000u, stored.y << 16u, stored.y & 0xffff0000u));
+}
+${LOAD}`,
   // Bytes are stored with 128 added, so that they widen without a sign.
   q8: `
 @group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, WORDS]
 const WORDS = GROUP / 4u * PANEL + PANEL / 8u;
-fn scaleOf(group: u32, lane: u32) -> vec2f {
-  let pair = weights[group * WORDS + GROUP / 4u * PANEL + lane % 8u / 2u][lane % 2u * 2u + lane / 16u];
-  let scale = unpack2x16float(pair)[lane / 8u % 2u];
+alias Stored = u32;
+fn storedScale(group: u32, lane: u32) -> u32 {
+  return weights[group * WORDS + GROUP / 4u * PANEL + lane % 8u / 2u][lane % 2u * 2u + lane / 16u];
+}
+fn scaleIn(stored: u32, lane: u32) -> vec2f {
+  let scale = unpack2x16float(stored)[lane / 8u % 2u];
   return vec2f(scale, -128.0 * scale);
 }
-fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
-  let w = weights[group * WORDS + quad / 4u * PANEL + lane][quad % 4u];
+fn stored(group: u32, quad: u32, lane: u32) -> Stored { return weights[group * WORDS + quad / 4u * PANEL + lane][quad % 4u]; }
+fn quadIn(w: Stored, quad: u32, scale: vec2f) -> vec4f {
   let n = vec4f(vec4i(vec4u(w & 0xffu, w & 0xff00u, w & 0xff0000u, w >> 24u)));
   return n * (scale.x * vec4f(1.0, 0.00390625, 0.0000152587890625, 1.0)) + scale.y;
-}`,
+}
+${LOAD}`,
   q4: `
 @group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, WORDS]
 const WORDS = PANEL + PANEL / 4u;
-fn scaleOf(group: u32, lane: u32) -> vec2f {
-  return unpack2x16float(weights[group * WORDS + PANEL + lane % 8u][lane / 8u]);
-}
-fn load(group: u32, quad: u32, lane: u32, scale: vec2f) -> vec4f {
-  let w = weights[group * WORDS + lane][quad / 2u] >> (16u * (quad % 2u));
+alias Stored = u32;
+fn storedScale(group: u32, lane: u32) -> u32 { return weights[group * WORDS + PANEL + lane % 8u][lane / 8u]; }
+fn scaleIn(stored: u32, lane: u32) -> vec2f { return unpack2x16float(stored); }
+fn stored(group: u32, quad: u32, lane: u32) -> Stored { return weights[group * WORDS + lane][quad / 2u]; }
+fn quadIn(stored: Stored, quad: u32, scale: vec2f) -> vec4f {
+  let w = stored >> (16u * (quad % 2u));
   let n = vec4f(vec4i(vec4u(w) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u)));
   return n * (scale.x * vec4f(1.0, 0.0625, 0.00390625, 0.000244140625)) + scale.y;
-}`,
+}
+${LOAD}`,
 };

@@ -1,10 +1,16 @@
 import { describe, expect, it } from "vitest";
+import { heldMatrix } from "../../src/bench/reference/layers.js";
+import { matmul as reference } from "../../src/bench/reference/matmul.js";
+import { matmul } from "../../src/kernels/matmul.js";
+import { packMatrix } from "../../src/kernels/pack.js";
 import type { WeightType } from "../../src/kernels/packed.js";
 import type { AdapterFacts } from "../../src/runtime/adapter.js";
 import { Kernel } from "../../src/runtime/kernel.js";
 import { ADAPTERS, useFacts } from "../support/adapters.js";
+import { expectClose } from "../support/compare.js";
 import { useDevice } from "../support/device.js";
 import { checkFused, checkGated } from "../support/products.js";
+import { normals } from "../support/random.js";
 
 // The product of many rows on GPUs with subgroup matrices, which are emulated: a lane has every matrix as an array.
 
@@ -34,14 +40,22 @@ fn keep(at: u32, sum: Result) {
   for (var i = 0u; i < M * N; i++) { results[at + i / N * WIDE + i % N] = sum[i]; }
 }`;
 
-/** A kernel without what only some GPUs have. */
+/** A kernel without what only some GPUs have. Without f16 the parts of x are rounded to it all the same, subnormals perhaps to zero. */
 function emulated(kernel: Kernel, { f16 }: AdapterFacts): Kernel {
   if (!kernel.text.includes("subgroup_matrix")) return kernel;
   const header = kernel.header
     .filter((line) => !line.includes("enable chromium") && (f16 || line !== "enable f16;"))
     .map((line) => (line.includes("subgroupMatrixLoad") ? ARRAYS : line))
-    .map((line) => (f16 ? line : line.replace("alias E = f16;", "alias E = f32;")));
+    .map((line) => (f16 ? line : withoutF16(line)));
   return new Kernel(kernel.name, kernel.body, kernel.constants, header);
+}
+
+function withoutF16(line: string): string {
+  return line
+    .replace("alias E = f16;", "alias E = f32;")
+    .replace(/fn stageX[\s\S]*?\n\}/, (code) =>
+      line.includes("= f16;") ? code.replaceAll(" E(", " quantizeToF16(") : code,
+    );
 }
 
 const held = useDevice();
@@ -85,5 +99,38 @@ describe("8×8×8 of f32", () => {
   it("norm before and SwiGLU after", async () => {
     await checkGated(held.device, 20, 80);
     expect(ran).toContain("matmulSubgroupMatrix");
+  });
+});
+
+describe("8×8×8 of f16", () => {
+  const subgroupMatrix = { m: 8, n: 8, k: 8, input: "f16" } as const;
+  const ran = useFacts(
+    held,
+    { ...ADAPTERS["GPU, subgroups of 32"], subgroupMatrix, maxWorkgroupBytes: 16384 },
+    emulated,
+  );
+
+  // Every second row has numbers beyond the largest f16, below the least, or both.
+  it.each<WeightType>(["bf16", "q8"])("activations of 2e5 and 1e-6, weights in %s", async (type) => {
+    const { device } = held;
+    const [rows, inner, columns] = [18, 70, 40];
+    const x = normals(rows * inner, 1).map((v, i) => {
+      const row = Math.floor(i / inner) % 6;
+      return v * (row === 1 || (row === 5 && i % 2 === 0) ? 2e5 : row % 2 === 1 ? 1e-6 : 1);
+    });
+    const arena = device.arena("product");
+    try {
+      const [y, weights] = arena.run(() => {
+        const matrix = packMatrix(device, normals(columns * inner, 2), [columns, inner], "W", type);
+        return [matmul(device.upload(x, [rows, inner], "x"), matrix), matrix] as const;
+      });
+      expect(ran).toContain("matmulSubgroupMatrix");
+      const [got, truth] = [await y.read(), reference(x, await heldMatrix(weights), rows, inner, columns)];
+      for (let at = 0; at < rows * columns; at += columns) {
+        expectClose(got.slice(at, at + columns), truth.slice(at, at + columns), "kernel", `row ${at / columns}`);
+      }
+    } finally {
+      arena.dispose();
+    }
   });
 });

@@ -18,7 +18,7 @@ describe.each(WEIGHT_TYPES)("as this adapter computes it, weights in %s", (type)
   ])("%i rows of %i by %i columns", (rows, inner, columns) => checkProduct(held.device, rows, inner, columns, type));
 });
 
-describe.each<[string, readonly [rows: number, type: WeightType, kernel: string][]]>([
+describe.each<[string, readonly [rows: number, type: WeightType, ...kernels: string[]][]]>([
   [
     "CPU, subgroups of 4",
     [
@@ -55,19 +55,20 @@ describe.each<[string, readonly [rows: number, type: WeightType, kernel: string]
     "GPU, matrices 8×16×16 of f16",
     [
       [16, "q4", "matvecRows"],
-      [17, "q4", "matmulSubgroupMatrix"],
+      [17, "q4", "rowScales", "matmulSubgroupMatrix"],
     ],
   ],
+  ["GPU, matrices 8×8×8 of f32", [[17, "q4", "matmulSubgroupMatrix"]]],
 ])("%s", (adapter, chosen) => {
   useFacts(held, ADAPTERS[adapter]!);
 
-  test.each(chosen)("%i rows by weights in %s: %s", (rows, type, kernel) => {
+  test.each(chosen)("%i rows by weights in %s: %s", (rows, type, ...kernels) => {
     const { device } = held;
     const run = vi.spyOn(device, "run").mockImplementation(() => {});
     device.scope(() => {
       matmul(device.empty([rows, 64], "f32", "x"), PackedMatrix.allocate(device, 96, 64, type, "W"));
     });
-    expect(run.mock.calls.map(([{ name }]) => name)).toEqual([kernel]);
+    expect(run.mock.calls.map(([{ name }]) => name)).toEqual(kernels);
     run.mockRestore();
   });
 });
