@@ -31,7 +31,7 @@ const MOST_STEPS = 65536u;
 var<workgroup> queries: array<vec4f, HEADS * QUADS>;  // scaled
 var<workgroup> scores: array<f32, HEADS * LANES>;     // of the keys, then their probabilities
 var<workgroup> partial: array<f32, HEADS * REDUCERS>;
-var<workgroup> outputs: array<vec4f, HEADS * LANES>;
+var<workgroup> quadsOfLanes: array<vec4f, LANES>;     // outputs of one head; before, the key and value that are appended
 
 // The sum or maximum over the lanes' numbers of each head, in scores, is in all of a head's partial numbers.
 fn reduceScores(lane: u32, isSum: bool) {
@@ -112,26 +112,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     workgroupBarrier();
   }
   for (var h = 0u; h < HEADS; h++) { scores[h * LANES + lane] = sums[h]; }
-  for (var h = 0u; h < HEADS; h++) { outputs[h * LANES + lane] = acc[h]; }
   if (SPLIT == 1u && lane == 0u) {
     for (var h = 0u; h < HEADS; h++) { y[((firstHead + h) * params.splits + group.x) * (QUADS + 1u) + QUADS].x = largest[h]; }
   }
   reduceScores(lane, true);
-  for (var step = 0u; step < STAGES; step++) {
-    let i = step * LANES + lane;
-    if (i >= HEADS * QUADS) { break; }
-    let h = i / QUADS;
-    let quad = i % QUADS;
-    var output = outputs[h * LANES + quad];
-    for (var part = 1u; part < PARTS; part++) { output += outputs[h * LANES + part * QUADS + quad]; }
-    let sum = reduced(h, true);
-    if (SPLIT == 0u) {
-      y[(firstHead + h) * QUADS + quad] = output / sum;
-    } else {
-      let at = ((firstHead + h) * params.splits + group.x) * (QUADS + 1u);
-      y[at + quad] = output;
-      if (quad == 0u) { y[at + QUADS].y = sum; }
+  // One head at a time: with workgroup memory for all of them, few workgroups fit a GPU's core.
+  for (var h = 0u; h < HEADS; h++) {
+    quadsOfLanes[lane] = acc[h];
+    workgroupBarrier();
+    if (lane < QUADS) {
+      var output = quadsOfLanes[lane];
+      for (var part = 1u; part < PARTS; part++) { output += quadsOfLanes[part * QUADS + lane]; }
+      let sum = reduced(h, true);
+      if (SPLIT == 0u) {
+        y[(firstHead + h) * QUADS + lane] = output / sum;
+      } else {
+        let at = ((firstHead + h) * params.splits + group.x) * (QUADS + 1u);
+        y[at + lane] = output;
+        if (lane == 0u) { y[at + QUADS].y = sum; }
+      }
     }
+    workgroupBarrier();
   }
 }
 `,
@@ -163,18 +164,17 @@ fn queryAt(quad: u32) -> vec4f {
 fn append(split: u32, kvHead: u32, lane: u32) {
   if (split + 1u < params.splits) { return; }
   const SPANS = QUADS / SPAN;
-  for (var step = 0u; step < (2u * SPANS + LANES - 1u) / LANES; step++) {
-    let i = step * LANES + lane;
-    if (i >= 2u * SPANS) { break; }
-    let isValue = i >= SPANS;
-    let first = kvHead * QUADS + i % SPANS * SPAN;
+  // Rotated a quad per lane first: in the registers of one lane, the quads of a span and their partners are too many.
+  if (lane < QUADS) { quadsOfLanes[lane] = queryAt(params.yStride + kvHead * QUADS + lane); }
+  // Behind the queries come the keys, then the values.
+  else if (lane < 2u * QUADS) { quadsOfLanes[lane] = q[params.yStride + params.kvQuads + kvHead * QUADS + lane - QUADS]; }
+  workgroupBarrier();
+  if (lane < 2u * SPANS) {
     var quads: array<vec4f, SPAN>;
-    for (var j = 0u; j < SPAN; j++) {
-      // Behind the queries come the keys, then the values.
-      if (isValue) { quads[j] = q[params.yStride + params.kvQuads + first + j]; } else { quads[j] = queryAt(params.yStride + first + j); }
-    }
-    if (isValue) { storeValues((params.keys - 1u) * params.vStride + first, quads); }
-    else { storeKeys((params.keys - 1u) * params.kStride + first, quads); }
+    for (var j = 0u; j < SPAN; j++) { quads[j] = quadsOfLanes[lane * SPAN + j]; }
+    let first = kvHead * QUADS + lane % SPANS * SPAN;
+    if (lane < SPANS) { storeKeys((params.keys - 1u) * params.kStride + first, quads); }
+    else { storeValues((params.keys - 1u) * params.vStride + first, quads); }
   }
   storageBarrier();
 }`;

@@ -58,6 +58,8 @@ const THREADS_Y = THREADS / THREADS_X;
 const QUERIES = ROWS * THREADS_Y;
 const KEYS = 4u * THREADS_X;
 const CHUNKS = QUADS / CHUNK;
+// Whether the threads do not divide a chunk evenly.
+const RAGGED = CHUNK * QUERIES % THREADS != 0u || CHUNK * KEYS % THREADS != 0u;
 // More than any cache has; a constant bound proves that the loop ends.
 const MOST_STEPS = 65536u;
 
@@ -87,14 +89,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if (first >= end) { break; }
     var s = array<vec4f, ROWS>();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      for (var part = 0u; part < CHUNK * QUERIES / THREADS; part++) {
+      for (var part = 0u; part < (CHUNK * QUERIES + THREADS - 1u) / THREADS; part++) {
         let i = part * THREADS + thread;
+        if (RAGGED && i >= CHUNK * QUERIES) { break; }
         let query = min(firstQuery + i / CHUNK, params.queries - 1u);
         qs[i % CHUNK * QUERIES + i / CHUNK] = q[qAt + query * params.qStride + chunk * CHUNK + i % CHUNK] * params.scale;
       }
       for (var part = 0u; part < (CHUNK * KEYS + THREADS - 1u) / THREADS; part++) {
         let i = part * THREADS + thread;
-        if (i >= CHUNK * KEYS) { break; }
+        if (RAGGED && i >= CHUNK * KEYS) { break; }
         let key = min(first + i / CHUNK, params.keys - 1u);
         kvs[i % CHUNK * KEYS + i / CHUNK] = keyAt(kAt + key * params.kStride + chunk * CHUNK + i % CHUNK);
       }
@@ -141,7 +144,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       workgroupBarrier();
       for (var part = 0u; part < (CHUNK * KEYS + THREADS - 1u) / THREADS; part++) {
         let i = part * THREADS + thread;
-        if (i >= CHUNK * KEYS) { break; }
+        if (RAGGED && i >= CHUNK * KEYS) { break; }
         let key = min(first + i / CHUNK, params.keys - 1u);
         kvs[i] = valueAt(vAt + key * params.vStride + chunk * CHUNK + i % CHUNK);
       }
@@ -169,17 +172,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
 }
 `,
-  { THREADS: 64, ROWS: 4, QUADS: 16, CHUNK: 8 },
+  { THREADS: 128, ROWS: 2, QUADS: 16, CHUNK: 8 },
 );
 
 /**
  * Returns the variant of {@link attentionKernel} for heads of QUADS quads, without the functions that read k and v: chunks that divide
- * a head, and so many rows that the outputs of a thread stay in registers.
+ * a head. Two rows per thread leave a GPU registers for more subgroups; a CPU loads less for four, while their outputs are few.
  */
-function tiled(QUADS: number): Kernel<(typeof attentionKernel)["constants"]> {
+function tiled(QUADS: number, onCPU: boolean): Kernel<(typeof attentionKernel)["constants"]> {
   let CHUNK = 8;
   while (QUADS % CHUNK !== 0) CHUNK--;
-  const ROWS = QUADS / CHUNK > 3 ? 2 : 4;
+  const ROWS = onCPU && QUADS / CHUNK <= 3 ? 4 : 2;
   return attentionKernel.variant({ QUADS, CHUNK, ROWS, THREADS: 256 / ROWS }, `alias Rows = vec${ROWS}f;`);
 }
 
@@ -264,7 +267,7 @@ function choose(shape: AttentionShape, facts: AdapterFacts): { kernel: Kernel; g
   if (queries === 1 && batches === 1 && QUADS <= STEP_QUADS) {
     return { kvSplits: shape.kvSplits ?? kvSplitsFor(shape.keys, facts) };
   }
-  const kernel = tiled(QUADS);
+  const kernel = tiled(QUADS, facts.onCPU);
   const rows = (kernel.constants.ROWS * kernel.constants.THREADS) / 8;
   const grid: GridOf = (piece) => [Math.ceil(piece.parameters.queries / rows), piece.heads, piece.batches];
   return { kernel, grid };

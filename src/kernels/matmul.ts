@@ -99,6 +99,9 @@ const FEW_ROWS = 16;
 /** Slices of `matvec` by the width of a matrix. */
 const FITTING_SLICES = { narrow: 32, middle: 16, wide: 8 } as const;
 
+/** The fewest with a norm: a row that few threads stage in workgroup memory takes many registers of each. */
+const FEWEST_NORMED_SLICES = 16;
+
 /** Lanes of a workgroup that every adapter has. */
 const MOST_LANES = 256;
 
@@ -111,7 +114,8 @@ function matvecChoice(
   const shapes = widthClass(weights.columns);
   const LANES = swiglu ? 16 : 8;
   const wanted = tuned(facts.tuning, MATVEC_SLICES, shapes);
-  const SLICES = Math.min(wanted === "auto" ? FITTING_SLICES[shapes] : wanted, MOST_LANES / LANES);
+  const fitting = Math.max(FITTING_SLICES[shapes], normed ? FEWEST_NORMED_SLICES : 0);
+  const SLICES = Math.min(wanted === "auto" ? fitting : wanted, MOST_LANES / LANES);
   const CHUNKS = normed ? Math.ceil(weights.quads / matvecKernel.constants.CHUNK) : 1;
   const kernel = matvecKernel.variant({
     LANES,

@@ -28,7 +28,7 @@ import type { Tensor } from "../../src/runtime/tensor.js";
 import { ADAPTERS, forge } from "../support/adapters.js";
 import { ROOT } from "../support/cli.js";
 import { missingForDeno, runInDeno } from "../support/deno.js";
-import type { KernelText } from "../support/naga-program.js";
+import { AMD_FAMILIES, compileForAMD, missingForRadv, textOf } from "../support/radv.js";
 import { memoryOf } from "../support/wgsl-memory.js";
 
 // Dawn's null backend has all features and computes nothing: what an adapter of any kind would be given is compiled here.
@@ -254,9 +254,7 @@ test.skipIf(missing)("naga compiles every variant that Firefox and Deno get", as
   const kernels = [...variants.values(), broken].filter(
     ({ text }) => !enabledIn(text).some((feature) => NOT_IN_NAGA.includes(feature)),
   );
-  const texts = kernels.map(
-    ({ name, text, bindings, parameters }): KernelText => ({ name, text, bindings, parameters: parameters.length > 0 }),
-  );
+  const texts = kernels.map(textOf);
   const folder = mkdtempSync(join(tmpdir(), "ocellus-naga-"));
   try {
     writeFileSync(join(folder, "kernels.json"), JSON.stringify(texts));
@@ -268,6 +266,50 @@ test.skipIf(missing)("naga compiles every variant that Firefox and Deno get", as
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+const missingRadv = await missingForRadv();
+if (missingRadv) console.log(`AMD's compiler is not tested: ${missingRadv}`);
+
+/** An array that leaves the registers, because its elements are not known before the kernel runs. */
+const SCRATCH = new Kernel(
+  "scratch",
+  `@group(0) @binding(0) var<storage, read_write> y: array<u32>;
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) i: u32) {
+  var a: array<u32, 256>;
+  for (var j = 0u; j < 256u; j++) { a[y[j] % 256u] += y[i + j]; }
+  y[i] = a[y[i] % 256u];
+}`,
+  {},
+);
+
+/** What Dawn says of matrices of other sizes than RDNA 3 has. */
+const OTHER_MATRICES = /^Subgroup matrix usage found which is not supported/;
+
+test.skipIf(missingRadv)("AMD's compiler keeps every variant of GPUs in registers: no scratch, no spills", async () => {
+  const hasMatrices = ({ text }: { text: string }) => enabledIn(text).includes("chromium_experimental_subgroup_matrix");
+  const kernels = [...onGPU.values(), SCRATCH].map(textOf);
+  const compilations = AMD_FAMILIES.map(async (family) => {
+    const texts = kernels.filter((kernel) => family === "navi31" || !hasMatrices(kernel));
+    const { mesa, results } = await compileForAMD(texts, family);
+    const own = texts.flatMap((kernel, i) => {
+      const result = results[i]!;
+      return typeof result === "string" && hasMatrices(kernel) && OTHER_MATRICES.test(result)
+        ? []
+        : [{ kernel, result }];
+    });
+    expect(own.some(({ kernel }) => hasMatrices(kernel))).toBe(family === "navi31");
+    console.log(`Mesa ${mesa}: ${own.length - 1} variants compiled for ${family}`);
+    return own.flatMap(({ kernel, result }) => {
+      if (typeof result !== "string" && result.spilled === 0 && result.scratchBytes === 0) return [];
+      return `${kernel.name}, ${family}: ${JSON.stringify(result)}`;
+    });
+  });
+  const faults = (await Promise.all(compilations)).flat();
+  expect(faults).toEqual(
+    AMD_FAMILIES.map((family) => expect.stringMatching(`^scratch, ${family}.*"scratchBytes":[1-9]`)),
+  );
 });
 
 /** From a number to a bound of numbers and constants, by a constant step. */
