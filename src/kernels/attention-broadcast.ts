@@ -4,11 +4,11 @@ import { Kernel } from "../runtime/kernel.js";
  * Attention with the online softmax of FlashAttention-2 (arXiv 2307.08691) for CPU adapters with subgroups of 4 or 8 lanes; called by
  * `attention`, with the same parameters.
  *
- * A workgroup is one subgroup and computes ROWS rows (16, or 8 if there are no more): consecutive queries, each with the query heads that share a key/value
- * head (grouped-query attention), so that loaded keys and values are reused. Scores: a lane owns four keys, LANES apart, and the
- * rows are broadcast. Values: a lane owns a quad of the head in every block, and the probabilities of a lane's four keys are
- * broadcast. A mat4x4 holds four rows, one per column. Sums are matrix-vector products rather than four products with its columns,
- * which take a fifth longer on SwiftShader.
+ * A workgroup is one subgroup and computes ROWS rows (16, or 8 if there are no more): consecutive queries, each with the query heads
+ * that share a key/value head (grouped-query attention), so that loaded keys and values are reused. Scores: a lane owns four keys,
+ * LANES apart, and the rows are broadcast. Values: a lane owns a quad of the head in every block, and the probabilities of a lane's
+ * four keys are broadcast; UNROLLED takes a tenth less time than a loop over the rows, and longer to compile. A mat4x4 holds four rows,
+ * one per column. Sums are matrix-vector products rather than four products with its columns, which take a fifth longer on SwiftShader.
  */
 export const attentionBroadcastKernel = new Kernel(
   "attentionBroadcast",
@@ -21,7 +21,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [batches * queries, yStride]
 
 const BLOCKS = (QUADS + LANES - 1u) / LANES;
-const FOURS = ROWS / 4u;  // groups of four rows
 
 fn add(s: vec4f, e: vec4f, w: mat4x4f) -> vec4f {
   return s + w * e;
@@ -94,7 +93,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let seenB = keysSeen(row + 4u);
   let seenC = keysSeen(row + 8u);
   let seenD = keysSeen(row + 12u);
-  var acc: array<mat4x4f, FOURS * BLOCKS>;
+  var acc: array<mat4x4f, 4u * BLOCKS>;
   var ma = vec4f(-1e30); var mb = ma; var mc = ma; var md = ma;
   var la = vec4f(); var lb = la; var lc = la; var ld = la;
   for (var first = 0u; first < end; first += 4u * LANES) {
@@ -162,36 +161,63 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       dc = soften(&pc, &mc, &lc, key, seenC);
       dd = soften(&pd, &md, &ld, key, seenD);
     }
-    // A loop over the groups of four rows: unrolled, it compiles for twice as long and is hardly faster.
-    let p = array<mat4x4f, 4>(transpose(pa), transpose(pb), transpose(pc), transpose(pd));
-    let decay = array<vec4f, 4>(da, db, dc, dd);
-    for (var block = 0u; block < BLOCKS; block++) {
-      let own = vAt + min(block * LANES + lane, QUADS - 1u);
-      let v0 = valuesAt(last, own, first);
-      let v1 = valuesAt(last, own, first + 1u);
-      let v2 = valuesAt(last, own, first + 2u);
-      let v3 = valuesAt(last, own, first + 3u);
-      var v4 = v0; var v5 = v0; var v6 = v0; var v7 = v0;
-      if (LANES == 8u) {
-        v4 = valuesAt(last, own, first + 4u);
-        v5 = valuesAt(last, own, first + 5u);
-        v6 = valuesAt(last, own, first + 6u);
-        v7 = valuesAt(last, own, first + 7u);
-      }
-      for (var four = 0u; four < FOURS; four++) {
-        let t = p[four];
-        var a = scaled(acc[FOURS * block + four], decay[four]);
-        a = weigh(a, v0, from0(t));
-        a = weigh(a, v1, from1(t));
-        a = weigh(a, v2, from2(t));
-        a = weigh(a, v3, from3(t));
+    let ta = transpose(pa);
+    let tb = transpose(pb);
+    let tc = transpose(pc);
+    let td = transpose(pd);
+    if (UNROLLED == 1u) {
+      for (var block = 0u; block < BLOCKS; block++) {
+        let own = vAt + min(block * LANES + lane, QUADS - 1u);
+        var a = scaled(acc[4u * block], da);
+        var b = scaled(acc[4u * block + 1u], db);
+        var c = scaled(acc[4u * block + 2u], dc);
+        var d = scaled(acc[4u * block + 3u], dd);
+        { let v = valuesAt(last, own, first + 0u); a = weigh(a, v, from0(ta)); b = weigh(b, v, from0(tb)); if (ROWS == 16u) { c = weigh(c, v, from0(tc)); d = weigh(d, v, from0(td)); } }
+        { let v = valuesAt(last, own, first + 1u); a = weigh(a, v, from1(ta)); b = weigh(b, v, from1(tb)); if (ROWS == 16u) { c = weigh(c, v, from1(tc)); d = weigh(d, v, from1(td)); } }
+        { let v = valuesAt(last, own, first + 2u); a = weigh(a, v, from2(ta)); b = weigh(b, v, from2(tb)); if (ROWS == 16u) { c = weigh(c, v, from2(tc)); d = weigh(d, v, from2(td)); } }
+        { let v = valuesAt(last, own, first + 3u); a = weigh(a, v, from3(ta)); b = weigh(b, v, from3(tb)); if (ROWS == 16u) { c = weigh(c, v, from3(tc)); d = weigh(d, v, from3(td)); } }
         if (LANES == 8u) {
-          a = weigh(a, v4, from4(t));
-          a = weigh(a, v5, from5(t));
-          a = weigh(a, v6, from6(t));
-          a = weigh(a, v7, from7(t));
+          { let v = valuesAt(last, own, first + 4u); a = weigh(a, v, from4(ta)); b = weigh(b, v, from4(tb)); if (ROWS == 16u) { c = weigh(c, v, from4(tc)); d = weigh(d, v, from4(td)); } }
+          { let v = valuesAt(last, own, first + 5u); a = weigh(a, v, from5(ta)); b = weigh(b, v, from5(tb)); if (ROWS == 16u) { c = weigh(c, v, from5(tc)); d = weigh(d, v, from5(td)); } }
+          { let v = valuesAt(last, own, first + 6u); a = weigh(a, v, from6(ta)); b = weigh(b, v, from6(tb)); if (ROWS == 16u) { c = weigh(c, v, from6(tc)); d = weigh(d, v, from6(td)); } }
+          { let v = valuesAt(last, own, first + 7u); a = weigh(a, v, from7(ta)); b = weigh(b, v, from7(tb)); if (ROWS == 16u) { c = weigh(c, v, from7(tc)); d = weigh(d, v, from7(td)); } }
         }
-        acc[FOURS * block + four] = a;
+        acc[4u * block] = a;
+        acc[4u * block + 1u] = b;
+        acc[4u * block + 2u] = c;
+        acc[4u * block + 3u] = d;
+      }
+    } else {
+      let p = array<mat4x4f, 4>(ta, tb, tc, td);
+      let decay = array<vec4f, 4>(da, db, dc, dd);
+      for (var block = 0u; block < BLOCKS; block++) {
+        let own = vAt + min(block * LANES + lane, QUADS - 1u);
+        let v0 = valuesAt(last, own, first);
+        let v1 = valuesAt(last, own, first + 1u);
+        let v2 = valuesAt(last, own, first + 2u);
+        let v3 = valuesAt(last, own, first + 3u);
+        var v4 = v0; var v5 = v0; var v6 = v0; var v7 = v0;
+        if (LANES == 8u) {
+          v4 = valuesAt(last, own, first + 4u);
+          v5 = valuesAt(last, own, first + 5u);
+          v6 = valuesAt(last, own, first + 6u);
+          v7 = valuesAt(last, own, first + 7u);
+        }
+        for (var four = 0u; four < ROWS / 4u; four++) {
+          let t = p[four];
+          var a = scaled(acc[4u * block + four], decay[four]);
+          a = weigh(a, v0, from0(t));
+          a = weigh(a, v1, from1(t));
+          a = weigh(a, v2, from2(t));
+          a = weigh(a, v3, from3(t));
+          if (LANES == 8u) {
+            a = weigh(a, v4, from4(t));
+            a = weigh(a, v5, from5(t));
+            a = weigh(a, v6, from6(t));
+            a = weigh(a, v7, from7(t));
+          }
+          acc[4u * block + four] = a;
+        }
       }
     }
   }
@@ -200,12 +226,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let quad = block * LANES + lane;
     for (var r = 0u; r < ROWS; r++) {
       if (quad < QUADS && row + r < params.queries * params.group) {
-        y[rowAt(row + r, kvHead, group.z, params.yStride) + quad] = acc[FOURS * block + r / 4u][r % 4u] / whole[r / 4u][r % 4u];
+        y[rowAt(row + r, kvHead, group.z, params.yStride) + quad] = acc[4u * block + r / 4u][r % 4u] / whole[r / 4u][r % 4u];
       }
     }
   }
 }
 `,
-  { ROWS: 16, LANES: 8, QUADS: 16 },
+  { ROWS: 16, LANES: 8, QUADS: 16, UNROLLED: 0 },
   ["enable subgroups;"],
 );

@@ -241,6 +241,9 @@ export function attention(
   return y;
 }
 
+/** From this many keys on, attention takes longer than compiling a longer shader. */
+const MANY_KEYS = 512;
+
 /** The widest head of `attentionStep`, in quads. */
 const STEP_QUADS = 32;
 
@@ -253,7 +256,13 @@ function choose(shape: AttentionShape, facts: AdapterFacts): { kernel: Kernel; g
   const QUADS = shape.headSize / 4;
   if (facts.broadcastLanes) {
     const rows = queries * (heads / keyValueHeads);
-    const kernel = attentionBroadcastKernel.variant({ QUADS, LANES: facts.broadcastLanes, ROWS: rows <= 8 ? 8 : 16 });
+    const UNROLLED = shape.keys >= MANY_KEYS ? 1 : 0;
+    const kernel = attentionBroadcastKernel.variant({
+      QUADS,
+      LANES: facts.broadcastLanes,
+      ROWS: rows <= 8 ? 8 : 16,
+      UNROLLED,
+    });
     const { ROWS } = kernel.constants;
     return {
       kernel,
