@@ -117,6 +117,8 @@ export type GPUDevice = Global<
 >;
 
 /** The limits of a device that its users ask for. */
+export type GPUQueue = Global<"GPUQueue", { onSubmittedWorkDone(): Promise<undefined> }>;
+
 interface GPULimits {
   readonly maxBufferSize: number;
   readonly maxStorageBufferBindingSize: number;

@@ -291,7 +291,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     } else if (TOP_K == 1u && topK != NONE) {
       mass = bitcast<f32>(search[MASS_ABOVE_TOP_K]) + sumAbove(lane, Range(false, topK, topK, low, highest), true, vec3u(low)).x;
     }
-    low = find(lane, Range(all, first, last, low, highest), true, params.topP * mass - above);
+    // At least one survives, however small topP is.
+    low = find(lane, Range(all, first, last, low, highest), true, max(params.topP * mass - above, 1e-30));
   }
   low = max(low, rankOf(highest + params.logMinP));
   if (lane == 0u) { cutoff[0] = low; }

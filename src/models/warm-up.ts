@@ -5,9 +5,13 @@ import { Sampler } from "./chat/sampler.js";
 import type { Network } from "./llava-onevision/network.js";
 import { packPadImage } from "./llava-onevision/packing.js";
 
+/** Rows of a prompt without a picture. */
+const SHORT_PROMPT = 64;
+
 /**
  * Pipeline warm-up: records one picture, a prefill and a decode step without executing them, so that their pipelines compile in
- * parallel while the weights load. Kernels are chosen by shape, so it uses typical ones: two tiles, a chunk of rows, one row.
+ * parallel while the weights load. Kernels are chosen by shape, so it uses typical ones: two tiles, a chunk of rows and a short prompt,
+ * one row after each.
  */
 export function warmUp(network: Network, cacheType: CacheType): void {
   const { device, config } = network;
@@ -21,11 +25,13 @@ export function warmUp(network: Network, cacheType: CacheType): void {
       const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize, cacheType);
       const rows = Math.min(network.rowsPerChunk, text.maxPositions - 1);
       cache.reserve(rows + 1);
-      const logits = network.next(new Uint32Array(rows), 0, [visual], cache);
       const rules = { repetitionPenalty: 1, minNewTokens: 0, eosTokens: [], allowed: text.vocabulary };
       const sampler = new Sampler(device, rules, 1);
-      sampler.choose(logits, 0, 0);
-      network.step(sampler.token, cache);
+      for (const count of [rows, Math.min(rows, SHORT_PROMPT)]) {
+        cache.length = 0;
+        sampler.choose(network.next(new Uint32Array(count), 0, [visual], cache), 0, 0);
+        network.step(sampler.token, cache);
+      }
       cache.dispose();
     });
   } catch (cause) {

@@ -42,9 +42,25 @@ it("keeps all of equals at the edge", async () => {
   expect(await kept(Float32Array.of(1, 3, 2, 2, 2, 0), { ...ALL, topK: 2 })).toEqual([1, 2, 3, 4]);
 });
 
+it.each<[string, Partial<Truncation>]>([
+  ["top-k", { topK: 700 }],
+  ["top-p", { topP: 0.4 }],
+  ["both", { topK: 9000, topP: 0.7 }],
+])("finds %s among more near equals than are listed", async (_, some) => {
+  // All in one bucket, twice as many as the list has room for.
+  const logits = normals(16_384, 3, 0.002);
+  const truncation = { ...ALL, ...some };
+  const probabilities = samplingProbabilities(logits, { count: logits.length }, { ...truncation, temperature: 1 });
+  const truth = [...probabilities.entries()].filter(([, p]) => p > 0).map(([i]) => i);
+  const got = await kept(logits, truncation);
+  // Masses of so many are summed in f32: the edge may be a few tokens off.
+  const wrong = truth.filter((i) => !got.includes(i)).length + got.filter((i) => !truth.includes(i)).length;
+  expect(wrong).toBeLessThanOrEqual(some.topP === undefined ? 0 : 3);
+});
+
 it("keeps one at least", async () => {
   const steep = Float32Array.from({ length: 300 }, (_, i) => -i * 30);
-  for (const some of [{ topP: 1e-9 }, { topK: 1 }, { minP: 1 }]) {
+  for (const some of [{ topP: 1e-9 }, { topP: 1e-45 }, { topK: 1 }, { minP: 1 }]) {
     expect(await kept(steep, { ...ALL, ...some })).toEqual([0]);
   }
 });
