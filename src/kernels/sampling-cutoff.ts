@@ -5,11 +5,11 @@ import { HIGHEST_OF_LANES, type Penalties, rankLogits, rankWorkgroups } from "./
 
 /**
  * The sampling cutoff in three passes over the ranks: `rankLogits` finds the highest; `cutoffBuckets` counts and weighs the ranks in
- * buckets of 1/32 below it; `cutoffCollect` lists those of the buckets that the cutoffs are in, which `cutoffBounds` has found; and
+ * buckets by their distance from it; `cutoffCollect` lists those of the buckets that the cutoffs are in, which `cutoffBounds` has found; and
  * `cutoffSearch` finds the cutoffs in the list.
  */
 
-/** Buckets: the last has everything 32 or more below the highest logit, which is a mass of nothing in f32. */
+/** Buckets: most are 1/32 wide; from 28 below the highest logit on, where ranks have no mass in f32, 32 double the distance. */
 const BUCKETS = 1024;
 /** Words of a bucket: its ranks, and the sum of what their weights lack to the weight of its upper edge. */
 const BUCKET_WORDS = 2;
@@ -21,7 +21,8 @@ const SEARCH_SIZE = 9;
 const SHARED = `
 const LOWEST = 0x00800001u;  // above the rank of minus infinity
 const LAST = BUCKETS - 1u;
-const WIDTH = 0.03125;       // of a bucket, as a difference of logits
+const WIDTH = 0.03125;       // of a bucket with mass, as a difference of logits
+const MASSLESS = 896u;       // the first bucket without mass, 28 below the highest logit
 const NONE = 0xffffffffu;
 
 // The search so far: bounds of buckets, and what lies above them.
@@ -36,8 +37,12 @@ const LISTED = 7u;
 const HIGHEST = 8u;
 ${RANK_OF}
 
-// Exact in every kernel: a difference times a power of two.
-fn bucketOf(rank: u32, highest: f32) -> u32 { return u32(min((highest - floatOf(rank)) * 32.0, f32(LAST))); }`;
+// Exact in every kernel: a difference times a power of two, then steps of its upper bits.
+fn bucketOf(rank: u32, highest: f32) -> u32 {
+  let distance = highest - floatOf(rank);
+  if (distance < 28.0) { return u32(distance * 32.0); }
+  return min(MASSLESS + ((bitcast<u32>(distance) - bitcast<u32>(28.0)) >> 18u), LAST);
+}`;
 
 export const cutoffBucketsKernel = new Kernel(
   "cutoffBuckets",
@@ -64,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (rank >= LOWEST) {
       let bucket = bucketOf(rank, highest);
       atomicAdd(&buckets[2u * bucket], 1u);
-      if (BY_MASS == 1u && bucket < LAST) {
+      if (BY_MASS == 1u && bucket < MASSLESS) {
         // Between e^-WIDTH and 1: what it lacks takes five bits less than the weight.
         let weight = exp((floatOf(rank) - highest) + f32(bucket) * WIDTH);
         atomicAdd(&buckets[2u * bucket + 1u], u32(clamp((1.0 - weight) * UNITS + 0.5, 0.0, UNITS * WIDTH)));
@@ -93,9 +98,8 @@ var<workgroup> masses: array<f32, LANES>;
 var<workgroup> bounds: array<f32, 2>;  // mass above the top-k bucket, and with it
 
 fn massOf(bucket: u32) -> f32 {
-  if (bucket == LAST) { return 0.0; }
   let lacking = f32(buckets[2u * bucket + 1u]) / UNITS;
-  return (f32(buckets[2u * bucket]) - lacking) * exp(-f32(bucket) * WIDTH);
+  return select((f32(buckets[2u * bucket]) - lacking) * exp(-f32(bucket) * WIDTH), 0.0, bucket >= MASSLESS);
 }
 
 @compute @workgroup_size(LANES)
@@ -298,7 +302,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   if (lane == 0u) { cutoff[0] = low; }
 }
 `,
-  { LANES: 128, BUCKETS, CAPACITY, TOP_K: 1, TOP_P: 1 },
+  { LANES: 64, BUCKETS, CAPACITY, TOP_K: 1, TOP_P: 1 },
 );
 
 /** Barriers dominate on CPU adapters. */

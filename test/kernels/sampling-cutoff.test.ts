@@ -58,6 +58,14 @@ it.each<[string, Partial<Truncation>]>([
   expect(wrong).toBeLessThanOrEqual(some.topP === undefined ? 0 : 3);
 });
 
+it("finds top-k far below the highest, as at a low temperature", async () => {
+  const logits = Float32Array.from({ length: 3000 }, (_, i) => (i === 7 ? 500 : 500 - 40 - ((i * 37) % 3000) / 9));
+  for (const topK of [2, 50, 2500]) {
+    const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]!);
+    expect(await kept(logits, { ...ALL, topK })).toEqual(order.slice(0, topK).sort((a, b) => a - b));
+  }
+});
+
 it("keeps one at least", async () => {
   const steep = Float32Array.from({ length: 300 }, (_, i) => -i * 30);
   for (const some of [{ topP: 1e-9 }, { topP: 1e-45 }, { topK: 1 }, { minP: 1 }]) {
