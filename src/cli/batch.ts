@@ -3,7 +3,7 @@ import { open, readFile, realpath, rename, stat, writeFile } from "node:fs/promi
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { addAbortSignal } from "node:stream";
 import { causeMessage } from "../base/cause-message.js";
-import { OcellusError, OptionError, SourceError, throwIfAborted } from "../base/errors.js";
+import { OcellusError, OptionError, throwIfAborted } from "../base/errors.js";
 import { MAX_MEDIA_BYTES } from "../io/source.js";
 import { decodeText } from "../io/text.js";
 import { LlavaOneVision } from "../models/llava-onevision.js";
@@ -18,6 +18,7 @@ import type { Interruption } from "./interruption.js";
 import { chunksOf, type Line, linesOf } from "./lines.js";
 import { dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
 import { note } from "./note.js";
+import { notWritable } from "./output.js";
 import { ProgressLine } from "./progress-line.js";
 
 /** Answers a file of requests. */
@@ -181,13 +182,7 @@ class Results {
         () => file.close(),
       );
     } catch (cause) {
-      throw new SourceError({
-        where: path,
-        expected: "a file that can be written",
-        got: causeMessage(cause),
-        remedy: "check the folder and its permissions",
-        cause,
-      });
+      throw notWritable(path, cause);
     }
   }
 }

@@ -2,11 +2,10 @@ import { writeFile } from "node:fs/promises";
 import { arch, cpus, homedir, release, totalmem, type } from "node:os";
 import { basename } from "node:path";
 import { platform } from "#platform";
-import { causeMessage } from "../base/cause-message.js";
-import { SourceError } from "../base/errors.js";
 import { type BenchMeasurement, htmlReport, type RunAbout } from "../bench/index.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import type { Arguments } from "./command.js";
+import { notWritable } from "./output.js";
 
 /** The page of `--report`. It is written after each workload, so that what ends the process leaves the figures before it. */
 export class ReportFile {
@@ -30,13 +29,7 @@ export class ReportFile {
     try {
       await writeFile(path, htmlReport({ facts: this.#facts, about, run, command, system: systemText(), fault }));
     } catch (cause) {
-      throw new SourceError({
-        where: path,
-        expected: "a file that can be written",
-        got: causeMessage(cause),
-        remedy: "check the folder and its permissions",
-        cause,
-      });
+      throw notWritable(path, cause);
     }
   }
 }

@@ -1,3 +1,6 @@
+import { causeMessage } from "../base/cause-message.js";
+import { SourceError } from "../base/errors.js";
+
 /**
  * What becomes of a command whose output nobody reads, as in `ocellus ask … | head -1`: it ends quietly. Other errors of standard output,
  * such as a full disk, are printed.
@@ -16,4 +19,15 @@ export function guardOutput(): void {
 /** Without a reader of standard error, notes and progress are dropped. */
 export function guardErrors(): void {
   process.stderr.on("error", () => {});
+}
+
+/** The error for a file that a command cannot write. */
+export function notWritable(path: string, cause: unknown): SourceError {
+  return new SourceError({
+    where: path,
+    expected: "a file that can be written",
+    got: causeMessage(cause),
+    remedy: "check the folder and its permissions",
+    cause,
+  });
 }

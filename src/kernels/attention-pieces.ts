@@ -1,14 +1,17 @@
 import { partStep, type Tensor } from "../runtime/tensor.js";
 import { SUBMISSION_MS, type Work, type WorkBudget } from "../runtime/work-budget.js";
 
-/** The sizes that a dispatch of attention has. */
+/** Sizes of an attention operation, and its causal mask. */
 export interface AttentionSizes {
+  /** Independent sequences, stacked by rows. */
   readonly batches: number;
   readonly queries: number;
   readonly keys: number;
   readonly heads: number;
   readonly keyValueHeads: number;
+  /** A multiple of 4. */
   readonly headSize: number;
+  /** Position of query 0 among the keys; query i attends to key j if `j <= causalFrom + i`. Not causal if not given. */
   readonly causalFrom?: number | undefined;
 }
 

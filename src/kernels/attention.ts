@@ -3,7 +3,7 @@ import type { AdapterFacts } from "../runtime/adapter.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { attentionBroadcastKernel } from "./attention-broadcast.js";
-import { type AttentionPiece, attentionPieces } from "./attention-pieces.js";
+import { type AttentionPiece, type AttentionSizes, attentionPieces } from "./attention-pieces.js";
 import { attentionStep, kvSplitsFor, READY } from "./attention-step.js";
 import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./kv-format.js";
 
@@ -14,18 +14,8 @@ export interface HeadColumns {
   readonly first: number;
 }
 
-/** Sizes of an attention operation, and its causal mask. */
-export interface AttentionShape {
-  /** Independent sequences, stacked by rows. */
-  readonly batches: number;
-  readonly queries: number;
-  readonly keys: number;
-  readonly heads: number;
-  readonly keyValueHeads: number;
-  /** A multiple of 4. */
-  readonly headSize: number;
-  /** Position of query 0 among the keys; query i attends to key j if `j <= causalFrom + i`. Not causal if not given. */
-  readonly causalFrom?: number | undefined;
+/** Sizes of an attention operation, its causal mask and its KV splits. */
+export interface AttentionShape extends AttentionSizes {
   /**
    * For one query: the maximum number of KV splits that are computed in parallel (flash-decoding); chosen by adapter if not
    * given.

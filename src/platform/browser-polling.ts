@@ -10,7 +10,7 @@ const NUDGE_MS = 4;
 /** Queues that are nudged. */
 const loops = new Map<GPUQueue, { waits: number }>();
 
-/** Waits for `promise`, which the work of `queue` settles. Most browsers are told of completion; Firefox is made to look. */
+/** Waits for `promise`, which the work of `queue` settles. Most browsers report completion at once; Firefox has to be made to look. */
 export function waitFor<T>(promise: Promise<T>, queue: GPUQueue): Promise<T> {
   return LOOKS_SELDOM ? nudging(promise, queue) : promise;
 }
