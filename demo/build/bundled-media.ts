@@ -9,14 +9,18 @@ const TINY = fileURLToPath(new URL("../../models/tiny", import.meta.url));
 /** The name under which the page loads the embedded checkpoint from the hub beside it. */
 const REPOSITORY = "ocellus/tiny";
 
-/** Adds the embedded checkpoint as a hub of plain files, and its example pictures and clips. */
+/** Pictures and clips of the examples: those of the embedded checkpoint, and those for other models. */
+const EXAMPLES = [join(TINY, "examples"), fileURLToPath(new URL("../examples", import.meta.url))];
+
+/** Adds the embedded checkpoint as a hub of plain files, and the examples' pictures and clips. */
 export function bundledMedia(): Plugin {
   const files = (): Map<string, string | Uint8Array> => {
     const all = new Map<string, string | Uint8Array>();
     for (const [path, content] of staticHub(TINY, REPOSITORY)) all.set(`hub/${path}`, content);
-    const examples = join(TINY, "examples");
-    for (const name of readdirSync(examples)) {
-      if (!name.endsWith(".json")) all.set(`examples/${name}`, readFileSync(join(examples, name)));
+    for (const folder of EXAMPLES) {
+      for (const name of readdirSync(folder)) {
+        if (!/\.(json|md)$/.test(name)) all.set(`examples/${name}`, readFileSync(join(folder, name)));
+      }
     }
     return all;
   };

@@ -1,11 +1,9 @@
 import type { Plugin } from "vite";
 
-/** Origins of the models that a visitor chooses: the Hub, and the storage hosts that it redirects to. */
-const HUB = ["https://huggingface.co", "https://*.huggingface.co", "https://*.hf.co"];
-
 /**
- * The page runs, shows and requests only files of its own origin; pictures and clips are the visitor's own, as blobs.
- * Only a Hub model comes from another origin, and only when the visitor chooses one.
+ * The page runs and shows only files of its own origin; pictures and clips are the visitor's own, as blobs. It requests something from
+ * another origin in two cases, each of which the visitor asks for: a model of the Hub, whose storage hosts vary, and a picture or clip
+ * whose address was pasted (`talk/web-address.tsx`).
  */
 export const POLICY = [
   "default-src 'none'",
@@ -13,7 +11,7 @@ export const POLICY = [
   "style-src 'self'",
   "img-src 'self' blob:",
   "media-src 'self' blob:",
-  `connect-src 'self' ${HUB.join(" ")}`,
+  "connect-src 'self' https:",
   "worker-src 'self'",
   "manifest-src 'self'",
   "base-uri 'none'",

@@ -8,7 +8,7 @@ import { Composer } from "./composer.js";
 import { turns } from "./conversation.js";
 import { ConversationsDialog } from "./conversations-dialog.js";
 import { begin } from "./current.js";
-import { attach } from "./draft.js";
+import { attach, text } from "./draft.js";
 import { takeDropped } from "./dropped.js";
 import { useFollowing } from "./following.js";
 import { choice, model, state } from "./model.js";
@@ -16,6 +16,7 @@ import { ModelDialog } from "./model-dialog.js";
 import { ModelStatus } from "./model-status.js";
 import { storageFault } from "./storage.js";
 import { TurnView } from "./turn.js";
+import { offerAddress } from "./web-address.js";
 import { Welcome } from "./welcome.js";
 
 /** The page: the model's state, the conversation, and the form for the question. */
@@ -132,10 +133,12 @@ function useFileDrop() {
     document.addEventListener(
       "paste",
       (event) => {
-        const files = event.clipboardData?.files;
-        if (!files || files.length === 0 || inDialog(event)) return;
+        const { files } = event.clipboardData ?? {};
+        if (!files || inDialog(event)) return;
+        if (files.length > 0) void attach([...files]);
+        // In a text that is being written an address is a text.
+        else if (text.value.trim() !== "" || !offerAddress(event.clipboardData!.getData("text"))) return;
         event.preventDefault();
-        void attach([...files]);
       },
       { signal },
     );

@@ -11,6 +11,7 @@ import { model } from "./model.js";
 import { schema } from "./settings.js";
 import { SettingsDialog } from "./settings-dialog.js";
 import { TinyNotice } from "./tiny-notice.js";
+import { WebAddress } from "./web-address.js";
 
 const ACCEPTED =
   "image/png,image/jpeg,image/webp,image/gif,image/avif,video/mp4,video/quicktime,video/webm,video/x-matroska,.mov,.m4v,.mkv";
@@ -31,6 +32,7 @@ export function Composer({ onModels }: { onModels: () => void }) {
         }}
       >
         <TinyNotice onModels={onModels} />
+        <WebAddress />
         {attachments.value.length > 0 && (
           <ul class="attachments" aria-label="Pictures and clips of the question">
             {attachments.value.map((attachment) => (

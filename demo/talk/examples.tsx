@@ -17,7 +17,10 @@ export function isExample(file: File): boolean {
 /** Whether attention maps are shown without being asked for: beside the answers of examples. */
 export const showsAttention = signal(false);
 
-/** Example questions, one card each; a click sends the question. The embedded model is shown those that it can answer. */
+/**
+ * Example questions, one card each; a click sends the question. The embedded model has drawings, each with the right answer; other models
+ * have photographs, screenshots and clips.
+ */
 export function Examples() {
   const failed = useSignal<unknown>(undefined);
   const ask = async (example: Example): Promise<void> => {
@@ -39,7 +42,7 @@ export function Examples() {
     <section class="stack" aria-labelledby="examples">
       <h2 id="examples">Try one</h2>
       <ul class="examples">
-        {EXAMPLES.filter(({ answer }) => answer !== undefined || loadedChoice.value !== TINY).map((example) => (
+        {EXAMPLES.filter(({ answer }) => (answer !== undefined) === (loadedChoice.value === TINY)).map((example) => (
           <li key={example.title}>
             <button
               type="button"
@@ -78,5 +81,12 @@ export function Examples() {
 async function fetchFile(name: string): Promise<File> {
   const response = await fetch(`./examples/${name}`);
   if (!response.ok) throw new Error(`examples/${name}: status ${response.status}; reload the page`);
-  return new File([await response.blob()], name, { type: name.endsWith(".mp4") ? "video/mp4" : "image/png" });
+  return new File([await response.blob()], name, { type: TYPES[name.split(".").at(-1)!]! });
 }
+
+const TYPES: Readonly<Record<string, string>> = {
+  mp4: "video/mp4",
+  png: "image/png",
+  jpg: "image/jpeg",
+  webp: "image/webp",
+};

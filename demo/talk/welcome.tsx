@@ -3,7 +3,9 @@ import { ModelCards } from "./model-cards.js";
 
 const LINKS = [
   { href: "https://github.com/ocellus/ocellus", label: "Source" },
+  { href: "https://github.com/ocellus/ocellus#readme", label: "Documentation" },
   { href: "https://arxiv.org/abs/2408.03326", label: "Paper" },
+  { href: "https://github.com/ocellus/ocellus/blob/main/LICENSE", label: "Licence" },
 ] as const;
 
 /** The first screen: what this is, the models, and examples. */

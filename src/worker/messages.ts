@@ -38,6 +38,8 @@ export interface SentFile {
 export interface SentMedium {
   readonly ref: number;
   readonly part: object;
+  /** Number of the Blob in the part: a structured clone is another object each time. */
+  readonly blob?: number | undefined;
 }
 
 /** A message of a session's conversation; media are referenced by the page's numbers. */

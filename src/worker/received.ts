@@ -15,6 +15,8 @@ export function receiveLocation(location: string | readonly SentFile[]): Checkpo
   });
 }
 
+const MOST_BLOBS = 64;
+
 interface ReadOptions {
   readonly orientation?: "apply" | "ignore";
   readonly signal?: AbortSignal | undefined;
@@ -24,6 +26,8 @@ interface ReadOptions {
 export class ReceivedMedia {
   /** By the medium itself: sessions may copy parts. */
   readonly #refs = new WeakMap<object, number>();
+  /** Recent Blobs by the page's numbers, in order of last use. */
+  readonly #blobs = new Map<number, Blob>();
 
   /** Converts what `Transferables.input` sent to a session's input. */
   async input(input: unknown, options: ReadOptions): Promise<unknown> {
@@ -41,6 +45,9 @@ export class ReceivedMedia {
   async #part(sent: unknown, options: ReadOptions): Promise<unknown> {
     if (!isMedium(sent)) return sent;
     const part: Record<string, unknown> = { ...sent.part };
+    for (const name of ["image", "video"]) {
+      if (sent.blob !== undefined && part[name] instanceof Blob) part[name] = this.#known(sent.blob, part[name]);
+    }
     const read = (picture: unknown, where: string) => readDecoded(picture, where, options);
     if (part.image !== undefined) part.image = await read(part.image, "image");
     for (const name of ["video", "frames"]) {
@@ -51,6 +58,16 @@ export class ReceivedMedia {
     const key = keyOf(part);
     if (key) this.#refs.set(key, sent.ref);
     return ownPart(part);
+  }
+
+  /** Returns the Blob that was received under a number before: prepared tiles are cached by its identity. */
+  #known(number: number, received: Blob): Blob {
+    const blob = this.#blobs.get(number) ?? received;
+    this.#blobs.delete(number);
+    this.#blobs.set(number, blob);
+    const [oldest] = this.#blobs.keys();
+    if (this.#blobs.size > MOST_BLOBS) this.#blobs.delete(oldest!);
+    return blob;
   }
 
   /** Converts a conversation to send it back to the page. */

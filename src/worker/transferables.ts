@@ -56,7 +56,9 @@ export class Transferables {
       ...(video !== undefined && { video: await this.#video(video, label) }),
       ...(Array.isArray(frames) && { frames: await this.#pictures(frames, label) }),
     };
-    return { ref, part: sent } satisfies SentMedium;
+    const source = image ?? video;
+    const blob = source instanceof Blob ? numberOf(source) : undefined;
+    return { ref, part: sent, ...(blob !== undefined && { blob }) } satisfies SentMedium;
   }
 
   #pictures(pictures: readonly unknown[], label: string): Promise<unknown[]> {
@@ -123,6 +125,16 @@ export class Transferables {
     const single = (data as Uint8Array).BYTES_PER_ELEMENT === 1;
     return { data: single ? this.#bytes(data as Uint8Array, label) : data, width, height };
   }
+}
+
+const NUMBERS = new WeakMap<Blob, number>();
+let blobs = 0;
+
+/** Numbers Blobs, so that the worker recognises one that it was sent before. */
+function numberOf(blob: Blob): number {
+  const number = NUMBERS.get(blob) ?? ++blobs;
+  NUMBERS.set(blob, number);
+  return number;
 }
 
 export function sendLocation(location: CheckpointLocation): string | SentFile[] {

@@ -16,6 +16,7 @@ import type { VideoInput } from "../../io/video.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import { blanks, type SpecialTokens, withoutTexts } from "./literal-text.js";
 import { type PackingPlan, packImage, packPadImage, packVideo, planImage } from "./packing.js";
+import { PreparedMedia } from "./prepared-media.js";
 import {
   ChatTemplate,
   type ExpandedPrompt,
@@ -122,8 +123,10 @@ export interface PreparedPrompt extends ExpandedPrompt {
   media: PreparedMedium[];
 }
 
-/** Converts messages to token ids and tiles, on the CPU. Stateless. */
+/** Converts messages to token ids and tiles, on the CPU. Keeps the tiles of recent Blobs, no state besides. */
 export class Processor {
+  readonly #prepared = new PreparedMedia<UnplacedMedium>();
+
   constructor(
     readonly config: LlavaOneVisionConfig,
     readonly tokenizer: Tokenizer,
@@ -143,11 +146,7 @@ export class Processor {
       throwIfAborted(options.signal, "preparing the prompt");
       checkOptions(`${part.type} part`, part, part.type === "image" ? IMAGE_KEYS : VIDEO_KEYS);
       const label = `${part.type} ${prepared.filter((m) => m.kind === part.type).length + 1}`;
-      prepared.push(
-        part.type === "image"
-          ? await this.#image(await readPicture(required(part.image, label, "image"), label, options), mode)
-          : await this.#video(part, label, options),
-      );
+      prepared.push(await this.#medium(part, label, mode, options));
     }
     const media = prepared.map(({ kind, tokens }) => ({ kind, tokens }));
     const expanded = expandPrompt(text, media, this.tokenizer, this.placeholders, searched);
@@ -190,6 +189,24 @@ export class Processor {
     const text = prompt + answerPrefix;
     if (options.specialTokens === "parse") return { text, searched: text };
     return { text, searched: withoutTexts(prompt, plain, template, this.tokenizer) + blanks(answerPrefix) };
+  }
+
+  #medium(
+    part: ImageContent | VideoContent,
+    label: string,
+    mode: "anyres" | "pad",
+    options: ProcessorOptions,
+  ): Promise<UnplacedMedium> {
+    if (part.type === "image") {
+      const read = async () =>
+        this.#image(await readPicture(required(part.image, label, "image"), label, options), mode);
+      return this.#prepared.of(part.image, JSON.stringify([mode, options.orientation]), read);
+    }
+    const { video, frames, fps, start, end, track } = part;
+    const read = () => this.#video(part, label, options);
+    // Frames that are given as pictures are prepared anew.
+    const source = Array.isArray(frames) ? undefined : video;
+    return this.#prepared.of(source, JSON.stringify([frames, fps, start, end, track, options.orientation]), read);
   }
 
   #image(picture: Picture, mode: "anyres" | "pad"): Promise<UnplacedMedium> {
