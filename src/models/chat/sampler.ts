@@ -9,6 +9,8 @@ export interface SamplerOptions extends Omit<SamplingOptions, "seed" | "logitBia
   readonly bias?: Float32Array | undefined;
   /** Random seed; required with a temperature. */
   readonly seed?: number | undefined;
+  /** Tokens of the answer so far, which the penalties count. */
+  readonly given?: readonly number[];
   /** Minimum number of tokens before an EOS token. */
   readonly minNewTokens?: number;
   readonly eosTokens: readonly number[];
@@ -37,7 +39,7 @@ export class Sampler {
     this.#state = {
       token: device.empty([1], "u32", "token"),
       answer: device.empty([most], "u32", "answer"),
-      counts: penalised ? device.upload(new Uint32Array(allowed), [allowed], "counts") : undefined,
+      counts: penalised ? device.upload(this.#counts(), [allowed], "counts") : undefined,
     };
     this.#bias = options.bias && device.upload(options.bias, [allowed], "bias");
     if (masked || options.minNewTokens)
@@ -83,6 +85,13 @@ export class Sampler {
       got: "none: every one is NaN",
       remedy: "check the checkpoint's weights; report this with the output of `ocellus doctor`",
     });
+  }
+
+  /** Occurrences of each token in the answer so far. */
+  #counts(): Uint32Array {
+    const counts = new Uint32Array(this.options.allowed);
+    for (const token of this.options.given ?? []) counts[token]!++;
+    return counts;
   }
 
   /** The mask of all tokens except EOS tokens. */
