@@ -364,7 +364,7 @@ export class Device {
     if (this.#disposed) return;
     this.flush();
     this.#root.dispose();
-    this.pool.trim();
+    this.pool.close();
     this.profile.dispose();
     this.#disposed = true;
     this.#slots.dispose();

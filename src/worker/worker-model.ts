@@ -6,7 +6,7 @@ import type { ChatModel } from "../models/chat/chat-model.js";
 import type { SessionOptions } from "../models/chat/conversation.js";
 import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "../models/chat/embeddings.js";
 import type { VideoContent } from "../models/llava-onevision/processor.js";
-import type { LoadOptions } from "../models/llava-onevision.js";
+import type { LoadOptions, ReloadOptions } from "../models/llava-onevision.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import { Connection, type Opening } from "./connection.js";
 import type { WorkerEnd } from "./endpoint.js";
@@ -58,10 +58,10 @@ export class WorkerModel implements ChatModel {
 
   private constructor(
     private readonly connection: Connection,
-    private readonly loaded: LoadReply,
+    private loaded: LoadReply,
   ) {}
 
-  /** The adapter that the worker opened. */
+  /** The adapter that the worker opened by `load` or `reload`. */
   get adapter(): AdapterFacts {
     return this.loaded.adapter;
   }
@@ -96,6 +96,15 @@ export class WorkerModel implements ChatModel {
       connection.end(disposed());
       throw error;
     }
+  }
+
+  /** See {@link LlavaOneVision.reload}. Also throws WorkerError. */
+  async reload(options: Omit<ReloadOptions, "device"> = {}): Promise<void> {
+    const where = "model.reload";
+    const sent = sendOptions(where, options, REFUSED);
+    const call = this.connection.name();
+    const message = { kind: "reload", call, options: sent } as const;
+    this.loaded = (await this.connection.call(call, Promise.resolve({ message }), { where, options })) as LoadReply;
   }
 
   /** Creates a conversation with its own KV cache in the worker. Throws OptionError, DisposedError, WorkerError. */
