@@ -18,6 +18,15 @@ export interface SamplerOptions extends Omit<SamplingOptions, "seed" | "logitBia
   readonly allowed: number;
 }
 
+/**
+ * Lower temperatures mean greedy decoding, as in vLLM: logits over them lose the noise to rounding, then overflow. At this one, the noise
+ * decides only between logits that differ by less than 0.0002.
+ */
+const LEAST_TEMPERATURE = 1e-5;
+
+/** No logit of a row is a number. */
+export class NoNumbers extends KernelError {}
+
 /** Chooses the next token on the device, greedily or by sampling, without a host round trip. */
 export class Sampler {
   readonly #state: ChoiceState;
@@ -64,6 +73,8 @@ export class Sampler {
   /** Records the choice of the answer's token `index` from logits `[1, V]`; writes it to `answer[at]`. */
   choose(logits: Tensor, index: number, at: number): void {
     const { allowed, temperature = 0, topK = 0, topP = 1, minP = 0, minNewTokens = 0, seed = 0 } = this.options;
+    // The most likely token alone has at least the probability 1 / allowed.
+    const samples = temperature >= LEAST_TEMPERATURE && topP > 1 / allowed;
     this.device.scope(() =>
       chooseToken(logits, this.#state, {
         count: allowed,
@@ -71,7 +82,7 @@ export class Sampler {
         penalties: this.#penalties,
         bias: this.#bias,
         mask: this.masked || index < minNewTokens ? this.#mask : undefined,
-        sampling: temperature > 0 ? { temperature, topK, topP, minP, rngKey: rngKey(seed, index) } : undefined,
+        sampling: samples ? { temperature, topK, topP, minP, rngKey: rngKey(seed, index) } : undefined,
       }),
     );
   }
@@ -79,7 +90,7 @@ export class Sampler {
   /** Throws KernelError for the token of an all-NaN row of logits. */
   check(token: number): void {
     if (token < this.options.allowed) return;
-    throw new KernelError({
+    throw new NoNumbers({
       where: "logits",
       expected: "numbers",
       got: "none: every one is NaN",

@@ -23,6 +23,7 @@ import {
 import { type AppendResult, type Measurement, measured } from "./measurement.js";
 import type { ModelInternals, OwnedSession } from "./model-internals.js";
 import type { PassOptions, Sequence } from "./prompt-pass.js";
+import { NoNumbers } from "./sampler.js";
 import { isStop, type PassUsage, type PassWork, SessionCache } from "./session-cache.js";
 import { TapRecorder } from "./taps.js";
 
@@ -316,7 +317,11 @@ export class Session implements Disposable {
         };
         await this.#during({ ...asking, inputIds }, { ...passOptions, taps }, options.signal, usage, work);
       };
-      await model.recovery.run(model, run, passOptions);
+      await model.recovery.run(model, run, passOptions).catch(async (cause: unknown) => {
+        if (!(cause instanceof NoNumbers)) throw cause;
+        const { notFinite } = await import("./non-finite.js");
+        throw await notFinite(cause, model, { ...asking, inputIds: [...asking.inputIds, ...answer.tokens] });
+      });
     } catch (cause) {
       if (!isStop(cause, options.signal)) throw cause;
       answer.finishReason = "stopped";
