@@ -162,9 +162,14 @@ test("a download whose hub falls silent goes on after the last byte", async () =
   };
   const options = { endpoint: "https://hub.test", retryDelayMilliseconds: 0, idleMilliseconds: 20, fetch };
   const client = new HubClient("org/name", options);
-  await new Downloads(memory(files, undefined), client, paths, COMMIT, new DownloadMeter(undefined), undefined).fetchAll([
-    FILE,
-  ]);
+  await new Downloads(
+    memory(files, undefined),
+    client,
+    paths,
+    COMMIT,
+    new DownloadMeter(undefined),
+    undefined,
+  ).fetchAll([FILE]);
   expect(ranges).toEqual([null, "bytes=2-", "bytes=4-"]);
   expect(files.get(blob)).toEqual(CONTENT);
 });
