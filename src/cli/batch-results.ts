@@ -1,8 +1,8 @@
 import { type FileHandle, open, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { platform } from "#platform";
 import { OptionError } from "../base/errors.js";
 import { decodeText } from "../io/text.js";
-import { lock } from "../platform/node-lock.js";
 import { finishedId } from "../server/batch.js";
 import { notWritable } from "./output.js";
 
@@ -35,15 +35,17 @@ export class BatchResults {
     await stat(dirname(path)).catch((cause: unknown) => {
       throw notWritable(path, cause);
     });
-    const unlock = await lock(`${path}.lock`, undefined, (pid) => {
+    const cache = await platform.cache();
+    const refuse = (pid?: number): void => {
       throw inUse(path, pid);
-    }).catch((cause: unknown) => {
+    };
+    const unlock = await cache?.lock(`${path}.lock`, undefined, refuse).catch((cause: unknown) => {
       throw cause instanceof OptionError ? cause : notWritable(path, cause);
     });
     try {
       return new BatchResults(path, found ? await finished(path) : new Set(), unlock);
     } catch (cause) {
-      await unlock();
+      await unlock?.();
       throw cause;
     }
   }
@@ -67,7 +69,7 @@ export class BatchResults {
     if (!file) return new Promise((written) => process.stdout.write(text, () => written()));
     try {
       await file.appendFile(text);
-      if (this.unlock) await file.datasync();
+      if (this.unlock) await file.datasync(); // a stream has no disk
     } catch (cause) {
       throw notWritable(this.path, cause, "; then run it again to resume");
     }

@@ -1,6 +1,6 @@
 import { causeMessage } from "../base/cause-message.js";
 import { NoRoomError, SourceError } from "../base/errors.js";
-import { fullDisk } from "../platform/node-cache.js";
+import { fullDisk } from "../base/full-disk.js";
 
 /**
  * What becomes of a command whose output nobody reads, as in `ocellus ask … | head -1`: it ends quietly. Other errors of standard output,

@@ -17,6 +17,7 @@ import {
 } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
 import { NoRoomError, SourceError } from "../base/errors.js";
+import { fullDisk } from "../base/full-disk.js";
 import type { FileCache, PartialFile } from "./file-cache.js";
 import { hubSettings } from "./node-hub-settings.js";
 import { lock } from "./node-lock.js";
@@ -172,13 +173,6 @@ const CODES: Record<string, { got: string; remedy: string }> = {
   EPERM: { got: "no permission", remedy: ANOTHER_FOLDER },
   EROFS: { got: "a disk that cannot be written", remedy: ANOTHER_FOLDER },
 };
-
-const FULL: Record<string, string> = { ENOSPC: "a full disk", EDQUOT: "no quota left" };
-
-/** Describes the error of a write to a full disk; undefined for others. */
-export function fullDisk(cause: unknown): string | undefined {
-  return FULL[(cause as NodeJS.ErrnoException).code ?? ""];
-}
 
 function cacheError(path: string, cause: unknown): SourceError | NoRoomError {
   const { code = "" } = cause as NodeJS.ErrnoException;
