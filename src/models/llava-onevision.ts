@@ -91,6 +91,7 @@ export class LlavaOneVision {
   readonly #source: WeightsSource;
   /** Replaced by a reload. */
   #parts: LoadedParts;
+  #replacing: Promise<void> | undefined;
   #disposed = false;
 
   private constructor(source: WeightsSource, parts: LoadedParts, recovery: Recovery) {
@@ -106,6 +107,7 @@ export class LlavaOneVision {
     this.#source = source;
     this.#parts = parts;
     const current = (): LoadedParts => this.#parts;
+    const replacing = (): Promise<void> | undefined => this.#replacing;
     const { config, processor, cacheType } = source;
     const sessions = new Set<OwnedSession>();
     this.internals = {
@@ -123,6 +125,9 @@ export class LlavaOneVision {
       },
       get visionCache() {
         return current().visionCache;
+      },
+      get reloading() {
+        return replacing();
       },
       reloadLost: (onProgress) => this.#replace(undefined, onProgress),
       shed: () => shed(current(), sessions),
@@ -189,9 +194,11 @@ export class LlavaOneVision {
     const loading = lastingSignal(options.signal);
     const recovery = new Recovery(onDeviceLost === "reload");
     const { signal } = loading.controller;
-    const files = await openCheckpoint(location, { ...options, signal });
     let device = options.device;
+    let name: string | undefined;
     try {
+      const files = await openCheckpoint(location, { ...options, signal });
+      name = files.name;
       const configJson = await readFamily(files);
       device ??= await Device.open();
       const source = await readSource(files, configJson, loading.controller, options);
@@ -203,7 +210,7 @@ export class LlavaOneVision {
       return new LlavaOneVision(source, parts, recovery);
     } catch (cause) {
       if (!options.device) device?.dispose();
-      throw inCheckpoint(files.name, cause);
+      throw name === undefined ? cause : inCheckpoint(name, cause);
     } finally {
       loading.end();
     }
@@ -232,8 +239,16 @@ export class LlavaOneVision {
     });
   }
 
+  /** Replaces the parts on the device; calls that come together share one load. */
+  #replace(device: Device | undefined, onProgress?: (progress: LoadProgress) => void): Promise<void> {
+    this.#replacing ??= this.#loadOthers(device, onProgress).finally(() => {
+      this.#replacing = undefined;
+    });
+    return this.#replacing;
+  }
+
   /** Frees the parts on the device, then loads others. */
-  async #replace(device: Device | undefined, onProgress?: (progress: LoadProgress) => void): Promise<void> {
+  async #loadOthers(device: Device | undefined, onProgress?: (progress: LoadProgress) => void): Promise<void> {
     const old = this.#parts;
     if (old.ownsDevice) {
       // Answers that are running find the device lost, not disposed.

@@ -227,6 +227,7 @@ class ServedModel {
     }
     await Promise.all(running.map(({ settled }) => settled));
     this.#model?.dispose();
+    await this.#model?.internals.reloading?.catch(() => {});
     this.#sessions.clear();
     this.#lock?.release();
     await platform.threads?.drained();

@@ -29,4 +29,6 @@ export interface ModelInternals extends DeviceParts, Recoverable {
   readonly sessions: Set<OwnedSession>;
   /** Repeats work after the loss of the device, or where its memory ran out. */
   readonly recovery: Recovery;
+  /** The load of a reload that is in progress, which `dispose` ends soon. */
+  readonly reloading: Promise<void> | undefined;
 }
