@@ -19,6 +19,6 @@ export { Session } from "./models/chat/session.js";
 export { convertCheckpoint } from "./models/convert.js";
 export type { AttentionMap } from "./models/llava-onevision/attention-map.js";
 export type { ChatMessage } from "./models/llava-onevision/processor.js";
-export { LlavaOneVision, type LoadOptions, type ReloadOptions } from "./models/llava-onevision.js";
+export { LlavaOneVision, type LoadOptions } from "./models/llava-onevision.js";
 export type { Estimate } from "./models/sizing/estimate.js";
 export { Device } from "./runtime/device.js";

@@ -66,14 +66,6 @@ export interface LoadOptions extends HubOptions {
   onDeviceLost?: "fail" | "reload";
 }
 
-/** Options of {@link LlavaOneVision.reload}. */
-export interface ReloadOptions {
-  /** The device to continue on, if the model was loaded on a given one. */
-  device?: Device;
-  signal?: AbortSignal | undefined;
-  onProgress?: (progress: LoadProgress) => void;
-}
-
 /**
  * LLaVA-OneVision on a device: SigLIP, projector and Qwen2, with the checkpoint's own tokenizer and chat template.
  * @example
@@ -219,10 +211,10 @@ export class LlavaOneVision {
   /**
    * Opens an adapter and a device anew and loads the weights again, from where they came from, after a loss of the device or to move to
    * another. Sessions keep their conversations and compute their KV caches again at the next use. Answers that are running end with
-   * DeviceLostError, or continue with `onDeviceLost: "reload"`.
+   * DeviceLostError, or continue with `onDeviceLost: "reload"`. `device`: the next one, required if `load` was given one.
    * Throws what `load` throws; the model can be reloaded again.
    */
-  async reload(options: ReloadOptions = {}): Promise<void> {
+  async reload(options: Pick<LoadOptions, "device" | "signal" | "onProgress"> = {}): Promise<void> {
     const where = "model.reload";
     checkOptions(where, options, ["device", "signal", "onProgress"]);
     this.#check();

@@ -6,7 +6,7 @@ import type { ChatModel } from "../models/chat/chat-model.js";
 import type { SessionOptions } from "../models/chat/conversation.js";
 import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "../models/chat/embeddings.js";
 import type { VideoContent } from "../models/llava-onevision/processor.js";
-import type { LoadOptions, ReloadOptions } from "../models/llava-onevision.js";
+import type { LoadOptions } from "../models/llava-onevision.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import { Connection, type Opening } from "./connection.js";
 import type { WorkerEnd } from "./endpoint.js";
@@ -99,7 +99,7 @@ export class WorkerModel implements ChatModel {
   }
 
   /** See {@link LlavaOneVision.reload}. Also throws WorkerError. */
-  async reload(options: Omit<ReloadOptions, "device"> = {}): Promise<void> {
+  async reload(options: Pick<WorkerLoadOptions, "signal" | "onProgress"> = {}): Promise<void> {
     const where = "model.reload";
     const sent = sendOptions(where, options, REFUSED);
     const call = this.connection.name();
