@@ -3,7 +3,7 @@ import type { Answer, AnswerProgress, AnswerResult, ChatMessage } from "ocellus"
 import type { WorkerSession } from "ocellus/worker";
 import { isCode, type ShownFault, shown } from "../fault.js";
 import { type Attachment, partOf } from "./media.js";
-import { answering, model, recover } from "./model.js";
+import { answering, model, recover, showReload, state } from "./model.js";
 import { generateOptions, settings } from "./settings.js";
 
 /** The parts of a result that the page shows. */
@@ -158,10 +158,12 @@ async function answerTo(id: string, before: readonly string[] = []): Promise<voi
     const running = own.generate([...history(at), messageOf(turn.text, turn.media)], {
       ...generateOptions(),
       ...(before.length > 0 && { answerPrefix: before.join("") }),
-      onProgress: (progress) =>
+      onProgress: (progress) => {
+        showReload(progress.stage === "reload" ? progress : undefined);
         update(id, (reply) =>
           progress.stage === "decode" ? { ...reply, progress } : { ...reply, phase: "working", progress },
-        ),
+        );
+      },
     });
     answer = running;
     const pieces = [...before];
@@ -177,8 +179,10 @@ async function answerTo(id: string, before: readonly string[] = []): Promise<voi
   } catch (error) {
     update(id, (reply) => ({ ...reply, phase: "failed", error: shown(error) }));
     // The conversation stays, and the question can be asked again once the model is loaded again.
-    if (isCode(error, "DEVICE_LOST", "WORKER") && own === session) await recover();
+    const isGone = isCode(error, "DEVICE_LOST", "WORKER") || state.value.phase === "reloading";
+    if (isGone && own === session) await recover();
   } finally {
+    showReload();
     if (answer && own === session) answer = undefined;
   }
 }

@@ -23,8 +23,12 @@ export function ModelStatus({ onModels }: { onModels: () => void }) {
         <p class="small muted">
           {choice.value.label} is ready on {model.value.adapter.name}
           {model.value.adapter.onCPU && ", a software adapter: answers are slow"}.
-          {recoveries.value > 0 &&
-            " The graphics adapter was lost, and the model was loaded again from this browser's storage."}
+          {recoveries.value > 0 && " The GPU was reset, and the model was loaded again from this browser's storage."}
+        </p>
+      )}
+      {now.phase === "reloading" && (
+        <p class="small muted busy">
+          The GPU was reset. Loading {choice.value.label} again: {Math.round(100 * now.share)} %
         </p>
       )}
       {now.phase === "none" && (

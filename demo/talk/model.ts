@@ -19,6 +19,8 @@ export type ModelState =
   | { readonly phase: "loading"; readonly share: number }
   | { readonly phase: "compiling" }
   | { readonly phase: "ready" }
+  /** The GPU was reset during an answer, which waits for the weights. */
+  | { readonly phase: "reloading"; readonly share: number }
   | { readonly phase: "failed"; readonly error: unknown };
 
 /** A model that is loaded, and its worker. */
@@ -40,7 +42,7 @@ export const budget = signal<number | undefined>(undefined);
 export const state = signal<ModelState>({ phase: "none" });
 /** The model of the newest load: loaded, on its way, or failed. */
 export const choice = signal<ModelChoice>(TINY);
-/** How often the adapter was lost and the model loaded again. */
+/** How often the GPU was reset and the model loaded again. */
 export const recoveries = signal(0);
 /** Whether an answer is under way; a model that is replaced ends it first. */
 export const answering = signal(false);
@@ -54,9 +56,9 @@ let controlling: AbortController | undefined;
 
 /**
  * Loads a checkpoint in a new worker; the model before answers until it is ready, and stays if it fails. Cached files are read from this
- * browser's storage; with `again`, loading is tried once more if the device is lost.
+ * browser's storage. Browsers lose all devices when they restart their GPU process, as some do in their first second.
  */
-export async function open(next: ModelChoice = choice.value, again = true): Promise<void> {
+export async function open(next: ModelChoice = choice.value): Promise<void> {
   controlling?.abort();
   const controller = new AbortController();
   const { signal } = controller;
@@ -76,6 +78,7 @@ export async function open(next: ModelChoice = choice.value, again = true): Prom
       {
         ...next.options,
         ...(budget.value !== undefined && { memoryBudget: budget.value }),
+        onDeviceLost: "reload",
         signal,
         onDownload: (progress) => report({ phase: "downloading", progress }),
         onProgress: ({ loadedBytes, totalBytes }) => report({ phase: "loading", share: loadedBytes / totalBytes }),
@@ -90,8 +93,6 @@ export async function open(next: ModelChoice = choice.value, again = true): Prom
   } catch (error) {
     worker.terminate();
     if (controlling !== controller) return;
-    // Browsers lose all devices when they restart their GPU process, as some do in their first second.
-    if (again && isCode(error, "DEVICE_LOST")) return open(next, false);
     if (isCode(error, "ABORTED")) settle();
     else report({ phase: "failed", error });
   }
@@ -117,7 +118,18 @@ export function unload(): void {
   loaded.value = undefined;
 }
 
-/** Loads the same model again, from this browser's storage, after the adapter was lost. */
+/** Shows that a running answer waits for the weights, or with no progress that it continues. */
+export function showReload(progress?: { readonly done: number; readonly total: number }): void {
+  const { phase } = state.value;
+  if (progress && (phase === "ready" || phase === "reloading")) {
+    state.value = { phase: "reloading", share: progress.done / progress.total };
+  } else if (!progress && phase === "reloading") {
+    recoveries.value++;
+    state.value = { phase: "ready" };
+  }
+}
+
+/** Loads the same model again in another worker, from this browser's storage, after several losses of the adapter or the worker's end. */
 export async function recover(): Promise<void> {
   recoveries.value++;
   const lost = loaded.value?.choice;

@@ -155,11 +155,13 @@ const STAGES: Readonly<Record<AnswerProgress["stage"], string>> = {
   vision: "Encoding",
   prefill: "Reading",
   decode: "Writing",
+  reload: "The GPU was reset: loading",
 };
 const UNITS: Readonly<Record<AnswerProgress["stage"], string>> = {
   vision: "tiles",
   prefill: "tokens",
   decode: "tokens",
+  reload: "bytes",
 };
 
 function Progress({ reply: { phase, progress, result } }: { reply: Reply }) {
@@ -169,7 +171,7 @@ function Progress({ reply: { phase, progress, result } }: { reply: Reply }) {
   const { stage, done, total } = progress;
   return (
     <p class="muted busy">
-      {STAGES[stage]} {done} of {total} {UNITS[stage]}
+      {STAGES[stage]} {done.toLocaleString("en")} of {total.toLocaleString("en")} {UNITS[stage]}
     </p>
   );
 }

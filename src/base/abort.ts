@@ -1,4 +1,4 @@
-import { AbortedError } from "./errors.js";
+import { AbortedError, throwIfAborted } from "./errors.js";
 
 /**
  * Resolves like `promise`, or rejects with AbortedError as soon as the signal fires. Submitted GPU work continues; its result is
@@ -23,4 +23,10 @@ export async function unlessAborted<T>(
   } finally {
     signal.removeEventListener("abort", stop);
   }
+}
+
+/** Lets the event loop run within long work on the CPU, then throws AbortedError if the signal has fired. */
+export async function pause(signal: AbortSignal | undefined, where: string): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve));
+  throwIfAborted(signal, where);
 }

@@ -100,10 +100,13 @@ export function checkOptions(where: string, options: object, known: readonly str
   }
 }
 
+/** The option of loading that has the name of a callback, and is a word. */
+const NO_CALLBACK = "onDeviceLost";
+
 /** Throws OptionError for a callback that is no function, and for a signal that is none: it would be ignored, or fail later. */
 function checkKind(where: string, key: string, value: unknown): void {
   if (value === undefined) return;
-  if (/^on[A-Z]/.test(key) && typeof value !== "function") {
+  if (/^on[A-Z]/.test(key) && key !== NO_CALLBACK && typeof value !== "function") {
     throw new OptionError({ where, expected: "a function", got: shown(value), remedy: "leave it out for none" });
   }
   // Not instanceof: signals of other realms.

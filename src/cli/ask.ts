@@ -115,6 +115,7 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
   const { signal } = interruption;
   const line = new ProgressLine(process.stderr);
   const model = await LlavaOneVision.load(location, {
+    onDeviceLost: "reload",
     signal,
     ...dtypeOption(given),
     ...cacheDtypeOption(given),
@@ -128,7 +129,7 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
     const running = model.createSession(system === undefined ? {} : { system }).generate(messages, {
       ...options,
       signal,
-      onProgress: (p) => (p.stage === "decode" ? line.clear() : line.count(p.stage, p.done, p.total)),
+      onProgress: (p) => line.answer(p),
       ...(tapsFile !== undefined && { onTaps: (taps: Tap[]) => writeTaps(tapsFile, taps) }),
     });
     for await (const piece of running) {

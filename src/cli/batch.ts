@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { open, readFile, realpath, rename, stat, writeFile } from "node:fs/promises";
+import { readFile, realpath, stat } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { addAbortSignal } from "node:stream";
 import { causeMessage } from "../base/cause-message.js";
@@ -10,15 +10,15 @@ import { LlavaOneVision } from "../models/llava-onevision.js";
 import { RequestError } from "../openai/api-error.js";
 import { ChatCompletions } from "../openai/chat-completions.js";
 import type { ReadMedia } from "../openai/content.js";
-import { Batch, finishedId } from "../server/batch.js";
+import { Batch } from "../server/batch.js";
 import { SPECIAL_TOKENS_OPTION, specialTokensOption } from "./answer-options.js";
+import { BatchResults } from "./batch-results.js";
 import type { Arguments, Command } from "./command.js";
 import { isStandardInput, isStream, takeStandardInput, typed } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
 import { chunksOf, type Line, linesOf } from "./lines.js";
 import { dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
 import { note } from "./note.js";
-import { notWritable } from "./output.js";
 import { ProgressLine } from "./progress-line.js";
 
 /** Answers a file of requests. */
@@ -59,6 +59,20 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
       remedy: "run for example: ocellus batch in.jsonl -o out.jsonl",
     });
   }
+  const results = await BatchResults.claim(output);
+  try {
+    await answerInto(results, input, given, interruption);
+  } finally {
+    await results.close();
+  }
+}
+
+async function answerInto(
+  results: BatchResults,
+  input: string,
+  given: Arguments,
+  interruption: Interruption,
+): Promise<void> {
   const folder = given.value("input-dir");
   const parallel = given.count("parallel") ?? 2;
   const specialTokens = specialTokensOption(given);
@@ -66,13 +80,13 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
   const isPipe = await isStream(input);
   // A pipe can be read once.
   const total = isPipe ? undefined : await countLines(input);
-  const done = await finished(output);
   const where = modelLocation(given.value("model"));
   const name = given.value("name") ?? servedName(where);
   const abort = new AbortController();
   const signal = AbortSignal.any([abort.signal, interruption.signal]);
   const line = new ProgressLine(process.stderr);
   const model = await LlavaOneVision.load(where, {
+    onDeviceLost: "reload",
     signal,
     ...dtype,
     ...hubOptions(given),
@@ -82,9 +96,8 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
   const readMedia = folder === undefined ? {} : { readMedia: filesBelow(folder) };
   const requests = new Batch(
     new ChatCompletions(model, { name, keepSessions: parallel, ...readMedia, ...specialTokens }),
-    done,
+    results.done,
   );
-  const results = await Results.open(output);
   const counts = { answered: 0, failed: 0, skipped: 0 };
   let failure: { error: unknown } | undefined;
   const progress = (): void => {
@@ -93,6 +106,7 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
     else line.items("answered", answered + failed, total - skipped);
   };
   try {
+    await results.begin();
     const chunks = isPipe ? streamOf(input, signal) : chunksOf(input);
     const lines = linesOf(chunks, isStandardInput(input) ? "standard input" : input);
     progress();
@@ -105,7 +119,7 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
           counts.skipped++;
           continue;
         }
-        await results.write(`${JSON.stringify(result)}\n`);
+        await results.write(JSON.stringify(result));
         if (result.response?.status_code === 200) counts.answered++;
         else counts.failed++;
         if (result.error?.code === "duplicate_custom_id") note(result.error.message);
@@ -122,7 +136,6 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
     );
   } finally {
     line.clear();
-    await results.close();
     model.dispose();
   }
   const { answered, failed, skipped } = counts;
@@ -160,60 +173,6 @@ function textOf({ bytes, offsetBytes }: Line): string | OcellusError {
     if (cause instanceof OcellusError) return cause;
     throw cause;
   }
-}
-
-/** The output file. */
-class Results {
-  private constructor(
-    readonly write: (text: string) => Promise<unknown>,
-    readonly close: () => Promise<void>,
-  ) {}
-
-  /** Opens the output. Throws SourceError if it cannot be written. */
-  static async open(path: string): Promise<Results> {
-    if (isStandardOutput(path)) {
-      const write = (text: string) => new Promise<void>((written) => process.stdout.write(text, () => written()));
-      return new Results(write, async () => {});
-    }
-    try {
-      const file = await open(path, "a");
-      return new Results(
-        (text) => file.write(text),
-        () => file.close(),
-      );
-    } catch (cause) {
-      throw notWritable(path, cause);
-    }
-  }
-}
-
-/** Paths of standard output, which cannot be opened by name if it is a socket. */
-function isStandardOutput(path: string): boolean {
-  return ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].includes(path);
-}
-
-/**
- * Returns the ids of finished requests in the output, and removes the lines that will be rewritten, such as a truncated last one.
- * Throws SourceError for an output that is not UTF-8, without changing it.
- */
-async function finished(file: string): Promise<Set<string>> {
-  const found = isStandardOutput(file) ? undefined : await stat(file).catch(() => undefined);
-  // Reading a pipe would block.
-  if (!found?.isFile()) return new Set();
-  const bytes = await readFile(file);
-  const end = bytes.lastIndexOf(0x0a) + 1;
-  const lines = decodeText(bytes.subarray(0, end), file)
-    .split(/\r?\n/)
-    .filter((line) => line !== "");
-  // The last line may be complete except for its line feed.
-  const tail = bytes.subarray(end).toString("utf8");
-  if (tail !== "") lines.push(tail);
-  const kept = lines.filter((line) => finishedId(line) !== undefined);
-  if (kept.length < lines.length || tail !== "") {
-    await writeFile(`${file}.part`, kept.map((line) => `${line}\n`).join(""));
-    await rename(`${file}.part`, file);
-  }
-  return new Set(kept.map((line) => finishedId(line)!));
 }
 
 /** Reads files below one folder; symbolic links that leave it are rejected. */

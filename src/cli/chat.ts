@@ -38,6 +38,7 @@ async function converse(given: Arguments, interruption: Interruption): Promise<v
   const options = await answerOptions(given);
   const line = new ProgressLine(process.stderr);
   const model = await LlavaOneVision.load(modelLocation(given.value("model")), {
+    onDeviceLost: "reload",
     signal: interruption.signal,
     ...dtypeOption(given),
     ...hubOptions(given),
@@ -52,7 +53,7 @@ async function converse(given: Arguments, interruption: Interruption): Promise<v
     session: model.createSession(system === undefined ? {} : { system }),
     options: specialTokensOption(given),
     say: note,
-    onProgress: (p) => (p.stage === "decode" ? line.clear() : line.count(p.stage, p.done, p.total)),
+    onProgress: (p) => line.answer(p),
   };
   const input = createInterface({ input: process.stdin, output: process.stdout, terminal, prompt: "> " });
   let running: { stop(): void } | undefined;

@@ -1,5 +1,6 @@
 import { causeMessage } from "../base/cause-message.js";
-import { SourceError } from "../base/errors.js";
+import { NoRoomError, SourceError } from "../base/errors.js";
+import { fullDisk } from "../base/full-disk.js";
 
 /**
  * What becomes of a command whose output nobody reads, as in `ocellus ask … | head -1`: it ends quietly. Other errors of standard output,
@@ -21,13 +22,10 @@ export function guardErrors(): void {
   process.stderr.on("error", () => {});
 }
 
-/** The error for a file that a command cannot write. */
-export function notWritable(path: string, cause: unknown): SourceError {
-  return new SourceError({
-    where: path,
-    expected: "a file that can be written",
-    got: causeMessage(cause),
-    remedy: "check the folder and its permissions",
-    cause,
-  });
+/** The error for a file that a command cannot write. `next` says what to do once there is room. */
+export function notWritable(path: string, cause: unknown, next = ""): SourceError | NoRoomError {
+  const fault = { where: path, expected: "a file that can be written", cause };
+  const full = fullDisk(cause);
+  if (full !== undefined) return new NoRoomError({ ...fault, got: full, remedy: `free some space${next}` });
+  return new SourceError({ ...fault, got: causeMessage(cause), remedy: "check the folder and its permissions" });
 }

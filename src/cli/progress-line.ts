@@ -1,3 +1,5 @@
+import type { AnswerProgress } from "../models/chat/answer.js";
+
 /** Time in milliseconds, and number of things, after which a rate means something. */
 const MEASURED_MS = 1000;
 const MEASURED_ITEMS = 3;
@@ -34,6 +36,13 @@ export class ProgressLine {
       `${what} ${done} of ${total}${mean === undefined ? "" : `, ${duration((total - done) / mean)} left`}`,
       true,
     );
+  }
+
+  /** Shows the progress of an answer until its first token. */
+  answer({ stage, done, total }: AnswerProgress): void {
+    if (stage === "decode") this.clear();
+    else if (stage === "reload") this.bytes("the GPU was reset; loading again:", done, total);
+    else this.count(stage, done, total);
   }
 
   count(what: string, done: number, total: number): void {

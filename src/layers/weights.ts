@@ -9,8 +9,9 @@ import {
   quantizedRowBytes,
 } from "../io/safetensors.js";
 import type { Device } from "../runtime/device.js";
-import { showShape, widenBF16, widenF16 } from "../runtime/dtype.js";
+import { elementCount, showShape, widenBF16, widenF16 } from "../runtime/dtype.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { checkRange } from "./weight-range.js";
 
 /** Dtype of a stored tensor; only matrices may be quantised. */
 export type StoredType = "f32" | "f16" | "bf16" | QuantizedType;
@@ -153,7 +154,10 @@ export class WeightLoader {
     });
   }
 
-  /** Reads every requested tensor. Throws CheckpointError, SourceError, AbortedError. */
+  /**
+   * Reads every requested tensor. Throws CheckpointError, also for a weight that is not finite or that its storage dtype can't hold;
+   * SourceError, AbortedError.
+   */
   async load(
     options: { signal?: AbortSignal | undefined; onProgress?: ((p: LoadProgress) => void) | undefined } = {},
   ): Promise<void> {
@@ -187,8 +191,11 @@ export class WeightLoader {
     const pieceBytes = Math.min(CHUNK_BYTES, this.device.facts.maxBindingBytes);
     // One reused buffer: `write` copies each piece, and large garbage would accumulate.
     this.#piece ??= new Uint8Array(CHUNK_BYTES);
+    const inner = elementCount(shape) / shape[0]!;
+    const about = { name: request.name, stored, type, target: this.storageDtypes.get(request.name) ?? "f32", inner };
     if (into) {
       const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal, this.#piece);
+      checkRange(bytes, { ...about, firstRow: 0 });
       this.device.write(into, widen(bytes, type as FloatType), request.first * 4);
       yield bytes.length;
       return;
@@ -201,6 +208,7 @@ export class WeightLoader {
       const count = Math.min(step, rows - first);
       throwIfAborted(signal, `loading ${request.name}`);
       const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal, this.#piece);
+      checkRange(bytes, { ...about, firstRow: first });
       this.device.scope(() => {
         // Constant size, so that the pool reuses one buffer.
         const chunk = this.device.empty([Math.ceil(Math.max(bytes.length, pieceBytes) / 4)], "u32", request.name);

@@ -19,6 +19,7 @@ import {
 } from "../io/safetensors.js";
 import type { JsonValue } from "../io/text.js";
 import { quantizeRows } from "../kernels/pack.js";
+import { checkRange } from "../layers/weight-range.js";
 import {
   type StorageDtype,
   type StoredType,
@@ -213,9 +214,12 @@ async function* converted(
     const count = Math.min(step, rows - first);
     throwIfAborted(signal, `converting ${name}`);
     const bytes = await index.read(stored, first * rowBytes, count * rowBytes, signal);
-    if (from === to || from === undefined) {
+    if (from === to || from === undefined || to === undefined) {
       yield bytes;
-    } else if (to === "q8" || to === "q4") {
+      continue;
+    }
+    checkRange(bytes, { name, stored, type: from, target: to, firstRow: first, inner });
+    if (to === "q8" || to === "q4") {
       const packed = device.scope(() => {
         const chunk = device.empty([Math.ceil(bytes.length / 4)], "u32", name);
         device.write(chunk, bytes);

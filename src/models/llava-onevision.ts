@@ -1,34 +1,33 @@
-import { DisposedError, OptionError, shown, throwIfAborted } from "../base/errors.js";
+import { unlessAborted } from "../base/abort.js";
+import { DisposedError, OptionError, shown } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
-import {
-  type CheckpointFiles,
-  type CheckpointLocation,
-  HUB_OPTIONS,
-  type HubOptions,
-  openCheckpoint,
-} from "../io/checkpoint.js";
+import { type CheckpointLocation, HUB_OPTIONS, type HubOptions, openCheckpoint } from "../io/checkpoint.js";
 import type { PictureInput } from "../io/picture-input.js";
-import type { JsonValue } from "../io/text.js";
 import type { CacheType } from "../kernels/kv-format.js";
-import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
+import type { LoadProgress, StorageDtype } from "../layers/weights.js";
 import { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
 import type { SessionOptions } from "./chat/conversation.js";
 import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./chat/embeddings.js";
-import type { ModelInternals } from "./chat/model-internals.js";
+import type { ModelInternals, OwnedSession } from "./chat/model-internals.js";
+import { Recovery } from "./chat/recovery.js";
 import { Session } from "./chat/session.js";
-import { cacheTypeGiven } from "./llava-onevision/cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
-import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.js";
+import type { DtypeByPart } from "./llava-onevision/dtype-by-part.js";
 import { readFamily } from "./llava-onevision/family.js";
-import { Network } from "./llava-onevision/network.js";
-import { Processor, type VideoContent } from "./llava-onevision/processor.js";
-import { placeholderIds } from "./llava-onevision/prompt.js";
-import { inCheckpoint, readConfig } from "./llava-onevision/read-config.js";
-import { VISION_CACHE_BYTES, VisionCache } from "./llava-onevision/vision-cache.js";
+import type { VideoContent } from "./llava-onevision/processor.js";
+import { inCheckpoint } from "./llava-onevision/read-config.js";
+import {
+  type LoadedParts,
+  lastingSignal,
+  loadParts,
+  readSource,
+  releaseParts,
+  shed,
+  type WeightsSource,
+} from "./loaded-parts.js";
 import type { Estimate, EstimateOptions } from "./sizing/estimate.js";
 import type { MemoryBudget } from "./sizing/memory-budget.js";
-import { warmUp } from "./warm-up.js";
 
 /** Options of loading. {@link HubOptions} apply to hub ids (`org/name`) only. */
 export interface LoadOptions extends HubOptions {
@@ -59,6 +58,12 @@ export interface LoadOptions extends HubOptions {
    * disables it.
    */
   visionCacheBytes?: number;
+  /**
+   * What happens when the GPU resets or the browser restarts its GPU process. "fail", if not given: calls reject with DeviceLostError.
+   * "reload": the next call opens another device and loads the weights again; a running answer does so at once and continues its text.
+   * Three losses in a minute end with DeviceLostError. Not beside `device`.
+   */
+  onDeviceLost?: "fail" | "reload";
 }
 
 /**
@@ -75,13 +80,15 @@ export interface LoadOptions extends HubOptions {
 export class LlavaOneVision {
   /** @internal */
   readonly internals: ModelInternals;
-  readonly #arena: Arena;
-  readonly #ownsDevice: boolean;
+  readonly #source: WeightsSource;
+  /** Replaced by a reload. */
+  #parts: LoadedParts;
+  #replacing: Promise<void> | undefined;
   #disposed = false;
 
-  private constructor(parts: Omit<ModelInternals, "sessions" | "check">, arena: Arena, ownsDevice: boolean) {
+  private constructor(source: WeightsSource, parts: LoadedParts, recovery: Recovery) {
     // JavaScript knows no private constructors.
-    if (!(arena instanceof Arena)) {
+    if (!(parts?.arena instanceof Arena)) {
       throw new OptionError({
         where: "new LlavaOneVision",
         expected: "a call of LlavaOneVision.load",
@@ -89,12 +96,37 @@ export class LlavaOneVision {
         remedy: "await LlavaOneVision.load(location, options)",
       });
     }
-    this.internals = { ...parts, sessions: new Set(), check: () => this.#check() };
-    this.#arena = arena;
-    this.#ownsDevice = ownsDevice;
+    this.#source = source;
+    this.#parts = parts;
+    const current = (): LoadedParts => this.#parts;
+    const replacing = (): Promise<void> | undefined => this.#replacing;
+    const { config, processor, cacheType } = source;
+    const sessions = new Set<OwnedSession>();
+    this.internals = {
+      config,
+      processor,
+      cacheType,
+      sessions,
+      recovery,
+      check: () => this.#check(),
+      get device() {
+        return current().device;
+      },
+      get network() {
+        return current().network;
+      },
+      get visionCache() {
+        return current().visionCache;
+      },
+      get reloading() {
+        return replacing();
+      },
+      reloadLost: (onProgress) => this.#replace(undefined, onProgress),
+      shed: () => shed(current(), sessions),
+    };
   }
 
-  /** The device that the model computes on. */
+  /** The device that the model computes on; another one after a reload. */
   get device(): Device {
     return this.internals.device;
   }
@@ -119,15 +151,24 @@ export class LlavaOneVision {
       "contextTokens",
       "memoryBudget",
       "visionCacheBytes",
+      "onDeviceLost",
       ...HUB_OPTIONS,
     ]);
-    const { visionCacheBytes, device: given } = options;
+    const { visionCacheBytes, device: given, onDeviceLost } = options;
     if (given !== undefined && !(given instanceof Device)) {
       throw new OptionError({
         where: "LlavaOneVision.load, device",
         expected: "a Device",
         got: shown(given),
         remedy: "leave it out for WebGPU's own choice, or pass Device.from(gpuDevice) of ocellus/tensor",
+      });
+    }
+    if (onDeviceLost !== undefined && onDeviceLost !== "fail" && (onDeviceLost !== "reload" || given)) {
+      throw new OptionError({
+        where: "LlavaOneVision.load, onDeviceLost",
+        expected: given ? '"fail" beside a device' : '"fail" or "reload"',
+        got: shown(onDeviceLost),
+        remedy: given ? "leave the device out, or call model.reload with another" : "leave it out for an error",
       });
     }
     if (visionCacheBytes !== undefined && !(visionCacheBytes >= 0)) {
@@ -142,68 +183,75 @@ export class LlavaOneVision {
       const { checkBudget } = await import("./sizing/memory-budget.js");
       await checkBudget(location, options.memoryBudget, options);
     }
-    const files = await openCheckpoint(location, options);
+    const loading = lastingSignal(options.signal);
+    const recovery = new Recovery(onDeviceLost === "reload");
+    const { signal } = loading.controller;
     let device = options.device;
+    let name: string | undefined;
     try {
+      const files = await openCheckpoint(location, { ...options, signal });
+      name = files.name;
       const configJson = await readFamily(files);
       device ??= await Device.open();
-      return await LlavaOneVision.#build(files, configJson, device, options);
+      const source = await readSource(files, configJson, loading.controller, options);
+      const parts = await recovery.load(() => {
+        const opened = device;
+        device = undefined;
+        return loadParts(source, options.device, options.onProgress, opened);
+      });
+      return new LlavaOneVision(source, parts, recovery);
     } catch (cause) {
       if (!options.device) device?.dispose();
-      throw inCheckpoint(files.name, cause);
+      throw name === undefined ? cause : inCheckpoint(name, cause);
+    } finally {
+      loading.end();
     }
   }
 
-  static async #build(
-    files: CheckpointFiles,
-    configJson: JsonValue,
-    device: Device,
-    options: LoadOptions,
-  ): Promise<LlavaOneVision> {
-    const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([
-      files.json("tokenizer.json"),
-      files.json("tokenizer_config.json"),
-      files.json("added_tokens.json"),
-      files.text("chat_template.jinja"),
-      files.json("chat_template.json"),
-    ]);
-    if (tokenizerJson === undefined) throw await files.missing("tokenizer.json");
-    const arena = device.arena("model");
-    const index = await files.tensors();
-    try {
-      const config = await readConfig(files, configJson, index, options.contextTokens);
-      const { Tokenizer } = await import("../io/tokenizer.js");
-      const tokenizer = new Tokenizer({ tokenizer: tokenizerJson, tokenizerConfig, addedTokens });
-      const { templateFromCheckpoint } = await import("./llava-onevision/jinja-template.js");
-      const template = templateFromCheckpoint({ ...(jinja !== undefined && { jinja }), json, tokenizerConfig });
-      const ids = placeholderIds(tokenizer, {
-        imageTokenIndex: config.imageTokenId,
-        videoTokenIndex: config.videoTokenId,
-      });
-      const processor = new Processor(config, tokenizer, template, ids);
-      throwIfAborted(options.signal, "loading");
-      const dtype = dtypeByPart(options.dtype);
-      const cacheType = cacheTypeGiven(options.cacheDtype);
-      const loader = new WeightLoader(device, index);
-      const network = arena.run(() => {
-        const levels = device.upload(processor.levels, [3, 256], "levels");
-        return new Network(loader.root(), config, dtype, levels);
-      });
-      loader.check(files.name, (name) => config.layout.ignored(name));
-      // On CPU adapters compilation would compete with reading and packing the weights.
-      if (!device.facts.onCPU) warmUp(network, cacheType);
-      await loader.load({ signal: options.signal, onProgress: options.onProgress });
-      await device.prepared();
-      const ownsDevice = options.device === undefined;
-      const visionCache = new VisionCache(device, options.visionCacheBytes ?? VISION_CACHE_BYTES);
-      return new LlavaOneVision({ device, config, processor, network, cacheType, visionCache }, arena, ownsDevice);
-    } catch (cause) {
-      arena.dispose();
-      device.pool.trim();
-      throw cause;
-    } finally {
-      await index.close();
+  /**
+   * Opens an adapter and a device anew and loads the weights again, from where they came from, after a loss of the device or to move to
+   * another. Sessions keep their conversations and compute their KV caches again at the next use. Answers that are running end with
+   * DeviceLostError, or continue with `onDeviceLost: "reload"`. `device`: the next one, required if `load` was given one.
+   * Throws what `load` throws; the model can be reloaded again.
+   */
+  async reload(options: Pick<LoadOptions, "device" | "signal" | "onProgress"> = {}): Promise<void> {
+    const where = "model.reload";
+    checkOptions(where, options, ["device", "signal", "onProgress"]);
+    this.#check();
+    const { device, signal, onProgress } = options;
+    if ((device === undefined) === this.#parts.ownsDevice) {
+      await unlessAborted(this.#replace(device, onProgress), signal, where);
+      return;
     }
+    throw new OptionError({
+      where: `${where}, device`,
+      expected: device ? "none, since `load` opened the device" : "a Device, since `load` was given one",
+      got: device ? "one" : "none",
+      remedy: device ? "leave it out" : "pass Device.from(gpuDevice)",
+    });
+  }
+
+  /** Replaces the parts on the device; calls that come together share one load. */
+  #replace(device: Device | undefined, onProgress?: (progress: LoadProgress) => void): Promise<void> {
+    this.#replacing ??= this.#loadOthers(device, onProgress).finally(() => {
+      this.#replacing = undefined;
+    });
+    return this.#replacing;
+  }
+
+  /** Frees the parts on the device, then loads others. */
+  async #loadOthers(device: Device | undefined, onProgress?: (progress: LoadProgress) => void): Promise<void> {
+    const old = this.#parts;
+    if (old.ownsDevice) {
+      // Answers that are running find the device lost, not disposed.
+      old.device.gpu.destroy();
+      await old.device.gpu.lost;
+    }
+    releaseParts(old);
+    const parts = await loadParts(this.#source, device, onProgress);
+    if (this.#disposed) releaseParts(parts);
+    else this.#parts = parts;
+    this.#check();
   }
 
   /**
@@ -265,12 +313,10 @@ export class LlavaOneVision {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    const { sessions, visionCache } = this.internals;
-    for (const session of sessions) session[Symbol.dispose]();
-    visionCache.dispose();
-    this.#arena.dispose();
-    if (this.#ownsDevice) this.device.dispose();
-    else this.device.pool.trim();
+    // Ends a reload.
+    this.#source.loading.abort();
+    for (const session of this.internals.sessions) session[Symbol.dispose]();
+    releaseParts(this.#parts);
   }
 
   [Symbol.dispose](): void {

@@ -38,9 +38,9 @@ export interface FileCache {
 
   /**
    * Acquires an exclusive lock across tasks and processes; locks of dead processes are taken over. Returns a function that releases it.
-   * `onWait` is called while waiting. Throws AbortedError.
+   * `onWait` is called while waiting, with the holder's process id where that is known; it may throw. Throws AbortedError.
    */
-  lock(path: string, signal?: AbortSignal, onWait?: () => void): Promise<() => Promise<void>>;
+  lock(path: string, signal?: AbortSignal, onWait?: (pid?: number) => void): Promise<() => Promise<void>>;
 
   /** Lists the subfolders of a folder; empty if it does not exist. */
   folders(path: string): Promise<string[]>;

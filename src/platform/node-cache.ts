@@ -17,6 +17,7 @@ import {
 } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
 import { NoRoomError, SourceError } from "../base/errors.js";
+import { fullDisk } from "../base/full-disk.js";
 import type { FileCache, PartialFile } from "./file-cache.js";
 import { hubSettings } from "./node-hub-settings.js";
 import { lock } from "./node-lock.js";
@@ -173,15 +174,13 @@ const CODES: Record<string, { got: string; remedy: string }> = {
   EROFS: { got: "a disk that cannot be written", remedy: ANOTHER_FOLDER },
 };
 
-/** Codes of a full disk. */
-const FULL: Record<string, string> = { ENOSPC: "a full disk", EDQUOT: "no quota left" };
-
 function cacheError(path: string, cause: unknown): SourceError | NoRoomError {
   const { code = "" } = cause as NodeJS.ErrnoException;
   const expected = "a file of the cache";
-  if (FULL[code] !== undefined) {
+  const full = fullDisk(cause);
+  if (full !== undefined) {
     const remedy = "free some space, or set another cache folder (HF_HUB_CACHE); then load again to resume";
-    return new NoRoomError({ where: path, expected, got: FULL[code], remedy, cause });
+    return new NoRoomError({ where: path, expected, got: full, remedy, cause });
   }
   const known = CODES[code];
   const fallback = { got: String(cause), remedy: "check the disk and the cache folder (HF_HUB_CACHE)" };

@@ -20,9 +20,14 @@ interface Holder {
 
 /**
  * Acquires the lock file at `path` and returns a function that releases it. Node has no `flock`, so the file's existence is the lock,
- * and its content the holder; dead holders are detected by their process id or by the age of the file.
+ * and its content the holder; dead holders are detected by their process id or by the age of the file. While another holds it, `onWait` is
+ * called with its process id; it may throw.
  */
-export async function lock(path: string, signal?: AbortSignal, onWait?: () => void): Promise<() => Promise<void>> {
+export async function lock(
+  path: string,
+  signal?: AbortSignal,
+  onWait?: (pid: number | undefined) => void,
+): Promise<() => Promise<void>> {
   const holder: Holder = { pid: process.pid, host: hostname(), id: randomUUID() };
   await mkdir(dirname(path), { recursive: true });
   while (!(await create(path, JSON.stringify(holder)))) {
@@ -31,7 +36,7 @@ export async function lock(path: string, signal?: AbortSignal, onWait?: () => vo
       await takeAway(path, found);
       continue;
     }
-    onWait?.();
+    onWait?.(parse(found ?? "")?.pid);
     await sleep(LOOK_MILLISECONDS, undefined, signal ? { signal } : {}).catch(() => undefined);
     throwIfAborted(signal, path);
   }

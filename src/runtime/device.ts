@@ -1,11 +1,11 @@
 import { platform } from "#platform";
-import { DeviceLostError, LimitError, type OcellusError, ShapeError } from "../base/errors.js";
+import { LimitError, ShapeError } from "../base/errors.js";
 import { type AdapterFacts, factsOf, type OpenOptions, openAdapter } from "./adapter.js";
 import { Arena } from "./arena.js";
 import { BindGroups } from "./bind-groups.js";
 import { bindTensors } from "./bound-tensors.js";
 import { type DType, sizeInBytes } from "./dtype.js";
-import { disposedDevice, faultOf, lossOf } from "./gpu-fault.js";
+import { disposedDevice, Faults, faultOf, lossOf } from "./gpu-fault.js";
 import { type Grid, gridOf, type Kernel } from "./kernel.js";
 import { ParameterSlots } from "./parameter-slots.js";
 import { Pipelines } from "./pipelines.js";
@@ -54,7 +54,7 @@ export class Device {
   /** The tensors of the dispatch being recorded. */
   readonly #bound: Tensor[] = [];
   #precompiling = false;
-  #fault: OcellusError | undefined;
+  readonly #faults = new Faults();
   #disposed = false;
 
   /** Opens an adapter. Throws NoAdapterError. */
@@ -84,15 +84,12 @@ export class Device {
       platform.waitFor(gpu.queue.onSubmittedWorkDone(), gpu.queue, facts.onCPU),
     );
     this.#slots = new ParameterSlots(gpu, MOST_DISPATCHES, facts.immediateBytes);
-    this.#pipelines = new Pipelines(gpu, this.#slots, (fault) => {
-      this.#fault = fault;
-    });
+    this.#pipelines = new Pipelines(gpu, this.#slots, (fault) => this.#faults.report(fault));
     gpu.addEventListener("uncapturederror", ({ error }) => {
-      // After an out-of-memory error the following ones are about the missing buffer: keep the first.
-      this.#fault ??= faultOf(error, facts.name);
+      this.#faults.reportUncaptured(faultOf(error, facts.name));
     });
     gpu.lost.then((info) => {
-      if (!this.#disposed) this.#fault = lossOf(info, facts.name);
+      if (!this.#disposed) this.#faults.report(lossOf(info, facts.name));
     });
   }
 
@@ -330,6 +327,7 @@ export class Device {
   async sync(): Promise<void> {
     this.flush();
     await this.settled(this.gpu.queue.onSubmittedWorkDone());
+    this.#faults.settle();
   }
 
   /** Awaits a GPU promise, then throws the device's pending error, if any. */
@@ -346,15 +344,19 @@ export class Device {
     }
   }
 
-  /** Throws the device's pending error, if any. */
-  check(): void {
-    if (this.#disposed) throw disposedDevice();
-    if (this.#fault) {
-      const fault = this.#fault;
-      // A lost device stays lost; other errors are reported once, and the next call may succeed.
-      if (!(fault instanceof DeviceLostError)) this.#fault = undefined;
-      throw fault;
-    }
+  /** Number of errors that the GPU reported so far. */
+  get faults(): number {
+    return this.#faults.count;
+  }
+
+  /**
+   * Throws the device's pending error, if any. With `since`, an earlier value of `faults`, also the latest error after that, which another
+   * caller may have received: commands of all callers are submitted together, and an error drops them all.
+   */
+  check(since = this.faults): void {
+    // A lost device stays lost, also when it is disposed.
+    if (this.#disposed && !this.#faults.lost) throw disposedDevice();
+    this.#faults.check(since);
   }
 
   /** Frees all memory, and destroys the GPU device unless it was passed to `from`. */
@@ -362,7 +364,7 @@ export class Device {
     if (this.#disposed) return;
     this.flush();
     this.#root.dispose();
-    this.pool.trim();
+    this.pool.close();
     this.profile.dispose();
     this.#disposed = true;
     this.#slots.dispose();

@@ -25,6 +25,7 @@ export class Pool {
   #free: Block[] = [];
   #freeBytes = 0;
   #made = 0;
+  #closed = false;
   #placeholder: GPUBuffer | undefined;
   /** Bytes of blocks that have an owner. */
   liveBytes = 0;
@@ -89,6 +90,13 @@ export class Pool {
     this.liveBlocks--;
     this.#free.push(block);
     this.#freeBytes += block.sizeBytes;
+    if (this.#closed) this.trim();
+  }
+
+  /** Destroys every free block, and from now on every block that is released. */
+  close(): void {
+    this.#closed = true;
+    this.trim();
   }
 
   /** Destroys every free block. */

@@ -40,8 +40,9 @@ export class Readback {
 
   /** Returns the bytes of the latest copy; throws the device's pending error, if any. */
   async bytes(): Promise<ArrayBuffer> {
-    if (this.#mapped) await this.device.settled(this.#mapped);
-    const bytes = this.#staging.getMappedRange(0, this.#size).slice(0);
+    // The loss of a device unmaps its buffers.
+    const copied = this.#mapped?.then(() => this.#staging.getMappedRange(0, this.#size).slice(0));
+    const bytes = await this.device.settled(copied ?? Promise.resolve(new ArrayBuffer(0)));
     this.#staging.unmap();
     return bytes;
   }

@@ -2,6 +2,8 @@ import { lookup } from "node:dns/promises";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { BlockList, isIP } from "node:net";
+import { unlessAborted } from "../base/abort.js";
+import { causeMessage } from "../base/cause-message.js";
 import { RequestError } from "../openai/api-error.js";
 import type { ReadMedia } from "../openai/content.js";
 
@@ -53,30 +55,35 @@ export function isPublicAddress(address: string): boolean {
  * Fetches pictures and clips for clients, protected against server-side request forgery: http and https only, all resolved addresses
  * must be public, and the connection uses the checked address; redirects, size and time are bounded. Throws RequestError.
  */
-export function remoteMedia(isAllowed: (address: string) => boolean = isPublicAddress): ReadMedia {
+export function remoteMedia(isAllowed: (address: string) => boolean = isPublicAddress, seconds = SECONDS): ReadMedia {
   return async (text, { param, signal }) => {
     const fail = (expected: string, got: string): RequestError =>
       new RequestError(param, { expected, got, remedy: "send the bytes as data:…;base64,…" });
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(SECONDS * 1000)]);
-    let url = text;
-    for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
-      const place = URL.canParse(url) ? new URL(url) : undefined;
-      if (!place || !/^https?:$/.test(place.protocol)) throw fail("an http or https URL", url.slice(0, 60));
-      try {
-        const answer = await ask(place, await addressOf(place, isAllowed), limited);
-        if (answer instanceof Uint8Array) return answer;
-        url = new URL(answer, place).href;
-      } catch (cause) {
-        if (signal.aborted) throw cause;
-        const got = limited.aborted
-          ? `none within ${SECONDS} s`
-          : cause instanceof Error
-            ? cause.message
-            : String(cause);
-        throw fail(`a file of at most ${MOST_BYTES} bytes from ${place.host}`, got);
+    // Not AbortSignal.timeout: within AbortSignal.any it is collected as garbage, and never fires.
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), seconds * 1000);
+    const limited = AbortSignal.any([signal, late.signal]);
+    try {
+      let url = text;
+      for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
+        const place = URL.canParse(url) ? new URL(url) : undefined;
+        if (!place || !/^https?:$/.test(place.protocol)) throw fail("an http or https URL", url.slice(0, 60));
+        try {
+          // A name server that does not answer cannot be interrupted.
+          const address = await unlessAborted(addressOf(place, isAllowed), limited, place.host);
+          const answer = await ask(place, address, limited);
+          if (answer instanceof Uint8Array) return answer;
+          url = new URL(answer, place).href;
+        } catch (cause) {
+          if (signal.aborted) throw cause;
+          const got = late.signal.aborted ? `none within ${seconds} s` : causeMessage(cause);
+          throw fail(`a file of at most ${MOST_BYTES} bytes from ${place.host}`, got);
+        }
       }
+      throw fail(`at most ${MOST_REDIRECTS} redirects`, "more");
+    } finally {
+      clearTimeout(timer);
     }
-    throw fail(`at most ${MOST_REDIRECTS} redirects`, "more");
   };
 }
 

@@ -48,7 +48,7 @@ export interface SentMessage {
   readonly content: string | readonly (object | { readonly ref: number })[];
 }
 
-/** Result of loading a model. */
+/** Result of loading or reloading a model. */
 export interface LoadReply {
   readonly adapter: AdapterFacts;
   readonly contextTokens: number;
@@ -59,6 +59,7 @@ export type SessionMethod = "generate" | "append" | "measure" | "attention";
 
 export type ToWorker =
   | { kind: "load"; call: number; location: string | readonly SentFile[]; options: SentOptions }
+  | { kind: "reload"; call: number; options: SentOptions }
   | { kind: "session"; session: number; options: object }
   | { kind: "clone"; session: number; from: number }
   | { kind: "reset" | "end"; session: number }

@@ -71,6 +71,9 @@ class ServedModel {
       case "load":
         void this.#load(message);
         break;
+      case "reload":
+        void this.#reload(message);
+        break;
       case "session":
         this.#open(message.session, () => this.#loaded().createSession(message.options));
         break;
@@ -115,7 +118,15 @@ class ServedModel {
       const model = await LlavaOneVision.load(receiveLocation(location), given as LoadOptions);
       if (this.#ended) model.dispose();
       else this.#model = model;
-      return { adapter: model.device.facts, contextTokens: model.config.text.maxPositions } satisfies LoadReply;
+      return replyOf(model);
+    });
+  }
+
+  #reload({ call, options }: ToWorker & { kind: "reload" }): Promise<void> {
+    return this.#call(call, options, async (given) => {
+      const model = this.#loaded();
+      await model.reload(given);
+      return replyOf(model);
     });
   }
 
@@ -216,6 +227,7 @@ class ServedModel {
     }
     await Promise.all(running.map(({ settled }) => settled));
     this.#model?.dispose();
+    await this.#model?.internals.reloading?.catch(() => {});
     this.#sessions.clear();
     this.#lock?.release();
     await platform.threads?.drained();
@@ -225,4 +237,8 @@ class ServedModel {
     }
     this.port.close();
   }
+}
+
+function replyOf({ device, config }: LlavaOneVision): LoadReply {
+  return { adapter: device.facts, contextTokens: config.text.maxPositions };
 }

@@ -58,10 +58,10 @@ export class WorkerModel implements ChatModel {
 
   private constructor(
     private readonly connection: Connection,
-    private readonly loaded: LoadReply,
+    private loaded: LoadReply,
   ) {}
 
-  /** The adapter that the worker opened. */
+  /** The adapter that the worker opened by `load` or `reload`. */
   get adapter(): AdapterFacts {
     return this.loaded.adapter;
   }
@@ -96,6 +96,15 @@ export class WorkerModel implements ChatModel {
       connection.end(disposed());
       throw error;
     }
+  }
+
+  /** See {@link LlavaOneVision.reload}. Also throws WorkerError. */
+  async reload(options: Pick<WorkerLoadOptions, "signal" | "onProgress"> = {}): Promise<void> {
+    const where = "model.reload";
+    const sent = sendOptions(where, options, REFUSED);
+    const call = this.connection.name();
+    const message = { kind: "reload", call, options: sent } as const;
+    this.loaded = (await this.connection.call(call, Promise.resolve({ message }), { where, options })) as LoadReply;
   }
 
   /** Creates a conversation with its own KV cache in the worker. Throws OptionError, DisposedError, WorkerError. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { unlessAborted } from "../../src/base/abort.js";
+import { pause, unlessAborted } from "../../src/base/abort.js";
 import { AbortedError } from "../../src/base/errors.js";
 
 const never = new Promise<never>(() => {});
@@ -42,4 +42,16 @@ test("signals keep no listeners of what is over", async () => {
   signal.removeEventListener = () => void listeners--;
   await unlessAborted(Promise.resolve(), signal, "work");
   expect(listeners).toBe(0);
+});
+
+test("a pause lets the event loop run, and ends with the signal", async () => {
+  const controller = new AbortController();
+  let ran = false;
+  setTimeout(() => {
+    ran = true;
+  });
+  await pause(controller.signal, "work");
+  expect(ran).toBe(true);
+  setTimeout(() => controller.abort("enough"));
+  await expect(pause(controller.signal, "work")).rejects.toMatchObject({ name: "AbortError", cause: "enough" });
 });

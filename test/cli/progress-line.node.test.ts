@@ -51,3 +51,15 @@ test("things need three for an estimate", () => {
   line.items("answered", 3, 100);
   expect(state.shown).toBe("answered 3 of 100, 32 min left");
 });
+
+test("the progress of an answer ends with its first token, and says why weights are loaded again", () => {
+  const { state, line } = terminal();
+  state.now = 1000;
+  line.answer({ stage: "vision", done: 1, total: 4 });
+  expect(state.shown).toBe("vision 1 of 4");
+  state.now += 200;
+  line.answer({ stage: "reload", done: 2e6, total: 8e6 });
+  expect(state.shown).toBe("the GPU was reset; loading again: 2.0 of 8.0 MB");
+  line.answer({ stage: "decode", done: 1, total: 20 });
+  expect(state.shown).toBe("");
+});

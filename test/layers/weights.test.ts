@@ -199,3 +199,28 @@ test.each(["q8", "q4"] as const)("%s is widened to what its scales and levels sa
     }
   }
 });
+
+test("weights that are not finite, or that their storage dtype can't hold, end the load with tensor and row", async () => {
+  const { device } = held;
+  const [rows, inner] = [1001, 999];
+  for (const [value, target] of [
+    [Number.NaN, "f32"],
+    [Number.POSITIVE_INFINITY, "bf16"],
+    [Number.NEGATIVE_INFINITY, "q8"],
+    [Number.NaN, "q4"],
+    [65536, "f16"],
+  ] as const) {
+    const values = new Float32Array(rows * inner);
+    values[700 * inner + 3] = value; // in the second piece
+    const loader = await loaderOf([floatTensor("m", [rows, inner], values)]);
+    let streamed = 0;
+    loader.root().stream("m", [rows, inner], target, () => streamed++);
+    await expect(loader.load()).rejects.toThrow(/tensor m, row 700, column 3: expected (finite|numbers below 65,520)/);
+    expect(streamed).toBe(1);
+  }
+  const small = await loaderOf([half("v", "BF16", Float32Array.of(1, 2, 70000, Number.NaN))]);
+  const arena = device.arena("weights");
+  arena.run(() => small.root().tensor("v", [4]));
+  await expect(small.load()).rejects.toThrow(/tensor v, row 3: expected finite numbers, got NaN/);
+  arena.dispose();
+});

@@ -8,6 +8,8 @@ export interface TestWorker {
   readonly end: WorkerEnd;
   /** What the worker's devices hold. */
   bytes(): Promise<number>;
+  /** Destroys the worker's newest device. */
+  lose(): void;
   /** Throws an error in the worker. */
   fail(): void;
   terminate(): void;
@@ -29,6 +31,7 @@ async function nodeWorker(): Promise<TestWorker> {
         worker.once("message", resolve);
         worker.postMessage("bytes");
       }),
+    lose: () => worker.postMessage("lose"),
     fail: () => worker.postMessage("fail"),
     terminate: () => void worker.terminate(),
   };
@@ -43,6 +46,7 @@ function pageWorker(): TestWorker {
         worker.addEventListener("message", ({ data }) => resolve(data as number), { once: true });
         worker.postMessage("bytes");
       }),
+    lose: () => worker.postMessage("lose"),
     fail: () => worker.postMessage("fail"),
     terminate: () => worker.terminate(),
   };

@@ -3,7 +3,7 @@
 import { SourceError } from "../../base/errors.js";
 import type { Fetch } from "../../base/web-types.js";
 import { concatBytes } from "./bytes.js";
-import { BrokenTransfer, chunksOf, mayPass, parseContentRange, retrying } from "./http-transfer.js";
+import { BrokenTransfer, chunksOf, fetchInTime, mayPass, parseContentRange, retrying } from "./http-transfer.js";
 
 /** Thrown for a file that does not exist; callers catch it if the file is optional. */
 export class NotFoundError extends SourceError {
@@ -20,6 +20,8 @@ export interface UrlOptions {
   wholeLimitBytes?: number;
   /** Wait before the first retry; it doubles each time. */
   retryDelayMilliseconds?: number;
+  /** Time without a response or a byte after which a request is repeated; 30 seconds if not given. */
+  idleMilliseconds?: number;
 }
 
 const WHOLE_LIMIT_BYTES = 64 * 1024 * 1024;
@@ -96,13 +98,17 @@ export class HttpRanges {
 
   private async request(offset: number, length: number, signal?: AbortSignal): Promise<Response> {
     const headers = { ...this.options.headers, Range: `bytes=${offset}-${offset + length - 1}` };
-    return this.fetch(this.url, { headers, ...(signal ? { signal } : {}) });
+    return this.send({ headers, ...(signal ? { signal } : {}) });
+  }
+
+  private send(init: Parameters<typeof fetchInTime>[2]): Promise<Response> {
+    return fetchInTime(this.fetch, this.url, init, this.options.idleMilliseconds);
   }
 
   /** Yields the body's chunks, which must sum to exactly `length` bytes. */
   private async body(response: Response, length: number, onChunk: (chunk: Uint8Array) => void): Promise<void> {
     let received = 0;
-    for await (const chunk of chunksOf(response)) {
+    for await (const chunk of chunksOf(response, this.options.idleMilliseconds)) {
       if (received + chunk.length > length) {
         const got = "more bytes than requested";
         const remedy = "the server handles ranges incorrectly; use another server";
@@ -121,7 +127,7 @@ export class HttpRanges {
     const chunks: Uint8Array[] = [];
     let received = 0;
     if ((length ?? 0) <= limitBytes) {
-      for await (const chunk of chunksOf(response)) {
+      for await (const chunk of chunksOf(response, this.options.idleMilliseconds)) {
         chunks.push(chunk);
         received += chunk.length;
         if (received > limitBytes) break;
@@ -139,7 +145,7 @@ export class HttpRanges {
 
   private async sizeByHeadRequest(response: Response, signal?: AbortSignal): Promise<number> {
     const headers = { ...this.options.headers };
-    const answer = await this.fetch(this.url, { method: "HEAD", headers, ...(signal ? { signal } : {}) });
+    const answer = await this.send({ method: "HEAD", headers, ...(signal ? { signal } : {}) });
     const length = answer.headers.get("content-length");
     if (answer.ok && length !== null && /^\d+$/.test(length)) return Number(length);
     await response.body?.cancel();

@@ -1,12 +1,50 @@
 /** Common parts of HTTP transfers: retries, and the chunks of a body. */
 
 import { AbortedError, OcellusError, SourceError, throwIfAborted } from "../../base/errors.js";
+import type { Fetch } from "../../base/web-types.js";
 
 /** Maximum consecutive failures without a received byte. */
 const ATTEMPTS = 4;
 
+/** Time without a response or a byte after which a request is broken off and repeated, if it is not given. */
+const IDLE_MILLISECONDS = 30_000;
+
 /** A transient transfer error, which is retried. */
 export class BrokenTransfer extends Error {}
+
+/** A server that accepts requests and sends nothing. */
+class SilentTransfer extends BrokenTransfer {}
+
+/** Resolves like `promise`, or rejects with a transient error if that takes too long. */
+async function inTime<T>(promise: Promise<T>, idleMilliseconds: number, awaited: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    const end = (): void => reject(new SilentTransfer(`no ${awaited} in ${idleMilliseconds / 1000} seconds`));
+    timer = setTimeout(end, idleMilliseconds);
+  });
+  try {
+    return await Promise.race([promise, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** `fetch` that ends a request without a response. */
+export async function fetchInTime(
+  send: Fetch,
+  url: string,
+  init: { headers?: Record<string, string>; method?: string; signal?: AbortSignal },
+  idleMilliseconds = IDLE_MILLISECONDS,
+): Promise<Response> {
+  const stop = new AbortController();
+  const signal = init.signal ? AbortSignal.any([init.signal, stop.signal]) : stop.signal;
+  try {
+    return await inTime(send(url, { ...init, signal }), idleMilliseconds, "response");
+  } catch (cause) {
+    if (cause instanceof SilentTransfer) stop.abort();
+    throw cause;
+  }
+}
 
 /** Whether a status (RFC 9110, section 15) is transient. */
 export function mayPass(status: number): boolean {
@@ -41,7 +79,7 @@ export async function retrying<T>(
       if (cause instanceof OcellusError) throw cause;
       if (++failures >= attempts) {
         const reason = reasonOf(cause);
-        if (cause instanceof BrokenTransfer && !reason.startsWith("status"))
+        if (cause instanceof BrokenTransfer && !(cause instanceof SilentTransfer) && !reason.startsWith("status"))
           throw truncated(where, "the requested range", reason);
         const remedy = "check the network and try again";
         throw new SourceError({ where, expected: "a response", got: reason, remedy, cause });
@@ -58,13 +96,16 @@ function reasonOf(cause: unknown): string {
   return under && !cause.message.includes(under) ? `${cause.message} (${under})` : cause.message;
 }
 
-/** Yields the chunks of a body with a reader, since not every browser supports async iteration of streams. */
-export async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
+/**
+ * Yields the chunks of a body with a reader, since not every browser supports async iteration of streams. Throws BrokenTransfer if none
+ * arrives in time.
+ */
+export async function* chunksOf(response: Response, idleMilliseconds = IDLE_MILLISECONDS): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
   if (!reader) return;
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await inTime(reader.read(), idleMilliseconds, "byte");
       if (done) return;
       yield value;
     }

@@ -1,16 +1,18 @@
 /** HTTP client of the hub: resolves revisions, lists files, and returns their URLs. */
 
 import { CheckpointError, OcellusError, OptionError, SourceError } from "../../base/errors.js";
+import { concatBytes } from "../bytes/bytes.js";
 import type { UrlOptions } from "../bytes/http-ranges.js";
 import { NotFoundError } from "../bytes/http-ranges.js";
-import { BrokenTransfer, mayPass, retrying } from "../bytes/http-transfer.js";
+import { BrokenTransfer, chunksOf, fetchInTime, mayPass, retrying } from "../bytes/http-transfer.js";
 import { isJsonObject, type JsonValue, parseJson } from "../text/json.js";
 import { notAModel } from "./hub-address.js";
 import { type HubFile, hubFile, PUBLIC_HUB } from "./hub-names.js";
 
 const A_REPOSITORY = "a repository";
 
-export interface HubClientOptions extends Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds"> {
+export interface HubClientOptions
+  extends Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds" | "idleMilliseconds"> {
   endpoint?: string | undefined;
   token?: string | undefined;
 }
@@ -23,6 +25,7 @@ export class HubClient {
   readonly endpoint: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly retryDelayMilliseconds: number;
+  readonly idleMilliseconds: number | undefined;
   private readonly hasToken: boolean;
 
   /** @throws OptionError for an endpoint that is not an http(s) URL. */
@@ -43,6 +46,7 @@ export class HubClient {
     // `fetch` drops this header on redirects to another origin (Fetch standard, section 4.4).
     this.headers = { ...options.headers, ...(options.token && { Authorization: `Bearer ${options.token}` }) };
     this.retryDelayMilliseconds = options.retryDelayMilliseconds ?? 500;
+    this.idleMilliseconds = options.idleMilliseconds;
   }
 
   get where(): string {
@@ -109,14 +113,21 @@ export class HubClient {
     const { signal } = this.options;
     return retrying(url, this.retryDelayMilliseconds, signal, async () => {
       const headers = { ...this.headers, Accept: "application/json" };
-      const response = await this.fetch(url, { headers, ...(signal && { signal }) });
+      const response = await fetchInTime(
+        this.fetch,
+        url,
+        { headers, ...(signal && { signal }) },
+        this.idleMilliseconds,
+      );
       if (!response.ok) {
         await response.body?.cancel();
         if (mayPass(response.status)) throw new BrokenTransfer(`status ${response.status}`);
         throw this.notAHub("an answer", `status ${response.status}`);
       }
       const next = nextQuery(response.headers.get("link"), url);
-      const text = await response.text();
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of chunksOf(response, this.idleMilliseconds)) chunks.push(chunk);
+      const text = new TextDecoder().decode(concatBytes(chunks));
       try {
         return { json: parseJson(text, url), next };
       } catch (cause) {

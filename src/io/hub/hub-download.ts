@@ -2,7 +2,7 @@
 
 import { CheckpointError, NoRoomError, SourceError, throwIfAborted } from "../../base/errors.js";
 import type { FileCache, Hasher, PartialFile } from "../../platform/platform.js";
-import { BrokenTransfer, chunksOf, mayPass, parseContentRange, retrying } from "../bytes/http-transfer.js";
+import { BrokenTransfer, chunksOf, fetchInTime, mayPass, parseContentRange, retrying } from "../bytes/http-transfer.js";
 import type { HubClient } from "./hub-client.js";
 import { type CachePaths, gitHeader, type HubFile, hashOf } from "./hub-names.js";
 import type { DownloadMeter } from "./hub-progress.js";
@@ -186,9 +186,10 @@ class Transfer {
     // Range and length of a compressed response refer to the compressed bytes.
     const headers: Record<string, string> = { ...this.client.headers, "Accept-Encoding": "identity" };
     if (this.received > 0) headers.Range = `bytes=${this.received}-`;
-    const response = await this.client.fetch(url, { headers, signal });
+    const { idleMilliseconds } = this.client;
+    const response = await fetchInTime(this.client.fetch, url, { headers, signal }, idleMilliseconds);
     await this.checkAnswer(url, response);
-    for await (const chunk of chunksOf(response)) {
+    for await (const chunk of chunksOf(response, idleMilliseconds)) {
       if (this.received + chunk.length > file.sizeBytes) throw this.wrongSize(url, "more bytes than that");
       await this.partial.write(chunk, this.received);
       this.hasher.update(chunk);

@@ -36,7 +36,10 @@ export const HUB_OPTIONS = [
 ] as const satisfies readonly (keyof HubOptions)[];
 
 /** `signal` stops the opening, downloads, and every read of config files and headers. */
-export type CheckpointOptions = Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds"> &
+export type CheckpointOptions = Pick<
+  UrlOptions,
+  "headers" | "fetch" | "signal" | "retryDelayMilliseconds" | "idleMilliseconds"
+> &
   HubOptions & {
     /** Only configs and headers are read: hub files that are not cached are read by range requests, and not cached. */
     inspect?: boolean | undefined;

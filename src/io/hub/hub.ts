@@ -211,8 +211,14 @@ class StreamedPlace implements Place {
     const { client } = this;
     const { signal, inspect } = this.options;
     const url = client.urlOf(this.commit, file);
-    const { headers, fetch, retryDelayMilliseconds } = client;
-    const source = await urlSource(url, { headers, fetch, retryDelayMilliseconds, ...(signal && { signal }) });
+    const { headers, fetch, retryDelayMilliseconds, idleMilliseconds } = client;
+    const source = await urlSource(url, {
+      headers,
+      fetch,
+      retryDelayMilliseconds,
+      ...(idleMilliseconds && { idleMilliseconds }),
+      ...(signal && { signal }),
+    });
     // Read-ahead would fetch weights behind the header.
     if (source.sizeBytes === entry.sizeBytes) return inspect ? source : readAhead(source);
     await source.close();

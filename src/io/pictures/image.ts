@@ -29,6 +29,7 @@ export interface DecodeImageOptions {
   label: string;
   /** Whether to apply the EXIF orientation; defaults to "apply". */
   orientation?: "apply" | "ignore";
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -52,7 +53,7 @@ export async function decodeImage(
     });
   }
   const info = parsed ?? inspectPicture(bytes, label);
-  const decoded = await decodeStored(bytes, info, label);
+  const decoded = await decodeStored(bytes, info, label, options.signal);
   if (
     decoded.width !== info.width ||
     decoded.height !== info.height ||
@@ -83,10 +84,15 @@ function checkTiff({ bits = 1, sampleFormat = 1, photometric = -1 }: TiffHeader,
 }
 
 /** Decodes the stored pixels, without applying the orientation. */
-async function decodeStored(bytes: Uint8Array, info: PictureInfo, label: string): Promise<Pixels> {
+async function decodeStored(
+  bytes: Uint8Array,
+  info: PictureInfo,
+  label: string,
+  signal: AbortSignal | undefined,
+): Promise<Pixels> {
   switch (info.format) {
     case "png":
-      return decodePng(bytes, label, info.chunks);
+      return decodePng(bytes, label, info.chunks, signal);
     case "gif":
       return decodeGif(bytes, label, info.gif);
     case "bmp":

@@ -39,7 +39,7 @@ export async function readPicture(input: PictureInput, label: string, options: P
   if (options.signal?.aborted) throw new AbortedError(name, options.signal.reason);
   // Imported on demand with the first file.
   const { decodeImage } = await import("./image.js");
-  return decodeImage(bytes, { label: name, orientation: turn });
+  return decodeImage(bytes, { label: name, orientation: turn, signal: options.signal });
 }
 
 /** Inputs that contain the bytes of a file. */

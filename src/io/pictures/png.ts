@@ -7,6 +7,7 @@
  * Source: PNG specification (ISO/IEC 15948), model specification 3.1.
  */
 import { platform } from "#platform";
+import { pause } from "../../base/abort.js";
 import { MediaError } from "../../base/errors.js";
 import { concatBytes } from "../bytes/bytes.js";
 import { inflateInto } from "../bytes/inflate.js";
@@ -135,20 +136,15 @@ async function inflate(
   );
 }
 
-/** Reverses the row filters in place. `raw` contains `rows` rows of 1 + `rowBytes` bytes from `start` on. */
-function unfilter(raw: Uint8Array, start: number, rows: number, rowBytes: number, step: number, where: string): void {
-  // The row above the first counts as zeros.
-  let above: Uint8Array = new Uint8Array(rowBytes);
-  for (let y = 0, at = start + 1; y < rows; y++, at += rowBytes + 1) {
-    const row = raw.subarray(at, at + rowBytes);
-    const filter = raw[at - 1]!;
-    if (filter > 4) throw broken(where, "a row filter from 0 to 4", `${filter} in row ${y}`);
-    if (filter === 1) unfilterLeft(row, step);
-    else if (filter === 2) for (let i = 0; i < rowBytes; i++) row[i] = row[i]! + above[i]!;
-    else if (filter === 3) unfilterAverage(row, above, step);
-    else if (filter === 4) unfilterPaeth(row, above, step);
-    above = row;
-  }
+/** Bytes of rows that are decoded without a pause. */
+const BYTES_AT_ONCE = 4 * 2 ** 20;
+
+/** Reverses a row's filter in place. */
+function unfilter(filter: number, row: Uint8Array, above: Uint8Array, step: number): void {
+  if (filter === 1) unfilterLeft(row, step);
+  else if (filter === 2) for (let i = 0; i < row.length; i++) row[i] = row[i]! + above[i]!;
+  else if (filter === 3) unfilterAverage(row, above, step);
+  else if (filter === 4) unfilterPaeth(row, above, step);
 }
 
 function unfilterLeft(row: Uint8Array, step: number): void {
@@ -292,12 +288,13 @@ function readChunks(
 /**
  * Decodes a PNG (of an APNG the default image) to RGB8 with the pixels of Pillow's `convert("RGB")`, without applying the EXIF
  * orientation. `chunks`: the file's chunks, if they are parsed already. Throws MediaError naming `where` for a wrong checksum, a
- * truncated file or a broken stream.
+ * truncated file or a broken stream; AbortedError.
  */
 export async function decodePng(
   bytes: Uint8Array,
   where: string,
   chunks: Iterable<PngChunk> = pngChunks(bytes),
+  signal?: AbortSignal,
 ): Promise<Pixels> {
   const [header, palette, compressed] = readChunks(bytes, chunks, where);
   const { width, height, depth, channels } = header;
@@ -323,10 +320,21 @@ export async function decodePng(
   const raw = await inflate(compressed, sizeBytes, isRowEnd, where);
   const data = new Uint8Array(width * height * 3);
   let at = 0;
+  let paused = 0;
   for (const { x0, y0, dx, dy, columns, rows, rowBytes } of passes) {
-    unfilter(raw, at, rows, rowBytes, Math.max(1, bitsPerPixel >> 3), where);
+    const step = Math.max(1, bitsPerPixel >> 3);
+    // The row above the first counts as zeros.
+    let above: Uint8Array = new Uint8Array(rowBytes);
     for (let y = 0; y < rows; y++, at += rowBytes + 1) {
+      if (at - paused > BYTES_AT_ONCE) {
+        paused = at;
+        await pause(signal, where);
+      }
       const row = raw.subarray(at + 1, at + 1 + rowBytes);
+      const filter = raw[at]!;
+      if (filter > 4) throw broken(where, "a row filter from 0 to 4", `${filter} in row ${y}`);
+      unfilter(filter, row, above, step);
+      above = row;
       expandRow(header, palette, row, columns, data, ((y0 + y * dy) * width + x0) * 3, dx * 3);
     }
   }

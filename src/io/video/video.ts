@@ -270,7 +270,11 @@ async function* framesOfAnimation(
       // A single frame is decoded as a still picture: animation decoders yield different pixels.
       const picture =
         times.length === 1
-          ? await decodeImage(bytes, { label: name, orientation: options.rotation ?? "apply" }, info)
+          ? await decodeImage(
+              bytes,
+              { label: name, orientation: options.rotation ?? "apply", signal: options.signal },
+              info,
+            )
           : { ...(await animation.picture(index)), label: name };
       yield { picture, index, timestampSeconds: times[index], count: chosen.length };
     }

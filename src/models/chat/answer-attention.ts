@@ -61,7 +61,8 @@ export async function answerAttention(
   answered: Answered,
   options: AttentionOptions,
 ): Promise<AnswerAttention> {
-  const { config } = model;
+  const { config, device } = model;
+  const { faults } = device;
   checkOptions(WHERE, options, ["tokens", "layers", "heads", "signal"]);
   const tokens = numbers("tokens", options.tokens, answered.tokens);
   const layers = numbers("layers", options.layers, config.text.layers);
@@ -74,6 +75,7 @@ export async function answerAttention(
     const reads = weightsAt(model, cache, row, prefix.ids[row]!, layers);
     const rows = await unlessAborted(Promise.all(reads), signal, WHERE);
     model.check();
+    device.check(faults);
     for (const bytes of rows) {
       const weights = new Float32Array(bytes); // [H, row + 1]
       for (const head of heads) {

@@ -44,10 +44,10 @@ export interface AnswerUsage {
   readonly totalTokens: number;
 }
 
-/** Progress of a running answer. */
+/** Progress of a running answer. "reload": the device was lost, and the model is being loaded again (`onDeviceLost: "reload"`). */
 export interface AnswerProgress {
-  readonly stage: "vision" | "prefill" | "decode";
-  /** Tiles, rows of the prompt, or tokens. */
+  readonly stage: "vision" | "prefill" | "decode" | "reload";
+  /** Tiles, rows of the prompt, tokens, or bytes of the weights. */
   readonly done: number;
   readonly total: number;
 }

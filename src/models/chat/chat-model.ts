@@ -1,4 +1,5 @@
 import type { PictureInput } from "../../io/picture-input.js";
+import type { LoadProgress } from "../../layers/weights.js";
 import type { ChatMessage, VideoContent } from "../llava-onevision/processor.js";
 import type { Answer } from "./answer.js";
 import type { AnswerAttention, AttentionOptions } from "./answer-attention.js";
@@ -21,6 +22,11 @@ export interface ChatModel extends Disposable {
   /** Computes the embedding of a text, or of each of several. */
   embedText(text: string, options?: EmbedTextOptions): Promise<Float32Array>;
   embedText(texts: readonly string[], options?: EmbedTextOptions): Promise<Float32Array[]>;
+  /** Loads the weights again, onto another device; sessions keep their conversations. */
+  reload(options?: {
+    readonly signal?: AbortSignal;
+    readonly onProgress?: (progress: LoadProgress) => void;
+  }): Promise<void>;
   dispose(): void;
 }
 

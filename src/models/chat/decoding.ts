@@ -20,13 +20,15 @@ export interface Choice {
 }
 
 export interface DecodingOptions extends SamplerOptions {
+  /** Tokens of the answer that the prompt's logits follow: not empty where an answer is continued. */
+  readonly given?: readonly number[];
   /** Maximum tokens of the answer. */
   readonly maxNewTokens: number;
   readonly adaptiveSteps: AdaptiveSteps;
   /** Whether to return the logits of each token, at the cost of one readback per step. */
   readonly readLogits?: boolean;
   readonly signal?: AbortSignal | undefined;
-  /** Throws if the session or the model was disposed; called before anything is recorded. */
+  /** Throws if the session or the model was disposed or the device has failed; called before anything is recorded. */
   readonly check: () => void;
 }
 
@@ -95,7 +97,7 @@ export async function* decode(
   const sampler = owner.run(() => new Sampler(device, options, MOST_STEPS));
   const idle = Array.from({ length: MAX_IN_FLIGHT }, () => new Reads(network, options));
   const inFlight: InFlightBatch[] = [];
-  let chosen = 0;
+  let chosen = options.given?.length ?? 0;
 
   const begin = (steps: number, next: () => Tensor): void => {
     const begunAt = performance.now();
@@ -142,7 +144,10 @@ export async function* decode(
   }
 }
 
-/** Like `decode`, with constrained decoding: the host computes the mask of allowed tokens while the device computes the logits. */
+/**
+ * Like `decode`, with constrained decoding: the host computes the mask of allowed tokens while the device computes the logits.
+ * `constraint` has accepted the tokens of `options.given`.
+ */
 export async function* decodeUnder(
   constraint: Constraint,
   network: Network,
@@ -157,7 +162,7 @@ export async function* decodeUnder(
   const reads = new Reads(network, options);
   const mask = new Uint32Array(Math.ceil(allowed / 32));
   try {
-    for (let index = 0, own = logits; index < maxNewTokens; index++) {
+    for (let index = options.given?.length ?? 0, own = logits; index < maxNewTokens; index++) {
       device.flush();
       await inTimeSlices(constraint.allowing(mask, maxNewTokens - index), () => throwIfAborted(signal, "generating"));
       check();

@@ -5,7 +5,7 @@ import { KVCache } from "../../layers/kv-cache.js";
 import { Arena } from "../../runtime/arena.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { SpecialTokens } from "../llava-onevision/literal-text.js";
-import type { ImageContent, VideoContent } from "../llava-onevision/processor.js";
+import type { ImageContent, PreparedPrompt, VideoContent } from "../llava-onevision/processor.js";
 import type { AnswerProgress } from "./answer.js";
 import { copiedPart } from "./cached-media.js";
 import { checkPromptOptions, PROMPT_OPTIONS, type PromptOptions } from "./generate-options.js";
@@ -63,6 +63,19 @@ export async function embedMedia(
   if (!KINDS.includes(of)) throw unknownName(`${where}, of`, KINDS, of);
   model.check();
   const prompt = await model.processor.prepare([{ role: "user", content: [copiedPart(part, where)] }], options);
+  return model.recovery.run(
+    model,
+    () => embedPrompt(model, prompt, { of, normalise, signal, onProgress }, where),
+    options,
+  );
+}
+
+async function embedPrompt(
+  model: ModelInternals,
+  prompt: PreparedPrompt,
+  { of, normalise, signal, onProgress }: EmbedMediaOptions,
+  where: string,
+): Promise<MediaEmbedding> {
   const owner = new Arena(model.device, "embedding");
   const pass = new PromptPass(model, prompt, owner, { signal, onProgress });
   try {
@@ -71,6 +84,7 @@ export async function embedMedia(
     const take = async (tensor: Tensor): Promise<void> => {
       width = tensor.size(-1);
       parts.push(await unlessAborted(tensor.read(), signal, where));
+      pass.check();
     };
     if (of === "tokens") {
       await pass.encodeMedia(0);
@@ -105,7 +119,8 @@ export async function embedTexts(
   const vectors: Float32Array[] = [];
   for (const text of texts) {
     throwIfAborted(signal, where);
-    const hidden = await hiddenStates(model, tokensOf(model, text, options, where), signal, where);
+    const ids = tokensOf(model, text, options, where);
+    const hidden = await model.recovery.run(model, () => hiddenStates(model, ids, signal, where), { signal });
     const { width } = model.config.text;
     const vector = pooling === "mean" ? mean(hidden, width) : hidden.slice(-width);
     vectors.push(normalise ? unit(vector) : vector);
@@ -142,6 +157,7 @@ async function hiddenStates(
   where: string,
 ): Promise<Float32Array> {
   const { device, network, config } = model;
+  const { faults } = device;
   const { layers, keyValueHeads, headSize, maxPositions } = config.text;
   const cache = new KVCache(device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
   const owner = new Arena(device, "embedding");
@@ -154,6 +170,7 @@ async function hiddenStates(
       const hidden = owner.run(() => network.decode(chunk, first, [], cache));
       parts.push(await unlessAborted(hidden.read(), signal, where));
       model.check();
+      device.check(faults);
       hidden.dispose();
     }
     return joined(parts);

@@ -30,11 +30,11 @@ export interface AppendOptions extends PromptOptions {
 
 /** Sampling parameters. Without a temperature decoding is greedy. */
 export interface SamplingOptions {
-  /** Sampling temperature: tokens are sampled from softmax(logits / temperature). 0, the default, means greedy decoding. */
+  /** Sampling temperature: tokens are sampled from softmax(logits / temperature). 0, the default, and values below 0.00001 mean greedy decoding. */
   temperature?: number;
   /** Top-k sampling: keeps the `topK` tokens of the highest probability, and ties with the last of them; 0 keeps all. */
   topK?: number;
-  /** Top-p (nucleus) sampling: keeps the smallest set of tokens whose probabilities sum to at least `topP`; 1 keeps all. */
+  /** Top-p (nucleus) sampling: keeps the smallest set of tokens whose probabilities sum to at least `topP`; 1 keeps all, a tiny value the most likely token. */
   topP?: number;
   /** Min-p sampling: keeps tokens of at least `minP` times the highest probability; 0 keeps all. */
   minP?: number;

@@ -4,15 +4,21 @@ import type { RowPiece } from "../../kernels/resample.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Tensor } from "../../runtime/tensor.js";
-import type { PreparedMedium, PreparedPrompt, Segment } from "../llava-onevision/processor.js";
+import type { PreparedMedium, Segment } from "../llava-onevision/processor.js";
 import type { AnswerProgress } from "./answer.js";
-import type { ModelInternals } from "./model-internals.js";
+import type { DeviceParts, ModelInternals } from "./model-internals.js";
 import type { TapRecorder } from "./taps.js";
 
 export interface PassOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: AnswerProgress) => void) | undefined;
   readonly taps?: TapRecorder | undefined;
+}
+
+/** Token ids `[T]` with a placeholder for every visual token, and the media among them. */
+export interface Sequence {
+  readonly inputIds: readonly number[];
+  readonly media: readonly PreparedMedium[];
 }
 
 /** One forward pass over a prompt: the pictures' visual tokens, then the decoder over the rows that are not cached. */
@@ -25,14 +31,27 @@ export class PromptPass {
   readonly #made = new Map<string, Tensor>();
   /** Tiles encoded by the vision tower. */
   tiles = 0;
+  /** The parts on the device at the beginning: another call may reload the model meanwhile. */
+  readonly on: DeviceParts;
+  readonly #faults: number;
 
   constructor(
     readonly model: ModelInternals,
-    readonly prompt: PreparedPrompt,
+    readonly prompt: Sequence,
     /** Owns what the pass allocates. */
     readonly owner: Arena,
     readonly options: PassOptions,
-  ) {}
+  ) {
+    const { device, network, visionCache } = model;
+    this.on = { device, network, visionCache };
+    this.#faults = device.faults;
+  }
+
+  /** Throws if the model was disposed, or if the device reported an error since the pass began. */
+  check(): void {
+    this.model.check();
+    this.on.device.check(this.#faults);
+  }
 
   /** Looks up or computes the visual tokens of every medium that extends beyond row `from` of the sequence. */
   async encodeMedia(from: number): Promise<void> {
@@ -58,13 +77,13 @@ export class PromptPass {
 
   /** Yields the vision tower's features, before the projector: `[n·P, 1152]` for each batch of n tiles. */
   async *features(): AsyncGenerator<Tensor, void, undefined> {
-    const { model, owner } = this;
+    const { owner } = this;
     const segments = this.prompt.media.flatMap(({ segments }) => segments);
     const total = segments.reduce((sum, { tileCount }) => sum + tileCount, 0);
     for (const segment of segments) {
       for (const { tiles, count } of this.#batches(segment)) {
         throwIfAborted(this.options.signal, "vision");
-        const tensor = owner.run(() => model.network.features(tiles, count));
+        const tensor = owner.run(() => this.on.network.features(tiles, count));
         await this.#settled("vision");
         this.tiles += count;
         this.#report("vision", this.tiles, total);
@@ -75,7 +94,7 @@ export class PromptPass {
 
   /** The tiles of a segment, in batches that fit a binding. */
   *#batches({ tiles, tileCount }: Segment): Generator<{ first: number; count: number; tiles: Uint8Array }> {
-    const { tilesPerBatch } = this.model.network;
+    const { tilesPerBatch } = this.on.network;
     const tileBytes = tiles.length / tileCount;
     for (let first = 0; first < tileCount; first += tilesPerBatch) {
       const count = Math.min(tilesPerBatch, tileCount - first);
@@ -86,7 +105,7 @@ export class PromptPass {
   /** Cached visual tokens of a segment; with taps everything is recomputed. */
   #known(segment: Segment): Tensor | undefined {
     if (this.options.taps) return undefined;
-    const tensor = this.model.visionCache.take(segment.key);
+    const tensor = this.on.visionCache.take(segment.key);
     if (tensor) this.#taken.push(segment.key);
     return tensor;
   }
@@ -99,14 +118,14 @@ export class PromptPass {
     for (const { first, count, tiles } of this.#batches(segment)) {
       throwIfAborted(this.options.signal, "vision");
       this.options.taps?.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(tiles)));
-      const tensor = owner.run(() => this.#tapped(() => model.network.project(tiles, count)));
+      const tensor = owner.run(() => this.#tapped(() => this.on.network.project(tiles, count)));
       features.push({ first: first * patches, tensor });
       await this.#settled("vision");
       this.tiles += count;
       this.#report("vision", this.tiles, total);
     }
-    const packed = owner.run(() => model.network.pack(features, segment.plan));
-    this.#tapped(() => model.device.tap?.("packed", packed));
+    const packed = owner.run(() => this.on.network.pack(features, segment.plan));
+    this.#tapped(() => this.on.device.tap?.("packed", packed));
     for (const { tensor } of features) tensor.dispose();
     this.#made.set(segment.key, packed);
     return packed;
@@ -115,7 +134,7 @@ export class PromptPass {
   /** Prefills rows `from` to the end. Returns the logits `[1, V]` of the last row. */
   async prefill(from: number, cache: KVCache): Promise<Tensor> {
     const ids = Uint32Array.from(this.prompt.inputIds);
-    const { network } = this.model;
+    const { network } = this.on;
     const last = from + Math.floor((ids.length - from - 1) / network.rowsPerChunk) * network.rowsPerChunk;
     await this.fill(from, last, cache);
     throwIfAborted(this.options.signal, "prefill");
@@ -128,7 +147,7 @@ export class PromptPass {
   /** Frees visual tokens that are too large for the vision cache; the decoder has consumed them. */
   #dropLarge(): void {
     for (const [key, tensor] of this.#made) {
-      if (tensor.sizeBytes <= this.model.visionCache.mostBytes) continue;
+      if (tensor.sizeBytes <= this.on.visionCache.mostBytes) continue;
       this.#made.delete(key);
       tensor.dispose();
     }
@@ -136,7 +155,7 @@ export class PromptPass {
 
   /** Prefills rows `from` to `to` into the KV cache, without logits. */
   async fill(from: number, to: number, cache: KVCache): Promise<void> {
-    const { device, network } = this.model;
+    const { device, network } = this.on;
     const ids = Uint32Array.from(this.prompt.inputIds).subarray(0, to);
     for (let first = from; first < to; first += network.rowsPerChunk) {
       throwIfAborted(this.options.signal, "prefill");
@@ -151,17 +170,17 @@ export class PromptPass {
 
   /** Moves the computed visual tokens to the vision cache, after success. */
   keep(): void {
-    for (const [key, tensor] of this.#made) this.model.visionCache.keep(key, tensor);
+    for (const [key, tensor] of this.#made) this.on.visionCache.keep(key, tensor);
   }
 
   /** Releases the visual tokens taken from the vision cache. */
   end(): void {
-    for (const key of this.#taken.splice(0)) this.model.visionCache.release(key);
+    for (const key of this.#taken.splice(0)) this.on.visionCache.release(key);
   }
 
   async #settled(stage: string): Promise<void> {
-    await unlessAborted(this.model.device.sync(), this.options.signal, stage);
-    this.model.check();
+    await unlessAborted(this.on.device.sync(), this.options.signal, stage);
+    this.check();
   }
 
   #report(stage: AnswerProgress["stage"], done: number, total: number): void {
@@ -181,7 +200,7 @@ export class CachedPrefix {
   ) {}
 
   /** Length of the common prefix of `prompt` and the first `length` cached rows. At least one row is left to compute. */
-  common(prompt: PreparedPrompt, length: number): number {
+  common(prompt: Sequence, length: number): number {
     const limit = Math.min(length, prompt.inputIds.length - 1);
     let same = 0;
     while (same < limit && this.ids[same] === prompt.inputIds[same]) same++;

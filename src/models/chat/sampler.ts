@@ -9,12 +9,23 @@ export interface SamplerOptions extends Omit<SamplingOptions, "seed" | "logitBia
   readonly bias?: Float32Array | undefined;
   /** Random seed; required with a temperature. */
   readonly seed?: number | undefined;
+  /** Tokens of the answer so far, which the penalties count. */
+  readonly given?: readonly number[];
   /** Minimum number of tokens before an EOS token. */
   readonly minNewTokens?: number;
   readonly eosTokens: readonly number[];
   /** Tokens with ids below this may be chosen: rows beyond the tokenizer's vocabulary are padding. */
   readonly allowed: number;
 }
+
+/**
+ * Lower temperatures mean greedy decoding, as in vLLM: logits over them lose the noise to rounding, then overflow. At this one, the noise
+ * decides only between logits that differ by less than 0.0002.
+ */
+const LEAST_TEMPERATURE = 1e-5;
+
+/** No logit of a row is a number. */
+export class NoNumbers extends KernelError {}
 
 /** Chooses the next token on the device, greedily or by sampling, without a host round trip. */
 export class Sampler {
@@ -37,7 +48,7 @@ export class Sampler {
     this.#state = {
       token: device.empty([1], "u32", "token"),
       answer: device.empty([most], "u32", "answer"),
-      counts: penalised ? device.upload(new Uint32Array(allowed), [allowed], "counts") : undefined,
+      counts: penalised ? device.upload(this.#counts(), [allowed], "counts") : undefined,
     };
     this.#bias = options.bias && device.upload(options.bias, [allowed], "bias");
     if (masked || options.minNewTokens)
@@ -62,6 +73,8 @@ export class Sampler {
   /** Records the choice of the answer's token `index` from logits `[1, V]`; writes it to `answer[at]`. */
   choose(logits: Tensor, index: number, at: number): void {
     const { allowed, temperature = 0, topK = 0, topP = 1, minP = 0, minNewTokens = 0, seed = 0 } = this.options;
+    // The most likely token alone has at least the probability 1 / allowed.
+    const samples = temperature >= LEAST_TEMPERATURE && topP > 1 / allowed;
     this.device.scope(() =>
       chooseToken(logits, this.#state, {
         count: allowed,
@@ -69,7 +82,7 @@ export class Sampler {
         penalties: this.#penalties,
         bias: this.#bias,
         mask: this.masked || index < minNewTokens ? this.#mask : undefined,
-        sampling: temperature > 0 ? { temperature, topK, topP, minP, rngKey: rngKey(seed, index) } : undefined,
+        sampling: samples ? { temperature, topK, topP, minP, rngKey: rngKey(seed, index) } : undefined,
       }),
     );
   }
@@ -77,12 +90,19 @@ export class Sampler {
   /** Throws KernelError for the token of an all-NaN row of logits. */
   check(token: number): void {
     if (token < this.options.allowed) return;
-    throw new KernelError({
+    throw new NoNumbers({
       where: "logits",
       expected: "numbers",
       got: "none: every one is NaN",
       remedy: "check the checkpoint's weights; report this with the output of `ocellus doctor`",
     });
+  }
+
+  /** Occurrences of each token in the answer so far. */
+  #counts(): Uint32Array {
+    const counts = new Uint32Array(this.options.allowed);
+    for (const token of this.options.given ?? []) counts[token]!++;
+    return counts;
   }
 
   /** The mask of all tokens except EOS tokens. */

@@ -1,7 +1,5 @@
-import { AbortedError, DisposedError, OptionError, shown, throwIfAborted } from "../../base/errors.js";
+import { DisposedError, OptionError, shown, throwIfAborted } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
-import { KVCache } from "../../layers/kv-cache.js";
-import { Arena } from "../../runtime/arena.js";
 import type { Constraint } from "../../structure/constraint.js";
 import { newTokenBudget } from "../llava-onevision/context-budget.js";
 import type { ChatMessage, PreparedPrompt } from "../llava-onevision/processor.js";
@@ -23,8 +21,10 @@ import {
   type PromptOptions,
 } from "./generate-options.js";
 import { type AppendResult, type Measurement, measured } from "./measurement.js";
-import type { ModelInternals } from "./model-internals.js";
-import { CachedPrefix, type PassOptions, PromptPass } from "./prompt-pass.js";
+import type { ModelInternals, OwnedSession } from "./model-internals.js";
+import type { PassOptions, Sequence } from "./prompt-pass.js";
+import { NoNumbers } from "./sampler.js";
+import { isStop, type PassUsage, type PassWork, SessionCache } from "./session-cache.js";
 import { TapRecorder } from "./taps.js";
 
 /**
@@ -37,24 +37,28 @@ import { TapRecorder } from "./taps.js";
  * session.dispose();
  * ```
  */
-export class Session {
+export class Session implements Disposable {
   readonly #adaptiveSteps = new AdaptiveSteps();
-  #cache: KVCache;
-  #prefix = new CachedPrefix();
+  #cache: SessionCache;
   #conversation: Conversation;
   /** The answer that `attention` reads. */
   #answered: Answered | undefined;
   #busy = false;
   #disposed = false;
+  readonly #owned: OwnedSession = {
+    releaseIdle: () => {
+      if (!this.#busy) this.#cache.release();
+    },
+    [Symbol.dispose]: () => this.dispose(),
+  };
 
   private constructor(
     private readonly model: ModelInternals,
     system: string | undefined,
   ) {
-    const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
-    this.#cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
+    this.#cache = new SessionCache(model);
     this.#conversation = new Conversation(system);
-    model.sessions.add(this);
+    model.sessions.add(this.#owned);
   }
 
   /**
@@ -134,7 +138,7 @@ export class Session {
     return {
       promptTokens,
       visualTokens: visualTokens(prompt),
-      reusedTokens: this.#prefix.common(prompt, this.#cache.length),
+      reusedTokens: this.#cache.reused(prompt),
       tiles: prompt.media.reduce((sum, { tileCount }) => sum + tileCount, 0),
       contextTokens,
       availableTokens: Math.max(0, contextTokens - promptTokens),
@@ -160,7 +164,15 @@ export class Session {
         });
       }
       const { answerAttention } = await import("./answer-attention.js");
-      return await answerAttention(this.model, this.#cache, this.#prefix, this.#answered, options);
+      const answered = this.#answered;
+      return await this.model.recovery.run(
+        this.model,
+        async () => {
+          const cache = await this.#cache.refill({ signal: options.signal });
+          return answerAttention(this.model, cache, this.#cache.prefix, answered, options);
+        },
+        { signal: options.signal },
+      );
     } finally {
       this.#end();
     }
@@ -179,7 +191,6 @@ export class Session {
         other.dispose();
         throw cause;
       }
-      other.#prefix = this.#prefix;
       other.#answered = this.#answered;
       return other;
     } finally {
@@ -198,14 +209,14 @@ export class Session {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#cache.dispose();
+    this.#cache.release();
     this.#leave();
   }
 
   /** The vision cache is cleared with the model's last session. */
   #leave(): void {
     const { sessions, visionCache } = this.model;
-    sessions.delete(this);
+    sessions.delete(this.#owned);
     if (sessions.size === 0) visionCache.clear();
   }
 
@@ -256,42 +267,60 @@ export class Session {
     let prompt: PreparedPrompt | undefined;
     const usage = { reusedTokens: 0, tiles: 0 };
     try {
-      prompt = await model.processor.prepare(asked.messages, { ...options, signal });
+      const asking = await model.processor.prepare(asked.messages, { ...options, signal });
+      prompt = asking;
       clock.lap("preprocess");
-      const length = prompt.inputIds.length;
-      const maxNewTokens = newTokenBudget(prompt, config, options.maxNewTokens);
-      const taps = options.onTaps && new TapRecorder(model.device);
-      const passOptions = { signal, onProgress: options.onProgress, taps };
-      await this.#during(prompt, passOptions, options.signal, usage, async (pass, owner, reused) => {
-        this.#cache.reserve(length + Math.min(maxNewTokens, 64));
-        await pass.encodeMedia(reused);
-        clock.lap("vision");
-        const logits = await pass.prefill(reused, this.#cache);
-        if (taps && options.onTaps) await options.onTaps(await taps.collect());
-        const decoding: DecodingOptions = {
-          ...options,
-          seed: answer.seed,
-          maxNewTokens,
-          allowed,
-          bias,
-          eosTokens: config.eosTokens,
-          readLogits: options.logprobs ?? false,
-          adaptiveSteps: this.#adaptiveSteps,
-          check: () => this.#check(),
+      const maxNewTokens = newTokenBudget(asking, config, options.maxNewTokens);
+      let { onTaps } = options;
+      const passOptions = { signal, onProgress: options.onProgress };
+      // Runs again after the loss of the device, with the tokens so far as the end of the prompt.
+      const run = async (): Promise<void> => {
+        const given = [...answer.tokens];
+        const inputIds = [...asking.inputIds, ...given];
+        const taps = onTaps && new TapRecorder(model.device);
+        const work: PassWork = async (pass, owner, reused, cache) => {
+          cache.reserve(inputIds.length + Math.min(maxNewTokens - given.length, 64));
+          await pass.encodeMedia(reused);
+          clock.lap("vision");
+          const logits = await pass.prefill(reused, cache);
+          if (taps) await onTaps?.(await taps.collect());
+          onTaps = undefined;
+          const check = (): void => {
+            this.#check();
+            pass.check();
+          };
+          const decoding: DecodingOptions = {
+            ...options,
+            seed: answer.seed,
+            given,
+            maxNewTokens,
+            allowed,
+            bias,
+            eosTokens: config.eosTokens,
+            readLogits: options.logprobs ?? false,
+            adaptiveSteps: this.#adaptiveSteps,
+            check,
+          };
+          const choices = constraint
+            ? decodeUnder(constraint, pass.on.network, cache, logits, owner, decoding)
+            : decode(pass.on.network, cache, logits, owner, decoding);
+          let isFirst = true;
+          for await (const choice of choices) {
+            if (isFirst) clock.lap("prefill");
+            isFirst = false;
+            throwIfAborted(options.signal, "generating");
+            check();
+            if (answer.ends(choice, config.eosTokens)) break;
+            options.onProgress?.({ stage: "decode", done: answer.tokens.length, total: maxNewTokens });
+          }
+          return answer.tokens.slice(given.length);
         };
-        const choices = constraint
-          ? decodeUnder(constraint, model.network, this.#cache, logits, owner, decoding)
-          : decode(model.network, this.#cache, logits, owner, decoding);
-        let isFirst = true;
-        for await (const choice of choices) {
-          if (isFirst) clock.lap("prefill");
-          isFirst = false;
-          throwIfAborted(options.signal, "generating");
-          this.#check();
-          if (answer.ends(choice, config.eosTokens)) break;
-          options.onProgress?.({ stage: "decode", done: answer.tokens.length, total: maxNewTokens });
-        }
-        return answer.tokens;
+        await this.#during({ ...asking, inputIds }, { ...passOptions, taps }, options.signal, usage, work);
+      };
+      await model.recovery.run(model, run, passOptions).catch(async (cause: unknown) => {
+        if (!(cause instanceof NoNumbers)) throw cause;
+        const { notFinite } = await import("./non-finite.js");
+        throw await notFinite(cause, model, { ...asking, inputIds: [...asking.inputIds, ...answer.tokens] });
       });
     } catch (cause) {
       if (!isStop(cause, options.signal)) throw cause;
@@ -334,61 +363,33 @@ export class Session {
     newTokenBudget(prompt, this.model.config, undefined);
     const usage = { reusedTokens: 0, tiles: 0 };
     const length = prompt.inputIds.length;
-    await this.#during(prompt, options, options.signal, usage, async (pass, _owner, reused) => {
-      this.#cache.reserve(length);
+    const work: PassWork = async (pass, _owner, reused, cache) => {
+      cache.reserve(length);
       await pass.encodeMedia(reused);
-      await pass.fill(reused, length, this.#cache);
+      await pass.fill(reused, length, cache);
       return [];
-    });
+    };
+    const { model } = this;
+    await model.recovery.run(model, () => this.#during(prompt, options, options.signal, usage, work), options);
     return { promptTokens: length, visualTokens: visualTokens(prompt), ...usage };
   }
 
-  /**
-   * Runs a pass over the rows of a prompt that are not cached; `work` returns the tokens it fed after them. On failure the cache is
-   * restored to its capacity and a known prefix.
-   */
+  /** Runs a pass over the rows of a prompt that are not cached; see {@link SessionCache.during}. */
   async #during(
-    prompt: PreparedPrompt,
+    prompt: Sequence,
     options: PassOptions,
     abort: AbortSignal | undefined,
-    usage: { reusedTokens: number; tiles: number },
-    work: (pass: PromptPass, owner: Arena, reused: number) => Promise<readonly number[]>,
+    usage: PassUsage,
+    work: PassWork,
   ): Promise<void> {
     this.#check();
     this.#answered = undefined;
-    const cache = this.#cache;
-    const { capacity } = cache;
-    const owner = new Arena(this.model.device, "answer");
-    const pass = new PromptPass(this.model, prompt, owner, options);
-    // Taps cover the whole prompt, so nothing of it may be reused.
-    const reused = options.taps ? 0 : this.#prefix.common(prompt, cache.length);
-    cache.truncate(reused);
-    this.#prefix = new CachedPrefix(prompt.inputIds, prompt.media);
-    usage.reusedTokens = reused;
     try {
-      const fed = await work(pass, owner, reused);
-      pass.keep();
-      // Drop the steps that were recorded ahead of the last returned token.
-      cache.truncate(prompt.inputIds.length + fed.length);
-      this.#prefix = new CachedPrefix([...prompt.inputIds, ...fed], prompt.media);
-    } catch (cause) {
-      cache.truncate(prompt.inputIds.length);
-      if (isStop(cause, abort)) pass.keep();
-      else if (cause instanceof AbortedError) cache.shrink(capacity);
-      else cache.truncate(reused);
-      throw cause;
+      await this.#cache.during(prompt, options, abort, usage, work);
     } finally {
-      usage.tiles = pass.tiles;
-      pass.end();
-      owner.dispose();
       if (this.#disposed) this.#leave();
     }
   }
-}
-
-/** Whether it was `answer.stop()` that ended the work, not the caller's signal. */
-function isStop(cause: unknown, abort: AbortSignal | undefined): boolean {
-  return cause instanceof AbortedError && !abort?.aborted;
 }
 
 function visualTokens(prompt: PreparedPrompt): number {

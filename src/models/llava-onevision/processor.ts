@@ -1,3 +1,4 @@
+import { pause } from "../../base/abort.js";
 import { PromptError, shown, throwIfAborted } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
 import type { Picture } from "../../io/picture-input.js";
@@ -267,7 +268,7 @@ export class Processor {
       if (timestampSeconds !== undefined) seconds.push(timestampSeconds);
     }
     const view = { width: 0, height: 0, ...size, ...(seconds.length > 0 && { frameSeconds: seconds }) };
-    return clip(tiles, view, cells);
+    return clip(tiles, view, cells, options.signal);
   }
 
   /** Grey of the borders in pad mode: the mean pixel. */
@@ -314,12 +315,18 @@ function followedBy(messages: readonly ChatMessage[], text: string): ChatMessage
 }
 
 /** Prepares a clip from its frames' tiles, in segments. */
-function clip(tiles: readonly Uint8Array[], view: MediumView, cells: number): Promise<UnplacedMedium> {
+async function clip(
+  tiles: readonly Uint8Array[],
+  view: MediumView,
+  cells: number,
+  signal: AbortSignal | undefined,
+): Promise<UnplacedMedium> {
   const segments: Omit<Segment, "key">[] = [];
   for (let first = 0; first === 0 || first < tiles.length; first += FRAMES_A_SEGMENT) {
     const run = tiles.slice(first, first + FRAMES_A_SEGMENT);
     const plan = packVideo(run.length, cells, first + run.length === tiles.length);
     segments.push({ tiles: concatBytes(run), tileCount: run.length, plan });
+    if (first + run.length < tiles.length) await pause(signal, "preparing the prompt");
   }
   return medium("video", view, segments);
 }

@@ -157,3 +157,15 @@ describe("a refusal", () => {
     expect((await clientOf([status(500)]).client.fetch(`${HUB}/x`)).status).toBe(500);
   });
 });
+
+test("a hub that falls silent is asked again, and is an error if it stays so", async () => {
+  const silent = () => new Promise<Response>(() => {}) as unknown as Response;
+  const stalled = () =>
+    new Response(new ReadableStream({ start: (body) => body.enqueue(new TextEncoder().encode("[")) }));
+  const patience = { idleMilliseconds: 20 };
+  const { client, asked } = clientOf([silent, stalled, json([])], patience);
+  expect(await client.files(COMMIT)).toEqual([]);
+  expect(asked).toHaveLength(3);
+  const mute = clientOf([silent, silent, silent, stalled], patience).client;
+  await expect(mute.commitOf("main")).rejects.toThrow(/expected a response, got no (response|byte) in 0.02 seconds/);
+});

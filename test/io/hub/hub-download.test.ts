@@ -142,3 +142,34 @@ test("what remains to be fetched leaves out blobs that are whole, and the part t
   expect(await rest([[incomplete, [1, 2]]])).toBe(4);
   expect(await rest([[incomplete, [...CONTENT, 7, 8]]])).toBe(0);
 });
+
+test("a download whose hub falls silent goes on after the last byte", async () => {
+  const files = new Map<string, number[]>();
+  const ranges: (string | null)[] = [];
+  const fetch: typeof globalThis.fetch = async (_, init) => {
+    const range = new Headers(init?.headers).get("range");
+    ranges.push(range);
+    const first = Number(/\d+/.exec(range ?? "")?.[0] ?? 0);
+    const headers = { "Content-Range": `bytes ${first}-5/6` };
+    // Two bytes each time, then silence.
+    const body = new ReadableStream({
+      start: (stream) => {
+        stream.enqueue(Uint8Array.from(CONTENT.slice(first, first + 2)));
+        if (first >= 4) stream.close();
+      },
+    });
+    return new Response(body, range ? { status: 206, headers } : {});
+  };
+  const options = { endpoint: "https://hub.test", retryDelayMilliseconds: 0, idleMilliseconds: 20, fetch };
+  const client = new HubClient("org/name", options);
+  await new Downloads(
+    memory(files, undefined),
+    client,
+    paths,
+    COMMIT,
+    new DownloadMeter(undefined),
+    undefined,
+  ).fetchAll([FILE]);
+  expect(ranges).toEqual([null, "bytes=2-", "bytes=4-"]);
+  expect(files.get(blob)).toEqual(CONTENT);
+});

@@ -104,3 +104,25 @@ describe("decodePng", () => {
     await refused(png(header(8, 0), chunk("IDAT", [...stream.slice(0, -1), 99]), end)).toThrow(/broken stream/);
   });
 });
+
+it("ends with the signal between rows", async () => {
+  const side = 1500;
+  const size = [side >> 8, side & 255];
+  const stream = new Blob([new Uint8Array(side * (3 * side + 1))])
+    .stream()
+    .pipeThrough(new CompressionStream("deflate"));
+  const data = new Uint8Array(await new Response(stream).arrayBuffer());
+  const ihdr = chunk("IHDR", [0, 0, ...size, 0, 0, ...size, 8, 2, 0, 0, 0]);
+  const parts = [
+    Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
+    ihdr,
+    chunk("IDAT", data),
+    chunk("IEND", []),
+  ];
+  const bytes = new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
+  const controller = new AbortController();
+  const decoding = decodePng(bytes, "large", undefined, controller.signal);
+  controller.abort();
+  await expect(decoding).rejects.toMatchObject({ name: "AbortError" });
+  expect((await decodePng(bytes, "large")).data).toHaveLength(3 * side * side);
+});

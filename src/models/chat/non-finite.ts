@@ -1,0 +1,51 @@
+import { KernelError } from "../../base/errors.js";
+import { KVCache } from "../../layers/kv-cache.js";
+import { Arena } from "../../runtime/arena.js";
+import type { ModelInternals } from "./model-internals.js";
+import { PromptPass, type Sequence } from "./prompt-pass.js";
+import { TapRecorder } from "./taps.js";
+
+/** Finds the first intermediate with a number that is not finite, and drops their values. */
+class FiniteCheck extends TapRecorder {
+  /** Names of such intermediates, in their order. */
+  readonly #found: Promise<string | undefined>[] = [];
+
+  override add(name: string, _width: number, rows: Promise<ArrayBuffer>): void {
+    const areFinite = (bytes: ArrayBuffer): boolean => new Float32Array(bytes).every(Number.isFinite);
+    this.#found.push(rows.then((bytes) => (areFinite(bytes) ? undefined : name)));
+  }
+
+  async first(): Promise<string | undefined> {
+    return (await Promise.all(this.#found)).find((name) => name !== undefined);
+  }
+}
+
+/**
+ * Computes a sequence whose logits are not numbers once more with all intermediates, and returns the error that names the first that is
+ * not finite. `cause` is the error of the answer.
+ */
+export async function notFinite(cause: KernelError, model: ModelInternals, sequence: Sequence): Promise<KernelError> {
+  const { device, config } = model;
+  const { layers, keyValueHeads, headSize } = config.text;
+  const owner = new Arena(device, "check");
+  const cache = new KVCache(device, layers, keyValueHeads * headSize, model.cacheType);
+  const taps = new FiniteCheck(device);
+  const pass = new PromptPass(model, sequence, owner, { taps });
+  try {
+    cache.reserve(sequence.inputIds.length);
+    await pass.encodeMedia(0);
+    await pass.prefill(0, cache);
+    const name = await taps.first();
+    const where = name === undefined ? "logits of a decode step" : `intermediate \`${name}\``;
+    return new KernelError({
+      ...cause.fault,
+      where,
+      got: name === "logits" ? cause.fault.got : "NaN or infinity",
+      cause,
+    });
+  } finally {
+    pass.end();
+    owner.dispose();
+    cache.dispose();
+  }
+}

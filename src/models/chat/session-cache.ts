@@ -1,0 +1,131 @@
+import { AbortedError, DeviceLostError } from "../../base/errors.js";
+import { KVCache } from "../../layers/kv-cache.js";
+import { Arena } from "../../runtime/arena.js";
+import { isOutOfMemory } from "../../runtime/gpu-fault.js";
+import type { ModelInternals } from "./model-internals.js";
+import { CachedPrefix, type PassOptions, PromptPass, type Sequence } from "./prompt-pass.js";
+
+/** Tokens reused from the cache, and tiles encoded. */
+export interface PassUsage {
+  reusedTokens: number;
+  tiles: number;
+}
+
+/** Runs within a pass; returns the tokens that it fed to the decoder after the prompt. */
+export type PassWork = (pass: PromptPass, owner: Arena, reused: number, cache: KVCache) => Promise<readonly number[]>;
+
+/**
+ * The KV cache of a session and the sequence in it. The rows are empty after the model was reloaded and after `release`; the sequence
+ * stays, and its rows are computed again at the next use.
+ */
+export class SessionCache {
+  #cache: KVCache;
+  #prefix = new CachedPrefix();
+
+  constructor(private readonly model: ModelInternals) {
+    this.#cache = this.#empty();
+  }
+
+  #empty(): KVCache {
+    const { model } = this;
+    const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
+    return new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
+  }
+
+  /** The sequence in the cache. */
+  get prefix(): CachedPrefix {
+    return this.#prefix;
+  }
+
+  /** The cache on the model's device. */
+  get rows(): KVCache {
+    if (this.#cache.device !== this.model.device) {
+      this.#cache.dispose();
+      this.#cache = this.#empty();
+    }
+    return this.#cache;
+  }
+
+  /** Length of the prompt's prefix that is in the cache. */
+  reused(prompt: Sequence): number {
+    return this.#prefix.common(prompt, this.rows.length);
+  }
+
+  /** Returns a copy. Throws LimitError if it does not fit, DeviceLostError unless the model recovers from that. */
+  clone(): SessionCache {
+    const other = new SessionCache(this.model);
+    other.#prefix = this.#prefix;
+    try {
+      other.#cache = this.rows.clone();
+    } catch (cause) {
+      // The copy computes its rows again, as this cache does.
+      if (!(cause instanceof DeviceLostError && this.model.recovery.reloads)) throw cause;
+    }
+    return other;
+  }
+
+  /**
+   * Runs a pass over the rows of a prompt that are not cached. On failure the cache is restored to its capacity and a known prefix, or
+   * emptied where memory ran out.
+   */
+  async during(
+    prompt: Sequence,
+    options: PassOptions,
+    abort: AbortSignal | undefined,
+    usage: PassUsage,
+    work: PassWork,
+  ): Promise<void> {
+    const cache = this.rows;
+    const { capacity } = cache;
+    const owner = new Arena(this.model.device, "answer");
+    const pass = new PromptPass(this.model, prompt, owner, options);
+    // Taps cover the whole prompt, so nothing of it may be reused.
+    const reused = options.taps ? 0 : this.#prefix.common(prompt, cache.length);
+    cache.truncate(reused);
+    this.#prefix = new CachedPrefix(prompt.inputIds, prompt.media);
+    usage.reusedTokens = reused;
+    try {
+      const fed = await work(pass, owner, reused, cache);
+      pass.keep();
+      // Drop the steps that were recorded ahead of the last returned token.
+      cache.truncate(prompt.inputIds.length + fed.length);
+      this.#prefix = new CachedPrefix([...prompt.inputIds, ...fed], prompt.media);
+    } catch (cause) {
+      cache.truncate(prompt.inputIds.length);
+      if (isStop(cause, abort)) pass.keep();
+      else if (isOutOfMemory(cause)) cache.dispose();
+      else if (cause instanceof AbortedError) cache.shrink(capacity);
+      else cache.truncate(reused);
+      throw cause;
+    } finally {
+      usage.tiles += pass.tiles;
+      pass.end();
+      owner.dispose();
+    }
+  }
+
+  /** Computes the rows of the sequence again, if they are not in the cache. The last token has none: no step followed it. */
+  async refill(options: PassOptions): Promise<KVCache> {
+    const { ids, media } = this.#prefix;
+    if (this.rows.length < ids.length - 1) {
+      const usage = { reusedTokens: 0, tiles: 0 };
+      await this.during({ inputIds: ids, media }, options, options.signal, usage, async (pass, _, from, cache) => {
+        cache.reserve(ids.length);
+        await pass.encodeMedia(from);
+        await pass.fill(from, ids.length - 1, cache);
+        return [];
+      });
+    }
+    return this.rows;
+  }
+
+  /** Frees the memory of the rows. */
+  release(): void {
+    this.#cache.dispose();
+  }
+}
+
+/** Whether it was `answer.stop()` that ended the work, not the caller's signal. */
+export function isStop(cause: unknown, abort: AbortSignal | undefined): boolean {
+  return cause instanceof AbortedError && !abort?.aborted;
+}

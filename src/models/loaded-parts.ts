@@ -1,0 +1,158 @@
+import { throwIfAborted } from "../base/errors.js";
+import type { CheckpointFiles, TensorIndex } from "../io/checkpoint.js";
+import type { JsonValue } from "../io/text.js";
+import type { CacheType } from "../kernels/kv-format.js";
+import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
+import type { Arena } from "../runtime/arena.js";
+import { Device } from "../runtime/device.js";
+import type { DeviceParts, OwnedSession } from "./chat/model-internals.js";
+import { cacheTypeGiven } from "./llava-onevision/cache-dtype.js";
+import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
+import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.js";
+import { Network } from "./llava-onevision/network.js";
+import { Processor } from "./llava-onevision/processor.js";
+import { placeholderIds } from "./llava-onevision/prompt.js";
+import { readConfig } from "./llava-onevision/read-config.js";
+import { VISION_CACHE_BYTES, VisionCache } from "./llava-onevision/vision-cache.js";
+import { warmUp } from "./warm-up.js";
+
+/** Where the weights of a model come from, and what of it stays in host memory: everything but the weights. */
+export interface WeightsSource {
+  readonly files: CheckpointFiles;
+  readonly config: LlavaOneVisionConfig;
+  readonly processor: Processor;
+  readonly dtype: DtypeByPart;
+  readonly cacheType: CacheType;
+  readonly visionCacheBytes: number;
+  /** Ends loading and reloading. */
+  readonly loading: AbortController;
+  /** The index of the weights, open for the first load. */
+  index: TensorIndex | undefined;
+}
+
+/** Options of loading that a model keeps; see LoadOptions. */
+export interface SourceOptions {
+  readonly dtype?: StorageDtype | Partial<DtypeByPart>;
+  readonly cacheDtype?: CacheType | "auto";
+  readonly contextTokens?: number;
+  readonly visionCacheBytes?: number;
+}
+
+/** What a model has on its device. */
+export interface LoadedParts extends DeviceParts {
+  /** Owns the weights. */
+  readonly arena: Arena;
+  readonly ownsDevice: boolean;
+}
+
+/** Returns a controller that follows `signal` until `end`: what is opened with its signal is used again by reloads. */
+export function lastingSignal(signal: AbortSignal | undefined): { controller: AbortController; end: () => void } {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(signal?.reason);
+  if (signal?.aborted) abort();
+  signal?.addEventListener("abort", abort, { once: true });
+  return { controller, end: () => signal?.removeEventListener("abort", abort) };
+}
+
+/** Reads config, tokenizer and chat template. Throws CheckpointError, SourceError, OptionError, AbortedError. */
+export async function readSource(
+  files: CheckpointFiles,
+  configJson: JsonValue,
+  loading: AbortController,
+  options: SourceOptions,
+): Promise<WeightsSource> {
+  const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([
+    files.json("tokenizer.json"),
+    files.json("tokenizer_config.json"),
+    files.json("added_tokens.json"),
+    files.text("chat_template.jinja"),
+    files.json("chat_template.json"),
+  ]);
+  if (tokenizerJson === undefined) throw await files.missing("tokenizer.json");
+  const index = await files.tensors();
+  try {
+    const config = await readConfig(files, configJson, index, options.contextTokens);
+    const { Tokenizer } = await import("../io/tokenizer.js");
+    const tokenizer = new Tokenizer({ tokenizer: tokenizerJson, tokenizerConfig, addedTokens });
+    const { templateFromCheckpoint } = await import("./llava-onevision/jinja-template.js");
+    const template = templateFromCheckpoint({ ...(jinja !== undefined && { jinja }), json, tokenizerConfig });
+    const ids = placeholderIds(tokenizer, {
+      imageTokenIndex: config.imageTokenId,
+      videoTokenIndex: config.videoTokenId,
+    });
+    throwIfAborted(loading.signal, "loading");
+    return {
+      files,
+      config,
+      processor: new Processor(config, tokenizer, template, ids),
+      dtype: dtypeByPart(options.dtype),
+      cacheType: cacheTypeGiven(options.cacheDtype),
+      visionCacheBytes: options.visionCacheBytes ?? VISION_CACHE_BYTES,
+      loading,
+      index,
+    };
+  } catch (cause) {
+    await index.close();
+    throw cause;
+  }
+}
+
+/**
+ * Loads the weights onto the given device, or onto a new one (`opened`, if the caller has opened it already). On failure everything is
+ * freed. Throws CheckpointError, SourceError, NoAdapterError, LimitError, DeviceLostError, AbortedError.
+ */
+export async function loadParts(
+  source: WeightsSource,
+  given: Device | undefined,
+  onProgress?: (progress: LoadProgress) => void,
+  opened?: Device,
+): Promise<LoadedParts> {
+  const { files, config, processor, loading } = source;
+  const index = source.index ?? (await files.tensors());
+  source.index = undefined;
+  let device = given ?? opened;
+  try {
+    device ??= await Device.open();
+    const arena = device.arena("model");
+    const visionCache = new VisionCache(device, source.visionCacheBytes);
+    try {
+      const loader = new WeightLoader(device, index);
+      const { levels } = processor;
+      const network = arena.run(
+        () => new Network(loader.root(), config, source.dtype, device!.upload(levels, [3, 256], "levels")),
+      );
+      loader.check(files.name, (name) => config.layout.ignored(name));
+      // On CPU adapters compilation would compete with reading and packing the weights.
+      if (!device.facts.onCPU) warmUp(network, source.cacheType);
+      await loader.load({ signal: loading.signal, onProgress });
+      await device.prepared();
+      return { device, network, visionCache, arena, ownsDevice: given === undefined };
+    } catch (cause) {
+      arena.dispose();
+      device.pool.trim();
+      throw cause;
+    }
+  } catch (cause) {
+    if (!given) device?.dispose();
+    throw cause;
+  } finally {
+    await index.close();
+  }
+}
+
+/** Frees the weights and the visual tokens, and the device unless it was given. */
+export function releaseParts({ device, visionCache, arena, ownsDevice }: LoadedParts): void {
+  visionCache.dispose();
+  arena.dispose();
+  if (ownsDevice) device.dispose();
+  else device.pool.trim();
+}
+
+/** Frees what can be computed again and is not in use: visual tokens, the KV caches of idle sessions, and free buffers. */
+export async function shed({ device, visionCache }: LoadedParts, sessions: Iterable<OwnedSession>): Promise<void> {
+  visionCache.clear();
+  for (const session of sessions) session.releaseIdle();
+  device.pool.trim();
+  // Errors about the buffer that was refused end here.
+  await device.sync().catch(() => {});
+}
