@@ -10,6 +10,7 @@ import {
 import type { PictureInput } from "../io/picture-input.js";
 import type { JsonValue } from "../io/text.js";
 import type { CacheType } from "../kernels/kv-format.js";
+import { Adapters } from "../layers/low-rank.js";
 import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
 import { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
@@ -17,6 +18,7 @@ import type { SessionOptions } from "./chat/conversation.js";
 import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./chat/embeddings.js";
 import type { ModelInternals } from "./chat/model-internals.js";
 import { Session } from "./chat/session.js";
+import type { AdapterLocations } from "./llava-onevision/adapted-weights.js";
 import { cacheTypeGiven } from "./llava-onevision/cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
 import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.js";
@@ -59,6 +61,14 @@ export interface LoadOptions extends HubOptions {
    * disables it.
    */
   visionCacheBytes?: number;
+  /**
+   * LoRA adapters in PEFT's format (arXiv 2106.09685): a folder, hub id or URL, or several with names and weights. What they add to the
+   * decoder's layers stays apart from the weights, and sessions select it (`createSession({ adapters })`); additions to the vision tower
+   * and the projector, and whole modules (`modules_to_save`), are merged into the weights.
+   */
+  adapter?: AdapterLocations | undefined;
+  /** Whether adapters are merged into the weights altogether, which costs nothing in use (false). */
+  mergeAdapters?: boolean | undefined;
 }
 
 /**
@@ -99,6 +109,11 @@ export class LlavaOneVision {
     return this.internals.device;
   }
 
+  /** Names of the adapters that sessions can select. */
+  get adapters(): readonly string[] {
+    return this.internals.adapters;
+  }
+
   /** The checkpoint's configuration: sizes of the vision tower and of the language model. */
   get config(): LlavaOneVisionConfig {
     return this.internals.config;
@@ -119,6 +134,8 @@ export class LlavaOneVision {
       "contextTokens",
       "memoryBudget",
       "visionCacheBytes",
+      "adapter",
+      "mergeAdapters",
       ...HUB_OPTIONS,
     ]);
     const { visionCacheBytes, device: given } = options;
@@ -169,9 +186,15 @@ export class LlavaOneVision {
     ]);
     if (tokenizerJson === undefined) throw await files.missing("tokenizer.json");
     const arena = device.arena("model");
-    const index = await files.tensors();
+    let index = await files.tensors();
+    let adapters = new Adapters();
     try {
       const config = await readConfig(files, configJson, index, options.contextTokens);
+      if (options.adapter !== undefined) {
+        const { adaptedWeights } = await import("./llava-onevision/adapted-weights.js");
+        const { adapter, mergeAdapters = false } = options;
+        ({ index, adapters } = await adaptedWeights(index, config.layout, adapter, mergeAdapters, options));
+      }
       const { Tokenizer } = await import("../io/tokenizer.js");
       const tokenizer = new Tokenizer({ tokenizer: tokenizerJson, tokenizerConfig, addedTokens });
       const { templateFromCheckpoint } = await import("./llava-onevision/jinja-template.js");
@@ -184,7 +207,7 @@ export class LlavaOneVision {
       throwIfAborted(options.signal, "loading");
       const dtype = dtypeByPart(options.dtype);
       const cacheType = cacheTypeGiven(options.cacheDtype);
-      const loader = new WeightLoader(device, index);
+      const loader = new WeightLoader(device, index, adapters);
       const network = arena.run(() => {
         const levels = device.upload(processor.levels, [3, 256], "levels");
         return new Network(loader.root(), config, dtype, levels);
@@ -196,7 +219,8 @@ export class LlavaOneVision {
       await device.prepared();
       const ownsDevice = options.device === undefined;
       const visionCache = new VisionCache(device, options.visionCacheBytes ?? VISION_CACHE_BYTES);
-      return new LlavaOneVision({ device, config, processor, network, cacheType, visionCache }, arena, ownsDevice);
+      const parts = { device, config, processor, network, cacheType, visionCache, adapters: adapters.names };
+      return new LlavaOneVision(parts, arena, ownsDevice);
     } catch (cause) {
       arena.dispose();
       device.pool.trim();

@@ -14,6 +14,8 @@ export interface ModelInternals {
   readonly visionCache: VisionCache;
   /** Storage dtype of the KV caches. */
   readonly cacheType: CacheType;
+  /** Names of the adapters that sessions can select. */
+  readonly adapters: readonly string[];
   /** Sessions that are not disposed; the vision cache is cleared with the last one. */
   readonly sessions: Set<Disposable>;
   /** Throws DisposedError after the model's `dispose`. */

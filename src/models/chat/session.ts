@@ -1,4 +1,4 @@
-import { AbortedError, DisposedError, OptionError, shown, throwIfAborted } from "../../base/errors.js";
+import { AbortedError, DisposedError, OptionError, throwIfAborted } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
 import { KVCache } from "../../layers/kv-cache.js";
 import { Arena } from "../../runtime/arena.js";
@@ -11,7 +11,7 @@ import type { AnswerAttention, Answered, AttentionOptions } from "./answer-atten
 import { AnswerText } from "./answer-text.js";
 import { copiedInput } from "./cached-media.js";
 import { Clock } from "./clock.js";
-import { Conversation, type SessionInput, type SessionOptions } from "./conversation.js";
+import { Conversation, checkSessionOptions, type SessionInput, type SessionOptions } from "./conversation.js";
 import { type DecodingOptions, decode, decodeUnder } from "./decoding.js";
 import {
   APPEND_OPTIONS,
@@ -49,10 +49,11 @@ export class Session {
 
   private constructor(
     private readonly model: ModelInternals,
-    system: string | undefined,
+    { system, adapters }: SessionOptions,
   ) {
     const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
     this.#cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
+    this.#cache.adapters = adapters;
     this.#conversation = new Conversation(system);
     model.sessions.add(this);
   }
@@ -62,17 +63,8 @@ export class Session {
    * @internal
    */
   static create(model: ModelInternals, options: SessionOptions): Session {
-    checkOptions("model.createSession", options, ["system"]);
-    const { system } = options;
-    if (system !== undefined && typeof system !== "string") {
-      throw new OptionError({
-        where: "model.createSession, system",
-        expected: "a text",
-        got: shown(system),
-        remedy: "leave it out for none",
-      });
-    }
-    return new Session(model, system);
+    checkSessionOptions(options, model.adapters);
+    return new Session(model, options);
   }
 
   /** All messages so far: questions with their appended parts, and answers. */
@@ -171,7 +163,7 @@ export class Session {
     this.#begin("session.clone");
     try {
       this.model.check();
-      const other = new Session(this.model, undefined);
+      const other = new Session(this.model, {});
       other.#conversation = this.#conversation;
       try {
         other.#cache = this.#cache.clone();
