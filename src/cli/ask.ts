@@ -21,7 +21,7 @@ import {
   textOfStandardInput,
 } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
-import { CACHE_DTYPES, dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
+import { adapterOption, CACHE_DTYPES, dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -119,6 +119,7 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
     signal,
     ...dtypeOption(given),
     ...cacheDtypeOption(given),
+    ...adapterOption(given),
     ...hubOptions(given),
     onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
     onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),

@@ -17,7 +17,7 @@ import type { Arguments, Command } from "./command.js";
 import { isStandardInput, isStream, takeStandardInput, typed } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
 import { chunksOf, type Line, linesOf } from "./lines.js";
-import { dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
+import { adapterOption, dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -89,6 +89,7 @@ async function answerInto(
     onDeviceLost: "reload",
     signal,
     ...dtype,
+    ...adapterOption(given),
     ...hubOptions(given),
     onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
     onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),

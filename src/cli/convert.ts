@@ -3,7 +3,15 @@ import { OptionError } from "../base/errors.js";
 import { type ConvertOptions, convertCheckpoint } from "../models/convert.js";
 import type { Arguments, Command } from "./command.js";
 import type { Interruption } from "./interruption.js";
-import { DTYPE_OPTION, dtypeOption, HUB_OPTIONS, hubOptions, modelLocation } from "./model-options.js";
+import {
+  ADAPTER_OPTIONS,
+  adapterOption,
+  DTYPE_OPTION,
+  dtypeOption,
+  HUB_OPTIONS,
+  hubOptions,
+  modelLocation,
+} from "./model-options.js";
 import { NewFolder } from "./new-folder.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -18,6 +26,7 @@ TO the folder to write. Parts that --dtype does not name are unchanged.`,
     ...DTYPE_OPTION,
     force: { help: "replace the folder if it is empty or contains a checkpoint" },
     "shard-bytes": { value: "N", help: "maximum size of a weights file in bytes (5000000000)" },
+    adapter: ADAPTER_OPTIONS.adapter!,
     ...HUB_OPTIONS,
   },
   positionalPaths: true,
@@ -40,9 +49,11 @@ at the end, or removed after an interruption.`,
       });
     }
     const shardBytes = given.count("shard-bytes");
+    const { adapter } = adapterOption(given);
     const options = {
       dtype,
       signal: interruption.signal,
+      ...(adapter !== undefined && { adapter }),
       ...hubOptions(given),
       ...(shardBytes !== undefined && { shardBytes }),
     };

@@ -35,8 +35,18 @@ export const MODEL_OPTION: CommandOptions = {
   model: { value: "WHERE", help: "folder, hub id (org/name) or URL; a toy if not given", path: true },
 };
 
+export const ADAPTER_OPTIONS: CommandOptions = {
+  adapter: {
+    value: "WHERE[=W]",
+    help: "LoRA adapter of PEFT: folder or hub id, with a weight; may be given several times",
+    multiple: true,
+    path: true,
+  },
+  merge: { help: "merge adapters into the weights instead of keeping them apart", rare: true },
+};
+
 /** Options of commands that load a model. */
-export const MODEL_OPTIONS: CommandOptions = { ...MODEL_OPTION, ...DTYPE_OPTION, ...HUB_OPTIONS };
+export const MODEL_OPTIONS: CommandOptions = { ...MODEL_OPTION, ...DTYPE_OPTION, ...ADAPTER_OPTIONS, ...HUB_OPTIONS };
 
 /** Returns the location that was given; the embedded checkpoint's if it was named, or if none was. */
 export function estimatedLocation(given: string | undefined): string {
@@ -79,6 +89,22 @@ export function dtypeOption(given: Arguments): Pick<LoadOptions, "dtype"> {
     parts.set(part, type);
   }
   return { dtype: Object.fromEntries(parts) as Partial<DtypeByPart> };
+}
+
+/** Reads `--adapter WHERE` or `--adapter WHERE=0.5`, any number of them, and `--merge`. */
+export function adapterOption(given: Arguments): Pick<LoadOptions, "adapter" | "mergeAdapters"> {
+  const adapter = given.values("adapter").map((text) => {
+    const [, from, weight] = /^(.+)=(-?(?:\d+\.?\d*|\.\d+))$/.exec(text) ?? [];
+    return from === undefined ? { from: text } : { from, weight: Number(weight) };
+  });
+  if (adapter.length > 0) return { adapter, mergeAdapters: given.has("merge") };
+  if (!given.has("merge")) return {};
+  throw new OptionError({
+    where: `${given.where}, --merge`,
+    expected: "--adapter beside it",
+    got: "none",
+    remedy: "add --adapter WHERE, or leave --merge out",
+  });
 }
 
 /** Reads `--revision`, `--refresh` and `--offline`. */

@@ -5,7 +5,7 @@ import type { Served } from "../server/app.js";
 import { startServer } from "../server/server.js";
 import type { Arguments, Command } from "./command.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
-import { dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
+import { adapterOption, dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -76,6 +76,7 @@ async function listen(given: Arguments, interruption: Interruption): Promise<voi
     const loaded = await LlavaOneVision.load(where, {
       signal: abort.signal,
       ...dtype,
+      ...adapterOption(given),
       ...hubOptions(given),
       onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
       onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),

@@ -24,6 +24,8 @@ export class KVCache {
   /** Positions filled. */
   length = 0;
   capacity = 0;
+  /** Names of the adapters that its keys and values are computed with; undefined for all. */
+  adapters: readonly string[] | undefined;
   /** Called with the queries `[T, H·C]` of a layer before they attend to this cache; set by `at` only. */
   watcher: ((layer: number, q: Tensor) => void) | undefined;
   readonly #arena: Arena;
@@ -64,6 +66,7 @@ export class KVCache {
   /** Returns a copy. Throws LimitError if it does not fit. */
   clone(): KVCache {
     const other = new KVCache(this.device, this.layers, this.width, this.type, this.most);
+    other.adapters = this.adapters;
     if (this.capacity === 0) return other;
     try {
       other.#resize(this.capacity);

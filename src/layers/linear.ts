@@ -1,8 +1,11 @@
 import type { Epilogue } from "../kernels/epilogue.js";
 import { matmul } from "../kernels/matmul.js";
+import { rmsNorm } from "../kernels/norm.js";
 import { pack } from "../kernels/pack.js";
 import { PackedMatrix } from "../kernels/packed.js";
+import { swiglu } from "../kernels/swiglu.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { type Adapters, type LowRank, lowRank } from "./low-rank.js";
 import type { Weights } from "./weights.js";
 
 /** One stored matrix of a fused projection, by its checkpoint name. */
@@ -26,6 +29,9 @@ export interface LinearPart {
 export class Linear {
   readonly weight: PackedMatrix;
   readonly bias: Tensor | undefined;
+  readonly #adapters: Adapters;
+  /** What each adapter adds. */
+  readonly #added: readonly LowRank[];
 
   constructor(weights: Weights, inner: number, parts: readonly LinearPart[], options: { bias: boolean }) {
     const names = parts.map((part) => part.name);
@@ -36,6 +42,9 @@ export class Linear {
       names.join("+"),
     );
     this.bias = options.bias ? fusedBias(weights, parts) : undefined;
+    this.#adapters = weights.adapters;
+    const named = parts.map((part) => ({ ...part, module: weights.path(part.name) }));
+    this.#added = this.#adapters.all.flatMap((adapter) => lowRank(weights.device, adapter, inner, named) ?? []);
   }
 
   /**
@@ -43,7 +52,21 @@ export class Linear {
    * `y = residual + activation(norm(x)·Wᵀ + b)`: a residual connection is added here, in the epilogue of the product.
    */
   forward(x: Tensor, epilogue: Omit<Epilogue, "bias"> = {}): Tensor {
+    const active = this.#added.filter(({ adapter }) => this.#adapters.active.includes(adapter));
+    if (active.length > 0) return this.#adapted(x, active, epilogue);
     return matmul(x, this.weight, { ...epilogue, bias: this.bias });
+  }
+
+  /** With adapters (LoRA): `y = residual + norm(x)·Wᵀ + b + Σ (norm(x)·Aᵀ)·Bᵀ`, SwiGLU after the sum. */
+  #adapted(x: Tensor, active: readonly LowRank[], { norm, residual, swiglu: gated }: Epilogue): Tensor {
+    const input = norm ? rmsNorm(x, norm.weight, norm.epsilon) : x; // [T, inner]
+    let added = residual;
+    for (const { down, up } of active) {
+      const t = matmul(input, down); // x·Aᵀ, [T, rank]
+      added = matmul(t, up, { residual: added }); // [T, columns]
+    }
+    const y = matmul(input, this.weight, { bias: this.bias, residual: added }); // [T, columns]
+    return gated ? swiglu(y) : y;
   }
 }
 

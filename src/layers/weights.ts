@@ -11,6 +11,7 @@ import {
 import type { Device } from "../runtime/device.js";
 import { elementCount, showShape, widenBF16, widenF16 } from "../runtime/dtype.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { Adapters } from "./low-rank.js";
 import { checkRange } from "./weight-range.js";
 
 /** Dtype of a stored tensor; only matrices may be quantised. */
@@ -80,6 +81,7 @@ export class WeightLoader {
   constructor(
     readonly device: Device,
     readonly index: TensorIndex,
+    readonly adapters = new Adapters(),
   ) {}
 
   /** Returns a cursor at the top of the tree of names. */
@@ -95,7 +97,7 @@ export class WeightLoader {
   /** Returns the stored dtype of a tensor, "f32" if it is missing. */
   typeOf(name: string): StoredType {
     const stored = this.index.entries.get(name);
-    return (stored && storedType(stored)) ?? "f32";
+    return (stored && storedType(stored.base ?? stored)) ?? "f32";
   }
 
   /** Requests a tensor by its full name; called by {@link Weights}. */
@@ -140,7 +142,10 @@ export class WeightLoader {
   check(where: string, ignored: (name: string) => boolean): void {
     const unused = [...this.index.entries].filter(([name]) => !this.#requested.has(name) && !ignored(name));
     for (const [name, { source }] of unused) this.#faults.push(`tensor ${name} in ${source.name} is not used`);
-    if (this.#faults.length === 0) return;
+    if (this.#faults.length === 0) {
+      for (const adapter of this.adapters.all) adapter.check();
+      return;
+    }
     const foreign = foreignTensors(unused.map(([name]) => name));
     if (foreign)
       throw new CheckpointError({ where, expected: "the tensors that its config.json describes", ...foreign });
@@ -238,6 +243,11 @@ export class Weights {
 
   get device(): Device {
     return this.loader.device;
+  }
+
+  /** The adapters that are loaded with the checkpoint. */
+  get adapters(): Adapters {
+    return this.loader.adapters;
   }
 
   /** Returns a cursor at a name below this one. */

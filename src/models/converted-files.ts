@@ -30,6 +30,7 @@ import {
 } from "../layers/weights.js";
 import { Device } from "../runtime/device.js";
 import { elementCount, narrowBF16, narrowF16 } from "../runtime/dtype.js";
+import { type AdapterLocations, adaptedWeights } from "./llava-onevision/adapted-weights.js";
 import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.js";
 import { readFamily } from "./llava-onevision/family.js";
 import { Network } from "./llava-onevision/network.js";
@@ -43,6 +44,8 @@ export interface ConvertOptions extends HubOptions {
   /** Maximum size of a weights file in bytes; 5 GB if not given. */
   shardBytes?: number;
   signal?: AbortSignal | undefined;
+  /** LoRA adapters that are merged into the weights, as when loading. */
+  adapter?: AdapterLocations | undefined;
 }
 
 /** A file of the converted checkpoint. */
@@ -86,7 +89,7 @@ export async function* convertedFiles(
   location: CheckpointLocation,
   options: ConvertOptions,
 ): AsyncGenerator<ConvertedFile, void, undefined> {
-  checkOptions("convertCheckpoint", options, ["dtype", "device", "shardBytes", "signal", ...HUB_OPTIONS]);
+  checkOptions("convertCheckpoint", options, ["dtype", "device", "shardBytes", "signal", "adapter", ...HUB_OPTIONS]);
   const dtype = dtypeByPart(options.dtype);
   const shardBytes = options.shardBytes ?? SHARD_BYTES;
   if (!(shardBytes > 0)) {
@@ -100,6 +103,10 @@ export async function* convertedFiles(
     const configJson = await readFamily(files);
     device ??= await Device.open();
     index = await files.tensors();
+    if (options.adapter !== undefined) {
+      const { layout } = await readConfig(files, configJson, index);
+      ({ index } = await adaptedWeights(index, layout, options.adapter, true, options));
+    }
     const planned = await plan(files, configJson, index, device, dtype);
     const shards = divide(planned, shardBytes);
     const names = shards.map((_, i) => shardName(i, shards.length));

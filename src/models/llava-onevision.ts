@@ -12,6 +12,7 @@ import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./chat
 import type { ModelInternals, OwnedSession } from "./chat/model-internals.js";
 import { Recovery } from "./chat/recovery.js";
 import { Session } from "./chat/session.js";
+import type { AdapterLocations } from "./llava-onevision/adapted-weights.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
 import type { DtypeByPart } from "./llava-onevision/dtype-by-part.js";
 import { readFamily } from "./llava-onevision/family.js";
@@ -64,6 +65,14 @@ export interface LoadOptions extends HubOptions {
    * Three losses in a minute end with DeviceLostError. Not beside `device`.
    */
   onDeviceLost?: "fail" | "reload";
+  /**
+   * LoRA adapters in PEFT's format (arXiv 2106.09685): a folder, hub id or URL, or several with names and weights. What they add to the
+   * decoder's layers stays apart from the weights, and sessions select it (`createSession({ adapters })`); additions to the vision tower
+   * and the projector, and whole modules (`modules_to_save`), are merged into the weights.
+   */
+  adapter?: AdapterLocations | undefined;
+  /** Whether adapters are merged into the weights altogether, which costs nothing in use (false). */
+  mergeAdapters?: boolean | undefined;
 }
 
 /**
@@ -118,6 +127,9 @@ export class LlavaOneVision {
       get visionCache() {
         return current().visionCache;
       },
+      get adapters() {
+        return current().adapters;
+      },
       get reloading() {
         return replacing();
       },
@@ -129,6 +141,11 @@ export class LlavaOneVision {
   /** The device that the model computes on; another one after a reload. */
   get device(): Device {
     return this.internals.device;
+  }
+
+  /** Names of the adapters that sessions can select. */
+  get adapters(): readonly string[] {
+    return this.internals.adapters;
   }
 
   /** The checkpoint's configuration: sizes of the vision tower and of the language model. */
@@ -152,6 +169,8 @@ export class LlavaOneVision {
       "memoryBudget",
       "visionCacheBytes",
       "onDeviceLost",
+      "adapter",
+      "mergeAdapters",
       ...HUB_OPTIONS,
     ]);
     const { visionCacheBytes, device: given, onDeviceLost } = options;

@@ -1,11 +1,13 @@
 import { throwIfAborted } from "../base/errors.js";
-import type { CheckpointFiles, TensorIndex } from "../io/checkpoint.js";
+import type { CheckpointFiles, HubOptions, TensorIndex } from "../io/checkpoint.js";
 import type { JsonValue } from "../io/text.js";
 import type { CacheType } from "../kernels/kv-format.js";
+import { Adapters } from "../layers/low-rank.js";
 import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
 import type { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
 import type { DeviceParts, OwnedSession } from "./chat/model-internals.js";
+import type { AdapterLocations } from "./llava-onevision/adapted-weights.js";
 import { cacheTypeGiven } from "./llava-onevision/cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
 import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.js";
@@ -26,6 +28,8 @@ export interface WeightsSource {
   readonly visionCacheBytes: number;
   /** Ends loading and reloading. */
   readonly loading: AbortController;
+  /** Opens the adapters; undefined without any. */
+  readonly adapted: ((index: TensorIndex) => Promise<{ index: TensorIndex; adapters: Adapters }>) | undefined;
   /** The index of the weights, open for the first load. */
   index: TensorIndex | undefined;
 }
@@ -36,6 +40,8 @@ export interface SourceOptions {
   readonly cacheDtype?: CacheType | "auto";
   readonly contextTokens?: number;
   readonly visionCacheBytes?: number;
+  readonly adapter?: AdapterLocations | undefined;
+  readonly mergeAdapters?: boolean | undefined;
 }
 
 /** What a model has on its device. */
@@ -59,7 +65,7 @@ export async function readSource(
   files: CheckpointFiles,
   configJson: JsonValue,
   loading: AbortController,
-  options: SourceOptions,
+  options: SourceOptions & HubOptions,
 ): Promise<WeightsSource> {
   const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([
     files.json("tokenizer.json"),
@@ -81,6 +87,8 @@ export async function readSource(
       videoTokenIndex: config.videoTokenId,
     });
     throwIfAborted(loading.signal, "loading");
+    const { adapter, mergeAdapters = false } = options;
+    const opening = { ...options, signal: loading.signal };
     return {
       files,
       config,
@@ -89,6 +97,13 @@ export async function readSource(
       cacheType: cacheTypeGiven(options.cacheDtype),
       visionCacheBytes: options.visionCacheBytes ?? VISION_CACHE_BYTES,
       loading,
+      adapted:
+        adapter === undefined
+          ? undefined
+          : async (index) => {
+              const { adaptedWeights } = await import("./llava-onevision/adapted-weights.js");
+              return adaptedWeights(index, config.layout, adapter, mergeAdapters, opening);
+            },
       index,
     };
   } catch (cause) {
@@ -108,15 +123,17 @@ export async function loadParts(
   opened?: Device,
 ): Promise<LoadedParts> {
   const { files, config, processor, loading } = source;
-  const index = source.index ?? (await files.tensors());
+  let index = source.index ?? (await files.tensors());
   source.index = undefined;
   let device = given ?? opened;
+  let adapters = new Adapters();
   try {
+    if (source.adapted) ({ index, adapters } = await source.adapted(index));
     device ??= await Device.open();
     const arena = device.arena("model");
     const visionCache = new VisionCache(device, source.visionCacheBytes);
     try {
-      const loader = new WeightLoader(device, index);
+      const loader = new WeightLoader(device, index, adapters);
       const { levels } = processor;
       const network = arena.run(
         () => new Network(loader.root(), config, source.dtype, device!.upload(levels, [3, 256], "levels")),
@@ -126,7 +143,7 @@ export async function loadParts(
       if (!device.facts.onCPU) warmUp(network, source.cacheType);
       await loader.load({ signal: loading.signal, onProgress });
       await device.prepared();
-      return { device, network, visionCache, arena, ownsDevice: given === undefined };
+      return { device, network, visionCache, adapters: adapters.names, arena, ownsDevice: given === undefined };
     } catch (cause) {
       arena.dispose();
       device.pool.trim();

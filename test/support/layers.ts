@@ -1,6 +1,7 @@
 import { bytesSource } from "../../src/io/bytes/source.js";
 import { type TensorData, writeSafetensors } from "../../src/io/checkpoint/safetensors.js";
 import { openTensors, type TensorIndex } from "../../src/io/checkpoint/tensor-index.js";
+import type { Adapters } from "../../src/layers/low-rank.js";
 import { WeightLoader, type Weights } from "../../src/layers/weights.js";
 import type { Device } from "../../src/runtime/device.js";
 import { normals } from "./random.js";
@@ -52,9 +53,10 @@ export async function withLayer<Layer>(
   values: Record<string, Float32Array>,
   make: (weights: Weights) => Layer,
   work: (layer: Layer) => Promise<void>,
+  adapters?: Adapters,
 ): Promise<void> {
   const index = await indexOf(Object.entries(shapes).map(([name, shape]) => floatTensor(name, shape, values[name]!)));
-  const loader = new WeightLoader(device, index);
+  const loader = new WeightLoader(device, index, adapters);
   const arena = device.arena("layer");
   try {
     const layer = arena.run(() => make(loader.root()));

@@ -34,8 +34,11 @@ export interface CheckpointFiles {
   json(file: string): Promise<JsonValue | undefined>;
   /** Returns the error for a missing file, with what was found instead. */
   missing(file: string): Promise<CheckpointError>;
-  /** Opens the weights and checks all their headers; the index must be closed. */
-  tensors(): Promise<TensorIndex>;
+  /**
+   * Opens the weights and checks all their headers; the index must be closed. `file` is the name of a single file that is not
+   * model.safetensors.
+   */
+  tensors(file?: string): Promise<TensorIndex>;
   /** Returns the download size of the weights and existing `configs`; for a repository, of everything that is downloaded. */
   downloadSize(configs: readonly string[], weights: TensorIndex): Promise<DownloadSize>;
 }
@@ -155,8 +158,9 @@ class Checkpoint implements CheckpointFiles {
     return text === undefined ? undefined : parseJson(text, `${this.name}: ${file}`);
   }
 
-  async tensors(): Promise<TensorIndex> {
+  async tensors(file?: string): Promise<TensorIndex> {
     throwIfAborted(this.signal, this.name);
+    if (file !== undefined) return openTensors(this.place, undefined, this.signal, file);
     const index = await this.json("model.safetensors.index.json");
     return openTensors(this.place, index, this.signal);
   }

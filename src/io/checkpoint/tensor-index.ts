@@ -14,6 +14,8 @@ export interface IndexedTensor {
   readonly source: ByteSource;
   /** Type and shape of a matrix whose bytes are quantised. */
   readonly quantized?: QuantizedMatrix | undefined;
+  /** The stored tensor that it is computed from when it is read: its dtype is the default of storage. */
+  readonly base?: IndexedTensor | undefined;
 }
 
 /** All tensors of a checkpoint by name. */
@@ -50,6 +52,7 @@ export async function openTensors(
   place: Place,
   indexJson: JsonValue | undefined,
   signal?: AbortSignal,
+  name = SINGLE,
 ): Promise<TensorIndex> {
   const opened: ByteSource[] = [];
   const close = async () => {
@@ -67,11 +70,11 @@ export async function openTensors(
     return openSafetensors(source, signal);
   };
   try {
-    const single = await open(SINGLE);
+    const single = await open(name);
     if (single) return new Tensors([single], close);
     if (indexJson === undefined) {
       const { missing } = await import("./foreign-checkpoint.js");
-      throw await missing(place, SINGLE, `${SINGLE} or ${INDEX} with its shards`);
+      throw await missing(place, name, name === SINGLE ? `${SINGLE} or ${INDEX} with its shards` : name);
     }
     return new Tensors(await openShards(place, indexJson, open), close);
   } catch (cause) {

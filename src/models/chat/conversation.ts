@@ -1,4 +1,5 @@
-import { OptionError, PromptError } from "../../base/errors.js";
+import { OptionError, PromptError, shown } from "../../base/errors.js";
+import { checkOptions } from "../../base/options.js";
 import type { ChatMessage, ImageContent, TextContent, VideoContent } from "../llava-onevision/processor.js";
 
 /** A part of a message. */
@@ -13,6 +14,31 @@ export type SessionInput = string | readonly ContentPart[] | readonly ChatMessag
 export interface SessionOptions {
   /** System prompt of the session's conversations. */
   system?: string | undefined;
+  /** Names of the adapters that its answers use; all that were loaded if not given, none with `[]`. */
+  adapters?: readonly string[] | undefined;
+}
+
+/** Throws OptionError for an unknown option, a system prompt that is no text, and an adapter that is not loaded. */
+export function checkSessionOptions(options: SessionOptions, loaded: readonly string[]): void {
+  const where = "model.createSession";
+  checkOptions(where, options, ["system", "adapters"]);
+  const { system, adapters } = options;
+  if (system !== undefined && typeof system !== "string") {
+    throw new OptionError({
+      where: `${where}, system`,
+      expected: "a text",
+      got: shown(system),
+      remedy: "leave it out for none",
+    });
+  }
+  const unknown = Array.isArray(adapters) ? adapters.find((name) => !loaded.includes(name)) : adapters;
+  if (unknown === undefined) return;
+  throw new OptionError({
+    where: `${where}, adapters`,
+    expected: loaded.length === 0 ? "no adapters: none was loaded" : `names among ${loaded.join(", ")}`,
+    got: shown(unknown),
+    remedy: "load the model with this adapter (`adapter`), or leave it out",
+  });
 }
 
 /** The messages of a session, and the parts appended for the next question. Immutable. */

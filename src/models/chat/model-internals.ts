@@ -11,6 +11,8 @@ export interface DeviceParts {
   readonly device: Device;
   readonly network: Network;
   readonly visionCache: VisionCache;
+  /** Names of the adapters that sessions can select. */
+  readonly adapters: readonly string[];
 }
 
 /** A session as its model sees it. */

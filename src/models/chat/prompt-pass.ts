@@ -42,8 +42,8 @@ export class PromptPass {
     readonly owner: Arena,
     readonly options: PassOptions,
   ) {
-    const { device, network, visionCache } = model;
-    this.on = { device, network, visionCache };
+    const { device, network, visionCache, adapters } = model;
+    this.on = { device, network, visionCache, adapters };
     this.#faults = device.faults;
   }
 

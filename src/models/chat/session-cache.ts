@@ -22,14 +22,20 @@ export class SessionCache {
   #cache: KVCache;
   #prefix = new CachedPrefix();
 
-  constructor(private readonly model: ModelInternals) {
+  constructor(
+    private readonly model: ModelInternals,
+    /** Names of the adapters that the rows are computed with; undefined for all. */
+    private readonly adapters?: readonly string[],
+  ) {
     this.#cache = this.#empty();
   }
 
   #empty(): KVCache {
     const { model } = this;
     const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
-    return new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
+    const cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
+    cache.adapters = this.adapters;
+    return cache;
   }
 
   /** The sequence in the cache. */
@@ -53,7 +59,7 @@ export class SessionCache {
 
   /** Returns a copy. Throws LimitError if it does not fit, DeviceLostError unless the model recovers from that. */
   clone(): SessionCache {
-    const other = new SessionCache(this.model);
+    const other = new SessionCache(this.model, this.adapters);
     other.#prefix = this.#prefix;
     try {
       other.#cache = this.rows.clone();

@@ -1,4 +1,4 @@
-import { DisposedError, OptionError, shown, throwIfAborted } from "../../base/errors.js";
+import { DisposedError, OptionError, throwIfAborted } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
 import type { Constraint } from "../../structure/constraint.js";
 import { newTokenBudget } from "../llava-onevision/context-budget.js";
@@ -9,7 +9,7 @@ import type { AnswerAttention, Answered, AttentionOptions } from "./answer-atten
 import { AnswerText } from "./answer-text.js";
 import { copiedInput } from "./cached-media.js";
 import { Clock } from "./clock.js";
-import { Conversation, type SessionInput, type SessionOptions } from "./conversation.js";
+import { Conversation, checkSessionOptions, type SessionInput, type SessionOptions } from "./conversation.js";
 import { type DecodingOptions, decode, decodeUnder } from "./decoding.js";
 import {
   APPEND_OPTIONS,
@@ -54,9 +54,9 @@ export class Session implements Disposable {
 
   private constructor(
     private readonly model: ModelInternals,
-    system: string | undefined,
+    { system, adapters }: SessionOptions,
   ) {
-    this.#cache = new SessionCache(model);
+    this.#cache = new SessionCache(model, adapters);
     this.#conversation = new Conversation(system);
     model.sessions.add(this.#owned);
   }
@@ -66,17 +66,8 @@ export class Session implements Disposable {
    * @internal
    */
   static create(model: ModelInternals, options: SessionOptions): Session {
-    checkOptions("model.createSession", options, ["system"]);
-    const { system } = options;
-    if (system !== undefined && typeof system !== "string") {
-      throw new OptionError({
-        where: "model.createSession, system",
-        expected: "a text",
-        got: shown(system),
-        remedy: "leave it out for none",
-      });
-    }
-    return new Session(model, system);
+    checkSessionOptions(options, model.adapters);
+    return new Session(model, options);
   }
 
   /** All messages so far: questions with their appended parts, and answers. */
@@ -183,7 +174,7 @@ export class Session implements Disposable {
     this.#begin("session.clone");
     try {
       this.model.check();
-      const other = new Session(this.model, undefined);
+      const other = new Session(this.model, {});
       other.#conversation = this.#conversation;
       try {
         other.#cache = this.#cache.clone();

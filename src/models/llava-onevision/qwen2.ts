@@ -2,6 +2,7 @@ import { CausalAttention } from "../../layers/attention.js";
 import { Embedding } from "../../layers/embedding.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import { Linear } from "../../layers/linear.js";
+import type { Adapters } from "../../layers/low-rank.js";
 import { GatedMLP } from "../../layers/mlp.js";
 import { RMSNorm } from "../../layers/norm.js";
 import { Rotary } from "../../layers/rotary.js";
@@ -47,6 +48,7 @@ export class Qwen2 {
   readonly layers: Qwen2Layer[];
   readonly norm: RMSNorm;
   readonly head: Linear | undefined;
+  readonly #adapters: Adapters;
 
   constructor(
     weights: Weights,
@@ -55,6 +57,7 @@ export class Qwen2 {
     head: { weights: Weights; name: string } | undefined,
     readonly config: TextConfig,
   ) {
+    this.#adapters = weights.adapters;
     const rotary = new Rotary(weights.device, config.headSize, config.ropeTheta, config.maxPositions);
     this.embedding = new Embedding(tables.at("embed_tokens"), config.vocabulary, config.width);
     this.layers = Array.from(
@@ -70,6 +73,7 @@ export class Qwen2 {
   /** x `[T, D]`, at the positions that follow the cache's → hidden `[T, D]` after the final norm. Appends to the cache. */
   forward(x: Tensor, cache: KVCache): Tensor {
     const { device } = x;
+    this.#adapters.use(cache.adapters);
     // x⁽ⁱ⁺¹⁾ = layer_i(x⁽ⁱ⁾), [T, D] throughout.
     const last = device.steps(x, this.layers, (h, layer, i) => {
       const y = layer.forward(h, cache);

@@ -133,3 +133,26 @@ function notRecognised(missing: readonly Part[], present: ReadonlySet<string>): 
     remedy: "give a LLaVA-OneVision (Qwen2) checkpoint in the layout of llava-hf, lmms-lab or transformers",
   });
 }
+
+/**
+ * Returns the checkpoint's name of a module that any dialect names (`model.language_model.layers.0.mlp.up_proj`), undefined if no dialect
+ * does.
+ */
+export function moduleOf(path: string, layout: Layout): string | undefined {
+  const after = (part: Part): string | undefined => {
+    // The longest prefix: `model` is one of them.
+    const prefixes = part.prefixes.toSorted((a, b) => b.length - a.length);
+    const prefix = prefixes.find((prefix) => path === prefix || path.startsWith(`${prefix}.`));
+    return prefix === undefined ? undefined : path.slice(prefix.length);
+  };
+  const isHead = HEAD.prefixes.includes(path);
+  if (isHead) return layout.head;
+  const second = /(?:^|\.)(?:linear_2|mm_projector\.2)$/.test(path);
+  if (second || after(PROJECTOR) === "") return layout.projector[second ? 1 : 0];
+  const vision = after(VISION);
+  if (vision !== undefined && /^\.(encoder\.layers\.\d+|embeddings)\./.test(vision)) return layout.vision + vision;
+  const language = after(LANGUAGE);
+  if (language !== undefined && /^\.(layers\.\d+\.|embed_tokens$|norm$)/.test(language))
+    return layout.language + language;
+  return undefined;
+}
