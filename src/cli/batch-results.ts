@@ -24,10 +24,10 @@ export class BatchResults {
   ) {}
 
   /**
-   * Locks the output and reads which requests are finished in it. Throws OptionError while another process writes to it; SourceError or
+   * Locks the output and reads which requests are finished in it: those of which `idOf` returns the id. Throws OptionError while another process writes to it; SourceError or
    * NoRoomError if it cannot be written.
    */
-  static async claim(path: string): Promise<BatchResults> {
+  static async claim(path: string, idOf: (line: string) => string | undefined = finishedId): Promise<BatchResults> {
     const found = isStandardOutput(path) ? undefined : await stat(path).catch(() => undefined);
     // Reading a pipe would block.
     if (isStandardOutput(path) || (found && !found.isFile())) return new BatchResults(path, new Set(), undefined);
@@ -43,7 +43,7 @@ export class BatchResults {
       throw cause instanceof OptionError ? cause : notWritable(path, cause);
     });
     try {
-      return new BatchResults(path, found ? await finished(path) : new Set(), unlock);
+      return new BatchResults(path, found ? await finished(path, idOf) : new Set(), unlock);
     } catch (cause) {
       await unlock?.();
       throw cause;
@@ -101,7 +101,7 @@ function isStandardOutput(path: string): boolean {
  * Returns the ids of finished requests in the output, and removes the lines that will be rewritten, such as a truncated last one.
  * Throws SourceError for an output that is not UTF-8, without changing it.
  */
-async function finished(file: string): Promise<Set<string>> {
+async function finished(file: string, idOf: (line: string) => string | undefined): Promise<Set<string>> {
   const bytes = await readFile(file);
   const end = bytes.lastIndexOf(0x0a) + 1;
   const lines = decodeText(bytes.subarray(0, end), file)
@@ -110,7 +110,7 @@ async function finished(file: string): Promise<Set<string>> {
   // The last line may be complete except for its line feed.
   const tail = bytes.subarray(end).toString("utf8");
   if (tail !== "") lines.push(tail);
-  const kept = lines.filter((line) => finishedId(line) !== undefined);
+  const kept = lines.filter((line) => idOf(line) !== undefined);
   if (kept.length < lines.length || tail !== "") {
     try {
       await writeFile(`${file}.part`, kept.map((line) => `${line}\n`).join(""), { flush: true });
@@ -119,5 +119,5 @@ async function finished(file: string): Promise<Set<string>> {
       throw notWritable(file, cause);
     }
   }
-  return new Set(kept.map((line) => finishedId(line)!));
+  return new Set(kept.map((line) => idOf(line)!));
 }
