@@ -111,14 +111,18 @@ export class Supervisor implements Backend {
       headers: { "content-type": "application/json", "content-length": length, [NUMBER]: number },
     });
     let notice: ReturnType<typeof setTimeout> | undefined;
+    let isOver = false;
     const abort = (): void => {
       asking.destroy();
+      if (isOver) return;
       const late = (): void => this.#kill(running, "it did not notice the end of a request");
       notice = setTimeout(late, this.options.noticeMs ?? NOTICE_MS);
     };
     signal.addEventListener("abort", abort, { once: true });
+    // Its answer may be read for longer.
+    asking.once("close", () => signal.removeEventListener("abort", abort));
     ended.then(() => {
-      signal.removeEventListener("abort", abort);
+      isOver = true;
       clearTimeout(notice);
     });
     const reply = new Promise<Reply>((resolve, reject) => {
@@ -183,11 +187,21 @@ export class Supervisor implements Backend {
     const child = fork(entry, [], { stdio: ["ignore", 2, 2, "ipc"], serialization: "json" });
     const asked = new Map<number, (ended: Ended) => void>();
     const gone = new Promise<LostError>((resolve) => {
-      const end = (how: string): void => resolve(this.#ended(running, how, failed));
-      child.once("exit", (status, signal) =>
-        end(signal ? `it was ended by ${signal}` : `it ended with status ${status}`),
-      );
-      child.once("error", (error) => end(error.message));
+      let how: string | undefined;
+      const end = (): void => {
+        if (this.#running === running) resolve(this.#ended(running, how ?? "it ended", failed));
+      };
+      child.once("exit", (status, signal) => {
+        how = signal ? `it was ended by ${signal}` : `it ended with status ${status}`;
+        if (running.ready) this.#announce(running, running.reason ?? how);
+        // After its last message, which may arrive later.
+        if (child.connected) child.once("disconnect", end);
+        else end();
+      });
+      child.on("error", (error) => {
+        how ??= error.message;
+        if (child.pid === undefined) end();
+      });
     });
     const running: Running = {
       child,
