@@ -61,13 +61,12 @@ export class Engine {
       const asked = await jsonOf(request);
       if (path === "/v1/embeddings") return json(await this.#embeddings(asked, signal));
       const begun = this.#begin(api, asked, signal);
-      running.push(
-        begun.then(async ({ result, results }) => {
-          await result;
-          seconds = (performance.now() - arrivedMs) / 1000;
-          for (const { usage, timings } of await results) answers.push({ usage, timings });
-        }),
-      );
+      const counted = begun.then(async ({ result, results }) => {
+        await result;
+        seconds = (performance.now() - arrivedMs) / 1000;
+        for (const { usage, timings } of await results) answers.push({ usage, timings });
+      });
+      running.push(counted.catch(() => {}));
       if (!isObject(asked) || asked.stream !== true) return json(await (await begun).whole());
       const patience = sleep(PATIENCE_MS);
       const run = await Promise.race([begun, patience.over]).finally(patience.cancel);
@@ -77,7 +76,7 @@ export class Engine {
       const { status, body } = await this.#told(error, api);
       return json(body, status);
     } finally {
-      Promise.allSettled(running).then(() => ended({ answers, seconds }));
+      Promise.all(running).then(() => ended({ answers, seconds }));
     }
   }
 

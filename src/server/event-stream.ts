@@ -80,6 +80,11 @@ export class WholeEvents {
   sent = 0;
   #rest: Buffer = Buffer.alloc(0);
 
+  /** Drops half an event: others follow, from another source. */
+  restart(): void {
+    this.#rest = Buffer.alloc(0);
+  }
+
   /** Returns the events that are complete with this piece; empty if none is. */
   add(piece: Uint8Array): Buffer {
     const all = this.#rest.length > 0 ? Buffer.concat([this.#rest, piece]) : Buffer.from(piece);

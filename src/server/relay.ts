@@ -90,6 +90,7 @@ export class Relay {
         if (this.#runs === MOST_RUNS) return yield last(endedTwice(error));
       }
       // Nothing but keep-alive comments was sent.
+      whole.restart();
       const again: Relayed | ApiError = await this.begin().catch(describe);
       if (!("contentType" in again)) return yield last(again);
       if (!isEvents(again))

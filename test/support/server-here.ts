@@ -26,14 +26,16 @@ export class BackendHere implements Backend {
   ) {}
 
   async start(events: BackendEvents): Promise<void> {
+    const ready = (): void => events.ready({ pid: process.pid, seconds: 0 });
     this.#engine = new Engine(await this.load(), this.options, {
       error: (error) => events.error(error),
       lost: (error) => {
         events.lost(error.message);
         for (const fail of this.#lost) fail(new LostError(error.message));
+        setTimeout(ready);
       },
     });
-    events.ready({ pid: process.pid, seconds: 0 });
+    ready();
     events.gpuBytes(this.gpuBytes);
   }
 
