@@ -11,6 +11,7 @@ import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { crc32, deflateSync } from "node:zlib";
 
 const [mode = "", first = "3", second = "50"] = process.argv.slice(2);
@@ -62,40 +63,46 @@ function peakMB(pid) {
   }
 }
 
-/** Asks for /health all the time; its times in ms, its statuses, and how late timers fire on this machine meanwhile. */
-function watch(server) {
-  const agent = new Agent({ keepAlive: true });
-  const seen = { times: [], late: [], statuses: {} };
-  let isOver = false;
-  const asked = (async () => {
-    while (!isOver) {
-      const begun = performance.now();
-      const status = await new Promise((resolve) => {
-        const asking = request(`${server.url}/health`, { agent }, (reply) => {
-          reply.resume();
-          reply.on("end", () => resolve(reply.statusCode));
-        });
-        asking.on("error", (error) => resolve(error.code));
-        asking.end();
-      });
-      seen.times.push(performance.now() - begun);
-      seen.statuses[status] = (seen.statuses[status] ?? 0) + 1;
-      const slept = performance.now();
-      await sleep(20);
-      seen.late.push(performance.now() - slept - 20);
-    }
-    agent.destroy();
-  })();
-  return async () => {
-    isOver = true;
-    await asked;
-    const spread = (values) => {
-      const times = values.sort((a, b) => a - b);
-      const at = (share) => Math.round(times[Math.floor((times.length - 1) * share)] * 10) / 10;
-      return { median: at(0.5), p99: at(0.99), worst: at(1) };
-    };
-    return { asked: seen.times.length, ms: spread(seen.times), timersLateMs: spread(seen.late), statuses: seen.statuses };
+/** Asks for /health all the time, in a thread of its own: its times in ms, its statuses, and how late timers fire there meanwhile. */
+function watch({ url }) {
+  const thread = new Worker(fileURLToPath(import.meta.url), { workerData: url });
+  return () => {
+    const seen = new Promise((resolve) => thread.once("message", resolve));
+    thread.postMessage("over");
+    return seen;
   };
+}
+
+async function watching(url) {
+  const agent = new Agent({ keepAlive: true });
+  const [times, late, statuses] = [[], [], {}];
+  let isOver = false;
+  parentPort.once("message", () => {
+    isOver = true;
+  });
+  while (!isOver) {
+    const begun = performance.now();
+    const status = await new Promise((resolve) => {
+      const asking = request(`${url}/health`, { agent }, (reply) => {
+        reply.resume();
+        reply.on("end", () => resolve(reply.statusCode));
+      });
+      asking.on("error", (error) => resolve(error.code));
+      asking.end();
+    });
+    const slept = performance.now();
+    times.push(slept - begun);
+    statuses[status] = (statuses[status] ?? 0) + 1;
+    await sleep(20);
+    late.push(performance.now() - slept - 20);
+  }
+  agent.destroy();
+  const spread = (values) => {
+    values.sort((a, b) => a - b);
+    const at = (share) => Math.round(values[Math.floor((values.length - 1) * share)] * 10) / 10;
+    return { median: at(0.5), p99: at(0.99), worst: at(1) };
+  };
+  parentPort.postMessage({ asked: times.length, ms: spread(times), timersLateMs: spread(late), statuses });
 }
 
 // ---- requests ----
@@ -270,6 +277,7 @@ async function disturbed(signal, number) {
   const failed = Promise.all([gone, ...workers]);
   failed.catch(() => {});
   const over = [];
+  const beyondLoss = [];
   const unready = [];
   let peak = 0;
   const disturbing = (async () => {
@@ -282,6 +290,7 @@ async function disturbed(signal, number) {
       while (server.readies.length < i + 2) await sleep(2);
       const { at, seconds } = server.readies.at(-1);
       over.push((at - begun) / 1000 - seconds);
+      beyondLoss.push((at - server.losses[i].at) / 1000 - seconds);
       unready.push(server.losses[i].at - begun);
     }
   })();
@@ -298,7 +307,15 @@ async function disturbed(signal, number) {
     ...counts,
     loadSeconds: { median: loads[Math.floor(loads.length / 2)], most: loads.at(-1) },
     worstSecondsBeyondLoad: seconds(over),
+    ...(seconds(over) > 1 && {
+      secondsBeyondLoad: over
+        .map((value) => Math.round(value * 100) / 100)
+        .sort((a, b) => b - a)
+        .slice(0, 5),
+    }),
+    worstSecondsBeyondLossAndLoad: seconds(beyondLoss),
     worstMsUntilUnready: Math.round(Math.max(...unready)),
+    reasons: [...new Set(server.losses.map(({ reason }) => reason))],
     health,
     peakMB: { server: serverMB, model: peak },
     otherErrors: server.errors.filter(({ event }) => event === "error").length,
@@ -336,6 +353,7 @@ async function mixed(seconds, atOnce) {
     ...counts,
     hostile: statuses,
     losses: server.losses.map(({ reason }) => reason),
+    others: server.errors.slice(0, 5),
     health,
     peakMB: peak,
     failed:
@@ -351,7 +369,8 @@ function report(result) {
   process.exitCode = result.failed ? 1 : 0;
 }
 
-if (mode === "kills") await disturbed("SIGKILL", Number(first));
+if (!isMainThread) await watching(workerData);
+else if (mode === "kills") await disturbed("SIGKILL", Number(first));
 else if (mode === "losses") await disturbed("SIGUSR2", Number(first));
 else if (mode === "mixed") await mixed(Number(first), Number(second));
 else throw new Error("kills N, losses N, or mixed SECONDS AT_ONCE");

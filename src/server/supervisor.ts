@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { causeMessage } from "../base/cause-message.js";
 import { AbortedError, WorkerError } from "../base/errors.js";
 import {
   type Asked,
@@ -126,17 +127,21 @@ export class Supervisor implements Backend {
       clearTimeout(notice);
     });
     const reply = new Promise<Reply>((resolve, reject) => {
-      asking.on("response", (response) =>
+      const broke = (error: unknown): unknown => this.#broken(running, signal, error).then(reject);
+      asking.on("error", broke);
+      asking.on("response", (response) => {
+        // From here on the body has the errors.
+        asking.off("error", broke).on("error", () => {});
         resolve({
           status: response.statusCode ?? 500,
           contentType: response.headers["content-type"] ?? "application/json",
           body: this.#body(response, running, signal),
-        }),
-      );
-      asking.on("error", () => this.#broken(running, signal).then(reject));
+        });
+      });
     });
-    for (const piece of body) asking.write(piece);
-    asking.end();
+    // Not by `end` alone: its empty write fails when the answer was faster, and takes the answer along.
+    for (const [i, piece] of body.entries()) asking.write(piece, () => i === body.length - 1 && asking.end());
+    if (length === 0) asking.end();
     if (signal.aborted) abort();
     return { reply, ended };
   }
@@ -158,15 +163,15 @@ export class Supervisor implements Backend {
   async *#body(response: IncomingMessage, running: Running, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     try {
       for await (const piece of response) yield piece as Uint8Array;
-    } catch {
-      throw await this.#broken(running, signal);
+    } catch (error) {
+      throw await this.#broken(running, signal, error);
     }
   }
 
   /** Why a connection to the process broke: the request was aborted, or the process has ended or must. */
-  async #broken(running: Running, signal: AbortSignal): Promise<unknown> {
+  async #broken(running: Running, signal: AbortSignal, error: unknown): Promise<unknown> {
     if (signal.aborted) return signal.reason;
-    const late = setTimeout(() => this.#kill(running, "its connection broke"), NOTICE_MS);
+    const late = setTimeout(() => this.#kill(running, `its connection broke: ${causeMessage(error)}`), NOTICE_MS);
     const lost = await running.gone;
     clearTimeout(late);
     return signal.aborted ? signal.reason : lost;

@@ -170,6 +170,16 @@ test("a process that blocks: the server answers, time limits hold, and it is rep
   expect(events("model_lost")).toMatchObject([{ reason: "it did not notice the end of a request" }]);
 });
 
+test("long bodies arrive whole, and their answers too, however fast they are", async () => {
+  await start();
+  const key = "a".repeat(500_000);
+  for (let i = 0; i < 20; i++) {
+    const reply = await ask("x", { [key]: 1 });
+    expect([reply.status, ((await reply.json()) as ApiErrorBody).error.code]).toEqual([400, "unknown_parameter"]);
+  }
+  expect(events("model_lost")).toEqual([]);
+});
+
 test("a client that leaves frees the slot", async () => {
   await start({ parallel: 1 });
   const left = new AbortController();
