@@ -29,6 +29,7 @@ const random = (below) => Math.floor(Math.random() * below);
 async function start(...options) {
   const args = [path("dist/cli/main.js"), "serve", "--port", "0", "--log", "json", "--restarts", "100000", ...options];
   const env = {
+    OCELLUS_ADAPTER: "swiftshader",
     ...process.env,
     NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --import=${new URL("lose-device.mjs", import.meta.url)}`,
   };
@@ -303,6 +304,7 @@ async function disturbed(signal, number) {
   const loads = server.readies.map(({ seconds }) => seconds).sort((a, b) => a - b);
   const seconds = (values) => Math.round(Math.max(...values) * 1000) / 1000;
   report({
+    adapter: server.readies[0].adapter,
     disturbances: number,
     ...counts,
     loadSeconds: { median: loads[Math.floor(loads.length / 2)], most: loads.at(-1) },
@@ -348,6 +350,7 @@ async function mixed(seconds, atOnce) {
   await stop(server);
   const allowed = ["200", "400", "403", "404", "408", "413", "415", "429", "left", "ECONNRESET", "EPIPE"];
   report({
+    adapter: server.readies[0].adapter,
     seconds,
     atOnce,
     ...counts,

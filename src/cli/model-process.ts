@@ -21,6 +21,7 @@ async function load(settings: ModelSettings, { signal, progress }: LoadTools): P
       vectors: await model.embedText(texts, { signal }),
       tokens: texts.reduce((sum, text) => sum + tokenizer.encodeLiteral(text).length, 0),
     }),
+    adapter: model.device.facts.name,
     gpuBytes: () => model.device.pool.reservedBytes,
     lost: model.device.gpu.lost.then(
       ({ message, reason }) => `its GPU device was lost: ${message || reason || "no reason given"}`,

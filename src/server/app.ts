@@ -4,7 +4,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { shown } from "../base/errors.js";
 import { type ApiError, type ApiErrorBody, apiError, failure } from "../openai/api-error.js";
 import { type ApiKey, ApiKeys } from "./api-keys.js";
-import type { Backend, BackendEvents, Ended, LoadProgress } from "./backend.js";
+import type { Backend, BackendEvents, Ended, LoadProgress, ReadyProcess } from "./backend.js";
 import { Bodies } from "./bodies.js";
 import { Deadline } from "./deadline.js";
 import { EVENT_STREAM } from "./event-stream.js";
@@ -167,11 +167,11 @@ export class App implements BackendEvents {
     });
   }
 
-  ready({ pid, seconds }: { readonly pid: number; readonly seconds: number }): void {
+  ready({ pid, seconds, adapter }: ReadyProcess): void {
     this.#loading = { sinceMs: performance.now(), seconds };
     this.#started = true;
     this.#loadingWhy = undefined;
-    this.options.log.event("info", "model_ready", { pid, seconds: Math.round(seconds * 1000) / 1000 });
+    this.options.log.event("info", "model_ready", { pid, seconds: Math.round(seconds * 1000) / 1000, adapter });
     this.queue.resume();
   }
 

@@ -32,10 +32,17 @@ export interface Asking {
   readonly ended: Promise<Ended>;
 }
 
+/** A process that has loaded the model, the seconds that it took, and the adapter's name. */
+export interface ReadyProcess {
+  readonly pid: number;
+  readonly seconds: number;
+  readonly adapter: string;
+}
+
 /** What a backend reports at any time. */
 export interface BackendEvents {
   /** The model is loaded, for the first time or again. */
-  ready(process: { readonly pid: number; readonly seconds: number }): void;
+  ready(process: ReadyProcess): void;
   /** The model's process or its device was lost: requests that were running reject afterwards. */
   lost(reason: string): void;
   /** It is lost for good. */

@@ -14,7 +14,7 @@ export interface Start {
 
 /** Messages of the process. */
 export type ProcessMessage =
-  | { readonly kind: "ready" }
+  | { readonly kind: "ready"; readonly adapter: string }
   /** Loading failed: the status for the exit, and what is printed of the error. */
   | { readonly kind: "failed"; readonly status: number; readonly text: string }
   | { readonly kind: "lost"; readonly reason: string }

@@ -17,6 +17,8 @@ const LEFT_TO_SERVER = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** A loaded model. */
 export interface LoadedModel extends Served {
+  /** The adapter's name. */
+  readonly adapter: string;
   gpuBytes(): number;
   /** Resolves with the reason when the device is lost. */
   readonly lost: Promise<string>;
@@ -107,5 +109,5 @@ async function serveOver(start: Start, model: LoadedModel, send: (message: Proce
   };
   tell();
   setInterval(tell, REPORT_MS);
-  send({ kind: "ready" });
+  send({ kind: "ready", adapter: model.adapter });
 }

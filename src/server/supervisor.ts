@@ -230,7 +230,11 @@ export class Supervisor implements Backend {
       case "ready": {
         running.ready = true;
         this.#loaded = true;
-        events.ready({ pid: running.child.pid ?? 0, seconds: (performance.now() - running.startedMs) / 1000 });
+        events.ready({
+          pid: running.child.pid ?? 0,
+          seconds: (performance.now() - running.startedMs) / 1000,
+          adapter: message.adapter,
+        });
         loaded?.();
         break;
       }

@@ -123,12 +123,12 @@ test("liveness, readiness and startup are told apart", async () => {
   expect(await all()).toEqual([200, 200, 503, 503]);
   const reply = await ask();
   expect([reply.status, reply.headers.get("retry-after")]).toEqual([503, "1"]);
-  server!.app.ready({ pid: 1, seconds: 4 });
+  server!.app.ready({ pid: 1, seconds: 4, adapter: "here" });
   expect((await ask()).status).toBe(200);
   server!.app.lost("a test");
   // As long as it took before.
   expect((await fetch(`${server!.url}/readyz`)).headers.get("retry-after")).toBe("4");
-  server!.app.ready({ pid: 1, seconds: 4 });
+  server!.app.ready({ pid: 1, seconds: 4, adapter: "here" });
   server!.app.refuse("the server is stopping");
   expect(await all()).toEqual([200, 200, 503, 503]);
 });

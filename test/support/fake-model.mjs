@@ -77,7 +77,7 @@ runModelProcess(
   async ({ failing, slowMs = 0 }) => {
     await sleep(slowMs);
     if (failing !== undefined && existsSync(failing)) throw new Error("no model here");
-    return { model: { createSession: session }, name: "fake", gpuBytes: () => 7, lost };
+    return { model: { createSession: session }, name: "fake", adapter: "none", gpuBytes: () => 7, lost };
   },
   (error) => ({ status: 3, text: `ocellus: ${error.message}\n` }),
 );

@@ -26,7 +26,7 @@ export class BackendHere implements Backend {
   ) {}
 
   async start(events: BackendEvents): Promise<void> {
-    const ready = (): void => events.ready({ pid: process.pid, seconds: 0 });
+    const ready = (): void => events.ready({ pid: process.pid, seconds: 0, adapter: "here" });
     this.#engine = new Engine(await this.load(), this.options, {
       error: (error) => events.error(error),
       lost: (error) => {
