@@ -51,18 +51,16 @@ a process of its own, which is started again if it ends.`,
   },
   examples: ["ocellus serve --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf --dtype q8"],
   notes: `SIGTERM and Ctrl-C let running requests finish; a second one ends the server at once.
-The status is 0 after SIGTERM, by which supervisors stop services, 130 after Ctrl-C.`,
+The status is 0 after SIGTERM, by which supervisors stop services, 130 after Ctrl-C,
+and 1 if the model's process ended three times within a minute (--restarts 2).`,
   run: listen,
 };
 
 async function listen(given: Arguments, interruption: Interruption): Promise<void> {
   const host = given.value("host") ?? "127.0.0.1";
   const debug = given.has("debug");
-  const where = modelLocation(given.value("model"));
-  const name = given.value("name") ?? servedName(where);
   const options = {
     host,
-    name,
     port: portOf(given.value("port")),
     parallel: given.count("parallel") ?? 2,
     queue: given.count("queue") ?? 256,
@@ -75,6 +73,8 @@ async function listen(given: Arguments, interruption: Interruption): Promise<voi
     logMessages: debug,
   };
   const graceSeconds = given.count("grace") ?? 30;
+  const where = modelLocation(given.value("model"));
+  const name = given.value("name") ?? servedName(where);
   // Checked by the parser.
   const format = (given.value("log") ?? (process.stderr.isTTY ? "text" : "json")) as LogFormat;
   const settings: ModelSettings = { where, name, options: { ...dtypeOption(given), ...hubOptions(given) }, debug };
@@ -107,6 +107,7 @@ async function listen(given: Arguments, interruption: Interruption): Promise<voi
   try {
     server = await startServer(supervisor, {
       ...options,
+      name,
       log,
       onProgress: ({ what, done, total, bytesPerSecond }) => line.bytes(what, done, total, bytesPerSecond),
       onFailed: end,
