@@ -17,6 +17,9 @@ import { crc32, deflateSync } from "node:zlib";
 const [mode = "", first = "3", second = "50"] = process.argv.slice(2);
 /** Good requests at once in `kills` and `losses`. */
 const WORKERS = 6;
+/** Answers between two disturbances, which may be long in coming: the first compile pipelines. The next is at most this many ms later. */
+const ANSWERS = 3;
+const STAGE_MS = 1500;
 /** Seconds after the load time within which the server must be ready again. */
 const SLACK_S = 2;
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
@@ -283,7 +286,9 @@ async function disturbed(signal, number) {
   let peak = 0;
   const disturbing = (async () => {
     for (let i = 0; i < number; i++) {
-      await sleep(random(1500));
+      const before = counts.answered;
+      while (i > 0 && counts.answered < before + ANSWERS) await sleep(5);
+      await sleep(random(STAGE_MS));
       const { pid } = server.readies.at(-1);
       peak = Math.max(peak, peakMB(pid) ?? 0);
       const begun = performance.now();

@@ -193,9 +193,9 @@ export class App implements BackendEvents {
     this.#gpuBytes = bytes;
   }
 
-  error({ name, message, stack, known }: HiddenError): void {
+  error({ name, message, stack, known, request }: HiddenError): void {
     const told = known || this.options.logMessages ? message : undefined;
-    this.options.log.event("error", "error", { name, message: told, stack });
+    this.options.log.event("error", "error", { id: request, name, message: told, stack });
   }
 
   progress(progress: LoadProgress): void {
@@ -240,6 +240,7 @@ export class App implements BackendEvents {
 
   /** Refuses what needs no body to be refused. */
   #check(context: RequestContext): void {
+    if (this.#unready !== undefined) throw new Refusal(failure(503, this.#unready, "unavailable"), this.#soon());
     if (this.#rates) {
       const { key, address } = context.get("record");
       const { allowed, headers } = this.#rates.take(key ?? callerOf(address ?? ""));
@@ -247,7 +248,6 @@ export class App implements BackendEvents {
       const message = `expected at most ${this.#rates.perMinute} requests a minute; try again later`;
       if (!allowed) throw new Refusal(failure(429, message, "rate_limit_exceeded"));
     }
-    if (this.#unready !== undefined) throw new Refusal(failure(503, this.#unready, "unavailable"), this.#soon());
     // Other content types can be sent cross-origin without a CORS preflight.
     const given = context.req.header("content-type");
     if (!/^application\/json\b/i.test(given ?? "")) {
@@ -275,7 +275,7 @@ export class App implements BackendEvents {
       this.#reading++;
       const body = await this.#bodies.read(context.req.raw, signal).finally(() => this.#reading--);
       releases.push(body.release);
-      const asked = { path: context.req.path, body: body.bytes };
+      const asked = { id: record.id, path: context.req.path, body: body.bytes };
       const relay = new Relay(this.queue, this.backend, asked, signal, {
         begun: () => {
           record.begunMs = performance.now();

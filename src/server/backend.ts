@@ -3,6 +3,8 @@ import type { HiddenError } from "./hidden-error.js";
 
 /** A request as the front passes it on: not parsed. */
 export interface Asked {
+  /** The request's id, for the log. */
+  readonly id: string;
   readonly path: string;
   readonly body: readonly Uint8Array[];
 }

@@ -13,6 +13,7 @@ import { Responses } from "../openai/responses.js";
 import type { AnswerCounts, Ended } from "./backend.js";
 import { type Api, apiOf, eventStream } from "./event-stream.js";
 import { type HiddenError, hiddenError } from "./hidden-error.js";
+import { ID } from "./messages.js";
 
 /** After this time a stream starts before its prompt is prepared, so that the client receives headers. */
 const PATIENCE_MS = 10_000;
@@ -51,6 +52,7 @@ export class Engine {
   async answer(request: Request, ended: (ended: Ended) => void): Promise<Response> {
     const path = new URL(request.url).pathname;
     const api = apiOf(path);
+    const id = request.headers.get(ID) ?? undefined;
     const left = new AbortController();
     const signal = AbortSignal.any([request.signal, left.signal]);
     const arrivedMs = performance.now();
@@ -70,10 +72,10 @@ export class Engine {
       if (!isObject(asked) || asked.stream !== true) return json(await (await begun).whole());
       const patience = sleep(PATIENCE_MS);
       const run = await Promise.race([begun, patience.over]).finally(patience.cancel);
-      const describe = (error: unknown): Promise<ApiError> => this.#told(error, api);
+      const describe = (error: unknown): Promise<ApiError> => this.#told(error, api, id);
       return eventStream(run ? run.stream() : later(begun), api, describe, () => left.abort());
     } catch (error) {
-      const { status, body } = await this.#told(error, api);
+      const { status, body } = await this.#told(error, api, id);
       return json(body, status);
     } finally {
       Promise.all(running).then(() => ended({ answers, seconds }));
@@ -93,14 +95,14 @@ export class Engine {
   }
 
   /** The response for an error; never resolves where the device was lost: the request will run elsewhere. */
-  async #told(error: unknown, api: Api): Promise<ApiError> {
+  async #told(error: unknown, api: Api, id: string | undefined): Promise<ApiError> {
     if (error instanceof InvalidJson) return failure(400, error.message, "invalid_json");
     if (error instanceof DeviceLostError) {
       this.events.lost(error);
       return new Promise(() => {});
     }
     const failed = apiError(error, api);
-    if (failed.status >= 500) this.events.error(hiddenError(error));
+    if (failed.status >= 500) this.events.error(hiddenError(error, id));
     return failed;
   }
 }

@@ -7,11 +7,13 @@ export interface HiddenError {
   readonly stack: string;
   /** Whether it is one of Ocellus, whose messages quote no request where the server is at fault. */
   readonly known: boolean;
+  /** Id of the request that it failed. */
+  readonly request?: string | undefined;
 }
 
 /** Takes an error apart, its stack without the message. */
-export function hiddenError(error: unknown): HiddenError {
+export function hiddenError(error: unknown, request?: string): HiddenError {
   const { name, message, stack = "" } = error instanceof Error ? error : new Error(String(error));
   const frames = stack.split("\n").filter((line) => /^ {4}at /.test(line));
-  return { name, message, stack: frames.join("\n"), known: error instanceof OcellusError };
+  return { name, message, stack: frames.join("\n"), known: error instanceof OcellusError, request };
 }

@@ -23,5 +23,6 @@ export type ProcessMessage =
   | { readonly kind: "error"; readonly error: HiddenError }
   | { readonly kind: "progress"; readonly progress: LoadProgress };
 
-/** Header of a request to the process: its number, which `ended` has too. */
+/** Headers of a request to the process: its number, which `ended` has too, and its id, which the log has. */
 export const NUMBER = "x-ocellus-number";
+export const ID = "x-request-id";

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { causeMessage } from "../base/cause-message.js";
 import { AbortedError, WorkerError } from "../base/errors.js";
 import {
@@ -16,12 +17,12 @@ import {
   NOTHING,
   type Reply,
 } from "./backend.js";
-import { NUMBER, type ProcessMessage, type Start } from "./messages.js";
+import { ID, NUMBER, type ProcessMessage, type Start } from "./messages.js";
 
 /** Losses count for this time. */
 const LOSS_MS = 60_000;
 /** Time in which a process must notice that a request has ended, and in which one must end whose socket has failed. */
-const NOTICE_MS = 10_000;
+const NOTICE_MS = 30_000;
 /** Time in which a process must end that was asked to. */
 const END_MS = 3000;
 /** Pause before the model is loaded again after loading has failed. */
@@ -34,7 +35,7 @@ export interface SupervisorOptions extends Omit<Start, "socket"> {
   readonly entry: URL;
   /** Losses of the process within a minute after which it is started again; one more is the last. */
   readonly restarts: number;
-  /** Milliseconds in which a process must notice that a request has ended (10,000). */
+  /** Milliseconds in which a process must notice that a request has ended (30,000). */
   readonly noticeMs?: number;
 }
 
@@ -94,7 +95,7 @@ export class Supervisor implements Backend {
     return new Promise((resolve, reject) => this.#spawn(resolve, reject));
   }
 
-  ask({ path, body }: Asked, signal: AbortSignal): Asking {
+  ask({ id, path, body }: Asked, signal: AbortSignal): Asking {
     const running = this.#running;
     if (!running?.ready) {
       const reply = Promise.reject(new LostError("the model is being loaded"));
@@ -109,7 +110,7 @@ export class Supervisor implements Backend {
       method: "POST",
       // One connection per request: to close it is to abort.
       agent: false,
-      headers: { "content-type": "application/json", "content-length": length, [NUMBER]: number },
+      headers: { "content-type": "application/json", "content-length": length, [NUMBER]: number, [ID]: id },
     });
     let notice: ReturnType<typeof setTimeout> | undefined;
     let isOver = false;
@@ -189,7 +190,7 @@ export class Supervisor implements Backend {
     const socket =
       this.#folder === undefined ? `\\\\.\\pipe\\ocellus-${name}` : join(this.#folder, `${name.slice(0, 14)}.sock`);
     // Standard output is the server's.
-    const child = fork(entry, [], { stdio: ["ignore", 2, 2, "ipc"], serialization: "json" });
+    const child = fork(fileURLToPath(entry), [], { stdio: ["ignore", 2, 2, "ipc"], serialization: "json" });
     const asked = new Map<number, (ended: Ended) => void>();
     const gone = new Promise<LostError>((resolve) => {
       let how: string | undefined;

@@ -38,7 +38,7 @@ async function relayed(path: string, ...runs: Run[]): Promise<{ status: number; 
   } as unknown as Backend;
   const queue = new Queue(1, 1);
   const silent = { begun: () => {}, ended: () => {} };
-  const relay = new Relay(queue, backend, { path, body: [] }, new AbortController().signal, silent);
+  const relay = new Relay(queue, backend, { id: "id", path, body: [] }, new AbortController().signal, silent);
   const reply = await relay.begin();
   const failed: string[] = [];
   let text = "";

@@ -39,12 +39,17 @@ export class BackendHere implements Backend {
     events.gpuBytes(this.gpuBytes);
   }
 
-  ask({ path, body }: Asked, signal: AbortSignal): Asking {
+  ask({ id, path, body }: Asked, signal: AbortSignal): Asking {
     let end: (ended: Ended) => void = () => {};
     const ended = new Promise<Ended>((resolve) => {
       end = resolve;
     });
-    const request = new Request(`http://model${path}`, { method: "POST", body: Buffer.concat(body), signal });
+    const request = new Request(`http://model${path}`, {
+      method: "POST",
+      body: Buffer.concat(body),
+      headers: { "x-request-id": id },
+      signal,
+    });
     const lost = new Promise<never>((_, reject) => {
       const fail = (error: LostError): void => {
         end(NOTHING);
