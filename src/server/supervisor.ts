@@ -158,6 +158,10 @@ export class Supervisor implements Backend {
       await running.gone;
       clearTimeout(late);
     }
+    this.#removeFolder();
+  }
+
+  #removeFolder(): void {
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -191,10 +195,17 @@ export class Supervisor implements Backend {
       this.#folder === undefined ? `\\\\.\\pipe\\ocellus-${name}` : join(this.#folder, `${name.slice(0, 14)}.sock`);
     // Standard output is the server's.
     const child = fork(fileURLToPath(entry), [], { stdio: ["ignore", 2, 2, "ipc"], serialization: "json" });
+    // The channel's end tells it the same, unless it blocks.
+    const exit = (): void => {
+      child.kill("SIGKILL");
+      this.#removeFolder();
+    };
+    process.once("exit", exit);
     const asked = new Map<number, (ended: Ended) => void>();
     const gone = new Promise<LostError>((resolve) => {
       let how: string | undefined;
       const end = (): void => {
+        process.off("exit", exit);
         if (this.#running === running) resolve(this.#ended(running, how ?? "it ended", failed));
       };
       child.once("exit", (status, signal) => {

@@ -90,6 +90,22 @@ test("a stopped model's process holds up neither probes nor time limits", async 
   while ((await ask(url)).status !== 200) expect(modelPid()).toBe(pid);
 });
 
+test("a second signal ends the server at once, and its model's process, even one that does not run", async () => {
+  const url = await start("--grace", "100");
+  const pid = modelPid();
+  process.kill(pid, "SIGSTOP");
+  const asked = ask(url).catch(() => "broken");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const ended = once(server!, "exit");
+  server!.kill("SIGTERM");
+  // Two within half a second are one: from a terminal, and forwarded.
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  expect(server!.exitCode).toBeNull();
+  server!.kill("SIGTERM");
+  expect([await ended, await asked]).toEqual([[143, null], "broken"]);
+  await until(() => !isAlive(pid));
+});
+
 test("a model that is none is an error at once, with its status", async () => {
   const ended = once(spawned("--model", "models"), "close");
   expect(await ended).toEqual([1, null]);
