@@ -185,7 +185,7 @@ export class App implements BackendEvents {
   }
 
   failed(error: Error): void {
-    this.#stop(error.message);
+    this.#stop("the model was lost too often: the server ends");
     this.options.onFailed?.(error);
   }
 

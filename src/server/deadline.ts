@@ -1,6 +1,8 @@
 import { failure } from "../openai/api-error.js";
 import { Refusal } from "./refusal.js";
 
+/** A longer timer would fire at once. */
+export const LONGEST_MS = 2 ** 31 - 1;
 const LEFT = new Refusal(failure(499, "the client has disconnected", "aborted"));
 
 /** The signal that ends one request: when time is over, its client leaves, or the server stops. Its reason is a Refusal. */
@@ -13,7 +15,7 @@ export class Deadline {
     const late = new Refusal(failure(504, `no complete answer within ${seconds} s`, "timeout"), {
       "x-should-retry": "false",
     });
-    this.#timer = setTimeout(() => this.end(late), seconds * 1000);
+    this.#timer = setTimeout(() => this.end(late), Math.min(seconds * 1000, LONGEST_MS));
     client.addEventListener("abort", this.leave, { once: true });
     if (client.aborted) this.leave();
   }

@@ -41,7 +41,9 @@ export function runModelProcess(
   describe: (error: unknown) => { readonly status: number; readonly text: string },
 ): void {
   for (const name of LEFT_TO_SERVER) process.on(name, () => {});
-  const send = (message: ProcessMessage, sent?: () => void): void => {
+  // Without a reader of them, as in `guardErrors` of the command line.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+  const send = (message: ProcessMessage, sent = () => {}): void => {
     // Without a server the process is about to end.
     if (process.connected) process.send?.(message, undefined, undefined, sent);
   };

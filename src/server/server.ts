@@ -2,6 +2,7 @@ import type { AddressInfo } from "node:net";
 import { SourceError } from "../base/errors.js";
 import { App, type AppOptions } from "./app.js";
 import type { Backend } from "./backend.js";
+import { LONGEST_MS } from "./deadline.js";
 import { serverPackages } from "./packages.js";
 
 /** Connections on which nothing happens for this time longer than a request may take are closed. */
@@ -41,7 +42,7 @@ export async function startServer(backend: Backend, options: ServerOptions): Pro
   const packages = await serverPackages();
   const app = new App(packages, backend, options);
   const server = packages.serve({ fetch: app.hono.fetch, overrideGlobalObjects: false }) as import("node:http").Server;
-  server.timeout = options.timeoutSeconds * 1000 + IDLE_MS;
+  server.timeout = Math.min(options.timeoutSeconds * 1000 + IDLE_MS, LONGEST_MS);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => reject(notListening(cause, options)));
     server.listen(options.port, options.host, () => resolve());

@@ -22,6 +22,13 @@ test("time, the client and the server end a request; the first reason stays", as
   stopped.clear();
 });
 
+test("a limit of years is none", async () => {
+  const deadline = new Deadline(1e9, new AbortController().signal);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(deadline.signal.aborted).toBe(false);
+  deadline.clear();
+});
+
 test("a request that has ended is not ended by time", async () => {
   const deadline = new Deadline(0.01, new AbortController().signal);
   deadline.clear();
