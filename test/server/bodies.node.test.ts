@@ -141,3 +141,23 @@ test("bodies of requests count together until they are released", async () => {
   expect(bodies.heldBytes).toBe(0);
   expect(Buffer.concat((await body("b".repeat(90))).bytes).toString()).toBe("b".repeat(90));
 });
+
+test("chunks of any size are kept in few pieces", async () => {
+  const bodies = new Bodies({ most: 2 ** 20, total: 2 ** 20, idleMs: 1000 });
+  const bytes = Buffer.from(Array.from({ length: 600_000 }, (_, i) => i % 251));
+  for (const size of [7, 5000, 600_000]) {
+    let at = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (at >= bytes.length) return controller.close();
+        controller.enqueue(bytes.subarray(at, at + size));
+        at += size;
+      },
+    });
+    const request = new Request("http://x/", { method: "POST", body, duplex: "half" } as RequestInit);
+    const read = await bodies.read(request, new AbortController().signal);
+    expect(read.bytes.length).toBeLessThan(5);
+    expect(Buffer.concat(read.bytes).equals(bytes)).toBe(true);
+    read.release();
+  }
+});
