@@ -166,6 +166,7 @@ const HOSTILE = [
   () => raw("{"),
   () => raw(`{"${"a".repeat(1e6)}":1}`),
   () => raw(`{"messages":${"[".repeat(1e5)}`),
+  () => raw(`{"messages":[${"[],".repeat(2e6)}0]}`),
   () => raw("x", { "content-type": "text/plain" }),
   () => raw("{}", { host: "attacker.example" }),
   () => raw("{}", { "content-length": "99999999999" }),

@@ -1,9 +1,8 @@
-import { causeMessage } from "../base/cause-message.js";
 import { DeviceLostError, MissingFeatureError } from "../base/errors.js";
 import { isObject } from "../base/is-object.js";
 import type { AnswerResult } from "../models/chat/answer.js";
 import type { ChatModel } from "../models/chat/chat-model.js";
-import { type ApiError, apiError, failure } from "../openai/api-error.js";
+import { type ApiError, apiError } from "../openai/api-error.js";
 import { ChatCompletions, type ChatCompletionsOptions } from "../openai/chat-completions.js";
 import type { ChatRun } from "../openai/chat-run.js";
 import { createEmbeddings, type EmbeddingList, type EmbedTexts } from "../openai/embeddings.js";
@@ -13,7 +12,9 @@ import { Responses } from "../openai/responses.js";
 import type { AnswerCounts, Ended } from "./backend.js";
 import { type Api, apiOf, eventStream } from "./event-stream.js";
 import { type HiddenError, hiddenError } from "./hidden-error.js";
+import { parseBody } from "./json-body.js";
 import { ID } from "./messages.js";
+import { Refusal } from "./refusal.js";
 
 /** After this time a stream starts before its prompt is prepared, so that the client receives headers. */
 const PATIENCE_MS = 10_000;
@@ -60,7 +61,7 @@ export class Engine {
     let seconds = 0;
     const running: Promise<unknown>[] = [];
     try {
-      const asked = await jsonOf(request);
+      const asked = parseBody(new Uint8Array(await request.arrayBuffer()));
       if (path === "/v1/embeddings") return json(await this.#embeddings(asked, signal));
       const begun = this.#begin(api, asked, signal);
       const counted = begun.then(async ({ result, results }) => {
@@ -96,7 +97,7 @@ export class Engine {
 
   /** The response for an error; never resolves where the device was lost: the request will run elsewhere. */
   async #told(error: unknown, api: Api, id: string | undefined): Promise<ApiError> {
-    if (error instanceof InvalidJson) return failure(400, error.message, "invalid_json");
+    if (error instanceof Refusal) return error.reply;
     if (error instanceof DeviceLostError) {
       this.events.lost(error);
       return new Promise(() => {});
@@ -113,17 +114,6 @@ const NO_EMBEDDINGS = {
   got: "one without",
   remedy: "serve another model",
 };
-
-class InvalidJson extends Error {}
-
-async function jsonOf(request: Request): Promise<unknown> {
-  const text = await request.text();
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new InvalidJson(`expected JSON in the body, got ${causeMessage(cause)}`);
-  }
-}
 
 function json(body: unknown, status = 200): Response {
   return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
