@@ -6,7 +6,11 @@ if (/model-process\.js$/.test(process.argv[1] ?? "")) {
   const open = Device.open.bind(Device);
   Device.open = async (options) => {
     const device = await open(options);
-    process.on("SIGUSR2", () => device.gpu.destroy());
+    process.on("SIGUSR2", () => {
+      // For the clock: a signal waits while the process computes.
+      process.stderr.write('{"event":"destroyed"}\n');
+      device.gpu.destroy();
+    });
     return device;
   };
 }

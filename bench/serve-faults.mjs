@@ -40,11 +40,12 @@ async function start(...options) {
     env,
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const server = { child, url: "", readies: [], losses: [], errors: [], other: [] };
+  const server = { child, url: "", readies: [], losses: [], destroyed: [], errors: [], other: [] };
   createInterface(child.stderr).on("line", (line) => {
     const entry = line.startsWith("{") ? JSON.parse(line) : { event: "other", line };
     if (entry.event === "model_ready") server.readies.push({ ...entry, at: performance.now() });
     else if (entry.event === "model_lost") server.losses.push({ ...entry, at: performance.now() });
+    else if (entry.event === "destroyed") server.destroyed.push(performance.now());
     else if (entry.event !== "request") server.errors.push(entry);
   });
   const [line] = await new Promise((resolve) => createInterface(child.stdout).once("line", (line) => resolve([line])));
@@ -282,7 +283,6 @@ async function disturbed(signal, number) {
   const failed = Promise.all([gone, ...workers]);
   failed.catch(() => {});
   const over = [];
-  const beyondLoss = [];
   const unready = [];
   let peak = 0;
   const disturbing = (async () => {
@@ -296,9 +296,9 @@ async function disturbed(signal, number) {
       process.kill(pid, signal);
       while (server.readies.length < i + 2) await sleep(2);
       const { at, seconds } = server.readies.at(-1);
-      over.push((at - begun) / 1000 - seconds);
-      beyondLoss.push((at - server.losses[i].at) / 1000 - seconds);
-      unready.push(server.losses[i].at - begun);
+      const lost = signal === "SIGUSR2" ? server.destroyed[i] : begun;
+      over.push((at - lost) / 1000 - seconds);
+      unready.push(server.losses[i].at - lost);
     }
   })();
   await Promise.race([disturbing, failed]);
@@ -315,17 +315,11 @@ async function disturbed(signal, number) {
     ...counts,
     loadSeconds: { median: loads[Math.floor(loads.length / 2)], most: loads.at(-1) },
     worstSecondsBeyondLoad: seconds(over),
-    ...(seconds(over) > 1 && {
-      secondsBeyondLoad: over
-        .map((value) => Math.round(value * 100) / 100)
-        .sort((a, b) => b - a)
-        .slice(0, 5),
-    }),
-    worstSecondsBeyondLossAndLoad: seconds(beyondLoss),
     worstMsUntilUnready: Math.round(Math.max(...unready)),
     reasons: [...new Set(server.losses.map(({ reason }) => reason))],
     health,
     peakMB: { server: serverMB, model: peak },
+    others: server.errors.slice(0, 3),
     otherErrors: server.errors.filter(({ event }) => event === "error").length,
     failed: counts.wrong.length > 0 || seconds(over) > SLACK_S || server.losses.length !== number,
   });
