@@ -2,6 +2,7 @@
 //
 //   node bench/serve-faults.mjs kills 20     # SIGKILL of the model's process
 //   node bench/serve-faults.mjs losses 100   # its GPU device destroyed
+//   node bench/serve-faults.mjs both 4       # in turn
 //   node bench/serve-faults.mjs mixed 60 500 # seconds, and requests at once
 //
 // Every answer is compared with the one of an undisturbed server. Prints a line of JSON; the status is 1 if an answer was wrong or lost, or
@@ -270,7 +271,8 @@ async function undisturbed(server) {
 
 // ---- runs ----
 
-async function disturbed(signal, number) {
+/** Disturbs `number` times, by the signals in turn. */
+async function disturbed(number, ...signals) {
   const server = await start();
   const expected = await undisturbed(server);
   const counts = { answered: 0, refused: 0, interrupted: 0, endedTwice: 0, wrong: [] };
@@ -290,13 +292,14 @@ async function disturbed(signal, number) {
       const before = counts.answered;
       while (i > 0 && counts.answered < before + ANSWERS) await sleep(5);
       await sleep(random(STAGE_MS));
+      const signal = signals[i % signals.length];
       const { pid } = server.readies.at(-1);
       peak = Math.max(peak, peakMB(pid) ?? 0);
       const begun = performance.now();
       process.kill(pid, signal);
       while (server.readies.length < i + 2) await sleep(2);
       const { at, seconds } = server.readies.at(-1);
-      const lost = signal === "SIGUSR2" ? server.destroyed[i] : begun;
+      const lost = signal === "SIGUSR2" ? server.destroyed.at(-1) : begun;
       over.push((at - lost) / 1000 - seconds);
       unready.push(server.losses[i].at - lost);
     }
@@ -373,7 +376,8 @@ function report(result) {
 }
 
 if (!isMainThread) await watching(workerData);
-else if (mode === "kills") await disturbed("SIGKILL", Number(first));
-else if (mode === "losses") await disturbed("SIGUSR2", Number(first));
+else if (mode === "kills") await disturbed(Number(first), "SIGKILL");
+else if (mode === "losses") await disturbed(Number(first), "SIGUSR2");
+else if (mode === "both") await disturbed(Number(first), "SIGUSR2", "SIGKILL");
 else if (mode === "mixed") await mixed(Number(first), Number(second));
-else throw new Error("kills N, losses N, or mixed SECONDS AT_ONCE");
+else throw new Error("kills N, losses N, both N, or mixed SECONDS AT_ONCE");
