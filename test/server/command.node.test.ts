@@ -11,7 +11,11 @@ import { ROOT } from "../support/cli.js";
 
 let server: ChildProcess | undefined;
 let errors = "";
-afterEach(() => server?.kill("SIGKILL"));
+afterEach(() => {
+  server?.kill("SIGKILL");
+  // One that a test has stopped does not notice the end of its server.
+  if (errors.includes("model_ready") && isAlive(modelPid())) process.kill(modelPid(), "SIGKILL");
+});
 
 function spawned(...args: string[]): ChildProcess {
   errors = "";
