@@ -1,11 +1,14 @@
 import { hostname } from "node:os";
-import { OptionError } from "../base/errors.js";
-import { LlavaOneVision } from "../models/llava-onevision.js";
-import type { Served } from "../server/app.js";
-import { startServer } from "../server/server.js";
+import { AbortedError, OptionError } from "../base/errors.js";
+import { type ApiKey, readKeys, unnamed } from "../server/api-keys.js";
+import { LOG_FORMATS, Log, type LogFormat } from "../server/log.js";
+import { type RunningServer, startServer } from "../server/server.js";
+import { LoadFailure, Supervisor } from "../server/supervisor.js";
 import type { Arguments, Command } from "./command.js";
+import { readText } from "./input-file.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
 import { adapterOption, dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
+import type { ModelSettings } from "./model-settings.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -14,13 +17,20 @@ export const serve: Command = {
   name: "serve",
   usage: "[options]",
   about: `An HTTP server with OpenAI's interface: /v1/chat/completions, /v1/responses,
-/v1/embeddings, /v1/models, /health, /metrics (Prometheus).`,
+/v1/embeddings, /v1/models, /health, /metrics (Prometheus). The model runs in
+a process of its own, which is started again if it ends.`,
   options: {
     ...MODEL_OPTIONS,
     name: { value: "NAME", help: "model name in requests (hub id, or folder's name)" },
     host: { value: "ADDRESS", help: "address to listen on (127.0.0.1)" },
     port: { value: "N", help: "port; 0 for any free one (8080)" },
     "api-key": { value: "KEY", help: "key that clients must send; better: OCELLUS_API_KEY" },
+    "api-keys": {
+      value: "FILE",
+      help: "several keys: NAME KEY on a line; or OCELLUS_API_KEYS",
+      path: true,
+      rare: true,
+    },
     "allow-host": {
       value: "NAME",
       help: "also answer requests to this host name, or to any (*)",
@@ -32,19 +42,23 @@ export const serve: Command = {
     timeout: { value: "S", help: "maximum seconds per request, waiting included (300)" },
     "allow-remote-media": { help: "fetch pictures by http(s) from public addresses" },
     queue: { value: "N", help: "maximum waiting requests; further ones get status 429 (256)", rare: true },
+    "rate-limit": { value: "N", help: "requests a minute per key, or per address without keys", rare: true },
+    log: { value: "FORMAT", help: "requests on standard error: json, text or none", choices: LOG_FORMATS, rare: true },
+    restarts: { value: "N", help: "ends of the model's process within a minute that are repaired (2)", rare: true },
     grace: { value: "S", help: "seconds to finish running requests when the server is stopped (30)", rare: true },
     "max-pixels": { value: "MP", help: "megapixels of all pictures of a request (40)", rare: true },
     "max-body": { value: "MB", help: "maximum size of a request body (64)", rare: true },
   },
   examples: ["ocellus serve --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf --dtype q8"],
   notes: `SIGTERM and Ctrl-C let running requests finish; a second one ends the server at once.
-The status is 0 after SIGTERM, by which supervisors stop services, 130 after Ctrl-C.`,
+The status is 0 after SIGTERM, by which supervisors stop services, 130 after Ctrl-C,
+and 1 if the model's process ended three times within a minute (--restarts 2).`,
   run: listen,
 };
 
 async function listen(given: Arguments, interruption: Interruption): Promise<void> {
-  const apiKey = given.value("api-key") ?? (process.env.OCELLUS_API_KEY || undefined);
   const host = given.value("host") ?? "127.0.0.1";
+  const debug = given.has("debug");
   const options = {
     host,
     port: portOf(given.value("port")),
@@ -52,60 +66,84 @@ async function listen(given: Arguments, interruption: Interruption): Promise<voi
     queue: given.count("queue") ?? 256,
     timeoutSeconds: given.count("timeout") ?? 300,
     maxBodyBytes: (given.count("max-body") ?? 64) * 2 ** 20,
-    maxPixels: (given.count("max-pixels") ?? 40) * 1e6,
-    apiKey,
+    apiKeys: await keysOf(given),
+    rateLimit: given.count("rate-limit"),
     hosts: hostsOf(given.values("allow-host"), host),
     cors: originOf(given.value("cors")),
-    remoteMedia: given.has("allow-remote-media"),
+    logMessages: debug,
   };
   const graceSeconds = given.count("grace") ?? 30;
-  const dtype = dtypeOption(given);
   const where = modelLocation(given.value("model"));
   const name = given.value("name") ?? servedName(where);
-  const abort = new AbortController();
-  const stopped = new Promise<StopSignal>((resolve) => {
-    interruption.react((name) => {
-      if (abort.signal.aborted) process.exit(statusOf(name));
-      abort.abort();
-      resolve(name);
-    });
+  // Checked by the parser.
+  const format = (given.value("log") ?? (process.stderr.isTTY ? "text" : "json")) as LogFormat;
+  const settings: ModelSettings = {
+    where,
+    name,
+    options: { ...dtypeOption(given), ...adapterOption(given), ...hubOptions(given) },
+    debug,
+  };
+  const supervisor = new Supervisor({
+    entry: new URL("./model-process.js", import.meta.url),
+    parallel: options.parallel,
+    maxPixels: (given.count("max-pixels") ?? 40) * 1e6,
+    remoteMedia: given.has("allow-remote-media"),
+    restarts: given.count("restarts", 0) ?? 2,
+    settings,
+  });
+  let server: RunningServer | undefined;
+  let signalled: StopSignal | undefined;
+  let end: (failure?: Error) => void = () => {};
+  const ended = new Promise<Error | undefined>((resolve) => {
+    end = resolve;
+  });
+  interruption.react((name) => {
+    if (signalled) process.exit(statusOf(name));
+    signalled = name;
+    // While the model loads there is nothing to finish.
+    if (!server) void supervisor.stop();
+    end();
   });
   const line = new ProgressLine(process.stderr);
-  let model: LlavaOneVision | undefined;
-  const load = async (): Promise<Served> => {
-    const loaded = await LlavaOneVision.load(where, {
-      signal: abort.signal,
-      ...dtype,
-      ...adapterOption(given),
-      ...hubOptions(given),
-      onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
-      onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
-    }).finally(() => line.clear());
-    model = loaded;
-    const { tokenizer } = loaded.internals.processor;
-    return {
-      model: loaded,
-      name,
-      embed: async (texts, signal) => ({
-        vectors: await loaded.embedText(texts, { signal }),
-        tokens: texts.reduce((sum, text) => sum + tokenizer.encodeLiteral(text).length, 0),
-      }),
-    };
-  };
-  const server = await startServer(load, {
-    ...options,
-    gpuBytes: () => model?.device.pool.reservedBytes ?? 0,
-    log: (error) => process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`),
+  const log = new Log(format, (text) => {
+    line.clear();
+    process.stderr.write(text);
   });
-  process.stdout.write(`${name} at ${server.url}/v1\n`);
-  if (apiKey === undefined && !["127.0.0.1", "::1", "localhost"].includes(host)) {
-    note("(anyone who can reach this address may send requests: set OCELLUS_API_KEY)");
+  try {
+    server = await startServer(supervisor, {
+      ...options,
+      name,
+      log,
+      onProgress: ({ what, done, total, bytesPerSecond }) => line.bytes(what, done, total, bytesPerSecond),
+      onFailed: end,
+    });
+    line.clear();
+    process.stdout.write(`${name} at ${server.url}/v1\n`);
+    if (options.apiKeys.length === 0 && !["127.0.0.1", "::1", "localhost"].includes(host)) {
+      note("(anyone who can reach this address may send requests: set OCELLUS_API_KEY)");
+    }
+    const failure = await ended;
+    await server.close(failure ? 0 : graceSeconds);
+    if (failure) throw failure;
+  } catch (error) {
+    line.clear();
+    if (error instanceof LoadFailure) {
+      process.stderr.write(error.text);
+      process.exitCode = error.status;
+      return;
+    }
+    if (!(signalled && error instanceof AbortedError)) throw error;
   }
-  const signal = await stopped;
-  await server.close(graceSeconds);
-  model?.dispose();
   // Stopping a service by SIGTERM is its regular end.
-  if (signal !== "SIGTERM") process.exitCode = statusOf(signal);
+  if (signalled && signalled !== "SIGTERM") process.exitCode = statusOf(signalled);
+}
+
+/** The keys that `--api-key`, `--api-keys` and the environment name. */
+async function keysOf(given: Arguments): Promise<ApiKey[]> {
+  const single = given.value("api-key") ?? process.env.OCELLUS_API_KEY;
+  const file = given.value("api-keys");
+  const listed = file === undefined ? (process.env.OCELLUS_API_KEYS ?? "") : await readText(file, "--api-keys");
+  return [...(single ? [unnamed(single)] : []), ...readKeys(listed, file ?? "OCELLUS_API_KEYS")];
 }
 
 /** Reads `--port`; 0 is any free port. */

@@ -1,4 +1,5 @@
-import { type ApiError, failure } from "../openai/api-error.js";
+import { failure } from "../openai/api-error.js";
+import { Refusal } from "./refusal.js";
 
 /** Bounds of the bodies of requests. */
 export interface BodyBounds {
@@ -12,15 +13,8 @@ export interface BodyBounds {
 
 /** A body that was read; its bytes count until `release`. */
 export interface Body {
-  readonly text: string;
+  readonly bytes: readonly Uint8Array[];
   readonly release: () => void;
-}
-
-/** Thrown for a body that is over a bound; has the response. */
-export class BodyError extends Error {
-  constructor(readonly reply: ApiError) {
-    super(reply.body.error.message);
-  }
 }
 
 /** Reads bodies of requests, of any transfer encoding, within bounds that are checked before bytes are kept. */
@@ -34,8 +28,8 @@ export class Bodies {
     return this.#held;
   }
 
-  /** Reads the body as UTF-8. Throws BodyError, or what the connection throws when it breaks. */
-  async read(request: Request): Promise<Body> {
+  /** Reads the body. Throws Refusal, the signal's reason, or what the connection throws when it breaks. */
+  async read(request: Request, signal: AbortSignal): Promise<Body> {
     const { most, total } = this.bounds;
     const declared = Number(request.headers.get("content-length") ?? 0);
     if (declared > most) throw tooLarge(most);
@@ -45,21 +39,19 @@ export class Bodies {
       this.#held -= own;
       own = 0;
     };
-    const decoder = new TextDecoder();
-    const pieces: string[] = [];
+    const bytes = new Blocks();
     const reader = request.body?.getReader();
     try {
       while (reader) {
-        const { done, value } = await this.#next(reader);
+        const { done, value } = await this.#next(reader, signal);
         if (done) break;
         own += value.byteLength;
         this.#held += value.byteLength;
         if (own > most) throw tooLarge(most);
         if (this.#held > total) throw tooMany(total);
-        pieces.push(decoder.decode(value, { stream: true }));
+        bytes.add(value);
       }
-      pieces.push(decoder.decode());
-      return { text: pieces.join(""), release };
+      return { bytes: bytes.all, release };
     } catch (error) {
       release();
       // Not cancelled: that would close the connection before the reply is sent.
@@ -68,28 +60,69 @@ export class Bodies {
     }
   }
 
-  async #next(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<ReadableStreamReadResult<Uint8Array>> {
+  async #next(
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<ReadableStreamReadResult<Uint8Array>> {
     const { idleMs } = this.bounds;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const reply = failure(408, `expected the next bytes of the body within ${idleMs / 1000} s`, "request_timeout");
-      timer = setTimeout(() => reject(new BodyError(reply)), idleMs);
+    let reject: (reason: unknown) => void = () => {};
+    const over = new Promise<never>((_, rejectOver) => {
+      reject = rejectOver;
     });
+    const aborted = (): void => reject(signal.reason);
+    const timer = setTimeout(() => {
+      const message = `expected the next bytes of the body within ${idleMs / 1000} s`;
+      reject(new Refusal(failure(408, message, "request_timeout"), CLOSE));
+    }, idleMs);
+    signal.addEventListener("abort", aborted, { once: true });
     try {
-      return await Promise.race([reader.read(), late]);
+      signal.throwIfAborted();
+      return await Promise.race([reader.read(), over]);
     } finally {
       clearTimeout(timer);
+      signal.removeEventListener("abort", aborted);
     }
   }
 }
 
-function tooLarge(most: number): BodyError {
-  return new BodyError(
-    failure(413, `expected a body of at most ${most} bytes; \`--max-body\` sets it`, "body_too_large"),
-  );
+/** Bytes of the first block, and of the others. */
+const FIRST_BLOCK = 4 * 2 ** 10;
+const BLOCK = 256 * 2 ** 10;
+
+/** Bytes copied together: chunks of one byte would take a hundred times their size. */
+class Blocks {
+  readonly #full: Uint8Array[] = [];
+  #last = new Uint8Array(FIRST_BLOCK);
+  #used = 0;
+
+  get all(): readonly Uint8Array[] {
+    return [...this.#full, this.#last.subarray(0, this.#used)];
+  }
+
+  add(piece: Uint8Array): void {
+    for (let from = 0; from < piece.byteLength; ) {
+      if (this.#used === this.#last.byteLength) {
+        this.#full.push(this.#last);
+        this.#last = new Uint8Array(BLOCK);
+        this.#used = 0;
+      }
+      const part = piece.subarray(from, from + this.#last.byteLength - this.#used);
+      this.#last.set(part, this.#used);
+      this.#used += part.byteLength;
+      from += part.byteLength;
+    }
+  }
 }
 
-function tooMany(total: number): BodyError {
+/** The rest of the body is not read. */
+const CLOSE = { connection: "close" };
+
+function tooLarge(most: number): Refusal {
+  const message = `expected a body of at most ${most} bytes; \`--max-body\` sets it`;
+  return new Refusal(failure(413, message, "body_too_large"), CLOSE);
+}
+
+function tooMany(total: number): Refusal {
   const message = `expected the bodies of all requests to have at most ${total} bytes; try again later`;
-  return new BodyError(failure(429, message, "bodies_full"));
+  return new Refusal(failure(429, message, "bodies_full"), { ...CLOSE, "retry-after": "1" });
 }

@@ -1,17 +1,20 @@
 import type * as Prometheus from "prom-client";
-import type { AnswerResult } from "../models/chat/answer.js";
+import type { AnswerCounts } from "./backend.js";
 
 /** Gauges, read when the metrics are scraped. */
 export interface Gauges {
   active(): number;
   queued(): number;
   gpuBytes(): number;
+  /** 1 if requests are accepted. */
+  ready(): number;
 }
 
 /** Prometheus metrics of `/metrics`. */
 export class Metrics {
   readonly #registry: Prometheus.Registry;
   readonly #requests: Prometheus.Counter<"route" | "status">;
+  readonly #losses: Prometheus.Counter;
   readonly #prompt: Prometheus.Counter;
   readonly #reused: Prometheus.Counter;
   readonly #completion: Prometheus.Counter;
@@ -35,6 +38,8 @@ export class Metrics {
     gauge("ocellus_active_requests", "Running requests", gauges.active);
     gauge("ocellus_queue_length", "Waiting requests", gauges.queued);
     gauge("ocellus_gpu_bytes", "Bytes reserved on the device", gauges.gpuBytes);
+    gauge("ocellus_ready", "1 if requests are accepted", gauges.ready);
+    this.#losses = counter("ocellus_model_losses_total", "Losses of the model's process or of its device");
     this.#requests = new Counter({
       name: "ocellus_requests_total",
       help: "Requests by route and HTTP status",
@@ -62,8 +67,13 @@ export class Metrics {
     this.#requests.inc({ route, status: String(status) });
   }
 
+  /** Records that the model's process or its device was lost. */
+  loss(): void {
+    this.#losses.inc();
+  }
+
   /** Records a finished answer, `seconds` after the arrival of its request. */
-  answer(result: AnswerResult, seconds: number): void {
+  answer(result: AnswerCounts, seconds: number): void {
     const { usage, timings } = result;
     this.tokens(result);
     this.#firstToken.observe(Math.max(0, seconds - timings.decode));
@@ -73,7 +83,7 @@ export class Metrics {
   }
 
   /** Records the tokens of an answer alone, for the further choices of a request. */
-  tokens({ usage }: AnswerResult): void {
+  tokens({ usage }: AnswerCounts): void {
     this.#prompt.inc(usage.promptTokens);
     this.#reused.inc(usage.reusedTokens);
     this.#completion.inc(usage.completionTokens);

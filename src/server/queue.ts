@@ -1,13 +1,20 @@
 import { AbortedError } from "../base/errors.js";
 
 interface Waiting {
+  readonly alone: boolean;
   readonly begin: () => void;
 }
 
-/** A FIFO queue with a bounded number of concurrent and of waiting requests. */
+/**
+ * A FIFO queue with a bounded number of concurrent and of waiting requests. While it is paused nothing begins. A request that runs
+ * again comes first and runs alone: if the model's process ends a second time, it is known which request did that.
+ */
 export class Queue {
   readonly #waiting: Waiting[] = [];
   #active = 0;
+  #paused = false;
+  /** Whether the running request runs alone. */
+  #alone = false;
 
   constructor(
     readonly parallel: number,
@@ -27,36 +34,61 @@ export class Queue {
     return this.parallel + this.most - this.#active - this.#waiting.length;
   }
 
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#next();
+  }
+
   /** Waits for a slot; returns a function that releases it. Throws AbortedError. */
-  async enter(signal: AbortSignal): Promise<() => void> {
+  async enter(signal: AbortSignal, again = false): Promise<() => void> {
     if (signal.aborted) throw new AbortedError("the queue", signal.reason);
-    if (this.#active < this.parallel) this.#active++;
-    else await this.#wait(signal);
+    await this.#wait(signal, again);
     let held = true;
     return () => {
       if (!held) return;
       held = false;
-      // Hand the slot over directly, so that it is never free in between.
-      const next = this.#waiting.shift();
-      if (next) next.begin();
-      else this.#active--;
+      this.#active--;
+      if (again) this.#alone = false;
+      this.#next();
     };
   }
 
-  #wait(signal: AbortSignal): Promise<void> {
+  #wait(signal: AbortSignal, alone: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
         reject(new AbortedError("the queue", signal.reason));
+        // The one that left may have waited to run alone.
+        this.#next();
       };
       const waiting: Waiting = {
+        alone,
         begin: () => {
           signal.removeEventListener("abort", leave);
           resolve();
         },
       };
-      this.#waiting.push(waiting);
       signal.addEventListener("abort", leave, { once: true });
+      const before = alone ? this.#waiting.findIndex((other) => !other.alone) : -1;
+      this.#waiting.splice(before < 0 ? this.#waiting.length : before, 0, waiting);
+      this.#next();
     });
+  }
+
+  /** Begins what may begin; the slots are taken at once. */
+  #next(): void {
+    for (;;) {
+      const [first] = this.#waiting;
+      if (!first || this.#paused || this.#alone) return;
+      if (this.#active >= (first.alone ? 1 : this.parallel)) return;
+      this.#waiting.shift();
+      this.#active++;
+      this.#alone = first.alone;
+      first.begin();
+    }
   }
 }

@@ -1,22 +1,24 @@
 import type { AddressInfo } from "node:net";
 import { SourceError } from "../base/errors.js";
-import { ChatCompletions } from "../openai/chat-completions.js";
-import { App, type AppOptions, type Served } from "./app.js";
+import { App, type AppOptions } from "./app.js";
+import type { Backend } from "./backend.js";
+import { LONGEST_MS } from "./deadline.js";
 import { serverPackages } from "./packages.js";
-import { remoteMedia } from "./remote-media.js";
+
+/** Connections on which nothing happens for this time longer than a request may take are closed. */
+const IDLE_MS = 30_000;
+/** Time for the last responses to be sent. */
+const SENT_MS = 1000;
 
 export interface ServerOptions extends AppOptions {
   readonly host: string;
   readonly port: number;
-  readonly remoteMedia: boolean;
-  /** Pixels of all pictures of a request; no bound of its own if not given. */
-  readonly maxPixels?: number;
 }
 
 export interface RunningServer {
   readonly url: string;
   readonly app: App;
-  /** Rejects new requests, waits up to the grace period for running ones, and aborts the rest. */
+  /** Rejects new requests, waits up to the grace period for running ones, aborts the rest, and stops the backend. */
   close(graceSeconds: number): Promise<void>;
 }
 
@@ -33,13 +35,14 @@ function notListening(cause: NodeJS.ErrnoException, { host, port }: ServerOption
 }
 
 /**
- * Listens immediately, and accepts requests once `load` resolves. Throws MissingPackageError, and errors of `load` and of
- * listening.
+ * Listens immediately, and accepts requests once the backend has loaded its model. Throws MissingPackageError, and errors of listening
+ * and of the backend's start.
  */
-export async function startServer(load: () => Promise<Served>, options: ServerOptions): Promise<RunningServer> {
+export async function startServer(backend: Backend, options: ServerOptions): Promise<RunningServer> {
   const packages = await serverPackages();
-  const app = new App(packages, options);
+  const app = new App(packages, backend, options);
   const server = packages.serve({ fetch: app.hono.fetch, overrideGlobalObjects: false }) as import("node:http").Server;
+  server.timeout = Math.min(options.timeoutSeconds * 1000 + IDLE_MS, LONGEST_MS);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => reject(notListening(cause, options)));
     server.listen(options.port, options.host, () => resolve());
@@ -49,26 +52,23 @@ export async function startServer(load: () => Promise<Served>, options: ServerOp
     app.refuse("the server is stopping");
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeIdleConnections();
-    const grace = setTimeout(() => app.abort(), graceSeconds * 1000);
-    while (app.queue.active > 0 || app.queue.length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    let abortedMs = Number.POSITIVE_INFINITY;
+    const grace = setTimeout(() => {
+      app.abort();
+      abortedMs = performance.now();
+    }, graceSeconds * 1000);
+    // A model that does not notice the abort is ended below.
+    const isBusy = (): boolean => app.queue.active > 0 || app.queue.length > 0;
+    while (isBusy() && performance.now() - abortedMs < SENT_MS) await new Promise((resolve) => setTimeout(resolve, 20));
     clearTimeout(grace);
-    // Let the last responses be sent.
-    const drained = setTimeout(() => server.closeAllConnections(), 1000);
+    const drained = setTimeout(() => server.closeAllConnections(), SENT_MS);
     server.closeIdleConnections();
     await closed;
     clearTimeout(drained);
+    await backend.stop();
   };
   try {
-    const { model, name, embed } = await load();
-    app.ready(
-      new ChatCompletions(model, {
-        name,
-        keepSessions: options.parallel,
-        ...(options.maxPixels !== undefined && { maxPixels: options.maxPixels }),
-        ...(options.remoteMedia && { readMedia: remoteMedia() }),
-      }),
-      embed,
-    );
+    await backend.start(app);
   } catch (error) {
     await close(0);
     throw error;

@@ -2,8 +2,10 @@ import { type IncomingMessage, request } from "node:http";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Answer } from "../../src/models/chat/answer.js";
 import type { ChatModel, ChatSession } from "../../src/models/chat/chat-model.js";
-import { Bodies, BodyError } from "../../src/server/bodies.js";
-import { type RunningServer, startServer } from "../../src/server/server.js";
+import { Bodies } from "../../src/server/bodies.js";
+import { Refusal } from "../../src/server/refusal.js";
+import type { RunningServer } from "../../src/server/server.js";
+import { serveHere } from "../support/server-here.js";
 
 // Bodies of any transfer encoding within bounds of size, time and number; host names; HEAD and Expect.
 
@@ -18,19 +20,15 @@ const never = {
 const model = { createSession: () => never as unknown as ChatSession } as unknown as ChatModel;
 let server: RunningServer;
 beforeAll(async () => {
-  server = await startServer(async () => ({ model, name: "idle" }), {
-    host: "127.0.0.1",
-    port: 0,
+  server = await serveHere(async () => ({ model, name: "idle" }), {
+    name: "idle",
     parallel: 2,
     queue: 2,
     timeoutSeconds: 1,
     maxBodyBytes: 1000,
     bodyIdleMs: 200,
     hosts: ["model.example"],
-    remoteMedia: false,
     maxPixels: 1_000_000,
-    gpuBytes: () => 0,
-    log: (error) => console.error(error),
   });
 });
 afterAll(() => server?.close(0));
@@ -130,15 +128,36 @@ test.each([
 
 test("bodies of requests count together until they are released", async () => {
   const bodies = new Bodies({ most: 100, total: 150, idleMs: 1000 });
-  const body = (text: string) => bodies.read(new Request("http://x/", { method: "POST", body: text }));
+  const body = (text: string) =>
+    bodies.read(new Request("http://x/", { method: "POST", body: text }), new AbortController().signal);
   const first = await body("a".repeat(90));
   expect(bodies.heldBytes).toBe(90);
   const refused = await body("b".repeat(90)).catch((error: unknown) => error);
-  expect(refused).toBeInstanceOf(BodyError);
-  expect((refused as BodyError).reply.status).toBe(429);
+  expect(refused).toBeInstanceOf(Refusal);
+  expect((refused as Refusal).reply.status).toBe(429);
   expect(bodies.heldBytes).toBe(90);
   first.release();
   first.release();
   expect(bodies.heldBytes).toBe(0);
-  expect((await body("b".repeat(90))).text).toBe("b".repeat(90));
+  expect(Buffer.concat((await body("b".repeat(90))).bytes).toString()).toBe("b".repeat(90));
+});
+
+test("chunks of any size are kept in few pieces", async () => {
+  const bodies = new Bodies({ most: 2 ** 20, total: 2 ** 20, idleMs: 1000 });
+  const bytes = Buffer.from(Array.from({ length: 600_000 }, (_, i) => i % 251));
+  for (const size of [7, 5000, 600_000]) {
+    let at = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (at >= bytes.length) return controller.close();
+        controller.enqueue(bytes.subarray(at, at + size));
+        at += size;
+      },
+    });
+    const request = new Request("http://x/", { method: "POST", body, duplex: "half" } as RequestInit);
+    const read = await bodies.read(request, new AbortController().signal);
+    expect(read.bytes.length).toBeLessThan(5);
+    expect(Buffer.concat(read.bytes).equals(bytes)).toBe(true);
+    read.release();
+  }
 });

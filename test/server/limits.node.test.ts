@@ -6,7 +6,8 @@ import { Answer } from "../../src/models/chat/answer.js";
 import type { ChatModel, ChatSession } from "../../src/models/chat/chat-model.js";
 import type { ApiErrorBody } from "../../src/openai/api-error.js";
 import { isPublicAddress, remoteMedia } from "../../src/server/remote-media.js";
-import { type RunningServer, type ServerOptions, startServer } from "../../src/server/server.js";
+import type { RunningServer } from "../../src/server/server.js";
+import { type HereOptions, serveHere } from "../support/server-here.js";
 
 // What the server does beside answering, with a model that answers only when it is aborted.
 
@@ -24,18 +25,16 @@ const idleSession = {
 const model = { createSession: () => idleSession as unknown as ChatSession } as unknown as ChatModel;
 let server: RunningServer;
 
-function start(options: Partial<ServerOptions> = {}): Promise<RunningServer> {
-  return startServer(async () => ({ model, name: "idle" }), {
-    host: "127.0.0.1",
-    port: 0,
+function start(options: HereOptions = {}): Promise<RunningServer> {
+  return serveHere(async () => ({ model, name: "idle" }), {
+    name: "idle",
     parallel: 1,
     queue: 1,
     timeoutSeconds: 1,
     maxBodyBytes: 1000,
-    apiKey: "secret",
-    remoteMedia: true,
-    gpuBytes: () => 7,
-    log: (error) => console.error(error),
+    apiKeys: [{ name: "one", key: "secret" }],
+    readMedia: remoteMedia(),
+    gpuBytes: 7,
     ...options,
   });
 }
