@@ -5,7 +5,7 @@ export interface ModelSettings {
   readonly where: string;
   /** Model name in requests and responses. */
   readonly name: string;
-  readonly options: Pick<LoadOptions, "dtype" | "revision" | "refresh" | "offline">;
+  readonly options: Pick<LoadOptions, "dtype" | "adapter" | "mergeAdapters" | "revision" | "refresh" | "offline">;
   /** Whether errors are printed with their stack. */
   readonly debug: boolean;
 }
