@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { OptionError } from "../../src/base/errors.js";
 import { CompileBudget, MOST_WORK, spend } from "../../src/structure/compile-budget.js";
 import type { Structure } from "../../src/structure/constraint.js";
 import { PatternFault } from "../../src/structure/fault.js";
-import { OptionError } from "../../src/base/errors.js";
 import { constraint, tinyVocabulary, type Vocabulary } from "../support/constrained.js";
 
 let vocabulary: Vocabulary;
