@@ -33,8 +33,10 @@ export function preTokenizerFault(node: unknown): string | undefined {
   for (const part of parts) {
     const { type, pattern } = part;
     if (!PRE_TOKENIZERS.includes(type as string)) return `one of type ${shown(type)}`;
-    const regex = isObject(pattern) ? (pattern as Part).Regex : undefined;
-    if (regex !== undefined && !(typeof regex === "string" && isLinear(regex))) return `the expression ${shown(regex)}`;
+    if (type !== "Split" || pattern === undefined) continue;
+    const { Regex, String: literal } = isObject(pattern) ? (pattern as Part) : {};
+    if (typeof literal === "string" && literal !== "" && Regex === undefined) continue;
+    if (!(typeof Regex === "string" && isLinear(Regex))) return `the expression ${shown(Regex ?? pattern)}`;
   }
   return undefined;
 }

@@ -13,6 +13,8 @@ const STEPS_OF_MESSAGE = 2000;
 const MOST_NUMBERS = 100_000;
 /** Characters that count as one step. */
 const CHARACTERS_OF_STEP = 64;
+/** Most characters of a computed text: more than fit into any context. */
+const MOST_TEXT = 2 ** 22;
 /** Nodes whose values are new; those of others exist already. */
 const COMPUTING = new Set([
   "BinaryExpression",
@@ -88,8 +90,11 @@ class BoundedInterpreter extends LibraryInterpreter {
     const found = super.evaluate(node, environment);
     if (node && COMPUTING.has(node.type)) {
       const { value } = found;
-      if (typeof value === "string") this.#spend(value.length / CHARACTERS_OF_STEP);
-      else if (Array.isArray(value)) this.#spend(value.length);
+      if (typeof value === "string") {
+        if (value.length > MOST_TEXT)
+          throw new Error(`a text of ${value.length} characters; at most ${MOST_TEXT} are allowed`);
+        this.#spend(value.length / CHARACTERS_OF_STEP);
+      } else if (Array.isArray(value)) this.#spend(value.length);
     }
     return found;
   }

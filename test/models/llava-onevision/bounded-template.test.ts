@@ -29,7 +29,9 @@ describe("a template of a checkpoint", () => {
     ],
     ["a long indentation", '{{ "a\nb" | indent(100000000) }}'],
   ])("ends within its steps: %s", (_, source) => {
-    expect(() => render(source)).toThrow(`a rendering of more than ${MOST_STEPS + 2000} steps`);
+    expect(() => render(source)).toThrow(
+      new RegExp(`a rendering of more than ${MOST_STEPS + 2000} steps|a text of \\d+ characters; at most 4194304`),
+    );
   });
 
   it("is bounded before it is parsed", () => {
