@@ -55,18 +55,18 @@ process.exit(finds > 0 ? 1 : 0);
 
 /** Fuzzes a target in a thread of its own. */
 function fuzz(name) {
-  const shared = new SharedArrayBuffer(8 + 8 * MOST_BYTES);
-  const state = new Int32Array(shared, 0, 2);
+  const shared = new SharedArrayBuffer(12 + 8 * MOST_BYTES);
+  const state = new Int32Array(shared, 0, 3);
   const worker = new Worker(new URL("./thread.mjs", import.meta.url), {
     workerData: { name, seconds, seed, shared },
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
   });
   const current = async () => {
     const { kind } = await TARGETS[name]();
-    return { kind, bytes: Buffer.from(new Uint8Array(shared, 8, Atomics.load(state, 1))) };
+    return { kind, bytes: Buffer.from(new Uint8Array(shared, 12, Atomics.load(state, 1))) };
   };
   return new Promise((resolve) => {
-    let outcome = { executions: 0, blocks: 0, corpus: 0 };
+    let outcome;
     const watch = setInterval(async () => {
       const since = Atomics.load(state, 0);
       if (since === 0 || (Date.now() & 0x3fffffff) + 1 - since < HANG_MS) return;
@@ -83,7 +83,7 @@ function fuzz(name) {
     });
     worker.on("exit", () => {
       clearInterval(watch);
-      setTimeout(() => resolve(outcome), 50);
+      setTimeout(() => resolve(outcome ?? { executions: Atomics.load(state, 2), blocks: 0, corpus: 0 }), 50);
     });
   });
 }

@@ -13,8 +13,8 @@ const MOST_INPUTS = 3000;
 const MOST_FINDS = 20;
 
 const { name, seconds, seed, shared } = workerData;
-const state = new Int32Array(shared, 0, 2);
-const current = new Uint8Array(shared, 8);
+const state = new Int32Array(shared, 0, 3);
+const current = new Uint8Array(shared, 12);
 
 const target = await TARGETS[name]();
 const { kind, words } = target;
@@ -30,6 +30,7 @@ async function watched(input) {
   Atomics.store(state, 1, bytes.length);
   Atomics.store(state, 0, (Date.now() & 0x3fffffff) + 1);
   executions++;
+  Atomics.store(state, 2, executions);
   const found = await execute(target, input);
   Atomics.store(state, 0, 0);
   return found;
