@@ -2,6 +2,9 @@
 
 import { Session } from "node:inspector";
 
+/** The library, and the packages that parse for it. */
+const OURS = /\/dist\/(?!.*node_modules)|node_modules\/(@huggingface|mp4box|mediabunny)\//;
+
 /** Counts which blocks of `dist` ran, to find inputs that reach new ones. */
 export class Coverage {
   #session = new Session();
@@ -21,7 +24,7 @@ export class Coverage {
   take() {
     const found = [];
     for (const { scriptId, url, functions } of this.#post("Profiler.takePreciseCoverage").result) {
-      if (!url.includes("/dist/") || url.includes("/node_modules/")) continue;
+      if (!OURS.test(url)) continue;
       for (const { ranges } of functions) {
         for (const { startOffset, endOffset, count } of ranges) {
           const block = `${scriptId} ${startOffset} ${endOffset}`;

@@ -69,7 +69,7 @@ export function mutateBytes(bytes, next, { others, words, most }) {
 }
 
 /** Returns a mutated copy of a JSON value: values, keys and whole parts change places, repeat, nest or become extreme. */
-export function mutateJson(value, next, { others, words }) {
+export function mutateJson(value, next, { others, words, most }) {
   const below = (n) => Math.floor(next() * n);
   const pick = (list) => list[below(list.length)];
   const scalar = () =>
@@ -131,7 +131,8 @@ export function mutateJson(value, next, { others, words }) {
         if (typeof holder === "object" && !Array.isArray(holder)) set(holder, pick(words), scalar());
     }
   }
-  return copy;
+  // Copies of copies would grow without end.
+  return JSON.stringify(copy).length > most ? value : copy;
 }
 
 /** Returns a mutated copy of a text. */

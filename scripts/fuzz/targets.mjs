@@ -516,6 +516,10 @@ export const TARGETS = {
   config: async () => {
     const { parseConfig } = await dist("models/llava-onevision/config");
     const { checkFamily } = await dist("models/llava-onevision/family");
+    const { openSafetensors } = await dist("io/checkpoint/safetensors");
+    const { bytesSource } = await dist("io/bytes/source");
+    const weights = await openSafetensors(bytesSource(readFileSync(join(root, "models/tiny/model.safetensors")), "x"));
+    const tensorShapes = new Map([...weights.entries.values()].map((entry) => [entry.name, entry.shape]));
     const names = ["models/tiny", "test/data/goldens/hf-05b-like", "test/data/goldens/lmms-7b-like"];
     const optional = (path) => {
       try {
@@ -543,9 +547,10 @@ export const TARGETS = {
         generation: optional(`${name}/generation_config.json`),
       })),
       run: async (value) => {
-        const { config = null, preprocessor, processor, generation } = value ?? {};
-        checkFamily(await parsed(encode(config)));
-        parseConfig(await parsed(encode(config)), { preprocessor, processor, generation, tensorShapes: new Map() });
+        const { config: given = null, preprocessor, processor, generation } = value ?? {};
+        checkFamily(await parsed(encode(given)));
+        const config = await parsed(encode(given));
+        parseConfig(config, { preprocessor, processor, generation, tensorShapes });
       },
     };
   },

@@ -25,14 +25,16 @@ const ALTERNATIVES = [
 
 const NORMALIZERS = ["NFC", "NFD", "NFKC", "NFKD", "Lowercase"];
 const PRE_TOKENIZERS = ["ByteLevel", "Digits", "Split"];
+const BEHAVIORS = ["Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"];
 
 /** Returns why a pre-tokenizer is refused; undefined if it is within the bounds. */
 export function preTokenizerFault(node: unknown): string | undefined {
   const parts = partsOf(node, "pretokenizers");
   if (parts === undefined) return `a sequence of more than ${MOST_PARTS} parts`;
   for (const part of parts) {
-    const { type, pattern } = part;
+    const { type, pattern, behavior } = part;
     if (!PRE_TOKENIZERS.includes(type as string)) return `one of type ${shown(type)}`;
+    if (behavior !== undefined && !BEHAVIORS.includes(behavior as string)) return `the behavior ${shown(behavior)}`;
     if (type !== "Split" || pattern === undefined) continue;
     const { Regex, String: literal } = isObject(pattern) ? (pattern as Part) : {};
     if (typeof literal === "string" && literal !== "" && Regex === undefined) continue;
