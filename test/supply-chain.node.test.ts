@@ -32,7 +32,9 @@ function packagesOfPage(): string[] {
       ([, name]) => name!,
     ),
   );
-  return [...new Set(imports)].filter((name) => name !== "ocellus" && name !== "vite" && existsSync(join(ROOT, "node_modules", name)));
+  return [...new Set(imports)].filter(
+    (name) => name !== "ocellus" && name !== "vite" && existsSync(join(ROOT, "node_modules", name)),
+  );
 }
 
 it("NOTICE has every package that the library depends on, may use, or bundles in the page, with its licence", () => {
