@@ -22,7 +22,16 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { seconds: { type: "string" }, seed: { type: "string" }, input: { type: "string" } },
 });
-const names = positionals.length > 0 ? positionals : Object.keys(TARGETS);
+// npm takes options without `--` for its own: it passes their names on in the environment, and their values as arguments.
+const numbers = positionals.filter((text) => /^\d+$/.test(text));
+const given = (name) => {
+  const value = process.env[`npm_config_${name}`];
+  return value === "true" ? numbers.shift() : value;
+};
+values.seconds ??= given("seconds");
+values.seed ??= given("seed");
+const asked = positionals.filter((text) => !/^\d+$/.test(text));
+const names = asked.length > 0 ? asked : Object.keys(TARGETS);
 for (const name of names) {
   if (Object.hasOwn(TARGETS, name)) continue;
   console.error(`${name}: expected one of ${Object.keys(TARGETS).join(", ")}`);
