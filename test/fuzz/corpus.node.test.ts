@@ -49,7 +49,7 @@ describe("the fuzzer", () => {
       (await execute({ kind: "json", run }, [1, { a: 2 }], untimed))?.fault;
     const broken = async (input: unknown) => void (input as { b: { c: number } }).b.c;
     expect(await faults(broken)).toBe("untyped");
-    expect(await faults(async () => void kept.push(new Uint8Array(70 * 2 ** 20)))).toBe("memory");
+    expect(await faults(async () => void kept.push(new Uint8Array(200 * 2 ** 20)))).toBe("memory");
     expect(await faults(async () => {})).toBeUndefined();
   });
 
