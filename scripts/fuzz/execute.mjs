@@ -26,8 +26,8 @@ export function inputOf(bytes, kind) {
 }
 
 /** Returns a find, `{ fault, detail }`, or undefined. Times are judged unless `timed` is false. */
-export async function execute({ run, kind }, input, { timed = true } = {}) {
-  const once = (...given) => outcome(...given, timed ? MOST_MS : Number.POSITIVE_INFINITY);
+export async function execute({ run, kind, memoryBytes = MOST_MEMORY_BYTES }, input, { timed = true } = {}) {
+  const once = (...given) => outcome(...given, timed ? MOST_MS : Number.POSITIVE_INFINITY, memoryBytes);
   const first = await once(run, kind, input);
   if (first?.again !== true) return first;
   // Again, since other programs take time, and collections of garbage move memory.
@@ -38,7 +38,7 @@ export async function execute({ run, kind }, input, { timed = true } = {}) {
   return third?.again && third.fault === first.fault ? third : undefined;
 }
 
-async function outcome(run, kind, input, mostMs) {
+async function outcome(run, kind, input, mostMs, mostBytes) {
   // Copies: a parser that keeps or changes its input would show.
   const given = kind === "bytes" ? new Uint8Array(input) : kind === "json" ? structuredClone(input) : input;
   const size = kind === "bytes" ? input.length : kind === "json" ? (JSON.stringify(input)?.length ?? 4) : input.length;
@@ -61,7 +61,7 @@ async function outcome(run, kind, input, mostMs) {
   if (thrown && thrown.message.length > 8500)
     return { fault: "long message", detail: `${thrown.message.length} characters` };
   if (took > mostMs) return { fault: "slow", detail: `${Math.round(took)} ms`, again: true };
-  if (grown > MEMORY_OF_INPUT * size + MOST_MEMORY_BYTES) {
+  if (grown > MEMORY_OF_INPUT * size + mostBytes) {
     return { fault: "memory", detail: `${Math.round(grown / 2 ** 20)} MiB for ${size} bytes`, again: true };
   }
   return undefined;

@@ -142,6 +142,9 @@ async function constrained(kind) {
   };
 }
 
+/** What 40 million steps of a compilation may allocate, garbage included. */
+const COMPILED_BYTES = 256 * 2 ** 20;
+
 const REGEX_WORDS = [
   ...[
     "(",
@@ -769,6 +772,7 @@ export const TARGETS = {
         ...["^a{1,9}$", "^(?=.*x).{2,5}$", "[a-z]+@x"],
       ],
       seeds: found,
+      memoryBytes: COMPILED_BYTES,
       run: async (schema) => {
         const { isObject } = await dist("base/is-object");
         if (isObject(schema)) await run(schema);
@@ -786,6 +790,7 @@ export const TARGETS = {
       "(a|b)*a(a|b){3}",
       '[^\\s"-\\]]{0,3}|x\\u{41}',
     ],
+    memoryBytes: COMPILED_BYTES,
     run: await constrained("regex"),
   }),
   grammar: async () => ({
@@ -822,6 +827,7 @@ export const TARGETS = {
       'root ::= "yes" | "no"',
       'root ::= [^\\\\"]* . x{2,}\nx ::= [a-c]+\n',
     ],
+    memoryBytes: COMPILED_BYTES,
     run: await constrained("grammar"),
   }),
   openai: async () => {
