@@ -21,7 +21,13 @@ const guides = (...names: string[]): DefaultTheme.SidebarItem[] => names.map((na
 const SIDEBAR: DefaultTheme.SidebarItem[] = [
   {
     text: "Start",
-    items: [{ text: "All documents", link: "/" }, page("hardware"), page("glossary"), page("benchmarks")],
+    items: [
+      { text: "All documents", link: "/" },
+      page("hardware"),
+      page("glossary"),
+      page("benchmarks"),
+      page("robustness"),
+    ],
   },
   {
     text: "Ask",

@@ -5,7 +5,7 @@ import { AnswerRuns, type AnswerRunsOptions, checkRunOptions } from "./answer-ru
 import { RequestError } from "./api-error.js";
 import { ChatRun } from "./chat-run.js";
 import { type MediaOptions, readMessages } from "./content.js";
-import { objectAt } from "./fields.js";
+import { checkDepth, objectAt } from "./fields.js";
 import { readRequest } from "./request.js";
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from "./wire.js";
 
@@ -85,6 +85,7 @@ export class ChatCompletions {
     const where = "ChatCompletions.create";
     checkOptions(where, options, ["signal"]);
     throwIfAborted(options.signal, where);
+    checkDepth("request", request);
     const fields = objectAt("request", request);
     const { model, stream, includeUsage, choices, options: generate } = readRequest(fields);
     this.checkName(model);

@@ -21,7 +21,7 @@ export type ReadMedia = (url: string, options: { param: string; signal: AbortSig
 export interface MediaOptions {
   /** Fetches URLs of pictures and clips other than `data:`; without it they are errors. */
   readonly readMedia?: ReadMedia | undefined;
-  /** Pixels of all pictures of a request, checked before they are decoded; without it only the bound of each picture counts. */
+  /** Pixels of all pictures of a request, and of a frame of each of its clips, checked before they are decoded; without it only the bound of each picture counts. */
   readonly maxPixels?: number | undefined;
 }
 
@@ -114,6 +114,11 @@ function checkEmpty(param: string, message: Fields): void {
   }
 }
 
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** The media of one request. */
 export class Reading {
   /** The `detail` of each picture. */
@@ -125,18 +130,21 @@ export class Reading {
     readonly media: MediaOptions,
   ) {}
 
-  /** Counts the pixels of a picture that is to be decoded. Throws RequestError for too many. */
-  countPixels(param: string, bytes: Uint8Array): void {
+  /**
+   * Counts the pixels of a picture, or of a clip's frame, that is to be decoded; `sizeOf` reads its headers. Throws RequestError for too
+   * many.
+   */
+  async countPixels(param: string, sizeOf: () => Size | Promise<Size>): Promise<void> {
     const { maxPixels } = this.media;
     if (maxPixels === undefined) return;
-    const { width, height } = inspectPicture(bytes, param);
+    const { width, height } = await sizeOf();
     this.#pixels += width * height;
     if (this.#pixels <= maxPixels) return;
     throw new RequestError(
       param,
       {
-        expected: `at most ${maxPixels} pixels in all pictures of a request (\`--max-pixels\` sets it)`,
-        got: `a picture of ${width} × ${height}, ${this.#pixels} pixels with those before it`,
+        expected: `at most ${maxPixels} pixels in all pictures, and a frame of each clip, of a request (\`--max-pixels\` sets it)`,
+        got: `one of ${width} × ${height}, ${this.#pixels} pixels with those before it`,
         remedy: "send smaller pictures: the model reads at most a few megapixels of each",
       },
       { status: 413, code: "too_many_pixels" },
@@ -193,7 +201,7 @@ export async function readImage(
 ): Promise<ImageContent> {
   reading.details.push(nameAmong(`${param}.detail`, detail ?? "auto", DETAILS));
   const image = await bytesOf(urlParam, url, reading);
-  reading.countPixels(urlParam, image);
+  await reading.countPixels(urlParam, () => inspectPicture(image, urlParam));
   return { type: "image", image };
 }
 
@@ -210,6 +218,10 @@ export async function readVideo(
   const isTrack = wholeWithin(0, Number.MAX_SAFE_INTEGER);
   const track = optional(fields, `${param}.track`, "a whole number from 0, the first video track", isTrack);
   const video = await bytesOf(urlParam, url, reading);
+  await reading.countPixels(urlParam, async () => {
+    const { clipSize } = await import("../io/video.js");
+    return clipSize(video, urlParam, { track, signal: reading.signal });
+  });
   return { type: "video", video, ...(frames !== undefined && { frames }), ...(track !== undefined && { track }) };
 }
 

@@ -1,6 +1,6 @@
 import { shown } from "../base/errors.js";
 import { RequestError } from "./api-error.js";
-import { checkFields, isText, nameAmong, objectAt } from "./fields.js";
+import { checkDepth, checkFields, isText, nameAmong, objectAt } from "./fields.js";
 
 /** Embeds texts: returns a vector per text, and the total number of tokens. */
 export type EmbedTexts = (
@@ -25,6 +25,7 @@ export async function createEmbeddings(
   request: unknown,
   signal: AbortSignal,
 ): Promise<EmbeddingList> {
+  checkDepth("request", request);
   const fields = objectAt("request", request);
   checkFields("", fields, FIELDS);
   const { input, dimensions } = fields;

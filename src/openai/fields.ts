@@ -1,6 +1,7 @@
 import { shown } from "../base/errors.js";
 import { isObject } from "../base/is-object.js";
 import { suggestion } from "../base/options.js";
+import { MOST_LEVELS } from "../io/text.js";
 import { RequestError } from "./api-error.js";
 
 /** A JSON object of a request. */
@@ -68,6 +69,30 @@ export function isText(value: unknown): value is string {
 
 export function isFlag(value: unknown): value is boolean {
   return typeof value === "boolean";
+}
+
+/**
+ * Throws RequestError for a value with more than {@link MOST_LEVELS} levels of lists and objects, which functions that call themselves
+ * could not read.
+ */
+export function checkDepth(param: string, value: unknown): void {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MOST_LEVELS) {
+      const remedy = "send a flatter value";
+      throw new RequestError(param, {
+        expected: `at most ${MOST_LEVELS} levels of lists and objects`,
+        got: "more",
+        remedy,
+      });
+    }
+    const next: unknown[] = [];
+    for (const one of level) {
+      if (typeof one !== "object" || one === null || ArrayBuffer.isView(one)) continue;
+      for (const inner of Object.values(one)) if (typeof inner === "object" && inner !== null) next.push(inner);
+    }
+    level = next;
+  }
 }
 
 /** Predicate for a number in a range. */

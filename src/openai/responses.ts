@@ -4,7 +4,7 @@ import type { ChatModel } from "../models/chat/chat-model.js";
 import { checkRunOptions } from "./answer-runs.js";
 import { RequestError } from "./api-error.js";
 import { ChatCompletions, type ChatCompletionsOptions, type CreateOptions } from "./chat-completions.js";
-import { objectAt } from "./fields.js";
+import { checkDepth, objectAt } from "./fields.js";
 import { ResponseRun } from "./response-run.js";
 import { ResponseStore } from "./response-store.js";
 import { type InputItem, readInput, readItems } from "./responses-input.js";
@@ -75,6 +75,7 @@ export class Responses {
     const where = "Responses.create";
     checkOptions(where, options, ["signal"]);
     throwIfAborted(options.signal, where);
+    checkDepth("request", request);
     const fields = objectAt("request", request);
     const asked = readResponseRequest(fields);
     this.#completions.checkName(asked.model);

@@ -120,8 +120,13 @@ async function openPartial(path: string): Promise<PartialFile> {
   return guarded(path, async () => {
     await mkdir(dirname(path), { recursive: true });
     const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o666);
-    const { size } = await file.stat();
-    return partialFile(path, file, size);
+    try {
+      const { size } = await file.stat();
+      return partialFile(path, file, size);
+    } catch (cause) {
+      await file.close();
+      throw cause;
+    }
   });
 }
 
@@ -147,7 +152,7 @@ function partialFile(path: string, file: FileHandle, sizeBytes: number): Partial
         await file.sync();
         return (await file.stat()).size;
       }),
-    close: () => file.close(),
+    close: () => guarded(path, () => file.close()),
   };
 }
 

@@ -47,7 +47,8 @@ export async function lock(
   beat.unref();
   return async () => {
     clearInterval(beat);
-    const found = await readFile(path, "utf8").catch(() => "");
+    // Where it cannot be read it is still this holder's, who sent heartbeats.
+    const found = await readFile(path, "utf8").catch(() => holder.id);
     if (found.includes(holder.id)) await rm(path, { force: true });
   };
 }
@@ -63,6 +64,10 @@ async function create(path: string, text: string): Promise<boolean> {
   }
   try {
     await file.writeFile(text);
+  } catch (cause) {
+    // Without a holder it would be held until it is old.
+    await rm(path, { force: true });
+    throw cause;
   } finally {
     await file.close();
   }

@@ -5,7 +5,7 @@ import { Arena } from "./arena.js";
 import { BindGroups } from "./bind-groups.js";
 import { bindTensors } from "./bound-tensors.js";
 import { type DType, sizeInBytes } from "./dtype.js";
-import { disposedDevice, Faults, faultOf, lossOf } from "./gpu-fault.js";
+import { disposedDevice, Faults, faultOf, lossOf, rejectionOf } from "./gpu-fault.js";
 import { type Grid, gridOf, type Kernel } from "./kernel.js";
 import { ParameterSlots } from "./parameter-slots.js";
 import { Pipelines } from "./pipelines.js";
@@ -337,7 +337,7 @@ export class Device {
     } catch (cause) {
       // Browsers reject pending promises of a lost device shortly before they report the loss.
       await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
-      throw cause;
+      throw rejectionOf(cause, this.facts.name);
     } finally {
       await this.#pipelines.checked();
       this.check();

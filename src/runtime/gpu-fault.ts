@@ -1,4 +1,5 @@
-import { DeviceLostError, DisposedError, KernelError, LimitError, type OcellusError } from "../base/errors.js";
+import { causeMessage } from "../base/cause-message.js";
+import { DeviceLostError, DisposedError, KernelError, LimitError, OcellusError } from "../base/errors.js";
 
 /** The adapter has no memory left for a buffer. */
 class OutOfMemory extends LimitError {}
@@ -20,6 +21,18 @@ export function faultOf(error: GPUError, name: string): OcellusError {
         remedy: "use a smaller dtype (q8 or q4), or fewer pictures or frames",
       })
     : new KernelError({ where, expected: "valid commands", got, remedy: "report this with `ocellus doctor`" });
+}
+
+/** Converts the rejection of a GPU promise, such as a map that failed; errors with a code stay as they are. */
+export function rejectionOf(cause: unknown, name: string): unknown {
+  if (cause instanceof OcellusError) return cause;
+  return new KernelError({
+    where: `GPU device on ${name}`,
+    expected: "results that can be read",
+    got: causeMessage(cause),
+    remedy: "try again; if it stays, report this with `ocellus doctor`",
+    cause,
+  });
 }
 
 /** Converts the loss of a device. */

@@ -1,9 +1,13 @@
 /** Operations on automata for lookaheads, and matching a text. */
 import { type Automaton, type Edge, MOST_EDGES } from "./automaton.js";
 import { ANY, type CodePoints, codePoints, common, type Range } from "./code-points.js";
+import { STORED, spend } from "./compile-budget.js";
 import { PatternFault } from "./fault.js";
 
-const moved = (edges: readonly Edge[], by: number): Edge[] => edges.map(({ points, to }) => ({ points, to: to + by }));
+function moved(edges: readonly Edge[], by: number): Edge[] {
+  spend(edges.length * STORED);
+  return edges.map(({ points, to }) => ({ points, to: to + by }));
+}
 
 /** Concatenation of `a` and `b`. Requires that no edge leads to the first state, as in Glushkov automata. */
 export function concatenation(a: Automaton, b: Automaton): Automaton {
@@ -49,6 +53,7 @@ export function complement({ edges, final }: Automaton): Automaton {
     const all = states.flatMap((state) => edges[state]!);
     const parts = partition(all.map(({ points }) => points));
     work += parts.length * (1 + all.length);
+    spend(parts.length * (1 + all.length) + all.reduce((sum, { points }) => sum + points.length, states.length));
     if (work > MOST_EDGES) throw new PatternFault("a negative lookahead that is too large");
     const targets = new Map<number, Range[]>();
     for (const [first, last] of parts) {
@@ -91,6 +96,7 @@ export function accepts({ edges, final }: Automaton, text: string): boolean {
     const point = char.codePointAt(0)!;
     const next = new Set<number>();
     for (const state of states) {
+      spend(1 + edges[state]!.length);
       for (const { points, to } of edges[state]!) if (!next.has(to) && has(points, point)) next.add(to);
     }
     states = next;

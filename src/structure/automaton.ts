@@ -1,5 +1,6 @@
 import { byBeginning } from "./beginnings.js";
 import { ANY, type CodePoints, common, except } from "./code-points.js";
+import { STORED, spend } from "./compile-budget.js";
 import { PatternFault } from "./fault.js";
 import { chars, choice, EMPTY, type Pattern, Rule, sequence } from "./pattern.js";
 
@@ -37,11 +38,14 @@ export function automatonOf(pattern: Pattern): Automaton {
     for (const p of from) {
       for (const q of to) follows[p]!.add(q);
       count += to.length;
+      spend(to.length * STORED);
     }
     if (count > MOST_EDGES) throw new PatternFault("a part that repeats too often beside another condition");
   };
   const then = (a: Span, b: Span): Span => {
     join(a.last, b.first);
+    // The copies of these lists.
+    spend(a.first.length + a.last.length + b.first.length + b.last.length);
     return {
       empty: a.empty && b.empty,
       first: a.empty ? [...a.first, ...b.first] : a.first,
@@ -109,9 +113,12 @@ export function intersection(a: Automaton, b: Automaton): Automaton {
   for (const [p, q] of pairs) {
     const found: Edge[] = [];
     compared += a.edges[p]!.length * b.edges[q]!.length;
+    spend((a.edges[p]!.length + b.edges[q]!.length) * STORED);
     for (const left of a.edges[p]!) {
       for (const right of b.edges[q]!) {
+        spend(left.points.length + right.points.length);
         const points = common(left.points, right.points);
+        spend(points.length * STORED);
         if (points.length > 0) found.push({ points, to: numberOf(left.to, right.to) });
       }
     }
@@ -140,6 +147,7 @@ export function otherThan(texts: readonly string[]): Automaton {
       let to = children[state]!.get(point);
       if (to === undefined) {
         to = children.push(new Map()) - 1;
+        spend(STORED * STORED);
         final.push(true);
         children[state]!.set(point, to);
       }
@@ -159,6 +167,7 @@ export function otherThan(texts: readonly string[]): Automaton {
 export function patternOf({ edges, final }: Automaton, written: (points: CodePoints) => Pattern = chars): Pattern {
   const rules = edges.map(() => new Rule("a condition on a text"));
   for (const [state, rule] of rules.entries()) {
+    spend(edges[state]!.length * STORED);
     const ways = edges[state]!.map(({ points, to }) => sequence(written(points), rules[to]!));
     rule.body = choice(...ways, ...(final[state] ? [EMPTY] : []));
   }

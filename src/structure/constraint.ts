@@ -1,6 +1,7 @@
 import { causeMessage } from "../base/cause-message.js";
 import { OptionError } from "../base/errors.js";
 import { kindOf } from "../base/kind-of.js";
+import { CompileBudget } from "./compile-budget.js";
 import { PatternFault } from "./fault.js";
 import { parseGrammar } from "./grammar.js";
 import { Machine, type State } from "./machine.js";
@@ -125,14 +126,20 @@ function* inOneTurn<T>(work: () => T): Generator<void, T> {
 }
 
 function* machineFor(kind: keyof Structure, source: string): Generator<void, Machine> {
-  const pattern = yield* explainedInTimeSlices(kind, PATTERNS[kind](source));
-  const graph = yield* explainedInTimeSlices(kind, PatternGraph.of(pattern));
+  const budget = new CompileBudget();
+  const pattern = yield* explainedInTimeSlices(kind, PATTERNS[kind](source), budget);
+  const graph = yield* explainedInTimeSlices(kind, PatternGraph.of(pattern), budget);
   return explained(kind, () => new Machine(graph));
 }
 
-function* explainedInTimeSlices<T>(kind: keyof Structure, work: Generator<void, T>): Generator<void, T> {
+function* explainedInTimeSlices<T>(
+  kind: keyof Structure,
+  work: Generator<void, T>,
+  budget?: CompileBudget,
+): Generator<void, T> {
+  const next = (): IteratorResult<void, T> => work.next();
   for (;;) {
-    const { done, value } = explained(kind, () => work.next());
+    const { done, value } = explained(kind, () => (budget ? budget.run(next) : next()));
     if (done) return value;
     yield;
   }

@@ -1,4 +1,5 @@
 import type { Automaton } from "./automaton.js";
+import { spend } from "./compile-budget.js";
 import { PatternFault } from "./fault.js";
 import type { Node } from "./pattern-graph.js";
 
@@ -110,6 +111,7 @@ export class LengthCosts {
     const check = (): void => {
       stored += edges.length;
       followed += count + edges.length;
+      spend((count + edges.length) / 2);
       if (stored > MOST_COSTS || followed > MOST_FOLLOWED)
         throw new PatternFault("a text that is too long beside another condition");
     };

@@ -1,5 +1,6 @@
 /** JSON as patterns: compact like `JSON.stringify`, with an optional space after commas and colons. */
 import { type CodePoints, codePoints, common, except } from "./code-points.js";
+import { STORED, spend } from "./compile-budget.js";
 import { chars, choice, optional, type Pattern, repeat, sequence, text } from "./pattern.js";
 
 /** Characters that are escaped in JSON strings. */
@@ -14,13 +15,20 @@ export const COMMA = sequence(text(","), SPACE);
 export const COLON = sequence(text(":"), SPACE);
 export const QUOTE = text('"');
 
+/** The escapes of these characters, shared by all patterns: an automaton may have thousands of edges with all of them. */
+const ESCAPES = new Map(
+  ESCAPED.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, i) => first + i)).map((point) => [
+    point,
+    text(JSON.stringify(String.fromCharCode(point)).slice(1, -1)),
+  ]),
+);
+
 /** A character of a set within a JSON string. Each has one spelling, so that equal names are equal texts. */
 export function stringChar(points: CodePoints): Pattern {
   const escapes = common(points, ESCAPED).flatMap(([first, last]) =>
-    Array.from({ length: last - first + 1 }, (_, i) =>
-      text(JSON.stringify(String.fromCharCode(first + i)).slice(1, -1)),
-    ),
+    Array.from({ length: last - first + 1 }, (_, i) => ESCAPES.get(first + i)!),
   );
+  spend((points.length + escapes.length) * STORED);
   const plain = chars(except(points, ESCAPED));
   return escapes.length === 0 ? plain : choice(plain, ...escapes);
 }

@@ -1,5 +1,6 @@
 import { byBeginning } from "./beginnings.js";
 import { type CodePoints, utf8 } from "./code-points.js";
+import { spend } from "./compile-budget.js";
 import { type Counted, CountedState, Repetition } from "./counted.js";
 import { PatternFault } from "./fault.js";
 import { type Pattern, Rule } from "./pattern.js";
@@ -98,6 +99,7 @@ export class PatternGraph {
     switch (pattern.kind) {
       case "chars": {
         const { points } = pattern;
+        spend(points.length);
         const [only] = points;
         if (only && points.length === 1 && only[1] < 0x80) {
           const node = this.#node();

@@ -4,6 +4,7 @@ import { OptionError } from "../base/errors.js";
 import { type Anchored, alternatives, END, START } from "./anchors.js";
 import { type Automaton, automatonOf, patternOf } from "./automaton.js";
 import { ANY, type CodePoints, codePoints, except, type Range } from "./code-points.js";
+import { spend } from "./compile-budget.js";
 import { PatternFault } from "./fault.js";
 import { automatonWithLookaheads, hasLookahead, Lookahead } from "./lookahead.js";
 import { chars, choice, EMPTY, type Pattern, repeat, sequence } from "./pattern.js";
@@ -48,6 +49,8 @@ function followed<T>(source: string, where: string, work: () => T): T {
 
 /** Maximum Unicode properties; enumerating the characters of one takes some milliseconds. */
 const MOST_PROPERTIES = 6;
+/** Steps of a property that is met first. */
+const PROPERTY_STEPS = 200_000;
 /** Maximum length; longer expressions would take over a tenth of a second. */
 const MOST_CHARACTERS = 20_000;
 
@@ -248,6 +251,7 @@ function propertyPoints(source: string): CodePoints {
   let points = properties.get(source);
   if (!points) {
     const expression = new RegExp(`${source}+`, "gu");
+    spend(PROPERTY_STEPS);
     const ranges: Range[] = [];
     everything ??= Array.from({ length: 0x110 }, (_, block) =>
       String.fromCodePoint(

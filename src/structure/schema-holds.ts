@@ -1,3 +1,4 @@
+import { STORED, spend } from "./compile-budget.js";
 import { isMultiple } from "./json-number.js";
 import { FORMATS, isTextFormat, rangeOf } from "./schema-formats.js";
 import { type Kind, kindsOf, type SchemaNode, type SchemaNodes } from "./schema-nodes.js";
@@ -7,6 +8,7 @@ type Json = Record<string, unknown>;
 
 /** Whether a value matches a schema; for the values of `enum` and `const`, which other keywords may exclude. */
 export function holds(schemas: SchemaNodes, node: SchemaNode, value: unknown): boolean {
+  spend(STORED);
   const fits = (schema: SchemaNode | undefined, inner: unknown): boolean =>
     schema === undefined || holds(schemas, schema, inner);
   return schemas.all([node]).every((part) => {
@@ -104,6 +106,7 @@ export function kindOf(value: unknown): Kind {
 
 /** Whether two JSON values are equal, regardless of property order. */
 export function equal(a: unknown, b: unknown): boolean {
+  spend(1);
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
   if (Array.isArray(a) !== Array.isArray(b)) return false;
   const [left, right] = [a as Json, b as Json];

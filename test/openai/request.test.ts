@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { ChatModel } from "../../src/models/chat/chat-model.js";
 import { apiError } from "../../src/openai/api-error.js";
 import { ChatCompletions } from "../../src/openai/index.js";
+import { readFixture } from "../support/fixture.js";
 
 // Requests as clients of OpenAI's interface and of its neighbours send them: what is refused is refused for its reason.
 
@@ -191,5 +192,38 @@ describe("vLLM's fields", () => {
   test("several choices are sampled, unless a temperature says otherwise", async () => {
     expect((await outcome({ messages: [hi], n: 2 })).options.temperature).toBe(1);
     expect((await outcome({ messages: [hi], n: 2, temperature: 0 })).options.temperature).toBe(undefined);
+  });
+});
+
+describe("bounds", () => {
+  const nested = (levels: number): unknown => JSON.parse("[".repeat(levels) + "]".repeat(levels));
+
+  test("more than 200 levels are refused wherever they are", async () => {
+    for (const place of [{ tools: nested(300) }, { metadata: nested(100_000) }, { messages: nested(201) }]) {
+      expect((await outcome({ messages: [hi], ...place })).message).toContain(
+        "request: expected at most 200 levels of lists and objects, got more",
+      );
+    }
+    expect((await outcome({ messages: [hi], metadata: nested(150) })).message).toBe("accepted");
+  });
+
+  test("a name of a megabyte is refused at once, and not repeated", async () => {
+    const { message } = await outcome({ messages: [hi], ["max_token".repeat(111_111)]: 1 });
+    expect(message.length).toBeLessThan(300);
+    expect(message).toContain("leave it out");
+  });
+
+  test("a frame of a clip counts as a picture", async () => {
+    const clip = await readFixture("media/videos/h264_hd_unspecified.mp4");
+    const url = `data:video/mp4;base64,${btoa(Array.from(clip, (byte) => String.fromCharCode(byte)).join(""))}`;
+    const content = [{ type: "video_url", video_url: { url } }];
+    const small = new ChatCompletions(model, { maxPixels: 1280 * 720 - 1 });
+    const error = apiError(
+      await small.start({ messages: [{ role: "user", content }] }).catch((cause: unknown) => cause),
+    );
+    expect([error.status, error.body.error.code]).toEqual([413, "too_many_pixels"]);
+    expect(error.body.error.message).toContain("got one of 1280 × 720");
+    const enough = new ChatCompletions(model, { maxPixels: 1280 * 720 });
+    await expect(enough.start({ messages: [{ role: "user", content }] })).rejects.toThrow(Accepted);
   });
 });

@@ -60,6 +60,10 @@ export interface TensorData {
 
 /** Limit of the reference implementation; also prevents other files from being read as a header. */
 const HEADER_LIMIT_BYTES = 100_000_000;
+/** Maximum keys of a header, four for each tensor and those of the metadata: a hundred thousand tensors, where models have some thousand. */
+const MOST_KEYS = 400_000;
+/** Maximum sizes of a shape; tensors of models have up to five. */
+const MOST_SIZES = 32;
 const PREFIX_BYTES = 8;
 const METADATA = "__metadata__";
 const REDOWNLOAD = "download the file again";
@@ -184,7 +188,7 @@ function readHeader(bytes: Uint8Array, file: string): JsonObject {
   } catch (cause) {
     throw broken(where, "UTF-8", "other bytes", REDOWNLOAD, cause);
   }
-  const header = parseJson(text, where, { uniqueKeys: true });
+  const header = parseJson(text, where, { uniqueKeys: true, mostKeys: MOST_KEYS });
   if (!isJsonObject(header)) throw broken(where, "an object", showJson(header));
   return header;
 }
@@ -213,7 +217,7 @@ function readEntry(name: string, value: JsonValue, dataStart: number, file: stri
     const remedy = "convert the checkpoint to F16, BF16 or F32";
     throw broken(`${where}: dtype`, Object.keys(ITEM_BYTES).join(", "), showJson(dtype), remedy);
   }
-  if (!isSizes(shape)) throw broken(`${where}: shape`, "whole numbers from 0", showJson(shape));
+  if (!isSizes(shape)) throw broken(`${where}: shape`, `at most ${MOST_SIZES} whole numbers from 0`, showJson(shape));
   if (!isSizes(offsets) || offsets.length !== 2) {
     throw broken(`${where}: data_offsets`, "two whole numbers from 0", showJson(offsets));
   }
@@ -254,7 +258,11 @@ function isDType(value: JsonValue | undefined): value is SafetensorsDType {
 }
 
 function isSizes(value: JsonValue | undefined): value is number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && (size as number) >= 0);
+  return (
+    Array.isArray(value) &&
+    value.length <= MOST_SIZES &&
+    value.every((size) => Number.isSafeInteger(size) && (size as number) >= 0)
+  );
 }
 
 function byteLength(shape: readonly number[], dtype: SafetensorsDType): number {

@@ -10,6 +10,12 @@ import { notAModel } from "./hub-address.js";
 import { type HubFile, hubFile, PUBLIC_HUB } from "./hub-names.js";
 
 const A_REPOSITORY = "a repository";
+/** Maximum files of a listing; repositories of models have up to some hundreds. */
+const MOST_FILES = 100_000;
+/** Maximum pages of a listing; the public hub has 1,000 entries on each. */
+const MOST_PAGES = 1000;
+/** Maximum bytes of an answer; a page of a listing has 300 kB. */
+const MOST_ANSWER_BYTES = 16 * 1024 * 1024;
 
 export interface HubClientOptions
   extends Pick<UrlOptions, "headers" | "fetch" | "signal" | "retryDelayMilliseconds" | "idleMilliseconds"> {
@@ -81,12 +87,15 @@ export class HubClient {
   /** Lists all files of a commit. */
   async files(commit: string): Promise<HubFile[]> {
     const files: HubFile[] = [];
+    let pages = 0;
     for (let query: string | undefined = "?recursive=true&expand=false"; query !== undefined; ) {
+      if (++pages > MOST_PAGES) throw this.notAHub(`a listing of at most ${MOST_PAGES} pages`, "one that goes on");
       const { json, next }: Page = await this.json(`/api/models/${this.name}/tree/${commit}${query}`);
       if (!Array.isArray(json)) throw this.notAHub("a list of files");
       for (const entry of json) {
         if (!isJsonObject(entry) || entry.type !== "file") continue;
         const lfs = isJsonObject(entry.lfs) ? entry.lfs.oid : undefined;
+        if (files.length >= MOST_FILES) throw this.notAHub(`at most ${MOST_FILES} files`, "more");
         files.push(hubFile(this.where, entry.path, entry.size, entry.oid, lfs, entry.xetHash));
       }
       query = next;
@@ -125,15 +134,25 @@ export class HubClient {
         throw this.notAHub("an answer", `status ${response.status}`);
       }
       const next = nextQuery(response.headers.get("link"), url);
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of chunksOf(response, this.idleMilliseconds)) chunks.push(chunk);
-      const text = new TextDecoder().decode(concatBytes(chunks));
+      const text = await this.textOf(response);
       try {
         return { json: parseJson(text, url), next };
       } catch (cause) {
         throw cause instanceof OcellusError ? this.notAHub("JSON", "something else") : cause;
       }
     });
+  }
+
+  /** Reads an answer, up to its bound. */
+  private async textOf(response: Response): Promise<string> {
+    const chunks: Uint8Array[] = [];
+    let received = 0;
+    for await (const chunk of chunksOf(response, this.idleMilliseconds)) {
+      received += chunk.length;
+      if (received > MOST_ANSWER_BYTES) throw this.notAHub(`answers of at most ${MOST_ANSWER_BYTES} bytes`, "more");
+      chunks.push(chunk);
+    }
+    return new TextDecoder().decode(concatBytes(chunks));
   }
 
   private refused(url: string, response: Response): OcellusError {

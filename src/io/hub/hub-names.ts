@@ -101,9 +101,16 @@ export function gitHeader(sizeBytes: number): Uint8Array {
 
 /** Whether a path is relative and stays within its folder, on all systems. */
 function isSafePath(path: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-  return !/[\u0000-\u001f\\:*?"<>|]/.test(path) && path.split("/").every((part) => !/^(|\.|\.\.)$/.test(part));
+  // Lone surrogates cannot be part of an address.
+  return (
+    !/[\p{Cs}\\:*?"<>|]/u.test(path) &&
+    !CONTROLS.test(path) &&
+    path.split("/").every((part) => !/^(|\.|\.\.)$/.test(part))
+  );
 }
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+const CONTROLS = /[\u0000-\u001f]/;
 
 /** The default endpoint. */
 export const PUBLIC_HUB = "https://huggingface.co";

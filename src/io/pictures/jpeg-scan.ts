@@ -126,6 +126,8 @@ export function scanIsWhole(bytes: Uint8Array, segments: Iterable<JpegSegment> =
         const sampling = payload[7 + i * 3]!;
         return { id: payload[6 + i * 3]!, across: sampling >> 4, down: sampling & 15 };
       });
+      // Without a factor there are no blocks, and units without end.
+      if (components.some(({ across, down }) => !isFactor(across) || !isFactor(down))) return false;
     } else if (marker === 0xda) {
       if (payload[0] !== components.length || components.length === 0) return false;
       // If any marker follows, the reference appends zeros to the scan.
@@ -134,6 +136,11 @@ export function scanIsWhole(bytes: Uint8Array, segments: Iterable<JpegSegment> =
     }
   }
   return false;
+}
+
+/** Sampling factors of the format. */
+function isFactor(factor: number): boolean {
+  return factor >= 1 && factor <= 4;
 }
 
 function follow(

@@ -6,15 +6,28 @@ import { isObject } from "../../base/is-object.js";
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [name: string]: JsonValue };
 export type JsonObject = { [name: string]: JsonValue };
 
-/** Maximum nesting; real headers and configs have four or five levels, and the limit prevents a stack overflow. */
-const DEEPEST = 200;
+/** Maximum nesting; real headers and configs have four or five levels, and the limit prevents a stack overflow in what reads the value. */
+export const MOST_LEVELS = 200;
 
 /**
  * Parses JSON text (RFC 8259). With `uniqueKeys`, duplicate keys of an object are rejected; `JSON.parse` would keep the last one silently.
- * @throws CheckpointError naming `where`, line and column.
+ * @throws CheckpointError naming `where`, line and column; also for more than {@link MOST_LEVELS} levels, and more keys than `mostKeys`.
  */
-export function parseJson(text: string, where: string, options: { uniqueKeys?: boolean } = {}): JsonValue {
+export function parseJson(
+  text: string,
+  where: string,
+  options: { uniqueKeys?: boolean; mostKeys?: number } = {},
+): JsonValue {
   let value: JsonValue;
+  const tooDeep = levelOver(text, MOST_LEVELS);
+  if (tooDeep !== undefined) {
+    const got = JSON.stringify(text.slice(tooDeep, tooDeep + SHOWN));
+    throw brokenJson(text, where, { at: tooDeep, expected: `at most ${MOST_LEVELS} levels`, got });
+  }
+  if (options.uniqueKeys) {
+    const fault = new Walker(text, true, options.mostKeys).run();
+    if (fault) throw brokenJson(text, where, fault);
+  }
   try {
     value = JSON.parse(text) as JsonValue;
   } catch (cause) {
@@ -22,10 +35,28 @@ export function parseJson(text: string, where: string, options: { uniqueKeys?: b
     const fault = new Walker(text, false).run();
     throw brokenJson(text, where, fault ?? { at: 0, expected: "JSON", got: String(cause) }, cause);
   }
-  const fault = options.uniqueKeys ? new Walker(text, true).run() : undefined;
-  if (fault) throw brokenJson(text, where, fault);
   return value;
 }
+
+/** Returns where a text first has more than `most` levels of lists and objects. */
+function levelOver(text: string, most: number): number | undefined {
+  let level = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) inString = !inString;
+    else if (inString) at += code === BACKSLASH ? 1 : 0;
+    else if (code === BRACKET || code === BRACE) {
+      if (++level > most) return at;
+      // The closing one is two code points after the opening one.
+    } else if (code === BRACKET + 2 || code === BRACE + 2) level--;
+  }
+  return undefined;
+}
+
+const [QUOTE, BACKSLASH, BRACKET, BRACE] = [0x22, 0x5c, 0x5b, 0x7b];
+/** Characters of the text that messages quote. */
+const SHOWN = 20;
 
 export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
   return isObject(value);
@@ -157,37 +188,40 @@ function brokenJson(text: string, where: string, fault: JsonFault, cause?: unkno
 }
 
 const SPACE = /[ \t\n\r]*/y;
-// Strings must not contain U+0000 to U+001F; \p{Cc} also includes U+007F to U+009F, which are allowed.
-const STRING = /"(?:[\u007f-\u009f]|[^"\\\p{Cc}]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/uy;
+// In two steps: one expression would keep a place to go back to for each character, and exhaust the stack.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a string must not contain
+const PLAIN = /[^"\\\u0000-\u001f]*/y;
+const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 
 /** Validates JSON text up to the first error. Slower than `JSON.parse`; used to locate errors and duplicate keys. */
 class Walker {
   private at = 0;
+  private keys = 0;
 
   constructor(
     private readonly text: string,
     private readonly uniqueKeys: boolean,
+    private readonly mostKeys = Number.POSITIVE_INFINITY,
   ) {}
 
   run(): JsonFault | undefined {
-    const fault = this.element(0) ?? this.space();
+    const fault = this.element() ?? this.space();
     if (fault || this.at === this.text.length) return fault;
     return this.expected("the end of the text");
   }
 
-  private element(depth: number): JsonFault | undefined {
-    if (depth > DEEPEST) return this.expected(`at most ${DEEPEST} levels`);
+  private element(): JsonFault | undefined {
     this.space();
     const first = this.text[this.at];
-    if (first === "{") return this.list("}", depth, () => this.key());
-    if (first === "[") return this.list("]", depth, undefined);
-    if (first === '"') return this.match(STRING) === undefined ? this.expected("a closed string") : undefined;
+    if (first === "{") return this.list("}", () => this.key());
+    if (first === "[") return this.list("]", undefined);
+    if (first === '"') return this.string() === undefined ? this.expected("a closed string") : undefined;
     return this.match(SCALAR) === undefined ? this.expected("a value") : undefined;
   }
 
   /** Validates the elements of an object (each after its key) or of an array, up to `close`. */
-  private list(close: string, depth: number, readKey: (() => JsonFault | string) | undefined): JsonFault | undefined {
+  private list(close: string, readKey: (() => JsonFault | string) | undefined): JsonFault | undefined {
     const keys = this.uniqueKeys ? new Set<string>() : undefined;
     this.at++;
     this.space();
@@ -201,7 +235,7 @@ class Walker {
         if (keys?.has(key)) return { at: start, expected: "every key once", got: `${showJson(key)} a second time` };
         keys?.add(key);
       }
-      const fault = this.element(depth + 1);
+      const fault = this.element();
       if (fault) return fault;
       this.space();
       if (this.take(close)) return undefined;
@@ -210,10 +244,22 @@ class Walker {
   }
 
   private key(): JsonFault | string {
-    const literal = this.match(STRING);
+    if (++this.keys > this.mostKeys) return this.expected(`at most ${this.mostKeys} keys`);
+    const literal = this.string();
     if (literal === undefined) return this.expected("a key in double quotes");
     this.space();
     return this.take(":") ? (JSON.parse(literal) as string) : this.expected('":"');
+  }
+
+  /** Returns a string with its quotes; undefined, at its start, if it is none. */
+  private string(): string | undefined {
+    const start = this.at;
+    if (!this.take('"')) return undefined;
+    do this.match(PLAIN);
+    while (this.match(ESCAPE) !== undefined);
+    if (this.take('"')) return this.text.slice(start, this.at);
+    this.at = start;
+    return undefined;
   }
 
   private space(): undefined {
@@ -234,7 +280,7 @@ class Walker {
   }
 
   private expected(expected: string): JsonFault {
-    const rest = this.text.slice(this.at, this.at + 20);
+    const rest = this.text.slice(this.at, this.at + SHOWN);
     return { at: this.at, expected, got: rest === "" ? "the end of the text" : JSON.stringify(rest) };
   }
 }

@@ -1,6 +1,15 @@
 /** Validates the three tokenizer files, with errors that name file and field. */
 import { CheckpointError } from "../../base/errors.js";
 import { isObject } from "../../base/is-object.js";
+import {
+  MOST_ADDED_CHARACTERS,
+  MOST_MERGES,
+  MOST_TOKENS,
+  NORMALIZER,
+  normalizerFault,
+  PRE_TOKENIZER,
+  preTokenizerFault,
+} from "./tokenizer-bounds.js";
 
 /** A token outside the BPE vocabulary, matched in the text before pre-tokenisation. */
 export interface AddedToken {
@@ -47,6 +56,7 @@ function asObject(where: string, value: unknown, expected = "an object"): Json {
 
 function asId(where: string, value: unknown): number {
   if (typeof value !== "number" || !Number.isInteger(value) || value < 0) throw fault(where, "a token id", value);
+  if (value >= MOST_TOKENS) throw fault(where, `a token id below ${MOST_TOKENS}`, value);
   return value;
 }
 
@@ -61,6 +71,8 @@ export function checkTokenizerJson(value: unknown): TokenizerJson {
   const byteLevel = (node: unknown) => JSON.stringify(node ?? null).includes('"ByteLevel"');
   if (!byteLevel(json.pre_tokenizer)) throw fault(`${file}: pre_tokenizer`, 'one with "ByteLevel"', json.pre_tokenizer);
   if (!byteLevel(json.decoder)) throw fault(`${file}: decoder`, 'type "ByteLevel"', json.decoder);
+  checkParts(`${file}: pre_tokenizer`, PRE_TOKENIZER, preTokenizerFault(json.pre_tokenizer));
+  checkParts(`${file}: normalizer`, NORMALIZER, normalizerFault(json.normalizer));
   const vocab = checkVocab(`${file}: model.vocab`, model.vocab);
   return {
     normalizer: json.normalizer ?? null,
@@ -70,6 +82,11 @@ export function checkTokenizerJson(value: unknown): TokenizerJson {
     ignoreMerges: model.ignore_merges === true,
     added: checkAdded(`${file}: added_tokens`, json.added_tokens ?? []),
   };
+}
+
+/** Throws CheckpointError for a part of other kinds: its time or its result might have no bound. */
+function checkParts(where: string, expected: string, got: string | undefined): void {
+  if (got !== undefined) throw new CheckpointError({ where, expected, got, remedy: REMEDY });
 }
 
 function checkVocab(where: string, value: unknown): Record<string, number> {
@@ -88,6 +105,7 @@ function checkVocab(where: string, value: unknown): Record<string, number> {
 /** Validates merges, which are `"a b"` or `["a", "b"]` depending on the version of the writer. */
 function checkMerges(where: string, value: unknown, vocab: Record<string, number>): [string, string][] {
   if (!Array.isArray(value)) throw fault(where, "a list of merges", value);
+  if (value.length > MOST_MERGES) throw fault(where, `at most ${MOST_MERGES} merges`, value);
   return value.map((entry: unknown, i) => {
     const pair: unknown = typeof entry === "string" ? entry.split(" ") : entry;
     const [a, b] = Array.isArray(pair) && pair.length === 2 ? (pair as unknown[]) : [];
@@ -111,7 +129,9 @@ function checkAdded(where: string, value: unknown): AddedToken[] {
 
 function addedToken(where: string, id: number, token: Json): AddedToken {
   const { content } = token;
-  if (typeof content !== "string" || content === "") throw fault(`${where}.content`, "the token's text", content);
+  if (typeof content !== "string" || content === "" || content.length > MOST_ADDED_CHARACTERS) {
+    throw fault(`${where}.content`, `the token's text, at most ${MOST_ADDED_CHARACTERS} characters`, content);
+  }
   const flag = (name: string, otherwise: boolean) => {
     const value = token[name] ?? otherwise;
     if (typeof value !== "boolean") throw fault(`${where}.${name}`, "true or false", value);

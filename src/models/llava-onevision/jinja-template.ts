@@ -1,7 +1,8 @@
 /** The chat template of a checkpoint, in Jinja. Loaded on demand: the Jinja library is a large part of what a page fetches. */
-import { Template, tokenize } from "@huggingface/jinja";
+import { tokenize } from "@huggingface/jinja";
 import { causeMessage } from "../../base/cause-message.js";
 import { CheckpointError, PromptError } from "../../base/errors.js";
+import { BoundedTemplate } from "./bounded-template.js";
 import { ChatTemplate, flatContent, IMAGE_PLACEHOLDER } from "./chat-template.js";
 import { type Message, partsOf } from "./messages.js";
 
@@ -27,11 +28,10 @@ export function templateFromCheckpoint(files: ChatTemplateFiles): ChatTemplate {
   const found = findTemplate(files);
   if (found === undefined) return ChatTemplate.onevision;
   const { origin, source } = found;
-  let template: Template;
+  let template: BoundedTemplate;
   let literals: string[];
   try {
-    template = new Template(neutralGeneration(withoutReturns(source)));
-    bindRange(template.parsed);
+    template = new BoundedTemplate(neutralGeneration(withoutReturns(source)));
     literals = stringLiterals(withoutReturns(source));
   } catch (cause) {
     throw new CheckpointError({
@@ -45,12 +45,11 @@ export function templateFromCheckpoint(files: ChatTemplateFiles): ChatTemplate {
   const named = specialTokens(files.tokenizerConfig);
   const variables = {
     ...named,
-    [BOUNDED_RANGE]: boundedRange,
     tools: null,
     documents: null,
     add_generation_prompt: true,
   };
-  const render = (messages: readonly object[]) => template.render({ ...variables, messages });
+  const render = (messages: readonly object[]) => template.render(messages, variables);
   const toMessages = probe(origin, render);
   const refusing = (messages: readonly Message[]): string => {
     try {
@@ -66,31 +65,6 @@ export function templateFromCheckpoint(files: ChatTemplateFiles): ChatTemplate {
     }
   };
   return new ChatTemplate(origin, refusing, [...new Set([...literals, ...Object.values(named)])]);
-}
-
-/** Most numbers of one `range()`: far more than messages have, and few enough for memory. */
-const RANGE_NUMBERS = 100_000;
-
-/** The name under which templates call {@link boundedRange}: the library's globals can't be replaced. */
-const BOUNDED_RANGE = "bounded_range";
-
-/** Lets all calls of `range` in a parsed template call {@link boundedRange}. */
-function bindRange(node: unknown): void {
-  if (typeof node !== "object" || node === null) return;
-  const callee = field(node, "type") === "CallExpression" ? field(node, "callee") : undefined;
-  if (field(callee, "type") === "Identifier" && field(callee, "value") === "range") {
-    (callee as { value: string }).value = BOUNDED_RANGE;
-  }
-  for (const child of Object.values(node)) bindRange(child);
-}
-
-/** Jinja's `range`. The library's own builds an array of any length, which ends the process. */
-function boundedRange(first: number, second?: number, step = 1): number[] {
-  const [start, stop] = second === undefined ? [0, first] : [first, second];
-  if (step === 0) throw new Error("range() step must not be zero");
-  const count = Math.max(0, Math.ceil((stop - start) / step));
-  if (!(count <= RANGE_NUMBERS)) throw new Error(`range() of ${count} numbers; at most ${RANGE_NUMBERS} are allowed`);
-  return Array.from({ length: count }, (_, i) => start + i * step);
 }
 
 function field(value: unknown, name: string): unknown {

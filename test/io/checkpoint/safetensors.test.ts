@@ -160,3 +160,12 @@ test("an abort stops the opening", async () => {
   const source = bytesSource(fileOf(proper, 24), FILE);
   await expect(openSafetensors(source, AbortSignal.abort())).rejects.toThrow(AbortedError);
 });
+
+test("keys of a header and sizes of a shape have bounds", async () => {
+  const keys = Array.from({ length: 400_001 }, (_, i) => `"${i}":""`).join();
+  await expect(open(fileOf(`{"__metadata__":{${keys}}}`))).rejects.toThrow("expected at most 400000 keys");
+  const shape = Array(33).fill(1);
+  await expect(open(fileOf(headerOf({ x: { dtype: "U8", shape, data_offsets: [0, 1] } }), 1))).rejects.toThrow(
+    `${FILE}: tensor x: shape: expected at most 32 whole numbers from 0, got [1,1,`,
+  );
+});

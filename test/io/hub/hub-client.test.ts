@@ -122,6 +122,28 @@ describe("files", () => {
     await expect(clientOf([json({})]).client.files(COMMIT)).rejects.toThrow("expected a list of files");
     await expect(clientOf([json([file("../a")])]).client.files(COMMIT)).rejects.toThrow(CheckpointError);
   });
+
+  test("have bounds, whatever the hub goes on to send", async () => {
+    let pages = 0;
+    const endless = () => json([file("a")], { link: `<${HUB}/x?cursor=${pages++}>; rel="next"` })();
+    const { client, asked } = clientOf(Array(2000).fill(endless));
+    await expect(client.files(COMMIT)).rejects.toThrow(
+      "expected a listing of at most 1000 pages, got one that goes on",
+    );
+    expect(asked).toHaveLength(1000);
+
+    let sent = 0;
+    const chunk = new TextEncoder().encode(" ".repeat(2 ** 20));
+    const flood = () =>
+      new Response(new ReadableStream({ pull: (to) => (sent++ < 4096 ? to.enqueue(chunk) : to.close()) }));
+    await expect(clientOf([flood]).client.files(COMMIT)).rejects.toThrow("expected answers of at most 16777216 bytes");
+    expect(sent).toBeLessThan(30);
+
+    const many = Array.from({ length: 100_001 }, () => ({ type: "file", path: "a", size: 1, oid: OID }));
+    await expect(clientOf([json(many)]).client.files(COMMIT)).rejects.toThrow(
+      "expected at most 100000 files, got more",
+    );
+  });
 });
 
 describe("a refusal", () => {

@@ -23,4 +23,11 @@ describe("scanIsWhole", () => {
     const bytes = (await readFixture("media/images/jpeg_progressive_420.jpg")).slice(0, -2);
     expect(scanIsWhole(padded(bytes, 64))).toBe(false);
   });
+
+  it("ends for a component without a sampling factor", async () => {
+    const bytes = (await readFixture("media/images/jpeg_baseline_420.jpg")).slice(0, -2);
+    const header = bytes.findIndex((byte, i) => byte === 0xff && bytes[i + 1] === 0xc0);
+    for (let component = 0; component < bytes[header + 9]!; component++) bytes[header + 11 + component * 3] = 0;
+    expect(scanIsWhole(padded(bytes, 64))).toBe(false);
+  });
 });

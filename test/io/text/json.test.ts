@@ -49,7 +49,24 @@ test("the walker accepts the same texts as the parser", () => {
 
 test("nesting that would exhaust the stack is an ordinary fault", () => {
   const deep = "[".repeat(100_000);
-  expect(faultOf(() => parseJson(deep, "x.json"))).toContain("at most 200 levels");
+  expect(faultOf(() => parseJson(deep, "x.json"))).toContain("column 201: expected at most 200 levels");
+  // JSON.parse reads it, but nothing that calls itself could read the value.
+  const closed = `{"a": ${deep}${"]".repeat(100_000)}}`;
+  expect(faultOf(() => parseJson(closed, "x.json"))).toContain("column 206: expected at most 200 levels");
+  const flat = `["${"[".repeat(500)}\\"${"{".repeat(500)}", ${"[],".repeat(500)} {}]`;
+  expect(parseJson(flat, "x.json")).toHaveLength(502);
+});
+
+test("a long string that is not closed is an ordinary fault, and keys have a bound", () => {
+  expect(faultOf(() => parseJson(`["${"a".repeat(10_000_000)}`, "x.json"))).toContain(
+    "column 2: expected a closed string",
+  );
+  expect(faultOf(() => parseJson(`["${"\\n".repeat(5_000_000)}`, "x.json"))).toContain("column 2: expected a closed");
+  const keys = '{"a": {"b": 1}, "c": 2}';
+  expect(parseJson(keys, "x.json", { uniqueKeys: true, mostKeys: 3 })).toEqual({ a: { b: 1 }, c: 2 });
+  expect(faultOf(() => parseJson(keys, "x.json", { uniqueKeys: true, mostKeys: 2 }))).toContain(
+    "column 17: expected at most 2 keys",
+  );
 });
 
 test("fields are read with defaults; null is absent", () => {

@@ -157,7 +157,7 @@ describe("broken files", () => {
       CheckpointError,
       () => new Tokenizer({ tokenizer: { ...smallJson(), normalizer: { type: "Rot13" } } }),
     );
-    expect(error.message).toContain("tokenizer.json: expected normalizer");
+    expect(error.message).toContain("tokenizer.json: normalizer: expected NFC");
     expect(error.fault.remedy).not.toBe("");
   });
 
