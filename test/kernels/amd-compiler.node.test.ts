@@ -48,6 +48,7 @@ const LARGE = { width: 3584, qkv: 4608, gated: 2 * 18944, heads: 28, keyValueHea
 const TOWER = { width: 1152, heads: 16, keyValueHeads: 16, headSize: 72, patches: 729 };
 /** Columns of the head, or of the first of its blocks. */
 const VOCABULARY = 32768;
+const TOKENS = 151_936;
 const KEYS = 2048;
 
 /** Kept for ever: a collected instance takes its devices and the process down with it. */
@@ -102,11 +103,11 @@ function attentions(type: CacheType): void {
   }
 }
 
-function sample(): void {
+function sample(topK: number): void {
   const penalties = { repetition: 1, presence: 0, frequency: 0 };
-  const sampling = { temperature: 1, topK: 50, topP: 0.9, minP: 0, rngKey: [1, 2] as const };
+  const sampling = { temperature: 1, topK, topP: 0.9, minP: 0, rngKey: [1, 2] as const };
   const state = { token: device.empty([1], "u32", "token"), answer: device.empty([4], "u32", "answer") };
-  chooseToken(floats(1, VOCABULARY), state, { count: VOCABULARY, at: 0, penalties, sampling });
+  chooseToken(floats(1, TOKENS), state, { count: TOKENS, at: 0, penalties, sampling });
 }
 
 beforeAll(async () => {
@@ -134,7 +135,8 @@ beforeAll(async () => {
   collect("1 row", () => rmsNorm(floats(1, width), floats(width), 1e-6));
   collect("1024 rows", () => rmsNorm(floats(1024, width), floats(width), 1e-6));
   collect("tower", () => layerNorm(floats(TOWER.patches, TOWER.width), floats(TOWER.width), floats(TOWER.width), 1e-6));
-  collect("sampling", sample);
+  collect("sampling", () => sample(50));
+  collect("top-p sampling", () => sample(0));
   return () => device.dispose();
 });
 
@@ -143,7 +145,15 @@ test("the kernels of every operation are among those that are compared", () => {
   const named = (name: string) => [...kernels.keys()].filter((key) => key.startsWith(`${name} `)).length;
   expect(named("matvec")).toBeGreaterThanOrEqual(4 * WEIGHTS.length);
   expect(named("attention")).toBe(3 * CACHES.length);
-  for (const name of ["matvecRows", "matmulTile", "attentionStep", "rmsNorm", "layerNorm", "cutoffSearch"]) {
+  for (const name of [
+    "matvecRows",
+    "matmulTile",
+    "attentionStep",
+    "rmsNorm",
+    "layerNorm",
+    "cutoffSearch",
+    "cutoffBuckets",
+  ]) {
     expect(named(name), name).toBeGreaterThan(0);
   }
 });
