@@ -83,6 +83,13 @@ function products(type: WeightType): void {
   collect(`gate_up of 1024 rows ${type}`, () => product(1024, gated, width, type, { swiglu: true }));
 }
 
+function productsInBytes(type: WeightType): void {
+  const { width, gated } = SMALL;
+  forge(device, { packedDots: true, tuning: { "matmul.activations": "q8" } });
+  collect(`gate_up of 1024 rows ${type}`, () => product(1024, gated, width, type, { swiglu: true }));
+  forge(device, { packedDots: false, tuning: {} });
+}
+
 function attentions(type: CacheType): void {
   for (const { heads, keyValueHeads, headSize } of [SMALL, TOWER, LARGE]) {
     const cache = device.empty([KEYS, paddedRow(keyValueHeads * headSize, type)], type, "cache");
@@ -124,6 +131,7 @@ beforeAll(async () => {
     kernels.set(name, kernel);
   };
   for (const type of WEIGHTS) products(type);
+  for (const type of ["q4", "q8"] as const) productsInBytes(type);
   const { width, gated } = LARGE;
   for (const type of ["q4", "q8", "f16"] as const) {
     collect(`7B gate_up ${type}`, () => product(1, gated, width, type, { norm: norm(width), swiglu: true }));
