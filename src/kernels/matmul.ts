@@ -9,7 +9,7 @@ import { matmulBlockKernel } from "./matmul-block.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matmulBroadcast4Kernel } from "./matmul-broadcast4.js";
 import { matmulDot4Kernel, PACKED_BYTES } from "./matmul-dot4.js";
-import { matmulSubgroupMatrix } from "./matmul-subgroup-matrix.js";
+import { LARGE_DEPTH, LARGE_MATRIX_TILE, matmulSubgroupMatrix } from "./matmul-subgroup-matrix.js";
 import { matmulTileKernel, TILES, tileFor } from "./matmul-tile.js";
 import { GROUP_DOTS, matvecKernel } from "./matvec.js";
 import { matvecBlockKernel, matvecBlockQuantizedKernel } from "./matvec-block.js";
@@ -21,6 +21,7 @@ import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
 import { padRows } from "./pad-rows.js";
 import { productPieces } from "./product-pieces.js";
 import { quantizeActivations } from "./quantize-activations.js";
+import { rowFragments } from "./row-fragments.js";
 import { rowScales } from "./row-scales.js";
 import { MATMUL_ACTIVATIONS, MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES, widthClass } from "./tunables.js";
 
@@ -48,12 +49,14 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
     columnsAGroup,
     fusesNorm = false,
     scalesRows = false,
+    inFragments,
     inBytes = false,
     reader,
   } = choose(rows, weights, device.facts, epilogue);
   const normed = norm && !fusesNorm ? rmsNorm(x, norm.weight, norm.epsilon) : x;
   const padded = width % QUAD === 0 ? normed : padRows(normed, weights.quads * QUAD);
   const scales = scalesRows && { rowScales: rowScales(padded, weights.quads) };
+  const fragments = scales && inFragments && rowFragments(padded, scales.rowScales, weights.quads, inFragments);
   const quantized = inBytes && quantizeActivations(padded, weights.quads);
   const outputs = epilogue.swiglu ? weights.columns / 2 : weights.columns;
   const y = device.empty([...x.shape.slice(0, -1), outputs], "f32", label);
@@ -68,6 +71,7 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
         y,
         ...tensors,
         ...scales,
+        ...(fragments && { x: fragments }),
         ...(quantized && { x: quantized.bytes, xScales: quantized.scales }),
       },
       {
@@ -102,6 +106,8 @@ interface Choice {
   readonly fusesNorm?: boolean;
   /** Whether the kernel needs the rows' scales. */
   readonly scalesRows?: boolean;
+  /** Whether, and how, the kernel needs the rows as fragments of subgroup matrices. */
+  readonly inFragments?: Parameters<typeof rowFragments>[3];
   /** Whether the kernel multiplies rows in 8 bits. */
   readonly inBytes?: boolean;
 }
@@ -189,10 +195,15 @@ function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm
     const reader = LOAD_QUAD[type] + PACKED_BYTES[type];
     return { kernel: matmulDot4Kernel, rowsAGroup: ROWS, columnsAGroup: COLUMNS, inBytes: true, reader };
   }
-  if (facts.subgroupMatrix && tuned(facts.tuning, MATMUL_UNITS) === "matrices") {
-    const kernel = matmulSubgroupMatrix(facts.subgroupMatrix, type, facts.maxWorkgroupBytes);
-    const scalesRows = facts.subgroupMatrix.input === "f16";
-    return { kernel, rowsAGroup: MATRIX_TILE, columnsAGroup: MATRIX_TILE, scalesRows };
+  const units = tuned(facts.tuning, MATMUL_UNITS);
+  if (facts.subgroupMatrix && units !== "tiles") {
+    const { m, k, input } = facts.subgroupMatrix;
+    const scalesRows = input === "f16";
+    const large = units === "large matrices" && scalesRows && rows > MATRIX_TILE;
+    const kernel = matmulSubgroupMatrix(facts.subgroupMatrix, type, facts.maxWorkgroupBytes, large);
+    const side = large ? LARGE_MATRIX_TILE : MATRIX_TILE;
+    const inFragments = large && { inFragments: { m, k, depth: LARGE_DEPTH } };
+    return { kernel, rowsAGroup: side, columnsAGroup: side, scalesRows, ...inFragments };
   }
   const size = tuned(facts.tuning, MATMUL_TILE, widthClass(weights.columns));
   const tile = size === "auto" ? tileFor(rows, weights.columns) : TILES[size];

@@ -18,8 +18,14 @@ export const MATVEC_SLICES: Tunable<"auto" | 8 | 16 | 32> = {
 /** Blocks of four columns per lane in `matvecBroadcast` and `matvecQuantized`; "auto" depends on the subgroup size. */
 export const MATVEC_BLOCKS: Tunable<"auto" | 1 | 2> = { name: "matvec.blocks", values: ["auto", 1, 2] };
 
-/** How GPUs with subgroup matrices multiply many rows. */
-export const MATMUL_UNITS: Tunable<"matrices" | "tiles"> = { name: "matmul.units", values: ["matrices", "tiles"] };
+/**
+ * How GPUs with subgroup matrices multiply many rows: with these, in tiles of 64 rows and columns or, where factors are in f16, of 128, or
+ * without them.
+ */
+export const MATMUL_UNITS: Tunable<"matrices" | "large matrices" | "tiles"> = {
+  name: "matmul.units",
+  values: ["matrices", "large matrices", "tiles"],
+};
 
 /** The tile of `matmulTile`; "auto" depends on the shape. */
 export const MATMUL_TILE: Tunable<"auto" | "middle" | "large"> = {

@@ -22,6 +22,10 @@ export const ADAPTERS: Readonly<Record<string, Partial<AdapterFacts>>> = {
   "GPU, matrices 16×16×16 of f16": onGPU({ m: 16, n: 16, k: 16, input: "f16" }, 49152),
   "GPU, matrices 8×16×16 of f16": onGPU({ m: 8, n: 16, k: 16, input: "f16" }, 32768),
   "GPU, matrices 16×16×16 of f16, little memory": onGPU({ m: 16, n: 16, k: 16, input: "f16" }, 16384),
+  "GPU, large tiles of matrices 16×16×16 of f16": {
+    ...onGPU({ m: 16, n: 16, k: 16, input: "f16" }, 49152),
+    tuning: { "matmul.units": "large matrices" },
+  },
   "GPU, matrices 8×8×8 of f32": onGPU({ m: 8, n: 8, k: 8, input: "f32" }, 32768),
 };
 
