@@ -84,7 +84,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
  * Barriers dominate on CPU adapters, so lanes are fewer and slices longer: 0.4 ms instead of 1.0 ms for 151,936 logits on two
  * cores.
  */
-const ON_CPU = { LANES: 32, PARTS: 8, STRIP: 32 };
+const ON_CPU = { LANES: 32, PARTS: 1, STRIP: 256 };
 
 /** What the first stage compares: f32 elements, ranks, or ranks with Gumbel noise. */
 export const RANK_AT = {

@@ -163,8 +163,11 @@ export function rankLogits(
   const { device } = logits;
   const { counts, mask, bias } = tensors;
   const ranks = device.empty([count], "u32", "ranks");
+  const strips = stripConstants(device.facts);
+  const { PARTS, STRIP } = strips;
   const kernel = rankLogitsKernel.variant(
-    stripConstants(device.facts),
+    // A lane's logits are one strip where nothing is stored of each.
+    summary ? strips : { ...strips, PARTS: 1, STRIP: PARTS * STRIP },
     bias ? BIASED.yes : BIASED.no,
     counts ? PENALISED.yes : PENALISED.no,
     mask ? ALLOWED.masked : ALLOWED.all,
