@@ -7,7 +7,7 @@ import { cacheOf, decodeTokens, planOf, prefill, see, stepOf, TILES } from "./mo
 import * as work from "./model-work.js";
 import { heldMatrix } from "./reference/layers.js";
 import { matmul } from "./reference/matmul.js";
-import { type BenchMeasurement, checked, DEFAULT_SECONDS, figures, type MeasureOptions } from "./run.js";
+import { allowedError, type BenchMeasurement, checked, DEFAULT_SECONDS, figures, type MeasureOptions } from "./run.js";
 import { normals, Runs } from "./synthetic.js";
 import { verifyDecoder, verifyTower } from "./verify.js";
 import type { BenchType, Kind } from "./workload.js";
@@ -53,7 +53,7 @@ export class ModelBench {
     const model = await loadModel(device, dtype, options);
     try {
       options.onStage?.("verifying");
-      const error = checked(`bench model-* in ${dtype}`, await verify(model));
+      const error = checked(`bench model-* in ${dtype}`, await verify(model), allowedError(device.facts));
       options.onStage?.("timing");
       return new ModelBench(model, error, options);
     } catch (cause) {

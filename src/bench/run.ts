@@ -1,5 +1,8 @@
 import { KernelError, throwIfAborted } from "../base/errors.js";
+import { MATMUL_ACTIVATIONS } from "../kernels/tunables.js";
+import type { AdapterFacts } from "../runtime/adapter.js";
 import type { Device } from "../runtime/device.js";
+import { tuned } from "../runtime/tuning.js";
 import type { Peak } from "./peak.js";
 import { type BenchType, BITS, type Kind, type Workload } from "./workload.js";
 
@@ -31,6 +34,13 @@ export interface BenchMeasurement {
 
 /** Maximum relative error against the float64 reference on the stored weights. */
 export const ALLOWED_ERROR = 1e-4;
+/** The same where activations are in 8 bits. */
+const ALLOWED_ERROR_IN_BYTES = 0.05;
+
+/** Returns the maximum relative error that the kernels of a device may have, by its tuning. */
+export function allowedError({ packedDots, tuning }: AdapterFacts): number {
+  return packedDots && tuned(tuning, MATMUL_ACTIVATIONS) === "q8" ? ALLOWED_ERROR_IN_BYTES : ALLOWED_ERROR;
+}
 const LEAST_RUNS = 3;
 const MOST_RUNS = 200;
 /** Short runs are batched to about this duration, so that readback latency does not dominate. */
@@ -64,7 +74,11 @@ export async function measure(
   const prepared = await workload.prepare(device, dtype);
   try {
     onStage?.("verifying");
-    const relativeError = checked(`bench ${workload.name} in ${dtype}`, await prepared.verify());
+    const relativeError = checked(
+      `bench ${workload.name} in ${dtype}`,
+      await prepared.verify(),
+      allowedError(device.facts),
+    );
     onStage?.("timing");
     const once = async (runs = 1): Promise<number> => {
       throwIfAborted(signal, `bench ${workload.name}`);
@@ -99,12 +113,12 @@ export async function measure(
   }
 }
 
-/** Returns the error if it is within rounding. Throws KernelError otherwise. */
-export function checked(where: string, relativeError: number): number {
-  if (relativeError <= ALLOWED_ERROR) return relativeError;
+/** Returns the error if it is at most `allowed`. Throws KernelError otherwise. */
+export function checked(where: string, relativeError: number, allowed: number): number {
+  if (relativeError <= allowed) return relativeError;
   throw new KernelError({
     where,
-    expected: `at most ${ALLOWED_ERROR} relative error`,
+    expected: `at most ${allowed} relative error`,
     got: relativeError.toExponential(2),
     remedy: "report this with the output of `ocellus doctor`; wrong results are not timed",
   });

@@ -6,6 +6,8 @@ import type { Tensor } from "../runtime/tensor.js";
  * ranks.
  */
 export const RANK_OF = `
+const LOWEST = 0x00800001u;  // above the rank of minus infinity
+
 // Order-preserving: NaN maps to 0, and -0 and +0 to the same rank.
 fn rankOf(e: f32) -> u32 {
   let bits = bitcast<u32>(e);
@@ -41,7 +43,10 @@ fn keepBest(lane: u32, rank: u32, place: u32) {
   }
 }`;
 
-/** First stage of the argmax: the maximum of each slice. */
+/** WGSL of the first element of a strip: STRIP of one lane, LANES apart, so that neighbouring lanes read consecutive ones. */
+export const FIRST_OF = "fn firstOf(strip: u32) -> u32 { return strip / LANES * (LANES * STRIP) + strip % LANES; }";
+
+/** First stage of the argmax: the maximum of each slice, which is the strips of a workgroup. */
 export const argmaxKernel = new Kernel(
   "argmax",
   `
@@ -51,37 +56,45 @@ struct Params { count: u32, upperKey: u32, lowerKey: u32 }
 ${RANK_OF}
 ${BEST_LANE}
 
+${FIRST_OF}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let end = min(params.count, (group.x + 1u) * SLICE);
   var rank = 0u;
   var place = 0xffffffffu;
-  for (var step = 0u; step < SLICE / LANES; step++) {
-    let i = group.x * SLICE + step * LANES + lane;
-    if (i >= end) { break; }
-    let own = rankAt(i);
-    if (own > rank) { rank = own; place = i; }
+  for (var part = 0u; part < PARTS; part++) {
+    let strip = (group.x * PARTS + part) * LANES + lane;
+    let first = firstOf(strip);
+    let end = select(0u, params.count, mayHaveBest(strip));
+    for (var step = 0u; step < STRIP; step++) {
+      let i = first + step * LANES;
+      if (i >= end) { break; }
+      let own = rankAt(i);
+      if (own > rank) { rank = own; place = i; }
+    }
   }
   keepBest(lane, rank, place);
   if (lane == 0u) { best[group.x] = vec2u(ranks[0], places[0]); }
 }
 `,
-  { LANES: 128, SLICE: 2048 },
+  { LANES: 128, PARTS: 1, STRIP: 16 },
 );
 
 /**
  * Barriers dominate on CPU adapters, so lanes are fewer and slices longer: 0.4 ms instead of 1.0 ms for 151,936 logits on two
  * cores.
  */
-const ON_CPU = { LANES: 32, SLICE: 8192 };
+const ON_CPU = { LANES: 32, PARTS: 1, STRIP: 256 };
 
 /** What the first stage compares: f32 elements, ranks, or ranks with Gumbel noise. */
 export const RANK_AT = {
   element: `
 alias Element = f32;
+fn mayHaveBest(strip: u32) -> bool { return true; }
 fn rankAt(i: u32) -> u32 { return rankOf(x[i]); }`,
   rank: `
 alias Element = u32;
+fn mayHaveBest(strip: u32) -> bool { return true; }
 fn rankAt(i: u32) -> u32 { return x[i]; }`,
   /**
    * Gumbel-max sampling (Gumbel 1954; arXiv 1611.01144, section 2): the argmax of logits/T plus independent Gumbel(0, 1) noise is a
@@ -90,6 +103,9 @@ fn rankAt(i: u32) -> u32 { return x[i]; }`,
   sampled: `
 alias Element = u32;
 @group(0) @binding(2) var<storage, read> cutoff: array<u32>;  // [1] ranks below it have probability 0
+@group(0) @binding(3) var<storage, read> tops: array<u32>;    // [strips] highest ranks
+
+fn mayHaveBest(strip: u32) -> bool { return tops[strip] >= cutoff[0]; }
 
 fn rankAt(i: u32) -> u32 {
   if (x[i] < cutoff[0]) { return 0u; }
@@ -154,16 +170,21 @@ fn keep(place: u32) {
 }`,
 };
 
-/** Runs the first stage over the first `count` elements of x. Returns rank and index per slice, `[slices, 2]` u32. */
+/**
+ * Runs the first stage over the first `count` elements of x. Returns rank and index per slice, `[slices, 2]` u32. `strips`: the lanes and
+ * lengths of strips, where `tensors` has their highest ranks.
+ */
 export function bestOfSlices(
   x: Tensor,
   rankAt: keyof typeof RANK_AT,
-  tensors: { cutoff?: Tensor },
+  tensors: { cutoff?: Tensor; tops?: Tensor },
   parameters: { count: number; upperKey: number; lowerKey: number },
+  strips: Partial<typeof argmaxKernel.constants> = {},
 ): Tensor {
   const { device } = x;
-  const kernel = argmaxKernel.variant(device.facts.onCPU ? ON_CPU : {}, RANK_AT[rankAt]);
-  const slices = Math.ceil(parameters.count / kernel.constants.SLICE);
+  const kernel = argmaxKernel.variant({ ...(device.facts.onCPU && ON_CPU), ...strips }, RANK_AT[rankAt]);
+  const { LANES, PARTS, STRIP } = kernel.constants;
+  const slices = Math.ceil(parameters.count / (LANES * PARTS * STRIP));
   const best = device.empty([slices, 2], "u32", "best");
   device.run(kernel, { x, best, ...tensors }, parameters, [slices]);
   return best;

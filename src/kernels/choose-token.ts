@@ -1,6 +1,6 @@
 import type { Tensor } from "../runtime/tensor.js";
 import { argmaxMergeKernel, bestOfSlices, KEEP } from "./argmax.js";
-import { type Penalties, rankLogits } from "./rank-logits.js";
+import { type Penalties, rankLogits, stripConstants } from "./rank-logits.js";
 import { rankWithCutoff, type Truncation } from "./sampling-cutoff.js";
 
 /** The decoding state of an answer, on the device. */
@@ -46,8 +46,8 @@ export function chooseToken(logits: Tensor, state: ChoiceState, rules: ChoiceRul
   let best: Tensor;
   if (sampling) {
     const tensors = { counts, bias, mask };
-    const { ranks, cutoff } = rankWithCutoff(logits, count, sampling.temperature, penalties, tensors, sampling);
-    best = bestOfSlices(ranks, "sampled", { cutoff }, parameters);
+    const { ranks, cutoff, tops } = rankWithCutoff(logits, count, sampling.temperature, penalties, tensors, sampling);
+    best = bestOfSlices(ranks, "sampled", { cutoff, tops }, parameters, stripConstants(device.facts));
   } else if (counts || bias || mask) {
     best = bestOfSlices(rankLogits(logits, count, 1, penalties, { counts, bias, mask }), "rank", {}, parameters);
   } else {

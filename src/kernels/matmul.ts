@@ -8,7 +8,8 @@ import { type Epilogue, epilogueCode } from "./epilogue.js";
 import { matmulBlockKernel } from "./matmul-block.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matmulBroadcast4Kernel } from "./matmul-broadcast4.js";
-import { matmulSubgroupMatrix } from "./matmul-subgroup-matrix.js";
+import { matmulDot4Kernel, PACKED_BYTES } from "./matmul-dot4.js";
+import { LARGE_DEPTH, LARGE_MATRIX_TILE, matmulSubgroupMatrix } from "./matmul-subgroup-matrix.js";
 import { matmulTileKernel, TILES, tileFor } from "./matmul-tile.js";
 import { GROUP_DOTS, matvecKernel } from "./matvec.js";
 import { matvecBlockKernel, matvecBlockQuantizedKernel } from "./matvec-block.js";
@@ -19,8 +20,10 @@ import { rmsNorm } from "./norm.js";
 import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
 import { padRows } from "./pad-rows.js";
 import { productPieces } from "./product-pieces.js";
+import { quantizeActivations } from "./quantize-activations.js";
+import { rowFragments } from "./row-fragments.js";
 import { rowScales } from "./row-scales.js";
-import { MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES, widthClass } from "./tunables.js";
+import { MATMUL_ACTIVATIONS, MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SLICES, widthClass } from "./tunables.js";
 
 /**
  * Matrix product with a fused epilogue, `y = residual + activation(norm(x)·Wᵀ + bias)`: x `[rows, inner]` f32, W `[columns, inner]`
@@ -46,11 +49,15 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
     columnsAGroup,
     fusesNorm = false,
     scalesRows = false,
+    inFragments,
+    inBytes = false,
     reader,
   } = choose(rows, weights, device.facts, epilogue);
   const normed = norm && !fusesNorm ? rmsNorm(x, norm.weight, norm.epsilon) : x;
   const padded = width % QUAD === 0 ? normed : padRows(normed, weights.quads * QUAD);
   const scales = scalesRows && { rowScales: rowScales(padded, weights.quads) };
+  const fragments = scales && inFragments && rowFragments(padded, scales.rowScales, weights.quads, inFragments);
+  const quantized = inBytes && quantizeActivations(padded, weights.quads);
   const outputs = epilogue.swiglu ? weights.columns / 2 : weights.columns;
   const y = device.empty([...x.shape.slice(0, -1), outputs], "f32", label);
   const { header, tensors, parameters } = epilogueCode(fusesNorm ? epilogue : withoutNorm, padded, device.facts.onCPU);
@@ -58,7 +65,15 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
   for (const { block, work } of productPieces(weights, rows, columnsAGroup, device.budget)) {
     device.run(
       kernel,
-      { x: padded, weights: block.tensor, y, ...tensors, ...scales },
+      {
+        x: padded,
+        weights: block.tensor,
+        y,
+        ...tensors,
+        ...scales,
+        ...(fragments && { x: fragments }),
+        ...(quantized && { x: quantized.bytes, xScales: quantized.scales }),
+      },
       {
         rows,
         quads: weights.quads,
@@ -91,6 +106,10 @@ interface Choice {
   readonly fusesNorm?: boolean;
   /** Whether the kernel needs the rows' scales. */
   readonly scalesRows?: boolean;
+  /** Whether, and how, the kernel needs the rows as fragments of subgroup matrices. */
+  readonly inFragments?: Parameters<typeof rowFragments>[3];
+  /** Whether the kernel multiplies rows in 8 bits. */
+  readonly inBytes?: boolean;
 }
 
 /** Up to this many rows a GPU uses `matvecRows`, which reuses loaded weights for all rows, instead of tiles. */
@@ -170,10 +189,21 @@ function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm
   if (facts.onCPU) {
     return { kernel: matmulBlockKernel, rowsAGroup: matmulBlockKernel.constants.ROWS, columnsAGroup: PANEL };
   }
-  if (facts.subgroupMatrix && tuned(facts.tuning, MATMUL_UNITS) === "matrices") {
-    const kernel = matmulSubgroupMatrix(facts.subgroupMatrix, type, facts.maxWorkgroupBytes);
-    const scalesRows = facts.subgroupMatrix.input === "f16";
-    return { kernel, rowsAGroup: MATRIX_TILE, columnsAGroup: MATRIX_TILE, scalesRows };
+  const isQuantized = type === "q8" || type === "q4";
+  if (isQuantized && facts.packedDots && tuned(facts.tuning, MATMUL_ACTIVATIONS) === "q8") {
+    const { ROWS, COLUMNS } = matmulDot4Kernel.constants;
+    const reader = LOAD_QUAD[type] + PACKED_BYTES[type];
+    return { kernel: matmulDot4Kernel, rowsAGroup: ROWS, columnsAGroup: COLUMNS, inBytes: true, reader };
+  }
+  const units = tuned(facts.tuning, MATMUL_UNITS);
+  if (facts.subgroupMatrix && units !== "tiles") {
+    const { m, k, input } = facts.subgroupMatrix;
+    const scalesRows = input === "f16";
+    const large = units === "large matrices" && scalesRows && rows > MATRIX_TILE;
+    const kernel = matmulSubgroupMatrix(facts.subgroupMatrix, type, facts.maxWorkgroupBytes, large);
+    const side = large ? LARGE_MATRIX_TILE : MATRIX_TILE;
+    const inFragments = large && { inFragments: { m, k, depth: LARGE_DEPTH } };
+    return { kernel, rowsAGroup: side, columnsAGroup: side, scalesRows, ...inFragments };
   }
   const size = tuned(facts.tuning, MATMUL_TILE, widthClass(weights.columns));
   const tile = size === "auto" ? tileFor(rows, weights.columns) : TILES[size];

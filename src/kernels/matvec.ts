@@ -32,12 +32,12 @@ fn quadAt(i: u32) -> vec4f {
   return x[i];
 }
 
-// Stages CHUNK quads from the first on, times the weights of the norm; returns the sum of the thread's squares.
+// Stages CHUNK quads from the first on, times the weights of the norm; returns the sum of the thread's squares. CHUNK is a multiple of
+// THREADS: the loop is unrolled, and its loads are in flight together.
 fn stage(first: u32, thread: u32) -> f32 {
   var own = 0.0;
-  for (var part = 0u; part < MOST_STEPS; part++) {
+  for (var part = 0u; part < CHUNK / THREADS; part++) {
     let i = part * THREADS + thread;
-    if (i >= CHUNK) { break; }
     let quad = min(first + i, params.quads - 1u);
     let v = select(vec4f(), x[quad], first + i < params.quads);
     own += dot(v, v);
@@ -80,10 +80,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let slice = thread / LANES;
   let panel = group.x / PARTS;
   let column = group.x % PARTS * LANES + lane;  // in its panel
-  var all = addChunk(vec2f(), 0u, panel, column, thread);
-  if (CHUNKS > 1u) {
-    for (var chunk = 1u; chunk < CHUNKS; chunk++) {
-      workgroupBarrier();
+  var all = vec2f();
+  if (CHUNKS == 1u) {
+    all = addChunk(all, 0u, panel, column, thread);
+  } else {
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+      if (chunk > 0u) { workgroupBarrier(); }
       all = addChunk(all, chunk, panel, column, thread);
     }
   }

@@ -1,7 +1,7 @@
 import type { AdapterFacts } from "../runtime/adapter.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { RANK_OF } from "./argmax.js";
+import { FIRST_OF, RANK_OF } from "./argmax.js";
 
 /** Applies bias, penalties, temperature and mask to the logits and returns ranks; excluded tokens have rank 0, which no number has. */
 export const rankLogitsKernel = new Kernel(
@@ -11,27 +11,37 @@ struct Params { count: u32, inverseTemperature: f32, repetition: f32, presence: 
 @group(0) @binding(0) var<storage, read> x: array<f32>;            // [count or more]
 @group(0) @binding(1) var<storage, read_write> ranks: array<u32>;  // [count]
 ${RANK_OF}
+${FIRST_OF}
 
-// RANKS logits per workgroup.
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  var top = 0u;
-  for (var step = 0u; step < RANKS / LANES; step++) {
-    let i = group.x * RANKS + step * LANES + lane;
-    if (i < params.count) {
+  for (var part = 0u; part < PARTS; part++) {
+    let strip = (group.x * PARTS + part) * LANES + lane;
+    let first = firstOf(strip);
+    var top = LOWEST - 1u;
+    var mass = 0.0;
+    for (var step = 0u; step < STRIP; step++) {
+      let i = first + step * LANES;
+      if (i >= params.count) { break; }
       let rank = select(0u, rankOf(penalised(i, biased(i, x[i])) * params.inverseTemperature), allowed(i));
       ranks[i] = rank;
+      if (WEIGHS && rank >= LOWEST) { mass = massWith(mass, top, rank); }
       top = max(top, rank);
     }
+    summarise(strip, top, mass);
   }
-  prepare(group.x, lane, top);
 }
 `,
-  { LANES: 64, RANKS: 2048 },
+  { LANES: 64, PARTS: 1, STRIP: 32 },
 );
 
 /** Barriers dominate on CPU adapters. */
-const ON_CPU = { LANES: 32, RANKS: 8192 };
+const ON_CPU = { LANES: 32, PARTS: 8 };
+
+/** The constants of the kernels that read strips of an adapter. */
+export function stripConstants({ onCPU }: AdapterFacts): { LANES: number; PARTS: number; STRIP: number } {
+  return { ...rankLogitsKernel.constants, ...(onCPU && ON_CPU) };
+}
 
 /** WGSL of the repetition, presence and frequency penalties. */
 export const PENALISED = {
@@ -82,45 +92,48 @@ export const ALLOWED = {
 fn allowed(i: u32) -> bool { return ((mask[i / 32u] >> (i % 32u)) & 1u) == 1u; }`,
 };
 
-/** WGSL that prepares the search for a sampling cutoff: the highest rank of each workgroup, and empty buckets. */
-export const SEARCHED = {
-  no: "fn prepare(group: u32, lane: u32, top: u32) {}",
-  yes: `
-@group(0) @binding(5) var<storage, read_write> tops: array<u32>;     // [workgroups]
-@group(0) @binding(6) var<storage, read_write> buckets: array<u32>;
+/** WGSL that stores, for the search for a sampling cutoff, each strip's highest rank, and the probability mass over that of this rank. */
+export const SUMMARISED = {
+  no: `
+const WEIGHS = false;
+fn massWith(mass: f32, top: u32, rank: u32) -> f32 { return mass; }
+fn summarise(strip: u32, top: u32, mass: f32) {}`,
+  tops: `
+const WEIGHS = false;
+@group(0) @binding(5) var<storage, read_write> tops: array<u32>;  // [strips]
+fn massWith(mass: f32, top: u32, rank: u32) -> f32 { return mass; }
+fn summarise(strip: u32, top: u32, mass: f32) { tops[strip] = top; }`,
+  topsAndMasses: `
+const WEIGHS = true;
+@group(0) @binding(5) var<storage, read_write> tops: array<u32>;    // [strips]
+@group(0) @binding(6) var<storage, read_write> masses: array<f32>;  // [strips]
 
-fn prepare(group: u32, lane: u32, top: u32) {
-  if (group == 0u) {
-    for (var step = 0u; step < BUCKET_WORDS / LANES; step++) { buckets[step * LANES + lane] = 0u; }
-  }
-  let highest = highestOfLanes(lane, top);
-  if (lane == 0u) { tops[group] = highest; }
+// Online softmax (arXiv 1805.02867): when the highest rank rises, the mass so far is scaled.
+fn massWith(mass: f32, top: u32, rank: u32) -> f32 {
+  let rise = floatOf(rank) - floatOf(max(top, LOWEST));
+  let weight = exp(-abs(rise));
+  return select(mass + weight, mass * weight + 1.0, rise > 0.0);
+}
+
+fn summarise(strip: u32, top: u32, mass: f32) {
+  tops[strip] = top;
+  masses[strip] = mass;
 }`,
 };
 
-/** WGSL of the maximum over the lanes of a workgroup. */
-export const HIGHEST_OF_LANES = `
-var<workgroup> highests: array<u32, LANES>;
-fn highestOfLanes(lane: u32, own: u32) -> u32 {
-  highests[lane] = own;
-  workgroupBarrier();
-  for (var level = 1u; level <= firstLeadingBit(LANES); level++) {
-    let reach = LANES >> level;
-    if (lane < reach) { highests[lane] = max(highests[lane], highests[lane + reach]); }
-    workgroupBarrier();
-  }
-  return highests[0];
-}`;
-
-/** Tensors that {@link SEARCHED} fills: `tops`, as many u32 as there are workgroups, and `buckets`, u32. */
-export interface SearchTensors {
+/** What {@link SUMMARISED} stores per strip. */
+export interface StripTensors {
+  /** `[strips]` u32; that of minus infinity in a strip without a number above it. */
   readonly tops: Tensor;
-  readonly buckets: Tensor;
+  /** `[strips]` f32, for top-p. */
+  readonly masses?: Tensor | undefined;
 }
 
-/** Returns the number of workgroups for `count` logits. */
-export function rankWorkgroups(count: number, { onCPU }: AdapterFacts): number {
-  return Math.ceil(count / (onCPU ? ON_CPU : rankLogitsKernel.constants).RANKS);
+/** Returns the number of strips for `count` logits, and of workgroups that read them. */
+export function stripsOf(count: number, facts: AdapterFacts): { strips: number; workgroups: number } {
+  const { LANES, PARTS, STRIP } = stripConstants(facts);
+  const workgroups = Math.ceil(count / (LANES * PARTS * STRIP));
+  return { strips: workgroups * LANES * PARTS, workgroups };
 }
 
 export interface Penalties {
@@ -137,7 +150,7 @@ export interface Penalties {
 /**
  * Returns order-preserving ranks `[count]` u32 of logits `[1, V]` f32 over `temperature`, 0 for excluded tokens.
  * `counts` `[count]` u32: occurrences of each token in the answer; `mask` `[ceil(count / 32)]` u32: a bit for each allowed token;
- * `bias` `[count]` f32: added to the logits before the penalties; `search`: prepared for `rankWithCutoff`.
+ * `bias` `[count]` f32: added to the logits before the penalties; `summary`: filled for `rankWithCutoff`.
  */
 export function rankLogits(
   logits: Tensor,
@@ -145,23 +158,33 @@ export function rankLogits(
   temperature: number,
   penalties: Penalties,
   tensors: { counts?: Tensor | undefined; mask?: Tensor | undefined; bias?: Tensor | undefined },
-  search?: SearchTensors,
+  summary?: StripTensors,
 ): Tensor {
   const { device } = logits;
   const { counts, mask, bias } = tensors;
   const ranks = device.empty([count], "u32", "ranks");
+  const strips = stripConstants(device.facts);
+  const { PARTS, STRIP } = strips;
   const kernel = rankLogitsKernel.variant(
-    device.facts.onCPU ? ON_CPU : {},
+    // A lane's logits are one strip where nothing is stored of each.
+    summary ? strips : { ...strips, PARTS: 1, STRIP: PARTS * STRIP },
     bias ? BIASED.yes : BIASED.no,
     counts ? PENALISED.yes : PENALISED.no,
     mask ? ALLOWED.masked : ALLOWED.all,
-    ...(search ? [`const BUCKET_WORDS = ${search.buckets.length}u;`, HIGHEST_OF_LANES, SEARCHED.yes] : [SEARCHED.no]),
+    !summary ? SUMMARISED.no : summary.masses ? SUMMARISED.topsAndMasses : SUMMARISED.tops,
   );
   device.run(
     kernel,
-    { x: logits, ranks, ...(counts && { counts }), ...(mask && { mask }), ...(bias && { bias }), ...search },
+    {
+      x: logits,
+      ranks,
+      ...(counts && { counts }),
+      ...(mask && { mask }),
+      ...(bias && { bias }),
+      ...(summary && { tops: summary.tops, ...(summary.masses && { masses: summary.masses }) }),
+    },
     { count, inverseTemperature: 1 / temperature, ...penalties },
-    [rankWorkgroups(count, device.facts)],
+    [stripsOf(count, device.facts).workgroups],
   );
   return ranks;
 }

@@ -1,6 +1,9 @@
 import { declareTunables, type Tunable } from "../runtime/tuning.js";
 
-/** The kernel parameters that `ocellus tune` measures. Every value is correct on every adapter; the fastest one differs. */
+/**
+ * The kernel parameters that `ocellus tune` measures, and one that it does not. Every value is correct on every adapter; the fastest one
+ * differs.
+ */
 
 /**
  * Split-k of `matvec`: slices of the inner dimension, of 8 lanes each; every adapter has 256 lanes per workgroup. "auto" depends on
@@ -15,8 +18,14 @@ export const MATVEC_SLICES: Tunable<"auto" | 8 | 16 | 32> = {
 /** Blocks of four columns per lane in `matvecBroadcast` and `matvecQuantized`; "auto" depends on the subgroup size. */
 export const MATVEC_BLOCKS: Tunable<"auto" | 1 | 2> = { name: "matvec.blocks", values: ["auto", 1, 2] };
 
-/** How GPUs with subgroup matrices multiply many rows. */
-export const MATMUL_UNITS: Tunable<"matrices" | "tiles"> = { name: "matmul.units", values: ["matrices", "tiles"] };
+/**
+ * How GPUs with subgroup matrices multiply many rows: with these, in tiles of 64 rows and columns or, where factors are in f16, of 128, or
+ * without them.
+ */
+export const MATMUL_UNITS: Tunable<"matrices" | "large matrices" | "tiles"> = {
+  name: "matmul.units",
+  values: ["matrices", "large matrices", "tiles"],
+};
 
 /** The tile of `matmulTile`; "auto" depends on the shape. */
 export const MATMUL_TILE: Tunable<"auto" | "middle" | "large"> = {
@@ -24,6 +33,12 @@ export const MATMUL_TILE: Tunable<"auto" | "middle" | "large"> = {
   values: ["auto", "middle", "large"],
   classes: ["narrow", "middle", "wide"],
 };
+
+/**
+ * The type of activations in products of more than a few rows on GPUs with weights in 8 or 4 bits: "q8" is less exact, so
+ * OCELLUS_TUNING may choose it but `ocellus tune` does not. Without effect where WGSL has no packed dot products.
+ */
+export const MATMUL_ACTIVATIONS: Tunable<"f32" | "q8"> = { name: "matmul.activations", values: ["f32", "q8"] };
 
 /** Keys per KV split of `attentionStep` on GPUs. */
 export const KV_SPLIT_KEYS: Tunable<number> = {
@@ -40,7 +55,15 @@ export const NORM_LANES: Tunable<"auto" | 32 | 64 | 128 | 256> = {
 };
 
 /** All of them. */
-export const TUNABLES = [MATVEC_SLICES, MATVEC_BLOCKS, MATMUL_UNITS, MATMUL_TILE, KV_SPLIT_KEYS, NORM_LANES];
+export const TUNABLES = [
+  MATVEC_SLICES,
+  MATVEC_BLOCKS,
+  MATMUL_UNITS,
+  MATMUL_TILE,
+  MATMUL_ACTIVATIONS,
+  KV_SPLIT_KEYS,
+  NORM_LANES,
+];
 declareTunables(TUNABLES);
 
 /** Below this many columns a matrix is narrow, and many lanes share a column so that a large GPU is busy; from the other on, few do. */

@@ -10,6 +10,7 @@ import { type AdapterRequest, adapterName, type OpenedAdapter, type Platform } f
 export const platform: Platform = {
   name: "browser",
   requestAdapter,
+  languageFeatures: () => globalThis.navigator?.gpu?.wgslLanguageFeatures ?? new Set(),
   // The cache is imported on demand: many pages do not load hub models.
   cache: async () => (await import("./browser-cache.js")).openCache(),
   openFile: async (path) => (await cachedFiles(path)).openCached(path),

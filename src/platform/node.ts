@@ -51,6 +51,10 @@ export const platform: Platform = {
     queue = result.catch(() => undefined);
     return result;
   },
+  languageFeatures() {
+    const opened = [denosGPU(), ...Object.values(instances)];
+    return new Set(opened.flatMap((gpu) => [...(gpu?.wgslLanguageFeatures ?? [])]));
+  },
   openFile,
   listFolder,
   cache: () => Promise.resolve(cache),

@@ -10,6 +10,9 @@ export interface Platform {
   /** Requests a WebGPU adapter. Throws NoAdapterError. */
   requestAdapter(options: AdapterRequest): Promise<OpenedAdapter>;
 
+  /** WGSL's language features (`wgslLanguageFeatures`); none before an adapter was requested (Node). */
+  languageFeatures(): ReadonlySet<string>;
+
   /** Opens a local or cached file. In browsers only cached files exist; SourceError for others suggests a Blob. */
   openFile(path: string): Promise<FileHandle>;
 

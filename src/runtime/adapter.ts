@@ -20,6 +20,8 @@ export interface AdapterFacts {
   /** Subgroup size if the lane-broadcast kernels are the fast ones (CPU adapters), else 0. */
   readonly broadcastLanes: 0 | 4 | 8;
   readonly f16: boolean;
+  /** Whether WGSL has dot products of packed bytes (the language feature packed_4x8_integer_dot_product). */
+  readonly packedDots: boolean;
   /** The subgroup-matrix configuration to use; undefined without one, or if it failed the self-test. */
   readonly subgroupMatrix?: SubgroupMatrix | undefined;
   readonly timestamps: boolean;
@@ -206,6 +208,7 @@ export function factsOf(gpu: GPUDevice, info: GPUAdapterInfo, reasons: readonly 
     subgroupMaxSize: subgroups ? (info.subgroupMaxSize ?? 0) : 0,
     broadcastLanes: onCPU && (lanes === 4 || lanes === 8) ? lanes : 0,
     f16: gpu.features.has("shader-f16"),
+    packedDots: platform.languageFeatures().has("packed_4x8_integer_dot_product"),
     timestamps: gpu.features.has("timestamp-query"),
     maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
     maxBufferBytes: gpu.limits.maxBufferSize,

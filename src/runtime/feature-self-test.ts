@@ -58,6 +58,7 @@ ${input === "f16" ? "enable f16;" : ""}
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 ${BINDINGS}
+const TILE = ${MATRIX_TILE}u;
 const M = ${m}u;
 const N = ${n}u;
 const K = ${k}u;

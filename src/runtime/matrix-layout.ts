@@ -14,9 +14,8 @@ export function matrixDepth(workgroupBytes: number): 4 | 8 {
   return workgroupBytes >= DEEP_BYTES ? 8 : 4;
 }
 
-/** WGSL constants of the layout, from those of the matrices, M and N, and DEPTH. */
+/** WGSL constants of the layout, from TILE, those of the matrices, M and N, and DEPTH. */
 export const MATRIX_LAYOUT = `
-const TILE = ${MATRIX_TILE}u;
 const OWN = TILE / 2u;
 const THREADS = 128u;
 const DOWN = OWN / M;

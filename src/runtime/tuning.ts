@@ -7,7 +7,7 @@ import { suggestion } from "../base/options.js";
 /** Tuned kernel parameters of an adapter, by name. */
 export type Tuning = Record<string, number | string>;
 
-/** A kernel parameter whose values give the same results at different speeds. */
+/** A kernel parameter whose values differ in speed; the results are the same, unless it says otherwise. */
 export interface Tunable<T extends number | string = number | string> {
   readonly name: string;
   /** The first one is the default. */

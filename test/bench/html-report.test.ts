@@ -14,6 +14,7 @@ const facts: AdapterFacts = {
   subgroupMaxSize: 32,
   broadcastLanes: 0,
   f16: true,
+  packedDots: false,
   subgroupMatrix: { m: 16, n: 8, k: 16, input: "f16" },
   timestamps: true,
   maxBindingBytes: 2 ** 27,

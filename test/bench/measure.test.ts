@@ -5,6 +5,7 @@ import { attending, coldCopies, product } from "../../src/bench/kernels.js";
 import type { Geometry } from "../../src/bench/loaded-model.js";
 import { ModelBench } from "../../src/bench/models.js";
 import { ROW_KERNELS, rootNorm } from "../../src/bench/row-kernels.js";
+import { allowedError } from "../../src/bench/run.js";
 import { bestProduct, summarise, summaryText } from "../../src/bench/summary.js";
 import type { Workload } from "../../src/bench/workload.js";
 import { forge } from "../support/adapters.js";
@@ -19,6 +20,14 @@ test("names are different, and say no more than letters, digits, - and _", () =>
   const names = [...KERNEL_WORKLOADS, ...PEER_WORKLOADS, ...MODEL_WORKLOADS].map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
   for (const name of names) expect(name).toMatch(/^[\w-]+$/);
+});
+
+test("activations in 8 bits may be less exact, where they are used", () => {
+  const { facts } = held.device;
+  const tuning = { "matmul.activations": "q8" };
+  const exact = allowedError(facts);
+  expect(allowedError({ ...facts, packedDots: true, tuning })).toBeGreaterThan(10 * exact);
+  expect(allowedError({ ...facts, packedDots: false, tuning })).toBe(exact);
 });
 
 describe("kernels by themselves", () => {

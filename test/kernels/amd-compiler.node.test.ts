@@ -48,6 +48,7 @@ const LARGE = { width: 3584, qkv: 4608, gated: 2 * 18944, heads: 28, keyValueHea
 const TOWER = { width: 1152, heads: 16, keyValueHeads: 16, headSize: 72, patches: 729 };
 /** Columns of the head, or of the first of its blocks. */
 const VOCABULARY = 32768;
+const TOKENS = 151_936;
 const KEYS = 2048;
 
 /** Kept for ever: a collected instance takes its devices and the process down with it. */
@@ -82,6 +83,13 @@ function products(type: WeightType): void {
   collect(`gate_up of 1024 rows ${type}`, () => product(1024, gated, width, type, { swiglu: true }));
 }
 
+function productsInBytes(type: WeightType): void {
+  const { width, gated } = SMALL;
+  forge(device, { packedDots: true, tuning: { "matmul.activations": "q8" } });
+  collect(`gate_up of 1024 rows ${type}`, () => product(1024, gated, width, type, { swiglu: true }));
+  forge(device, { packedDots: false, tuning: {} });
+}
+
 function attentions(type: CacheType): void {
   for (const { heads, keyValueHeads, headSize } of [SMALL, TOWER, LARGE]) {
     const cache = device.empty([KEYS, paddedRow(keyValueHeads * headSize, type)], type, "cache");
@@ -102,11 +110,11 @@ function attentions(type: CacheType): void {
   }
 }
 
-function sample(): void {
+function sample(topK: number): void {
   const penalties = { repetition: 1, presence: 0, frequency: 0 };
-  const sampling = { temperature: 1, topK: 50, topP: 0.9, minP: 0, rngKey: [1, 2] as const };
+  const sampling = { temperature: 1, topK, topP: 0.9, minP: 0, rngKey: [1, 2] as const };
   const state = { token: device.empty([1], "u32", "token"), answer: device.empty([4], "u32", "answer") };
-  chooseToken(floats(1, VOCABULARY), state, { count: VOCABULARY, at: 0, penalties, sampling });
+  chooseToken(floats(1, TOKENS), state, { count: TOKENS, at: 0, penalties, sampling });
 }
 
 beforeAll(async () => {
@@ -123,6 +131,7 @@ beforeAll(async () => {
     kernels.set(name, kernel);
   };
   for (const type of WEIGHTS) products(type);
+  for (const type of ["q4", "q8"] as const) productsInBytes(type);
   const { width, gated } = LARGE;
   for (const type of ["q4", "q8", "f16"] as const) {
     collect(`7B gate_up ${type}`, () => product(1, gated, width, type, { norm: norm(width), swiglu: true }));
@@ -134,7 +143,8 @@ beforeAll(async () => {
   collect("1 row", () => rmsNorm(floats(1, width), floats(width), 1e-6));
   collect("1024 rows", () => rmsNorm(floats(1024, width), floats(width), 1e-6));
   collect("tower", () => layerNorm(floats(TOWER.patches, TOWER.width), floats(TOWER.width), floats(TOWER.width), 1e-6));
-  collect("sampling", sample);
+  collect("sampling", () => sample(50));
+  collect("top-p sampling", () => sample(0));
   return () => device.dispose();
 });
 
@@ -143,7 +153,15 @@ test("the kernels of every operation are among those that are compared", () => {
   const named = (name: string) => [...kernels.keys()].filter((key) => key.startsWith(`${name} `)).length;
   expect(named("matvec")).toBeGreaterThanOrEqual(4 * WEIGHTS.length);
   expect(named("attention")).toBe(3 * CACHES.length);
-  for (const name of ["matvecRows", "matmulTile", "attentionStep", "rmsNorm", "layerNorm", "cutoffSearch"]) {
+  for (const name of [
+    "matvecRows",
+    "matmulTile",
+    "attentionStep",
+    "rmsNorm",
+    "layerNorm",
+    "cutoffSearch",
+    "cutoffBuckets",
+  ]) {
     expect(named(name), name).toBeGreaterThan(0);
   }
 });

@@ -188,7 +188,7 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
         const sampling = { temperature: 1, topK: 5, topP: 0.9, minP: 0.1, rngKey: [1, 2] as const };
         for (const counts of [undefined, device.empty([count], "u32", "counts")]) {
           for (const masked of [undefined, mask]) {
-            for (const sampled of [undefined, sampling]) {
+            for (const sampled of [undefined, sampling, { ...sampling, topK: 0 }, { ...sampling, topK: count }]) {
               const rules = { count, at: 0, penalties, mask: masked, sampling: sampled };
               chooseToken(floats(1, count), { token, answer, counts }, rules);
             }

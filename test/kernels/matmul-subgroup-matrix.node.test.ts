@@ -19,11 +19,6 @@ const ARRAYS = `
 alias Left = array<E, M * K>;
 alias Right = array<E, K * N>;
 alias Result = array<f32, M * N>;
-fn leftAt(at: u32) -> Left {
-  var l: Left;
-  for (var i = 0u; i < M * K; i++) { l[i] = xs[at + i / K * STRIDE + i % K]; }
-  return l;
-}
 fn rightAt(at: u32) -> Right {
   var r: Right;
   for (var i = 0u; i < K * N; i++) { r[i] = ws[at + i / K * STRIDE + i % K]; }
@@ -40,12 +35,31 @@ fn keep(at: u32, sum: Result) {
   for (var i = 0u; i < M * N; i++) { results[at + i / N * WIDE + i % N] = sum[i]; }
 }`;
 
+const LEFT = {
+  staged: `
+fn leftAt(at: u32) -> Left {
+  var l: Left;
+  for (var i = 0u; i < M * K; i++) { l[i] = xs[at + i / K * STRIDE + i % K]; }
+  return l;
+}`,
+  // Storage has pairs of halves.
+  fragments: `
+fn leftAt(at: u32) -> Left {
+  var l: Left;
+  for (var i = 0u; i < M * K; i++) { l[i] = E(unpack2x16float(x[(at + i) / 2u])[i % 2u]); }
+  return l;
+}`,
+};
+
 /** A kernel without what only some GPUs have. Without f16 the parts of x are rounded to it all the same, subnormals perhaps to zero. */
 function emulated(kernel: Kernel, { f16 }: AdapterFacts): Kernel {
   if (!kernel.text.includes("subgroup_matrix")) return kernel;
   const header = kernel.header
     .filter((line) => !line.includes("enable chromium") && (f16 || line !== "enable f16;"))
-    .map((line) => (line.includes("subgroupMatrixLoad") ? ARRAYS : line))
+    .map((line) => (line.includes("subgroup_matrix") ? ARRAYS : line))
+    .map((line) => (line.includes("Left, row_major>(&xs") ? LEFT.staged : line))
+    .map((line) => (line.includes("Left, row_major>(&x,") ? LEFT.fragments : line))
+    .map((line) => line.replace("x: array<E>", "x: array<u32>"))
     .map((line) => (f16 ? line : withoutF16(line)));
   return new Kernel(kernel.name, kernel.body, kernel.constants, header);
 }
@@ -85,6 +99,17 @@ describe.each<SubgroupMatrix & { products: readonly Product[] }>([
   it.each(products)("%i rows of %i by %i columns, weights in %s", async (rows, inner, columns, type) => {
     await checkFused(held.device, rows, inner, columns, type);
     expect(ran).toContain("matmulSubgroupMatrix");
+  });
+});
+
+describe("8×8×8 of f16, tiles of 128 from fragments", () => {
+  const subgroupMatrix = { m: 8, n: 8, k: 8, input: "f16" } as const;
+  const facts = { ...ADAPTERS["GPU, subgroups of 32"], subgroupMatrix, tuning: { "matmul.units": "large matrices" } };
+  const ran = useFacts(held, facts, emulated);
+
+  it("130 rows of 70 by 140 columns, with bias, GELU and residual", async () => {
+    await checkFused(held.device, 130, 70, 140, "f16");
+    expect(ran).toContain("rowFragments");
   });
 });
 

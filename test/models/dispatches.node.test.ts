@@ -33,6 +33,7 @@ describe.each(["q4", "q8", "f16"] as const)("weights in %s", (type) => {
   });
   test("at most 150 per token when greedy, 156 with top-k and top-p", () => {
     expect(dispatchesOfToken(type, 8000, {})).toBe(149);
-    expect(dispatchesOfToken(type, 8000, { temperature: 0.7, topK: 40, topP: 0.9, seed: 1 })).toBe(154);
+    expect(dispatchesOfToken(type, 8000, { temperature: 0.7, topK: 40, topP: 0.9, seed: 1 })).toBe(153);
+    expect(dispatchesOfToken(type, 8000, { temperature: 0.7, topP: 0.9, seed: 1 })).toBe(155);
   });
 });

@@ -5,7 +5,10 @@ import { openAdapter } from "../../src/runtime/adapter.js";
 
 // A GPU that computes wrongly: Dawn's null backend, which has all features and computes nothing.
 
-const mocked = vi.hoisted(() => ({ requestAdapter: vi.fn() }));
+const mocked = vi.hoisted(() => ({
+  requestAdapter: vi.fn(),
+  languageFeatures: () => new Set(["packed_4x8_integer_dot_product"]),
+}));
 vi.mock("#platform", () => ({ platform: mocked }));
 
 /** Kept for ever: a collected instance takes its devices and the process down with it. */
@@ -49,7 +52,7 @@ test("features that compute wrongly are left out, and the reasons said", async (
   await useAdapter();
   const { gpu, facts } = await openAdapter({});
   expect(gpu.features.has(MATRICES as GPUFeatureName)).toBe(true);
-  expect(facts).toMatchObject({ onCPU: false, f16: false, subgroupMaxSize: 32 });
+  expect(facts).toMatchObject({ onCPU: false, f16: false, packedDots: true, subgroupMaxSize: 32 });
   expect(facts.subgroupMatrix).toBeUndefined();
   expect(facts.reasons[0]).toBe("It was there.");
   expect(facts.reasons[1]).toMatch(/^f16 is not used: element \[0, 0\] of a product came out as/);

@@ -10,9 +10,22 @@ export const ADAPTERS: Readonly<Record<string, Partial<AdapterFacts>>> = {
   "CPU, no subgroups": { onCPU: true, subgroupMinSize: 0, subgroupMaxSize: 0, broadcastLanes: 0 },
   "GPU, subgroups of 32": { onCPU: false, subgroupMinSize: 32, subgroupMaxSize: 32, broadcastLanes: 0 },
   "GPU, no subgroups": { onCPU: false, subgroupMinSize: 0, subgroupMaxSize: 0, broadcastLanes: 0, f16: false },
+  "GPU, activations in 8 bits": {
+    onCPU: false,
+    subgroupMinSize: 0,
+    subgroupMaxSize: 0,
+    broadcastLanes: 0,
+    f16: false,
+    packedDots: true,
+    tuning: { "matmul.activations": "q8" },
+  },
   "GPU, matrices 16×16×16 of f16": onGPU({ m: 16, n: 16, k: 16, input: "f16" }, 49152),
   "GPU, matrices 8×16×16 of f16": onGPU({ m: 8, n: 16, k: 16, input: "f16" }, 32768),
   "GPU, matrices 16×16×16 of f16, little memory": onGPU({ m: 16, n: 16, k: 16, input: "f16" }, 16384),
+  "GPU, large tiles of matrices 16×16×16 of f16": {
+    ...onGPU({ m: 16, n: 16, k: 16, input: "f16" }, 49152),
+    tuning: { "matmul.units": "large matrices" },
+  },
   "GPU, matrices 8×8×8 of f32": onGPU({ m: 8, n: 8, k: 8, input: "f32" }, 32768),
 };
 

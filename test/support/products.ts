@@ -22,8 +22,9 @@ export function checkProduct(
   inner: number,
   columns: number,
   type: WeightType,
+  kept?: Product["kept"],
 ): Promise<void> {
-  return check(device, { rows, inner, columns, type, x: normals(rows * inner, 1) });
+  return check(device, { rows, inner, columns, type, x: normals(rows * inner, 1), kept });
 }
 
 /** The same with a bias, GELU and a residual that repeats every four rows. */
@@ -33,10 +34,11 @@ export function checkFused(
   inner: number,
   columns: number,
   type: WeightType,
+  kept?: Product["kept"],
 ): Promise<void> {
   const [bias, residual] = [normals(columns, 3), normals(4 * columns, 4)];
   const fused = { bias, residual, activation: "gelu_tanh" } as const;
-  return check(device, { rows, inner, columns, type, x: normals(rows * inner, 1, 3), fused });
+  return check(device, { rows, inner, columns, type, x: normals(rows * inner, 1, 3), fused, kept });
 }
 
 interface Product {
@@ -45,10 +47,15 @@ interface Product {
   readonly columns: number;
   readonly type: WeightType;
   readonly x: Float32Array;
+  /** What the kernel keeps of the rows; all if not given. */
+  readonly kept?: ((x: Float32Array, rows: number) => ArrayLike<number>) | undefined;
   readonly fused?: { readonly bias: Float32Array; readonly residual: Float32Array; readonly activation: "gelu_tanh" };
 }
 
-async function check(device: Device, { rows, inner, columns, type, x, fused }: Product): Promise<void> {
+async function check(
+  device: Device,
+  { rows, inner, columns, type, x, fused, kept = (all) => all }: Product,
+): Promise<void> {
   const arena = device.arena("product");
   try {
     const [y, weights] = arena.run(() => {
@@ -60,7 +67,8 @@ async function check(device: Device, { rows, inner, columns, type, x, fused }: P
       };
       return [matmul(device.upload(x, [rows, inner], "x"), matrix, epilogue), matrix] as const;
     });
-    expectClose(await y.read(), reference(x, await heldMatrix(weights), rows, inner, columns, fused), "kernel");
+    const truth = reference(kept(x, rows), await heldMatrix(weights), rows, inner, columns, fused);
+    expectClose(await y.read(), truth, "kernel");
   } finally {
     arena.dispose();
   }

@@ -1,0 +1,171 @@
+import { Kernel } from "../runtime/kernel.js";
+import { RANK_OF } from "./argmax.js";
+
+/** Ranks that are listed at most; if more are candidates, all ranks are searched instead. */
+export const CAPACITY = 32768;
+/** Numbers of the search so far. */
+export const SEARCH_SIZE = 12;
+/** Numbers that fit the workgroup memory of every adapter, with the sums of the lanes. */
+const STAGED = 3072;
+
+/** WGSL of the search so far, which the kernels share: `search[…]`. */
+export const SEARCH_STATE = `
+const NONE = 0xffffffffu;
+const HIGHEST = 0u;               // rank
+const FLOOR = 1u;                 // ranks below it do not matter
+const BY_BUCKET = 2u;             // 0 if all ranks from the floor on are listed, 1 if only those of some buckets are
+const LISTED = 3u;
+const MASS = 4u;                  // of all ranks, over that of the highest; where there is top-p without top-k
+const TOP_K_BUCKET = 5u;          // bounds of buckets, and what lies above them
+const TOP_K_WANTED = 6u;
+const MASS_ABOVE_TOP_K = 7u;
+const FIRST_TOP_P_BUCKET = 8u;
+const LAST_TOP_P_BUCKET = 9u;
+const MASS_ABOVE_TOP_P = 10u;
+const MASS_IN_BUCKETS = 11u;
+${RANK_OF}`;
+
+/**
+ * WGSL of a radix search over the bits of a rank, two at a time, by one workgroup. The kernel defines `Range`, what is read, and
+ * `sumAbove(lane, range, tried)`, three sums over the weights of the ranks at and above each of three, through `sumOfLanes`.
+ */
+export const RADIX_SEARCH = `
+var<workgroup> sums: array<vec3f, LANES>;
+
+fn sumOfLanes(lane: u32, own: vec3f) -> vec3f {
+  workgroupBarrier();
+  sums[lane] = own;
+  workgroupBarrier();
+  for (var level = 1u; level <= firstLeadingBit(LANES); level++) {
+    let reach = LANES >> level;
+    if (lane < reach) { sums[lane] += sums[lane + reach]; }
+    workgroupBarrier();
+  }
+  return sums[0];
+}
+
+// The highest rank, at least low, at and above which the weights sum to at least wanted.
+fn find(lane: u32, range: Range, low: u32, wanted: f32) -> u32 {
+  var found = 0u;
+  for (var digit = 0u; digit < 16u; digit++) {
+    let step = 1u << (30u - 2u * digit);
+    let tried = max(vec3u(found + step, found + 2u * step, found + 3u * step), vec3u(low));
+    let enough = vec3u(sumAbove(lane, range, tried) >= vec3f(wanted));
+    found += step * (enough.x + enough.y + enough.z);
+  }
+  return max(found, low);
+}`;
+
+/**
+ * Finds the highest rank, and a floor that no cutoff is below: the `wanted`-th highest of the strips, since at least so many ranks are not
+ * below it. For top-k that is k. For top-p it serves if these alone have enough probability; if not, the floor is so low that all
+ * ranks below it together have too little. One workgroup.
+ */
+export const cutoffFloorKernel = new Kernel(
+  "cutoffFloor",
+  `
+struct Params { count: u32, strips: u32, wanted: f32, topP: f32 }
+@group(0) @binding(0) var<storage, read> tops: array<u32>;           // [strips] highest ranks
+@group(0) @binding(1) var<storage, read_write> search: array<u32>;
+${SEARCH_STATE}
+
+const STAGED_STRIPS = STAGED * MERGED;
+var<workgroup> staged: array<u32, STAGED>;  // highest ranks of MERGED strips each
+alias Range = u32;                          // how many of them there are
+
+fn sumAbove(lane: u32, count: Range, tried: vec3u) -> vec3f {
+  var own = vec3u();
+  for (var step = 0u; step < STAGED / LANES; step++) {
+    let i = step * LANES + lane;
+    if (i >= count) { break; }
+    own += vec3u(vec3u(staged[i]) >= tried);
+  }
+  return sumOfLanes(lane, vec3f(own));
+}
+${RADIX_SEARCH}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(local_invocation_index) lane: u32) {
+  let count = (params.strips + MERGED - 1u) / MERGED;
+  var own = LOWEST;
+  for (var step = 0u; step < STAGED / LANES; step++) {
+    let i = step * LANES + lane;
+    if (i >= count) { break; }
+    var top = 0u;
+    for (var j = 0u; j < MERGED; j++) { top = max(top, tops[min(i * MERGED + j, params.strips - 1u)]); }
+    staged[i] = top;
+    own = max(own, top);
+  }
+  let highest = highestOfLanes(lane, own);
+  var low = LOWEST;
+  if (CUTS == 1u) { low = find(lane, count, low, params.wanted); }
+  var byBucket = BUCKETED == 1u;
+  var mass = 0.0;
+  if (WEIGHS) {
+    var own = vec3f();
+    for (var step = 0u; step < STAGED_STRIPS / LANES; step++) {
+      let i = step * LANES + lane;
+      if (i >= params.strips) { break; }
+      own.x += massOf(i, highest);
+    }
+    for (var step = 0u; step < STAGED / LANES; step++) {
+      let i = step * LANES + lane;
+      if (i >= count) { break; }
+      if (staged[i] >= low) { own.y += exp(floatOf(staged[i]) - floatOf(highest)); }
+    }
+    let all = sumOfLanes(lane, own);
+    mass = all.x;
+    // Wider than rounding.
+    byBucket = all.y < params.topP * mass * 1.0001;
+    if (byBucket) { low = max(LOWEST, rankOf(floatOf(highest) + log((1.0 - params.topP) * mass / f32(2u * params.count)))); }
+  }
+  prepare(lane);
+  if (lane == 0u) {
+    search[HIGHEST] = highest;
+    search[FLOOR] = low;
+    search[BY_BUCKET] = u32(byBucket);
+    search[LISTED] = 0u;
+    search[MASS] = bitcast<u32>(mass);
+  }
+}
+
+var<workgroup> highests: array<u32, LANES>;
+fn highestOfLanes(lane: u32, own: u32) -> u32 {
+  highests[lane] = own;
+  workgroupBarrier();
+  for (var level = 1u; level <= firstLeadingBit(LANES); level++) {
+    let reach = LANES >> level;
+    if (lane < reach) { highests[lane] = max(highests[lane], highests[lane + reach]); }
+    workgroupBarrier();
+  }
+  return highests[0];
+}
+`,
+  { LANES: 64, STAGED, MERGED: 1, CUTS: 1, BUCKETED: 1 },
+);
+
+/** WGSL of the probability mass of a strip over that of the highest rank. */
+export const WEIGHED = {
+  no: `
+const WEIGHS = false;
+fn massOf(strip: u32, highest: u32) -> f32 { return 0.0; }`,
+  yes: `
+const WEIGHS = true;
+@group(0) @binding(2) var<storage, read> masses: array<f32>;  // [strips] over that of the strip's highest rank
+fn massOf(strip: u32, highest: u32) -> f32 { return masses[strip] * exp(floatOf(max(tops[strip], LOWEST)) - floatOf(highest)); }`,
+};
+
+/** WGSL that empties the buckets. */
+export const PREPARED = {
+  no: "fn prepare(lane: u32) {}",
+  yes: `
+@group(0) @binding(3) var<storage, read_write> buckets: array<u32>;  // [BUCKET_WORDS]
+fn prepare(lane: u32) {
+  for (var step = 0u; step < BUCKET_WORDS / LANES; step++) { buckets[step * LANES + lane] = 0u; }
+}`,
+};
+
+/** Returns how many strips one staged number is the highest rank of. */
+export function mergedStrips(strips: number): number {
+  return Math.ceil(strips / STAGED);
+}
