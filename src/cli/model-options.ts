@@ -41,6 +41,7 @@ export const ADAPTER_OPTIONS: CommandOptions = {
     help: "LoRA adapter of PEFT: folder or hub id, with a weight; may be given several times",
     multiple: true,
     path: true,
+    rare: true,
   },
   merge: { help: "merge adapters into the weights instead of keeping them apart", rare: true },
 };
