@@ -43,7 +43,7 @@ the model family's { "conversations", "image" }. Paths are relative to DATA.`,
   mostPositionals: 1,
   examples: [
     "ocellus eval chartqa.jsonl --metric relaxed --suffix ' Answer with one word.'",
-    "ocellus eval data.json --metric exact -o predictions.jsonl --model my-fine-tune",
+    "ocellus eval data.json --metric exact -o predictions.jsonl --model my-tune",
   ],
   notes: `Answers are greedy. All records are read before the first is asked. A record that
 can't be asked, for example because its picture is damaged, counts as wrong, and its
