@@ -22,6 +22,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm run demo:build": "test/demo",
   "npm install ../ocellus": "installs what DocsFolder puts there",
   "npx ocellus tune": "wants a GPU; test/bench/tune.test.ts",
+  "python -m lmms_eval --model openai --model_args model_version=onevision,base_url=http://127.0.0.1:8080/v1 --tasks chartqa --batch_size 1":
+    "wants Python, lmms-eval and a data set of the hub",
 };
 
 /** What is added to commands that would take minutes on a software adapter. */

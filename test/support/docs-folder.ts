@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeF
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type TensorData, writeSafetensors } from "../../src/io/safetensors.js";
 import { ROOT } from "./cli.js";
 
 /** The checkpoint that the pages name; here it is the embedded one. */
@@ -50,6 +51,7 @@ export class DocsFolder {
       mkdirSync(join(this.path, name, ".."), { recursive: true });
       cpSync(source, join(this.path, name));
     }
+    for (const name of ["my-lora", "another-lora"]) this.#adapter(name);
     mkdirSync(join(this.path, "models"));
     symlinkSync(TINY, join(this.path, "models", HUB_ID.split("/")[1]!));
     this.#installed();
@@ -68,6 +70,18 @@ export class DocsFolder {
     mkdirSync(join(path, ".."), { recursive: true });
     writeFileSync(path, text);
     return path;
+  }
+
+  /** A LoRA adapter of one of the embedded checkpoint's projections. */
+  #adapter(name: string): void {
+    const module = "base_model.model.model.language_model.layers.0.self_attn.q_proj";
+    const tensor = (half: string, shape: [number, number]): TensorData => {
+      const values = Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => (i % 7) / 1000);
+      return { name: `${module}.${half}.weight`, dtype: "F32", shape, bytes: new Uint8Array(values.buffer) };
+    };
+    this.write(`${name}/adapter_config.json`, JSON.stringify({ peft_type: "LORA", r: 2, lora_alpha: 2, bias: "none" }));
+    const parts = writeSafetensors([tensor("lora_A", [2, 256]), tensor("lora_B", [256, 2])]);
+    writeFileSync(join(this.path, name, "adapter_model.safetensors"), Buffer.concat(parts));
   }
 
   dispose(): void {
