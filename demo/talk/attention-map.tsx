@@ -1,8 +1,9 @@
 import { useComputed, useSignal } from "@preact/signals";
 import type { AnswerAttention, AttendedMedium, AttentionMap } from "ocellus";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { isCode } from "../fault.js";
 import { FaultView } from "../fault-view.js";
-import { currentSession, type Turn } from "./conversation.js";
+import { attend, currentSession, type Turn } from "./conversation.js";
 import { type Attachment, inOrder } from "./media.js";
 import { stillsOf } from "./stills.js";
 
@@ -51,8 +52,7 @@ export function AttentionMaps({ turn }: { turn: Turn }) {
   const shown = useComputed(() => (attention.value?.layers.length === 1 ? attention.value.layers[0] : undefined));
   /** Shows the map of the chosen word and layer; a later choice waits for the computation under way, and only the last one counts. */
   const refresh = async (): Promise<void> => {
-    const session = currentSession();
-    if (!session || working.value) return;
+    if (!currentSession() || working.value) return;
     working.value = true;
     failed.value = undefined;
     try {
@@ -61,17 +61,18 @@ export function AttentionMaps({ turn }: { turn: Turn }) {
         const tokens = words[chosen.value]?.tokens;
         const found =
           known.current.get(key) ??
-          (await session.attention({
+          (await attend({
             ...(tokens && { tokens }),
             ...(layer.value !== undefined && { layers: [layer.value] }),
           }));
+        if (!found) return;
         known.current.set(key, found);
         attention.value = found;
         layers.value = Math.max(layers.value, found.layers.length);
         if (key === `${chosen.value} ${layer.value}`) return;
       }
     } catch (error) {
-      failed.value = error;
+      if (!isCode(error, "ABORTED")) failed.value = error;
     } finally {
       working.value = false;
     }

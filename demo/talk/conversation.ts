@@ -1,5 +1,5 @@
 import { computed, effect, signal } from "@preact/signals";
-import type { Answer, AnswerProgress, AnswerResult, ChatMessage } from "ocellus";
+import type { Answer, AnswerAttention, AnswerProgress, AnswerResult, AttentionOptions, ChatMessage } from "ocellus";
 import type { WorkerSession } from "ocellus/worker";
 import { isCode, type ShownFault, shown } from "../fault.js";
 import { type Attachment, partOf } from "./media.js";
@@ -64,6 +64,19 @@ effect(() => {
     session = undefined;
   };
 });
+
+/** Attention maps that are being computed: a question that is sent meanwhile ends them. */
+let attending: { readonly abort: AbortController; readonly ended: Promise<unknown> } | undefined;
+
+/** Attention maps of the last answer. Throws what `session.attention` throws; AbortedError when a question is sent. */
+export async function attend(options: AttentionOptions): Promise<AnswerAttention | undefined> {
+  const abort = new AbortController();
+  const running = session?.attention({ ...options, signal: abort.signal });
+  attending = running && { abort, ended: running.catch(() => {}) };
+  return running?.finally(() => {
+    if (attending?.abort === abort) attending = undefined;
+  });
+}
 
 /** The session of the loaded model. */
 export function currentSession(): WorkerSession | undefined {
@@ -154,6 +167,10 @@ async function answerTo(id: string, before: readonly string[] = []): Promise<voi
   if (!own || !turn) return;
   const asked = performance.now();
   answered.value = undefined;
+  if (attending) {
+    attending.abort.abort();
+    await attending.ended;
+  }
   try {
     const running = own.generate([...history(at), messageOf(turn.text, turn.media)], {
       ...generateOptions(),
