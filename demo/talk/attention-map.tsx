@@ -3,7 +3,7 @@ import type { AnswerAttention, AttendedMedium, AttentionMap } from "ocellus";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { isCode } from "../fault.js";
 import { FaultView } from "../fault-view.js";
-import { attend, currentSession, type Turn } from "./conversation.js";
+import { attend, type Turn } from "./conversation.js";
 import { type Attachment, inOrder } from "./media.js";
 import { stillsOf } from "./stills.js";
 
@@ -52,7 +52,7 @@ export function AttentionMaps({ turn }: { turn: Turn }) {
   const shown = useComputed(() => (attention.value?.layers.length === 1 ? attention.value.layers[0] : undefined));
   /** Shows the map of the chosen word and layer; a later choice waits for the computation under way, and only the last one counts. */
   const refresh = async (): Promise<void> => {
-    if (!currentSession() || working.value) return;
+    if (working.value) return;
     working.value = true;
     failed.value = undefined;
     try {

@@ -21,7 +21,7 @@ import {
   textOfStandardInput,
 } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
-import { adapterOption, CACHE_DTYPES, dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
+import { CACHE_DTYPES, loadOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -117,12 +117,9 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
   const model = await LlavaOneVision.load(location, {
     onDeviceLost: "reload",
     signal,
-    ...dtypeOption(given),
+    ...loadOptions(given),
     ...cacheDtypeOption(given),
-    ...adapterOption(given),
-    ...hubOptions(given),
-    onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
-    onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
+    ...line.loading,
   }).finally(() => line.clear());
   try {
     line.clear();

@@ -17,7 +17,7 @@ import type { Arguments, Command } from "./command.js";
 import { isStandardInput, isStream, takeStandardInput, typed } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
 import { chunksOf, type Line, linesOf } from "./lines.js";
-import { adapterOption, dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
+import { loadOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -76,7 +76,7 @@ async function answerInto(
   const folder = given.value("input-dir");
   const parallel = given.count("parallel") ?? 2;
   const specialTokens = specialTokensOption(given);
-  const dtype = dtypeOption(given);
+  const options = loadOptions(given);
   const isPipe = await isStream(input);
   // A pipe can be read once.
   const total = isPipe ? undefined : await countLines(input);
@@ -88,11 +88,8 @@ async function answerInto(
   const model = await LlavaOneVision.load(where, {
     onDeviceLost: "reload",
     signal,
-    ...dtype,
-    ...adapterOption(given),
-    ...hubOptions(given),
-    onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
-    onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
+    ...options,
+    ...line.loading,
   }).finally(() => line.clear());
   const readMedia = folder === undefined ? {} : { readMedia: filesBelow(folder) };
   const requests = new Batch(

@@ -7,7 +7,7 @@ import { type Chat, COMMANDS_HELP, runCommand } from "./chat-commands.js";
 import type { Arguments, Command } from "./command.js";
 import { takeStandardInput } from "./input-file.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
-import { adapterOption, dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
+import { loadOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
 import { dim, note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -40,11 +40,8 @@ async function converse(given: Arguments, interruption: Interruption): Promise<v
   const model = await LlavaOneVision.load(modelLocation(given.value("model")), {
     onDeviceLost: "reload",
     signal: interruption.signal,
-    ...dtypeOption(given),
-    ...adapterOption(given),
-    ...hubOptions(given),
-    onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
-    onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
+    ...loadOptions(given),
+    ...line.loading,
   }).finally(() => line.clear());
 
   const terminal = process.stdin.isTTY && process.stdout.isTTY;

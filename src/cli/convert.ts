@@ -68,7 +68,7 @@ async function write(from: string, target: string, options: ConvertOptions, forc
   try {
     const converted = convertCheckpoint(from, {
       ...options,
-      onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
+      onDownload: line.loading.onDownload,
     });
     for await (const { name, sizeBytes, chunks } of converted) {
       const told = (written: number) => line.bytes(`writing ${name}:`, written, sizeBytes);

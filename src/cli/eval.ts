@@ -7,7 +7,7 @@ import { BatchResults } from "./batch-results.js";
 import type { Arguments, Command } from "./command.js";
 import { readText } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
-import { adapterOption, dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
+import { loadOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 
 /** Scores a model on questions with known answers. */
@@ -118,11 +118,8 @@ async function answerAll(
   const line = new ProgressLine(process.stderr);
   const model = await LlavaOneVision.load(modelLocation(given.value("model")), {
     signal,
-    ...dtypeOption(given),
-    ...adapterOption(given),
-    ...hubOptions(given),
-    onDownload: (p) => line.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
-    onProgress: (p) => line.bytes("loading", p.loadedBytes, p.totalBytes),
+    ...loadOptions(given),
+    ...line.loading,
   }).finally(() => line.clear());
   let failed = 0;
   let answered = scores.size;

@@ -108,6 +108,17 @@ export function adapterOption(given: Arguments): Pick<LoadOptions, "adapter" | "
   });
 }
 
+/** Reads the options that say how a model is loaded ({@link MODEL_OPTIONS} but for the model itself). */
+export function loadOptions(given: Arguments): ModelLoadOptions {
+  return { ...dtypeOption(given), ...adapterOption(given), ...hubOptions(given) };
+}
+
+/** Options of loading that the command line gives. */
+export type ModelLoadOptions = Pick<
+  LoadOptions,
+  "dtype" | "adapter" | "mergeAdapters" | "revision" | "refresh" | "offline"
+>;
+
 /** Reads `--revision`, `--refresh` and `--offline`. */
 export function hubOptions(given: Arguments): Pick<LoadOptions, "revision" | "refresh" | "offline"> {
   const revision = given.value("revision");

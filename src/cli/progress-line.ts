@@ -1,4 +1,5 @@
 import type { AnswerProgress } from "../models/chat/answer.js";
+import type { LoadOptions } from "../models/llava-onevision.js";
 
 /** Time in milliseconds, and number of things, after which a rate means something. */
 const MEASURED_MS = 1000;
@@ -36,6 +37,14 @@ export class ProgressLine {
       `${what} ${done} of ${total}${mean === undefined ? "" : `, ${duration((total - done) / mean)} left`}`,
       true,
     );
+  }
+
+  /** Callbacks that show the progress of loading a model, and of its download. */
+  get loading(): Required<Pick<LoadOptions, "onDownload" | "onProgress">> {
+    return {
+      onDownload: (p) => this.bytes(`downloading ${p.file}:`, p.allLoadedBytes, p.allTotalBytes, p.bytesPerSecond),
+      onProgress: (p) => this.bytes("loading", p.loadedBytes, p.totalBytes),
+    };
   }
 
   /** Shows the progress of an answer until its first token. */

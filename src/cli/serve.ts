@@ -7,7 +7,7 @@ import { LoadFailure, Supervisor } from "../server/supervisor.js";
 import type { Arguments, Command } from "./command.js";
 import { readText } from "./input-file.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
-import { adapterOption, dtypeOption, hubOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
+import { loadOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
 import type { ModelSettings } from "./model-settings.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
@@ -80,7 +80,7 @@ async function listen(given: Arguments, interruption: Interruption): Promise<voi
   const settings: ModelSettings = {
     where,
     name,
-    options: { ...dtypeOption(given), ...adapterOption(given), ...hubOptions(given) },
+    options: loadOptions(given),
     debug,
   };
   const supervisor = new Supervisor({

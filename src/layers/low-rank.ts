@@ -18,19 +18,29 @@ export interface LowRankPair {
 
 /** An adapter's low-rank pairs by the name of the module that they belong to, in host memory until the layers have requested them. */
 export class LowRankAdapter {
-  readonly #requested = new Set<string>();
+  /** Those that no layer has requested yet. */
+  readonly #left: Map<string, LowRankPair>;
 
   constructor(
     readonly name: string,
-    readonly pairs: ReadonlyMap<string, LowRankPair>,
-  ) {}
+    pairs: ReadonlyMap<string, LowRankPair>,
+  ) {
+    this.#left = new Map(pairs);
+  }
 
-  /** Returns the pair of a module, undefined if it has none. Throws CheckpointError for other sizes than the module's. */
+  /** Modules that no layer has requested yet. */
+  get modules(): readonly string[] {
+    return [...this.#left.keys()];
+  }
+
+  /** Hands out the pair of a module, once; undefined if it has none. Throws CheckpointError for other sizes than the module's. */
   request(module: string, columns: number, inner: number): LowRankPair | undefined {
-    const pair = this.pairs.get(module);
+    const pair = this.#left.get(module);
     if (!pair) return undefined;
-    this.#requested.add(module);
-    if (pair.columns === columns && pair.inner === inner) return pair;
+    if (pair.columns === columns && pair.inner === inner) {
+      this.#left.delete(module);
+      return pair;
+    }
     throw new CheckpointError({
       where: `adapter ${this.name}: ${module}`,
       expected: `an adapter of a matrix ${showShape([columns, inner])}`,
@@ -41,7 +51,7 @@ export class LowRankAdapter {
 
   /** Throws CheckpointError for modules that no layer has requested. */
   check(): void {
-    const unused = [...this.pairs.keys()].filter((module) => !this.#requested.has(module));
+    const unused = this.modules;
     if (unused.length === 0) return;
     const more = unused.length > 4 ? `, and ${unused.length - 4} more` : "";
     throw new CheckpointError({

@@ -20,7 +20,7 @@ export function parseBody(bytes: Uint8Array): unknown {
   }
 }
 
-/** Counts commas and opening brackets outside of strings: at least as many as there are values, but for the first. */
+/** Counts commas and opening brackets outside of strings: an upper bound of the number of values after the first. */
 function valuesIn(bytes: Uint8Array): number {
   let count = 0;
   for (let i = 0; i < bytes.length; i++) {

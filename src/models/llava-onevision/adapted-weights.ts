@@ -29,6 +29,6 @@ export async function adaptedWeights(
     await Promise.all(loaded.map((adapter) => adapter.index.close()));
     throw cause;
   }
-  const apart = loaded.map(({ lowRank }) => lowRank).filter(({ pairs }) => pairs.size > 0);
+  const apart = loaded.map(({ lowRank }) => lowRank).filter(({ modules }) => modules.length > 0);
   return { index: new MergedTensors(index, loaded), adapters: new Adapters(apart) };
 }

@@ -42,11 +42,14 @@ const WEIGHTS = "adapter_model.safetensors";
 /** Bytes of an adapter's file that are read: rank 256 for all matrices of 72B is 13 GB, which belongs into a merged checkpoint. */
 const MOST_BYTES = 2 ** 31;
 
+/** An adapter to load, with its name and weight. */
+type NamedAdapter = Pick<AdapterOption, "from"> & { readonly name: string; readonly weight: number };
+
 /** Normalises the option `adapter`. Throws OptionError. */
-export function adapterOptions(given: unknown): AdapterOption[] {
+export function adapterOptions(given: unknown): NamedAdapter[] {
   const list =
     given === undefined ? [] : Array.isArray(given) && !given.every((one) => one instanceof Blob) ? given : [given];
-  const options = list.map((one): Required<Pick<AdapterOption, "from" | "name" | "weight">> => {
+  const options = list.map((one): NamedAdapter => {
     const {
       from,
       name,
@@ -87,7 +90,7 @@ function nameOf(location: CheckpointLocation): string {
 
 /** Opens and reads an adapter for a checkpoint with this layout. `merge`: all of it is merged. Throws CheckpointError, SourceError, AbortedError. */
 export async function readAdapter(
-  { from, name = nameOf(from), weight = 1 }: AdapterOption,
+  { from, name, weight }: NamedAdapter,
   layout: Layout,
   merge: boolean,
   options: CheckpointOptions,

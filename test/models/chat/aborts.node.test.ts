@@ -1,27 +1,15 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { GenerateOptions } from "../../../src/models/chat/generate-options.js";
-import { LlavaOneVision } from "../../../src/models/llava-onevision.js";
-import type { Device } from "../../../src/runtime/device.js";
-import { checkpointFiles, TINY } from "../../support/checkpoint.js";
-import { checkGivenBack, sharedDevice } from "../../support/device.js";
 import { exampleFile } from "../../support/examples.js";
 import { random } from "../../support/random.js";
+import { useTiny } from "../../support/tiny-model.js";
 
 // Aborts at any moment: nothing but the abort is thrown, nothing is left behind, and the next answer is right.
 
 const square = await exampleFile("00-shapes.png");
 const star = await exampleFile("01-shapes.png");
 const next = random(2026);
-let device: Device;
-let model: LlavaOneVision;
-beforeAll(async () => {
-  device = await sharedDevice();
-  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
-});
-afterAll(async () => {
-  model.dispose();
-  await checkGivenBack(device);
-});
+const held = useTiny();
 
 const about = (image: typeof square, text: string) =>
   [
@@ -42,10 +30,10 @@ const ABORTS = 24;
 const STAGES = ["before", "vision", "prefill", "decode"];
 
 test(`at least ${ABORTS} random aborts`, { timeout: 300_000 }, async () => {
-  const session = model.createSession({ system: "Be brief." });
+  const session = held.model.createSession({ system: "Be brief." });
   const truth = await session.generate("Hello!", { maxNewTokens: 8 }).result;
   session.reset();
-  const [bytes, blocks] = [device.pool.liveBytes, device.pool.liveBlocks];
+  const [bytes, blocks] = [held.device.pool.liveBytes, held.device.pool.liveBlocks];
   const stages = new Map<string, number>();
   let [aborted, ended] = [0, 0];
   // Some stages are short, and more aborts may be needed to meet each.
@@ -83,11 +71,11 @@ test(`at least ${ABORTS} random aborts`, { timeout: 300_000 }, async () => {
   expect([...stages.keys()]).toEqual(expect.arrayContaining(STAGES));
   // Answers that ended have made the cache larger and visual tokens known; without them all is as it was.
   session.dispose();
-  const other = model.createSession({ system: "Be brief." });
+  const other = held.model.createSession({ system: "Be brief." });
   const again = await other.generate("Hello!", { maxNewTokens: 8 }).result;
   expect(again.tokens).toEqual(truth.tokens);
-  expect([device.pool.liveBytes, device.pool.liveBlocks]).toEqual([bytes, blocks]);
-  const before = device.pool.liveBytes;
+  expect([held.device.pool.liveBytes, held.device.pool.liveBlocks]).toEqual([bytes, blocks]);
+  const before = held.device.pool.liveBytes;
   for (let i = 0; i < 8; i++) {
     const controller = new AbortController();
     const onProgress = ({ stage }: { stage: string }): void => {
@@ -95,7 +83,7 @@ test(`at least ${ABORTS} random aborts`, { timeout: 300_000 }, async () => {
     };
     const running = other.generate(about(star, "What?"), { signal: controller.signal, onProgress }).result;
     await expect(running).rejects.toMatchObject({ code: "ABORTED" });
-    expect(device.pool.liveBytes).toBe(before);
+    expect(held.device.pool.liveBytes).toBe(before);
   }
   other.dispose();
 });

@@ -1,13 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { OptionError } from "../../../src/base/errors.js";
 import type { AttendedMedium } from "../../../src/models/chat/answer-attention.js";
 import type { Session } from "../../../src/models/chat/session.js";
 import { LlavaOneVision, type LoadOptions } from "../../../src/models/llava-onevision.js";
-import type { Device } from "../../../src/runtime/device.js";
 import { checkpointFiles, TINY } from "../../support/checkpoint.js";
-import { checkGivenBack, sharedDevice } from "../../support/device.js";
 import { type DrawnObject, drawing } from "../../support/drawings.js";
 import { exampleFile } from "../../support/examples.js";
+import { useTiny } from "../../support/tiny-model.js";
 
 // What the model looked at: places of pictures, and whether they are the right ones.
 
@@ -16,16 +15,7 @@ const DRAWINGS = 4;
 
 const COLOR = /red|green|blue|yellow|purple|orange|black|white/;
 
-let device: Device;
-let model: LlavaOneVision;
-beforeAll(async () => {
-  device = await sharedDevice();
-  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
-});
-afterAll(async () => {
-  model.dispose();
-  await checkGivenBack(device);
-});
+const tiny = useTiny();
 
 /** Mean of a map's values in an object and beside it, pixel by pixel. */
 function heat({ maps: [map], width, height }: AttendedMedium, object: DrawnObject): { on: number; off: number } {
@@ -58,7 +48,7 @@ test("for the word of a color, the object asked about gets more than what is bes
   const found: string[] = [];
   let higher = 0;
   for (let n = 0; n < DRAWINGS; n++) {
-    using session = model.createSession();
+    using session = tiny.model.createSession();
     const { object, token } = await askColor(session, 1, n);
     expect(token).toBeGreaterThanOrEqual(0);
     const { media } = await session.attention({ tokens: [token] });
@@ -76,15 +66,15 @@ describe("looking", () => {
   test.each(["f32", "f16", "q8"] as const)(
     "changes nothing in a cache of %s: memory and the next answer are as they were",
     async (cacheDtype) => {
-      const held = await LlavaOneVision.load(await checkpointFiles(TINY), { device, cacheDtype });
+      const held = await LlavaOneVision.load(await checkpointFiles(TINY), { device: tiny.device, cacheDtype });
       try {
         using session = held.createSession();
         using other = held.createSession();
         await Promise.all([askColor(session, 2, 4), askColor(other, 2, 4)]);
-        const bytes = device.pool.liveBytes;
+        const bytes = tiny.device.pool.liveBytes;
         await session.attention();
         await session.attention({ tokens: [0, 2], layers: [1], heads: [0, 3] });
-        expect(device.pool.liveBytes).toBe(bytes);
+        expect(tiny.device.pool.liveBytes).toBe(bytes);
         const next = { maxNewTokens: 12, logprobs: true, minNewTokens: 12 };
         const [one, two] = await Promise.all([
           session.generate("What do you see?", next).result,
@@ -99,7 +89,7 @@ describe("looking", () => {
   );
 
   test("of several layers is the mean of each alone, and a layer named twice counts once", async () => {
-    using session = model.createSession();
+    using session = tiny.model.createSession();
     await askColor(session, 1, 3);
     const [first, second, both, twice] = [
       await session.attention({ layers: [0] }),
@@ -117,10 +107,13 @@ describe("looking", () => {
   test.each<LoadOptions["cacheDtype"]>(["f16", "q8"])(
     "gives the same maps with a KV cache of %s",
     async (cacheDtype) => {
-      const held = await LlavaOneVision.load(await checkpointFiles(TINY), { device, cacheDtype: cacheDtype! });
+      const held = await LlavaOneVision.load(await checkpointFiles(TINY), {
+        device: tiny.device,
+        cacheDtype: cacheDtype!,
+      });
       try {
         using session = held.createSession();
-        using exact = model.createSession();
+        using exact = tiny.model.createSession();
         await Promise.all([askColor(session, 1, 2), askColor(exact, 1, 2)]);
         const [seen, wanted] = await Promise.all([
           session.attention({ tokens: [0] }),
@@ -137,7 +130,7 @@ describe("looking", () => {
   );
 
   test("gives a map for every picture and every frame", async () => {
-    using session = model.createSession();
+    using session = tiny.model.createSession();
     const [one, two, video] = await Promise.all(["09-pair-1.png", "09-pair-2.png", "13-clip.mp4"].map(exampleFile));
     await session.generate([
       { type: "image", image: one! },
@@ -160,7 +153,7 @@ describe("looking", () => {
   });
 
   test("wants an answer, and numbers that there are", async () => {
-    using session = model.createSession();
+    using session = tiny.model.createSession();
     await expect(session.attention()).rejects.toThrow(OptionError);
     const { token } = await askColor(session, 1, 0);
     await expect(session.attention({ tokens: [99] })).rejects.toThrow(

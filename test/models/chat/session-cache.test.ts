@@ -1,21 +1,9 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { PassWork } from "../../../src/models/chat/session-cache.js";
 import { SessionCache } from "../../../src/models/chat/session-cache.js";
-import { LlavaOneVision } from "../../../src/models/llava-onevision.js";
-import type { Device } from "../../../src/runtime/device.js";
-import { checkpointFiles, TINY } from "../../support/checkpoint.js";
-import { checkGivenBack, sharedDevice } from "../../support/device.js";
+import { useTiny } from "../../support/tiny-model.js";
 
-let device: Device;
-let model: LlavaOneVision;
-beforeAll(async () => {
-  device = await sharedDevice();
-  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
-});
-afterAll(async () => {
-  model.dispose();
-  await checkGivenBack(device);
-});
+const held = useTiny();
 
 const prompt = { inputIds: [5, 6, 7, 8, 9, 10], media: [] };
 const usage = () => ({ reusedTokens: 0, tiles: 0 });
@@ -26,15 +14,15 @@ const fill: PassWork = async (pass, _owner, reused, cache) => {
 };
 
 test("rows that were released are computed again, the same ones", async () => {
-  const { internals } = model;
+  const { internals } = held.model;
   const cache = new SessionCache(internals);
   await cache.during(prompt, {}, undefined, usage(), fill);
   const keys = await cache.rows.keys[0]!.read();
   const longer = { ...prompt, inputIds: [...prompt.inputIds, 11] };
   expect(cache.reused(longer)).toBe(6);
-  const live = device.pool.liveBytes;
+  const live = held.device.pool.liveBytes;
   cache.release();
-  expect(device.pool.liveBytes).toBeLessThan(live);
+  expect(held.device.pool.liveBytes).toBeLessThan(live);
   expect(cache.reused(longer)).toBe(0);
   expect(cache.prefix.ids).toEqual(prompt.inputIds);
   // The last token needs no row: the row before it is what attention maps compute again.
@@ -48,7 +36,7 @@ test("rows that were released are computed again, the same ones", async () => {
 });
 
 test("work that fails leaves the prefix that was there before", async () => {
-  const cache = new SessionCache(model.internals);
+  const cache = new SessionCache(held.model.internals);
   await cache.during(prompt, {}, undefined, usage(), fill);
   const changed = { ...prompt, inputIds: [5, 6, 1, 2, 3] };
   const counts = usage();
