@@ -1,5 +1,12 @@
 import { unlessAborted } from "../../base/abort.js";
-import { ContextOverflowError, OptionError, PromptError, shown, throwIfAborted } from "../../base/errors.js";
+import {
+  ContextOverflowError,
+  KernelError,
+  OptionError,
+  PromptError,
+  shown,
+  throwIfAborted,
+} from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
 import { KVCache } from "../../layers/kv-cache.js";
 import { Arena } from "../../runtime/arena.js";
@@ -10,7 +17,7 @@ import type { AnswerProgress } from "./answer.js";
 import { copiedPart } from "./cached-media.js";
 import { checkPromptOptions, PROMPT_OPTIONS, type PromptOptions } from "./generate-options.js";
 import type { ModelInternals } from "./model-internals.js";
-import { PromptPass } from "./prompt-pass.js";
+import { PromptPass, type Sequence } from "./prompt-pass.js";
 
 /** Options of picture and clip embeddings. */
 export interface EmbedMediaOptions extends PromptOptions {
@@ -97,6 +104,7 @@ async function embedPrompt(
     }
     const rows = joined(parts);
     const embedding = mean(rows, width);
+    if (!areFinite(embedding)) throw await notNumbers(where, model, prompt);
     return { embedding: normalise ? unit(embedding) : embedding, rows, shape: [rows.length / width, width] };
   } finally {
     pass.end();
@@ -123,6 +131,7 @@ export async function embedTexts(
     const hidden = await model.recovery.run(model, () => hiddenStates(model, ids, signal, where), { signal });
     const { width } = model.config.text;
     const vector = pooling === "mean" ? mean(hidden, width) : hidden.slice(-width);
+    if (!areFinite(vector)) throw await notNumbers(where, model, { inputIds: [...ids], media: [] });
     vectors.push(normalise ? unit(vector) : vector);
   }
   return vectors;
@@ -188,6 +197,22 @@ function joined(parts: readonly Float32Array[]): Float32Array {
     at += part.length;
   }
   return whole;
+}
+
+function areFinite(vector: Float32Array): boolean {
+  return vector.every(Number.isFinite);
+}
+
+/** The error that names the intermediate where numbers end. */
+async function notNumbers(where: string, model: ModelInternals, sequence: Sequence): Promise<KernelError> {
+  const { notFinite } = await import("./non-finite.js");
+  const cause = new KernelError({
+    where,
+    expected: "numbers",
+    got: "NaN or infinity",
+    remedy: "check the checkpoint's weights; report this with the output of `ocellus doctor`",
+  });
+  return notFinite(cause, model, sequence);
 }
 
 /** Mean of rows `[rows, width]`, summed in float64. */

@@ -21,8 +21,8 @@ class FiniteCheck extends TapRecorder {
 }
 
 /**
- * Computes a sequence whose logits are not numbers once more with all intermediates, and returns the error that names the first that is
- * not finite. `cause` is the error of the answer.
+ * Computes a sequence whose logits or embeddings are not numbers once more with all intermediates, and returns the error that names the first that is
+ * not finite. `cause` is the error of the call.
  */
 export async function notFinite(cause: KernelError, model: ModelInternals, sequence: Sequence): Promise<KernelError> {
   const { device, config } = model;
@@ -36,7 +36,9 @@ export async function notFinite(cause: KernelError, model: ModelInternals, seque
     await pass.encodeMedia(0);
     await pass.prefill(0, cache);
     const name = await taps.first();
-    const where = name === undefined ? "logits of a decode step" : `intermediate \`${name}\``;
+    const { where: found } = cause.fault;
+    const where =
+      name !== undefined ? `intermediate \`${name}\`` : found === "logits" ? "logits of a decode step" : found;
     return new KernelError({
       ...cause.fault,
       where,

@@ -36,3 +36,21 @@ test("logits that are not numbers name the intermediate where that began", async
   expect((await session.generate(question).result).text).toBe(ANSWER);
   session.dispose();
 });
+
+test("embeddings that are not numbers name the intermediate as well", async () => {
+  const { model, device } = held;
+  const { language, vision } = model.internals.network;
+  const picture = { data: new Uint8Array(3 * 20 * 20), width: 20, height: 20 };
+  for (const [weight, name, embed] of [
+    [language.layers[1]!.postNorm.weight, "blocks.1", () => model.embedText("red")],
+    [language.norm.weight, "norm", () => model.embedText(["blue"], { pooling: "last" })],
+    [vision.layers[2]!.norm1.weight, "vision.blocks.2", () => model.embedImage(picture)],
+  ] as const) {
+    const before = await weight.read();
+    device.write(weight, new Float32Array(weight.length).fill(Number.NaN));
+    const live = device.pool.liveBytes;
+    await expect(embed()).rejects.toThrow(`intermediate \`${name}\`: expected numbers, got NaN or infinity`);
+    expect(device.pool.liveBytes).toBe(live);
+    device.write(weight, before);
+  }
+});
