@@ -39,7 +39,8 @@ export class ChatRun {
   ) {
     this.result = run.answers[0].then(({ result }) => result);
     this.results = Promise.all(run.answers.map((answer) => answer.then(({ result }) => result)));
-    // Readers of `result` or of the chunks get the error there.
+    // Readers of `result`, of the completion or of the chunks get the error there.
+    this.result.catch(() => {});
     this.results.catch(() => {});
     const id = `chatcmpl-${crypto.randomUUID().replaceAll("-", "")}`;
     this.#heading = { id, created: Math.floor(Date.now() / 1000), model };

@@ -73,6 +73,16 @@ test("what is not understood is refused, and an abort ends it", async () => {
   await expect(async () => completions.create({ messages }, { signal })).rejects.toMatchObject({ code: "ABORTED" });
 });
 
+test("an abort in the middle of an answer rejects the completion, and nothing else", async () => {
+  const abort = new AbortController();
+  const messages = [{ role: "user" as const, content: "Go on." }];
+  const run = await completions.start({ messages, min_tokens: 200, max_tokens: 200 }, { signal: abort.signal });
+  const completion = run.completion();
+  abort.abort();
+  // Vitest fails for a rejection that nobody handles, such as the one of `result`.
+  await expect(completion).rejects.toMatchObject({ code: "ABORTED" });
+});
+
 test("a clip's track is chosen by number, and a number that is none is refused", async () => {
   const bytes = await readFixture("clips/two_tracks.mkv");
   const data = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
