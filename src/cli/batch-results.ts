@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { platform } from "#platform";
 import { OptionError } from "../base/errors.js";
 import { decodeText } from "../io/text.js";
-import { finishedId } from "../server/batch.js";
+import { finishedId } from "../server/batch-lines.js";
 import { notWritable } from "./output.js";
 
 /**
@@ -12,6 +12,7 @@ import { notWritable } from "./output.js";
  */
 export class BatchResults {
   #file: FileHandle | undefined;
+  #hasBegun = false;
   /** The previous write. */
   #written: Promise<void> = Promise.resolve();
 
@@ -50,9 +51,18 @@ export class BatchResults {
     }
   }
 
+  /** Whether lines can be written. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
   /** Opens the output. Throws SourceError if it cannot be written. */
   async begin(): Promise<void> {
-    if (isStandardOutput(this.path)) return;
+    if (!isStandardOutput(this.path)) await this.#open();
+    this.#hasBegun = true;
+  }
+
+  async #open(): Promise<void> {
     this.#file = await open(this.path, "a").catch((cause: unknown) => {
       throw notWritable(this.path, cause);
     });

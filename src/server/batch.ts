@@ -1,41 +1,28 @@
-import { causeMessage } from "../base/cause-message.js";
 import type { OcellusError } from "../base/errors.js";
 import { isObject } from "../base/is-object.js";
 import { apiError, failure } from "../openai/api-error.js";
 import type { ChatCompletions } from "../openai/chat-completions.js";
 import { Responses } from "../openai/responses.js";
+import { answered, BATCH_URLS, BatchLines, type BatchRequest, type BatchResult } from "./batch-lines.js";
 
-const URLS = ["/v1/chat/completions", "/v1/responses"];
-
-/** A line of the output file. */
-export interface BatchResult {
-  readonly id: string;
-  readonly custom_id: string | null;
-  readonly response: { readonly status_code: number; readonly request_id: string; readonly body: unknown } | null;
-  /** Error of the input line itself. */
-  readonly error: { readonly code: string; readonly message: string } | null;
-}
-
-/** Returns the `custom_id` of a finished request; undefined for server errors and invalid lines, which are retried. */
-export function finishedId(line: string): string | undefined {
-  try {
-    const { custom_id, response } = JSON.parse(line) as Partial<BatchResult>;
-    return typeof custom_id === "string" && response && response.status_code < 500 ? custom_id : undefined;
-  } catch {
-    return undefined;
-  }
+/** What a caller wants of a request while it is answered. */
+export interface BatchRun {
+  readonly signal: AbortSignal;
+  /** Called for each piece of text that was generated, with their number so far: about a token each. */
+  readonly onTokens?: (tokens: number) => void;
 }
 
 /** Runs the requests of a batch. */
 export class Batch {
-  readonly #seen = new Set<string>();
+  readonly #lines: BatchLines;
   readonly #responses: Responses;
 
   constructor(
     private readonly completions: ChatCompletions,
     /** Ids that are already in the output. */
-    private readonly done: ReadonlySet<string>,
+    done: ReadonlySet<string> = new Set(),
   ) {
+    this.#lines = new BatchLines(done);
     // No line refers to the response of another: the order of a batch is not a promise.
     this.#responses = new Responses(completions, { keepResponses: 0 });
   }
@@ -45,28 +32,13 @@ export class Batch {
    * AbortedError, and errors that would affect all later lines, such as DeviceLostError.
    */
   async run(line: string | OcellusError, number: number, signal: AbortSignal): Promise<BatchResult | undefined> {
-    const bad = (code: string, message: string, custom_id: string | null = null): BatchResult => ({
-      ...heading(custom_id),
-      response: null,
-      error: { code, message: `line ${number}: ${message}` },
-    });
-    if (typeof line !== "string") return bad("invalid_json_line", line.message);
-    let request: unknown;
-    try {
-      request = JSON.parse(line);
-    } catch (cause) {
-      return bad("invalid_json_line", causeMessage(cause));
-    }
-    if (!isObject(request)) return bad("invalid_request", "expected an object");
-    const { custom_id: id, method, url, body } = request;
-    if (typeof id !== "string" || id === "") return bad("missing_custom_id", "expected a text as custom_id");
-    if (this.#seen.has(id)) return bad("duplicate_custom_id", `an earlier line has the same custom_id ${id}`, id);
-    this.#seen.add(id);
-    if (this.done.has(id)) return undefined;
-    if (method !== "POST") return bad("invalid_method", `expected POST, got ${String(method)}`, id);
-    if (!URLS.includes(url as string))
-      return bad("invalid_url", `expected ${URLS.join(" or ")}, got ${String(url)}`, id);
-    const api = url === URLS[0] ? "chat" : "responses";
+    const read = this.#lines.read(line, number);
+    return read && "request" in read ? this.answer(read.request, { signal }) : read?.invalid;
+  }
+
+  /** Returns the result of a request. Throws as `run` does. */
+  async answer({ custom_id: id, url, body }: BatchRequest, { signal, onTokens }: BatchRun): Promise<BatchResult> {
+    const api = url === BATCH_URLS[0] ? "chat" : "responses";
     if (isObject(body) && body.stream) {
       return answered(
         id,
@@ -75,7 +47,7 @@ export class Batch {
       );
     }
     try {
-      const whole = api === "chat" ? this.#completion(body, signal) : this.#response(body, signal);
+      const whole = api === "chat" ? this.#completion(body, signal, onTokens) : this.#response(body, signal, onTokens);
       return answered(id, 200, await whole);
     } catch (error) {
       const { status, body: told } = apiError(error, api);
@@ -84,20 +56,23 @@ export class Batch {
     }
   }
 
-  async #completion(body: unknown, signal: AbortSignal): Promise<unknown> {
-    return (await this.completions.start(body, { signal })).completion();
+  async #completion(body: unknown, signal: AbortSignal, onTokens: BatchRun["onTokens"]): Promise<unknown> {
+    const run = await this.completions.start(body, { signal });
+    if (onTokens) void count(run.chunks(), ({ choices }) => Boolean(choices[0]?.delta.content), onTokens);
+    return run.completion();
   }
 
-  async #response(body: unknown, signal: AbortSignal): Promise<unknown> {
-    return (await this.#responses.start(body, { signal })).response();
+  async #response(body: unknown, signal: AbortSignal, onTokens: BatchRun["onTokens"]): Promise<unknown> {
+    const run = await this.#responses.start(body, { signal });
+    if (onTokens) void count(run.events(), ({ type }) => type === "response.output_text.delta", onTokens);
+    return run.response();
   }
 }
 
-function heading(custom_id: string | null): { id: string; custom_id: string | null } {
-  return { id: `batch_req_${crypto.randomUUID().replaceAll("-", "")}`, custom_id };
-}
-
-function answered(id: string, status_code: number, body: unknown): BatchResult {
-  const request_id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
-  return { ...heading(id), response: { status_code, request_id, body }, error: null };
+/** Counts the pieces of a stream that have text; its error is the answer's. */
+async function count<T>(pieces: AsyncIterable<T>, hasText: (piece: T) => boolean, onTokens: (tokens: number) => void) {
+  let tokens = 0;
+  try {
+    for await (const piece of pieces) if (hasText(piece)) onTokens(++tokens);
+  } catch {}
 }
