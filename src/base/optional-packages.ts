@@ -8,6 +8,8 @@ export const OPTIONAL_PACKAGES = {
   hono: { install: "hono", brings: "`ocellus serve`: routes" },
   "@hono/node-server": { install: "@hono/node-server", brings: "`ocellus serve`: the HTTP server" },
   "prom-client": { install: "prom-client", brings: "`ocellus serve`: metrics" },
+  bullmq: { install: "bullmq", brings: "`ocellus worker`, ocellus/queue: jobs" },
+  ioredis: { install: "ioredis", brings: "`ocellus worker`, ocellus/queue: Redis and Valkey" },
   // Version 143 is the last whose package accepts every Node version that Ocellus accepts; later ones work as well.
   "@sparticuz/chromium": {
     install: "@sparticuz/chromium@143",

@@ -1,25 +1,23 @@
 import { createReadStream } from "node:fs";
-import { readFile, realpath, stat } from "node:fs/promises";
-import { isAbsolute, join, relative, resolve } from "node:path";
+import { resolve } from "node:path";
 import { addAbortSignal } from "node:stream";
-import { causeMessage } from "../base/cause-message.js";
-import { OcellusError, OptionError, throwIfAborted } from "../base/errors.js";
-import { MAX_MEDIA_BYTES } from "../io/source.js";
-import { decodeText } from "../io/text.js";
+import { OptionError, throwIfAborted } from "../base/errors.js";
 import { LlavaOneVision } from "../models/llava-onevision.js";
-import { RequestError } from "../openai/api-error.js";
 import { ChatCompletions } from "../openai/chat-completions.js";
-import type { ReadMedia } from "../openai/content.js";
+import { QUEUE_NAME } from "../queue/jobs.js";
 import { Batch } from "../server/batch.js";
 import { SPECIAL_TOKENS_OPTION, specialTokensOption } from "./answer-options.js";
+import { BatchCounts } from "./batch-counts.js";
+import { answerByQueue, type BatchQueue } from "./batch-queue.js";
 import { BatchResults } from "./batch-results.js";
 import type { Arguments, Command } from "./command.js";
+import { filesBelow } from "./files-below.js";
 import { isStandardInput, isStream, takeStandardInput, typed } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
-import { chunksOf, type Line, linesOf } from "./lines.js";
+import { chunksOf, type Line, linesOf, textOf } from "./lines.js";
 import { loadOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
-import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
+import { queueOf } from "./queue-options.js";
 
 /** Answers a file of requests. */
 export const batch: Command = {
@@ -28,8 +26,7 @@ export const batch: Command = {
   about: `Answers a file of requests in OpenAI's batch format, one per line: { "custom_id",
 "method": "POST", "url": "/v1/chat/completions", "body" }. Run it again to resume after
 an interruption: requests with a result in OUT.jsonl are skipped. IN.jsonl may be a
-pipe, or - for standard input; OUT.jsonl may be - for standard output, without resuming.
-Exit status 1 if a request failed.`,
+pipe or -, OUT.jsonl may be - (without resuming). Exit status 1 if a request failed.`,
   options: {
     output: { value: "FILE", short: "o", help: "output file, one line per result", path: true },
     ...MODEL_OPTIONS,
@@ -40,6 +37,8 @@ Exit status 1 if a request failed.`,
       path: true,
     },
     parallel: { value: "N", help: "requests processed concurrently (2)" },
+    queue: { value: "URL", help: "let workers answer: redis://HOST:PORT, see ocellus worker" },
+    "queue-name": { value: "NAME", help: `name of that queue (${QUEUE_NAME})`, rare: true },
     ...SPECIAL_TOKENS_OPTION,
   },
   positionalPaths: true,
@@ -73,18 +72,55 @@ async function answerInto(
   given: Arguments,
   interruption: Interruption,
 ): Promise<void> {
+  const isPipe = await isStream(input);
+  // A pipe can be read once.
+  const total = isPipe ? undefined : await countLines(input);
+  const abort = new AbortController();
+  const signal = AbortSignal.any([abort.signal, interruption.signal]);
+  const line = new ProgressLine(process.stderr);
+  const counts = new BatchCounts(line, total);
+  const lines = (): AsyncGenerator<Line> => {
+    const chunks = isPipe ? streamOf(input, signal) : chunksOf(input);
+    return linesOf(chunks, isStandardInput(input) ? "standard input" : input);
+  };
+  let failure: { error: unknown } | undefined;
+  try {
+    if (given.has("queue")) await answerByQueue(batchQueue(given), lines(), results, counts, signal);
+    else await answerByModel(given, lines, results, counts, { line, abort, signal });
+  } catch (error) {
+    // Before the first line there is nothing to sum up.
+    if (!results.hasBegun) throw error;
+    if (!interruption.signal.aborted) failure = { error };
+  } finally {
+    line.clear();
+  }
+  process.stderr.write(counts.summary(signal.aborted));
+  if (failure) throw failure.error;
+  throwIfAborted(interruption.signal, input);
+  if (counts.hasFailed) process.exitCode = 1;
+}
+
+interface Run {
+  readonly line: ProgressLine;
+  /** Ends all lines that run. */
+  readonly abort: AbortController;
+  readonly signal: AbortSignal;
+}
+
+/** Answers the lines with a model in this process. */
+async function answerByModel(
+  given: Arguments,
+  read: () => AsyncGenerator<Line>,
+  results: BatchResults,
+  counts: BatchCounts,
+  { line, abort, signal }: Run,
+): Promise<void> {
   const folder = given.value("input-dir");
   const parallel = given.count("parallel") ?? 2;
   const specialTokens = specialTokensOption(given);
   const options = loadOptions(given);
-  const isPipe = await isStream(input);
-  // A pipe can be read once.
-  const total = isPipe ? undefined : await countLines(input);
   const where = modelLocation(given.value("model"));
   const name = given.value("name") ?? servedName(where);
-  const abort = new AbortController();
-  const signal = AbortSignal.any([abort.signal, interruption.signal]);
-  const line = new ProgressLine(process.stderr);
   const model = await LlavaOneVision.load(where, {
     onDeviceLost: "reload",
     signal,
@@ -96,32 +132,22 @@ async function answerInto(
     new ChatCompletions(model, { name, keepSessions: parallel, ...readMedia, ...specialTokens }),
     results.done,
   );
-  const counts = { answered: 0, failed: 0, skipped: 0 };
   let failure: { error: unknown } | undefined;
-  const progress = (): void => {
-    const { answered, failed, skipped } = counts;
-    if (total === undefined) line.text(`${answered + failed + skipped} done`);
-    else line.items("answered", answered + failed, total - skipped);
-  };
   try {
     await results.begin();
-    const chunks = isPipe ? streamOf(input, signal) : chunksOf(input);
-    const lines = linesOf(chunks, isStandardInput(input) ? "standard input" : input);
-    progress();
+    const lines = read();
+    counts.show();
     const work = async (): Promise<void> => {
       while (!signal.aborted) {
         const next = await lines.next();
         if (next.done) return;
         const result = await requests.run(textOf(next.value), next.value.number, signal);
         if (!result) {
-          counts.skipped++;
+          counts.skipped();
           continue;
         }
         await results.write(JSON.stringify(result));
-        if (result.response?.status_code === 200) counts.answered++;
-        else counts.failed++;
-        if (result.error?.code === "duplicate_custom_id") note(result.error.message);
-        progress();
+        counts.written(result);
       }
     };
     await Promise.all(
@@ -133,17 +159,24 @@ async function answerInto(
       ),
     );
   } finally {
-    line.clear();
     model.dispose();
   }
-  const { answered, failed, skipped } = counts;
-  // The number of remaining lines of a pipe is unknown.
-  const left = total === undefined ? Number(signal.aborted) : total - answered - failed - skipped;
-  const rest = left > 0 ? `, ${total === undefined ? "more" : left} left: run it again to resume` : "";
-  process.stderr.write(`${answered} answered, ${failed} failed, ${skipped} done before${rest}\n`);
   if (failure) throw failure.error;
-  throwIfAborted(interruption.signal, input);
-  if (failed > 0) process.exitCode = 1;
+}
+
+/** The options that workers have in place of a batch that goes to a queue. */
+const OF_WORKERS = ["model", "dtype", "adapter", "merge", "name", "input-dir", "parallel", "special-tokens"];
+
+/** Reads `--queue` and `--queue-name`. Throws OptionError for an option that has no effect beside them. */
+function batchQueue(given: Arguments): BatchQueue {
+  const own = OF_WORKERS.find((name) => given.has(name));
+  if (own === undefined) return queueOf(given);
+  throw new OptionError({
+    where: `${given.where}, --queue`,
+    expected: "a batch whose requests workers answer",
+    got: `--${own}`,
+    remedy: own === "parallel" ? "give --concurrency to `ocellus worker`" : `give --${own} to \`ocellus worker\``,
+  });
 }
 
 /** `-` is standard input in one place and standard output in the other. */
@@ -161,38 +194,4 @@ async function countLines(file: string): Promise<number> {
 function streamOf(input: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
   if (!isStandardInput(input)) return typed(createReadStream(input, { signal }), input);
   return typed(addAbortSignal(signal, takeStandardInput("IN.jsonl")), "standard input");
-}
-
-/** Decodes a line, or returns why it cannot be decoded. */
-function textOf({ bytes, offsetBytes }: Line): string | OcellusError {
-  try {
-    return decodeText(bytes, "the line", { offsetBytes });
-  } catch (cause) {
-    if (cause instanceof OcellusError) return cause;
-    throw cause;
-  }
-}
-
-/** Reads files below one folder; symbolic links that leave it are rejected. */
-function filesBelow(folder: string): ReadMedia {
-  return async (path, { param }) => {
-    try {
-      const root = await realpath(folder);
-      const file = await realpath(join(root, path));
-      const inside = relative(root, file);
-      if (inside.startsWith("..") || isAbsolute(inside)) throw new Error("a path out of it");
-      const found = await stat(file);
-      const { size } = found;
-      if (!found.isFile()) throw new Error("a folder, a pipe or a device");
-      if (size > MAX_MEDIA_BYTES) throw new Error(`${size} bytes, over ${MAX_MEDIA_BYTES}`);
-      return new Uint8Array(await readFile(file));
-    } catch (cause) {
-      throw new RequestError(param, {
-        expected: `a data: URL, or a file below ${folder}`,
-        got: `${path.slice(0, 60)} (${causeMessage(cause)})`,
-        remedy: "give a path relative to --input-dir",
-        cause,
-      });
-    }
-  };
 }

@@ -17,6 +17,7 @@ export const COMMANDS: CommandList = {
   convert: ["write a quantised checkpoint", async () => (await import("./convert.js")).convert],
   serve: ["an HTTP server with OpenAI's interface", async () => (await import("./serve.js")).serve],
   batch: ["answer a file of requests in OpenAI's batch format", async () => (await import("./batch.js")).batch],
+  worker: ["answer the requests of a queue in Redis", async () => (await import("./worker.js")).worker],
   eval: ["score answers to questions with known answers", async () => (await import("./eval.js")).evaluate],
   bench: ["verify and time kernels and layers", async () => (await import("./bench.js")).bench],
   tune: ["find the best kernel parameters for this GPU", async () => (await import("./tune.js")).tune],

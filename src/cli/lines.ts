@@ -1,6 +1,6 @@
 /** Splits a JSON Lines file into lines of bytes, so that an invalid line does not affect the others. */
 
-import { SourceError } from "../base/errors.js";
+import { OcellusError, SourceError } from "../base/errors.js";
 import { fileSource } from "../io/source.js";
 import { decodeText, MOST_TEXT_BYTES, wideEncoding } from "../io/text.js";
 
@@ -69,6 +69,16 @@ export async function* linesOf(chunks: AsyncIterable<Uint8Array>, where: string)
   }
   const last = line();
   if (!isBlank(last.bytes)) yield last;
+}
+
+/** Decodes a line, or returns why it cannot be decoded. */
+export function textOf({ bytes, offsetBytes }: Line): string | OcellusError {
+  try {
+    return decodeText(bytes, "the line", { offsetBytes });
+  } catch (cause) {
+    if (cause instanceof OcellusError) return cause;
+    throw cause;
+  }
 }
 
 /** Spaces, tabs, carriage returns and a byte order mark. */
