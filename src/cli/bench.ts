@@ -61,7 +61,8 @@ OCELLUS_TUNING='{"matvec.slices":16}' those that it states.`,
     list: { help: "list the workloads" },
   },
   mostPositionals: 1,
-  words: [...KERNELS, ...MODEL_WORKLOADS].map(({ name }) => name),
+  // `bench serve` is a command of its own.
+  words: ["serve", ...[...KERNELS, ...MODEL_WORKLOADS].map(({ name }) => name)],
   examples: [
     "ocellus bench gemm --dtype f32,q8,q4",
     "ocellus bench --dtype f16,q4 --report report.html",

@@ -20,6 +20,7 @@ export const COMMANDS: CommandList = {
   worker: ["answer the requests of a queue in Redis", async () => (await import("./worker.js")).worker],
   eval: ["score answers to questions with known answers", async () => (await import("./eval.js")).evaluate],
   bench: ["verify and time kernels and layers", async () => (await import("./bench.js")).bench],
+  "bench serve": ["time a server under load", async () => (await import("./bench-serve.js")).benchServe],
   tune: ["find the best kernel parameters for this GPU", async () => (await import("./tune.js")).tune],
   doctor: ["report the adapter and missing packages", async () => (await import("./doctor.js")).doctor],
   completion: [
@@ -50,12 +51,20 @@ const MISUSED = 2;
 
 /** Runs the command that `args` name, or prints the help or version. Throws OptionError, and the errors of the command. */
 export async function runGiven(args: readonly string[], interruption: Interruption): Promise<void> {
-  const [name, ...rest] = args;
-  const asked = name === "help" && rest[0] !== undefined ? await commandOf(rest[0]) : undefined;
+  const [name, ...rest] = joined(args);
+  const [about] = joined(rest);
+  const asked = name === "help" && about !== undefined ? await commandOf(about) : undefined;
   if (asked) return runCommand(asked, ["--help"], interruption);
   if (name === undefined || ["--help", "-h", "help"].includes(name)) process.stdout.write(HELP);
   else if (["--version", "-v", "version"].includes(name)) printVersion();
   else await runCommand(await commandOf(name, rest), rest, interruption);
+}
+
+/** Makes the two words of a command such as `bench serve` one. */
+function joined([first, second, ...rest]: readonly string[]): string[] {
+  const both = `${first} ${second}`;
+  if (second !== undefined && Object.hasOwn(COMMANDS, both)) return [both, ...rest];
+  return [first, second, ...rest].filter((word) => word !== undefined);
 }
 
 /** Loads a command. Throws OptionError for an unknown one. */

@@ -54,17 +54,18 @@ function spellings(name: string, { short }: CommandOption): string[] {
 
 function bashScript(commands: readonly Listed[]): string {
   const names = commands.map(({ command }) => command.name);
+  const pairs = names.filter(isPair);
   const cases = commands.flatMap(({ command }) => {
     const options = Object.entries(optionsOf(command));
     const values = options.flatMap(([name, option]) => {
       if (option.value === undefined) return [];
-      const previous = spellings(name, option).map((flag) => `${command.name}:${flag}`);
+      const previous = spellings(name, option).map((flag) => `"${command.name}":${flag}`);
       const offered = option.choices ?? option.offers;
       return `    ${previous.join("|")}) ${offered ? `words="${offered.join(" ")}"` : option.path ? "files=1" : "return"} ;;`;
     });
     const flags = options.flatMap(([name, option]) => spellings(name, option)).join(" ");
     const rest = takesFiles(command) ? "files=1" : `words="${(command.words ?? []).join(" ")}"`;
-    return [...values, `    ${command.name}:*) if [[ $cur == -* ]]; then words="${flags}"; else ${rest}; fi ;;`];
+    return [...values, `    "${command.name}":*) if [[ $cur == -* ]]; then words="${flags}"; else ${rest}; fi ;;`];
   });
   return `# Completion of ocellus for bash: source <(ocellus completion bash)
 _ocellus() {
@@ -73,9 +74,13 @@ _ocellus() {
   # Bash splits --option=value at the equals sign.
   if [[ $cur == "=" ]]; then cur=""; elif [[ $prev == "=" ]]; then prev=\${COMP_WORDS[COMP_CWORD-2]}; fi
   if (( COMP_CWORD == 1 )); then
-    words="${names.join(" ")} --help --version"
+    words="${names.filter((name) => !isPair(name)).join(" ")} --help --version"
   else
-    case "\${COMP_WORDS[1]}:$prev" in
+    local command=\${COMP_WORDS[1]}
+    if (( COMP_CWORD > 2 )); then
+      case "$command \${COMP_WORDS[2]}" in ${pairs.map((name) => `"${name}"`).join("|")}) command+=" \${COMP_WORDS[2]}" ;; esac
+    fi
+    case "$command:$prev" in
 ${cases.map((line) => line).join("\n")}
     esac
   fi
@@ -104,14 +109,17 @@ function zshScript(commands: readonly Listed[]): string {
       );
     });
     const rest = takesFiles(command) ? "_files" : command.words ? `(${command.words.join(" ")})` : " ";
-    return `    ${command.name}) _arguments -S ${[...specs, quoted(`*:argument:${rest}`)].join(" \\\n      ")} ;;`;
+    return `    "${command.name}") _arguments -S ${[...specs, quoted(`*:argument:${rest}`)].join(" \\\n      ")} ;;`;
   });
   return `#compdef ocellus
 # Completion of ocellus for zsh: source <(ocellus completion zsh), after compinit
 _ocellus() {
   if (( CURRENT == 2 )); then
     local -a commands=(
-${commands.map(({ command, summary }) => `      ${quoted(`${command.name}:${escaped(summary)}`)}`).join("\n")}
+${commands
+  .filter(({ command }) => !isPair(command.name))
+  .map(({ command, summary }) => `      ${quoted(`${command.name}:${escaped(summary)}`)}`)
+  .join("\n")}
     )
     _describe command commands
     return
@@ -119,6 +127,15 @@ ${commands.map(({ command, summary }) => `      ${quoted(`${command.name}:${esca
   local command=\${words[2]}
   shift words
   (( CURRENT-- ))
+  if (( CURRENT > 2 )); then
+    case "$command \${words[2]}" in
+      ${commands
+        .map(({ command }) => command.name)
+        .filter(isPair)
+        .map((name) => `"${name}"`)
+        .join("|")}) command+=" \${words[2]}"; shift words; (( CURRENT-- )) ;;
+    esac
+  fi
   case $command in
 ${cases.join("\n")}
   esac
@@ -130,7 +147,11 @@ if [[ $funcstack[1] == _ocellus ]]; then _ocellus "$@"; else compdef _ocellus oc
 function fishScript(commands: readonly Listed[]): string {
   const quoted = (text: string): string => `'${text.replace(/[\\']/g, "\\$&")}'`;
   const lines = commands.flatMap(({ command, summary }) => {
-    const within = `complete -c ocellus -n ${quoted(`__fish_seen_subcommand_from ${command.name}`)}`;
+    const seen = command.name.split(" ").map((word) => `__fish_seen_subcommand_from ${word}`);
+    // `serve` may be the second word of another command.
+    const others = commands.filter(({ command: { name } }) => name.endsWith(` ${command.name}`));
+    const not = others.map(({ command: { name } }) => `not __fish_seen_subcommand_from ${name.split(" ")[0]}`);
+    const within = `complete -c ocellus -n ${quoted([...seen, ...not].join("; and "))}`;
     const words = command.words ? [`${within} -a ${quoted(command.words.join(" "))}`] : [];
     const files = takesFiles(command) ? [`${within} -F`] : [];
     const options = Object.entries(optionsOf(command)).map(([name, option]) => {
@@ -147,7 +168,7 @@ function fishScript(commands: readonly Listed[]): string {
       return `${within}${short} -l ${name}${value} -d ${quoted(option.help)}`;
     });
     const first = `complete -c ocellus -n __fish_use_subcommand -a ${command.name} -d ${quoted(summary)}`;
-    return [first, ...words, ...files, ...options];
+    return [...(isPair(command.name) ? [] : [first]), ...words, ...files, ...options];
   });
   return `# Completion of ocellus for fish: ocellus completion fish | source
 complete -c ocellus -f
@@ -155,6 +176,11 @@ complete -c ocellus -n __fish_use_subcommand -l help -d 'all commands'
 complete -c ocellus -n __fish_use_subcommand -l version -d 'the version'
 ${lines.join("\n")}
 `;
+}
+
+/** Whether a command has two words; the first is a command too, whose words have the second. */
+function isPair(name: string): boolean {
+  return name.includes(" ");
 }
 
 /** Whether positional arguments are files; a question may have any words. */

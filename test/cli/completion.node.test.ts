@@ -30,7 +30,11 @@ async function offered(...words: string[]): Promise<string[]> {
 }
 
 test("bash offers commands, options, values and files", async () => {
-  expect(await offered("")).toEqual([...Object.keys(COMMANDS), "--help", "--version"]);
+  expect(await offered("")).toEqual([
+    ...Object.keys(COMMANDS).filter((name) => !name.includes(" ")),
+    "--help",
+    "--version",
+  ]);
   expect(await offered("c")).toEqual(["chat", "convert", "completion"]);
   expect(await offered("ask", "--image", "x", "--ima")).toEqual(["--image", "--image-mode"]);
   expect(await offered("ask", "--dtype", "q")).toEqual(["q8", "q4"]);
@@ -42,6 +46,10 @@ test("bash offers commands, options, values and files", async () => {
   expect(await offered("bench", "rms_norm_7")).toEqual(["rms_norm_7b_row"]);
   expect(await offered("bench", "--no-")).toEqual(["--no-f16", "--no-matrices"]);
   expect(await offered("bench", "--report", "a")).toEqual(["a photo.png"]);
+  expect(await offered("bench", "ser")).toEqual(["serve"]);
+  expect(await offered("bench", "serve", "--pr")).toEqual(["--prompts", "--prefixes"]);
+  expect(await offered("bench", "serve", "--prompts", "")).toEqual(["text", "picture"]);
+  expect(await offered("serve", "--pa")).toEqual(["--parallel"]);
   expect(await offered("completion", "")).toEqual(["bash", "zsh", "fish"]);
 });
 
