@@ -39,7 +39,7 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
   },
   {
     text: "Interfaces",
-    items: guides("command-line", "serve", "ai-sdk", "prompt-api"),
+    items: guides("command-line", "serve", "queue", "deploy", "ai-sdk", "prompt-api"),
   },
   { text: "Checkpoints", items: [page("dtypes"), page("structured-answers"), ...guides("fine-tune")] },
   {

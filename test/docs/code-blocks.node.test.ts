@@ -5,11 +5,17 @@ import { ROOT } from "../support/cli.js";
 import { commands, words } from "../support/code-blocks.js";
 import { DocsFolder, freePort } from "../support/docs-folder.js";
 import { compile, PAGES, type Page, writePage } from "../support/pages.js";
+import { missingForQueue, RedisServer } from "../support/redis.js";
 
 // Every code block of the README and the guides is run: programs are compiled with the project's strict settings and executed,
 // commands must end well. test/docs/chromium.node.test.ts runs what is for a page.
 
-const LANGUAGES = ["ts", "tsx", "js", "sh", "html", "json", "jsonl"];
+const LANGUAGES = ["ts", "tsx", "js", "sh", "html", "json", "jsonl", "nginx", "haproxy", "python"];
+
+/** Pages over Redis: their programs and commands run where it is installed. */
+const OVER_REDIS = ["docs/guides/queue.md"];
+const missing = missingForQueue();
+if (missing) console.log(`${OVER_REDIS.join(", ")}: not run, ${missing}`);
 
 /** Pages whose program is for Chromium; only their files for Node run here. */
 const IN_CHROMIUM = ["docs/guides/page.md", "docs/guides/worker.md"];
@@ -29,10 +35,14 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 /** What is added to commands that would take minutes on a software adapter. */
 const ADDED: Readonly<Record<string, readonly string[]>> = {
   "npx ocellus bench gemm --dtype f32,q8,q4": ["--list"],
+  "npx ocellus bench serve http://127.0.0.1:8080 --prompts text": "--clients 1 --seconds 0.1 --tokens 4".split(" "),
 };
 
-/** The port of the examples; another one is taken here, since it may be in use. */
+/** The ports of the examples; others are taken here, since they may be in use. */
 const PORT = /\b8080\b/g;
+const REDIS_PORT = /\b6379\b/g;
+/** Commands that run until they are stopped. */
+const SERVERS = ["serve", "worker"];
 const MAIN = join(ROOT, "dist/cli/main.js");
 
 interface Started {
@@ -43,19 +53,27 @@ interface Started {
 }
 
 const started: Started[] = [];
+let redis: RedisServer | undefined;
 let faults: string[] = [];
 
+/** A page's text with the ports that are taken here. */
+function withPorts(text: string, port: number): string {
+  return text.replace(PORT, String(port)).replace(REDIS_PORT, String(redis?.port ?? 6379));
+}
+
 beforeAll(async () => {
+  redis = missing ? undefined : await RedisServer.start();
   for (const page of PAGES) {
     const folder = new DocsFolder();
     const port = await freePort();
-    const files = writePage(page, folder, (text) => text.replace(PORT, String(port)));
+    const files = writePage(page, folder, (text) => withPorts(text, port));
     started.push({ page, folder, port, files });
   }
   faults = compile(started.flatMap(({ files }) => files));
 });
-afterAll(() => {
+afterAll(async () => {
   for (const { folder } of started) folder.dispose();
+  await redis?.dispose();
 });
 
 test("blocks are in languages that are run or written to files", () => {
@@ -88,20 +106,19 @@ test("commands are known", () => {
 const PAGE_TIMEOUT_MS = 400_000;
 
 describe.concurrent.each(PAGES.map(({ name }, i) => ({ name, i })))("$name", ({ name, i }) => {
-  test("runs", { timeout: PAGE_TIMEOUT_MS }, async () => {
+  test.skipIf(missing && OVER_REDIS.includes(name))("runs", { timeout: PAGE_TIMEOUT_MS }, async () => {
     const { page, folder, port, files } = started[i]!;
     const env = { ...process.env, ...folder.env };
     const servers: Running[] = [];
     try {
       for (const { line, command } of linesOf(page)) {
         if (command in ELSEWHERE) continue;
-        const args = [...words(command).slice(2), ...(ADDED[command] ?? [])].map((word) =>
-          word.replace(PORT, String(port)),
-        );
+        const args = [...words(command).slice(2), ...(ADDED[command] ?? [])].map((word) => withPorts(word, port));
         const running = new Running(`${name}:${line}`, [MAIN, ...args], folder.path, env);
-        if (args[0] === "serve") {
+        if (SERVERS.includes(args[0]!)) {
           servers.push(running);
-          await healthy(port, running);
+          // Jobs wait for their worker.
+          if (args[0] === "serve") await healthy(port, running);
         } else {
           await running.ends();
         }

@@ -22,6 +22,7 @@ import { BidirectionalAttention, CausalAttention, WeightLoader, openCheckpoint, 
 import { ChatCompletions, type ChatCompletionRequest, RequestError, Responses } from "ocellus/openai";
 import { type PromptSession, QuotaExceededError } from "ocellus/prompt-api";
 import { measurePeak, ModelBench } from "ocellus/bench";
+import { JobQueue } from "ocellus/queue";
 import { WorkerModel } from "ocellus/worker";
 import { constrain, tokenBytes } from "ocellus/structure";
 declare const model: LlavaOneVision, session: Session, workerModel: WorkerModel, worker: Worker, file: File, wgsl: string;

@@ -2,6 +2,7 @@ import { Device, LlavaOneVision } from "ocellus";
 import * as bench from "ocellus/bench";
 import { MediaError } from "ocellus/errors";
 import { ChatCompletions } from "ocellus/openai";
+import { enqueue, JobQueue } from "ocellus/queue";
 import { constrain } from "ocellus/structure";
 import * as tensor from "ocellus/tensor";
 import { serve, WorkerModel } from "ocellus/worker";
@@ -34,6 +35,12 @@ export async function program(file: Uint8Array): Promise<string> {
   await WorkerModel.load("worker", "folder");
   // @ts-expect-error a structure is an object
   await constrain("yes|no", { tokens: [file], eosTokens: [] });
+  // @ts-expect-error a request has a method
+  await enqueue("redis://localhost", [{ custom_id: "a", url: "/v1/responses", body: {} }]);
+  // @ts-expect-error embeddings are no batch
+  await enqueue("redis://localhost", [{ custom_id: "a", method: "POST", url: "/v1/embeddings", body: {} }]);
+  const queue = await JobQueue.connect("redis://localhost");
+  for await (const { custom_id } of queue.run([])) custom_id?.toUpperCase();
   const limit: number = model.device.gpu.limits.maxBufferSize;
   const { text } = await session.generate([{ type: "image", image: file }]).result;
   return `${text} ${limit}`;
