@@ -1,3 +1,6 @@
+/** Members that are added at once: a server far away takes some time for each. */
+const AT_ONCE = 16;
+
 /** Takes the members of a source in the background while there is room for them. */
 export class Feeder<T> {
   readonly #source: AsyncIterator<T> | Iterator<T>;
@@ -34,16 +37,30 @@ export class Feeder<T> {
   }
 
   async #fill(hasRoom: () => boolean): Promise<void> {
+    const adding = new Set<Promise<void>>();
+    let isLast = false;
     try {
-      while (this.#state === "busy" && hasRoom()) {
+      while (this.#state === "busy" && !this.#failure && hasRoom()) {
         const next = await this.#source.next();
-        if (next.done) this.#state = "over";
-        else await this.add(next.value);
-        this.changed();
+        isLast = next.done === true;
+        if (next.done) break;
+        const added: Promise<void> = this.#add(next.value).finally(() => adding.delete(added));
+        adding.add(added);
+        if (adding.size >= AT_ONCE) await Promise.race(adding);
       }
-      if (this.#state === "busy") this.#state = "idle";
     } catch (error) {
       this.#failure = { error };
+    }
+    await Promise.all(adding);
+    if (this.#state === "busy") this.#state = isLast ? "over" : "idle";
+    this.changed();
+  }
+
+  async #add(member: T): Promise<void> {
+    try {
+      await this.add(member);
+    } catch (error) {
+      this.#failure ??= { error };
     }
     this.changed();
   }

@@ -167,10 +167,13 @@ export class JobQueue {
     const results = new Results(this.#queue, events, changed);
     const pending = new Map<string, BatchRequest>();
     const add = async (request: BatchRequest): Promise<void> => {
-      const [id] = await this.enqueue([request]);
-      pending.set(id!, request);
-      results.expect(id!);
+      checkRequest("JobQueue.run", request);
+      const id = jobId(request);
+      pending.set(id, request);
+      await this.enqueue([request]);
+      results.expect(id);
     };
+    const removing = new Set<Promise<unknown>>();
     const feeder = new Feeder(requests, add, changed);
     const progress = ({ jobId: id, data }: { jobId: string; data: unknown }): void => {
       const request = pending.get(id);
@@ -181,8 +184,10 @@ export class JobQueue {
     try {
       for (;;) {
         throwIfAborted(signal, "JobQueue.run");
-        const isOver = feeder.isOver && pending.size === 0;
-        if (isOver) return;
+        if (feeder.isOver && pending.size === 0) {
+          await Promise.all(removing);
+          return;
+        }
         feeder.fill(() => pending.size < ahead);
         const found = results.take();
         if (!found) {
@@ -190,7 +195,9 @@ export class JobQueue {
           continue;
         }
         const { id, end } = found;
-        const request = pending.get(id)!;
+        const request = pending.get(id);
+        // The same request was given twice.
+        if (!request) continue;
         if (!end) {
           // Redis lost it, or another client of the queue has taken its result.
           await add(request);
@@ -198,7 +205,12 @@ export class JobQueue {
         }
         pending.delete(id);
         yield "completed" in end ? end.completed : failedResult(request.custom_id, end.failed);
-        await this.#queue.remove(id);
+        // The server may be far away, and a result that stays is removed by its age.
+        const removed = this.#queue
+          .remove(id)
+          .catch(() => {})
+          .finally(() => removing.delete(removed));
+        removing.add(removed);
       }
     } finally {
       signal?.removeEventListener("abort", changed);
@@ -221,10 +233,9 @@ export class JobQueue {
     };
   }
 
-  /** Closes the connections. Jobs stay in the queue. */
+  /** Closes the connections, also while the server is away. Jobs stay in the queue. */
   async close(): Promise<void> {
-    await Promise.allSettled([this.#events?.close(), this.#queue.close()]);
-    this.#connection.close();
+    await this.#connection.close(Promise.allSettled([this.#events?.close(), this.#queue.close()]));
   }
 
   #jobOptions(jobId: string) {

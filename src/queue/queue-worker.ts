@@ -11,6 +11,9 @@ const MINUTE_MS = 60_000;
 /** Containers of a queue and its workers start together. */
 const PATIENCE_MS = 30_000;
 
+/** Time after the grace in which jobs are given back. Without the server they stay until their locks expire. */
+const GIVE_BACK_MS = 3000;
+
 /** Errors of BullMQ that have an event of their own. */
 const REPORTED = /ECONN|EPIPE|Connection is closed|could not renew lock/;
 
@@ -112,12 +115,8 @@ export class QueueWorker {
    */
   async close(graceMs: number): Promise<void> {
     const late = setTimeout(() => this.#giveBack.abort(), graceMs);
-    try {
-      await this.#worker.close();
-    } finally {
-      clearTimeout(late);
-      this.connection.close();
-    }
+    const closing = this.#worker.close().finally(() => clearTimeout(late));
+    await this.connection.close(closing, graceMs + GIVE_BACK_MS);
   }
 
   async #run(job: Job<BatchRequest, BatchResult>, token?: string, lost?: AbortSignal): Promise<BatchResult> {

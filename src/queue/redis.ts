@@ -8,6 +8,9 @@ const PATIENCE_MS = 3000;
 /** Interval between attempts to reach the server again. */
 const RETRY_MS = 500;
 
+/** Time for which `close` waits. */
+const CLOSE_MS = 1000;
+
 type BullMq = typeof import("bullmq");
 
 export interface ConnectionOptions {
@@ -24,6 +27,7 @@ export class QueueConnection {
   private constructor(
     readonly bullmq: BullMq,
     readonly redis: Client,
+    private readonly giveUp: () => void,
   ) {}
 
   /**
@@ -34,11 +38,13 @@ export class QueueConnection {
     const { patienceMs = PATIENCE_MS, signal, onLost, onRestored } = options;
     checkAddress(where, url);
     const { bullmq, Redis } = await packages(where);
+    let isOver = false;
     const redis = new Redis(url, {
       lazyConnect: true,
       // Commands wait for the server as long as it takes: BullMQ requires it of workers.
       maxRetriesPerRequest: null,
-      retryStrategy: () => RETRY_MS,
+      // BullMQ's own connections are copies of this one, with the same function.
+      retryStrategy: () => (isOver ? null : RETRY_MS),
     });
     let reason = "no answer";
     let isLost = false;
@@ -69,11 +75,23 @@ export class QueueConnection {
         remedy: "start it (redis-server, or valkey-server), or correct host, port and password",
       });
     }
-    return new QueueConnection(bullmq, redis);
+    return new QueueConnection(bullmq, redis, () => {
+      isOver = true;
+    });
   }
 
-  /** Closes the connection; commands that wait for it are dropped. */
-  close(): void {
+  /**
+   * Waits until what uses the connection is closed, for at most `patienceMs`, since it may wait for a server that is away; then
+   * disconnects, and drops the commands that wait.
+   */
+  async close(closing: Promise<unknown>, patienceMs = CLOSE_MS): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, patienceMs);
+    });
+    await Promise.race([closing.catch(() => {}), late]);
+    clearTimeout(timer);
+    this.giveUp();
     this.redis.disconnect();
   }
 }

@@ -250,6 +250,23 @@ describe.skipIf(missing)("a queue", () => {
     expect([count, seen.size]).toEqual([60, 60]);
   });
 
+  test("clients and workers can be closed while the server is away", async () => {
+    const queue = await connect();
+    const worker = await work((_, { signal }) => {
+      return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
+    });
+    const abort = new AbortController();
+    const running = all(queue, requests(5), { signal: abort.signal });
+    await expect.poll(async () => (await queue.counts()).active).toBe(4);
+    await server.stop();
+    abort.abort();
+    await expect(running).rejects.toMatchObject({ code: "ABORTED" });
+    await queue.close();
+    await worker.close(10);
+    open = [];
+    await server.start();
+  });
+
   test("leaving the loop leaves the rest in the queue, and a run can be aborted", async () => {
     const queue = await connect();
     const abort = new AbortController();
@@ -271,7 +288,7 @@ describe.skipIf(missing)("a queue", () => {
       throw new Error("torn");
     }
     await expect(all(queue, broken())).rejects.toThrow("torn");
-    await expect(all(queue, [{ custom_id: "a" } as BatchRequest])).rejects.toThrow("JobQueue.enqueue, method");
+    await expect(all(queue, [{ custom_id: "a" } as BatchRequest])).rejects.toThrow("JobQueue.run, method");
   });
 
   test("a job that is not there is an error, and wrong options are", async () => {

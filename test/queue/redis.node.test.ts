@@ -1,11 +1,15 @@
 import { createServer, type Server } from "node:net";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { QueueConnection, withoutPassword } from "../../src/queue/redis.js";
 import { freePort } from "../support/docs-folder.js";
 import { missingForQueue, RedisServer } from "../support/redis.js";
 
 const missing = missingForQueue();
 if (missing) console.log(`The queue's connection is not tested: ${missing}`);
+
+afterEach(() => {
+  for (const name of ["bullmq", "ioredis"]) vi.doUnmock(name);
+});
 
 const open = (url: string, options = {}) => QueueConnection.open("test", url, { patienceMs: 300, ...options });
 
@@ -24,6 +28,21 @@ test("a server that is not there, or does not answer, is an error with its addre
   await new Promise<void>((resolve) => silent.listen(port, "127.0.0.1", resolve));
   await expect(open(`redis://127.0.0.1:${port}`)).rejects.toThrow("got no answer");
   silent.close();
+});
+
+test.each([
+  [["bullmq"], "the package bullmq, got", "npm install bullmq`"],
+  [["bullmq", "ioredis"], "the packages bullmq and ioredis, got", "npm install bullmq ioredis`"],
+])("without %j the error has the command that installs it", async (names, expected, command) => {
+  for (const name of names) {
+    vi.doMock(name, () => {
+      throw new Error(`Cannot find package '${name}'`);
+    });
+  }
+  const opening = open("redis://127.0.0.1:1");
+  await expect(opening).rejects.toThrow(`test: expected ${expected}`);
+  await expect(opening).rejects.toThrow(command);
+  await expect(opening).rejects.toMatchObject({ code: "MISSING_PACKAGE" });
 });
 
 test("the wait for a server can be aborted", async () => {
@@ -53,7 +72,7 @@ test.skipIf(missing)("a connection that is lost is made again, and says both", a
     expect(await waiting).toBe("1");
     expect(said).toEqual(["lost: the connection was closed", "restored"]);
   } finally {
-    connection.close();
+    await connection.close(Promise.resolve());
     await server.dispose();
   }
 });
