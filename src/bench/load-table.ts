@@ -8,6 +8,7 @@ const COLUMNS = [
   ["answers", 8],
   ["tokens/s", 9],
   ["× one", 6],
+  ["× alone", 8],
   ["first token ms", 22],
   ["between tokens ms", 20],
   ["cached", 7],
@@ -18,24 +19,25 @@ export function loadHeader(): string {
   return line(COLUMNS.map(([name]) => name));
 }
 
-/** A row; `one` is the same load with one client. */
-export function loadRow(m: LoadMeasurement, one: LoadMeasurement | undefined): string {
+/** A row; `one` is the same load with one client, `alone` the same of a server that answers one request at a time. */
+export function loadRow(m: LoadMeasurement, one?: LoadMeasurement, alone?: LoadMeasurement): string {
   return line([
     m.prompt,
     m.prefix,
     String(m.clients),
     m.failed > 0 ? `${m.answers} (${m.failed} failed)` : String(m.answers),
     m.tokensPerSecond.toFixed(1),
-    one ? `${ratio(m, one).toFixed(2)}` : "–",
+    one ? ratio(m, one).toFixed(2) : "–",
+    alone ? ratio(m, alone).toFixed(2) : "–",
     spread(m.firstTokenMs, 0),
     spread(m.betweenTokensMs, 1),
     m.cachedShare === undefined ? "–" : `${(100 * m.cachedShare).toFixed(0)} %`,
   ]);
 }
 
-/** Tokens a second relative to one client. */
-export function ratio(m: LoadMeasurement, one: LoadMeasurement): number {
-  return m.tokensPerSecond / one.tokensPerSecond;
+/** Tokens a second relative to another measurement. */
+export function ratio(m: LoadMeasurement, other: LoadMeasurement): number {
+  return m.tokensPerSecond / other.tokensPerSecond;
 }
 
 function spread(figures: Spread | undefined, digits: number): string {

@@ -6,6 +6,7 @@ import type { Arguments, Command } from "./command.js";
 import type { Interruption } from "./interruption.js";
 import { loadOptions, MODEL_OPTIONS } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
+import { serve } from "./serve.js";
 import { ServerChild } from "./server-child.js";
 import { versionOf } from "./version.js";
 
@@ -26,8 +27,9 @@ URL, a server is started for it; with one, any server of OpenAI's interface.`,
     tokens: { value: "N", help: "tokens of each answer (64)" },
     seconds: { value: "N", help: "least duration of each measurement (10)" },
     json: { help: "one JSON line per measurement" },
+    compare: { help: "also a server that answers one request at a time" },
     ...MODEL_OPTIONS,
-    parallel: { value: "N", help: "of the server that is started: requests processed concurrently", rare: true },
+    "max-sequences": { value: "N", help: "requests that the server answers at once, as its own option", rare: true },
   },
   mostPositionals: 1,
   examples: [
@@ -36,7 +38,8 @@ URL, a server is started for it; with one, any server of OpenAI's interface.`,
   ],
   notes: `Each measurement begins with a short answer for every client, which is not counted. "× one"
 is relative to one client, or the first of --clients. Times are p50 / p95 / p99. "cached" is the share of
-the prompts' tokens that the server did not compute again. OCELLUS_API_KEY has the key of a server.`,
+the prompts' tokens that the server did not compute again. With --compare, "× alone" is relative to a
+server that answers one request at a time. OCELLUS_API_KEY has the key of a server.`,
   run: measureAll,
 };
 
@@ -49,50 +52,76 @@ async function measureAll(given: Arguments, interruption: Interruption): Promise
   );
   const tokens = given.count("tokens") ?? 64;
   const seconds = given.positive("seconds") ?? 10;
-  const [address] = given.positionals;
-  const own = serverOptions(given);
-  if (address !== undefined && own.length > 0) {
-    throw new OptionError({
-      where: given.where,
-      expected: "options of a server only where one is started",
-      got: `${own[0]} beside ${address}`,
-      remedy: "leave out the one or the other",
-    });
-  }
+  const plans = prompts
+    .flatMap((prompt) =>
+      prefixes.flatMap((prefix) => clients.map((clients) => ({ prompt, prefix, clients, tokens, seconds }))),
+    )
+    .map((plan, i) => ({ ...plan, first: i * NUMBERS }));
   const progress = new ProgressLine(process.stderr);
-  if (address === undefined) progress.text("starting a server");
-  const server = address === undefined ? await ServerChild.start(own, signal) : undefined;
-  try {
-    const target = await loadTarget(server?.url ?? address!, server ? undefined : process.env.OCELLUS_API_KEY);
-    progress.clear();
-    const output = given.has("json") ? new Lines(target) : new Table(target);
-    let plans = 0;
-    for (const prompt of prompts) {
-      for (const prefix of prefixes) {
-        let one: LoadMeasurement | undefined;
-        for (const count of clients) {
-          progress.text(`${prompt}, ${prefix}, ${count} clients`);
-          const plan = { prompt, prefix, clients: count, tokens, seconds, first: plans++ * NUMBERS };
-          const measured = await measureLoad(target, plan, signal);
-          one ??= measured;
-          progress.clear();
-          output.say(measured, one);
-        }
-      }
+  const output = given.has("json") ? new Lines() : new Table();
+  /** Measures all plans; `alone` has the results of a server that answers one request at a time. */
+  const measure = async (target: LoadTarget, alone?: readonly LoadMeasurement[]): Promise<LoadMeasurement[]> => {
+    output.begin(target);
+    const done: LoadMeasurement[] = [];
+    for (const [i, plan] of plans.entries()) {
+      progress.text(`${plan.prompt}, ${plan.prefix}, ${plan.clients} clients`);
+      const measured = await measureLoad(target, plan, signal);
+      done.push(measured);
+      progress.clear();
+      output.say(measured, done[i - (i % clients.length)]!, alone?.[i]);
     }
+    return done;
+  };
+  const [address] = given.positionals;
+  try {
+    if (address !== undefined) {
+      refuseOfServer(given, address);
+      await measure(await loadTarget(address, process.env.OCELLUS_API_KEY));
+      return;
+    }
+    const started = async (
+      options: readonly string[],
+      alone?: readonly LoadMeasurement[],
+    ): Promise<LoadMeasurement[]> => {
+      progress.text("starting a server");
+      const server = await ServerChild.start(options, signal);
+      progress.clear();
+      try {
+        return await measure(await loadTarget(server.url), alone);
+      } finally {
+        await server.stop();
+      }
+    };
+    const atOnce = given.count("max-sequences");
+    const alone = given.has("compare") ? await started(serverOptions(given, 1)) : undefined;
+    await started(serverOptions(given, atOnce), alone);
   } finally {
     progress.clear();
-    await server?.stop();
   }
 }
 
-/** The options for `ocellus serve`, checked here. */
-function serverOptions(given: Arguments): string[] {
+/** The option of `ocellus serve` for the number of requests at once. */
+const AT_ONCE = Object.hasOwn(serve.options, "max-sequences") ? "--max-sequences" : "--parallel";
+
+/** The options for `ocellus serve`; those of the model are checked here. */
+function serverOptions(given: Arguments, atOnce: number | undefined): string[] {
   loadOptions(given);
-  given.count("parallel");
-  return given.ordered
-    .filter(({ name }) => name in MODEL_OPTIONS || name === "parallel")
+  const options = given.ordered
+    .filter(({ name }) => name in MODEL_OPTIONS)
     .flatMap(({ name, value }) => (value === undefined ? [`--${name}`] : [`--${name}`, value]));
+  return atOnce === undefined ? options : [...options, AT_ONCE, String(atOnce)];
+}
+
+/** Throws OptionError for an option of the server that is started, beside the address of another. */
+function refuseOfServer(given: Arguments, address: string): void {
+  const own = given.ordered.find(({ name }) => name in MODEL_OPTIONS || ["compare", "max-sequences"].includes(name));
+  if (!own) return;
+  throw new OptionError({
+    where: given.where,
+    expected: "options of a server only where one is started",
+    got: `--${own.name} beside ${address}`,
+    remedy: "leave out the one or the other",
+  });
 }
 
 function listOf(given: Arguments, name: string, otherwise: string): string[] {
@@ -123,25 +152,26 @@ function oneOf<T extends string>(given: Arguments, name: string, text: string, k
 
 /** Human-readable output. */
 class Table {
-  constructor({ model, url }: LoadTarget) {
+  begin({ model, url }: LoadTarget): void {
     process.stdout.write(`${model} at ${url}\n\n${loadHeader()}\n`);
   }
 
-  say(measured: LoadMeasurement, one: LoadMeasurement): void {
-    process.stdout.write(`${loadRow(measured, one)}\n`);
+  say(measured: LoadMeasurement, one: LoadMeasurement, alone: LoadMeasurement | undefined): void {
+    process.stdout.write(`${loadRow(measured, one, alone)}\n`);
   }
 }
 
 /** JSON Lines output. */
 class Lines {
-  readonly #about: object;
+  #about: object = {};
 
-  constructor({ model, url }: LoadTarget) {
+  begin({ model, url }: LoadTarget): void {
     this.#about = { model, url, ocellus: versionOf("../../package.json"), date: new Date().toISOString() };
   }
 
-  say(measured: LoadMeasurement, one: LoadMeasurement): void {
-    const line = { name: "serve", ...measured, timesOneClient: ratio(measured, one), ...this.#about };
+  say(measured: LoadMeasurement, one: LoadMeasurement, alone: LoadMeasurement | undefined): void {
+    const compared = alone && { timesAlone: ratio(measured, alone) };
+    const line = { name: "serve", ...measured, timesOneClient: ratio(measured, one), ...compared, ...this.#about };
     process.stdout.write(`${JSON.stringify(line)}\n`);
   }
 }

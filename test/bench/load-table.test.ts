@@ -17,13 +17,15 @@ const one: LoadMeasurement = {
 };
 
 test("rows are under the header, and relative to one client", () => {
-  const rows = [loadRow(one, one), loadRow({ ...one, clients: 8, tokensPerSecond: 160, failed: 2 }, one)];
-  expect(rows[0]).toMatch(/^picture +shared +1 +12 +50\.0 +1\.00 +100 \/ 200 \/ 3000 +20\.0 \/ 21\.3 \/ 40\.0 +50 %$/);
-  expect(rows[1]).toMatch(/ 8 12 \(2 failed\) +160\.0 +3\.20 /);
+  const rows = [loadRow(one, one), loadRow({ ...one, clients: 8, tokensPerSecond: 160, failed: 2 }, one, one)];
+  expect(rows[0]).toMatch(
+    /^picture +shared +1 +12 +50\.0 +1\.00 +– +100 \/ 200 \/ 3000 +20\.0 \/ 21\.3 \/ 40\.0 +50 %$/,
+  );
+  expect(rows[1]).toMatch(/ 8 12 \(2 failed\) +160\.0 +3\.20 +3\.20 /);
   expect(loadHeader().length).toBe(rows[0]!.length);
   const empty = loadRow(
     { ...one, firstTokenMs: undefined, betweenTokensMs: undefined, cachedShare: undefined },
     undefined,
   );
-  expect(empty).toMatch(/50\.0 +– +– +– +–$/);
+  expect(empty).toMatch(/50\.0 +– +– +– +– +–$/);
 });
