@@ -7,6 +7,7 @@ import { parse as parseArguments } from "../../src/cli/arguments.js";
 import { serve } from "../../src/cli/serve.js";
 import { ROOT } from "../support/cli.js";
 import { type Compose, composeFaults, kubernetesFaults, type Manifest } from "../support/deployment.js";
+import { typeFaults } from "../support/manifest-types.js";
 
 // The files of deploy/ without docker and kubectl: names that are referred to exist, and commands are ones of Ocellus.
 
@@ -75,6 +76,17 @@ describe("the Kubernetes manifests", () => {
     expect(images.map(({ name }) => name)).toEqual(["ocellus"]);
     expect(find("Namespace", namespace)).toBeDefined();
     expect(await kubernetesFaults(manifests, namespace)).toEqual([]);
+  });
+
+  test("have the fields of their kinds, with values of the right types", () => {
+    expect(typeFaults(manifests)).toEqual([]);
+    find("Service", "server").spec.ports[0].port = "80";
+    container("server").readinesProbe = {};
+    find("PersistentVolumeClaim", "models").spec.accessMode = ["ReadWriteMany"];
+    const faults = typeFaults(manifests).join("\n");
+    for (const fault of [/Service server: .*number/, /Deployment server: .*readinesProbe/, /models: .*accessMode/]) {
+      expect(faults).toMatch(fault);
+    }
   });
 
   test("scale workers by the lists in which BullMQ has jobs", async () => {

@@ -115,7 +115,7 @@ export interface Container {
   startupProbe?: Probe;
   readinessProbe?: Probe;
   livenessProbe?: Probe;
-  resources: { requests: Record<string, string>; limits: Record<string, string | number> };
+  resources: { requests: Record<string, string>; limits: Record<string, string> };
   volumeMounts?: { name: string; mountPath: string }[];
 }
 
@@ -185,7 +185,7 @@ export async function kubernetesFaults(manifests: readonly Manifest[], namespace
       }
       if (!resources.limits.memory || !resources.requests.memory) faults.push(`${name}: its memory`);
       if (image !== "ocellus") continue;
-      if (resources.limits["nvidia.com/gpu"] !== 1) faults.push(`${name}: no GPU`);
+      if (resources.limits["nvidia.com/gpu"] !== "1") faults.push(`${name}: no GPU`);
       const words = args.map((word) =>
         word.replace(/^\$\((\w+)\)$/, (_, variable) => {
           const ref = env.find((one) => one.name === variable)?.valueFrom?.configMapKeyRef;
