@@ -3,9 +3,12 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { DeviceLostError } from "../../src/base/errors.js";
+import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { JobQueue } from "../../src/queue/job-queue.js";
 import { type Outcome, ocellus, ROOT } from "../support/cli.js";
+import { ocellusHere } from "../support/cli-in-process.js";
 import { freePort } from "../support/docs-folder.js";
 import { missingForQueue, RedisServer } from "../support/redis.js";
 
@@ -112,6 +115,26 @@ describe.skipIf(missing)("workers", () => {
     expect(other.jobs).toBe(computed);
     other.kill("SIGTERM");
     expect(await other.ended).toBe(0);
+  });
+
+  test("a worker whose GPU is lost for good gives its job back and ends with status 1", async () => {
+    const fault = { where: "the GPU", expected: "a device", got: "its loss", remedy: "restart" };
+    const createSession = (): never => {
+      throw new DeviceLostError(fault);
+    };
+    const load = vi.spyOn(LlavaOneVision, "load");
+    load.mockResolvedValue({ createSession, dispose: () => {} } as unknown as LlavaOneVision);
+    const queue = await JobQueue.connect(server.url, { name: "lost", backoffSeconds: 60 });
+    try {
+      await queue.enqueue([chat("a", "Hello!")]);
+      const { code, stderr } = await ocellusHere(["worker", "--queue", server.url, "--queue-name", "lost"]);
+      expect([code, stderr]).toEqual([1, expect.stringContaining("the GPU: expected a device, got its loss")]);
+      expect(stderr).toContain('"event":"job_failed","id":"a","attempt":1,"attempts":5');
+      expect(await queue.counts()).toMatchObject({ delayed: 1, active: 0, failed: 0 });
+    } finally {
+      load.mockRestore();
+      await queue.close();
+    }
   });
 
   test("SIGTERM lets running answers finish and takes no more; a batch that was killed resumes", async () => {
