@@ -19,7 +19,7 @@ export const COMMANDS: CommandList = {
   batch: ["answer a file of requests in OpenAI's batch format", async () => (await import("./batch.js")).batch],
   worker: ["answer the requests of a queue in Redis", async () => (await import("./worker.js")).worker],
   eval: ["score answers to questions with known answers", async () => (await import("./eval.js")).evaluate],
-  bench: ["verify and time kernels and layers", async () => (await import("./bench.js")).bench],
+  bench: ["verify and time kernels; bench serve: a loaded server", async () => (await import("./bench.js")).bench],
   "bench serve": ["time a server under load", async () => (await import("./bench-serve.js")).benchServe],
   tune: ["find the best kernel parameters for this GPU", async () => (await import("./tune.js")).tune],
   doctor: ["report the adapter and missing packages", async () => (await import("./doctor.js")).doctor],
@@ -32,6 +32,7 @@ export const COMMANDS: CommandList = {
 const HELP = `ocellus: LLaVA-OneVision on WebGPU
 
 ${Object.entries(COMMANDS)
+  .filter(([name]) => !name.includes(" "))
   .map(([name, [summary]]) => line(`ocellus ${name}`, summary))
   .join("\n")}
 

@@ -22,6 +22,13 @@ test.each(commands.map((command) => [command.name, command] as const))(
   },
 );
 
+test("the list of commands is one screen", async () => {
+  const lines = (await ocellusHere(["--help"])).stdout.trimEnd().split("\n");
+  expect(lines.length).toBeLessThanOrEqual(24);
+  for (const line of lines) expect(line.length, line).toBeLessThanOrEqual(80);
+  for (const name of Object.keys(COMMANDS)) expect(lines.join("\n")).toContain(name);
+});
+
 test("help and version are on standard output", async () => {
   for (const args of [[], ["--help"], ["help", "ask"], ["ask", "--help"], ["demo", "-h"], ["chat", "--help-all"]]) {
     const { code, stdout, stderr } = await ocellusHere(args);
