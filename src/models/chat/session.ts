@@ -290,6 +290,7 @@ export class Session implements Disposable {
             eosTokens: config.eosTokens,
             readLogits: options.logprobs ?? false,
             adaptiveSteps: this.#adaptiveSteps,
+            batching: pass.on.batching,
             check,
           };
           const choices = constraint
