@@ -39,7 +39,8 @@ Exit status 1 if a request failed.`,
       help: "allow paths below this folder for pictures and clips; without it only data: URLs",
       path: true,
     },
-    parallel: { value: "N", help: "requests processed concurrently (2)" },
+    "max-sequences": { value: "N", help: "requests answered at once, which share decode steps (4)" },
+    parallel: { value: "N", help: "former name of --max-sequences", rare: true },
     ...SPECIAL_TOKENS_OPTION,
   },
   positionalPaths: true,
@@ -74,7 +75,7 @@ async function answerInto(
   interruption: Interruption,
 ): Promise<void> {
   const folder = given.value("input-dir");
-  const parallel = given.count("parallel") ?? 2;
+  const parallel = given.count("max-sequences") ?? given.count("parallel") ?? 4;
   const specialTokens = specialTokensOption(given);
   const options = loadOptions(given);
   const isPipe = await isStream(input);
