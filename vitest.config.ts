@@ -25,7 +25,7 @@ const MAX_WORKERS = Math.min(2, availableParallelism());
 /** What differs on another adapter: the files for lavapipe, which compiles slowly. Of GPUs' kernels, goldens-gpu takes most there. */
 const ABOUT_ADAPTERS = [
   "test/kernels/{argmax,attention*,choose-token,copy-rows,cutoff*,epilogue,gather,kv-format,norm}.test.ts",
-  "test/kernels/{matmul,matmul-block,matmul-broadcast,matmul-broadcast4,matvec,matvec-b*,matvec-quantized}.test.ts",
+  "test/kernels/{few-rows,matmul,matmul-block,matmul-broadcast,matmul-broadcast4,matvec,matvec-b*,matvec-quantized}.test.ts",
   "test/kernels/{pack,packed,pad-rows,patchify,product-pieces,rank-logits,resample,rope,sampling-cutoff,swiglu}.test.ts",
   "test/layers/kv-cache.test.ts",
   "test/models/{goldens,goldens-gpu,tiny,chat/decoding,chat/session}.test.ts",

@@ -148,7 +148,7 @@ export async function stepOf(
     const x = owner.run(() => device.upload(new Float32Array(geometry.text.width), [1, geometry.text.width], "x"));
     device.write(sampler.token, Uint32Array.of(1));
     const start = counters.dispatches;
-    device.scope(() => void language.layers[0]!.forward(x, cache));
+    device.scope(() => void language.layers[0]!.forward(x, [{ cache, rows: 1 }]));
     const dispatchesPerLayer = counters.dispatches - start;
     let [ms, dispatches] = [0, 0];
     // The first step warms up.

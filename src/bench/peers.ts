@@ -145,7 +145,7 @@ function decoder(
       const start = new Runs(5).take(Math.max(1, cached) * keyValueHeads * headSize);
       for (const tensor of [...cache.keys, ...cache.values]) if (cached) device.write(tensor, start);
       const x = arena.run(() => device.upload(normals(rows * width, 7), [rows, width], "x"));
-      const forward = (input: typeof x) => device.steps(input, stack, (h, one) => one.forward(h, cache));
+      const forward = (input: typeof x) => device.steps(input, stack, (h, one) => one.forward(h, [{ cache, rows }]));
       return {
         run: () => {
           cache.length = cached;

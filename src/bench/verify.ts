@@ -68,7 +68,7 @@ export async function verifyDecoder(
   const pass = (first: number, count: number) =>
     device.scope(() => {
       const input = device.upload(numbers.subarray(first * width, (first + count) * width), [count, width], "x");
-      const y = device.steps(input, stack, (h, one) => one.forward(h, cache));
+      const y = device.steps(input, stack, (h, one) => one.forward(h, [{ cache, rows: count }]));
       cache.length += count;
       return y;
     });

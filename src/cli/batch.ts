@@ -36,7 +36,8 @@ pipe or -, OUT.jsonl may be - (without resuming). Exit status 1 if a request fai
       help: "allow paths below this folder for pictures and clips; without it only data: URLs",
       path: true,
     },
-    parallel: { value: "N", help: "requests processed concurrently (2)" },
+    "max-sequences": { value: "N", help: "requests answered at once, which share decode steps (4)" },
+    parallel: { value: "N", help: "former name of --max-sequences", rare: true },
     queue: { value: "URL", help: "let workers answer: redis://HOST:PORT, see ocellus worker" },
     "queue-name": { value: "NAME", help: `name of that queue (${QUEUE_NAME})`, rare: true },
     ...SPECIAL_TOKENS_OPTION,
@@ -116,7 +117,7 @@ async function answerByModel(
   { line, abort, signal }: Run,
 ): Promise<void> {
   const folder = given.value("input-dir");
-  const parallel = given.count("parallel") ?? 2;
+  const parallel = given.count("max-sequences") ?? given.count("parallel") ?? 4;
   const specialTokens = specialTokensOption(given);
   const options = loadOptions(given);
   const where = modelLocation(given.value("model"));
@@ -165,7 +166,17 @@ async function answerByModel(
 }
 
 /** The options that workers have in place of a batch that goes to a queue. */
-const OF_WORKERS = ["model", "dtype", "adapter", "merge", "name", "input-dir", "parallel", "special-tokens"];
+const OF_WORKERS = [
+  "model",
+  "dtype",
+  "adapter",
+  "merge",
+  "name",
+  "input-dir",
+  "max-sequences",
+  "parallel",
+  "special-tokens",
+];
 
 /** Reads `--queue` and `--queue-name`. Throws OptionError for an option that has no effect beside them. */
 function batchQueue(given: Arguments): BatchQueue {
@@ -175,7 +186,10 @@ function batchQueue(given: Arguments): BatchQueue {
     where: `${given.where}, --queue`,
     expected: "a batch whose requests workers answer",
     got: `--${own}`,
-    remedy: own === "parallel" ? "give --concurrency to `ocellus worker`" : `give --${own} to \`ocellus worker\``,
+    remedy:
+      own === "parallel" || own === "max-sequences"
+        ? "give --concurrency to `ocellus worker`"
+        : `give --${own} to \`ocellus worker\``,
   });
 }
 

@@ -180,7 +180,7 @@ function tiled(QUADS: number, onCPU: boolean): Kernel<(typeof attentionKernel)["
  * Scaled dot-product attention `softmax(q·kᵀ / √C [, causal])·v` for every head. The softmax is computed online over tiles of keys as
  * in FlashAttention-2 (arXiv 2307.08691), so no score matrix is stored. Query head h reads key/value head
  * `h / (heads / keyValueHeads)` (grouped-query attention, arXiv 2305.13245). q `[batches·queries, …]` f32; k and v
- * `[≥ batches·keys, …]`, f32 or in a KV-cache format; result `[batches·queries, heads·headSize]` f32.
+ * `[≥ batches·keys, …]`, f32 or in a KV-cache format; result `[batches·queries, heads·headSize]` f32, or `into`.
  * Throws ShapeError for sizes that do not fit.
  */
 export function attention(
@@ -189,6 +189,7 @@ export function attention(
   v: HeadColumns,
   shape: AttentionShape,
   label: string,
+  into?: Tensor,
 ): Tensor {
   const { batches, queries, keys, heads, headSize } = shape;
   const { device } = q.tensor;
@@ -201,7 +202,8 @@ export function attention(
       remedy: "check the configuration",
     });
   }
-  const y = device.empty([batches * queries, heads * headSize], "f32", label);
+  const size = [batches * queries, heads * headSize];
+  const y = into?.expect(size, label) ?? device.empty(size, "f32", label);
   const loaders = [LOAD_KEYS[cacheTypeOf(k.tensor, label)], LOAD_VALUES[cacheTypeOf(v.tensor, label)]];
   const tensors = { q: q.tensor, k: k.tensor, v: v.tensor, y };
   const parameters = {

@@ -5,6 +5,8 @@ import { MATRIX_TILE } from "../runtime/matrix-layout.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { tuned } from "../runtime/tuning.js";
 import { type Epilogue, epilogueCode } from "./epilogue.js";
+import { FEW_ROWS, fewRowsBroadcastKernel } from "./few-rows-broadcast.js";
+import { fewRowsQuantizedKernel, MOST_QUANTIZED_ROWS } from "./few-rows-quantized.js";
 import { matmulBlockKernel } from "./matmul-block.js";
 import { matmulBroadcastKernel } from "./matmul-broadcast.js";
 import { matmulBroadcast4Kernel } from "./matmul-broadcast4.js";
@@ -13,11 +15,13 @@ import { LARGE_DEPTH, LARGE_MATRIX_TILE, matmulSubgroupMatrix } from "./matmul-s
 import { matmulTileKernel, TILES, tileFor } from "./matmul-tile.js";
 import { GROUP_DOTS, matvecKernel } from "./matvec.js";
 import { matvecBlockKernel, matvecBlockQuantizedKernel } from "./matvec-block.js";
-import { matvecBroadcastKernel, PIECE_PRODUCTS } from "./matvec-broadcast.js";
-import { GROUP_PRODUCTS, matvecQuantizedKernel } from "./matvec-quantized.js";
+import { matvecBroadcastKernel } from "./matvec-broadcast.js";
+import { matvecQuantizedKernel } from "./matvec-quantized.js";
 import { matvecRowsKernel } from "./matvec-rows.js";
 import { rmsNorm } from "./norm.js";
+import { NORM_SCALE, normedRows, normedRowsBroadcastKernel, normedRowsKernel } from "./normed-rows.js";
 import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix, QUAD } from "./packed.js";
+import { floatPieces, quantizedPieces } from "./packed-pieces.js";
 import { padRows } from "./pad-rows.js";
 import { productPieces } from "./product-pieces.js";
 import { quantizeActivations } from "./quantize-activations.js";
@@ -51,12 +55,14 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
     scalesRows = false,
     inFragments,
     inBytes = false,
+    normsRows,
     reader,
   } = choose(rows, weights, device.facts, epilogue);
-  const normed = norm && !fusesNorm ? rmsNorm(x, norm.weight, norm.epsilon) : x;
+  const normed = norm && !fusesNorm && !normsRows ? rmsNorm(x, norm.weight, norm.epsilon) : x;
   const padded = width % QUAD === 0 ? normed : padRows(normed, weights.quads * QUAD);
   const scales = scalesRows && { rowScales: rowScales(padded, weights.quads) };
   const fragments = scales && inFragments && rowFragments(padded, scales.rowScales, weights.quads, inFragments);
+  const scaled = norm && normsRows && normedRows(padded, weights.quads, norm, normsRows);
   const quantized = inBytes && quantizeActivations(padded, weights.quads);
   const outputs = epilogue.swiglu ? weights.columns / 2 : weights.columns;
   const y = device.empty([...x.shape.slice(0, -1), outputs], "f32", label);
@@ -72,6 +78,7 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
         ...tensors,
         ...scales,
         ...(fragments && { x: fragments }),
+        ...scaled,
         ...(quantized && { x: quantized.bytes, xScales: quantized.scales }),
       },
       {
@@ -104,6 +111,8 @@ interface Choice {
    * own.
    */
   readonly fusesNorm?: boolean;
+  /** The kernel by which `normedRows` prepares the rows, whose scales are applied after the product. */
+  readonly normsRows?: Kernel | undefined;
   /** Whether the kernel needs the rows' scales. */
   readonly scalesRows?: boolean;
   /** Whether, and how, the kernel needs the rows as fragments of subgroup matrices. */
@@ -111,9 +120,6 @@ interface Choice {
   /** Whether the kernel multiplies rows in 8 bits. */
   readonly inBytes?: boolean;
 }
-
-/** Up to this many rows a GPU uses `matvecRows`, which reuses loaded weights for all rows, instead of tiles. */
-const FEW_ROWS = 16;
 
 /** Slices of `matvec` by the width of a matrix. */
 const FITTING_SLICES = { narrow: 32, middle: 16, wide: 8 } as const;
@@ -124,8 +130,9 @@ const FEWEST_NORMED_SLICES = 16;
 /** Lanes of a workgroup that every adapter has. */
 const MOST_LANES = 256;
 
-/** Returns the `matvec` variant for a matrix. */
+/** Returns the `matvec` variant for a matrix, or the `matvecRows` variant whose rows have the same sums. */
 function matvecChoice(
+  rows: number,
   weights: PackedMatrix,
   facts: AdapterFacts,
   { normed, swiglu }: { normed: boolean; swiglu: boolean },
@@ -136,14 +143,43 @@ function matvecChoice(
   const fitting = Math.max(FITTING_SLICES[shapes], normed ? FEWEST_NORMED_SLICES : 0);
   const SLICES = Math.min(wanted === "auto" ? fitting : wanted, MOST_LANES / LANES);
   const CHUNKS = normed ? Math.ceil(weights.quads / matvecKernel.constants.CHUNK) : 1;
-  const kernel = matvecKernel.variant({
-    LANES,
-    SLICES,
-    NORM: normed ? 1 : 0,
-    CHUNKS,
-    WHOLE: weights.quads % GROUP === 0 ? 1 : 0,
-  });
-  return { kernel, rowsAGroup: 1, columnsAGroup: LANES, fusesNorm: true, reader: GROUP_DOTS[weights.type] };
+  const WHOLE = weights.quads % GROUP === 0 ? 1 : 0;
+  const columnsAGroup = LANES;
+  const dots = GROUP_DOTS[weights.type];
+  if (rows === 1) {
+    const kernel = matvecKernel.variant({ LANES, SLICES, NORM: normed ? 1 : 0, CHUNKS, WHOLE });
+    return { kernel, rowsAGroup: 1, columnsAGroup, fusesNorm: true, reader: dots };
+  }
+  const ROWS = rowsOfGroup(rows, FEW_ROWS);
+  return {
+    kernel: matvecRowsKernel.variant({ LANES, SLICES, ROWS, WHOLE }),
+    rowsAGroup: ROWS,
+    columnsAGroup,
+    reader: dots + NORM_SCALE[normed ? "norm" : "none"],
+    normsRows: normed ? normedRowsKernel.variant({ LANES, SLICES }) : undefined,
+  };
+}
+
+/** Rows of a workgroup: a power of two, so that there are few variants. */
+function rowsOfGroup(rows: number, most: number): number {
+  return Math.min(most, 2 ** Math.ceil(Math.log2(rows)));
+}
+
+/** Returns the kernel for 2 to 16 rows on CPU adapters with subgroups: each row has the sums that it has alone. */
+function fewRowsChoice(rows: number, { type }: PackedMatrix, lanes: number, normed: boolean): Choice {
+  const isQuantized = type === "q8" || type === "q4";
+  const ROWS = rowsOfGroup(rows, isQuantized ? MOST_QUANTIZED_ROWS : FEW_ROWS);
+  const constants = { LANES: lanes, ROWS };
+  return {
+    kernel: isQuantized ? fewRowsQuantizedKernel.variant(constants) : fewRowsBroadcastKernel.variant(constants),
+    rowsAGroup: ROWS,
+    columnsAGroup: 4 * lanes,
+    reader:
+      (isQuantized ? quantizedPieces(type, lanes) : floatPieces(type, lanes)) + NORM_SCALE[normed ? "norm" : "none"],
+    normsRows: normed
+      ? normedRowsBroadcastKernel.variant({ LANES: lanes, PAIRS: isQuantized && lanes === 4 ? 1 : 0 })
+      : undefined,
+  };
 }
 
 /** Chooses the algorithm by rows, weight type and adapter. All of them support the epilogue, SwiGLU included. */
@@ -164,11 +200,12 @@ function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm
       return {
         ...group,
         kernel: matvecQuantizedKernel.variant(constants),
-        reader: GROUP_PRODUCTS[type],
+        reader: quantizedPieces(type, lanes),
       };
     }
-    return { ...group, kernel: matvecBroadcastKernel.variant(constants), reader: PIECE_PRODUCTS[type] };
+    return { ...group, kernel: matvecBroadcastKernel.variant(constants), reader: floatPieces(type, lanes) };
   }
+  if (lanes && rows <= FEW_ROWS) return fewRowsChoice(rows, weights, lanes, normed);
   if (lanes) {
     const kernel = lanes === 4 ? matmulBroadcast4Kernel : matmulBroadcastKernel;
     return { kernel, rowsAGroup: kernel.constants.ROWS, columnsAGroup: PANEL };
@@ -176,16 +213,11 @@ function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm
   if (facts.onCPU && rows === 1) {
     const group = { rowsAGroup: 1, columnsAGroup: PANEL };
     if (type === "q8" || type === "q4") {
-      return { ...group, kernel: matvecBlockQuantizedKernel, reader: GROUP_PRODUCTS[type] };
+      return { ...group, kernel: matvecBlockQuantizedKernel, reader: quantizedPieces(type, lanes) };
     }
-    return { ...group, kernel: matvecBlockKernel, reader: PIECE_PRODUCTS[type] };
+    return { ...group, kernel: matvecBlockKernel, reader: floatPieces(type, lanes) };
   }
-  if (!facts.onCPU && rows === 1) return matvecChoice(weights, facts, { normed, swiglu });
-  // Loaded weights are reused for all rows; the row count is matched so that no row is wasted.
-  if (!facts.onCPU && rows <= FEW_ROWS) {
-    const ROWS = rows <= 2 ? 2 : rows <= 4 ? 4 : 8;
-    return { kernel: matvecRowsKernel.variant({ ROWS }), rowsAGroup: ROWS, columnsAGroup: PANEL };
-  }
+  if (!facts.onCPU && rows <= FEW_ROWS) return matvecChoice(rows, weights, facts, { normed, swiglu });
   if (facts.onCPU) {
     return { kernel: matmulBlockKernel, rowsAGroup: matmulBlockKernel.constants.ROWS, columnsAGroup: PANEL };
   }

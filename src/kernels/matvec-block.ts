@@ -24,7 +24,6 @@ fn quadAt(i: u32) -> vec4f { return select(vec4f(), x[min(i, params.quads - 1u)]
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let shift = shiftOf(0u);
   var sums = vec4f();
   for (var g = 0u; g < params.groups; g++) {
     let at = g * GROUP;
@@ -36,9 +35,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let e5 = quadAt(at + 5u);
     let e6 = quadAt(at + 6u);
     let e7 = quadAt(at + 7u);
-    let total = totalOf(((e0 + e1) + (e2 + e3)) + ((e4 + e5) + (e6 + e7)));
-    let a = e0 * shift; let b = e1 * shift; let c = e2 * shift; let d = e3 * shift;
-    let e = e4 * shift; let f = e5 * shift; let h = e6 * shift; let i = e7 * shift;
+    let total = sumOf(e0, e1, e2, e3, e4, e5, e6, e7);
+    let a = shifted(e0); let b = shifted(e1); let c = shifted(e2); let d = shifted(e3);
+    let e = shifted(e4); let f = shifted(e5); let h = shifted(e6); let i = shifted(e7);
     sums += products(group.x * params.groups + g, lane, total, a, b, c, d, e, f, h, i);
   }
   put(sums, 0u, group.x * 8u + lane);
@@ -53,8 +52,15 @@ export const matvecBlockKernel = new Kernel(
   `
 ${PARAMS}
 
-fn products(at: u32, a: vec4f, b: vec4f) -> vec4f {
-  return vec4f(product(at, a, b), product(at + 8u, a, b), product(at + 16u, a, b), product(at + 24u, a, b));
+// Adds a piece of four columns times its quads of the row.
+fn added(s: vec4f, at: u32, a: vec4f, b: vec4f) -> vec4f {
+  let c = weights[at];
+  let d = weights[at + 8u];
+  let e = weights[at + 16u];
+  let f = weights[at + 24u];
+  let first = add(s, a, lows(c, d, e, f));
+  if (QUADS == 1u) { return first; }
+  return add(first, b, highs(c, d, e, f));
 }
 
 @compute @workgroup_size(8)
@@ -65,7 +71,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let a = x[quad];
     var b = a;
     if (QUADS == 2u) { b = select(vec4f(), x[min(quad + 1u, params.quads - 1u)], quad + 1u < params.quads); }
-    sums += products(at, a, b);
+    sums = added(sums, at, a, b);
     at += PANEL;
   }
   put(sums, 0u, group.x * 8u + lane);

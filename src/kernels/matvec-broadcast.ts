@@ -18,8 +18,15 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 
 ${PUT_COLUMNS}
 
-fn products(at: u32, a: vec4f, b: vec4f) -> vec4f {
-  return vec4f(product(at, a, b), product(at + 8u, a, b), product(at + 16u, a, b), product(at + 24u, a, b));
+// Adds a piece of four columns times its quads of the row.
+fn added(s: vec4f, at: u32, a: vec4f, b: vec4f) -> vec4f {
+  let c = weights[at];
+  let d = weights[at + 8u];
+  let e = weights[at + 16u];
+  let f = weights[at + 24u];
+  let first = add(s, a, lows(c, d, e, f));
+  if (QUADS == 1u) { return first; }
+  return add(first, b, highs(c, d, e, f));
 }
 
 @compute @workgroup_size(LANES)
@@ -45,10 +52,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let a = subgroupShuffle(v, quad % LANES);
     var b = a;
     if (QUADS == 2u) { b = subgroupShuffle(v, quad % LANES + 1u); }
-    sa += products(first, a, b);
+    sa = added(sa, first, a, b);
     first += PANEL;
     if (BLOCKS == 2u) {
-      sb += products(second, a, b);
+      sb = added(sb, second, a, b);
       second += PANEL;
     }
   }
@@ -64,27 +71,3 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   { PANEL, LANES: 8, BLOCKS: 1, NORM: 0 },
   ["enable subgroups;"],
 );
-
-/** WGSL dot products of a 16-byte piece of the packed block (binding 1) with its QUADS quads of the row. */
-export const PIECE_PRODUCTS: Record<"f32" | "f16" | "bf16", string> = {
-  f32: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>;  // [panels, groups, 8, PANEL]
-const QUADS = 1u;
-fn product(at: u32, a: vec4f, b: vec4f) -> f32 { return dot(a, weights[at]); }`,
-  f16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, 4, PANEL]
-const QUADS = 2u;
-fn product(at: u32, a: vec4f, b: vec4f) -> f32 {
-  let w = weights[at];
-  return dot(a, vec4f(unpack2x16float(w.x), unpack2x16float(w.y))) + dot(b, vec4f(unpack2x16float(w.z), unpack2x16float(w.w)));
-}`,
-  bf16: `
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;  // [panels, groups, 4, PANEL]
-const QUADS = 2u;
-fn product(at: u32, a: vec4f, b: vec4f) -> f32 {
-  let w = weights[at];
-  let low = bitcast<vec4f>(w << vec4u(16u));
-  let high = bitcast<vec4f>(w & vec4u(0xffff0000u));
-  return dot(vec4f(a.xz, b.xz), low) + dot(vec4f(a.yw, b.yw), high);
-}`,
-};

@@ -21,29 +21,34 @@ export interface RotatedTensors {
   readonly values: Tensor;
 }
 
+export interface RotatedOptions {
+  readonly watch?: ((queries: Tensor) => void) | undefined;
+  readonly into?: Tensor | undefined;
+}
+
 /**
  * Causal attention of new rows with RoPE (arXiv 2104.09864): `softmax(rope(q)·rope(k)ᵀ / √C + causal mask)·v`. x
  * `[T, (H + 2K)·C]` is queries, keys and values side by side; row i has position `first + i`. Writes in place: rows `first` to
  * `first + T` of keys (rotated) and values. Result `[T, H·C]` f32. One row on GPUs is one dispatch, or two with KV splits; otherwise
- * `rope` and `attention`. `watch` gets the rotated queries once the keys are written.
+ * `rope` and `attention`. `into` is the result if given. `watch` gets the rotated queries once the keys are written.
  */
 export function rotatedAttention(
   x: Tensor,
   tensors: RotatedTensors,
   first: number,
   sizes: HeadSizes,
-  watch?: (queries: Tensor) => void,
+  { watch, into }: RotatedOptions = {},
 ): Tensor {
   const { heads, keyValueHeads, headSize } = sizes;
   const { cosines, sines, keys, values } = tensors;
   const rows = x.size(0);
   const type = cacheTypeOf(keys, "attention");
-  if (!watch && rows === 1 && fuses(type, sizes, x.device.facts)) return step(x, tensors, first, sizes, type);
+  if (!watch && rows === 1 && fuses(type, sizes, x.device.facts)) return step(x, tensors, first, sizes, type, into);
   const q = rope(x, cosines, sines, keys, values, first, keyValueHeads * headSize);
   watch?.(q);
   const columns = [q, keys, values].map((tensor) => ({ tensor, first: 0 }));
   const shape = { batches: 1, queries: rows, keys: first + rows, heads, keyValueHeads, headSize, causalFrom: first };
-  return attention(columns[0]!, columns[1]!, columns[2]!, shape, "attention");
+  return attention(columns[0]!, columns[1]!, columns[2]!, shape, "attention", into);
 }
 
 /** Whether one dispatch may rotate, append and attend: the heads of a key/value head in one workgroup, with scales of their own. */
@@ -53,12 +58,19 @@ function fuses(type: CacheType, { heads, keyValueHeads, headSize }: HeadSizes, f
   return !facts.onCPU && together && QUADS <= 32 && QUADS % SPAN[type] === 0;
 }
 
-function step(x: Tensor, tensors: RotatedTensors, first: number, sizes: HeadSizes, type: CacheType): Tensor {
+function step(
+  x: Tensor,
+  tensors: RotatedTensors,
+  first: number,
+  sizes: HeadSizes,
+  type: CacheType,
+  into: Tensor | undefined,
+): Tensor {
   const { heads, keyValueHeads, headSize } = sizes;
   const { cosines, sines, keys, values } = tensors;
   const { device } = x;
   const QUADS = headSize / 4;
-  const y = device.empty([1, heads * headSize], "f32", "attention");
+  const y = into ?? device.empty([1, heads * headSize], "f32", "attention");
   const parameters = {
     queries: 1,
     keys: first + 1,

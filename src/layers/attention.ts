@@ -1,9 +1,9 @@
 import { attention } from "../kernels/attention.js";
 import type { Tensor } from "../runtime/tensor.js";
-import type { KVCache } from "./kv-cache.js";
 import { Linear } from "./linear.js";
 import type { RMSNorm } from "./norm.js";
 import type { Rotary } from "./rotary.js";
+import type { SequenceRows } from "./sequence-rows.js";
 import type { Weights } from "./weights.js";
 
 /**
@@ -68,7 +68,7 @@ export interface CausalSizes {
  * ```ts
  * const sizes = { width: 896, heads: 14, keyValueHeads: 2, headSize: 64 };
  * const attention = new CausalAttention(weights.at("self_attn"), sizes, rotary, 0);
- * const y = attention.forward(x, norm, cache); // [rows, 896]
+ * const y = attention.forward(x, norm, [{ cache, rows }]); // [rows, 896]
  * ```
  */
 export class CausalAttention {
@@ -91,10 +91,10 @@ export class CausalAttention {
     this.out = new Linear(weights, heads * headSize, [{ name: "o_proj", columns: width }], { bias: false });
   }
 
-  /** x `[T, D]` → y `[T, D]`. The cache contains the positions before x; the keys and values of x are written after them. */
-  forward(x: Tensor, norm: RMSNorm, cache: KVCache): Tensor {
+  /** x `[T, D]` → y `[T, D]`. Caches contain the positions before the rows of x; their keys and values are written after them. */
+  forward(x: Tensor, norm: RMSNorm, sequences: readonly SequenceRows[]): Tensor {
     const qkv = this.qkv.forward(x, { norm }); // of norm(x): [T, (H + 2K)·C]
-    const attended = this.rotary.attend(qkv, cache, this.layer, this.sizes); // [T, H·C]; k and v go to the cache
+    const attended = this.rotary.attend(qkv, sequences, this.layer, this.sizes); // [T, H·C]; k and v go to the caches
     return this.out.forward(attended, { residual: x }); // the epilogue adds x: [T, D]
   }
 }

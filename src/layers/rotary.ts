@@ -2,6 +2,7 @@ import { type HeadSizes, rotatedAttention } from "../kernels/rotated-attention.j
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { KVCache } from "./kv-cache.js";
+import { rowsOf, type SequenceRows, writeRows } from "./sequence-rows.js";
 
 /**
  * Rotary position embedding (RoPE, arXiv 2104.09864): at position p, components m and m + C/2 of a head are rotated by the angle
@@ -37,13 +38,29 @@ export class Rotary {
   }
 
   /**
-   * Causal attention of x `[T, (H + 2K)·C]`, queries, keys and values side by side, whose first row has position `cache.length`:
-   * `softmax(rope(q)·rope(k)ᵀ / √C + causal mask)·v`. Writes the rotated keys and the values to the cache of `layer`. → `[T, H·C]`
+   * Causal attention of x `[T, (H + 2K)·C]`, queries, keys and values side by side, in which every sequence has consecutive rows from
+   * position `cache.length` on: `softmax(rope(q)·rope(k)ᵀ / √C + causal mask)·v`. Writes the rotated keys and the values to the caches
+   * of `layer`. → `[T, H·C]`
    */
-  attend(x: Tensor, cache: KVCache, layer: number, sizes: HeadSizes): Tensor {
+  attend(x: Tensor, sequences: readonly SequenceRows[], layer: number, sizes: HeadSizes): Tensor {
+    const [only, ...others] = sequences;
+    if (others.length === 0) return this.#attend(x, only!.cache, layer, sizes);
+    const y = x.device.empty([x.size(0), sizes.heads * sizes.headSize], "f32", "attention");
+    let first = 0;
+    // Each sequence has keys and values of its own, and the kernels and the sums that it has alone.
+    for (const { cache, rows } of sequences) {
+      const own = rowsOf(x, first, rows);
+      writeRows(y, first, rows, (into) => void this.#attend(own, cache, layer, sizes, into));
+      first += rows;
+    }
+    return y;
+  }
+
+  #attend(x: Tensor, cache: KVCache, layer: number, sizes: HeadSizes, into?: Tensor): Tensor {
     const { cosines, sines } = this;
     const tensors = { cosines, sines, keys: cache.keys[layer]!, values: cache.values[layer]! };
     const { watcher } = cache;
-    return rotatedAttention(x, tensors, cache.length, sizes, watcher && ((q) => watcher(layer, q)));
+    const watch = watcher && ((q: Tensor): void => watcher(layer, q));
+    return rotatedAttention(x, tensors, cache.length, sizes, { watch, into });
   }
 }

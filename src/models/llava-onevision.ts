@@ -60,6 +60,11 @@ export interface LoadOptions extends HubOptions {
    */
   visionCacheBytes?: number;
   /**
+   * Maximum rows of a prompt that are computed at once while other sessions generate (256): the delay of their next token. More of
+   * them make the first token of a newcomer earlier.
+   */
+  prefillRows?: number;
+  /**
    * What happens when the GPU resets or the browser restarts its GPU process. "fail", if not given: calls reject with DeviceLostError.
    * "reload": the next call opens another device and loads the weights again; a running answer does so at once and continues its text.
    * Three losses in a minute end with DeviceLostError. Not beside `device`.
@@ -130,6 +135,9 @@ export class LlavaOneVision {
       get adapters() {
         return current().adapters;
       },
+      get batching() {
+        return current().batching;
+      },
       get reloading() {
         return replacing();
       },
@@ -168,6 +176,7 @@ export class LlavaOneVision {
       "contextTokens",
       "memoryBudget",
       "visionCacheBytes",
+      "prefillRows",
       "onDeviceLost",
       "adapter",
       "mergeAdapters",
@@ -196,6 +205,15 @@ export class LlavaOneVision {
         expected: "a number of bytes, 0 or above",
         got: shown(visionCacheBytes),
         remedy: "leave it out for 256 MiB",
+      });
+    }
+    const { prefillRows } = options;
+    if (prefillRows !== undefined && !(Number.isInteger(prefillRows) && prefillRows > 0)) {
+      throw new OptionError({
+        where: "LlavaOneVision.load, prefillRows",
+        expected: "a whole number above 0",
+        got: shown(prefillRows),
+        remedy: "leave it out for 256",
       });
     }
     if (options.memoryBudget !== undefined) {

@@ -6,6 +6,7 @@ import { Adapters } from "../layers/low-rank.js";
 import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
 import type { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
+import { Batching } from "./chat/batching.js";
 import type { DeviceParts, OwnedSession } from "./chat/model-internals.js";
 import type { AdapterLocations } from "./llava-onevision/adapted-weights.js";
 import { cacheTypeGiven } from "./llava-onevision/cache-dtype.js";
@@ -26,6 +27,7 @@ export interface WeightsSource {
   readonly dtype: DtypeByPart;
   readonly cacheType: CacheType;
   readonly visionCacheBytes: number;
+  readonly prefillRows: number | undefined;
   /** Ends loading and reloading. */
   readonly loading: AbortController;
   /** Opens the adapters; undefined without any. */
@@ -40,6 +42,7 @@ export interface SourceOptions {
   readonly cacheDtype?: CacheType | "auto";
   readonly contextTokens?: number;
   readonly visionCacheBytes?: number;
+  readonly prefillRows?: number;
   readonly adapter?: AdapterLocations | undefined;
   readonly mergeAdapters?: boolean | undefined;
 }
@@ -96,6 +99,7 @@ export async function readSource(
       dtype: dtypeByPart(options.dtype),
       cacheType: cacheTypeGiven(options.cacheDtype),
       visionCacheBytes: options.visionCacheBytes ?? VISION_CACHE_BYTES,
+      prefillRows: options.prefillRows,
       loading,
       adapted:
         adapter === undefined
@@ -143,7 +147,9 @@ export async function loadParts(
       if (!device.facts.onCPU) warmUp(network, source.cacheType);
       await loader.load({ signal: loading.signal, onProgress });
       await device.prepared();
-      return { device, network, visionCache, adapters: adapters.names, arena, ownsDevice: given === undefined };
+      const batching = new Batching(network, source.prefillRows);
+      const ownsDevice = given === undefined;
+      return { device, network, visionCache, batching, adapters: adapters.names, arena, ownsDevice };
     } catch (cause) {
       arena.dispose();
       device.pool.trim();

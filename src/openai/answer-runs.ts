@@ -1,7 +1,7 @@
 import { OcellusError, throwIfAborted } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
-import type { Answer } from "../models/chat/answer.js";
-import type { ChatModel } from "../models/chat/chat-model.js";
+import type { Answer, AnswerProgress } from "../models/chat/answer.js";
+import type { ChatModel, ChatSession } from "../models/chat/chat-model.js";
 import { checkPromptOptions, type GenerateOptions } from "../models/chat/generate-options.js";
 import type { SpecialTokens } from "../models/llava-onevision/literal-text.js";
 import type { ChatMessage } from "../models/llava-onevision/processor.js";
@@ -29,9 +29,9 @@ export interface AnswerRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Answers that are being generated, one after the other. */
+/** Answers that are being generated. */
 export interface AnswerRun {
-  /** Each begins when the one before it has ended; after a failure the others reject too. */
+  /** All but the first begin when its prompt is computed, and generate together; after a failure the others reject too. */
   readonly answers: readonly [Promise<Answer>, ...Promise<Answer>[]];
   readonly abort: () => void;
 }
@@ -59,8 +59,10 @@ export class AnswerRuns {
     const forward = (): void => abort.abort(signal?.reason);
     signal?.addEventListener("abort", forward, { once: true });
     let lease: Lease | undefined;
+    const forks: ChatSession[] = [];
     const end = (sound: boolean): void => {
       signal?.removeEventListener("abort", forward);
+      for (const fork of forks.splice(0)) fork.dispose();
       lease?.giveBack(sound);
       lease = undefined;
     };
@@ -73,24 +75,34 @@ export class AnswerRuns {
       const begun = new Promise<void>((resolve) => {
         begin = resolve;
       });
+      let decode = (): void => {};
+      const decoding = new Promise<void>((resolve) => {
+        decode = resolve;
+      });
+      const progress = ({ stage }: AnswerProgress): void => {
+        begin();
+        if (stage === "decode") decode();
+      };
       // Errors of options are thrown at once.
-      const first = session.generate(messages, this.#optionsOf({ ...options, ...more }, 0, abort.signal, begin));
+      const first = session.generate(messages, this.#optionsOf({ ...options, ...more }, 0, abort.signal, progress));
       const answers: [Promise<Answer>, ...Promise<Answer>[]] = [Promise.resolve(first)];
       for (let index = 1; index < count; index++) {
-        const next = answers[index - 1]!.then(({ result }) => result).then(() =>
-          session.generate(messages, this.#optionsOf({ ...options, ...more }, index, abort.signal)),
-        );
-        // Readers of the answer before it get the same error.
+        // A fork has the prompt's rows of the cache.
+        const next = Promise.race([decoding, first.result]).then(() => {
+          const fork = session.clone();
+          forks.push(fork);
+          return fork.generate(messages, this.#optionsOf({ ...options, ...more }, index, abort.signal));
+        });
+        // Readers of the first answer get the same error.
         next.catch(() => {});
         answers.push(next);
       }
-      const ended = answers
-        .at(-1)!
-        .then(({ result }) => result)
-        .then(
-          () => end(true),
-          (error: unknown) => end(isHarmless(error)),
-        );
+      const results = answers.map((answer) => answer.then(({ result }) => result));
+      for (const result of results) result.catch((error: unknown) => abort.abort(error));
+      const ended = Promise.allSettled(results).then((settled) => {
+        const failed = settled.find((result) => result.status === "rejected");
+        end(!failed || isHarmless(failed.reason));
+      });
       await Promise.race([begun, first.result.then(() => (count === 1 ? ended : undefined))]);
       return { answers, abort: () => abort.abort() };
     } catch (error) {
@@ -100,14 +112,19 @@ export class AnswerRuns {
   }
 
   /** Answers of one request differ by their seeds. */
-  #optionsOf(options: GenerateOptions, index: number, signal: AbortSignal, begin?: () => void): GenerateOptions {
+  #optionsOf(
+    options: GenerateOptions,
+    index: number,
+    signal: AbortSignal,
+    onProgress?: (progress: AnswerProgress) => void,
+  ): GenerateOptions {
     const { seed } = options;
     return {
       ...options,
       ...(seed !== undefined && index > 0 && { seed: (seed + index) % Number.MAX_SAFE_INTEGER }),
       specialTokens: this.#specialTokens,
       signal,
-      ...(begin && { onProgress: begin }),
+      ...(onProgress && { onProgress }),
     };
   }
 

@@ -20,6 +20,7 @@ export class Metrics {
   readonly #completion: Prometheus.Counter;
   readonly #firstToken: Prometheus.Histogram;
   readonly #rate: Prometheus.Histogram;
+  readonly #interval: Prometheus.Histogram;
 
   constructor({ Registry, Counter, Gauge, Histogram }: typeof Prometheus, gauges: Gauges) {
     const registry = new Registry();
@@ -55,6 +56,12 @@ export class Metrics {
       buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
       registers,
     });
+    this.#interval = new Histogram({
+      name: "ocellus_token_interval_seconds",
+      help: "Seconds between tokens after the first, the mean of each answer",
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+      registers,
+    });
     this.#rate = new Histogram({
       name: "ocellus_tokens_per_second",
       help: "Tokens per second after the first token",
@@ -79,6 +86,7 @@ export class Metrics {
     this.#firstToken.observe(Math.max(0, seconds - timings.decode));
     if (usage.completionTokens > 1 && timings.decode > 0) {
       this.#rate.observe((usage.completionTokens - 1) / timings.decode);
+      this.#interval.observe(timings.decode / (usage.completionTokens - 1));
     }
   }
 

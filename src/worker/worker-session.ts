@@ -121,8 +121,7 @@ export class WorkerSession implements ChatSession {
 
   /** See `Session.clone`. */
   clone(): WorkerSession {
-    this.#begin("session.clone");
-    this.#busy = false;
+    this.#check();
     const session = this.names.next();
     this.connection.post({ kind: "clone", session, from: this.session });
     const other = new WorkerSession(this.connection, session, this.names, this.system);

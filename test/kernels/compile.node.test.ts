@@ -111,7 +111,7 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
   test.each(TYPES)("products with weights in %s", (type) =>
     compile(() => {
       const weights = PackedMatrix.allocate(device, COLUMNS, INNER, type, "W");
-      for (const rows of [1, 2, 3, 7, 17, 33]) {
+      for (const rows of [1, 2, 3, 7, 16, 17, 33]) {
         for (const epilogue of epilogues(rows)) matmul(floats(rows, INNER), weights, epilogue);
       }
       // Many columns and rows, which take other tiles.

@@ -24,7 +24,8 @@ describe.each<[string, readonly [rows: number, type: WeightType, ...kernels: str
     [
       [1, "bf16", "matvecBroadcast"],
       [1, "q4", "matvecQuantized"],
-      [2, "q4", "matmulBroadcast4"],
+      [2, "q4", "fewRowsQuantized"],
+      [17, "q4", "matmulBroadcast4"],
     ],
   ],
   [
@@ -32,7 +33,8 @@ describe.each<[string, readonly [rows: number, type: WeightType, ...kernels: str
     [
       [1, "f16", "matvecBroadcast"],
       [1, "q8", "matvecQuantized"],
-      [2, "f16", "matmulBroadcast"],
+      [16, "f16", "fewRowsBroadcast"],
+      [17, "f16", "matmulBroadcast"],
     ],
   ],
   [

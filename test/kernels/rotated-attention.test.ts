@@ -43,7 +43,7 @@ async function run(x: Float32Array, first: number, sizes: HeadSizes, type: Cache
       rope(upload(x.slice(0, first * width), first, "before"), cosines!, sines!, keys!, values!, 0, keyWidth);
     before = ran.length;
     const last = upload(x.slice(first * width), 1, "x");
-    return [rotatedAttention(last, tables, first, sizes, watch ? () => {} : undefined), keys!, values!];
+    return [rotatedAttention(last, tables, first, sizes, { watch: watch ? () => {} : undefined }), keys!, values!];
   });
   const [y, keys, values] = await Promise.all(tensors.map((tensor) => device.read(tensor)));
   for (const tensor of tensors) tensor.dispose();

@@ -90,7 +90,10 @@ test("causal: positions in steps over the cache are those of one pass", async ()
       ] as const) {
         const part = x.slice(first * width, end * width);
         y.push(
-          ...(await result(device, () => layer.forward(device.upload(part, [end - first, width], "x"), norm, cache))),
+          ...(await result(device, () => {
+            const rows = end - first;
+            return layer.forward(device.upload(part, [rows, width], "x"), norm, [{ cache, rows }]);
+          })),
         );
         cache.length = end;
       }

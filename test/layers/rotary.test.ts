@@ -52,7 +52,7 @@ test("queries and keys are turned by their position behind the cache, and the ca
       expect(layer).toBe(1);
       watched.push(queries);
     };
-    rotary.attend(device.upload(x, [rows, width], "x"), cache, 1, { heads, keyValueHeads, headSize });
+    rotary.attend(device.upload(x, [rows, width], "x"), [{ cache, rows }], 1, { heads, keyValueHeads, headSize });
     return watched[0]!;
   });
   /** Pairs of a head's columns half a head apart, turned in float64. */

@@ -26,10 +26,39 @@ function dispatchesOfToken(type: StoredType, cached: number, rules: Partial<Samp
   });
 }
 
+/** Bytes of weights that the products of a step read: each workgroup along y reads them once. */
+function weightBytesOfStep(type: StoredType, sequences: number): number {
+  const unlimited = { flops: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY };
+  const { text } = GEOMETRY_05B;
+  const geometry = { ...GEOMETRY_05B, text: { ...text, layers: 2, vocabulary: 152_000 } };
+  const { device, arena, network } = counting(geometry, type, unlimited);
+  let bytes = 0;
+  const run = device.run.bind(device);
+  device.run = (kernel, tensors, parameters, grid, work) => {
+    if (kernel.name.startsWith("mat")) bytes += tensors.weights!.sizeBytes * (grid[1] ?? 1);
+    run(kernel, tensors, parameters, grid, work);
+  };
+  return arena.run(() => {
+    const rows = Array.from({ length: sequences }, () => {
+      const cache = new KVCache(device, 2, text.keyValueHeads * text.headSize, "f16");
+      cache.reserve(64);
+      cache.length = 40;
+      return { cache, rows: 1 };
+    });
+    device.scope(() => void network.stepAll(device.empty([sequences], "u32", "ids"), rows));
+    return bytes;
+  });
+}
+
 describe.each(["q4", "q8", "f16"] as const)("weights in %s", (type) => {
   test("at most 6 per layer", () => {
     const perLayer = dispatchesOfToken(type, 1000, {}) - dispatchesOfToken(type, 1000, {}, LAYERS - 1);
     expect(perLayer).toBe(6);
+  });
+  test("a step of 2 to 16 sequences reads the weights as often as a step of one: once", () => {
+    const one = weightBytesOfStep(type, 1);
+    expect(one).toBeGreaterThan(0);
+    for (const sequences of [2, 3, 8, 11, 16]) expect(weightBytesOfStep(type, sequences)).toBe(one);
   });
   test("at most 150 per token when greedy, 156 with top-k and top-p", () => {
     expect(dispatchesOfToken(type, 8000, {})).toBe(149);

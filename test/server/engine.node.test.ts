@@ -17,7 +17,8 @@ const RESULT = {
 } as unknown as AnswerResult;
 
 function engineOf(generate: () => Promise<AnswerResult>) {
-  const session = {
+  const session: ChatSession = {
+    clone: () => session,
     generate: () => Answer.start(generate, () => {}),
     reset: () => {},
     dispose: () => {},

@@ -70,6 +70,7 @@ const session = () => ({
     );
   },
   reset: () => {},
+  clone: session,
   dispose: () => {},
 });
 

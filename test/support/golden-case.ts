@@ -79,6 +79,29 @@ export async function goldenFaults(
   ];
 }
 
+/** The same, comparing prompt ids, tokens and text only: nothing is read between the steps, so that cases can be asked at once. */
+export async function goldenAnswerFaults(
+  model: LlavaOneVision,
+  folder: string,
+  name: string,
+  steps: number,
+): Promise<string[]> {
+  const golden = await readFixtureJson<GoldenCase>(`goldens/${folder}/cases/${name}.json`);
+  const messages = await withPictures(golden.messages);
+  const template = golden.prompt_style === "orig" ? "onevision" : "checkpoint";
+  const session = model.createSession();
+  try {
+    const result = await session.generate(messages, { template, maxNewTokens: steps }).result;
+    return [
+      ...difference(`prompt ids of ${name}`, result.promptTokens, golden.input_ids),
+      ...difference(`tokens of ${name}`, result.tokens, golden.greedy.ids),
+      ...difference(`text of ${name}`, result.text, golden.greedy.text),
+    ];
+  } finally {
+    session.dispose();
+  }
+}
+
 function difference(what: string, got: unknown, truth: unknown): string[] {
   const [mine, theirs] = [JSON.stringify(got), JSON.stringify(truth)];
   return mine === theirs ? [] : [`${what}: ${mine}, wanted ${theirs}`];

@@ -106,6 +106,15 @@ export const SEVERAL_ROWS: readonly Size[] = [
   [3, 1152, 72],
 ];
 
+export const MANY_ROWS: readonly Size[] = [
+  [17, 3, 5],
+  [24, 16, 32],
+  [25, 200, 75],
+  [29, 97, 61],
+  [18, 1, 3],
+  [19, 1152, 72],
+];
+
 interface ProductTests {
   readonly sizes: readonly Size[];
   readonly types?: readonly WeightType[];

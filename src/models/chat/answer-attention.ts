@@ -115,7 +115,7 @@ function weightsAt(
   };
   cache.at(row, watcher, () => {
     const token = device.upload(Uint32Array.of(id), [1], "id");
-    device.scope(() => void language.forward(language.embedding.forward(token), cache));
+    device.scope(() => void language.forward(language.embedding.forward(token), [{ cache, rows: 1 }]));
   });
   return reads;
 }

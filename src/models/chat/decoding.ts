@@ -8,6 +8,7 @@ import type { Constraint } from "../../structure/constraint.js";
 import { inTimeSlices } from "../../structure/time-slices.js";
 import type { Network } from "../llava-onevision/network.js";
 import { type AdaptiveSteps, MOST_STEPS } from "./adaptive-steps.js";
+import type { Batching, BatchMember } from "./batching.js";
 import { Sampler, type SamplerOptions } from "./sampler.js";
 
 /** Batches in flight: one executes while the other is read back. */
@@ -25,6 +26,8 @@ export interface DecodingOptions extends SamplerOptions {
   /** Maximum tokens of the answer. */
   readonly maxNewTokens: number;
   readonly adaptiveSteps: AdaptiveSteps;
+  /** Shares steps with the other sequences of the model that generate; alone if not given. */
+  readonly batching?: Batching | undefined;
   /** Whether to return the logits of each token, at the cost of one readback per step. */
   readonly readLogits?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -80,9 +83,14 @@ interface InFlightBatch {
   readonly reads: Reads;
 }
 
+/** Whether other sequences share the steps. */
+function isAmong(member: BatchMember | undefined): member is BatchMember {
+  return member !== undefined && !member.alone;
+}
+
 /**
  * Generates the tokens of an answer from the prompt's logits `[1, V]`. The sampled token stays on the GPU and feeds the next step;
- * steps are recorded ahead, and their tokens are read back in batches. If generation stops early, the KV cache contains steps past the
+ * steps are recorded ahead, and their tokens are read back in batches. While other sequences generate, steps are shared with them. If generation stops early, the KV cache contains steps past the
  * last returned token: truncate it.
  */
 export async function* decode(
@@ -93,7 +101,7 @@ export async function* decode(
   options: DecodingOptions,
 ): AsyncGenerator<Choice, void, undefined> {
   const { device } = network;
-  const { maxNewTokens, adaptiveSteps, check, readLogits } = options;
+  const { maxNewTokens, adaptiveSteps, check, readLogits, signal } = options;
   const sampler = owner.run(() => new Sampler(device, options, MOST_STEPS));
   const idle = Array.from({ length: MAX_IN_FLIGHT }, () => new Reads(network, options));
   const inFlight: InFlightBatch[] = [];
@@ -117,29 +125,50 @@ export async function* decode(
     reads.begin(sampler, steps);
   };
 
+  /** The same in steps that other sequences share, each recorded when all are ready. */
+  const beginAmong = async (member: BatchMember, steps: number): Promise<void> => {
+    const begunAt = performance.now();
+    const reads = idle.shift()!;
+    inFlight.push({ steps, begunAt, reads });
+    for (let at = 0; at < steps; at++) {
+      const step = member.step(sampler.token, (own) => {
+        owner.run(() => sampler.choose(own, chosen++, at));
+        reads.copyLogits(own);
+      });
+      await unlessAborted(step, signal, "generating");
+    }
+    reads.begin(sampler, steps);
+  };
+
+  let member: BatchMember | undefined;
   try {
     check();
     adaptiveSteps.start();
     begin(1, () => logits);
     logits.dispose();
+    member = options.batching?.join(cache, readLogits ?? false);
     let arrivedAt: number | undefined;
     while (inFlight.length > 0) {
       while (inFlight.length < MAX_IN_FLIGHT && chosen < maxNewTokens) {
         check();
-        const steps = readLogits ? 1 : Math.min(adaptiveSteps.steps, maxNewTokens - chosen);
+        const most = isAmong(member) ? member.steps : adaptiveSteps.steps;
+        const steps = readLogits ? 1 : Math.min(most, maxNewTokens - chosen);
         cache.reserve(cache.length + steps);
-        begin(steps, () => network.step(sampler.token, cache));
+        if (isAmong(member)) await beginAmong(member, steps);
+        else begin(steps, () => network.step(sampler.token, cache));
       }
       const { steps, begunAt, reads } = inFlight[0]!;
       const choices = await reads.choices(sampler);
       inFlight.shift();
       idle.push(reads);
       const now = reads.arrivedAt ?? performance.now();
-      if (arrivedAt !== undefined) adaptiveSteps.learn(steps, now - Math.max(arrivedAt, begunAt));
+      const learner = isAmong(member) ? member : adaptiveSteps;
+      if (arrivedAt !== undefined) learner.learn(steps, now - Math.max(arrivedAt, begunAt));
       arrivedAt = now;
       yield* choices;
     }
   } finally {
+    member?.leave();
     for (const reads of [...idle, ...inFlight.map((batch) => batch.reads)]) reads.dispose();
   }
 }
@@ -161,6 +190,18 @@ export async function* decodeUnder(
   const sampler = owner.run(() => new Sampler(device, options, 1, true));
   const reads = new Reads(network, options);
   const mask = new Uint32Array(Math.ceil(allowed / 32));
+  const member = options.batching?.join(cache, true);
+  /** The logits of the next step, of the sequence's own: they wait for their mask. */
+  const next = async (): Promise<Tensor> => {
+    if (!isAmong(member)) return owner.run(() => network.step(sampler.token, cache));
+    let own: Tensor | undefined;
+    const step = member.step(sampler.token, (row) => {
+      own = owner.run(() => device.empty(row.shape, "f32", "logits"));
+      device.copy(row, 0, own, 0, row.sizeBytes);
+    });
+    await unlessAborted(step, signal, "generating");
+    return own!;
+  };
   try {
     for (let index = options.given?.length ?? 0, own = logits; index < maxNewTokens; index++) {
       device.flush();
@@ -177,9 +218,10 @@ export async function* decodeUnder(
       constraint.accept(choice!.token);
       check();
       cache.reserve(cache.length + 1);
-      own = owner.run(() => network.step(sampler.token, cache));
+      own = await next();
     }
   } finally {
+    member?.leave();
     reads.dispose();
   }
 }

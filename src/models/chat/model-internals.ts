@@ -4,6 +4,7 @@ import type { LlavaOneVisionConfig } from "../llava-onevision/config.js";
 import type { Network } from "../llava-onevision/network.js";
 import type { Processor } from "../llava-onevision/processor.js";
 import type { VisionCache } from "../llava-onevision/vision-cache.js";
+import type { Batching } from "./batching.js";
 import type { Recoverable, Recovery } from "./recovery.js";
 
 /** A network on a device, and the visual tokens cached there. Replaced by another when the model is reloaded. */
@@ -11,6 +12,8 @@ export interface DeviceParts {
   readonly device: Device;
   readonly network: Network;
   readonly visionCache: VisionCache;
+  /** What sequences share their steps through. */
+  readonly batching: Batching;
   /** Names of the adapters that sessions can select. */
   readonly adapters: readonly string[];
 }

@@ -42,8 +42,8 @@ export class PromptPass {
     readonly owner: Arena,
     readonly options: PassOptions,
   ) {
-    const { device, network, visionCache, adapters } = model;
-    this.on = { device, network, visionCache, adapters };
+    const { device, network, visionCache, batching, adapters } = model;
+    this.on = { device, network, visionCache, batching, adapters };
     this.#faults = device.faults;
   }
 
@@ -55,6 +55,20 @@ export class PromptPass {
 
   /** Looks up or computes the visual tokens of every medium that extends beyond row `from` of the sequence. */
   async encodeMedia(from: number): Promise<void> {
+    await this.#besideOthers(() => this.#encode(from));
+  }
+
+  /** Does the work of a prompt; sequences that generate read their steps back one by one meanwhile, so that it waits for few of them. */
+  async #besideOthers<T>(work: () => Promise<T>): Promise<T> {
+    const end = this.on.batching.prompt();
+    try {
+      return await work();
+    } finally {
+      end();
+    }
+  }
+
+  async #encode(from: number): Promise<void> {
     const media = this.prompt.media.filter((medium) => medium.start + medium.tokens > from);
     const places = media.flatMap((medium) => {
       let first = medium.start;
@@ -94,10 +108,11 @@ export class PromptPass {
 
   /** The tiles of a segment, in batches that fit a binding. */
   *#batches({ tiles, tileCount }: Segment): Generator<{ first: number; count: number; tiles: Uint8Array }> {
-    const { tilesPerBatch } = this.on.network;
+    const { network, batching } = this.on;
     const tileBytes = tiles.length / tileCount;
-    for (let first = 0; first < tileCount; first += tilesPerBatch) {
-      const count = Math.min(tilesPerBatch, tileCount - first);
+    for (let first = 0, count = 0; first < tileCount; first += count) {
+      // One at a time beside sequences that generate: their tokens wait for no more.
+      count = batching.busy ? 1 : Math.min(network.tilesPerBatch, tileCount - first);
       yield { first, count, tiles: tiles.subarray(first * tileBytes, (first + count) * tileBytes) };
     }
   }
@@ -132,10 +147,15 @@ export class PromptPass {
   }
 
   /** Prefills rows `from` to the end. Returns the logits `[1, V]` of the last row. */
-  async prefill(from: number, cache: KVCache): Promise<Tensor> {
+  prefill(from: number, cache: KVCache): Promise<Tensor> {
+    return this.#besideOthers(() => this.#prefill(from, cache));
+  }
+
+  async #prefill(from: number, cache: KVCache): Promise<Tensor> {
     const ids = Uint32Array.from(this.prompt.inputIds);
     const { network } = this.on;
-    const last = from + Math.floor((ids.length - from - 1) / network.rowsPerChunk) * network.rowsPerChunk;
+    const rows = this.#rowsPerChunk;
+    const last = from + Math.floor((ids.length - from - 1) / rows) * rows;
     await this.fill(from, last, cache);
     throwIfAborted(this.options.signal, "prefill");
     this.#report("prefill", last - from, ids.length - from);
@@ -153,14 +173,21 @@ export class PromptPass {
     }
   }
 
+  /** Fewer beside sequences that generate: a step of theirs waits for one chunk. */
+  get #rowsPerChunk(): number {
+    const { network, batching } = this.on;
+    return batching.busy ? Math.min(batching.prefillRows, network.rowsPerChunk) : network.rowsPerChunk;
+  }
+
   /** Prefills rows `from` to `to` into the KV cache, without logits. */
   async fill(from: number, to: number, cache: KVCache): Promise<void> {
     const { device, network } = this.on;
     const ids = Uint32Array.from(this.prompt.inputIds).subarray(0, to);
-    for (let first = from; first < to; first += network.rowsPerChunk) {
+    for (let first = from, rows = 0; first < to; first += rows) {
       throwIfAborted(this.options.signal, "prefill");
       this.#report("prefill", first - from, this.prompt.inputIds.length - from);
-      const chunk = ids.subarray(first, first + network.rowsPerChunk);
+      rows = this.#rowsPerChunk;
+      const chunk = ids.subarray(first, first + rows);
       this.owner.run(() =>
         this.#tapped(() => device.scope(() => void network.decode(chunk, first, this.visual, cache))),
       );

@@ -169,24 +169,22 @@ export class Session implements Disposable {
     }
   }
 
-  /** Forks the session; the KV cache is copied. Throws OptionError while an answer is running. */
+  /**
+   * Forks the session; the KV cache is copied. While an answer is running, the fork has the conversation before its question, and the
+   * question's rows of the cache, which it reuses if it is asked the same.
+   */
   clone(): Session {
-    this.#begin("session.clone");
+    this.#check();
+    const other = new Session(this.model, {});
+    other.#conversation = this.#conversation;
     try {
-      this.model.check();
-      const other = new Session(this.model, {});
-      other.#conversation = this.#conversation;
-      try {
-        other.#cache = this.#cache.clone();
-      } catch (cause) {
-        other.dispose();
-        throw cause;
-      }
-      other.#answered = this.#answered;
-      return other;
-    } finally {
-      this.#end();
+      other.#cache = this.#cache.clone();
+    } catch (cause) {
+      other.dispose();
+      throw cause;
     }
+    other.#answered = this.#answered;
+    return other;
   }
 
   /** Clears the conversation, except its system prompt. The KV cache is kept for prefix reuse. */
@@ -290,6 +288,7 @@ export class Session implements Disposable {
             eosTokens: config.eosTokens,
             readLogits: options.logprobs ?? false,
             adaptiveSteps: this.#adaptiveSteps,
+            batching: pass.on.batching,
             check,
           };
           const choices = constraint

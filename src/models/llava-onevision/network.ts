@@ -1,5 +1,6 @@
 import type { RowPiece } from "../../kernels/resample.js";
 import type { KVCache } from "../../layers/kv-cache.js";
+import type { SequenceRows } from "../../layers/sequence-rows.js";
 import type { Weights } from "../../layers/weights.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
@@ -101,7 +102,7 @@ export class Network {
           device.copy(tensor, (from - start) * rowBytes, x, (from - first) * rowBytes, (to - from) * rowBytes);
       }
       device.tap?.("embeddings", x);
-      return this.language.forward(x, cache); // [T, D]
+      return this.language.forward(x, [{ cache, rows: ids.length }]); // [T, D]
     });
   }
 
@@ -119,7 +120,15 @@ export class Network {
 
   /** One decode step: the logits `[1, V]` after a token whose id `[1]` u32 is on the device. Appends to the cache. */
   step(token: Tensor, cache: KVCache): Tensor {
+    return this.stepAll(token, [{ cache, rows: 1 }]);
+  }
+
+  /**
+   * The same for several sequences at once, which read the weights once: ids `[T]` u32 on the device, the rows of one sequence after the
+   * other → logits `[T, V]`. Up to 16 rows have the numbers that each has alone. Appends to the caches, which have the same adapters.
+   */
+  stepAll(ids: Tensor, sequences: readonly SequenceRows[]): Tensor {
     const { language } = this;
-    return this.device.scope(() => language.logits(language.forward(language.embedding.forward(token), cache)));
+    return this.device.scope(() => language.logits(language.forward(language.embedding.forward(ids), sequences)));
   }
 }

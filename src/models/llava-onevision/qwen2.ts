@@ -1,11 +1,11 @@
 import { CausalAttention } from "../../layers/attention.js";
 import { Embedding } from "../../layers/embedding.js";
-import type { KVCache } from "../../layers/kv-cache.js";
 import { Linear } from "../../layers/linear.js";
 import type { Adapters } from "../../layers/low-rank.js";
 import { GatedMLP } from "../../layers/mlp.js";
 import { RMSNorm } from "../../layers/norm.js";
 import { Rotary } from "../../layers/rotary.js";
+import type { SequenceRows } from "../../layers/sequence-rows.js";
 import type { Weights } from "../../layers/weights.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { TextConfig } from "./config.js";
@@ -32,9 +32,9 @@ export class Qwen2Layer {
     this.mlp = new GatedMLP(weights.at("mlp"), config.width, config.mlpWidth);
   }
 
-  /** x `[T, D]` → y `[T, D]`. Appends the keys and values of x to the cache. */
-  forward(x: Tensor, cache: KVCache): Tensor {
-    const h = this.attention.forward(x, this.inputNorm, cache); // x + attention(RMSNorm₁(x)), [T, D]
+  /** x `[T, D]` → y `[T, D]`. Appends the keys and values of x to the caches. */
+  forward(x: Tensor, sequences: readonly SequenceRows[]): Tensor {
+    const h = this.attention.forward(x, this.inputNorm, sequences); // x + attention(RMSNorm₁(x)), [T, D]
     return this.mlp.forward(h, this.postNorm); // h + mlp(RMSNorm₂(h)), [T, D]
   }
 }
@@ -70,23 +70,26 @@ export class Qwen2 {
       new Linear(head.weights, config.width, [{ name: head.name, columns: config.vocabulary }], { bias: false });
   }
 
-  /** x `[T, D]`, at the positions that follow the cache's → hidden `[T, D]` after the final norm. Appends to the cache. */
-  forward(x: Tensor, cache: KVCache): Tensor {
+  /**
+   * x `[T, D]`, the rows of the sequences one after the other, at the positions that follow their caches' → hidden `[T, D]` after the
+   * final norm. Appends to the caches. All sequences have the adapters of the first.
+   */
+  forward(x: Tensor, sequences: readonly SequenceRows[]): Tensor {
     const { device } = x;
-    this.#adapters.use(cache.adapters);
+    this.#adapters.use(sequences[0]!.cache.adapters);
     // x⁽ⁱ⁺¹⁾ = layer_i(x⁽ⁱ⁾), [T, D] throughout.
     const last = device.steps(x, this.layers, (h, layer, i) => {
-      const y = layer.forward(h, cache);
+      const y = layer.forward(h, sequences);
       device.tap?.(`blocks.${i}`, y);
       return y;
     });
-    cache.length += x.size(0);
+    for (const { cache, rows } of sequences) cache.length += rows;
     const hidden = this.norm.forward(last); // [T, D]
     device.tap?.("norm", hidden);
     return hidden;
   }
 
-  /** hidden `[1, D]` → logits `[1, V]` */
+  /** hidden `[T, D]` → logits `[T, V]` */
   logits(hidden: Tensor): Tensor {
     const y = this.head ? this.head.forward(hidden) : this.embedding.logits(hidden);
     hidden.device.tap?.("logits", y);

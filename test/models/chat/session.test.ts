@@ -101,6 +101,26 @@ describe("a conversation", () => {
     expect(once.usage.promptTokens - once.usage.reusedTokens).toBeLessThan(40);
   });
 
+  test("a clone made while an answer runs has the conversation before, and the rows of the question", async () => {
+    let begin = (_: unknown): void => {};
+    const begun = new Promise((resolve) => {
+      begin = resolve;
+    });
+    const options = { maxNewTokens: 16, minNewTokens: 16 };
+    const running = session.generate("Which shape is orange?", {
+      ...options,
+      onProgress: ({ stage }) => stage === "decode" && begin(undefined),
+    });
+    await begun;
+    using clone = session.clone();
+    expect(clone.messages).toEqual([]);
+    const [first, second] = await Promise.all([
+      running.result,
+      clone.generate("Which shape is orange?", options).result,
+    ]);
+    expect(second.tokens).toEqual(first.tokens);
+    expect(second.usage.reusedTokens).toBe(first.usage.promptTokens - 1);
+  });
   test("a clone goes its own way", async () => {
     await session.append([image(square)]);
     using clone = session.clone();
