@@ -1,7 +1,7 @@
 import { TextStream } from "../../io/detokenizer.js";
 import type { Tokenizer } from "../../io/tokenizer.js";
 import type { AnswerResult, AnswerWriter, TokenLogprob } from "./answer.js";
-import type { Choice } from "./decoding.js";
+import type { Choice } from "./reads.js";
 import type { GenerateOptions } from "./generate-options.js";
 import { logprobsOf } from "./logprobs.js";
 import { StopSequences } from "./stop-sequence.js";

@@ -117,6 +117,11 @@ export class Network {
     });
   }
 
+  /** The logits `[T, V]` after each of some tokens. Appends to the cache. */
+  after(ids: Uint32Array, cache: KVCache): Tensor {
+    return this.device.scope(() => this.language.logits(this.decode(ids, cache.length, [], cache)));
+  }
+
   /** One decode step: the logits `[1, V]` after a token whose id `[1]` u32 is on the device. Appends to the cache. */
   step(token: Tensor, cache: KVCache): Tensor {
     const { language } = this;

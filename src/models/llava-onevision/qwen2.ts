@@ -86,7 +86,7 @@ export class Qwen2 {
     return hidden;
   }
 
-  /** hidden `[1, D]` → logits `[1, V]` */
+  /** hidden `[T, D]` → logits `[T, V]` */
   logits(hidden: Tensor): Tensor {
     const y = this.head ? this.head.forward(hidden) : this.embedding.logits(hidden);
     hidden.device.tap?.("logits", y);
