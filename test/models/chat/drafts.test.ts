@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { AnswerResult } from "../../../src/models/chat/answer.js";
 import type { GenerateOptions } from "../../../src/models/chat/generate-options.js";
 import { exampleFile, exampleOf } from "../../support/examples.js";
 import { useTiny } from "../../support/tiny-model.js";
@@ -39,7 +40,7 @@ const INVOICE = {
 
 /** Answers to several questions of one conversation, with and without drafts. */
 async function both(questions: readonly string[], options: GenerateOptions, files: readonly string[] = []) {
-  const results = [];
+  const results: (AnswerResult & { drafts: boolean })[] = [];
   for (const drafts of [false, true]) {
     const session = held.model.createSession();
     const images = await Promise.all(files.map(exampleFile));
