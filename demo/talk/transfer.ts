@@ -86,7 +86,16 @@ export async function importJSON(file: File): Promise<string> {
       files.push({ id, file: new File([bytesOf(data)], name, { type }) });
       return [{ id, start, end, ...medium }];
     });
-    const usage = { promptTokens: 0, visualTokens: 0, reusedTokens: 0, tiles: 0, completionTokens: 0, totalTokens: 0 };
+    const usage = {
+      promptTokens: 0,
+      visualTokens: 0,
+      reusedTokens: 0,
+      tiles: 0,
+      completionTokens: 0,
+      draftedTokens: 0,
+      acceptedTokens: 0,
+      totalTokens: 0,
+    };
     const timings = { preprocess: 0, vision: 0, prefill: 0, decode: 0, total: 0 };
     const result = { text: answer, finishReason: "stop" as const, usage, timings };
     return {

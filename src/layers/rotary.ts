@@ -44,23 +44,28 @@ export class Rotary {
    */
   attend(x: Tensor, sequences: readonly SequenceRows[], layer: number, sizes: HeadSizes): Tensor {
     const [only, ...others] = sequences;
-    if (others.length === 0) return this.#attend(x, only!.cache, layer, sizes);
+    if (others.length === 0) return this.#attend(x, only!.cache, only!.cache.length, layer, sizes);
     const y = x.device.empty([x.size(0), sizes.heads * sizes.headSize], "f32", "attention");
     let first = 0;
+    /** Rows of this step by their cache: those of one sequence may come one by one. */
+    const written = new Map<KVCache, number>();
     // Each sequence has keys and values of its own, and the kernels and the sums that it has alone.
     for (const { cache, rows } of sequences) {
       const own = rowsOf(x, first, rows);
-      writeRows(y, first, rows, (into) => void this.#attend(own, cache, layer, sizes, into));
+      const before = written.get(cache) ?? 0;
+      writeRows(y, first, rows, (into) => void this.#attend(own, cache, cache.length + before, layer, sizes, into));
+      written.set(cache, before + rows);
       first += rows;
     }
     return y;
   }
 
-  #attend(x: Tensor, cache: KVCache, layer: number, sizes: HeadSizes, into?: Tensor): Tensor {
+  /** `position`: that of the first row. */
+  #attend(x: Tensor, cache: KVCache, position: number, layer: number, sizes: HeadSizes, into?: Tensor): Tensor {
     const { cosines, sines } = this;
     const tensors = { cosines, sines, keys: cache.keys[layer]!, values: cache.values[layer]! };
     const { watcher } = cache;
     const watch = watcher && ((q: Tensor): void => watcher(layer, q));
-    return rotatedAttention(x, tensors, cache.length, sizes, { watch, into });
+    return rotatedAttention(x, tensors, position, sizes, { watch, into });
   }
 }

@@ -3,7 +3,8 @@ import type { KVCache } from "./kv-cache.js";
 
 /**
  * Consecutive rows of a step that belong to one sequence, and follow the positions of its cache. A step has one or more of them: one row
- * of each sequence that decodes, or the rows of a prompt.
+ * of each sequence that decodes, or the rows of a prompt. Entries with the same cache follow each other's positions, each row with the
+ * sums that it has alone.
  */
 export interface SequenceRows {
   readonly cache: KVCache;

@@ -28,6 +28,10 @@ export interface Constraint {
   allows(token: number): boolean;
   /** Advances by a token that is allowed and not an EOS token. */
   accept(token: number): void;
+  /** The text that must come next, up to a choice or the end: keys of an object, say. Whole characters; it may be empty. */
+  forced(): string;
+  /** A copy of the state, which advances by itself. */
+  fork(): Constraint;
 }
 
 /** What a text must be: one of the three. */
@@ -75,6 +79,8 @@ const MOST_MASKS = 256;
 const MOST_WALKED = 30_000;
 /** For longer completions the bytes are counted instead. */
 const MOST_BYTES = 10_000;
+/** Bytes of forced text that are looked for at once. */
+const MOST_FORCED = 64;
 /** Longer sources are rejected before parsing. */
 const MOST_CHARACTERS = 500_000;
 
@@ -265,8 +271,9 @@ class Walk implements Constraint {
     readonly guide: Guide,
     readonly tokenizer: Tokens,
     readonly eosTokens: readonly number[],
+    state = guide.machine.start,
   ) {
-    this.#state = guide.machine.start;
+    this.#state = state;
   }
 
   get complete(): boolean {
@@ -291,6 +298,24 @@ class Walk implements Constraint {
     const after = this.#after(token);
     if (!after) throw new Error(`token ${token} was not allowed`);
     this.#state = after;
+  }
+
+  forced(): string {
+    const { kind, machine } = this.guide;
+    const bytes: number[] = [];
+    let state = this.#state;
+    while (bytes.length < MOST_FORCED) {
+      const byte = explained(kind, () => machine.only(state));
+      if (byte === undefined) break;
+      bytes.push(byte);
+      state = machine.step(state, byte)!;
+    }
+    // A character whose other bytes are not forced is left out.
+    return new TextDecoder().decode(Uint8Array.from(bytes), { stream: true });
+  }
+
+  fork(): Constraint {
+    return new Walk(this.guide, this.tokenizer, this.eosTokens, this.#state);
   }
 
   /** The state after a token; undefined if it is not allowed. */

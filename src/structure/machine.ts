@@ -33,6 +33,8 @@ interface Place {
 export class State {
   /** Cached transitions by byte; null for a byte that is not allowed. */
   readonly next: (State | null | undefined)[] = [];
+  /** The one byte that may come next, -1 if there are several; undefined if it was not asked for. */
+  only: number | undefined;
 
   constructor(
     readonly places: readonly Place[],
@@ -93,6 +95,24 @@ export class Machine {
     const next = found && (found.complete || found.places.length > 0) ? found : null;
     for (let alike = least; alike <= most; alike++) state.next[alike] = next;
     return next;
+  }
+
+  /** Returns the one byte that may come next; undefined if there are several, or the text may end. */
+  only(state: State): number | undefined {
+    if (state.complete) return undefined;
+    if (state.only === undefined) {
+      let found = -1;
+      for (let byte = 0; byte < 256; byte++) {
+        if (this.step(state, byte) === null) continue;
+        if (found >= 0) {
+          found = -1;
+          break;
+        }
+        found = byte;
+      }
+      state.only = found;
+    }
+    return state.only < 0 ? undefined : state.only;
   }
 
   /** Returns the first byte of a shortest completion, deterministic per state; undefined if the text is complete. */

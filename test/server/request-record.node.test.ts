@@ -10,6 +10,8 @@ const answer = (completionTokens: number): AnswerCounts => ({
     tiles: 0,
     reusedTokens: 0,
     completionTokens,
+    draftedTokens: 0,
+    acceptedTokens: 0,
     totalTokens: 7 + completionTokens,
   },
   timings: { preprocess: 0, vision: 0, prefill: 0, decode: 0, total: 0 },

@@ -107,3 +107,49 @@ describe("large structures", () => {
     }
   });
 });
+
+describe("forced text", () => {
+  const schema = {
+    type: "object",
+    properties: { name: { const: "é" }, kind: { enum: ["small one", "small two"] } },
+    required: ["name", "kind"],
+    additionalProperties: false,
+  };
+  const read = (text: string) => {
+    const walk = constraint(vocabulary, { schema });
+    for (const token of vocabulary.tokenizer.encode(text)) walk.accept(token);
+    return walk;
+  };
+
+  it("goes up to the next choice, in whole characters", () => {
+    // White space may follow the comma and the colon.
+    expect(read("").forced()).toBe('{"name":');
+    expect(read('{"').forced()).toBe('name":');
+    expect(read('{"name": "').forced()).toBe('é",');
+    expect(read('{"name": "é", "kind": "').forced()).toBe("small ");
+    expect(read('{"name": "é", "kind": "small o').forced()).toMatch(/^ne"/);
+    expect(constraint(vocabulary, { regex: "[äö]x" }).forced()).toBe("");
+  });
+
+  it("is what every answer has there", () => {
+    const schema = { enum: ["one two", "one three", "two"] };
+    for (let seed = 0; seed < 20; seed++) {
+      const { text } = randomAnswer(vocabulary, { schema }, random(seed), 100);
+      const walk = constraint(vocabulary, { schema });
+      let before = "";
+      for (const token of vocabulary.tokenizer.encode(text)) {
+        expect(text.slice(before.length).startsWith(walk.forced())).toBe(true);
+        walk.accept(token);
+        before += vocabulary.tokenizer.decode([token]);
+      }
+    }
+  });
+
+  it("a fork advances by itself", () => {
+    const walk = read('{"name": "é", "kind": "small ');
+    const fork = walk.fork();
+    for (const token of vocabulary.tokenizer.encode("two")) fork.accept(token);
+    expect(fork.forced()).toMatch(/^"/);
+    expect(walk.forced()).toBe("");
+  });
+});

@@ -63,3 +63,12 @@ it("a text that can be read in more than a thousand ways at once is a fault", ()
   expect(() => new Machine(ways(1100))).toThrow(PatternFault);
   expect(reads(new Machine(ways(3)), "abcdefgh")).toBe(true);
 });
+
+it("says which byte must come next, where there is one", () => {
+  const machine = new Machine(sequence(text("ab"), choice(text("x"), text("yz")), optional(text("!"))));
+  const only = (read: string) => machine.only(after(machine, read)!);
+  expect([only(""), only("a"), only("ab")]).toEqual([0x61, 0x62, undefined]);
+  expect(only("aby")).toBe(0x7a);
+  // The text may end, or go on.
+  expect(only("abyz")).toBeUndefined();
+});

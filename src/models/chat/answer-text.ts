@@ -1,9 +1,9 @@
 import { TextStream } from "../../io/detokenizer.js";
 import type { Tokenizer } from "../../io/tokenizer.js";
 import type { AnswerResult, AnswerWriter, TokenLogprob } from "./answer.js";
-import type { Choice } from "./decoding.js";
 import type { GenerateOptions } from "./generate-options.js";
 import { logprobsOf } from "./logprobs.js";
+import type { Choice } from "./reads.js";
 import { StopSequences } from "./stop-sequence.js";
 
 /** Assembles an answer's text from its tokens, streams it, and detects its end. */

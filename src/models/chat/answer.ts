@@ -41,6 +41,9 @@ export interface AnswerUsage {
   /** Tiles that the vision tower encoded; 0 for pictures whose visual tokens were cached. */
   readonly tiles: number;
   readonly completionTokens: number;
+  /** Tokens that were drafted, and those of them that the answer has: each of these saved a pass. */
+  readonly draftedTokens: number;
+  readonly acceptedTokens: number;
   readonly totalTokens: number;
 }
 

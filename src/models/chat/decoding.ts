@@ -2,25 +2,21 @@ import { unlessAborted } from "../../base/abort.js";
 import { throwIfAborted } from "../../base/errors.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import type { Arena } from "../../runtime/arena.js";
-import { Readback } from "../../runtime/readback.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { Constraint } from "../../structure/constraint.js";
 import { inTimeSlices } from "../../structure/time-slices.js";
 import type { Network } from "../llava-onevision/network.js";
 import { type AdaptiveSteps, MOST_STEPS } from "./adaptive-steps.js";
 import type { Batching, BatchMember } from "./batching.js";
+import { chooseAlong, type DraftParts, MOST_DRAFT } from "./draft-pass.js";
+import { type Drafts, draftUnder } from "./drafts.js";
+import { type Choice, type ReadOptions, Reads } from "./reads.js";
 import { Sampler, type SamplerOptions } from "./sampler.js";
 
 /** Batches in flight: one executes while the other is read back. */
 const MAX_IN_FLIGHT = 2;
 
-/** A token of the answer, and its logits `[V]` if `readLogits` is set. */
-export interface Choice {
-  readonly token: number;
-  readonly logits: Float32Array | undefined;
-}
-
-export interface DecodingOptions extends SamplerOptions {
+export interface DecodingOptions extends SamplerOptions, ReadOptions {
   /** Tokens of the answer that the prompt's logits follow: not empty where an answer is continued. */
   readonly given?: readonly number[];
   /** Maximum tokens of the answer. */
@@ -28,52 +24,10 @@ export interface DecodingOptions extends SamplerOptions {
   readonly adaptiveSteps: AdaptiveSteps;
   /** Shares steps with the other sequences of the model that generate; alone if not given. */
   readonly batching?: Batching | undefined;
-  /** Whether to return the logits of each token, at the cost of one readback per step. */
-  readonly readLogits?: boolean;
-  readonly signal?: AbortSignal | undefined;
+  /** Where drafts come from while the sequence is alone; without it every token is a step of its own. */
+  readonly drafts?: Drafts | undefined;
   /** Throws if the session or the model was disposed or the device has failed; called before anything is recorded. */
   readonly check: () => void;
-}
-
-/** Readbacks of a batch: its tokens, and the logits of one step. */
-class Reads {
-  readonly #tokens: Readback;
-  readonly #logits: Readback | undefined;
-
-  constructor(
-    network: Network,
-    readonly options: DecodingOptions,
-  ) {
-    this.#tokens = new Readback(network.device, MOST_STEPS * 4, "tokens");
-    if (options.readLogits) this.#logits = new Readback(network.device, network.config.text.vocabulary * 4, "logits");
-  }
-
-  get arrivedAt(): number | undefined {
-    return this.#tokens.arrivedAt;
-  }
-
-  copyLogits(logits: Tensor): void {
-    this.#logits?.begin(logits);
-  }
-
-  begin(sampler: Sampler, steps: number): void {
-    this.#tokens.begin(sampler.answer, steps * 4);
-  }
-
-  async choices(sampler: Sampler): Promise<Choice[]> {
-    const { signal } = this.options;
-    const tokens = new Uint32Array(await unlessAborted(this.#tokens.bytes(), signal, "generating"));
-    const logits = this.#logits && new Float32Array(await unlessAborted(this.#logits.bytes(), signal, "generating"));
-    return Array.from(tokens, (token) => {
-      sampler.check(token);
-      return { token, logits };
-    });
-  }
-
-  dispose(): void {
-    this.#tokens.dispose();
-    this.#logits?.dispose();
-  }
 }
 
 /** Decode steps that are recorded and read back together. */
@@ -101,11 +55,12 @@ export async function* decode(
   options: DecodingOptions,
 ): AsyncGenerator<Choice, void, undefined> {
   const { device } = network;
-  const { maxNewTokens, adaptiveSteps, check, readLogits, signal } = options;
+  const { maxNewTokens, adaptiveSteps, check, readLogits, signal, drafts } = options;
   const sampler = owner.run(() => new Sampler(device, options, MOST_STEPS));
-  const idle = Array.from({ length: MAX_IN_FLIGHT }, () => new Reads(network, options));
+  const idle = Array.from({ length: MAX_IN_FLIGHT }, () => new Reads(network, options, MOST_STEPS));
   const inFlight: InFlightBatch[] = [];
   let chosen = options.given?.length ?? 0;
+  let last = 0;
 
   const begin = (steps: number, next: () => Tensor): void => {
     const begunAt = performance.now();
@@ -140,6 +95,14 @@ export async function* decode(
     reads.begin(sampler, steps);
   };
 
+  const read = function* (choices: readonly Choice[]): Generator<Choice, void, undefined> {
+    for (const choice of choices) {
+      last = choice.token;
+      drafts?.lookup.add(last);
+      yield choice;
+    }
+  };
+
   let member: BatchMember | undefined;
   try {
     check();
@@ -148,8 +111,10 @@ export async function* decode(
     logits.dispose();
     member = options.batching?.join(cache, readLogits ?? false);
     let arrivedAt: number | undefined;
-    while (inFlight.length > 0) {
-      while (inFlight.length < MAX_IN_FLIGHT && chosen < maxNewTokens) {
+    for (;;) {
+      // Where a draft may follow, the steps that are recorded end first: each of them is a token of the answer.
+      const mayDraft = (): boolean => drafts?.lookup.repeats === true && !isAmong(member);
+      while (inFlight.length < MAX_IN_FLIGHT && chosen < maxNewTokens && !mayDraft()) {
         check();
         const most = isAmong(member) ? member.steps : adaptiveSteps.steps;
         const steps = readLogits ? 1 : Math.min(most, maxNewTokens - chosen);
@@ -157,15 +122,28 @@ export async function* decode(
         if (isAmong(member)) await beginAmong(member, steps);
         else begin(steps, () => network.step(sampler.token, cache));
       }
-      const { steps, begunAt, reads } = inFlight[0]!;
-      const choices = await reads.choices(sampler);
-      inFlight.shift();
-      idle.push(reads);
-      const now = reads.arrivedAt ?? performance.now();
-      const learner = isAmong(member) ? member : adaptiveSteps;
-      if (arrivedAt !== undefined) learner.learn(steps, now - Math.max(arrivedAt, begunAt));
-      arrivedAt = now;
-      yield* choices;
+      const batch = inFlight[0];
+      if (batch) {
+        const { steps, begunAt, reads } = batch;
+        const choices = await reads.choices(sampler);
+        inFlight.shift();
+        idle.push(reads);
+        const now = reads.arrivedAt ?? performance.now();
+        const learner = isAmong(member) ? member : adaptiveSteps;
+        if (arrivedAt !== undefined) learner.learn(steps, now - Math.max(arrivedAt, begunAt));
+        arrivedAt = now;
+        yield* read(choices);
+      } else if (drafts && chosen < maxNewTokens) {
+        check();
+        const { lookup, counts } = drafts;
+        const draft = lookup.draft(Math.min(MOST_DRAFT, maxNewTokens - chosen - 1));
+        const parts = { network, cache, owner, sampler, reads: idle[0]!, counts };
+        const choices = await chooseAlong(parts, last, draft, chosen);
+        chosen += choices.length;
+        lookup.learn(choices.length - 1);
+        arrivedAt = undefined;
+        yield* read(choices);
+      } else return;
     }
   } finally {
     member?.leave();
@@ -186,13 +164,16 @@ export async function* decodeUnder(
   options: DecodingOptions,
 ): AsyncGenerator<Choice, void, undefined> {
   const { device } = network;
-  const { maxNewTokens, check, allowed, signal } = options;
-  const sampler = owner.run(() => new Sampler(device, options, 1, true));
-  const reads = new Reads(network, options);
+  const { maxNewTokens, check, allowed, signal, drafts } = options;
+  const sampler = owner.run(() => new Sampler(device, options, MOST_DRAFT + 1, true));
+  const reads = new Reads(network, options, MOST_DRAFT + 1);
   const mask = new Uint32Array(Math.ceil(allowed / 32));
   const member = options.batching?.join(cache, true);
+  let index = options.given?.length ?? 0;
+
   /** The logits of the next step, of the sequence's own: they wait for their mask. */
   const next = async (): Promise<Tensor> => {
+    cache.reserve(cache.length + 1);
     if (!isAmong(member)) return owner.run(() => network.step(sampler.token, cache));
     let own: Tensor | undefined;
     const step = member.step(sampler.token, (row) => {
@@ -202,23 +183,46 @@ export async function* decodeUnder(
     await unlessAborted(step, signal, "generating");
     return own!;
   };
+  /** Allows what may come after `state` as the answer's token `at`. */
+  const allow = async (state: Constraint, at: number): Promise<void> => {
+    await inTimeSlices(state.allowing(mask, maxNewTokens - at), () => throwIfAborted(signal, "generating"));
+    check();
+    sampler.allow(mask);
+  };
+  const choose = async (logits: Tensor): Promise<Choice[]> => {
+    device.flush();
+    await allow(constraint, index);
+    owner.run(() => sampler.choose(logits, index, 0));
+    reads.copyLogits(logits);
+    logits.dispose();
+    reads.begin(sampler, 1);
+    return reads.choices(sampler);
+  };
+
   try {
-    for (let index = options.given?.length ?? 0, own = logits; index < maxNewTokens; index++) {
-      device.flush();
-      await inTimeSlices(constraint.allowing(mask, maxNewTokens - index), () => throwIfAborted(signal, "generating"));
+    for (let choices = await choose(logits); ; ) {
+      let last = 0;
+      for (const choice of choices) {
+        index++;
+        last = choice.token;
+        yield choice;
+        if (index === maxNewTokens) return;
+        constraint.accept(last);
+        drafts?.lookup.add(last);
+      }
       check();
-      sampler.allow(mask);
-      owner.run(() => sampler.choose(own, index, 0));
-      reads.copyLogits(own);
-      own.dispose();
-      reads.begin(sampler, 1);
-      const [choice] = await reads.choices(sampler);
-      yield choice!;
-      if (index + 1 === maxNewTokens) return;
-      constraint.accept(choice!.token);
-      check();
-      cache.reserve(cache.length + 1);
-      own = await next();
+      const most = isAmong(member) ? 0 : Math.min(MOST_DRAFT, maxNewTokens - index - 1);
+      const draft = drafts && most > 0 ? draftUnder(constraint, drafts, most) : [];
+      if (draft.length === 0) {
+        choices = await choose(await next());
+        continue;
+      }
+      const state = constraint.fork();
+      const parts: DraftParts = { network, cache, owner, sampler, reads, counts: drafts!.counts };
+      choices = await chooseAlong(parts, last, draft, index, (row) => {
+        if (row > 0) state.accept(draft[row - 1]!);
+        return allow(state, index + row);
+      });
     }
   } finally {
     member?.leave();

@@ -75,6 +75,11 @@ export interface GenerateOptions extends AppendOptions, SamplingOptions, Structu
   logprobs?: boolean;
   /** Number of most likely tokens to return at each position, 0 to 20; requires `logprobs`. */
   topLogprobs?: number;
+  /**
+   * Whether tokens that repeat earlier text, or that a schema leaves no choice about, are drafted and verified several at a time; true
+   * if not given. The text is the same, in fewer passes. Penalties and `logprobs` need a pass for every token.
+   */
+  drafts?: boolean;
   /** Called once with every named intermediate of the prompt's forward pass. Slow and large; for debugging. */
   onTaps?: (taps: Tap[]) => void | Promise<void>;
 }
@@ -107,6 +112,7 @@ const GENERATE_OPTIONS = [
   "regex",
   "grammar",
   ...APPEND_OPTIONS,
+  "drafts",
   "onTaps",
 ] as const satisfies readonly (keyof GenerateOptions)[];
 

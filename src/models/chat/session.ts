@@ -11,6 +11,7 @@ import { copiedInput } from "./cached-media.js";
 import { Clock } from "./clock.js";
 import { Conversation, checkSessionOptions, type SessionInput, type SessionOptions } from "./conversation.js";
 import { type DecodingOptions, decode, decodeUnder } from "./decoding.js";
+import { draftsFor } from "./drafts.js";
 import {
   APPEND_OPTIONS,
   type AppendOptions,
@@ -255,6 +256,7 @@ export class Session implements Disposable {
     const signal = options.signal ? AbortSignal.any([options.signal, writer.enough]) : writer.enough;
     let prompt: PreparedPrompt | undefined;
     const usage = { reusedTokens: 0, tiles: 0 };
+    const drafted = { draftedTokens: 0, acceptedTokens: 0 };
     try {
       const asking = await model.processor.prepare(asked.messages, { ...options, signal });
       prompt = asking;
@@ -289,6 +291,7 @@ export class Session implements Disposable {
             readLogits: options.logprobs ?? false,
             adaptiveSteps: this.#adaptiveSteps,
             batching: pass.on.batching,
+            drafts: draftsFor(options, inputIds, model.processor.tokenizer, drafted),
             check,
           };
           const choices = constraint
@@ -327,6 +330,7 @@ export class Session implements Disposable {
         visualTokens: prompt ? visualTokens(prompt) : 0,
         ...usage,
         completionTokens: answer.tokens.length,
+        ...drafted,
         totalTokens: promptTokens.length + answer.tokens.length,
       },
       timings: clock.timings(),

@@ -131,4 +131,10 @@ export class Network {
     const { language } = this;
     return this.device.scope(() => language.logits(language.forward(language.embedding.forward(ids), sequences)));
   }
+
+  /** The logits `[T, V]` after each of up to 16 tokens of one sequence, the numbers of T steps. Appends to the cache. */
+  after(ids: Uint32Array, cache: KVCache): Tensor {
+    const rows = Array.from(ids, () => ({ cache, rows: 1 }));
+    return this.device.scope(() => this.stepAll(this.device.upload(ids, [ids.length], "ids"), rows));
+  }
 }
