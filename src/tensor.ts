@@ -28,6 +28,7 @@ export { swiglu } from "./kernels/swiglu.js";
 export { BidirectionalAttention, CausalAttention, type CausalSizes } from "./layers/attention.js";
 export { Embedding } from "./layers/embedding.js";
 export { KVCache } from "./layers/kv-cache.js";
+export type { SequenceRows } from "./layers/sequence-rows.js";
 export { Linear } from "./layers/linear.js";
 export { GatedMLP, MLP } from "./layers/mlp.js";
 export { LayerNorm, RMSNorm } from "./layers/norm.js";
