@@ -33,6 +33,7 @@ export { GatedMLP, MLP } from "./layers/mlp.js";
 export { LayerNorm, RMSNorm } from "./layers/norm.js";
 export { PatchEmbedding } from "./layers/patch-embedding.js";
 export { Rotary } from "./layers/rotary.js";
+export type { SequenceRows } from "./layers/sequence-rows.js";
 export { type StorageDtype, WeightLoader, Weights } from "./layers/weights.js";
 export type { AdapterFacts, OpenOptions } from "./runtime/adapter.js";
 export { Arena } from "./runtime/arena.js";
