@@ -33,12 +33,12 @@ pipe or -, OUT.jsonl may be - (without resuming). Exit status 1 if a request fai
     name: { value: "NAME", help: "model name in requests (hub id, or folder's name)" },
     "input-dir": {
       value: "DIR",
-      help: "allow paths below this folder for pictures and clips; without it only data: URLs",
+      help: "allow paths below DIR beside data: URLs",
       path: true,
     },
     "max-sequences": { value: "N", help: "requests answered at once, which share decode steps (4)" },
     parallel: { value: "N", help: "former name of --max-sequences", rare: true },
-    queue: { value: "URL", help: "let workers answer: redis://HOST:PORT, see ocellus worker" },
+    queue: { value: "URL", help: "workers answer: redis://HOST:PORT (ocellus worker)" },
     "queue-name": { value: "NAME", help: `name of that queue (${QUEUE_NAME})`, rare: true },
     ...SPECIAL_TOKENS_OPTION,
   },
@@ -166,30 +166,19 @@ async function answerByModel(
 }
 
 /** The options that workers have in place of a batch that goes to a queue. */
-const OF_WORKERS = [
-  "model",
-  "dtype",
-  "adapter",
-  "merge",
-  "name",
-  "input-dir",
-  "max-sequences",
-  "parallel",
-  "special-tokens",
-];
+const OF_WORKERS = ["model", "dtype", "adapter", "merge", "name", "input-dir", "special-tokens"];
+/** The same of the number of requests at once, which workers call `--concurrency`. */
+const AT_ONCE = ["parallel", "max-sequences"];
 
 /** Reads `--queue` and `--queue-name`. Throws OptionError for an option that has no effect beside them. */
 function batchQueue(given: Arguments): BatchQueue {
-  const own = OF_WORKERS.find((name) => given.has(name));
+  const own = [...OF_WORKERS, ...AT_ONCE].find((name) => given.has(name));
   if (own === undefined) return queueOf(given);
   throw new OptionError({
     where: `${given.where}, --queue`,
     expected: "a batch whose requests workers answer",
     got: `--${own}`,
-    remedy:
-      own === "parallel" || own === "max-sequences"
-        ? "give --concurrency to `ocellus worker`"
-        : `give --${own} to \`ocellus worker\``,
+    remedy: `give --${AT_ONCE.includes(own) ? "concurrency" : own} to \`ocellus worker\``,
   });
 }
 

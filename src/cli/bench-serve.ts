@@ -61,7 +61,7 @@ async function measureAll(given: Arguments, interruption: Interruption): Promise
   const output = given.has("json") ? new Lines() : new Table();
   /** Measures all plans; `alone` has the results of a server that answers one request at a time. */
   const measure = async (target: LoadTarget, alone?: readonly LoadMeasurement[]): Promise<LoadMeasurement[]> => {
-    output.begin(target);
+    output.begin(target, given.has("compare") && !alone);
     const done: LoadMeasurement[] = [];
     for (const [i, plan] of plans.entries()) {
       progress.text(`${plan.prompt}, ${plan.prefix}, ${plan.clients} clients`);
@@ -152,8 +152,11 @@ function oneOf<T extends string>(given: Arguments, name: string, text: string, k
 
 /** Human-readable output. */
 class Table {
-  begin({ model, url }: LoadTarget): void {
-    process.stdout.write(`${model} at ${url}\n\n${loadHeader()}\n`);
+  #tables = 0;
+
+  begin({ model, url }: LoadTarget, isAlone: boolean): void {
+    const before = this.#tables++ === 0 ? "" : "\n";
+    process.stdout.write(`${before}${model} at ${url}${isAlone ? ", one request at a time" : ""}\n\n${loadHeader()}\n`);
   }
 
   say(measured: LoadMeasurement, one: LoadMeasurement, alone: LoadMeasurement | undefined): void {
