@@ -1,0 +1,41 @@
+import { Kernel } from "../runtime/kernel.js";
+import type { Tensor } from "../runtime/tensor.js";
+
+/** One workgroup: the order of the sum does not depend on the schedule. */
+export const sumSquaresKernel = new Kernel(
+  "sumSquares",
+  `
+struct Params { count: u32 }
+@group(0) @binding(0) var<storage, read> x: array<f32>;        // [count]
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;  // [1]
+
+var<workgroup> partial: array<f32, LANES>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(local_invocation_index) lane: u32) {
+  // Pairs of sums: a large parameter has millions of small squares.
+  var sum = 0.0;
+  var rest = 0.0;
+  for (var i = lane; i < params.count; i += LANES) {
+    let value = x[i] * x[i] + rest;
+    let next = sum + value;
+    rest = value - (next - sum);
+    sum = next;
+  }
+  partial[lane] = sum;
+  workgroupBarrier();
+  for (var level = 1u; level <= firstLeadingBit(LANES); level++) {
+    let reach = LANES >> level;
+    if (lane < reach) { partial[lane] += partial[lane + reach]; }
+    workgroupBarrier();
+  }
+  if (lane == 0u) { y[0] += partial[0]; }
+}
+`,
+  { LANES: 256 },
+);
+
+/** Adds the sum of the squares of x to y `[1]`. */
+export function addSumSquares(x: Tensor, y: Tensor): void {
+  x.device.run(sumSquaresKernel, { x, y }, { count: x.length }, [1]);
+}
