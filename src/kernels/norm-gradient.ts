@@ -5,7 +5,7 @@ import type { Tensor } from "../runtime/tensor.js";
 export const normGradientKernel = new Kernel(
   "normGradient",
   `
-struct Params { width: u32, epsilon: f32 }
+struct Params { width: u32, epsilon: f32, accumulates: u32 }
 @group(0) @binding(0) var<storage, read> x: array<f32>;               // [rows, width]
 @group(0) @binding(1) var<storage, read> weight: array<f32>;          // [width]
 @group(0) @binding(2) var<storage, read> dy: array<f32>;              // [rows, width]
@@ -57,7 +57,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (CENTRED == 1u) { shift = mean(sums, lane); }
   for (var i = lane; i < params.width; i += LANES) {
     let normed = (x[start + i] - center) * scale;
-    dx[start + i] = scale * (dy[start + i] * weight[i] - product * normed - shift);
+    let d = scale * (dy[start + i] * weight[i] - product * normed - shift);
+    if (params.accumulates != 0u) { dx[start + i] += d; } else { dx[start + i] = d; }
     dyNormed[start + i] = dy[start + i] * normed;
   }
 }
@@ -68,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 /**
  * Gradient of RMSNorm (`centred` false) or LayerNorm: x and dy `[T, D]`, weight `[D]` → dx `[T, D]` and `dyNormed` `[T, D]`, whose column sums are
  * the weight's gradient. With x̂ the normalised row and g = dy ⊙ weight: `dx = (g − mean(g ⊙ x̂)·x̂ − mean(g)) / σ`, the last mean for
- * LayerNorm only.
+ * LayerNorm only. With `into`, dx is added to it.
  */
 export function normGradient(
   x: Tensor,
@@ -76,10 +77,14 @@ export function normGradient(
   dy: Tensor,
   epsilon: number,
   centred: boolean,
+  into?: Tensor,
 ): { dx: Tensor; dyNormed: Tensor } {
   const width = x.size(-1);
-  const [dx, dyNormed] = [x.device.empty(x.shape, "f32", "dx"), x.device.empty(x.shape, "f32", "dyNormed")];
+  const dx = into ?? x.device.empty(x.shape, "f32", "dx");
+  const dyNormed = x.device.empty(x.shape, "f32", "dyNormed");
   const kernel = normGradientKernel.variant({ CENTRED: Number(centred) });
-  x.device.run(kernel, { x, weight, dy, dx, dyNormed }, { width, epsilon }, [x.length / width]);
+  x.device.run(kernel, { x, weight, dy, dx, dyNormed }, { width, epsilon, accumulates: Number(into !== undefined) }, [
+    x.length / width,
+  ]);
   return { dx, dyNormed };
 }

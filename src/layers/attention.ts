@@ -1,5 +1,7 @@
 import { attention } from "../kernels/attention.js";
+import { attentionGradient } from "../kernels/attention-gradient.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Gradients } from "./gradients.js";
 import type { KVCache } from "./kv-cache.js";
 import { Linear } from "./linear.js";
 import type { RMSNorm } from "./norm.js";
@@ -96,5 +98,26 @@ export class CausalAttention {
     const qkv = this.qkv.forward(x, { norm }); // of norm(x): [T, (H + 2K)·C]
     const attended = this.rotary.attend(qkv, cache, this.layer, this.sizes); // [T, H·C]; k and v go to the cache
     return this.out.forward(attended, { residual: x }); // the epilogue adds x: [T, D]
+  }
+
+  /**
+   * x `[T, D]` of a whole sequence and the gradient dy `[T, D]` of y = x + attention(norm(x)) → dx `[T, D]`, in the place of dy. What lies
+   * between is computed again from x.
+   */
+  backward(x: Tensor, dy: Tensor, norm: RMSNorm, gradients: Gradients): Tensor {
+    const { sizes } = this;
+    const { heads, keyValueHeads, headSize } = sizes;
+    const rows = x.size(0);
+    const normed = norm.forward(x); // [T, D]
+    const rotated = this.rotary.rotate(this.qkv.forward(normed), sizes, 1); // [T, (H + 2K)·C]
+    const columns = (first: number) => ({ tensor: rotated, first: first * headSize });
+    const shape = { batches: 1, queries: rows, keys: rows, heads, keyValueHeads, headSize, causalFrom: 0 };
+    const [q, k, v] = [columns(0), columns(heads), columns(heads + keyValueHeads)];
+    const attended = attention(q, k, v, shape, "attention"); // [T, H·C]
+    const dAttended = this.out.backward(attended, dy, gradients); // [T, H·C]
+    const gradientShape = { batches: 1, rows, heads, keyValueHeads, headSize, causal: true };
+    const dRotated = attentionGradient(rotated, attended, dAttended, gradientShape); // [T, (H + 2K)·C]
+    const dNormed = this.qkv.backward(normed, this.rotary.rotate(dRotated, sizes, -1), gradients); // [T, D]
+    return norm.backward(x, dNormed, gradients, dy);
   }
 }

@@ -1,10 +1,13 @@
+import { addColumnSums } from "../kernels/column-sums.js";
 import type { Epilogue } from "../kernels/epilogue.js";
+import { gradientProduct } from "../kernels/gradient-product.js";
 import { matmul } from "../kernels/matmul.js";
 import { rmsNorm } from "../kernels/norm.js";
 import { pack } from "../kernels/pack.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import { swiglu } from "../kernels/swiglu.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Gradients } from "./gradients.js";
 import { type Adapters, type LowRank, lowRank } from "./low-rank.js";
 import type { Weights } from "./weights.js";
 
@@ -55,6 +58,15 @@ export class Linear {
     const active = this.#added.filter(({ adapter }) => this.#adapters.active.includes(adapter));
     if (active.length > 0) return this.#adapted(x, active, epilogue);
     return matmul(x, this.weight, { ...epilogue, bias: this.bias });
+  }
+
+  /** x `[T, inner]` and the gradient dy `[T, columns]` of y = x·Wᵀ + b → dx `[T, inner]`; adds `dYᵀ·X` and the sums of dY to the gradients. */
+  backward(x: Tensor, dy: Tensor, gradients: Gradients): Tensor {
+    const dw = gradients.of(this.weight);
+    if (dw) gradientProduct({ tensor: dy, transposed: true }, { tensor: x }, { into: dw });
+    const db = this.bias && gradients.of(this.bias);
+    if (db) addColumnSums(dy, db);
+    return gradientProduct({ tensor: dy }, this.weight);
   }
 
   /** With adapters (LoRA): `y = residual + norm(x)·Wᵀ + b + Σ (norm(x)·Aᵀ)·Bᵀ`, SwiGLU after the sum. */

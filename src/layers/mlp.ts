@@ -1,4 +1,7 @@
+import { swiglu } from "../kernels/swiglu.js";
+import { swigluGradient } from "../kernels/swiglu-gradient.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Gradients } from "./gradients.js";
 import { Linear } from "./linear.js";
 import type { RMSNorm } from "./norm.js";
 import type { Weights } from "./weights.js";
@@ -54,5 +57,14 @@ export class GatedMLP {
   forward(x: Tensor, norm: RMSNorm): Tensor {
     const h = this.gateUp.forward(x, { norm, swiglu: true }); // silu(gate) ⊙ up of norm(x): [T, 2F] → [T, F]
     return this.down.forward(h, { residual: x }); // the epilogue adds x: [T, D]
+  }
+
+  /** x `[T, D]` and the gradient dy `[T, D]` of y = x + mlp(norm(x)) → dx `[T, D]`, in the place of dy. What lies between is computed again. */
+  backward(x: Tensor, dy: Tensor, norm: RMSNorm, gradients: Gradients): Tensor {
+    const normed = norm.forward(x); // [T, D]
+    const gateUp = this.gateUp.forward(normed); // [T, 2F]
+    const dh = this.down.backward(swiglu(gateUp), dy, gradients); // [T, F]
+    const dNormed = this.gateUp.backward(normed, swigluGradient(gateUp, dh), gradients); // [T, D]
+    return norm.backward(x, dNormed, gradients, dy);
   }
 }

@@ -1,5 +1,8 @@
+import { addColumnSums } from "../kernels/column-sums.js";
 import { layerNorm, rmsNorm } from "../kernels/norm.js";
+import { normGradient } from "../kernels/norm-gradient.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Gradients } from "./gradients.js";
 import type { Weights } from "./weights.js";
 
 /**
@@ -25,6 +28,14 @@ export class RMSNorm {
   /** x `[T, D]` → y `[T, D]` */
   forward(x: Tensor): Tensor {
     return rmsNorm(x, this.weight, this.epsilon);
+  }
+
+  /** x and dy `[T, D]` → dx `[T, D]`, added to `into` if given. */
+  backward(x: Tensor, dy: Tensor, gradients: Gradients, into?: Tensor): Tensor {
+    const { dx, dyNormed } = normGradient(x, this.weight, dy, this.epsilon, false, into);
+    const dw = gradients.of(this.weight);
+    if (dw) addColumnSums(dyNormed, dw);
+    return dx;
   }
 }
 

@@ -1,3 +1,4 @@
+import { rotate } from "../kernels/rotate.js";
 import { type HeadSizes, rotatedAttention } from "../kernels/rotated-attention.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
@@ -34,6 +35,11 @@ export class Rotary {
     }
     this.cosines = device.upload(cosines, [positions, half], "rotary.cosines");
     this.sines = device.upload(sines, [positions, half], "rotary.sines");
+  }
+
+  /** Rotates the queries and keys of x `[T, (H + 2K)·C]`, whose first row has position 0; −1 undoes it. */
+  rotate(x: Tensor, { heads, keyValueHeads, headSize }: HeadSizes, sign: 1 | -1): Tensor {
+    return rotate(x, this.cosines, this.sines, (heads + keyValueHeads) * headSize, 0, sign);
   }
 
   /**

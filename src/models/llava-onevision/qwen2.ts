@@ -1,5 +1,6 @@
 import { CausalAttention } from "../../layers/attention.js";
 import { Embedding } from "../../layers/embedding.js";
+import type { Gradients } from "../../layers/gradients.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import { Linear } from "../../layers/linear.js";
 import type { Adapters } from "../../layers/low-rank.js";
@@ -36,6 +37,12 @@ export class Qwen2Layer {
   forward(x: Tensor, cache: KVCache): Tensor {
     const h = this.attention.forward(x, this.inputNorm, cache); // x + attention(RMSNorm₁(x)), [T, D]
     return this.mlp.forward(h, this.postNorm); // h + mlp(RMSNorm₂(h)), [T, D]
+  }
+
+  /** x `[T, D]` of a whole sequence, h as in `forward`, and the gradient dy `[T, D]` of y → dx `[T, D]`, in the place of dy. */
+  backward(x: Tensor, h: Tensor, dy: Tensor, gradients: Gradients): Tensor {
+    const dh = this.mlp.backward(h, dy, this.postNorm, gradients); // [T, D]
+    return this.attention.backward(x, dh, this.inputNorm, gradients); // [T, D]
   }
 }
 
