@@ -15,19 +15,29 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= params.width) { return; }
   let table = arrayLength(&y) / params.width;
   for (var row = 0u; row < params.rows; row++) {
-    if (ids[row] < table) { y[ids[row] * params.width + id.x] += x[row * params.width + id.x]; }
+    if (ids[row] < table) { y[ids[row] * params.width + id.x] += weightOf(row) * x[row * params.width + id.x]; }
   }
 }
 `,
   { LANES: 64 },
 );
 
+const WEIGHTS = {
+  none: "fn weightOf(row: u32) -> f32 { return 1.0; }",
+  given: `@group(0) @binding(3) var<storage, read> weights: array<f32>;  // [rows]
+fn weightOf(row: u32) -> f32 { return weights[row]; }`,
+};
+
 /** No row of any table. */
 export const NO_ROW = 0xffffffff;
 
-/** Adds row i of x `[T, D]` to row `ids[i]` of y `[V, D]`: the gradient of an embedding table. Rows whose id is `NO_ROW` are left out. */
-export function scatterRows(x: Tensor, ids: Tensor, y: Tensor): void {
+/**
+ * Adds row i of x `[T, D]`, times `weights[i]` if given `[T]`, to row `ids[i]` of y `[V, D]`: the gradient of an embedding table or of a
+ * selection of rows. Rows whose id is `NO_ROW` are left out.
+ */
+export function scatterRows(x: Tensor, ids: Tensor, y: Tensor, weights?: Tensor): void {
   const [rows, width] = [x.size(0), x.size(1)];
   const groups = Math.ceil(width / scatterRowsKernel.constants.LANES);
-  x.device.run(scatterRowsKernel, { x, ids, y }, { rows, width }, [groups]);
+  const kernel = scatterRowsKernel.variant({}, WEIGHTS[weights ? "given" : "none"]);
+  x.device.run(kernel, { x, ids, y, ...(weights && { weights }) }, { rows, width }, [groups]);
 }

@@ -33,9 +33,24 @@ export class BidirectionalAttention {
 
   /** x `[N·P, D]`, normalised by the caller, and residual `[N·P, D]` → y `[N·P, D]` */
   forward(x: Tensor, tiles: number, residual: Tensor): Tensor {
+    const attended = this.#attend(this.qkv.forward(x), tiles); // [N·P, 3·D] → [N·P, D], heads side by side
+    return this.out.forward(attended, { residual }); // the epilogue adds the residual: [N·P, D]
+  }
+
+  /** x `[N·P, D]`, normalised by the caller, and the gradient dy `[N·P, D]` of W_out·[a_1 … a_H] + b_out → dx `[N·P, D]` */
+  backward(x: Tensor, tiles: number, dy: Tensor, gradients: Gradients): Tensor {
     const { width, heads } = this;
-    const patches = x.size(0) / tiles;
     const qkv = this.qkv.forward(x); // [N·P, 3·D]
+    const attended = this.#attend(qkv, tiles); // [N·P, D]
+    const dAttended = this.out.backward(attended, dy, gradients); // [N·P, D]
+    const rows = x.size(0) / tiles;
+    const shape = { batches: tiles, rows, heads, keyValueHeads: heads, headSize: width / heads, causal: false };
+    return this.qkv.backward(x, attentionGradient(qkv, attended, dAttended, shape), gradients); // [N·P, D]
+  }
+
+  #attend(qkv: Tensor, tiles: number): Tensor {
+    const { width, heads } = this;
+    const patches = qkv.size(0) / tiles;
     const [q, k, v] = [0, 1, 2].map((i) => ({ tensor: qkv, first: i * width }));
     const shape = {
       batches: tiles,
@@ -45,8 +60,7 @@ export class BidirectionalAttention {
       keyValueHeads: heads,
       headSize: width / heads,
     };
-    const attended = attention(q!, k!, v!, shape, "attention"); // [N·P, D], heads side by side
-    return this.out.forward(attended, { residual }); // the epilogue adds the residual: [N·P, D]
+    return attention(q!, k!, v!, shape, "attention");
   }
 }
 

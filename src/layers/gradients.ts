@@ -25,4 +25,9 @@ export class Gradients {
   of(parameter: Parameter): Tensor | undefined {
     return this.#tensors.get(parameter);
   }
+
+  /** Sets all gradients to zero, for the next step. */
+  clear(): void {
+    for (const tensor of this.#tensors.values()) this.device.write(tensor, new Float32Array(tensor.length));
+  }
 }

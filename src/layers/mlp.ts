@@ -1,3 +1,4 @@
+import { geluGradient } from "../kernels/gelu-gradient.js";
 import { swiglu } from "../kernels/swiglu.js";
 import { swigluGradient } from "../kernels/swiglu-gradient.js";
 import type { Tensor } from "../runtime/tensor.js";
@@ -27,6 +28,13 @@ export class MLP {
   forward(x: Tensor, residual: Tensor): Tensor {
     const h = this.fc1.forward(x, { activation: "gelu_tanh" }); // [N·P, F]
     return this.fc2.forward(h, { residual }); // the epilogue adds the residual: [N·P, D]
+  }
+
+  /** x `[N·P, D]`, normalised by the caller, and the gradient dy `[N·P, D]` of W₂·gelu_tanh(W₁·x + b₁) + b₂ → dx `[N·P, D]` */
+  backward(x: Tensor, dy: Tensor, gradients: Gradients): Tensor {
+    const h = this.fc1.forward(x, { activation: "gelu_tanh" }); // [N·P, F]
+    const dh = this.fc2.backward(h, dy, gradients); // [N·P, F]
+    return this.fc1.backward(x, geluGradient(this.fc1.forward(x), dh, "gelu_tanh"), gradients); // [N·P, D]
   }
 }
 

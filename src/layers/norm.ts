@@ -64,4 +64,13 @@ export class LayerNorm {
   forward(x: Tensor): Tensor {
     return layerNorm(x, this.weight, this.bias, this.epsilon);
   }
+
+  /** x and dy `[N·P, D]` → dx `[N·P, D]`, added to `into` if given. */
+  backward(x: Tensor, dy: Tensor, gradients: Gradients, into?: Tensor): Tensor {
+    const { dx, dyNormed } = normGradient(x, this.weight, dy, this.epsilon, true, into);
+    const [dw, db] = [gradients.of(this.weight), gradients.of(this.bias)];
+    if (dw) addColumnSums(dyNormed, dw);
+    if (db) addColumnSums(dy, db);
+    return dx;
+  }
 }

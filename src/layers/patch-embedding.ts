@@ -1,7 +1,11 @@
+import { addColumnSums } from "../kernels/column-sums.js";
+import { gradientProduct } from "../kernels/gradient-product.js";
 import { matmul } from "../kernels/matmul.js";
 import type { PackedMatrix } from "../kernels/packed.js";
 import { patchify } from "../kernels/patchify.js";
+import { scatterRows } from "../kernels/scatter-rows.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Gradients } from "./gradients.js";
 import { packedMatrix } from "./linear.js";
 import type { Weights } from "./weights.js";
 
@@ -46,5 +50,18 @@ export class PatchEmbedding {
     const patches = patchify(pixels, this.levels, this.patchSide); // [N·P, 3·patch²]
     // The position embeddings are the residual of the epilogue: its P rows are repeated for every tile. [N·P, D]
     return matmul(patches, this.weight, { bias: this.bias, residual: this.positions }, "vision.patches");
+  }
+
+  /** pixels as in `forward` and dy `[N·P, D]`: adds the gradients of weight, bias and positions. */
+  backward(pixels: Tensor, dy: Tensor, gradients: Gradients): void {
+    const [dw, db, dp] = [this.weight, this.bias, this.positions].map((parameter) => gradients.of(parameter));
+    if (dw) {
+      const patches = patchify(pixels, this.levels, this.patchSide); // [N·P, 3·patch²]
+      gradientProduct({ tensor: dy, transposed: true }, { tensor: patches }, { into: dw });
+    }
+    if (db) addColumnSums(dy, db);
+    if (!dp) return;
+    const cells = Uint32Array.from({ length: dy.size(0) }, (_, row) => row % this.positions.size(0));
+    scatterRows(dy, dy.device.upload(cells, [cells.length], "cells"), dp);
   }
 }
