@@ -4,7 +4,7 @@ import type { Tensor } from "../runtime/tensor.js";
 export const adamwKernel = new Kernel(
   "adamw",
   `
-struct Params { count: u32, rate: f32, beta1: f32, beta2: f32, correction1: f32, correction2: f32, epsilon: f32, decay: f32, limit: f32 }
+struct Params { count: u32, rate: f32, beta1: f32, beta2: f32, correction1: f32, correction2: f32, epsilon: f32, decay: f32, limit: f32, scale: f32 }
 @group(0) @binding(0) var<storage, read_write> w: array<f32>;   // [count]
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;  // [count]
 @group(0) @binding(2) var<storage, read_write> m: array<f32>;   // [count]
@@ -17,13 +17,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   if (i >= params.count) { return; }
   // As torch.nn.utils.clip_grad_norm_ clips.
   let clip = min(1.0, params.limit / (sqrt(squares[0]) + 1e-6));
-  let g = clip * gradient[i];
+  let g = clip * params.scale * gradient[i];
   let mi = params.beta1 * m[i] + (1.0 - params.beta1) * g;
   let vi = params.beta2 * v[i] + (1.0 - params.beta2) * g * g;
   m[i] = mi;
   v[i] = vi;
   w[i] = w[i] * (1.0 - params.rate * params.decay)
-    - params.rate * (mi / params.correction1) / (sqrt(vi / params.correction2) + params.epsilon);
+    - params.rate * params.scale * (mi / params.correction1) / (sqrt(vi / params.correction2) + params.epsilon);
 }
 `,
   { LANES: 64 },
@@ -42,9 +42,12 @@ export interface AdamW {
   readonly clip: number;
 }
 
+/** No clipping. */
+export const NO_CLIP = 3e38;
+
 /**
  * One step of AdamW (arXiv 1711.05101) on one parameter, in place: w, its gradient and the moments m and v, of any one shape. `step` counts
- * from 1; `squares` `[1]` is the squared norm of all gradients.
+ * from 1; `squares` `[1]` is the squared norm of all gradients. w is stored as `scale` times the parameter that is optimised.
  */
 export function adamw(
   w: Tensor,
@@ -54,6 +57,7 @@ export function adamw(
   squares: Tensor,
   step: number,
   { rate, betas: [beta1, beta2], epsilon, decay, clip }: AdamW,
+  scale = 1,
 ): void {
   const groups = Math.ceil(w.length / adamwKernel.constants.LANES);
   const across = Math.min(groups, 65535);
@@ -70,6 +74,7 @@ export function adamw(
       epsilon,
       decay,
       limit: clip,
+      scale,
     },
     [across, Math.ceil(groups / across)],
     { bytes: 28 * w.length },

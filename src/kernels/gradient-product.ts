@@ -7,7 +7,8 @@ import { GROUP, LOAD_QUAD, PANEL, type PackedMatrix } from "./packed.js";
 const FACTOR = {
   a: {
     plain: "fn aAt(m: u32, k: u32) -> f32 { return a[m * params.aWidth + params.firstTerm + k]; }",
-    transposed: "fn aAt(m: u32, k: u32) -> f32 { return a[(params.firstTerm + k) * params.rows + m]; }",
+    transposed:
+      "fn aAt(m: u32, k: u32) -> f32 { return a[(params.firstTerm + k) * params.aWidth + params.firstRow + m]; }",
   },
   b: {
     plain: `@group(0) @binding(1) var<storage, read> b: array<f32>;  // [inner, columns]
@@ -29,7 +30,7 @@ fn bAt(k: u32, n: u32) -> f32 { return b[n * params.inner + k]; }`,
 export const gradientProductKernel = new Kernel(
   "gradientProduct",
   `
-struct Params { rows: u32, columns: u32, inner: u32, groups: u32, firstTerm: u32, aWidth: u32, accumulates: u32, factor: f32 }
+struct Params { rows: u32, columns: u32, inner: u32, groups: u32, firstTerm: u32, firstRow: u32, aWidth: u32, accumulates: u32, factor: f32 }
 @group(0) @binding(0) var<storage, read> a: array<f32>;          // [rows, inner], or [inner, rows] transposed
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;    // [rows, columns]
 
@@ -87,6 +88,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 export interface Factor {
   readonly tensor: Tensor;
   readonly transposed?: boolean | undefined;
+  /** Of A transposed: only these columns of the matrix, which are rows of the product. */
+  readonly columns?: { readonly first: number; readonly count: number } | undefined;
 }
 
 /**
@@ -101,7 +104,7 @@ export function gradientProduct(
 ): Tensor {
   const { device } = a.tensor;
   const [aRows, aColumns] = [a.tensor.length / a.tensor.size(-1), a.tensor.size(-1)];
-  const [rows, inner] = a.transposed ? [aColumns, aRows] : [aRows, aColumns];
+  const [rows, inner] = a.transposed ? [a.columns?.count ?? aColumns, aRows] : [aRows, aColumns];
   const packed = "blocks" in b ? b : undefined;
   const plain = "blocks" in b ? undefined : b;
   const [terms, columns] = packed
@@ -138,6 +141,7 @@ export function gradientProduct(
         inner: block.terms,
         groups: packed?.groups ?? 0,
         firstTerm: block.first,
+        firstRow: a.columns?.first ?? 0,
         aWidth: aColumns,
         accumulates: Number(options.into !== undefined || i > 0),
         factor: options.factor ?? 1,

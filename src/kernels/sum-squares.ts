@@ -5,7 +5,7 @@ import type { Tensor } from "../runtime/tensor.js";
 export const sumSquaresKernel = new Kernel(
   "sumSquares",
   `
-struct Params { count: u32 }
+struct Params { count: u32, factor: f32 }
 @group(0) @binding(0) var<storage, read> x: array<f32>;        // [count]
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;  // [1]
 
@@ -29,13 +29,13 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     if (lane < reach) { partial[lane] += partial[lane + reach]; }
     workgroupBarrier();
   }
-  if (lane == 0u) { y[0] += partial[0]; }
+  if (lane == 0u) { y[0] += params.factor * partial[0]; }
 }
 `,
   { LANES: 256 },
 );
 
-/** Adds the sum of the squares of x to y `[1]`. */
-export function addSumSquares(x: Tensor, y: Tensor): void {
-  x.device.run(sumSquaresKernel, { x, y }, { count: x.length }, [1]);
+/** Adds the sum of the squares of x, times `factor`, to y `[1]`. */
+export function addSumSquares(x: Tensor, y: Tensor, factor = 1): void {
+  x.device.run(sumSquaresKernel, { x, y }, { count: x.length, factor }, [1]);
 }

@@ -1,33 +1,85 @@
+import { addColumnSums } from "../kernels/column-sums.js";
+import { gradientProduct } from "../kernels/gradient-product.js";
 import { PackedMatrix } from "../kernels/packed.js";
+import { scatterRows } from "../kernels/scatter-rows.js";
+import { setZero } from "../kernels/zeros.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
 
 /** A weight that can be trained: a matrix, or a vector. */
 export type Parameter = PackedMatrix | Tensor;
 
-/** The gradients of the weights that are trained, f32 and row-major; other weights have none. */
+/** Rows of a gradient in one buffer. */
+export interface GradientBlock {
+  /** `[rows, inner]`, or the shape of a vector. */
+  readonly tensor: Tensor;
+  readonly first: number;
+  readonly rows: number;
+}
+
+/** The gradient of one weight, f32 and row-major, in the same blocks of rows as the packed matrix, so that no binding exceeds the limit. */
+export class Gradient {
+  readonly blocks: readonly GradientBlock[];
+
+  /** Allocates zeros in the current arena. */
+  constructor(device: Device, parameter: Parameter) {
+    const label = `gradient of ${parameter.label}`;
+    const zeros = (shape: readonly number[]): Tensor => {
+      const tensor = device.empty(shape, "f32", label);
+      setZero(tensor);
+      return tensor;
+    };
+    this.blocks =
+      parameter instanceof PackedMatrix
+        ? parameter.blocks.map(({ firstColumn, columns }) => ({
+            tensor: zeros([columns, parameter.inner]),
+            first: firstColumn,
+            rows: columns,
+          }))
+        : [{ tensor: zeros(parameter.shape), first: 0, rows: parameter.size(0) }];
+  }
+
+  /** Adds dyᵀ·x of a product y = x·Wᵀ: dy `[T, columns]`, x `[T, inner]`. */
+  addProduct(dy: Tensor, x: Tensor): void {
+    for (const { tensor, first, rows } of this.blocks) {
+      gradientProduct(
+        { tensor: dy, transposed: true, columns: { first, count: rows } },
+        { tensor: x },
+        { into: tensor },
+      );
+    }
+  }
+
+  /** Adds row i of dx `[T, inner]` to row `ids[i]`; see `scatterRows`. */
+  addRows(dx: Tensor, ids: Tensor): void {
+    for (const { tensor, first } of this.blocks) scatterRows(dx, ids, tensor, { first });
+  }
+
+  /** Adds the sums of the columns of dy `[T, columns]`: the gradient of a bias, or of a scale. */
+  addSums(dy: Tensor): void {
+    for (const { tensor } of this.blocks) addColumnSums(dy, tensor);
+  }
+}
+
+/** The gradients of the weights that are trained; other weights have none. */
 export class Gradients {
-  readonly #tensors = new Map<Parameter, Tensor>();
+  readonly #gradients = new Map<Parameter, Gradient>();
 
   /** Allocates the gradients as zeros, in the current arena. */
   constructor(
     readonly device: Device,
     trained: Iterable<Parameter>,
   ) {
-    for (const parameter of trained) {
-      const shape = parameter instanceof PackedMatrix ? [parameter.columns, parameter.inner] : parameter.shape;
-      const count = shape.reduce((a, b) => a * b, 1);
-      this.#tensors.set(parameter, device.upload(new Float32Array(count), shape, `gradient of ${parameter.label}`));
-    }
+    for (const parameter of trained) this.#gradients.set(parameter, new Gradient(device, parameter));
   }
 
-  /** Returns the gradient of a weight: of a matrix `[columns, inner]`; undefined if it is not trained. */
-  of(parameter: Parameter): Tensor | undefined {
-    return this.#tensors.get(parameter);
+  /** Returns the gradient of a weight; undefined if it is not trained. */
+  of(parameter: Parameter): Gradient | undefined {
+    return this.#gradients.get(parameter);
   }
 
   /** Sets all gradients to zero, for the next step. */
   clear(): void {
-    for (const tensor of this.#tensors.values()) this.device.write(tensor, new Float32Array(tensor.length));
+    for (const { blocks } of this.#gradients.values()) for (const { tensor } of blocks) setZero(tensor);
   }
 }

@@ -1,4 +1,3 @@
-import { addColumnSums } from "../kernels/column-sums.js";
 import { layerNorm, rmsNorm } from "../kernels/norm.js";
 import { normGradient } from "../kernels/norm-gradient.js";
 import type { Tensor } from "../runtime/tensor.js";
@@ -33,8 +32,7 @@ export class RMSNorm {
   /** x and dy `[T, D]` → dx `[T, D]`, added to `into` if given. */
   backward(x: Tensor, dy: Tensor, gradients: Gradients, into?: Tensor): Tensor {
     const { dx, dyNormed } = normGradient(x, this.weight, dy, this.epsilon, false, into);
-    const dw = gradients.of(this.weight);
-    if (dw) addColumnSums(dyNormed, dw);
+    gradients.of(this.weight)?.addSums(dyNormed);
     return dx;
   }
 }
@@ -68,9 +66,8 @@ export class LayerNorm {
   /** x and dy `[N·P, D]` → dx `[N·P, D]`, added to `into` if given. */
   backward(x: Tensor, dy: Tensor, gradients: Gradients, into?: Tensor): Tensor {
     const { dx, dyNormed } = normGradient(x, this.weight, dy, this.epsilon, true, into);
-    const [dw, db] = [gradients.of(this.weight), gradients.of(this.bias)];
-    if (dw) addColumnSums(dyNormed, dw);
-    if (db) addColumnSums(dy, db);
+    gradients.of(this.weight)?.addSums(dyNormed);
+    gradients.of(this.bias)?.addSums(dy);
     return dx;
   }
 }

@@ -1,9 +1,6 @@
-import { addColumnSums } from "../kernels/column-sums.js";
-import { gradientProduct } from "../kernels/gradient-product.js";
 import { matmul } from "../kernels/matmul.js";
 import type { PackedMatrix } from "../kernels/packed.js";
 import { patchify } from "../kernels/patchify.js";
-import { scatterRows } from "../kernels/scatter-rows.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Gradients } from "./gradients.js";
 import { packedMatrix } from "./linear.js";
@@ -36,7 +33,7 @@ export class PatchEmbedding {
     const inner = 3 * patchSide * patchSide;
     // Too small to quantise: the error would outweigh the saving.
     this.weight = packedMatrix(
-      weights.storedAs("auto"),
+      weights.dtype === "f32" ? weights : weights.storedAs("auto"),
       inner,
       [{ name: "patch_embedding.weight", columns: width, shape }],
       "patch_embedding",
@@ -54,14 +51,9 @@ export class PatchEmbedding {
 
   /** pixels as in `forward` and dy `[N·P, D]`: adds the gradients of weight, bias and positions. */
   backward(pixels: Tensor, dy: Tensor, gradients: Gradients): void {
-    const [dw, db, dp] = [this.weight, this.bias, this.positions].map((parameter) => gradients.of(parameter));
-    if (dw) {
-      const patches = patchify(pixels, this.levels, this.patchSide); // [N·P, 3·patch²]
-      gradientProduct({ tensor: dy, transposed: true }, { tensor: patches }, { into: dw });
-    }
-    if (db) addColumnSums(dy, db);
-    if (!dp) return;
+    gradients.of(this.weight)?.addProduct(dy, patchify(pixels, this.levels, this.patchSide)); // of patches [N·P, 3·patch²]
+    gradients.of(this.bias)?.addSums(dy);
     const cells = Uint32Array.from({ length: dy.size(0) }, (_, row) => row % this.positions.size(0));
-    scatterRows(dy, dy.device.upload(cells, [cells.length], "cells"), dp);
+    gradients.of(this.positions)?.addRows(dy, dy.device.upload(cells, [cells.length], "cells"));
   }
 }

@@ -2,6 +2,7 @@ import { copyRows } from "../kernels/copy-rows.js";
 import { crossEntropy } from "../kernels/cross-entropy.js";
 import { gradientProduct } from "../kernels/gradient-product.js";
 import { scatterRows } from "../kernels/scatter-rows.js";
+import { setZero } from "../kernels/zeros.js";
 import type { Gradients } from "../layers/gradients.js";
 import { KVCache } from "../layers/kv-cache.js";
 import type { Qwen2 } from "../models/llava-onevision/qwen2.js";
@@ -30,47 +31,51 @@ export function languageStep(
 ): { losses: Tensor; dx: Tensor } {
   const { device } = x;
   const { layers, keyValueHeads, headSize, width } = language.config;
+  language.adapters.use(undefined);
   const cache = new KVCache(device, layers, keyValueHeads * headSize, "f32");
   cache.reserve(x.size(0));
   const inputs: Tensor[] = [x];
   const middles: Tensor[] = [];
   for (const layer of language.layers) {
-    const h = layer.attention.forward(inputs.at(-1)!, layer.inputNorm, cache); // [T, D]
+    const h = device.scope(() => layer.attention.forward(inputs.at(-1)!, layer.inputNorm, cache)); // [T, D]
     middles.push(h);
-    inputs.push(layer.mlp.forward(h, layer.postNorm)); // [T, D]
+    inputs.push(device.scope(() => layer.mlp.forward(h, layer.postNorm))); // [T, D]
   }
+  cache.dispose(); // the backward pass computes keys and values again
   const last = inputs.at(-1)!;
   const hidden = language.norm.forward(last); // [T, D]
   const losses = device.empty([rows.length], "f32", "losses");
-  const dHidden = device.upload(new Float32Array(hidden.length), hidden.shape, "gradient of norm"); // [T, D]
+  const dHidden = device.empty(hidden.shape, "f32", "gradient of norm"); // [T, D]
+  setZero(dHidden);
   const head = language.head?.weight ?? language.embedding.table;
   const dHead = gradients.of(head);
   for (let first = 0; first < rows.length; first += ROWS_AT_ONCE) {
-    const own = rows.slice(first, first + ROWS_AT_ONCE);
-    const labels = device.upload(Uint32Array.from(ids.slice(first, first + own.length)), [own.length], "labels");
-    const picked = device.empty([own.length, width], "f32", "supervised rows");
-    copyRows(
-      hidden,
-      device.upload(Uint32Array.from(own.flatMap((row, i) => [row, i])), [own.length, 2], "rows"),
-      picked,
-    );
-    const logits = language.logits(picked); // [n, V]
-    const loss = crossEntropy(logits, labels, scale); // the logits become their gradient
-    device.copy(loss, 0, losses, first * 4, own.length * 4);
-    if (dHead) gradientProduct({ tensor: logits, transposed: true }, { tensor: picked }, { into: dHead });
-    const dPicked = gradientProduct({ tensor: logits }, head); // [n, D]
-    scatterRows(dPicked, device.upload(Uint32Array.from(own), [own.length], "rows"), dHidden);
+    device.scope(() => {
+      const own = rows.slice(first, first + ROWS_AT_ONCE);
+      const labels = device.upload(Uint32Array.from(ids.slice(first, first + own.length)), [own.length], "labels");
+      const picked = device.empty([own.length, width], "f32", "supervised rows");
+      copyRows(
+        hidden,
+        device.upload(Uint32Array.from(own.flatMap((row, i) => [row, i])), [own.length, 2], "rows"),
+        picked,
+      );
+      const logits = language.logits(picked); // [n, V]
+      const loss = crossEntropy(logits, labels, scale); // the logits become their gradient
+      device.copy(loss, 0, losses, first * 4, own.length * 4);
+      dHead?.addProduct(logits, picked);
+      const dPicked = gradientProduct({ tensor: logits }, head); // [n, D]
+      scatterRows(dPicked, device.upload(Uint32Array.from(own), [own.length], "rows"), dHidden);
+    });
   }
-  let dx = language.norm.backward(last, dHidden, gradients); // [T, D]
+  let dx = device.scope(() => language.norm.backward(last, dHidden, gradients)); // [T, D]
   for (let i = layers - 1; i >= 0; i--) {
-    dx = language.layers[i]!.backward(inputs[i]!, middles[i]!, dx, gradients); // [T, D]
+    const dy = dx;
+    dx = device.scope(() => language.layers[i]!.backward(inputs[i]!, middles[i]!, dy, gradients)); // [T, D]
   }
-  cache.dispose();
   return { losses, dx };
 }
 
 /** Adds the gradient dx `[T, D]` of embedded tokens to the table's; rows whose id is `NO_ROW` are not tokens. */
 export function embeddingStep(language: Qwen2, dx: Tensor, ids: Uint32Array, gradients: Gradients): void {
-  const table = gradients.of(language.embedding.table);
-  if (table) scatterRows(dx, dx.device.upload(ids, [ids.length], "ids"), table);
+  gradients.of(language.embedding.table)?.addRows(dx, dx.device.upload(ids, [ids.length], "ids"));
 }

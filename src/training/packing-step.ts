@@ -1,4 +1,6 @@
 import { NO_ROW, scatterRows } from "../kernels/scatter-rows.js";
+import { setZero } from "../kernels/zeros.js";
+import type { Gradient } from "../layers/gradients.js";
 import type { CopyRun, PackingPlan } from "../models/llava-onevision/packing.js";
 import type { Tensor } from "../runtime/tensor.js";
 
@@ -10,11 +12,15 @@ export function packingStep(
   dPacked: Tensor,
   plan: PackingPlan,
   featureRows: number,
-  dNewline: Tensor | undefined,
+  dNewline: Gradient | undefined,
 ): Tensor {
   const { device } = dPacked;
   const width = dPacked.size(1);
-  const zeros = (rows: number): Tensor => device.upload(new Float32Array(rows * width), [rows, width], "gradient");
+  const zeros = (rows: number): Tensor => {
+    const tensor = device.empty([rows, width], "f32", "gradient");
+    setZero(tensor);
+    return tensor;
+  };
   const rowsOf = (source: CopyRun["from"]): Tensor => {
     const rows = new Uint32Array(plan.tokens).fill(NO_ROW);
     for (const { from, sourceRow, targetRow, count } of plan.copies) {
@@ -24,7 +30,7 @@ export function packingStep(
   };
   const dFeatures = zeros(featureRows);
   scatterRows(dPacked, rowsOf("features"), dFeatures);
-  if (dNewline) scatterRows(dPacked, rowsOf("newline"), dNewline);
+  dNewline?.addRows(dPacked, rowsOf("newline"));
   if (plan.resample) {
     const { rows, sources, weights } = plan.resample;
     const dBlended = zeros(rows);
@@ -37,7 +43,7 @@ export function packingStep(
         return (corner < 2 ? 1 - lower : lower) * (corner % 2 === 0 ? 1 - right : right);
       });
       const uploaded = device.upload(ids, [rows], "neighbours");
-      scatterRows(dBlended, uploaded, dFeatures, device.upload(shares, [rows], "shares"));
+      scatterRows(dBlended, uploaded, dFeatures, { weights: device.upload(shares, [rows], "shares") });
     }
   }
   return dFeatures;

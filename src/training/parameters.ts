@@ -2,15 +2,28 @@ import type { Parameter } from "../layers/gradients.js";
 import type { Linear } from "../layers/linear.js";
 import type { Network } from "../models/llava-onevision/network.js";
 import type { Layout } from "../models/llava-onevision/tensor-names.js";
+import type { Tensor } from "../runtime/tensor.js";
 
 /** The parts of the model that are trained together, each with a learning rate. */
 export type TrainedPart = "vision" | "projector" | "language";
+/** Where a weight belongs; the newline vector is trained with the language model, but only pictures and clips give it a gradient. */
+export type WeightPart = TrainedPart | "newline" | "lora";
+
+/** A weight that the optimiser updates. */
+export interface TrainedWeight {
+  readonly parameter: Parameter;
+  readonly part: WeightPart;
+  /** The weight is stored as this multiple of what is optimised (1): B of LoRA. */
+  readonly scale?: number;
+  /** Parts of the rows and of the ranks of B in a fused layer; elsewhere it has no parameters. */
+  readonly rankBlocks?: { readonly partOfRow: Tensor; readonly partOfRank: Tensor } | undefined;
+}
 
 /** A stored tensor of the checkpoint, and where it is in the model's parameters. */
 export interface NamedParameter {
   /** Name in the checkpoint. */
   readonly name: string;
-  readonly part: TrainedPart;
+  readonly part: WeightPart;
   readonly parameter: Parameter;
   /** Rows of the parameter that it has; all if not given. */
   readonly first?: number;
@@ -23,7 +36,7 @@ export interface NamedParameter {
 export function parametersOf(network: Network, layout: Layout): NamedParameter[] {
   const { vision, projector, language, newline, config } = network;
   const all: NamedParameter[] = [];
-  const add = (part: TrainedPart, name: string, parameter: Parameter, more: Partial<NamedParameter> = {}): void => {
+  const add = (part: WeightPart, name: string, parameter: Parameter, more: Partial<NamedParameter> = {}): void => {
     all.push({ name, part, parameter, ...more });
   };
   const linear = (
@@ -65,8 +78,7 @@ export function parametersOf(network: Network, layout: Layout): NamedParameter[]
   const { width, heads, keyValueHeads, headSize, mlpWidth, vocabulary } = config.text;
   linear("projector", "", projector.linear1, [[layout.projector[0], width]]);
   linear("projector", "", projector.linear2, [[layout.projector[1], width]]);
-  // The newline vector counts as language, as in the family's training code.
-  add("language", layout.newline, newline);
+  add("newline", layout.newline, newline);
   add("language", `${layout.language}.embed_tokens.weight`, language.embedding.table);
   for (const [i, { inputNorm, postNorm, attention, mlp }] of language.layers.entries()) {
     const at = `${layout.language}.layers.${i}.`;
@@ -90,6 +102,17 @@ export function parametersOf(network: Network, layout: Layout): NamedParameter[]
   add("language", `${layout.language}.norm.weight`, language.norm.weight);
   if (language.head) linear("language", "", language.head, [[layout.head!, vocabulary]]);
   return all;
+}
+
+/** The weights of parts of the model, for an optimiser. */
+export function weightsOf(network: Network, layout: Layout, parts: ReadonlySet<TrainedPart>): TrainedWeight[] {
+  const own = parametersOf(network, layout).filter(({ part }) => part !== "lora" && parts.has(partOf(part)));
+  return [...new Map(own.map(({ parameter, part }) => [parameter, { parameter, part }])).values()];
+}
+
+/** The part whose learning rate a weight has: the newline vector counts as language, as in the family's training code. */
+function partOf(part: Exclude<WeightPart, "lora">): TrainedPart {
+  return part === "newline" ? "language" : part;
 }
 
 /** Picks the rows of a stored tensor from the values `[rows, inner]` of its parameter. */

@@ -1,22 +1,22 @@
 import { NO_ROW } from "../kernels/scatter-rows.js";
 import type { Gradients } from "../layers/gradients.js";
 import type { Network } from "../models/llava-onevision/network.js";
-import type { PreparedPrompt, Segment } from "../models/llava-onevision/processor.js";
+import type { PreparedMedium, Segment } from "../models/llava-onevision/processor.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { embeddingStep, languageStep, type Supervision } from "./language-step.js";
 import { packingStep } from "./packing-step.js";
 
 /**
  * Forward and backward pass over one sample, a prompt with its answers: returns the losses `[N]` of the supervised rows, and adds the
- * gradients of `scale·Σ loss`. `sees`: whether the vision tower, the projector or the newline vector is trained.
+ * gradients of `scale·Σ loss`. `sees`: which parts that media pass through are trained.
  */
 export function sampleStep(
   network: Network,
-  prompt: Pick<PreparedPrompt, "inputIds" | "media">,
+  prompt: { readonly inputIds: readonly number[]; readonly media: readonly PreparedMedium[] },
   supervision: Supervision,
   scale: number,
   gradients: Gradients,
-  sees: { readonly vision: boolean; readonly projector: boolean },
+  sees: { readonly vision: boolean; readonly projector: boolean; readonly newline: boolean },
 ): Tensor {
   const { device, language, config } = network;
   const { width, vocabulary } = config.text;
@@ -38,21 +38,24 @@ export function sampleStep(
   }
   const { losses, dx } = languageStep(language, x, supervision, scale, gradients);
   embeddingStep(language, dx, tokens, gradients);
-  if (!sees.vision && !sees.projector) return losses;
+  if (!sees.vision && !sees.projector && !sees.newline) return losses;
   for (const { segment, first } of segments) {
     const { plan, tileCount } = segment;
     const dPacked = device.empty([plan.tokens, width], "f32", "gradient of packed");
     device.copy(dx, first * width * 4, dPacked, 0, dPacked.sizeBytes);
     const patches = config.vision.cells ** 2;
     const dProjected = packingStep(dPacked, plan, tileCount * patches, gradients.of(network.newline)); // [n·P, D]
-    eachBatch(network, segment, (tiles, firstTile, count) => {
-      const dOwn = device.empty([count * patches, width], "f32", "gradient of projector");
-      device.copy(dProjected, firstTile * patches * width * 4, dOwn, 0, dOwn.sizeBytes);
-      const dFeatures = network.projector.backward(network.features(tiles, count), dOwn, gradients); // [n·P, D_vision]
-      if (!sees.vision) return;
-      const { tileSide } = config.vision;
-      network.vision.backward(device.upload(tiles, [count, tileSide, tileSide, 3], "pixels"), dFeatures, gradients);
-    });
+    if (!sees.vision && !sees.projector) continue;
+    eachBatch(network, segment, (tiles, firstTile, count) =>
+      device.scope(() => {
+        const dOwn = device.empty([count * patches, width], "f32", "gradient of projector");
+        device.copy(dProjected, firstTile * patches * width * 4, dOwn, 0, dOwn.sizeBytes);
+        const dFeatures = network.projector.backward(network.features(tiles, count), dOwn, gradients); // [n·P, D_vision]
+        if (!sees.vision) return;
+        const { tileSide } = config.vision;
+        network.vision.backward(device.upload(tiles, [count, tileSide, tileSide, 3], "pixels"), dFeatures, gradients);
+      }),
+    );
   }
   return losses;
 }

@@ -55,7 +55,7 @@ export class Qwen2 {
   readonly layers: Qwen2Layer[];
   readonly norm: RMSNorm;
   readonly head: Linear | undefined;
-  readonly #adapters: Adapters;
+  readonly adapters: Adapters;
 
   constructor(
     weights: Weights,
@@ -64,7 +64,7 @@ export class Qwen2 {
     head: { weights: Weights; name: string } | undefined,
     readonly config: TextConfig,
   ) {
-    this.#adapters = weights.adapters;
+    this.adapters = weights.adapters;
     const rotary = new Rotary(weights.device, config.headSize, config.ropeTheta, config.maxPositions);
     this.embedding = new Embedding(tables.at("embed_tokens"), config.vocabulary, config.width);
     this.layers = Array.from(
@@ -80,7 +80,7 @@ export class Qwen2 {
   /** x `[T, D]`, at the positions that follow the cache's → hidden `[T, D]` after the final norm. Appends to the cache. */
   forward(x: Tensor, cache: KVCache): Tensor {
     const { device } = x;
-    this.#adapters.use(cache.adapters);
+    this.adapters.use(cache.adapters);
     // x⁽ⁱ⁺¹⁾ = layer_i(x⁽ⁱ⁾), [T, D] throughout.
     const last = device.steps(x, this.layers, (h, layer, i) => {
       const y = layer.forward(h, cache);

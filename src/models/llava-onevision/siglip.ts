@@ -89,10 +89,16 @@ export class SigLIP {
   /** pixels as in `forward` and the gradient dy `[N·P, D]` of the features: adds the gradients of the weights. dy is overwritten. */
   backward(pixels: Tensor, dy: Tensor, gradients: Gradients): void {
     const tiles = pixels.size(0);
-    const inputs = [this.embeddings.forward(pixels)]; // [N·P, D] each
-    for (const layer of this.layers.slice(0, -1)) inputs.push(layer.forward(inputs.at(-1)!, tiles));
+    const { device } = pixels;
+    const inputs = [device.scope(() => this.embeddings.forward(pixels))]; // [N·P, D] each
+    for (const layer of this.layers.slice(0, -1)) {
+      inputs.push(device.scope(() => layer.forward(inputs.at(-1)!, tiles)));
+    }
     let dx = dy;
-    for (let j = this.layers.length - 1; j >= 0; j--) dx = this.layers[j]!.backward(inputs[j]!, tiles, dx, gradients);
-    this.embeddings.backward(pixels, dx, gradients);
+    for (let j = this.layers.length - 1; j >= 0; j--) {
+      const after = dx;
+      dx = device.scope(() => this.layers[j]!.backward(inputs[j]!, tiles, after, gradients));
+    }
+    device.scope(() => this.embeddings.backward(pixels, dx, gradients));
   }
 }
