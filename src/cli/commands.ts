@@ -18,6 +18,7 @@ export const COMMANDS: CommandList = {
   serve: ["an HTTP server with OpenAI's interface", async () => (await import("./serve.js")).serve],
   batch: ["answer a file of requests in OpenAI's batch format", async () => (await import("./batch.js")).batch],
   eval: ["score answers to questions with known answers", async () => (await import("./eval.js")).evaluate],
+  train: ["fine-tune on your own data", async () => (await import("./train.js")).train],
   bench: ["verify and time kernels and layers", async () => (await import("./bench.js")).bench],
   tune: ["find the best kernel parameters for this GPU", async () => (await import("./tune.js")).tune],
   doctor: ["report the adapter and missing packages", async () => (await import("./doctor.js")).doctor],

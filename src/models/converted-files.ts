@@ -65,7 +65,7 @@ interface Planned extends TensorHead {
 }
 
 /** Files that are copied unchanged. */
-const COPIED_FILES = [
+export const COPIED_FILES = [
   "config.json",
   "generation_config.json",
   "preprocessor_config.json",
@@ -242,7 +242,7 @@ async function* converted(
   }
 }
 
-function textFile(name: string, text: string): ConvertedFile {
+export function textFile(name: string, text: string): ConvertedFile {
   const bytes = new TextEncoder().encode(text);
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield bytes;

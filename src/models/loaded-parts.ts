@@ -143,7 +143,17 @@ export async function loadParts(
       if (!device.facts.onCPU) warmUp(network, source.cacheType);
       await loader.load({ signal: loading.signal, onProgress });
       await device.prepared();
-      return { device, network, visionCache, adapters: adapters.names, arena, ownsDevice: given === undefined };
+      return {
+        device,
+        network,
+        visionCache,
+        // Training adds one.
+        get adapters() {
+          return adapters.names;
+        },
+        arena,
+        ownsDevice: given === undefined,
+      };
     } catch (cause) {
       arena.dispose();
       device.pool.trim();

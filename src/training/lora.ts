@@ -91,7 +91,7 @@ export async function readAdapterPairs(language: Qwen2, name: string): Promise<M
   const pairs = new Map<string, LowRankPair>();
   for (const added of additionsOf(language, name)) {
     const { down, up } = added;
-    const [as, bs] = [await readRows(down, 0, down.columns), await readRows(up, 0, up.columns)];
+    const [as, bs] = [await readRows(down, allRows(down)), await readRows(up, allRows(up))];
     for (const [module, pair] of splitPairs(added, as, bs)) pairs.set(module, pair);
   }
   return pairs;
@@ -117,18 +117,20 @@ export function splitPairs({ down, up, parts }: LowRank, as: Float32Array, bs: F
   return pairs;
 }
 
-/** Reads rows `[count, inner]` of a packed matrix, widened to f32. */
-export async function readRows(matrix: PackedMatrix, first: number, count: number): Promise<Float32Array> {
+/** Reads rows of a packed matrix, widened to f32: `[rows, inner]`. */
+export async function readRows(matrix: PackedMatrix, rows: readonly number[]): Promise<Float32Array> {
   const { device } = matrix.blocks[0]!.tensor;
-  const rows = device.scope(() => {
-    const ids = device.upload(
-      Uint32Array.from({ length: count }, (_, i) => first + i),
-      [count],
-      "rows",
+  const arena = device.arena("rows");
+  try {
+    const read = arena.run(() =>
+      gather(device.upload(Uint32Array.from(rows), [rows.length], "rows"), matrix, matrix.label),
     );
-    return gather(ids, matrix, matrix.label);
-  });
-  const values = new Float32Array(await device.read(rows));
-  rows.dispose();
-  return values;
+    return await read.read();
+  } finally {
+    arena.dispose();
+  }
+}
+
+function allRows({ columns }: PackedMatrix): number[] {
+  return Array.from({ length: columns }, (_, row) => row);
 }

@@ -115,14 +115,19 @@ function partOf(part: Exclude<WeightPart, "lora">): TrainedPart {
   return part === "newline" ? "language" : part;
 }
 
+/** Row of the parameter in which row `row` of a stored tensor is. */
+export function storedRow({ first = 0, woven }: NamedParameter, row: number): number {
+  return woven === undefined ? first + row : Math.floor(row / 8) * 16 + 8 * woven + (row % 8);
+}
+
 /** Picks the rows of a stored tensor from the values `[rows, inner]` of its parameter. */
-export function rowsOf({ first = 0, rows, woven }: NamedParameter, values: Float32Array, inner: number): Float32Array {
+export function rowsOf(named: NamedParameter, values: Float32Array, inner: number): Float32Array {
+  const { rows } = named;
   if (rows === undefined) return values;
-  if (woven === undefined) return values.slice(first * inner, (first + rows) * inner);
   const own = new Float32Array(rows * inner);
   for (let row = 0; row < rows; row++) {
-    const at = Math.floor(row / 8) * 16 + 8 * woven + (row % 8);
-    own.set(values.subarray(at * inner, (at + 1) * inner), row * inner);
+    const at = storedRow(named, row) * inner;
+    own.set(values.subarray(at, at + inner), row * inner);
   }
   return own;
 }

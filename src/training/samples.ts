@@ -1,13 +1,8 @@
 import { ContextOverflowError, OptionError, PromptError, shown } from "../base/errors.js";
 import { blanks } from "../models/llava-onevision/literal-text.js";
 import type { ChatMessage, PreparedMedium, Processor, ProcessorOptions } from "../models/llava-onevision/processor.js";
+import type { TokensContent } from "../scoring/records.js";
 import type { Supervision } from "./language-step.js";
-
-/** An answer as token ids. */
-export interface TokensContent {
-  type: "tokens";
-  tokens: readonly number[];
-}
 
 /** A message of a record; the last one is the assistant's, a text or token ids. */
 export type TrainingMessage = ChatMessage | { role: "assistant"; content: readonly TokensContent[] };

@@ -1,3 +1,4 @@
+import { throwIfAborted } from "../base/errors.js";
 import { Gradients } from "../layers/gradients.js";
 import type { Network } from "../models/llava-onevision/network.js";
 import type { Arena } from "../runtime/arena.js";
@@ -52,9 +53,13 @@ export class Trainer {
   }
 
   /** One step on samples that count together: the loss is the mean over all supervised tokens. `rateOf`: the learning rate of each part. */
-  async step(samples: readonly Sample[], rateOf: (part: TrainedWeight["part"]) => number): Promise<StepResult> {
+  async step(
+    samples: readonly Sample[],
+    rateOf: (part: TrainedWeight["part"]) => number,
+    signal?: AbortSignal,
+  ): Promise<StepResult> {
     const { network } = this;
-    const losses = await this.gradientsOf(samples);
+    const losses = await this.gradientsOf(samples, signal);
     const loss = losses.reduce((sum, one) => sum + one, 0) / losses.length;
     const hasMedia = samples.some(({ media }) => media.length > 0);
     const arena = network.device.arena("optimizer");
@@ -73,11 +78,14 @@ export class Trainer {
   }
 
   /** Computes the gradients of the mean loss; returns the loss of each supervised token, in order. */
-  async gradientsOf(samples: readonly Sample[]): Promise<number[]> {
+  async gradientsOf(samples: readonly Sample[], signal?: AbortSignal): Promise<number[]> {
     const supervised = samples.reduce((sum, { supervision }) => sum + supervision.ids.length, 0);
     this.gradients.clear();
     const losses: number[] = [];
-    for (const sample of samples) losses.push(...(await this.#pass(sample, 1 / supervised)));
+    for (const sample of samples) {
+      throwIfAborted(signal, "training");
+      losses.push(...(await this.#pass(sample, 1 / supervised)));
+    }
     return losses;
   }
 
