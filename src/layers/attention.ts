@@ -45,7 +45,7 @@ export class BidirectionalAttention {
     const dAttended = this.out.backward(attended, dy, gradients); // [N·P, D]
     const rows = x.size(0) / tiles;
     const shape = { batches: tiles, rows, heads, keyValueHeads: heads, headSize: width / heads, causal: false };
-    return this.qkv.backward(x, attentionGradient(qkv, attended, dAttended, shape), gradients); // [N·P, D]
+    return this.qkv.backward(x, attentionGradient(qkv, dAttended, shape), gradients); // [N·P, D]
   }
 
   #attend(qkv: Tensor, tiles: number): Tensor {
@@ -130,7 +130,7 @@ export class CausalAttention {
     const attended = attention(q, k, v, shape, "attention"); // [T, H·C]
     const dAttended = this.out.backward(attended, dy, gradients); // [T, H·C]
     const gradientShape = { batches: 1, rows, heads, keyValueHeads, headSize, causal: true };
-    const dRotated = attentionGradient(rotated, attended, dAttended, gradientShape); // [T, (H + 2K)·C]
+    const dRotated = attentionGradient(rotated, dAttended, gradientShape); // [T, (H + 2K)·C]
     const dNormed = this.qkv.backward(normed, this.rotary.rotate(dRotated, sizes, -1), gradients); // [T, D]
     return norm.backward(x, dNormed, gradients, dy);
   }

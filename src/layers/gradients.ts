@@ -1,10 +1,10 @@
 import { addColumnSums } from "../kernels/column-sums.js";
-import { gradientProduct } from "../kernels/gradient-product.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import { scatterRows } from "../kernels/scatter-rows.js";
 import { setZero } from "../kernels/zeros.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { addWeightGradient } from "./gradient-products.js";
 
 /** A weight that can be trained: a matrix, or a vector. */
 export type Parameter = PackedMatrix | Tensor;
@@ -41,12 +41,8 @@ export class Gradient {
 
   /** Adds dyᵀ·x of a product y = x·Wᵀ: dy `[T, columns]`, x `[T, inner]`. */
   addProduct(dy: Tensor, x: Tensor): void {
-    for (const { tensor, first, rows } of this.blocks) {
-      gradientProduct(
-        { tensor: dy, transposed: true, columns: { first, count: rows } },
-        { tensor: x },
-        { into: tensor },
-      );
+    for (const { tensor, first } of this.blocks) {
+      addWeightGradient(dy, x, tensor, first);
     }
   }
 

@@ -1,11 +1,11 @@
 import type { Epilogue } from "../kernels/epilogue.js";
-import { gradientProduct } from "../kernels/gradient-product.js";
 import { matmul } from "../kernels/matmul.js";
 import { rmsNorm } from "../kernels/norm.js";
 import { pack } from "../kernels/pack.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import { swiglu } from "../kernels/swiglu.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { inputGradient } from "./gradient-products.js";
 import type { Gradients } from "./gradients.js";
 import { type Adapters, type LowRank, type LowRankAdapter, lowRank } from "./low-rank.js";
 import type { Weights } from "./weights.js";
@@ -89,12 +89,12 @@ export class Linear {
   backward(x: Tensor, dy: Tensor, gradients: Gradients): Tensor {
     gradients.of(this.weight)?.addProduct(dy, x);
     if (this.bias) gradients.of(this.bias)?.addSums(dy);
-    const dx = gradientProduct({ tensor: dy }, this.weight); // [T, inner]
+    let dx = inputGradient(dy, this.weight); // [T, inner]
     for (const { down, up } of this.#active) {
-      const dt = gradientProduct({ tensor: dy }, up); // [T, rank]
+      const dt = inputGradient(dy, up); // [T, rank]
       gradients.of(up)?.addProduct(dy, matmul(x, down));
       gradients.of(down)?.addProduct(dt, x);
-      gradientProduct({ tensor: dt }, down, { into: dx });
+      dx = inputGradient(dt, down, dx);
     }
     return dx;
   }
