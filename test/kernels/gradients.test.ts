@@ -1,17 +1,23 @@
 import { describe, expect, test } from "vitest";
 import * as reference from "../../src/bench/reference/gradients.js";
 import { type AdamW, adamw } from "../../src/kernels/adamw.js";
+import { addHeadRows } from "../../src/kernels/add-head-rows.js";
 import { attentionGradient } from "../../src/kernels/attention-gradient.js";
 import { addColumnSums } from "../../src/kernels/column-sums.js";
 import { crossEntropy } from "../../src/kernels/cross-entropy.js";
 import { geluGradient } from "../../src/kernels/gelu-gradient.js";
 import { gradientProduct } from "../../src/kernels/gradient-product.js";
+import { headRows } from "../../src/kernels/head-rows.js";
 import { normGradient } from "../../src/kernels/norm-gradient.js";
 import { packMatrix } from "../../src/kernels/pack.js";
+import { keepRankBlocks } from "../../src/kernels/rank-blocks.js";
 import { rotate } from "../../src/kernels/rotate.js";
 import { NO_ROW, scatterRows } from "../../src/kernels/scatter-rows.js";
+import { softmaxGradient } from "../../src/kernels/softmax-gradient.js";
 import { addSumSquares } from "../../src/kernels/sum-squares.js";
 import { swigluGradient } from "../../src/kernels/swiglu-gradient.js";
+import { setZero } from "../../src/kernels/zeros.js";
+import { addWeightGradient, inputGradient } from "../../src/layers/gradient-products.js";
 import { expectClose } from "../support/compare.js";
 import { result, useDevice } from "../support/device.js";
 import { normals } from "../support/random.js";
@@ -149,6 +155,21 @@ test("cross-entropy and its gradient", async () => {
   expectClose(gradient, wanted.gradient, "kernel");
 });
 
+test("rows are added to a block of a table", async () => {
+  const x = normals(4 * 70, 1);
+  const ids = [3, NO_ROW, 5, 0];
+  const y = await result(held.device, () => {
+    const into = up(new Float32Array(2 * 70), 2, 70);
+    scatterRows(up(x, 4, 70), held.device.upload(Uint32Array.from(ids), [4], "ids"), into, { first: 2 });
+    return into;
+  });
+  expectClose(
+    y,
+    Float64Array.from({ length: 140 }, (_, i) => (i < 70 ? 0 : x[i - 70]!)),
+    "exact",
+  );
+});
+
 test("rows are added to a table, several to one, others left out", async () => {
   const [x, table] = [normals(4 * 70, 1), normals(5 * 70, 2)];
   const ids = [3, NO_ROW, 3, 0];
@@ -167,6 +188,8 @@ describe("attention", () => {
   test.each([
     { batches: 1, rows: 70, heads: 4, keyValueHeads: 2, headSize: 64, causal: true },
     { batches: 1, rows: 9, heads: 2, keyValueHeads: 1, headSize: 128, causal: true },
+    // Blocks of rows.
+    { batches: 1, rows: 530, heads: 2, keyValueHeads: 1, headSize: 8, causal: true },
     { batches: 2, rows: 81, heads: 2, keyValueHeads: 2, headSize: 72, causal: false },
     { batches: 1, rows: 1, heads: 1, keyValueHeads: 1, headSize: 8, causal: true },
   ])("%o", async (sizes) => {
@@ -179,6 +202,127 @@ describe("attention", () => {
     );
     expectClose(dqkv, wanted.dqkv, "kernel");
   });
+});
+
+test.each([
+  [5, 40, 70],
+  [64, 40, 70],
+  [100, 33, 9],
+])(
+  "products for %d rows add to the gradients of the input, and of a block of the weights",
+  async (rows, columns, inner) => {
+    const [dy, w, x, sum] = [rows * columns, columns * inner, rows * inner, rows * inner].map((n, i) =>
+      normals(n, i + 1),
+    );
+    const dx = await result(held.device, () => {
+      const weights = packMatrix(held.device, w!, [columns, inner], "w");
+      return inputGradient(up(dy!, rows, columns), weights, up(sum!, rows, inner));
+    });
+    const product = reference.product(dy!, w!, rows, columns, inner);
+    expectClose(
+      dx,
+      product.map((value, i) => value + sum![i]!),
+      "kernel",
+    );
+    const before = normals(8 * inner, 5);
+    const dw = await result(held.device, () => {
+      const into = up(before, 8, inner);
+      addWeightGradient(up(dy!, rows, columns), up(x!, rows, inner), into, 1);
+      return into;
+    });
+    const dyT = reference.transpose(dy!, rows, columns);
+    const whole = reference.product(new Float32Array(dyT), x!, columns, rows, inner);
+    expectClose(
+      dw,
+      whole.slice(inner, 9 * inner).map((value, i) => value + before[i]!),
+      "kernel",
+    );
+  },
+);
+
+test("heads are copied out one below the other, transposed or not, and added back", async () => {
+  const x = normals(6 * 20, 1);
+  const part = { firstRow: 2, rows: 3, firstColumn: 4, columns: 5, heads: 2 };
+  const wanted = Float64Array.from({ length: 30 }, (_, i) => {
+    const [row, column] = [Math.floor(i / 5), i % 5];
+    return x[(2 + (row % 3)) * 20 + 4 + Math.floor(row / 3) * 5 + column]!;
+  });
+  expectClose(await result(held.device, () => headRows(up(x, 6, 20), part)), wanted, "exact");
+  const turned = await result(held.device, () => headRows(up(x, 6, 20), part, true));
+  expectClose(turned, Float64Array.from(reference.transpose(new Float32Array(wanted), 6, 5)), "exact");
+  const back = await result(held.device, () => {
+    const y = up(x, 6, 20);
+    addHeadRows(headRows(y, part), y, part);
+    return y;
+  });
+  const isIn = (i: number) => Math.floor(i / 20) >= 2 && Math.floor(i / 20) < 5 && i % 20 >= 4 && i % 20 < 14;
+  expectClose(
+    back,
+    Float64Array.from(x, (value, i) => (isIn(i) ? 2 * value : value)),
+    "exact",
+  );
+});
+
+test("the gradient of a softmax, with a causal mask", async () => {
+  const [rows, width, scale] = [6, 40, 0.3];
+  const [s, dp] = [normals(rows * width, 1).map((value) => 20 * value), normals(rows * width, 2)];
+  const wanted = reference.softmaxGradient(s, dp, width, scale, (row) => 30 + (row % 3) + 1);
+  for (const which of ["p", "ds"] as const) {
+    const got = await result(held.device, () => {
+      const [p, ds] = [up(s, rows, width), up(dp, rows, width)];
+      softmaxGradient(p, ds, scale, { rowsAHead: 3, firstRow: 30 });
+      return which === "p" ? p : ds;
+    });
+    expectClose(got, wanted[which], "kernel");
+  }
+});
+
+test("elements of B of other parts are set to zero, in a block of its rows", async () => {
+  const x = normals(4 * 3, 1);
+  const y = await result(held.device, () => {
+    const own = up(x, 4, 3);
+    const ids = (values: number[]) => held.device.upload(Uint32Array.from(values), [values.length], "parts");
+    keepRankBlocks(own, ids([9, 0, 0, 1, 1]), ids([0, 0, 1]), 1);
+    return own;
+  });
+  expectClose(
+    y,
+    Float64Array.from(x, (value, i) => (Math.floor(i / 6) === Math.floor((i % 3) / 2) ? value : 0)),
+    "exact",
+  );
+});
+
+test("a tensor is set to zero", async () => {
+  const y = await result(held.device, () => {
+    const own = up(normals(300, 1), 300);
+    setZero(own);
+    return own;
+  });
+  expectClose(y, new Float64Array(300), "exact");
+});
+
+test("AdamW of weights that are stored scaled: the same steps, scaled", async () => {
+  const [w, gradient, m] = [normals(70, 1), normals(70, 2), normals(70, 3)];
+  const v = normals(70, 4).map((x) => x * x);
+  const settings: AdamW = { rate: 0.01, betas: [0.9, 0.999], epsilon: 1e-8, decay: 0.1, clip: 1 };
+  const wanted = reference.adamw({ w, gradient, m, v }, 0.25, 3, settings);
+  const after = await result(held.device, () => {
+    const own = up(
+      w.map((value) => 4 * value),
+      70,
+    );
+    const scaled = up(
+      gradient.map((value) => value / 4),
+      70,
+    );
+    adamw(own, scaled, up(m, 70), up(v, 70), up(Float32Array.of(0.25), 1), 3, settings, 4);
+    return own;
+  });
+  expectClose(
+    after,
+    Float64Array.from(wanted.w, (value) => 4 * value),
+    "kernel",
+  );
 });
 
 test("AdamW, with a gradient that is clipped, and one that is not", async () => {

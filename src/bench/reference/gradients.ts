@@ -168,3 +168,24 @@ export function adamw(
   }
   return { w, m, v };
 }
+
+/** Softmax of scaled rows and its gradient; row i sees `seen(i)` columns. Returns the probabilities and the gradient of s. */
+export function softmaxGradient(
+  s: Float32Array,
+  dp: Float32Array,
+  width: number,
+  scale: number,
+  seen: (row: number) => number,
+): { p: Float64Array; ds: Float64Array } {
+  const [p, ds] = [new Float64Array(s.length), new Float64Array(s.length)];
+  for (let row = 0; row < s.length / width; row++) {
+    const count = Math.min(width, seen(row));
+    const places = Array.from({ length: count }, (_, i) => row * width + i);
+    const top = Math.max(...places.map((i) => scale * s[i]!));
+    const total = places.reduce((sum, i) => sum + Math.exp(scale * s[i]! - top), 0);
+    for (const i of places) p[i] = Math.exp(scale * s[i]! - top) / total;
+    const mean = places.reduce((sum, i) => sum + p[i]! * dp[i]!, 0);
+    for (const i of places) ds[i] = scale * p[i]! * (dp[i]! - mean);
+  }
+  return { p, ds };
+}
