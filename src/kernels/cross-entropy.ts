@@ -12,11 +12,18 @@ struct Params { width: u32, scale: f32 }
 
 var<workgroup> partial: array<f32, LANES>;
 
+// More than any sum has terms; a constant bound proves that the loop ends.
+const MOST_STEPS = 1048576u;
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let start = group.x * params.width;
   var most = -3.4e38;
-  for (var i = lane; i < params.width; i += LANES) { most = max(most, logits[start + i]); }
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let i = step * LANES + lane;
+    if (i >= params.width) { break; }
+    most = max(most, logits[start + i]);
+  }
   partial[lane] = most;
   workgroupBarrier();
   for (var level = 1u; level <= firstLeadingBit(LANES); level++) {
@@ -27,7 +34,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let top = partial[0];
   workgroupBarrier();
   var sum = 0.0;
-  for (var i = lane; i < params.width; i += LANES) { sum += exp(logits[start + i] - top); }
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let i = step * LANES + lane;
+    if (i >= params.width) { break; }
+    sum += exp(logits[start + i] - top);
+  }
   partial[lane] = sum;
   workgroupBarrier();
   for (var level = 1u; level <= firstLeadingBit(LANES); level++) {
@@ -40,7 +51,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (lane == 0u) { loss[group.x] = log(total) + top - logits[start + label]; }
   // Another lane may overwrite the label's logit.
   storageBarrier();
-  for (var i = lane; i < params.width; i += LANES) {
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let i = step * LANES + lane;
+    if (i >= params.width) { break; }
     logits[start + i] = params.scale * (exp(logits[start + i] - top) / total - select(0.0, 1.0, i == label));
   }
 }

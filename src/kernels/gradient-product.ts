@@ -49,7 +49,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var step = 0u; step < MOST_STEPS; step++) {
     let first = step * DEPTH;
     if (first >= params.inner) { break; }
-    for (var i = lane; i < DEPTH * TILE; i += LANES) {
+    for (var n = 0u; n < DEPTH * TILE; n += LANES) {
+      let i = n + lane;
       let k = first + i / TILE;
       let at = i % TILE;
       let inside = k < params.inner;

@@ -35,11 +35,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var center = 0.0;
   if (CENTRED == 1u) {
     var sum = 0.0;
-    for (var i = lane; i < params.width; i += LANES) { sum += x[start + i]; }
+    for (var step = 0u; step < MOST_STEPS; step++) {
+    let i = step * LANES + lane;
+    if (i >= params.width) { break; }
+    sum += x[start + i];
+  }
     center = mean(sum, lane);
   }
   var squares = 0.0;
-  for (var i = lane; i < params.width; i += LANES) {
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let i = step * LANES + lane;
+    if (i >= params.width) { break; }
     let d = x[start + i] - center;
     squares += d * d;
   }
@@ -47,7 +53,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   // g = dy ⊙ weight: dx = scale·(g − mean(g ⊙ x̂)·x̂), for LayerNorm without the mean of g.
   var products = 0.0;
   var sums = 0.0;
-  for (var i = lane; i < params.width; i += LANES) {
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let i = step * LANES + lane;
+    if (i >= params.width) { break; }
     let g = dy[start + i] * weight[i];
     products += g * (x[start + i] - center) * scale;
     sums += g;
@@ -55,7 +63,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let product = mean(products, lane);
   var shift = 0.0;
   if (CENTRED == 1u) { shift = mean(sums, lane); }
-  for (var i = lane; i < params.width; i += LANES) {
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let i = step * LANES + lane;
+    if (i >= params.width) { break; }
     let normed = (x[start + i] - center) * scale;
     let d = scale * (dy[start + i] * weight[i] - product * normed - shift);
     if (params.accumulates != 0u) { dx[start + i] += d; } else { dx[start + i] = d; }

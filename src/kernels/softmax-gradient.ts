@@ -12,6 +12,9 @@ struct Params { width: u32, scale: f32, rowsAHead: u32, firstRow: u32, causal: u
 var<workgroup> tops: array<f32, LANES>;
 var<workgroup> sums: array<f32, LANES>;
 
+// More than any sum has terms; a constant bound proves that the loop ends.
+const MOST_STEPS = 1048576u;
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = group.x;
@@ -19,14 +22,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let seen = params.firstRow + row % params.rowsAHead + 1u;
   let count = select(params.width, min(params.width, seen), params.causal != 0u);
   var top = -3.4e38;
-  for (var i = lane; i < count; i += LANES) { top = max(top, s[start + i]); }
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let i = step * LANES + lane;
+    if (i >= count) { break; }
+    top = max(top, s[start + i]);
+  }
   tops[lane] = top;
   workgroupBarrier();
   for (var i = 0u; i < LANES; i++) { top = max(top, tops[i]); }
   // Now s holds the exponentials.
   var sum = 0.0;
   var product = 0.0;
-  for (var i = lane; i < count; i += LANES) {
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let i = step * LANES + lane;
+    if (i >= count) { break; }
     let e = exp(params.scale * (s[start + i] - top));
     s[start + i] = e;
     sum += e;
@@ -42,7 +51,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var mean = 0.0;
   for (var i = 0u; i < LANES; i++) { mean += sums[i]; }
   mean /= total;
-  for (var i = lane; i < params.width; i += LANES) {
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let i = step * LANES + lane;
+    if (i >= params.width) { break; }
     var p = 0.0;
     if (i < count) { p = s[start + i] / total; }
     s[start + i] = p;

@@ -11,12 +11,17 @@ struct Params { count: u32, factor: f32 }
 
 var<workgroup> partial: array<f32, LANES>;
 
+// More than any sum has terms; a constant bound proves that the loop ends.
+const MOST_STEPS = 1048576u;
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
   // Pairs of sums: a large parameter has millions of small squares.
   var sum = 0.0;
   var rest = 0.0;
-  for (var i = lane; i < params.count; i += LANES) {
+  for (var step = 0u; step < MOST_STEPS; step++) {
+    let i = step * LANES + lane;
+    if (i >= params.count) { break; }
     let value = x[i] * x[i] + rest;
     let next = sum + value;
     rest = value - (next - sum);
