@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { AbortedError, OptionError, SourceError } from "../base/errors.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision.js";
@@ -9,16 +9,11 @@ import type { TrainingRecord } from "../training/samples.js";
 import type { Arguments, Command } from "./command.js";
 import { readText } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
-import {
-  ADAPTER_OPTIONS,
-  DTYPE_OPTION,
-  HUB_OPTIONS,
-  loadOptions,
-  MODEL_OPTION,
-  modelLocation,
-} from "./model-options.js";
+import { DTYPE_OPTION, HUB_OPTIONS, loadOptions, MODEL_OPTION, modelLocation } from "./model-options.js";
 import { NewFolder } from "./new-folder.js";
 import { ProgressLine } from "./progress-line.js";
+import { RunLog } from "./run-log.js";
+import type { LogLine } from "./training-report.js";
 
 const TARGETS: readonly TrainTarget[] = ["lora", "projector", "language", "vision", "all"];
 
@@ -36,9 +31,15 @@ or JSON lines: { "messages" } or the model family's { "conversations", "image" }
     epochs: { value: "N", help: "passes over the data instead of steps (1)" },
     lr: { value: "X", help: "learning rate, or by part: lora=2e-4,projector=1e-3", offers: ["1e-5", "2e-4", "1e-3"] },
     batch: { value: "N", help: "records of a step (1)" },
-    rank: { value: "R", help: "rank of the adapter (16)" },
-    ...DTYPE_OPTION,
-    adapter: { ...ADAPTER_OPTIONS.adapter!, help: "LoRA adapter to go on from: folder or hub id" },
+    eval: { value: "FILE", help: "held-out records: loss and exact match", path: true },
+    dtype: { ...DTYPE_OPTION.dtype!, rare: true },
+    rank: { value: "R", help: "rank of the adapter (16)", rare: true },
+    adapter: {
+      value: "WHERE",
+      help: "LoRA adapter to go on from: folder or hub id",
+      multiple: true,
+      path: true,
+    },
     resume: { help: "go on with the run that --out has the state of" },
     json: { help: "print each step as one JSON object" },
     accumulate: { value: "N", help: "batches of a step (1)", rare: true },
@@ -54,6 +55,7 @@ or JSON lines: { "messages" } or the model family's { "conversations", "image" }
     clip: { value: "X", help: "norm to which gradients are clipped (1); 0 for none", rare: true },
     shuffle: { help: "shuffle the records of each pass", rare: true },
     seed: { value: "N", help: "seed of the order and of a new adapter (0)", rare: true },
+    "eval-every": { value: "N", help: "evaluate after every N steps, not only at the end", rare: true },
     "save-every": { value: "N", help: "save after every N steps, not only at the end", rare: true },
     labels: {
       value: "NAME",
@@ -75,7 +77,7 @@ or JSON lines: { "messages" } or the model family's { "conversations", "image" }
   mostPositionals: 100,
   examples: [
     "ocellus train parts.jsonl --model my-model --out parts-lora --epochs 3",
-    "ocellus ask --model my-model --adapter parts-lora --image part.jpg 'Which part?'",
+    "ocellus ask --model my-model --adapter parts-lora --image part.jpg 'Which?'",
   ],
   notes: `An adapter is trained over weights of any dtype; whole parts are trained in f32. All
 records are read and their files looked for before the first step. Ctrl-C ends after
@@ -93,7 +95,9 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
       remedy: "run for example: ocellus train data.jsonl --out adapter",
     });
   }
-  const records = await readAll(given);
+  const records = await readAll(given, given.positionals);
+  const evalFile = given.value("eval");
+  const held = evalFile === undefined ? [] : await readAll(given, [evalFile]);
   const targets = targetsOf(given);
   const { adapter, ...loading } = loadOptions(given);
   const adapters = (Array.isArray(adapter) ? adapter : []) as readonly { from: string }[];
@@ -115,6 +119,12 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
     ...(goesOn && { adapter: ADAPTER }),
     ...(given.has("resume") && { resume: resolve(out) }),
   };
+  const run = new RunLog(`Training into ${out}`, {
+    data: given.positionals.join(", "),
+    model: given.value("model"),
+    ...options,
+  });
+  if (given.has("resume")) await run.readFrom(resolve(out));
   const line = new ProgressLine(process.stderr);
   const model = await LlavaOneVision.load(modelLocation(given.value("model")), {
     ...loading,
@@ -130,13 +140,21 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
     line.clear();
     process.stderr.write("ending after this step, and saving\n");
   });
-  const saveEvery = given.count("save-every") ?? Number.POSITIVE_INFINITY;
+  const [saveEvery, evalEvery] = ["save-every", "eval-every"].map(
+    (name) => given.count(name) ?? Number.POSITIVE_INFINITY,
+  );
   let last: TrainingStep | undefined;
   try {
     for await (const step of model.train(records, options)) {
       last = step;
-      report(step, given.has("json"), line);
-      if (stopped || step.step === step.steps || step.step % saveEvery === 0) await saving.save(step);
+      const isLast = stopped || step.step === step.steps;
+      show(run.add(step), given.has("json"), step, line);
+      if (held.length > 0 && (isLast || step.step % evalEvery! === 0)) {
+        const evaluation = await step.evaluate(held);
+        line.clear();
+        show(run.addEvaluation(step.step, evaluation), given.has("json"));
+      }
+      if (isLast || step.step % saveEvery! === 0) await saving.save(step, run);
       if (stopped) break;
     }
   } finally {
@@ -158,9 +176,11 @@ const INTERRUPTED = 130;
 const ADAPTER = "adapter";
 
 /** Reads all files and looks for the pictures and clips of all records. Throws SourceError and PromptError with file and line. */
-async function readAll(given: Arguments): Promise<TrainingRecord[]> {
+async function readAll(given: Arguments, files: readonly string[]): Promise<TrainingRecord[]> {
   const all: TrainingRecord[] = [];
-  for (const file of given.positionals) {
+  for (const path of files) {
+    const isFolder = (await stat(path).catch(() => undefined))?.isDirectory();
+    const file = isFolder ? join(path, "metadata.jsonl") : path;
     const folder = given.value("media") ?? dirname(file);
     const pathOf = (path: string): string => (/^[a-z]+:/i.test(path) || isAbsolute(path) ? path : join(folder, path));
     all.push(...readTrainingRecords(await readText(file, "DATA"), file, pathOf));
@@ -244,14 +264,17 @@ function ratesOf(given: Arguments): TrainOptions["learningRate"] {
   return Object.fromEntries(pairs.map(([part, rate]) => [part, Number(rate || Number.NaN)]));
 }
 
-function report(step: TrainingStep, json: boolean, line: ProgressLine): void {
-  const { loss, gradientNorm, rateFactor, supervised, tokens, seconds } = step;
-  if (json) {
-    const shown = { step: step.step, loss, gradientNorm, rateFactor, supervised, tokens, seconds };
-    process.stdout.write(`${JSON.stringify(shown)}\n`);
-    return;
+/** Prints a line of the log: as JSON, or the last step on the progress line and evaluations in full. */
+function show(entry: LogLine, json: boolean, step?: TrainingStep, line?: ProgressLine): void {
+  if (json) process.stdout.write(`${JSON.stringify(entry)}\n`);
+  else if (step && line) {
+    const pace = (step.tokens / step.seconds).toFixed(0);
+    line.items(`loss ${step.loss.toFixed(4)}, ${pace} tokens/s, step`, step.step, step.steps);
+  } else {
+    const { evalLoss = 0, exactMatch = 0 } = entry;
+    const share = (100 * exactMatch).toFixed(1);
+    process.stdout.write(`step ${entry.step}: held-out loss ${evalLoss.toFixed(4)}, exact match ${share} %\n`);
   }
-  line.items(`loss ${loss.toFixed(4)}, ${(tokens / seconds).toFixed(0)} tokens/s, step`, step.step, step.steps);
 }
 
 /** The folder of a run: written under another name and renamed, at every save. */
@@ -272,12 +295,13 @@ class Saving {
     await (await NewFolder.beside(this.path, this.#replaces)).abandon();
   }
 
-  async save(step: TrainingStep): Promise<void> {
+  async save(step: TrainingStep, run: RunLog): Promise<void> {
     const folder = await NewFolder.beside(this.path, this.#replaces);
     try {
       for (const files of [step.files(), step.state()]) {
         for await (const { name, chunks } of files) await folder.write(name, chunks, () => {});
       }
+      for (const [name, text] of Object.entries(run.files)) await folder.write(name, textChunks(text), () => {});
       await folder.finish();
     } catch (cause) {
       await folder.abandon();
@@ -285,4 +309,8 @@ class Saving {
     }
     this.#replaces = true;
   }
+}
+
+async function* textChunks(text: string): AsyncGenerator<Uint8Array> {
+  yield new TextEncoder().encode(text);
 }

@@ -12,9 +12,11 @@ import type { ModelInternals } from "./chat/model-internals.js";
 import type { ConvertedFile } from "./converted-files.js";
 import type { WeightsSource } from "./loaded-parts.js";
 import { adapterFiles, checkpointFiles } from "./trained-files.js";
+import { type Evaluation, evaluate } from "./training-evaluation.js";
 import { type TrainOptions, type TrainPlan, trainPlan } from "./training-options.js";
 import { restoreState, stateFiles } from "./training-state.js";
 
+export type { Evaluation } from "./training-evaluation.js";
 export type { TrainOptions, TrainTarget } from "./training-options.js";
 export type { TrainingRecord };
 
@@ -35,6 +37,8 @@ export interface TrainingStep extends StepResult {
   files(): AsyncIterable<ConvertedFile>;
   /** Files from which `resume` goes on: weights, moments and the number of steps. */
   state(): AsyncIterable<ConvertedFile>;
+  /** Loss and greedy answers on records that are held out, with the weights as they are now. */
+  evaluate(records: readonly TrainingRecord[]): Promise<Evaluation>;
 }
 
 /** What the model brings. */
@@ -102,6 +106,7 @@ export async function* trainingSteps(
         files: () =>
           plan.targets.has("lora") ? adapterFiles(network, source, name, saved) : checkpointOf(source, saved),
         state: () => stateFiles(trainer.optimizer, step, run),
+        evaluate: (held) => evaluate(internals, held, plan),
       };
     }
   } finally {

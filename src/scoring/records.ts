@@ -217,7 +217,9 @@ function mediaOf(record: Record<string, unknown>, where: string, pathOf: MediaPa
     throw fault(`${where}, ${name}`, "a path, or a list of paths", shown(wrong), "give paths of files");
   };
   return [
-    ...listed(record.image ?? record.images, "image").map((path): Part => ({ type: "image", image: pathOf(path) })),
+    ...listed(record.image ?? record.images ?? record.file_name, "image").map(
+      (path): Part => ({ type: "image", image: pathOf(path) }),
+    ),
     ...listed(record.video ?? record.videos, "video").map((path): Part => ({ type: "video", video: pathOf(path) })),
   ];
 }

@@ -30,7 +30,7 @@ export function languageStep(
   gradients: Gradients,
 ): { losses: Tensor; dx: Tensor } {
   const { device } = x;
-  const { layers, keyValueHeads, headSize, width } = language.config;
+  const { layers, keyValueHeads, headSize } = language.config;
   language.adapters.use(undefined);
   const cache = new KVCache(device, layers, keyValueHeads * headSize, "f32");
   cache.reserve(x.size(0));
@@ -52,14 +52,7 @@ export function languageStep(
   for (let first = 0; first < rows.length; first += ROWS_AT_ONCE) {
     device.scope(() => {
       const own = rows.slice(first, first + ROWS_AT_ONCE);
-      const labels = device.upload(Uint32Array.from(ids.slice(first, first + own.length)), [own.length], "labels");
-      const picked = device.empty([own.length, width], "f32", "supervised rows");
-      copyRows(
-        hidden,
-        device.upload(Uint32Array.from(own.flatMap((row, i) => [row, i])), [own.length, 2], "rows"),
-        picked,
-      );
-      const logits = language.logits(picked); // [n, V]
+      const { logits, picked, labels } = logitsOf(language, hidden, own, ids.slice(first, first + own.length));
       const loss = crossEntropy(logits, labels, scale); // the logits become their gradient
       device.copy(loss, 0, losses, first * 4, own.length * 4);
       dHead?.addProduct(logits, picked);
@@ -78,4 +71,33 @@ export function languageStep(
 /** Adds the gradient dx `[T, D]` of embedded tokens to the table's; rows whose id is `NO_ROW` are not tokens. */
 export function embeddingStep(language: Qwen2, dx: Tensor, ids: Uint32Array, gradients: Gradients): void {
   gradients.of(language.embedding.table)?.addRows(dx, dx.device.upload(ids, [ids.length], "ids"));
+}
+
+/** Forward pass of the decoder over one sequence of embeddings x `[T, D]`: the cross-entropy of each supervised row `[N]`. */
+export function languageLosses(language: Qwen2, x: Tensor, { rows, ids }: Supervision): Tensor {
+  const { device } = x;
+  const { layers, keyValueHeads, headSize } = language.config;
+  const cache = new KVCache(device, layers, keyValueHeads * headSize, "f32");
+  cache.reserve(x.size(0));
+  const hidden = language.forward(x, cache); // [T, D]
+  cache.dispose();
+  const losses = device.empty([rows.length], "f32", "losses");
+  for (let first = 0; first < rows.length; first += ROWS_AT_ONCE) {
+    device.scope(() => {
+      const own = rows.slice(first, first + ROWS_AT_ONCE);
+      const { logits, labels } = logitsOf(language, hidden, own, ids.slice(first, first + own.length));
+      device.copy(crossEntropy(logits, labels, 1), 0, losses, first * 4, own.length * 4);
+    });
+  }
+  return losses;
+}
+
+/** Logits `[n, V]` of rows of hidden `[T, D]`, the rows `[n, D]`, and their labels `[n]`. */
+function logitsOf(language: Qwen2, hidden: Tensor, rows: readonly number[], ids: readonly number[]) {
+  const { device } = hidden;
+  const labels = device.upload(Uint32Array.from(ids), [rows.length], "labels");
+  const picked = device.empty([rows.length, hidden.size(1)], "f32", "supervised rows");
+  const places = Uint32Array.from(rows.flatMap((row, i) => [row, i]));
+  copyRows(hidden, device.upload(places, [rows.length, 2], "rows"), picked);
+  return { logits: language.logits(picked), picked, labels };
 }

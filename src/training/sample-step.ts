@@ -3,7 +3,7 @@ import type { Gradients } from "../layers/gradients.js";
 import type { Network } from "../models/llava-onevision/network.js";
 import type { PreparedMedium, Segment } from "../models/llava-onevision/processor.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { embeddingStep, languageStep, type Supervision } from "./language-step.js";
+import { embeddingStep, languageLosses, languageStep, type Supervision } from "./language-step.js";
 import { packingStep } from "./packing-step.js";
 
 /**
@@ -12,30 +12,15 @@ import { packingStep } from "./packing-step.js";
  */
 export function sampleStep(
   network: Network,
-  prompt: { readonly inputIds: readonly number[]; readonly media: readonly PreparedMedium[] },
+  prompt: Prompt,
   supervision: Supervision,
   scale: number,
   gradients: Gradients,
   sees: { readonly vision: boolean; readonly projector: boolean; readonly newline: boolean },
 ): Tensor {
   const { device, language, config } = network;
-  const { width, vocabulary } = config.text;
-  const rows = prompt.inputIds.length;
-  const segments = prompt.media.flatMap(({ segments, start }) => {
-    let first = start;
-    return segments.map((segment) => {
-      const own = { segment, first };
-      first += segment.plan.tokens;
-      return own;
-    });
-  });
-  const tokens = Uint32Array.from(prompt.inputIds, (id) => Math.min(id, vocabulary - 1));
-  const x = language.embedding.forward(device.upload(tokens, [rows], "ids")); // [T, D]
-  for (const { segment, first } of segments) {
-    const visual = network.pack(projected(network, segment), segment.plan); // [M, D]
-    device.copy(visual, 0, x, first * width * 4, visual.sizeBytes);
-    tokens.fill(NO_ROW, first, first + segment.plan.tokens);
-  }
+  const { width } = config.text;
+  const { x, tokens, segments } = embedded(network, prompt);
   const { losses, dx } = languageStep(language, x, supervision, scale, gradients);
   embeddingStep(language, dx, tokens, gradients);
   if (!sees.vision && !sees.projector && !sees.newline) return losses;
@@ -58,6 +43,43 @@ export function sampleStep(
     );
   }
   return losses;
+}
+
+/** Forward pass over one sample: the losses `[N]` of the supervised rows. */
+export function sampleLosses(
+  network: Network,
+  { supervision, ...prompt }: Prompt & { readonly supervision: Supervision },
+): Tensor {
+  return languageLosses(network.language, embedded(network, prompt).x, supervision);
+}
+
+/** The ids and media of a sample. */
+interface Prompt {
+  readonly inputIds: readonly number[];
+  readonly media: readonly PreparedMedium[];
+}
+
+/** Embeds a sample: x `[T, D]`, the ids of its tokens with `NO_ROW` for visual tokens, and the segments with their first rows. */
+function embedded(network: Network, prompt: Prompt) {
+  const { device, language, config } = network;
+  const { width, vocabulary } = config.text;
+  const rows = prompt.inputIds.length;
+  const segments = prompt.media.flatMap(({ segments, start }) => {
+    let first = start;
+    return segments.map((segment) => {
+      const own = { segment, first };
+      first += segment.plan.tokens;
+      return own;
+    });
+  });
+  const tokens = Uint32Array.from(prompt.inputIds, (id) => Math.min(id, vocabulary - 1));
+  const x = language.embedding.forward(device.upload(tokens, [rows], "ids")); // [T, D]
+  for (const { segment, first } of segments) {
+    const visual = network.pack(projected(network, segment), segment.plan); // [M, D]
+    device.copy(visual, 0, x, first * width * 4, visual.sizeBytes);
+    tokens.fill(NO_ROW, first, first + segment.plan.tokens);
+  }
+  return { x, tokens, segments };
 }
 
 /** Projected features of a segment's tiles, some tiles at a time. */
