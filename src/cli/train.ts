@@ -1,14 +1,14 @@
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { AbortedError, OptionError, SourceError } from "../base/errors.js";
+import { OptionError, SourceError } from "../base/errors.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision.js";
 import type { TrainingStep, TrainOptions, TrainTarget } from "../models/training.js";
 import { readTrainingRecords } from "../training/records.js";
 import type { TrainingRecord } from "../training/samples.js";
 import type { Arguments, Command } from "./command.js";
 import { readText } from "./input-file.js";
-import type { Interruption } from "./interruption.js";
+import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
 import { DTYPE_OPTION, HUB_OPTIONS, loadOptions, MODEL_OPTION, modelLocation } from "./model-options.js";
 import { NewFolder } from "./new-folder.js";
 import { ProgressLine } from "./progress-line.js";
@@ -132,11 +132,11 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
     ...(adapters[0] && { adapter: { ...adapters[0], name: ADAPTER }, mergeAdapters: !isLora }),
     ...line.loading,
   }).finally(() => line.clear());
-  let stopped = false;
-  interruption.react(() => {
+  let stopped: StopSignal | undefined;
+  interruption.react((name) => {
     // A second Ctrl-C ends at once.
-    if (stopped) process.exit(INTERRUPTED);
-    stopped = true;
+    if (stopped !== undefined) process.exit(statusOf(name));
+    stopped = name;
     line.clear();
     process.stderr.write("ending after this step, and saving\n");
   });
@@ -147,7 +147,7 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
   try {
     for await (const step of model.train(records, options)) {
       last = step;
-      const isLast = stopped || step.step === step.steps;
+      const isLast = stopped !== undefined || step.step === step.steps;
       show(run.add(step), given.has("json"), step, line);
       if (held.length > 0 && (isLast || step.step % evalEvery! === 0)) {
         const evaluation = await step.evaluate(held);
@@ -155,14 +155,18 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
         show(run.addEvaluation(step.step, evaluation), given.has("json"));
       }
       if (isLast || step.step % saveEvery! === 0) await saving.save(step, run);
-      if (stopped) break;
+      if (stopped !== undefined) break;
     }
   } finally {
     interruption.react(undefined);
     line.clear();
     model.dispose();
   }
-  if (stopped) throw new AbortedError("training", "Ctrl-C");
+  if (stopped !== undefined) {
+    process.stderr.write(`${out}: saved; --resume goes on after step ${last?.step ?? 0}\n`);
+    process.exitCode = statusOf(stopped);
+    return;
+  }
   if (!given.has("json")) {
     process.stdout.write(
       last ? `${out}: loss ${last.loss.toFixed(4)} in the last step\n` : `${out}: the run is complete\n`,
@@ -170,8 +174,6 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
   }
 }
 
-/** Status after Ctrl-C. */
-const INTERRUPTED = 130;
 /** Name of the adapter that is trained further. */
 const ADAPTER = "adapter";
 
