@@ -1,5 +1,4 @@
 import { attention } from "../kernels/attention.js";
-import { attentionGradient } from "../kernels/attention-gradient.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Gradients } from "./gradients.js";
 import type { KVCache } from "./kv-cache.js";
@@ -45,7 +44,8 @@ export class BidirectionalAttention {
     const dAttended = this.out.backward(attended, dy, gradients); // [N·P, D]
     const rows = x.size(0) / tiles;
     const shape = { batches: tiles, rows, heads, keyValueHeads: heads, headSize: width / heads, causal: false };
-    return this.qkv.backward(x, attentionGradient(qkv, dAttended, shape), gradients); // [N·P, D]
+    const dQKV = gradients.kernels.attention(qkv, dAttended, shape); // [N·P, 3·D]
+    return this.qkv.backward(x, dQKV, gradients); // [N·P, D]
   }
 
   #attend(qkv: Tensor, tiles: number): Tensor {
@@ -123,15 +123,16 @@ export class CausalAttention {
     const { heads, keyValueHeads, headSize } = sizes;
     const rows = x.size(0);
     const normed = norm.forward(x); // [T, D]
-    const rotated = this.rotary.rotate(this.qkv.forward(normed), sizes, 1); // [T, (H + 2K)·C]
+    const rotated = this.rotary.rotate(this.qkv.forward(normed), sizes, 1, gradients); // [T, (H + 2K)·C]
     const columns = (first: number) => ({ tensor: rotated, first: first * headSize });
     const shape = { batches: 1, queries: rows, keys: rows, heads, keyValueHeads, headSize, causalFrom: 0 };
     const [q, k, v] = [columns(0), columns(heads), columns(heads + keyValueHeads)];
     const attended = attention(q, k, v, shape, "attention"); // [T, H·C]
     const dAttended = this.out.backward(attended, dy, gradients); // [T, H·C]
     const gradientShape = { batches: 1, rows, heads, keyValueHeads, headSize, causal: true };
-    const dRotated = attentionGradient(rotated, dAttended, gradientShape); // [T, (H + 2K)·C]
-    const dNormed = this.qkv.backward(normed, this.rotary.rotate(dRotated, sizes, -1), gradients); // [T, D]
+    const dRotated = gradients.kernels.attention(rotated, dAttended, gradientShape); // [T, (H + 2K)·C]
+    const dQKV = this.rotary.rotate(dRotated, sizes, -1, gradients); // [T, (H + 2K)·C]
+    const dNormed = this.qkv.backward(normed, dQKV, gradients); // [T, D]
     return norm.backward(x, dNormed, gradients, dy);
   }
 }

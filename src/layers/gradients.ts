@@ -1,10 +1,15 @@
+import { attentionGradient } from "../kernels/attention-gradient.js";
 import { addColumnSums } from "../kernels/column-sums.js";
+import { geluGradient } from "../kernels/gelu-gradient.js";
+import { normGradient } from "../kernels/norm-gradient.js";
 import { PackedMatrix } from "../kernels/packed.js";
+import { rotate } from "../kernels/rotate.js";
 import { scatterRows } from "../kernels/scatter-rows.js";
+import { swigluGradient } from "../kernels/swiglu-gradient.js";
 import { setZero } from "../kernels/zeros.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { addWeightGradient } from "./gradient-products.js";
+import { addWeightGradient, inputGradient } from "./gradient-products.js";
 
 /** A weight that can be trained: a matrix, or a vector. */
 export type Parameter = PackedMatrix | Tensor;
@@ -57,8 +62,20 @@ export class Gradient {
   }
 }
 
+/** Kernels of backward passes. */
+const KERNELS = {
+  input: inputGradient,
+  norm: normGradient,
+  gelu: geluGradient,
+  swiglu: swigluGradient,
+  attention: attentionGradient,
+  rotate,
+} as const;
+
 /** The gradients of the weights that are trained; other weights have none. */
 export class Gradients {
+  /** Layers reach the kernels of their backward passes here, so that programs that do not train do not load them. */
+  readonly kernels = KERNELS;
   readonly #gradients = new Map<Parameter, Gradient>();
 
   /** Allocates the gradients as zeros, in the current arena. */

@@ -5,7 +5,6 @@ import { pack } from "../kernels/pack.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import { swiglu } from "../kernels/swiglu.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { inputGradient } from "./gradient-products.js";
 import type { Gradients } from "./gradients.js";
 import { type Adapters, type LowRank, type LowRankAdapter, lowRank } from "./low-rank.js";
 import type { Weights } from "./weights.js";
@@ -89,12 +88,13 @@ export class Linear {
   backward(x: Tensor, dy: Tensor, gradients: Gradients): Tensor {
     gradients.of(this.weight)?.addProduct(dy, x);
     if (this.bias) gradients.of(this.bias)?.addSums(dy);
-    let dx = inputGradient(dy, this.weight); // [T, inner]
+    const { kernels } = gradients;
+    let dx = kernels.input(dy, this.weight); // [T, inner]
     for (const { down, up } of this.#active) {
-      const dt = inputGradient(dy, up); // [T, rank]
+      const dt = kernels.input(dy, up); // [T, rank]
       gradients.of(up)?.addProduct(dy, matmul(x, down));
       gradients.of(down)?.addProduct(dt, x);
-      dx = inputGradient(dt, down, dx);
+      dx = kernels.input(dt, down, dx);
     }
     return dx;
   }

@@ -1,6 +1,4 @@
-import { geluGradient } from "../kernels/gelu-gradient.js";
 import { swiglu } from "../kernels/swiglu.js";
-import { swigluGradient } from "../kernels/swiglu-gradient.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Gradients } from "./gradients.js";
 import { Linear } from "./linear.js";
@@ -34,7 +32,8 @@ export class MLP {
   backward(x: Tensor, dy: Tensor, gradients: Gradients): Tensor {
     const h = this.fc1.forward(x, { activation: "gelu_tanh" }); // [N·P, F]
     const dh = this.fc2.backward(h, dy, gradients); // [N·P, F]
-    return this.fc1.backward(x, geluGradient(this.fc1.forward(x), dh, "gelu_tanh"), gradients); // [N·P, D]
+    const dSum = gradients.kernels.gelu(this.fc1.forward(x), dh, "gelu_tanh"); // [N·P, F]
+    return this.fc1.backward(x, dSum, gradients); // [N·P, D]
   }
 }
 
@@ -72,7 +71,7 @@ export class GatedMLP {
     const normed = norm.forward(x); // [T, D]
     const gateUp = this.gateUp.forward(normed); // [T, 2F]
     const dh = this.down.backward(swiglu(gateUp), dy, gradients); // [T, F]
-    const dNormed = this.gateUp.backward(normed, swigluGradient(gateUp, dh), gradients); // [T, D]
+    const dNormed = this.gateUp.backward(normed, gradients.kernels.swiglu(gateUp, dh), gradients); // [T, D]
     return norm.backward(x, dNormed, gradients, dy);
   }
 }

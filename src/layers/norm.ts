@@ -1,5 +1,4 @@
 import { layerNorm, rmsNorm } from "../kernels/norm.js";
-import { normGradient } from "../kernels/norm-gradient.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Gradients } from "./gradients.js";
 import type { Weights } from "./weights.js";
@@ -31,7 +30,7 @@ export class RMSNorm {
 
   /** x and dy `[T, D]` → dx `[T, D]`, added to `into` if given. */
   backward(x: Tensor, dy: Tensor, gradients: Gradients, into?: Tensor): Tensor {
-    const { dx, dyNormed } = normGradient(x, this.weight, dy, this.epsilon, false, into);
+    const { dx, dyNormed } = gradients.kernels.norm(x, this.weight, dy, this.epsilon, false, into);
     gradients.of(this.weight)?.addSums(dyNormed);
     return dx;
   }
@@ -65,7 +64,7 @@ export class LayerNorm {
 
   /** x and dy `[N·P, D]` → dx `[N·P, D]`, added to `into` if given. */
   backward(x: Tensor, dy: Tensor, gradients: Gradients, into?: Tensor): Tensor {
-    const { dx, dyNormed } = normGradient(x, this.weight, dy, this.epsilon, true, into);
+    const { dx, dyNormed } = gradients.kernels.norm(x, this.weight, dy, this.epsilon, true, into);
     gradients.of(this.weight)?.addSums(dyNormed);
     gradients.of(this.bias)?.addSums(dy);
     return dx;

@@ -1,7 +1,7 @@
-import { rotate } from "../kernels/rotate.js";
 import { type HeadSizes, rotatedAttention } from "../kernels/rotated-attention.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Gradients } from "./gradients.js";
 import type { KVCache } from "./kv-cache.js";
 
 /**
@@ -38,8 +38,8 @@ export class Rotary {
   }
 
   /** Rotates the queries and keys of x `[T, (H + 2K)·C]`, whose first row has position 0; −1 undoes it. */
-  rotate(x: Tensor, { heads, keyValueHeads, headSize }: HeadSizes, sign: 1 | -1): Tensor {
-    return rotate(x, this.cosines, this.sines, (heads + keyValueHeads) * headSize, 0, sign);
+  rotate(x: Tensor, { heads, keyValueHeads, headSize }: HeadSizes, sign: 1 | -1, { kernels }: Gradients): Tensor {
+    return kernels.rotate(x, this.cosines, this.sines, (heads + keyValueHeads) * headSize, 0, sign);
   }
 
   /**

@@ -1,4 +1,3 @@
-import { geluGradient } from "../../kernels/gelu-gradient.js";
 import type { Gradients } from "../../layers/gradients.js";
 import { Linear } from "../../layers/linear.js";
 import type { Weights } from "../../layers/weights.js";
@@ -30,6 +29,7 @@ export class Projector {
   backward(features: Tensor, dy: Tensor, gradients: Gradients): Tensor {
     const h = this.linear1.forward(features, { activation: "gelu_erf" }); // [N·P, D]
     const dh = this.linear2.backward(h, dy, gradients); // [N·P, D]
-    return this.linear1.backward(features, geluGradient(this.linear1.forward(features), dh, "gelu_erf"), gradients);
+    const dSum = gradients.kernels.gelu(this.linear1.forward(features), dh, "gelu_erf"); // [N·P, D]
+    return this.linear1.backward(features, dSum, gradients);
   }
 }
