@@ -11,6 +11,7 @@ import { readText } from "./input-file.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
 import { DTYPE_OPTION, HUB_OPTIONS, loadOptions, MODEL_OPTION, modelLocation } from "./model-options.js";
 import { NewFolder } from "./new-folder.js";
+import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 import { RunLog } from "./run-log.js";
 import type { LogLine } from "./training-report.js";
@@ -145,7 +146,13 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
   );
   let last: TrainingStep | undefined;
   try {
-    for await (const step of model.train(records, options)) {
+    const onEstimate: TrainOptions["onEstimate"] = ({ totalBytes, trained }) => {
+      const size = `${(totalBytes / 1e9).toFixed(2)} GB`;
+      line.clear();
+      if (!given.has("json"))
+        note(`Training ${trained.toLocaleString("en")} weights; a step takes about ${size} on the device.`);
+    };
+    for await (const step of model.train(records, { ...options, onEstimate })) {
       last = step;
       const isLast = stopped !== undefined || step.step === step.steps;
       show(run.add(step), given.has("json"), step, line);

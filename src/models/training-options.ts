@@ -9,6 +9,18 @@ import type { Schedule } from "../training/schedule.js";
 /** What is trained: an adapter of the decoder's layers, a part of the model, or "all" parts. */
 export type TrainTarget = "lora" | TrainedPart | "all";
 
+/** Memory of training on the adapter. */
+export interface TrainingFootprint {
+  readonly weightsBytes: number;
+  /** Gradients and moments, and a new adapter. */
+  readonly trainedBytes: number;
+  /** Peak of all other memory in a step on the record. */
+  readonly activationBytes: number;
+  readonly totalBytes: number;
+  /** Number of weights that are trained. */
+  readonly trained: number;
+}
+
 /** Options of {@link LlavaOneVision.train}. */
 export interface TrainOptions extends SampleOptions {
   /** What is trained ("lora"); several are a list, of which each may have its own learning rate. Weights of parts that are trained must be f32. */
@@ -45,6 +57,8 @@ export interface TrainOptions extends SampleOptions {
   seed?: number | undefined;
   /** Folder or files with the state of an earlier run with the same data and options, which goes on as if it had not ended. */
   resume?: CheckpointLocation | undefined;
+  /** Receives the memory that a step on the first record takes (the longest of the first step), before the first step. */
+  onEstimate?: ((footprint: TrainingFootprint) => void) | undefined;
 }
 
 /** The options with their defaults. */
@@ -87,6 +101,7 @@ const KNOWN = [
   "shuffle",
   "seed",
   "resume",
+  "onEstimate",
   "template",
   "imageMode",
   "labels",

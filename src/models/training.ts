@@ -1,9 +1,8 @@
 import { OptionError, throwIfAborted } from "../base/errors.js";
 import type { CheckpointLocation } from "../io/checkpoint.js";
-import { PackedMatrix } from "../kernels/packed.js";
 import type { Arena } from "../runtime/arena.js";
-import { addAdapter, loraWeights } from "../training/lora.js";
-import { parametersOf, type TrainedWeight, weightsOf } from "../training/parameters.js";
+import { addAdapter } from "../training/lora.js";
+import { parametersOf } from "../training/parameters.js";
 import { shuffled } from "../training/random.js";
 import { checkRecord, prepareSample, type Sample, type TrainingRecord } from "../training/samples.js";
 import { rateFactor } from "../training/schedule.js";
@@ -12,12 +11,13 @@ import type { ModelInternals } from "./chat/model-internals.js";
 import type { ConvertedFile } from "./converted-files.js";
 import type { WeightsSource } from "./loaded-parts.js";
 import { adapterFiles, checkpointFiles } from "./trained-files.js";
+import { partsOf, trainedWeights } from "./trained-weights.js";
 import { type Evaluation, evaluate } from "./training-evaluation.js";
 import { type TrainOptions, type TrainPlan, trainPlan } from "./training-options.js";
 import { restoreState, stateFiles } from "./training-state.js";
 
 export type { Evaluation } from "./training-evaluation.js";
-export type { TrainOptions, TrainTarget } from "./training-options.js";
+export type { TrainingFootprint, TrainOptions, TrainTarget } from "./training-options.js";
 export type { TrainingRecord };
 
 /** A step of training that has been made. */
@@ -70,16 +70,13 @@ export async function* trainingSteps(
   const { network, processor } = internals;
   const { layout } = source.config;
   const name = adapterOf(model, plan);
-  const parts = new Set([...plan.targets].filter((target) => target !== "lora"));
-  const trainer = new Trainer(
-    network,
-    () => [...(plan.targets.has("lora") ? loraWeights(network.language, name) : []), ...wide(network, layout, parts)],
-    plan.optimizer,
-  );
+  const parts = partsOf(plan.targets);
+  const samples = new Samples(records, plan, (record) => prepareSample(processor, record, plan));
+  if (options.onEstimate) options.onEstimate(await footprintOf(model, plan, await samples.ofStep(1)));
+  const trainer = new Trainer(network, () => trainedWeights(network, layout, plan.targets, name), plan.optimizer);
   try {
     const run = fingerprint(plan, records.length);
     const done = await restoredSteps(trainer, options.resume, run);
-    const samples = new Samples(records, plan, (record) => prepareSample(processor, record, plan));
     for (let step = done + 1; step <= plan.steps; step++) {
       throwIfAborted(plan.signal, "training");
       const begun = performance.now();
@@ -133,24 +130,6 @@ function adapterOf({ internals, arena }: TrainedModel, { targets, adapter, lora,
   });
 }
 
-/** The weights of parts of the model. Throws OptionError for matrices that are not f32. */
-function wide(
-  network: ModelInternals["network"],
-  layout: WeightsSource["config"]["layout"],
-  parts: Parameters<typeof weightsOf>[2],
-): TrainedWeight[] {
-  const weights = weightsOf(network, layout, parts);
-  const narrow = weights.find(({ parameter }) => parameter instanceof PackedMatrix && parameter.type !== "f32");
-  if (!narrow) return weights;
-  throw new OptionError({
-    where: `model.train: ${narrow.parameter.label}`,
-    expected: "f32, since it is trained",
-    got: (narrow.parameter as PackedMatrix).type,
-    remedy:
-      'load the model with dtype "f32", or by part, for example { projector: "f32" }; "lora" trains over any dtype',
-  });
-}
-
 /** The records of each step, prepared; those that fit are kept for the next pass. */
 class Samples {
   readonly #kept = new Map<number, Promise<Sample>>();
@@ -181,6 +160,19 @@ class Samples {
     this.#bytes += sample.media.flatMap(({ segments }) => segments).reduce((sum, { tiles }) => sum + tiles.length, 0);
     if (this.#bytes <= KEPT_BYTES) this.#kept.set(index, Promise.resolve(sample));
     return sample;
+  }
+}
+
+/** The memory of a step on the longest of some samples. */
+async function footprintOf({ internals, source }: TrainedModel, plan: TrainPlan, samples: readonly Sample[]) {
+  const { trainingFootprint } = await import("./training-footprint.js");
+  const longest = samples.reduce((most, sample) => (sample.inputIds.length > most.inputIds.length ? sample : most));
+  const index = await source.files.tensors();
+  try {
+    const described = { name: source.files.name, index, config: source.config };
+    return trainingFootprint(described, source.dtype, internals.device.facts, plan, longest);
+  } finally {
+    await index.close();
   }
 }
 
