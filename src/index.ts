@@ -21,5 +21,4 @@ export type { AttentionMap } from "./models/llava-onevision/attention-map.js";
 export type { ChatMessage } from "./models/llava-onevision/processor.js";
 export { LlavaOneVision, type LoadOptions } from "./models/llava-onevision.js";
 export type { Estimate } from "./models/sizing/estimate.js";
-export type { Evaluation, TrainingRecord, TrainingStep, TrainOptions, TrainTarget } from "./models/training.js";
 export { Device } from "./runtime/device.js";
