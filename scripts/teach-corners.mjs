@@ -63,7 +63,7 @@ const options = {
   steps,
   batch: 4,
   shuffle: true,
-  learningRate: { lora: 5e-3, projector: 2e-3 },
+  learningRate: { lora: 2e-3, projector: 5e-4 },
 };
 const begun = performance.now();
 for await (const step of model.train(taught, options)) {

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Evaluation, TrainingStep } from "../models/training.js";
+import type { Evaluation, TrainingStep } from "../models/training-step.js";
 import { type LogLine, trainingReport } from "./training-report.js";
 
 const LOG = "training_log.jsonl";

@@ -30,11 +30,14 @@ import {
 } from "../layers/weights.js";
 import { Device } from "../runtime/device.js";
 import { elementCount, narrowBF16, narrowF16 } from "../runtime/dtype.js";
+import type { ConvertedFile } from "./converted-file.js";
 import { type AdapterLocations, adaptedWeights } from "./llava-onevision/adapted-weights.js";
 import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.js";
 import { readFamily } from "./llava-onevision/family.js";
 import { Network } from "./llava-onevision/network.js";
 import { inCheckpoint, readConfig } from "./llava-onevision/read-config.js";
+
+export type { ConvertedFile };
 
 export interface ConvertOptions extends HubOptions {
   /** Storage dtype of each part's matrices; "auto" leaves them unchanged. */
@@ -46,14 +49,6 @@ export interface ConvertOptions extends HubOptions {
   signal?: AbortSignal | undefined;
   /** LoRA adapters that are merged into the weights, as when loading. */
   adapter?: AdapterLocations | undefined;
-}
-
-/** A file of the converted checkpoint. */
-export interface ConvertedFile {
-  readonly name: string;
-  readonly sizeBytes: number;
-  /** The file's bytes in order; read them once, before requesting the next file. */
-  readonly chunks: AsyncIterable<Uint8Array>;
 }
 
 /** A tensor of the converted checkpoint, and its source. */

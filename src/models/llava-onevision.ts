@@ -7,6 +7,7 @@ import type { CacheType } from "../kernels/kv-format.js";
 import type { LoadProgress, StorageDtype } from "../layers/weights.js";
 import { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
+import type { TrainingRecord } from "../training/samples.js";
 import type { SessionOptions } from "./chat/conversation.js";
 import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./chat/embeddings.js";
 import type { ModelInternals, OwnedSession } from "./chat/model-internals.js";
@@ -29,7 +30,8 @@ import {
 } from "./loaded-parts.js";
 import type { Estimate, EstimateOptions } from "./sizing/estimate.js";
 import type { MemoryBudget } from "./sizing/memory-budget.js";
-import type { TrainingRecord, TrainingStep, TrainOptions } from "./training.js";
+import type { TrainOptions } from "./training-options.js";
+import type { TrainingStep } from "./training-step.js";
 
 /** Options of loading. {@link HubOptions} apply to hub ids (`org/name`) only. */
 export interface LoadOptions extends HubOptions {

@@ -5,16 +5,7 @@ import type { ModelInternals } from "./chat/model-internals.js";
 import { Session } from "./chat/session.js";
 import type { ChatMessage } from "./llava-onevision/processor.js";
 import type { TrainPlan } from "./training-options.js";
-
-/** How a model does on records that it is not trained on. */
-export interface Evaluation {
-  /** Mean cross-entropy of the supervised tokens. */
-  readonly loss: number;
-  /** Share of the records whose greedy answer is the right one, white space around it aside. */
-  readonly exactMatch: number;
-  /** The greedy answers, and the right ones. */
-  readonly answers: readonly { readonly answer: string; readonly expected: string }[];
-}
+import type { Evaluation } from "./training-step.js";
 
 /** Tokens that an answer may have beyond the right one's. */
 const MORE_TOKENS = 8;

@@ -6,40 +6,17 @@ import { parametersOf } from "../training/parameters.js";
 import { shuffled } from "../training/random.js";
 import { checkRecord, prepareSample, type Sample, type TrainingRecord } from "../training/samples.js";
 import { rateFactor } from "../training/schedule.js";
-import { type StepResult, Trainer } from "../training/trainer.js";
+import type { StepResult } from "../training/step-result.js";
+import { Trainer } from "../training/trainer.js";
 import type { ModelInternals } from "./chat/model-internals.js";
 import type { ConvertedFile } from "./converted-files.js";
 import type { WeightsSource } from "./loaded-parts.js";
 import { adapterFiles, checkpointFiles } from "./trained-files.js";
 import { partsOf, trainedWeights } from "./trained-weights.js";
-import { type Evaluation, evaluate } from "./training-evaluation.js";
+import { evaluate } from "./training-evaluation.js";
 import { type TrainOptions, type TrainPlan, trainPlan } from "./training-options.js";
 import { restoreState, stateFiles } from "./training-state.js";
-
-export type { Evaluation } from "./training-evaluation.js";
-export type { TrainingFootprint, TrainOptions, TrainTarget } from "./training-options.js";
-export type { TrainingRecord };
-
-/** A step of training that has been made. */
-export interface TrainingStep extends StepResult {
-  /** From 1. */
-  readonly step: number;
-  /** Number of steps of the run. */
-  readonly steps: number;
-  /** Learning rate of the step as a factor of the given ones. */
-  readonly rateFactor: number;
-  /** Time of the step in seconds. */
-  readonly seconds: number;
-  /**
-   * Files with the weights as they are now: an adapter in PEFT's format if one is trained, otherwise a checkpoint. Read each file's chunks before
-   * the next file, and before the next step.
-   */
-  files(): AsyncIterable<ConvertedFile>;
-  /** Files from which `resume` goes on: weights, moments and the number of steps. */
-  state(): AsyncIterable<ConvertedFile>;
-  /** Loss and greedy answers on records that are held out, with the weights as they are now. */
-  evaluate(records: readonly TrainingRecord[]): Promise<Evaluation>;
-}
+import type { TrainingStep } from "./training-step.js";
 
 /** What the model brings. */
 export interface TrainedModel {

@@ -9,6 +9,7 @@ import { randomNumbers } from "./random.js";
 
 /** Modules of a decoder layer that LoRA can be added to. */
 export const LORA_MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"] as const;
+/** A module of a decoder layer. */
 export type LoraModule = (typeof LORA_MODULES)[number];
 
 /** Sizes of a new adapter. */

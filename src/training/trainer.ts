@@ -6,18 +6,7 @@ import { Optimizer, type OptimizerSettings } from "./optimizer.js";
 import type { TrainedWeight } from "./parameters.js";
 import { sampleStep } from "./sample-step.js";
 import type { Sample } from "./samples.js";
-
-/** What a step computed. */
-export interface StepResult {
-  /** Mean cross-entropy of the supervised tokens, before the step. */
-  readonly loss: number;
-  /** Norm of all gradients together, before clipping. */
-  readonly gradientNorm: number;
-  /** Supervised tokens. */
-  readonly supervised: number;
-  /** Tokens of the sequences. */
-  readonly tokens: number;
-}
+import type { StepResult } from "./step-result.js";
 
 /** Steps of training on a network: gradients, moments, and the weights in place. */
 export class Trainer {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
-import type { TrainingFootprint, TrainingRecord } from "../../src/models/training.js";
+import type { TrainingFootprint } from "../../src/models/training-options.js";
+import type { TrainingRecord } from "../../src/training/samples.js";
 import { checkpointFiles } from "../support/checkpoint.js";
 import { sharedDevice } from "../support/device.js";
 

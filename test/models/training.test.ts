@@ -2,7 +2,9 @@ import { expect, test } from "vitest";
 import type { NamedBlob } from "../../src/io/checkpoint/checkpoint.js";
 import type { ConvertedFile } from "../../src/models/convert.js";
 import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
-import type { TrainingRecord, TrainingStep, TrainOptions } from "../../src/models/training.js";
+import type { TrainOptions } from "../../src/models/training-options.js";
+import type { TrainingStep } from "../../src/models/training-step.js";
+import type { TrainingRecord } from "../../src/training/samples.js";
 import { checkpointFiles } from "../support/checkpoint.js";
 import { checkGivenBack, sharedDevice } from "../support/device.js";
 
