@@ -19,6 +19,7 @@ export const COMMANDS: CommandList = {
   batch: ["answer a file of requests in OpenAI's batch format", async () => (await import("./batch.js")).batch],
   worker: ["answer the requests of a queue in Redis", async () => (await import("./worker.js")).worker],
   eval: ["score answers to questions with known answers", async () => (await import("./eval.js")).evaluate],
+  train: ["fine-tune on your own data", async () => (await import("./train.js")).train],
   bench: ["verify and time kernels; bench serve: a loaded server", async () => (await import("./bench.js")).bench],
   "bench serve": ["time a server under load", async () => (await import("./bench-serve.js")).benchServe],
   tune: ["find the best kernel parameters for this GPU", async () => (await import("./tune.js")).tune],

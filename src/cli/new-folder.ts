@@ -2,6 +2,9 @@ import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { OptionError, SourceError } from "../base/errors.js";
 
+/** Files that show that a folder has a checkpoint, or an adapter. */
+const CONTENTS = ["config.json", "adapter_config.json"];
+
 /** Creates a folder atomically: it is written under another name and renamed when complete. */
 export class NewFolder {
   private constructor(
@@ -25,9 +28,9 @@ export class NewFolder {
       });
     }
     // Replacing deletes the folder recursively, so only a checkpoint or an empty folder is accepted.
-    if (names === "file" || (names && names.length > 0 && !names.includes("config.json"))) {
+    if (names === "file" || (names && names.length > 0 && !CONTENTS.some((name) => names.includes(name)))) {
       const got = names === "file" ? "a file" : `a folder with ${names.slice(0, 3).join(", ")}`;
-      throw new OptionError({ ...fault, expected: "a checkpoint to replace, or an empty folder", got });
+      throw new OptionError({ ...fault, expected: "a checkpoint or an adapter to replace, or an empty folder", got });
     }
     const folder = new NewFolder(path, `${path}.partial`);
     await guarded(folder.partial, async () => {

@@ -27,6 +27,8 @@ export interface Epilogue {
   activation?: Activation | undefined;
   /** `[rows, columns]`, or fewer rows, which are repeated (position embeddings of several tiles). */
   residual?: Tensor | undefined;
+  /** Whether both factors may have values outside the range of f16, as gradients and activations do: weights are then never split into halves. */
+  wideRange?: boolean | undefined;
 }
 
 /** WGSL functions of the activations, of one sum (`alias Value = f32;`) or four. */

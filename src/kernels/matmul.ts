@@ -183,7 +183,12 @@ function fewRowsChoice(rows: number, { type }: PackedMatrix, lanes: number, norm
 }
 
 /** Chooses the algorithm by rows, weight type and adapter. All of them support the epilogue, SwiGLU included. */
-function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm, swiglu = false }: Epilogue): Choice {
+function choose(
+  rows: number,
+  weights: PackedMatrix,
+  facts: AdapterFacts,
+  { norm, swiglu = false, wideRange = false }: Epilogue,
+): Choice {
   const { type } = weights;
   const normed = norm !== undefined;
   const lanes = facts.broadcastLanes;
@@ -228,7 +233,7 @@ function choose(rows: number, weights: PackedMatrix, facts: AdapterFacts, { norm
     return { kernel: matmulDot4Kernel, rowsAGroup: ROWS, columnsAGroup: COLUMNS, inBytes: true, reader };
   }
   const units = tuned(facts.tuning, MATMUL_UNITS);
-  if (facts.subgroupMatrix && units !== "tiles") {
+  if (facts.subgroupMatrix && units !== "tiles" && !(wideRange && facts.subgroupMatrix.input === "f16")) {
     const { m, k, input } = facts.subgroupMatrix;
     const scalesRows = input === "f16";
     const large = units === "large matrices" && scalesRows && rows > MATRIX_TILE;

@@ -1,5 +1,6 @@
 import { attention } from "../kernels/attention.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Gradients } from "./gradients.js";
 import { Linear } from "./linear.js";
 import type { RMSNorm } from "./norm.js";
 import type { Rotary } from "./rotary.js";
@@ -31,9 +32,25 @@ export class BidirectionalAttention {
 
   /** x `[N·P, D]`, normalised by the caller, and residual `[N·P, D]` → y `[N·P, D]` */
   forward(x: Tensor, tiles: number, residual: Tensor): Tensor {
+    const attended = this.#attend(this.qkv.forward(x), tiles); // [N·P, 3·D] → [N·P, D], heads side by side
+    return this.out.forward(attended, { residual }); // the epilogue adds the residual: [N·P, D]
+  }
+
+  /** x `[N·P, D]`, normalised by the caller, and the gradient dy `[N·P, D]` of W_out·[a_1 … a_H] + b_out → dx `[N·P, D]` */
+  backward(x: Tensor, tiles: number, dy: Tensor, gradients: Gradients): Tensor {
     const { width, heads } = this;
-    const patches = x.size(0) / tiles;
     const qkv = this.qkv.forward(x); // [N·P, 3·D]
+    const attended = this.#attend(qkv, tiles); // [N·P, D]
+    const dAttended = this.out.backward(attended, dy, gradients); // [N·P, D]
+    const rows = x.size(0) / tiles;
+    const shape = { batches: tiles, rows, heads, keyValueHeads: heads, headSize: width / heads, causal: false };
+    const dQKV = gradients.kernels.attention(qkv, dAttended, shape); // [N·P, 3·D]
+    return this.qkv.backward(x, dQKV, gradients); // [N·P, D]
+  }
+
+  #attend(qkv: Tensor, tiles: number): Tensor {
+    const { width, heads } = this;
+    const patches = qkv.size(0) / tiles;
     const [q, k, v] = [0, 1, 2].map((i) => ({ tensor: qkv, first: i * width }));
     const shape = {
       batches: tiles,
@@ -43,8 +60,7 @@ export class BidirectionalAttention {
       keyValueHeads: heads,
       headSize: width / heads,
     };
-    const attended = attention(q!, k!, v!, shape, "attention"); // [N·P, D], heads side by side
-    return this.out.forward(attended, { residual }); // the epilogue adds the residual: [N·P, D]
+    return attention(q!, k!, v!, shape, "attention");
   }
 }
 
@@ -96,5 +112,27 @@ export class CausalAttention {
     const qkv = this.qkv.forward(x, { norm }); // of norm(x): [T, (H + 2K)·C]
     const attended = this.rotary.attend(qkv, sequences, this.layer, this.sizes); // [T, H·C]; k and v go to the caches
     return this.out.forward(attended, { residual: x }); // the epilogue adds x: [T, D]
+  }
+
+  /**
+   * x `[T, D]` of a whole sequence and the gradient dy `[T, D]` of y = x + attention(norm(x)) → dx `[T, D]`, in the place of dy. What lies
+   * between is computed again from x.
+   */
+  backward(x: Tensor, dy: Tensor, norm: RMSNorm, gradients: Gradients): Tensor {
+    const { sizes } = this;
+    const { heads, keyValueHeads, headSize } = sizes;
+    const rows = x.size(0);
+    const normed = norm.forward(x); // [T, D]
+    const rotated = this.rotary.rotate(this.qkv.forward(normed), sizes, 1, gradients); // [T, (H + 2K)·C]
+    const columns = (first: number) => ({ tensor: rotated, first: first * headSize });
+    const shape = { batches: 1, queries: rows, keys: rows, heads, keyValueHeads, headSize, causalFrom: 0 };
+    const [q, k, v] = [columns(0), columns(heads), columns(heads + keyValueHeads)];
+    const attended = attention(q, k, v, shape, "attention"); // [T, H·C]
+    const dAttended = this.out.backward(attended, dy, gradients); // [T, H·C]
+    const gradientShape = { batches: 1, rows, heads, keyValueHeads, headSize, causal: true };
+    const dRotated = gradients.kernels.attention(rotated, dAttended, gradientShape); // [T, (H + 2K)·C]
+    const dQKV = this.rotary.rotate(dRotated, sizes, -1, gradients); // [T, (H + 2K)·C]
+    const dNormed = this.qkv.backward(normed, dQKV, gradients); // [T, D]
+    return norm.backward(x, dNormed, gradients, dy);
   }
 }

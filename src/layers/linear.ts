@@ -5,7 +5,8 @@ import { pack } from "../kernels/pack.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import { swiglu } from "../kernels/swiglu.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { type Adapters, type LowRank, lowRank } from "./low-rank.js";
+import type { Gradients } from "./gradients.js";
+import { type Adapters, type LowRank, type LowRankAdapter, lowRank } from "./low-rank.js";
 import type { Weights } from "./weights.js";
 
 /** One stored matrix of a fused projection, by its checkpoint name. */
@@ -31,7 +32,8 @@ export class Linear {
   readonly bias: Tensor | undefined;
   readonly #adapters: Adapters;
   /** What each adapter adds. */
-  readonly #added: readonly LowRank[];
+  readonly #added: LowRank[];
+  readonly #parts: readonly { readonly module: string; readonly columns: number; readonly interleave?: 0 | 1 }[];
 
   constructor(weights: Weights, inner: number, parts: readonly LinearPart[], options: { bias: boolean }) {
     const names = parts.map((part) => part.name);
@@ -43,8 +45,30 @@ export class Linear {
     );
     this.bias = options.bias ? fusedBias(weights, parts) : undefined;
     this.#adapters = weights.adapters;
-    const named = parts.map((part) => ({ ...part, module: weights.path(part.name) }));
-    this.#added = this.#adapters.all.flatMap((adapter) => lowRank(weights.device, adapter, inner, named) ?? []);
+    this.#parts = parts.map(({ name, ...part }) => ({ ...part, module: weights.path(name) }));
+    this.#added = this.#adapters.all.flatMap((adapter) => lowRank(weights.device, adapter, inner, this.#parts) ?? []);
+  }
+
+  /** What the adapters add to this layer. */
+  get added(): readonly LowRank[] {
+    return this.#added;
+  }
+
+  /** The modules of the checkpoint that this layer consists of. */
+  get modules(): readonly { readonly module: string; readonly columns: number }[] {
+    return this.#parts;
+  }
+
+  /** Adds what an adapter has for this layer, after loading; allocated in the current arena. */
+  attach(adapter: LowRankAdapter): void {
+    const added = lowRank(this.weight.blocks[0]!.tensor.device, adapter, this.weight.inner, this.#parts);
+    if (added) this.#added.push(added);
+  }
+
+  /** Removes what an adapter adds. Its memory is freed by its owner. */
+  detach(adapter: string): void {
+    const at = this.#added.findIndex((added) => added.adapter === adapter);
+    if (at >= 0) this.#added.splice(at, 1);
   }
 
   /**
@@ -52,9 +76,31 @@ export class Linear {
    * `y = residual + activation(norm(x)·Wᵀ + b)`: a residual connection is added here, in the epilogue of the product.
    */
   forward(x: Tensor, epilogue: Omit<Epilogue, "bias"> = {}): Tensor {
-    const active = this.#added.filter(({ adapter }) => this.#adapters.active.includes(adapter));
+    const active = this.#active;
     if (active.length > 0) return this.#adapted(x, active, epilogue);
     return matmul(x, this.weight, { ...epilogue, bias: this.bias });
+  }
+
+  /**
+   * x `[T, inner]` and the gradient dy `[T, columns]` of y = x·Wᵀ + b + Σ (x·Aᵀ)·Bᵀ → dx `[T, inner]`. Adds dYᵀ·X to the gradient of W, the
+   * sums of dY to that of b, dYᵀ·(X·Aᵀ) to that of B and (dY·B)ᵀ·X to that of A.
+   */
+  backward(x: Tensor, dy: Tensor, gradients: Gradients): Tensor {
+    gradients.of(this.weight)?.addProduct(dy, x);
+    if (this.bias) gradients.of(this.bias)?.addSums(dy);
+    const { kernels } = gradients;
+    let dx = kernels.input(dy, this.weight); // [T, inner]
+    for (const { down, up } of this.#active) {
+      const dt = kernels.input(dy, up); // [T, rank]
+      gradients.of(up)?.addProduct(dy, matmul(x, down));
+      gradients.of(down)?.addProduct(dt, x);
+      dx = kernels.input(dt, down, dx);
+    }
+    return dx;
+  }
+
+  get #active(): readonly LowRank[] {
+    return this.#added.filter(({ adapter }) => this.#adapters.active.includes(adapter));
   }
 
   /** With adapters (LoRA): `y = residual + norm(x)·Wᵀ + b + Σ (norm(x)·Aᵀ)·Bᵀ`, SwiGLU after the sum. */

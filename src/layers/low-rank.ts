@@ -67,8 +67,20 @@ export class LowRankAdapter {
 export class Adapters {
   /** Names of the adapters that are added. */
   active: readonly string[];
+  readonly #all: LowRankAdapter[];
 
-  constructor(readonly all: readonly LowRankAdapter[] = []) {
+  constructor(all: readonly LowRankAdapter[] = []) {
+    this.#all = [...all];
+    this.active = this.names;
+  }
+
+  get all(): readonly LowRankAdapter[] {
+    return this.#all;
+  }
+
+  /** Adds one after loading; the layers attach what it has for them. */
+  add(adapter: LowRankAdapter): void {
+    this.#all.push(adapter);
     this.active = this.names;
   }
 
@@ -89,6 +101,18 @@ export interface LowRank {
   readonly down: PackedMatrix;
   /** B: `[columns, rank]`; each part's columns use its own ranks. */
   readonly up: PackedMatrix;
+  /** The modules of the layer, in the order of their columns. */
+  readonly parts: readonly LowRankPart[];
+}
+
+/** A module of a linear layer, and what an adapter adds to it. */
+export interface LowRankPart {
+  readonly module: string;
+  readonly columns: number;
+  readonly interleave?: 0 | 1 | undefined;
+  /** 0 if the adapter adds nothing to it. */
+  readonly rank: number;
+  readonly scale: number;
 }
 
 /** Uploads what an adapter adds to a linear layer of these parts; undefined if it adds nothing. */
@@ -123,7 +147,8 @@ export function lowRank(
       firstColumn += part.columns;
     }
   });
-  return { adapter: adapter.name, down, up };
+  const own = parts.map((part, i) => ({ ...part, rank: pairs[i]?.rank ?? 0, scale: pairs[i]?.scale ?? 0 }));
+  return { adapter: adapter.name, down, up, parts: own };
 }
 
 /** The same bits as words. */

@@ -1,4 +1,6 @@
+import { swiglu } from "../kernels/swiglu.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Gradients } from "./gradients.js";
 import { Linear } from "./linear.js";
 import type { RMSNorm } from "./norm.js";
 import type { Weights } from "./weights.js";
@@ -24,6 +26,14 @@ export class MLP {
   forward(x: Tensor, residual: Tensor): Tensor {
     const h = this.fc1.forward(x, { activation: "gelu_tanh" }); // [N·P, F]
     return this.fc2.forward(h, { residual }); // the epilogue adds the residual: [N·P, D]
+  }
+
+  /** x `[N·P, D]`, normalised by the caller, and the gradient dy `[N·P, D]` of W₂·gelu_tanh(W₁·x + b₁) + b₂ → dx `[N·P, D]` */
+  backward(x: Tensor, dy: Tensor, gradients: Gradients): Tensor {
+    const h = this.fc1.forward(x, { activation: "gelu_tanh" }); // [N·P, F]
+    const dh = this.fc2.backward(h, dy, gradients); // [N·P, F]
+    const dSum = gradients.kernels.gelu(this.fc1.forward(x), dh, "gelu_tanh"); // [N·P, F]
+    return this.fc1.backward(x, dSum, gradients); // [N·P, D]
   }
 }
 
@@ -54,5 +64,14 @@ export class GatedMLP {
   forward(x: Tensor, norm: RMSNorm): Tensor {
     const h = this.gateUp.forward(x, { norm, swiglu: true }); // silu(gate) ⊙ up of norm(x): [T, 2F] → [T, F]
     return this.down.forward(h, { residual: x }); // the epilogue adds x: [T, D]
+  }
+
+  /** x `[T, D]` and the gradient dy `[T, D]` of y = x + mlp(norm(x)) → dx `[T, D]`, in the place of dy. What lies between is computed again. */
+  backward(x: Tensor, dy: Tensor, norm: RMSNorm, gradients: Gradients): Tensor {
+    const normed = norm.forward(x); // [T, D]
+    const gateUp = this.gateUp.forward(normed); // [T, 2F]
+    const dh = this.down.backward(swiglu(gateUp), dy, gradients); // [T, F]
+    const dNormed = this.gateUp.backward(normed, gradients.kernels.swiglu(gateUp, dh), gradients); // [T, D]
+    return norm.backward(x, dNormed, gradients, dy);
   }
 }

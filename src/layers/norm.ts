@@ -1,5 +1,6 @@
 import { layerNorm, rmsNorm } from "../kernels/norm.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Gradients } from "./gradients.js";
 import type { Weights } from "./weights.js";
 
 /**
@@ -25,6 +26,13 @@ export class RMSNorm {
   /** x `[T, D]` → y `[T, D]` */
   forward(x: Tensor): Tensor {
     return rmsNorm(x, this.weight, this.epsilon);
+  }
+
+  /** x and dy `[T, D]` → dx `[T, D]`, added to `into` if given. */
+  backward(x: Tensor, dy: Tensor, gradients: Gradients, into?: Tensor): Tensor {
+    const { dx, dyNormed } = gradients.kernels.norm(x, this.weight, dy, this.epsilon, false, into);
+    gradients.of(this.weight)?.addSums(dyNormed);
+    return dx;
   }
 }
 
@@ -52,5 +60,13 @@ export class LayerNorm {
   /** x `[N·P, D]` → y `[N·P, D]` */
   forward(x: Tensor): Tensor {
     return layerNorm(x, this.weight, this.bias, this.epsilon);
+  }
+
+  /** x and dy `[N·P, D]` → dx `[N·P, D]`, added to `into` if given. */
+  backward(x: Tensor, dy: Tensor, gradients: Gradients, into?: Tensor): Tensor {
+    const { dx, dyNormed } = gradients.kernels.norm(x, this.weight, dy, this.epsilon, true, into);
+    gradients.of(this.weight)?.addSums(dyNormed);
+    gradients.of(this.bias)?.addSums(dy);
+    return dx;
   }
 }

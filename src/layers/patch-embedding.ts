@@ -2,6 +2,7 @@ import { matmul } from "../kernels/matmul.js";
 import type { PackedMatrix } from "../kernels/packed.js";
 import { patchify } from "../kernels/patchify.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Gradients } from "./gradients.js";
 import { packedMatrix } from "./linear.js";
 import type { Weights } from "./weights.js";
 
@@ -32,7 +33,7 @@ export class PatchEmbedding {
     const inner = 3 * patchSide * patchSide;
     // Too small to quantise: the error would outweigh the saving.
     this.weight = packedMatrix(
-      weights.storedAs("auto"),
+      weights.dtype === "f32" ? weights : weights.storedAs("auto"),
       inner,
       [{ name: "patch_embedding.weight", columns: width, shape }],
       "patch_embedding",
@@ -46,5 +47,13 @@ export class PatchEmbedding {
     const patches = patchify(pixels, this.levels, this.patchSide); // [N·P, 3·patch²]
     // The position embeddings are the residual of the epilogue: its P rows are repeated for every tile. [N·P, D]
     return matmul(patches, this.weight, { bias: this.bias, residual: this.positions }, "vision.patches");
+  }
+
+  /** pixels as in `forward` and dy `[N·P, D]`: adds the gradients of weight, bias and positions. */
+  backward(pixels: Tensor, dy: Tensor, gradients: Gradients): void {
+    gradients.of(this.weight)?.addProduct(dy, patchify(pixels, this.levels, this.patchSide)); // of patches [N·P, 3·patch²]
+    gradients.of(this.bias)?.addSums(dy);
+    const cells = Uint32Array.from({ length: dy.size(0) }, (_, row) => row % this.positions.size(0));
+    gradients.of(this.positions)?.addRows(dy, dy.device.upload(cells, [cells.length], "cells"));
   }
 }

@@ -1,6 +1,7 @@
 import { type HeadSizes, rotatedAttention } from "../kernels/rotated-attention.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { Gradients } from "./gradients.js";
 import type { KVCache } from "./kv-cache.js";
 import { rowsOf, type SequenceRows, writeRows } from "./sequence-rows.js";
 
@@ -35,6 +36,11 @@ export class Rotary {
     }
     this.cosines = device.upload(cosines, [positions, half], "rotary.cosines");
     this.sines = device.upload(sines, [positions, half], "rotary.sines");
+  }
+
+  /** Rotates the queries and keys of x `[T, (H + 2K)·C]`, whose first row has position 0; −1 undoes it. */
+  rotate(x: Tensor, { heads, keyValueHeads, headSize }: HeadSizes, sign: 1 | -1, { kernels }: Gradients): Tensor {
+    return kernels.rotate(x, this.cosines, this.sines, (heads + keyValueHeads) * headSize, 0, sign);
   }
 
   /**

@@ -30,11 +30,14 @@ import {
 } from "../layers/weights.js";
 import { Device } from "../runtime/device.js";
 import { elementCount, narrowBF16, narrowF16 } from "../runtime/dtype.js";
+import type { ConvertedFile } from "./converted-file.js";
 import { type AdapterLocations, adaptedWeights } from "./llava-onevision/adapted-weights.js";
 import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.js";
 import { readFamily } from "./llava-onevision/family.js";
 import { Network } from "./llava-onevision/network.js";
 import { inCheckpoint, readConfig } from "./llava-onevision/read-config.js";
+
+export type { ConvertedFile };
 
 export interface ConvertOptions extends HubOptions {
   /** Storage dtype of each part's matrices; "auto" leaves them unchanged. */
@@ -48,14 +51,6 @@ export interface ConvertOptions extends HubOptions {
   adapter?: AdapterLocations | undefined;
 }
 
-/** A file of the converted checkpoint. */
-export interface ConvertedFile {
-  readonly name: string;
-  readonly sizeBytes: number;
-  /** The file's bytes in order; read them once, before requesting the next file. */
-  readonly chunks: AsyncIterable<Uint8Array>;
-}
-
 /** A tensor of the converted checkpoint, and its source. */
 interface Planned extends TensorHead {
   readonly stored: IndexedTensor;
@@ -65,7 +60,7 @@ interface Planned extends TensorHead {
 }
 
 /** Files that are copied unchanged. */
-const COPIED_FILES = [
+export const COPIED_FILES = [
   "config.json",
   "generation_config.json",
   "preprocessor_config.json",
@@ -242,7 +237,7 @@ async function* converted(
   }
 }
 
-function textFile(name: string, text: string): ConvertedFile {
+export function textFile(name: string, text: string): ConvertedFile {
   const bytes = new TextEncoder().encode(text);
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield bytes;

@@ -7,6 +7,7 @@ import type { CacheType } from "../kernels/kv-format.js";
 import type { LoadProgress, StorageDtype } from "../layers/weights.js";
 import { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
+import type { TrainingRecord } from "../training/samples.js";
 import type { SessionOptions } from "./chat/conversation.js";
 import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./chat/embeddings.js";
 import type { ModelInternals, OwnedSession } from "./chat/model-internals.js";
@@ -29,6 +30,8 @@ import {
 } from "./loaded-parts.js";
 import type { Estimate, EstimateOptions } from "./sizing/estimate.js";
 import type { MemoryBudget } from "./sizing/memory-budget.js";
+import type { TrainOptions } from "./training-options.js";
+import type { TrainingStep } from "./training-step.js";
 
 /** Options of loading. {@link HubOptions} apply to hub ids (`org/name`) only. */
 export interface LoadOptions extends HubOptions {
@@ -334,6 +337,30 @@ export class LlavaOneVision {
     const { embedTexts } = await import("./chat/embeddings.js");
     if (Array.isArray(text)) return embedTexts(this.internals, text, options);
     return (await embedTexts(this.internals, [text as string], options))[0]!;
+  }
+
+  /**
+   * Fine-tunes the model in place, step by step, on conversations whose last message is the answer: an adapter (LoRA, over weights of any dtype),
+   * the projector, other parts, or all (in f32). Each step is made when it is requested; `break` ends the run. A new adapter stays with
+   * the model, as "trained". A reload of the model loads the weights as they were.
+   * Throws OptionError, PromptError, MediaError, SourceError, ContextOverflowError, AbortedError.
+   * @example
+   * ```ts
+   * const image = "part.jpg";
+   * const data = [{ messages: [
+   *   { role: "user", content: [{ type: "image", image }, { type: "text", text: "Which part is this?" }] },
+   *   { role: "assistant", content: "A hinge." },
+   * ] }] as const;
+   * for await (const { step, loss } of model.train(data, { steps: 100 })) console.log(step, loss);
+   * ```
+   */
+  async *train(
+    data: readonly TrainingRecord[],
+    options: TrainOptions = {},
+  ): AsyncGenerator<TrainingStep, void, undefined> {
+    this.#check();
+    const { trainingSteps } = await import("./training.js");
+    yield* trainingSteps({ internals: this.internals, source: this.#source, arena: this.#parts.arena }, data, options);
   }
 
   #check(): void {

@@ -148,8 +148,18 @@ export async function loadParts(
       await loader.load({ signal: loading.signal, onProgress });
       await device.prepared();
       const batching = new Batching(network, source.prefillRows);
-      const ownsDevice = given === undefined;
-      return { device, network, visionCache, batching, adapters: adapters.names, arena, ownsDevice };
+      return {
+        device,
+        network,
+        visionCache,
+        batching,
+        // Training adds one.
+        get adapters() {
+          return adapters.names;
+        },
+        arena,
+        ownsDevice: given === undefined,
+      };
     } catch (cause) {
       arena.dispose();
       device.pool.trim();

@@ -19,14 +19,20 @@ export interface ScoredRecord {
   readonly answers: readonly string[];
 }
 
-type Part = TextContent | ImageContent | VideoContent;
+/** An answer as token ids, for training. */
+export interface TokensContent {
+  type: "tokens";
+  tokens: readonly number[];
+}
+
+type Part = TextContent | ImageContent | VideoContent | TokensContent;
 
 /** Turns the path of a picture or clip in a record into one that the model reads. */
 export type MediaPath = (path: string) => string;
 
 /** Reads a JSON array, or JSON lines. Throws SourceError, which names the file and the line or record. */
 export function readRecords(text: string, file: string, pathOf: MediaPath = (path) => path): ScoredRecord[] {
-  const records = text.trimStart().startsWith("[") ? fromArray(text, file) : fromLines(text, file);
+  const records = recordsIn(text, file);
   const seen = new Map<string, string>();
   const all = records.map(({ where, value }, i) => recordOf(value, where, String(i + 1), pathOf));
   for (const [i, { id }] of all.entries()) {
@@ -40,19 +46,26 @@ export function readRecords(text: string, file: string, pathOf: MediaPath = (pat
   throw fault(file, "records", "an empty file", "see the guide for the forms of records");
 }
 
-interface Found {
+/** A record as it is in a file. */
+export interface FoundRecord {
+  /** File and line, or number in the file. */
   readonly where: string;
   readonly value: unknown;
 }
 
-function fromArray(text: string, file: string): Found[] {
+/** The records of a JSON array, or of JSON lines. Throws SourceError. */
+export function recordsIn(text: string, file: string): FoundRecord[] {
+  return text.trimStart().startsWith("[") ? fromArray(text, file) : fromLines(text, file);
+}
+
+function fromArray(text: string, file: string): FoundRecord[] {
   const list = parsed(text, file);
   if (!Array.isArray(list))
     throw fault(file, "an array of records, or one record a line", shown(list), "see the guide");
   return list.map((value, i) => ({ where: `${file}, record ${i + 1}`, value }));
 }
 
-function fromLines(text: string, file: string): Found[] {
+function fromLines(text: string, file: string): FoundRecord[] {
   return text.split(/\r?\n/).flatMap((line, i) => {
     if (line.trim() === "") return [];
     const where = `${file}, line ${i + 1}`;
@@ -73,10 +86,27 @@ function recordOf(value: unknown, where: string, number: string, pathOf: MediaPa
   const given = value.id ?? value.question_id;
   const id = typeof given === "string" || typeof given === "number" ? String(given) : number;
   const own = value.answers ?? value.answer;
+  const turns = turnsOf(value, where, pathOf);
+  const last = turns.at(-1);
+  const asks = own !== undefined || typeof value.question === "string";
+  if (!last || (!asks && last.role !== "assistant")) {
+    throw fault(
+      where,
+      "an answer as the last turn, or `answers`",
+      last ? `a turn of ${last.role}` : "no question",
+      "add the right answer",
+    );
+  }
+  const messages = last.role === "assistant" ? turns.slice(0, -1) : turns;
+  const answers = asks ? answersOf(own, where) : [textOf(last.parts, where)];
+  return { id, messages: messages.map((turn) => chatMessage(turn, where)), answers };
+}
+
+/** The turns of a record of any form, with its media in their places. Throws SourceError. */
+export function turnsOf(value: Record<string, unknown>, where: string, pathOf: MediaPath): Turn[] {
   const media = mediaOf(value, where, pathOf);
   if (typeof value.question === "string") {
-    const messages: ChatMessage[] = [{ role: "user", content: [...media, { type: "text", text: value.question }] }];
-    return { id, messages, answers: answersOf(own, where) };
+    return [{ role: "user", parts: [...media, { type: "text", text: value.question }] }];
   }
   const list = value.messages ?? value.conversations;
   if (!Array.isArray(list)) {
@@ -91,24 +121,21 @@ function recordOf(value: unknown, where: string, number: string, pathOf: MediaPa
   const turns = list.map((turn: unknown, i) => turnOf(turn, `${where}, turn ${i + 1}`, left, pathOf));
   // The family's data begins some conversations with an answer, which is dropped.
   while (turns[0]?.role === "assistant") turns.shift();
-  const last = turns.at(-1);
-  if (!last || (own === undefined && last.role !== "assistant")) {
-    throw fault(
-      where,
-      "an answer as the last turn, or `answers`",
-      last ? `a turn of ${last.role}` : "no question",
-      "add the right answer",
-    );
-  }
-  const messages = last.role === "assistant" ? turns.slice(0, -1) : turns;
-  const question = messages.find(({ role }) => role === "user");
+  const question = turns.find(({ role }) => role === "user");
   // Media that no placeholder stands for come first.
   if (question && left.length > 0) question.parts.unshift(...left);
-  const answers = own === undefined ? [textOf(last.parts)] : answersOf(own, where);
-  return { id, messages: messages.map(({ role, parts }) => ({ role, content: parts })), answers };
+  return turns;
 }
 
-interface Turn {
+/** Throws SourceError for an answer as tokens. */
+function chatMessage({ role, parts }: Turn, where: string): ChatMessage {
+  const content = parts.filter((part) => part.type !== "tokens");
+  if (content.length === parts.length) return { role, content };
+  throw fault(where, "turns with text", "token ids", "give texts; tokens are for training");
+}
+
+/** One turn of a record. */
+export interface Turn {
   readonly role: ChatMessage["role"];
   readonly parts: Part[];
 }
@@ -164,11 +191,21 @@ function partOf(part: unknown, where: string, pathOf: MediaPath): Part {
   const urlOf = (value: unknown): unknown => (isObject(value) ? value.url : value);
   const text = part.text;
   if (part.type === "text" && typeof text === "string") return { type: "text", text };
+  if (part.type === "tokens" && Array.isArray(part.tokens)) return { type: "tokens", tokens: part.tokens as number[] };
   const image = urlOf(part.image ?? part.image_url);
   if (typeof image === "string") return { type: "image", image: pathOf(image) };
   const video = urlOf(part.video ?? part.video_url);
-  if (typeof video === "string") return { type: "video", video: pathOf(video) };
+  if (typeof video === "string") return { type: "video", video: pathOf(video), ...samplingOf(part) };
+  const { frames } = part;
+  const isFrames = part.type === "video" && Array.isArray(frames) && frames.every((path) => typeof path === "string");
+  if (isFrames) return { type: "video", frames: (frames as string[]).map(pathOf) };
   throw fault(where, "a part with text, image or video", shown(part), 'write { "type": "image", "image": "a.png" }');
+}
+
+/** How a clip is sampled; the model checks the values. */
+function samplingOf(part: Record<string, unknown>): Partial<VideoContent> {
+  const names = ["frames", "fps", "start", "end", "track"] as const;
+  return Object.fromEntries(names.flatMap((name) => (typeof part[name] === "number" ? [[name, part[name]]] : [])));
 }
 
 function mediaOf(record: Record<string, unknown>, where: string, pathOf: MediaPath): Part[] {
@@ -180,13 +217,15 @@ function mediaOf(record: Record<string, unknown>, where: string, pathOf: MediaPa
     throw fault(`${where}, ${name}`, "a path, or a list of paths", shown(wrong), "give paths of files");
   };
   return [
-    ...listed(record.image ?? record.images, "image").map((path): Part => ({ type: "image", image: pathOf(path) })),
+    ...listed(record.image ?? record.images ?? record.file_name, "image").map(
+      (path): Part => ({ type: "image", image: pathOf(path) }),
+    ),
     ...listed(record.video ?? record.videos, "video").map((path): Part => ({ type: "video", video: pathOf(path) })),
   ];
 }
 
 /** A text, a number, or a list of them; VQA's have the text in `answer`. */
-function answersOf(value: unknown, where: string): string[] {
+export function answersOf(value: unknown, where: string): string[] {
   const list: unknown[] = Array.isArray(value) ? value : [value];
   const texts = list.map((one) => (isObject(one) ? one.answer : one));
   const isText = (text: unknown): boolean => typeof text === "string" || typeof text === "number";
@@ -194,7 +233,9 @@ function answersOf(value: unknown, where: string): string[] {
   throw fault(`${where}, answer`, "a text, or a list of texts", shown(value), "give the right answer, or several");
 }
 
-function textOf(parts: readonly Part[]): string {
+function textOf(parts: readonly Part[], where: string): string {
+  if (parts.some(({ type }) => type === "tokens"))
+    throw fault(where, "a text", "token ids", "give the answer as a text");
   return parts.map((part) => (part.type === "text" ? part.text : "")).join("");
 }
 

@@ -87,7 +87,7 @@ describe("--force", () => {
     const letter = join(home, "letter.txt");
     for (const target of [home, letter]) {
       const failing = convert([tinyCheckpoint(), target, "--dtype", "q4", "--force"]);
-      await expect(failing).rejects.toThrow("a checkpoint to replace");
+      await expect(failing).rejects.toThrow("a checkpoint or an adapter to replace");
     }
     expect(await readdir(home)).toEqual(["letter.txt"]);
     await mkdir(join(home, "empty"));

@@ -3,24 +3,37 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { create } from "webgpu";
+import { adamw } from "../../src/kernels/adamw.js";
 import { argmax } from "../../src/kernels/argmax.js";
 import { attention } from "../../src/kernels/attention.js";
+import { attentionGradient } from "../../src/kernels/attention-gradient.js";
 import { attentionWeights } from "../../src/kernels/attention-weights.js";
 import { chooseToken } from "../../src/kernels/choose-token.js";
+import { addColumnSums } from "../../src/kernels/column-sums.js";
 import { copyRows } from "../../src/kernels/copy-rows.js";
+import { crossEntropy } from "../../src/kernels/cross-entropy.js";
 import type { Epilogue } from "../../src/kernels/epilogue.js";
 import { gather } from "../../src/kernels/gather.js";
+import { geluGradient } from "../../src/kernels/gelu-gradient.js";
+import { gradientProduct } from "../../src/kernels/gradient-product.js";
 import type { CacheType } from "../../src/kernels/kv-format.js";
 import { paddedRow } from "../../src/kernels/kv-format.js";
 import { matmul } from "../../src/kernels/matmul.js";
 import { layerNorm, rmsNorm } from "../../src/kernels/norm.js";
+import { normGradient } from "../../src/kernels/norm-gradient.js";
 import { pack, quantizeRows } from "../../src/kernels/pack.js";
 import { PackedMatrix, type WeightType } from "../../src/kernels/packed.js";
 import { patchify } from "../../src/kernels/patchify.js";
+import { keepRankBlocks } from "../../src/kernels/rank-blocks.js";
 import { resample } from "../../src/kernels/resample.js";
 import { rope } from "../../src/kernels/rope.js";
+import { rotate } from "../../src/kernels/rotate.js";
 import { rotatedAttention } from "../../src/kernels/rotated-attention.js";
+import { scatterRows } from "../../src/kernels/scatter-rows.js";
+import { addSumSquares } from "../../src/kernels/sum-squares.js";
 import { swiglu } from "../../src/kernels/swiglu.js";
+import { swigluGradient } from "../../src/kernels/swiglu-gradient.js";
+import { addWeightGradient, inputGradient } from "../../src/layers/gradient-products.js";
 import type { AdapterFacts } from "../../src/runtime/adapter.js";
 import { Device } from "../../src/runtime/device.js";
 import { Kernel } from "../../src/runtime/kernel.js";
@@ -175,6 +188,36 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
       copyRows(floats(4, 8), device.empty([2, 2], "u32", "rows"), floats(4, 8));
       resample([{ first: 0, tensor: floats(4, 8) }], device.empty([2, 4], "u32", "s"), floats(2, 2), "y");
       patchify(device.empty([1, 28, 28, 3], "u8", "pixels"), floats(3, 256), 14);
+    }));
+
+  test("training", () =>
+    compile(() => {
+      for (const type of TYPES) {
+        const weights = PackedMatrix.allocate(device, COLUMNS, INNER, type, "W");
+        for (const rows of [3, 100]) inputGradient(floats(rows, COLUMNS), weights, floats(rows, INNER));
+      }
+      for (const rows of [3, 100]) addWeightGradient(floats(rows, COLUMNS), floats(rows, INNER), floats(32, INNER), 32);
+      const [x, y] = [{ tensor: floats(8, 8) }, { tensor: floats(8, 8), transposed: true }];
+      for (const a of [x, y]) for (const b of [x, y]) gradientProduct(a, b, { into: floats(8, 8) });
+      for (const causal of [false, true]) {
+        const sizes = { batches: 2, rows: 9, heads: 4, keyValueHeads: 2, headSize: 72, causal };
+        attentionGradient(floats(18, 8 * 72), floats(18, 4 * 72), sizes);
+      }
+      for (const centred of [false, true]) {
+        normGradient(floats(2, INNER), floats(INNER), floats(2, INNER), 1e-6, centred, undefined);
+        normGradient(floats(2, INNER), floats(INNER), floats(2, INNER), 1e-6, centred, floats(2, INNER));
+      }
+      for (const kind of ["gelu_tanh", "gelu_erf"] as const) geluGradient(floats(2, 8), floats(2, 8), kind);
+      swigluGradient(floats(2, 32), floats(2, 16));
+      rotate(floats(2, 256), floats(8, 32), floats(8, 32), 128, 0, -1);
+      const ids = device.empty([4], "u32", "ids");
+      for (const weights of [undefined, floats(4)]) scatterRows(floats(4, 8), ids, floats(4, 8), { weights });
+      crossEntropy(floats(4, 640), ids, 1);
+      addColumnSums(floats(4, 8), floats(8));
+      keepRankBlocks(floats(4, 8), ids, device.empty([8], "u32", "parts"));
+      addSumSquares(floats(9), floats(1));
+      const settings = { rate: 1, betas: [0.9, 0.999], epsilon: 1e-8, decay: 0, clip: 1 } as const;
+      adamw(floats(9), floats(9), floats(9), floats(9), floats(1), 1, settings);
     }));
 
   test("choices of tokens", () =>

@@ -42,6 +42,15 @@ export async function checkpointFiles(folder: string): Promise<NamedBlob[]> {
   );
 }
 
+/** The files of the LoRA adapter of a golden checkpoint. */
+export async function adapterFiles(folder: string): Promise<NamedBlob[]> {
+  return Promise.all(
+    ["adapter_config.json", "adapter_model.safetensors"].map(
+      async (name) => new File([new Uint8Array(await readFixture(`goldens/adapters/${folder}/${name}`))], name),
+    ),
+  );
+}
+
 /** The config files of a checkpoint folder and its shapes, as `parseConfig` takes them. */
 export interface ConfigFiles {
   config: JsonObject;

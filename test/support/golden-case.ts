@@ -108,7 +108,7 @@ function difference(what: string, got: unknown, truth: unknown): string[] {
 }
 
 /** Reads the pictures that the messages name. */
-function withPictures(messages: GoldenCase["messages"]): Promise<ChatMessage[]> {
+export function withPictures(messages: GoldenCase["messages"]): Promise<ChatMessage[]> {
   const read = (path: string) => readFixture(`goldens/${path}`);
   const part = async (
     part: GoldenPart,

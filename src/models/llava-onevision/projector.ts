@@ -1,3 +1,4 @@
+import type { Gradients } from "../../layers/gradients.js";
 import { Linear } from "../../layers/linear.js";
 import type { Weights } from "../../layers/weights.js";
 import type { Tensor } from "../../runtime/tensor.js";
@@ -22,5 +23,13 @@ export class Projector {
     const y = this.linear2.forward(h); // [N·P, D]
     features.device.tap?.("projector", y);
     return y;
+  }
+
+  /** features `[N·P, D_vision]` and the gradient dy `[N·P, D]` → the gradient of the features `[N·P, D_vision]` */
+  backward(features: Tensor, dy: Tensor, gradients: Gradients): Tensor {
+    const h = this.linear1.forward(features, { activation: "gelu_erf" }); // [N·P, D]
+    const dh = this.linear2.backward(h, dy, gradients); // [N·P, D]
+    const dSum = gradients.kernels.gelu(this.linear1.forward(features), dh, "gelu_erf"); // [N·P, D]
+    return this.linear1.backward(features, dSum, gradients);
   }
 }

@@ -1,5 +1,6 @@
 import { CausalAttention } from "../../layers/attention.js";
 import { Embedding } from "../../layers/embedding.js";
+import type { Gradients } from "../../layers/gradients.js";
 import { Linear } from "../../layers/linear.js";
 import type { Adapters } from "../../layers/low-rank.js";
 import { GatedMLP } from "../../layers/mlp.js";
@@ -37,6 +38,12 @@ export class Qwen2Layer {
     const h = this.attention.forward(x, this.inputNorm, sequences); // x + attention(RMSNorm₁(x)), [T, D]
     return this.mlp.forward(h, this.postNorm); // h + mlp(RMSNorm₂(h)), [T, D]
   }
+
+  /** x `[T, D]` of a whole sequence, h as in `forward`, and the gradient dy `[T, D]` of y → dx `[T, D]`, in the place of dy. */
+  backward(x: Tensor, h: Tensor, dy: Tensor, gradients: Gradients): Tensor {
+    const dh = this.mlp.backward(h, dy, this.postNorm, gradients); // [T, D]
+    return this.attention.backward(x, dh, this.inputNorm, gradients); // [T, D]
+  }
 }
 
 /**
@@ -48,7 +55,7 @@ export class Qwen2 {
   readonly layers: Qwen2Layer[];
   readonly norm: RMSNorm;
   readonly head: Linear | undefined;
-  readonly #adapters: Adapters;
+  readonly adapters: Adapters;
 
   constructor(
     weights: Weights,
@@ -57,7 +64,7 @@ export class Qwen2 {
     head: { weights: Weights; name: string } | undefined,
     readonly config: TextConfig,
   ) {
-    this.#adapters = weights.adapters;
+    this.adapters = weights.adapters;
     const rotary = new Rotary(weights.device, config.headSize, config.ropeTheta, config.maxPositions);
     this.embedding = new Embedding(tables.at("embed_tokens"), config.vocabulary, config.width);
     this.layers = Array.from(
@@ -76,7 +83,7 @@ export class Qwen2 {
    */
   forward(x: Tensor, sequences: readonly SequenceRows[]): Tensor {
     const { device } = x;
-    this.#adapters.use(sequences[0]!.cache.adapters);
+    this.adapters.use(sequences[0]!.cache.adapters);
     // x⁽ⁱ⁺¹⁾ = layer_i(x⁽ⁱ⁾), [T, D] throughout.
     const last = device.steps(x, this.layers, (h, layer, i) => {
       const y = layer.forward(h, sequences);

@@ -1,4 +1,5 @@
 import { BidirectionalAttention } from "../../layers/attention.js";
+import type { Gradients } from "../../layers/gradients.js";
 import { MLP } from "../../layers/mlp.js";
 import { LayerNorm } from "../../layers/norm.js";
 import { PatchEmbedding } from "../../layers/patch-embedding.js";
@@ -33,6 +34,14 @@ export class SigLIPLayer {
   forward(x: Tensor, tiles: number): Tensor {
     const h = this.attention.forward(this.norm1.forward(x), tiles, x); // x + attention(LayerNorm₁(x)), [N·P, D]
     return this.mlp.forward(this.norm2.forward(h), h); // h + mlp(LayerNorm₂(h)), [N·P, D]
+  }
+
+  /** x `[N·P, D]` and the gradient dy `[N·P, D]` of y → dx `[N·P, D]`, in the place of dy. */
+  backward(x: Tensor, tiles: number, dy: Tensor, gradients: Gradients): Tensor {
+    const normed1 = this.norm1.forward(x); // [N·P, D]
+    const h = this.attention.forward(normed1, tiles, x); // [N·P, D]
+    const dh = this.norm2.backward(h, this.mlp.backward(this.norm2.forward(h), dy, gradients), gradients, dy); // [N·P, D]
+    return this.norm1.backward(x, this.attention.backward(normed1, tiles, dh, gradients), gradients, dh); // [N·P, D]
   }
 }
 
@@ -75,5 +84,21 @@ export class SigLIP {
       device.tap?.(`vision.blocks.${j}`, y);
       return y;
     });
+  }
+
+  /** pixels as in `forward` and the gradient dy `[N·P, D]` of the features: adds the gradients of the weights. dy is overwritten. */
+  backward(pixels: Tensor, dy: Tensor, gradients: Gradients): void {
+    const tiles = pixels.size(0);
+    const { device } = pixels;
+    const inputs = [device.scope(() => this.embeddings.forward(pixels))]; // [N·P, D] each
+    for (const layer of this.layers.slice(0, -1)) {
+      inputs.push(device.scope(() => layer.forward(inputs.at(-1)!, tiles)));
+    }
+    let dx = dy;
+    for (let j = this.layers.length - 1; j >= 0; j--) {
+      const after = dx;
+      dx = device.scope(() => this.layers[j]!.backward(inputs[j]!, tiles, after, gradients));
+    }
+    device.scope(() => this.embeddings.backward(pixels, dx, gradients));
   }
 }

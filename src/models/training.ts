@@ -1,0 +1,187 @@
+import { OptionError, throwIfAborted } from "../base/errors.js";
+import type { CheckpointLocation } from "../io/checkpoint.js";
+import type { Arena } from "../runtime/arena.js";
+import { addAdapter } from "../training/lora.js";
+import { parametersOf } from "../training/parameters.js";
+import { shuffled } from "../training/random.js";
+import { checkRecord, prepareSample, type Sample, type TrainingRecord } from "../training/samples.js";
+import { rateFactor } from "../training/schedule.js";
+import type { StepResult } from "../training/step-result.js";
+import { Trainer } from "../training/trainer.js";
+import type { ModelInternals } from "./chat/model-internals.js";
+import type { ConvertedFile } from "./converted-files.js";
+import type { WeightsSource } from "./loaded-parts.js";
+import { adapterFiles, checkpointFiles } from "./trained-files.js";
+import { partsOf, trainedWeights } from "./trained-weights.js";
+import { evaluate } from "./training-evaluation.js";
+import { type TrainOptions, type TrainPlan, trainPlan } from "./training-options.js";
+import { restoreState, stateFiles } from "./training-state.js";
+import type { TrainingStep } from "./training-step.js";
+
+/** What the model brings. */
+export interface TrainedModel {
+  readonly internals: ModelInternals;
+  readonly source: WeightsSource;
+  /** Owns a new adapter, as long as the model. */
+  readonly arena: Arena;
+}
+
+/** Name of a new adapter. */
+export const NEW_ADAPTER = "trained";
+/** Bytes of tiles of prepared records that are kept for the next pass over the data. */
+const KEPT_BYTES = 2 ** 28;
+
+/** The implementation of `model.train`. */
+export async function* trainingSteps(
+  model: TrainedModel,
+  records: readonly TrainingRecord[],
+  options: TrainOptions,
+): AsyncGenerator<TrainingStep, void, undefined> {
+  if (!Array.isArray(records) || records.length === 0) {
+    const remedy = 'pass records such as { messages: [{ role: "user", content }, { role: "assistant", content }] }';
+    throw new OptionError({ where: "model.train", expected: "a list of records", got: "none", remedy });
+  }
+  for (const record of records) checkRecord(record);
+  const plan = trainPlan(options, records.length);
+  const { internals, source } = model;
+  const { network, processor } = internals;
+  const { layout } = source.config;
+  const name = adapterOf(model, plan);
+  const parts = partsOf(plan.targets);
+  const samples = new Samples(records, plan, (record) => prepareSample(processor, record, plan));
+  if (options.onEstimate) options.onEstimate(await footprintOf(model, plan, await samples.ofStep(1)));
+  const trainer = new Trainer(network, () => trainedWeights(network, layout, plan.targets, name), plan.optimizer);
+  try {
+    const run = fingerprint(plan, records.length);
+    const done = await restoredSteps(trainer, options.resume, run);
+    for (let step = done + 1; step <= plan.steps; step++) {
+      throwIfAborted(plan.signal, "training");
+      const begun = performance.now();
+      const batch = await samples.ofStep(step);
+      const factor = rateFactor(plan.schedule, step, plan.steps, plan.warmupSteps);
+      const result = await trainer.step(
+        batch,
+        (part) => factor * plan.rates[part === "newline" ? "language" : part],
+        plan.signal,
+      );
+      checkFinite(result, step);
+      // What was computed with the weights before the step.
+      internals.visionCache.clear();
+      for (const session of internals.sessions) session.releaseIdle();
+      const saved = parametersOf(network, layout).filter(({ part }) =>
+        parts.has(part === "newline" ? "language" : (part as "vision")),
+      );
+      yield {
+        ...result,
+        step,
+        steps: plan.steps,
+        rateFactor: factor,
+        seconds: (performance.now() - begun) / 1000,
+        files: () =>
+          plan.targets.has("lora") ? adapterFiles(network, source, name, saved) : checkpointOf(source, saved),
+        state: () => stateFiles(trainer.optimizer, step, run),
+        evaluate: (held) => evaluate(internals, held, plan),
+      };
+    }
+  } finally {
+    trainer.dispose();
+  }
+}
+
+/** The name of the adapter that is trained: a loaded one, or one that is added here. */
+function adapterOf({ internals, arena }: TrainedModel, { targets, adapter, lora, seed }: TrainPlan): string {
+  if (!targets.has("lora")) return "";
+  const { language } = internals.network;
+  const { names } = language.adapters;
+  if (adapter === undefined) {
+    const name = names.includes(NEW_ADAPTER) ? `${NEW_ADAPTER} ${names.length + 1}` : NEW_ADAPTER;
+    arena.run(() => addAdapter(language, name, lora, seed));
+    return name;
+  }
+  if (names.includes(adapter)) return adapter;
+  throw new OptionError({
+    where: "model.train, adapter",
+    expected: names.length > 0 ? `a loaded adapter (${names.join(", ")})` : "a loaded adapter",
+    got: adapter,
+    remedy: "pass it to `load` as `adapter`, without `mergeAdapters`",
+  });
+}
+
+/** The records of each step, prepared; those that fit are kept for the next pass. */
+class Samples {
+  readonly #kept = new Map<number, Promise<Sample>>();
+  #bytes = 0;
+
+  constructor(
+    private readonly records: readonly TrainingRecord[],
+    private readonly plan: Pick<TrainPlan, "batch" | "shuffle" | "seed">,
+    private readonly prepare: (record: TrainingRecord) => Promise<Sample>,
+  ) {}
+
+  async ofStep(step: number): Promise<Sample[]> {
+    const { batch } = this.plan;
+    const samples: Sample[] = [];
+    for (let i = 0; i < batch; i++) samples.push(await this.#at((step - 1) * batch + i));
+    return samples;
+  }
+
+  async #at(position: number): Promise<Sample> {
+    const { records, plan } = this;
+    const pass = Math.floor(position / records.length);
+    const place = position % records.length;
+    // A function of the position alone: a run that is resumed goes on with the same records.
+    const index = plan.shuffle ? shuffled(records.length, plan.seed + pass)[place]! : place;
+    const kept = this.#kept.get(index);
+    if (kept) return kept;
+    const sample = await this.prepare(records[index]!);
+    this.#bytes += sample.media.flatMap(({ segments }) => segments).reduce((sum, { tiles }) => sum + tiles.length, 0);
+    if (this.#bytes <= KEPT_BYTES) this.#kept.set(index, Promise.resolve(sample));
+    return sample;
+  }
+}
+
+/** The memory of a step on the longest of some samples. */
+async function footprintOf({ internals, source }: TrainedModel, plan: TrainPlan, samples: readonly Sample[]) {
+  const { trainingFootprint } = await import("./training-footprint.js");
+  const longest = samples.reduce((most, sample) => (sample.inputIds.length > most.inputIds.length ? sample : most));
+  const index = await source.files.tensors();
+  try {
+    const described = { name: source.files.name, index, config: source.config };
+    return trainingFootprint(described, source.dtype, internals.device.facts, plan, longest);
+  } finally {
+    await index.close();
+  }
+}
+
+/** What must be the same when a run is resumed. */
+function fingerprint({ signal: _, targets, ...plan }: TrainPlan, records: number): string {
+  return JSON.stringify({ ...plan, targets: [...targets].sort(), records });
+}
+
+async function restoredSteps(trainer: Trainer, resume: CheckpointLocation | undefined, run: string): Promise<number> {
+  return resume === undefined ? 0 : restoreState(trainer.optimizer, resume, run);
+}
+
+async function* checkpointOf(
+  source: WeightsSource,
+  saved: Parameters<typeof checkpointFiles>[2],
+): AsyncGenerator<ConvertedFile> {
+  const stored = await source.files.tensors();
+  const index = source.adapted ? (await source.adapted(stored)).index : stored;
+  try {
+    yield* checkpointFiles(source, index, saved);
+  } finally {
+    await index.close();
+  }
+}
+
+/** Throws OptionError where training has diverged. */
+function checkFinite({ loss, gradientNorm }: StepResult, step: number): void {
+  if (Number.isFinite(loss) && Number.isFinite(gradientNorm)) return;
+  throw new OptionError({
+    where: `model.train, step ${step}`,
+    expected: "a finite loss and gradient",
+    got: `loss ${loss}, gradient norm ${gradientNorm}`,
+    remedy: "lower the learning rate, or begin from the last checkpoint",
+  });
+}

@@ -1,0 +1,162 @@
+import { expect, test } from "vitest";
+import type { NamedBlob } from "../../src/io/checkpoint/checkpoint.js";
+import type { ConvertedFile } from "../../src/models/convert.js";
+import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
+import type { TrainOptions } from "../../src/models/training-options.js";
+import type { TrainingStep } from "../../src/models/training-step.js";
+import type { TrainingRecord } from "../../src/training/samples.js";
+import { checkpointFiles } from "../support/checkpoint.js";
+import { checkGivenBack, sharedDevice } from "../support/device.js";
+
+const FOLDER = "goldens/hf-05b-like";
+const DATA: TrainingRecord[] = ["a", "b", "c"].map((letter, i) => ({
+  messages: [
+    { role: "user", content: `Say ${letter}.` },
+    { role: "assistant", content: [{ type: "tokens", tokens: [i + 20, i + 30, i + 40] }] },
+  ],
+}));
+const OPTIONS: TrainOptions = { learningRate: 1e-2, schedule: "constant", steps: 4, shuffle: true, seed: 3, batch: 2 };
+
+async function load(options: LoadOptions = {}): Promise<LlavaOneVision> {
+  const device = await sharedDevice({ features: "all" });
+  return LlavaOneVision.load(await checkpointFiles(FOLDER), { device, dtype: "f32", ...options });
+}
+
+async function blobs(files: AsyncIterable<ConvertedFile>): Promise<NamedBlob[]> {
+  const all: NamedBlob[] = [];
+  for await (const { name, sizeBytes, chunks } of files) {
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    for await (const chunk of chunks) parts.push(new Uint8Array(chunk));
+    const file = new File(parts, name);
+    expect(file.size).toBe(sizeBytes);
+    all.push(file);
+  }
+  return all;
+}
+
+/** Losses of the steps; `each` sees every one. */
+async function losses(
+  model: LlavaOneVision,
+  options: TrainOptions,
+  each: (step: TrainingStep) => Promise<void> = async () => {},
+): Promise<number[]> {
+  const all: number[] = [];
+  for await (const step of model.train(DATA, options)) {
+    all.push(step.loss);
+    await each(step);
+  }
+  return all;
+}
+
+test("a new adapter learns, is used by sessions, and is saved in PEFT's format", async () => {
+  const model = await load();
+  let saved: NamedBlob[] = [];
+  const curve = await losses(model, { ...OPTIONS, lora: { rank: 4, alpha: 12 } }, async (step) => {
+    if (step.step === 4) saved = await blobs(step.files());
+  });
+  expect(curve[3]).toBeLessThan(0.8 * curve[0]!);
+  expect(model.adapters).toEqual(["trained"]);
+  const answer = (own: LlavaOneVision, adapters?: string[]) =>
+    own.createSession({ adapters }).generate("Say a.", { maxNewTokens: 8 }).result;
+  const { tokens } = await answer(model);
+  expect((await answer(model, [])).tokens).not.toEqual(tokens);
+  // One more step with the saved adapter has the loss that the model has now.
+  const next = await losses(model, { ...OPTIONS, steps: 1, adapter: "trained" });
+  model.dispose();
+  expect(saved.map(({ name }) => name)).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+  const config = JSON.parse(await saved[0]!.text()) as Record<string, unknown>;
+  expect(config).toMatchObject({ peft_type: "LORA", r: 4, lora_alpha: 12, modules_to_save: null });
+  const again = await load({ adapter: { from: saved, name: "saved" } });
+  expect((await answer(again)).tokens).toEqual(tokens);
+  const [loss] = await losses(again, { ...OPTIONS, steps: 1, adapter: "saved" });
+  expect(loss).toBeCloseTo(next[0]!, 5);
+  again.dispose();
+  await checkGivenBack(await sharedDevice({ features: "all" }));
+});
+
+test("a checkpoint of all weights has the loss of the next step, and the tensors of the stored one", async () => {
+  const model = await load();
+  let saved: NamedBlob[] = [];
+  const options: TrainOptions = { ...OPTIONS, train: "all", learningRate: 1e-4, batch: 3, shuffle: false, steps: 3 };
+  const curve = await losses(model, options, async (step) => {
+    if (step.step === 2) saved = await blobs(step.files());
+  });
+  model.dispose();
+  const device = await sharedDevice({ features: "all" });
+  const again = await LlavaOneVision.load(saved, { device, dtype: "f32" });
+  // The records of the third step, which begin the next pass.
+  const [loss] = await losses(again, { ...options, steps: 1 });
+  again.dispose();
+  expect(loss).toBeCloseTo(curve[2]!, 5);
+  await checkGivenBack(device);
+});
+
+test.each(["lora", "language"] as const)(
+  "a run that is resumed has the losses of one that was not, bit by bit: %s",
+  async (train) => {
+    const options = { ...OPTIONS, train, learningRate: { lora: 1e-2, language: 1e-4 } };
+    const whole = await load();
+    const curve = await losses(whole, options);
+    whole.dispose();
+    const first = await load();
+    const begun: number[] = [];
+    let state: NamedBlob[] = [];
+    for await (const step of first.train(DATA, options)) {
+      begun.push(step.loss);
+      if (step.step < 2) continue;
+      state = await blobs(step.state());
+      break;
+    }
+    first.dispose();
+    const second = await load();
+    const rest = await losses(second, { ...options, resume: state });
+    second.dispose();
+    expect([...begun, ...rest]).toEqual(curve);
+    const third = await load();
+    await expect(losses(third, { ...options, resume: state, seed: 4 })).rejects.toThrow(
+      /same data and options, got seed 3, now 4/,
+    );
+    third.dispose();
+    await checkGivenBack(await sharedDevice({ features: "all" }));
+  },
+);
+
+test.each(["q8", "q4", "bf16"] as const)("an adapter is trained over weights in %s", async (dtype) => {
+  const model = await load({ dtype });
+  const curve = await losses(model, OPTIONS);
+  expect(curve[3]).toBeLessThan(0.8 * curve[0]!);
+  model.dispose();
+});
+
+test("gradients of several batches are those of one large batch", async () => {
+  const [one, other] = [await load(), await load()];
+  const large = await losses(one, { ...OPTIONS, steps: 2, batch: 6 });
+  const small = await losses(other, { ...OPTIONS, steps: 2, batch: 2, accumulate: 3 });
+  expect(small).toEqual(large);
+  one.dispose();
+  other.dispose();
+});
+
+test.each([
+  [{ train: "everything" }, 'model.train, train: expected lora, vision, projector, language, all, got "everything"'],
+  [{ train: ["lora", "language"] }, "an adapter alone, or with the projector"],
+  [{ steps: 0 }, "model.train, steps: expected an integer of at least 1, got 0"],
+  [{ steps: 1, epochs: 1 }, "either steps or epochs"],
+  [{ learningRate: { lora: -1 } }, "model.train, learningRate.lora"],
+  [{ adapter: "other" }, "a loaded adapter, got other"],
+  [{ learning_rate: 1 }, "option `learning_rate` — did you mean `learningRate`?"],
+])("options %o are refused", async (options, message) => {
+  const model = await load();
+  await expect(losses(model, options as TrainOptions)).rejects.toThrow(message);
+  model.dispose();
+});
+
+test("weights that are trained must be f32, and a signal ends the run", async () => {
+  const model = await load({ dtype: "q8" });
+  await expect(losses(model, { train: "projector" })).rejects.toThrow("expected f32, since it is trained, got q8");
+  const controller = new AbortController();
+  const ended = losses(model, { ...OPTIONS, signal: controller.signal }, async () => controller.abort());
+  await expect(ended).rejects.toMatchObject({ code: "ABORTED" });
+  model.dispose();
+  await checkGivenBack(await sharedDevice({ features: "all" }));
+});
