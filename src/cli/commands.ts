@@ -38,8 +38,7 @@ ${Object.entries(COMMANDS)
   .join("\n")}
 
 ${line("ocellus COMMAND --help", "its options, with examples")}
-${line("--version", "the version")}
-${line("--debug", "print stack traces, and what the GPU's drivers write")}
+${line("--version, --debug", "the version; stack traces, and what GPU drivers write")}
 
   ocellus ask --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf --dtype q8 \\
     --image photo.jpg "What is in this picture?"

@@ -28,7 +28,7 @@ running answers finish and takes no more.`,
     "queue-name": { value: "NAME", help: `name of the queue (${QUEUE_NAME})` },
     ...MODEL_OPTIONS,
     name: { value: "NAME", help: "model name in requests (hub id, or folder's name)" },
-    concurrency: { value: "N", help: "requests processed concurrently (2)" },
+    concurrency: { value: "N", help: "requests processed concurrently, in shared steps (4)" },
     "input-dir": { value: "DIR", help: "allow paths below this folder for pictures and clips", path: true },
     "allow-remote-media": { help: "fetch pictures by http(s) from public addresses" },
     "rate-limit": { value: "N", help: "requests a minute, of all workers of the queue", rare: true },
@@ -50,7 +50,7 @@ The status is 0 after SIGTERM, 130 after Ctrl-C, and 1 if the GPU is lost for go
 
 async function work(given: Arguments, interruption: Interruption): Promise<void> {
   const { url, queueName } = queueOf(given);
-  const concurrency = given.count("concurrency") ?? 2;
+  const concurrency = given.count("concurrency") ?? 4;
   const graceMs = 1000 * (given.positive("grace") ?? 30);
   const folder = given.value("input-dir");
   const where = modelLocation(given.value("model"));

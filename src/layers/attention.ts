@@ -84,7 +84,7 @@ export interface CausalSizes {
  * ```ts
  * const sizes = { width: 896, heads: 14, keyValueHeads: 2, headSize: 64 };
  * const attention = new CausalAttention(weights.at("self_attn"), sizes, rotary, 0);
- * const y = attention.forward(x, norm, [{ cache, rows }]); // [rows, 896]
+ * const y = attention.forward(x, norm, [{ cache, rows: x.size(0) }]); // [rows, 896]
  * ```
  */
 export class CausalAttention {
