@@ -40,7 +40,7 @@ const cache: FileCache = {
     return (await fileAt(path))?.size;
   },
   async readText(path) {
-    return (await fileAt(path))?.text();
+    return textOf(() => fileAt(path));
   },
   async writeText(path, text) {
     await guarded(path, async () => {
@@ -168,8 +168,22 @@ async function fileAt(path: string): Promise<File | undefined> {
   if (!folder) return undefined;
   const file = await read(name);
   if (file) return file;
-  const target = await read(name + LINK);
-  return target && fileAt(await target.text());
+  const target = await textOf(() => read(name + LINK));
+  return target === undefined ? undefined : fileAt(target);
+}
+
+/** Times that a file is opened again. */
+const MOST_REPLACED = 20;
+
+/** Reads a text. A file that another tab replaces after it was opened can't be read any more: then it is opened again. */
+async function textOf(open: () => Promise<File | undefined>): Promise<string | undefined> {
+  for (let replaced = 0; ; replaced++) {
+    try {
+      return await (await open())?.text();
+    } catch (cause) {
+      if (!isCalled(cause, "NotReadableError", "NotFoundError") || replaced === MOST_REPLACED) throw cause;
+    }
+  }
 }
 
 async function removed(folder: FileSystemDirectoryHandle | undefined, name: string): Promise<void> {
@@ -232,7 +246,11 @@ async function lock(path: string, signal?: AbortSignal, onWait?: () => void): Pr
 }
 
 function isAbsent(cause: unknown): boolean {
-  return cause instanceof DOMException && (cause.name === "NotFoundError" || cause.name === "TypeMismatchError");
+  return isCalled(cause, "NotFoundError", "TypeMismatchError");
+}
+
+function isCalled(cause: unknown, ...names: readonly string[]): boolean {
+  return cause instanceof DOMException && names.includes(cause.name);
 }
 
 /** Messages by DOMException name. */
