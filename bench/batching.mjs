@@ -1,5 +1,6 @@
 // Decode throughput of 1 to 16 sequences that generate at once, at the real 0.5B geometry with random weights and 1,000 tokens in each
-// cache: tokens per second of all, and per second of all the cores that the process had, against one sequence in the same run. Run `npm run build` before; OCELLUS_ADAPTER chooses the adapter.
+// cache: tokens per second of all, and per second of all the cores that the process had, against one sequence in the same run.
+// Run `npm run build` before; OCELLUS_ADAPTER chooses the adapter.
 //
 //   node bench/batching.mjs [f16,q4] [1,2,4,8,16]
 import { GEOMETRY_05B, loadModel } from "../dist/bench/loaded-model.js";

@@ -25,8 +25,8 @@ export class BatchResults {
   ) {}
 
   /**
-   * Locks the output and reads which requests are finished in it: those of which `idOf` returns the id. Throws OptionError while another process writes to it; SourceError or
-   * NoRoomError if it cannot be written.
+   * Locks the output and reads which requests are finished in it: those of which `idOf` returns the id. Throws OptionError while another
+   * process writes to it; SourceError or NoRoomError if it cannot be written.
    */
   static async claim(path: string, idOf: (line: string) => string | undefined = finishedId): Promise<BatchResults> {
     const found = isStandardOutput(path) ? undefined : await stat(path).catch(() => undefined);

@@ -27,8 +27,8 @@ const CAUSAL_ROWS = 512;
 /**
  * Gradient of attention without a cache: the probabilities are computed again, some rows at a time, so that no whole matrix of them exists.
  * qkv `[B·T, (H + 2K)·C]` is queries, keys and values side by side, after the rotation; dy `[B·T, H·C]` → dqkv `[B·T, (H + 2K)·C]`. With
- * `P = softmax(q·kᵀ / √C)` and `dS = P ⊙ (dP − rowsum(P ⊙ dP)) / √C`, `dP = dY·vᵀ`: `dq = dS·k`, `dk = dSᵀ·q`, `dv = Pᵀ·dY`. The query heads that
- * share a key/value head are rows of one product.
+ * `P = softmax(q·kᵀ / √C)` and `dS = P ⊙ (dP − rowsum(P ⊙ dP)) / √C`, `dP = dY·vᵀ`: `dq = dS·k`, `dk = dSᵀ·q`, `dv = Pᵀ·dY`. The query
+ * heads that share a key/value head are rows of one product.
  */
 export function attentionGradient(qkv: Tensor, dy: Tensor, shape: AttentionGradientShape): Tensor {
   const { batches, rows, heads, keyValueHeads, headSize, causal } = shape;

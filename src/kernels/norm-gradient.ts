@@ -77,9 +77,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 );
 
 /**
- * Gradient of RMSNorm (`centred` false) or LayerNorm: x and dy `[T, D]`, weight `[D]` → dx `[T, D]` and `dyNormed` `[T, D]`, whose column sums are
- * the weight's gradient. With x̂ the normalised row and g = dy ⊙ weight: `dx = (g − mean(g ⊙ x̂)·x̂ − mean(g)) / σ`, the last mean for
- * LayerNorm only. With `into`, dx is added to it.
+ * Gradient of RMSNorm (`centred` false) or LayerNorm: x and dy `[T, D]`, weight `[D]` → dx `[T, D]` and `dyNormed` `[T, D]`, whose column
+ * sums are the weight's gradient. With x̂ the normalised row and g = dy ⊙ weight: `dx = (g − mean(g ⊙ x̂)·x̂ − mean(g)) / σ`, the last mean
+ * for LayerNorm only. With `into`, dx is added to it.
  */
 export function normGradient(
   x: Tensor,

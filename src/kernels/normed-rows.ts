@@ -13,8 +13,8 @@ struct Params { quads: u32, epsilon: f32 }
 fn scaleOf(squares: f32) -> f32 { return 1.0 / sqrt(squares / f32(4u * params.quads) + params.epsilon); }`;
 
 /**
- * For CPU adapters with subgroups, a subgroup per row: the sum of squares has the order of `matvecBroadcast`, and with PAIRS, where a lane adds
- * the squares of two quads at once, of `matvecQuantized` with four lanes.
+ * For CPU adapters with subgroups, a subgroup per row: the sum of squares has the order of `matvecBroadcast`, and with PAIRS, where a lane
+ * adds the squares of two quads at once, of `matvecQuantized` with four lanes.
  */
 export const normedRowsBroadcastKernel = new Kernel(
   "normedRowsBroadcast",

@@ -71,8 +71,8 @@ export interface CausalRows {
 }
 
 /**
- * Gradient of `P = softmax(scale·S)` by rows, in place: s `[rows, width]` becomes P, and dp `[rows, width]`, the gradient of P, becomes that of
- * S, `dS = scale·P ⊙ (dP − rowsum(P ⊙ dP))`. Masked columns become zeros.
+ * Gradient of `P = softmax(scale·S)` by rows, in place: s `[rows, width]` becomes P, and dp `[rows, width]`, the gradient of P, becomes
+ * that of S, `dS = scale·P ⊙ (dP − rowsum(P ⊙ dP))`. Masked columns become zeros.
  */
 export function softmaxGradient(s: Tensor, dp: Tensor, scale: number, causal?: CausalRows): void {
   const [rows, width] = [s.size(0), s.size(1)];

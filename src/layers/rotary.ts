@@ -7,8 +7,9 @@ import { rowsOf, type SequenceRows, writeRows } from "./sequence-rows.js";
 
 /**
  * Rotary position embedding (RoPE, arXiv 2104.09864): at position p, components m and m + C/2 of a head are rotated by the angle
- * `p·θ^(−2m/C)`, m < C/2 (the half-split pairs of GPT-NeoX). Sines and cosines are precomputed. The reference computes frequencies, angles, sines and
- * cosines in float32, which affects its results at long positions; WGSL's sine is not precise enough, so the host builds the tables.
+ * `p·θ^(−2m/C)`, m < C/2 (the half-split pairs of GPT-NeoX). Sines and cosines are precomputed. The reference computes frequencies, angles,
+ * sines and cosines in float32, which affects its results at long positions; WGSL's sine is not precise enough, so the host builds the
+ * tables.
  * @example
  * ```ts
  * const rotary = new Rotary(device, 64, 1_000_000, 32_768); // head size, theta, positions

@@ -340,10 +340,10 @@ export class LlavaOneVision {
   }
 
   /**
-   * Fine-tunes the model in place, step by step, on conversations whose last message is the answer: an adapter (LoRA, over weights of any dtype),
-   * the projector, other parts, or all (in f32). Each step is made when it is requested; `break` ends the run. A new adapter stays with
-   * the model, as "trained". A reload of the model loads the weights as they were.
-   * Throws OptionError, PromptError, MediaError, SourceError, ContextOverflowError, AbortedError.
+   * Fine-tunes the model in place, step by step, on conversations whose last message is the answer: an adapter (LoRA, over weights of any
+   * dtype), the projector, other parts, or all (in f32). Each step is made when it is requested; `break` ends the run. A new adapter stays
+   * with the model, as "trained". A reload of the model loads the weights as they were. Throws OptionError, PromptError, MediaError,
+   * SourceError, ContextOverflowError, AbortedError.
    * @example
    * ```ts
    * const image = "part.jpg";

@@ -20,8 +20,8 @@ interface Written {
 }
 
 /**
- * Yields the files of a trained adapter in PEFT's format: `adapter_config.json` and `adapter_model.safetensors` in f32, with the projector as
- * `modules_to_save` if it was trained. Modules are named as in transformers, or as in the original code for its checkpoints.
+ * Yields the files of a trained adapter in PEFT's format: `adapter_config.json` and `adapter_model.safetensors` in f32, with the projector
+ * as `modules_to_save` if it was trained. Modules are named as in transformers, or as in the original code for its checkpoints.
  */
 export async function* adapterFiles(
   { language }: Pick<Network, "language">,

@@ -23,8 +23,8 @@ export interface TrainingStep extends StepResult {
   /** Time of the step in seconds. */
   readonly seconds: number;
   /**
-   * Files with the weights as they are now: an adapter in PEFT's format if one is trained, otherwise a checkpoint. Read each file's chunks before
-   * the next file, and before the next step.
+   * Files with the weights as they are now: an adapter in PEFT's format if one is trained, otherwise a checkpoint. Read each file's chunks
+   * before the next file, and before the next step.
    */
   files(): AsyncIterable<ConvertedFile>;
   /** Files from which `resume` goes on: weights, moments and the number of steps. */

@@ -121,8 +121,8 @@ export class JobQueue {
   }
 
   /**
-   * Waits for the result of a job, given its id. A job that failed in all attempts has a result of status 500. Throws SourceError if there is
-   * no such job, AbortedError.
+   * Waits for the result of a job, given its id. A job that failed in all attempts has a result of status 500. Throws SourceError if there
+   * is no such job, AbortedError.
    */
   async result(id: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<BatchResult> {
     const wake = new Wake();
@@ -153,8 +153,8 @@ export class JobQueue {
   /**
    * Adds requests and yields their results as they are completed, one for each different request. Redis has at most `ahead` of them at once,
    * and a result until the next one is asked for: what the loop has stored by then is not computed again if the program ends and runs
-   * the same requests later. Jobs that Redis has lost are added again. Leaving the loop leaves the rest in the queue. Throws OptionError for a
-   * request that is none, AbortedError, and what `requests` throws.
+   * the same requests later. Jobs that Redis has lost are added again. Leaving the loop leaves the rest in the queue. Throws OptionError
+   * for a request that is none, AbortedError, and what `requests` throws.
    */
   async *run(
     requests: AsyncIterable<BatchRequest> | Iterable<BatchRequest>,

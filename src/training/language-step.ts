@@ -18,9 +18,9 @@ export interface Supervision {
 }
 
 /**
- * Forward and backward pass of the decoder over one sequence of embeddings x `[T, D]`: returns the cross-entropy of each supervised row `[N]` and
- * the gradient dx `[T, D]` of `scale·Σ loss`, and adds the gradients of the weights. Each layer's activations are computed again in
- * its backward pass (activation checkpointing, arXiv 1604.06174): only its input and the sum after its attention are kept.
+ * Forward and backward pass of the decoder over one sequence of embeddings x `[T, D]`: returns the cross-entropy of each supervised row
+ * `[N]` and the gradient dx `[T, D]` of `scale·Σ loss`, and adds the gradients of the weights. Each layer's activations are computed again
+ * in its backward pass (activation checkpointing, arXiv 1604.06174): only its input and the sum after its attention are kept.
  */
 export function languageStep(
   language: Qwen2,

@@ -25,8 +25,8 @@ export function decoderLayers({ layers }: Qwen2): Linear[] {
 }
 
 /**
- * Creates an adapter (LoRA, arXiv 2106.09685) that changes nothing yet: B is zero, A uniform within ±1/√inner, as PEFT initialises it. The same
- * seed gives the same A. The layers attach it; allocate in an arena that lives as long as the model.
+ * Creates an adapter (LoRA, arXiv 2106.09685) that changes nothing yet: B is zero, A uniform within ±1/√inner, as PEFT initialises it. The
+ * same seed gives the same A. The layers attach it; allocate in an arena that lives as long as the model.
  */
 export function addAdapter(language: Qwen2, name: string, { rank, alpha, modules }: LoraSizes, seed: number): void {
   const random = randomNumbers(seed);

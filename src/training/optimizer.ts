@@ -41,8 +41,8 @@ export class Optimizer {
   }
 
   /**
-   * One step with the gradients; returns their squared norm `[1]`. `rateOf` is the learning rate of each part, undefined for a part that has no
-   * gradient in this step.
+   * One step with the gradients; returns their squared norm `[1]`. `rateOf` is the learning rate of each part, undefined for a part that
+   * has no gradient in this step.
    */
   step(
     { clip = NO_CLIP, ...settings }: OptimizerSettings,

@@ -5,8 +5,8 @@ import type { CopyRun, PackingPlan } from "../models/llava-onevision/packing.js"
 import type { Tensor } from "../runtime/tensor.js";
 
 /**
- * Gradient of `packFeatures`: dPacked `[M, D]` of the visual tokens of a segment → the gradient of its projected features `[n·P, D]`; adds the
- * gradient of the newline vector `[1, D]` to `dNewline`.
+ * Gradient of `packFeatures`: dPacked `[M, D]` of the visual tokens of a segment → the gradient of its projected features `[n·P, D]`; adds
+ * the gradient of the newline vector `[1, D]` to `dNewline`.
  */
 export function packingStep(
   dPacked: Tensor,

@@ -15,8 +15,8 @@ export interface TrainingRecord {
 }
 
 /**
- * Which tokens are supervised: "answer", the assistant's answers and the `<|im_end|>` after each; "llava-next", what the family's training code
- * supervises: whole turns of the assistant, and every `<|im_start|>`, `<|im_end|>` and line feed.
+ * Which tokens are supervised: "answer", the assistant's answers and the `<|im_end|>` after each; "llava-next", what the family's training
+ * code supervises: whole turns of the assistant, and every `<|im_start|>`, `<|im_end|>` and line feed.
  */
 export type Labels = "answer" | "llava-next";
 

@@ -44,8 +44,8 @@ function isAmong(member: BatchMember | undefined): member is BatchMember {
 
 /**
  * Generates the tokens of an answer from the prompt's logits `[1, V]`. The sampled token stays on the GPU and feeds the next step;
- * steps are recorded ahead, and their tokens are read back in batches. While other sequences generate, steps are shared with them. If generation stops early, the KV cache contains steps past the
- * last returned token: truncate it.
+ * steps are recorded ahead, and their tokens are read back in batches. While other sequences generate, steps are shared with them. If
+ * generation stops early, the KV cache contains steps past the last returned token: truncate it.
  */
 export async function* decode(
   network: Network,
