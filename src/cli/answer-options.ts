@@ -3,6 +3,15 @@ import type { GenerateOptions } from "../models/chat/generate-options.js";
 import type { Arguments, CommandOptions } from "./command.js";
 import { readJson, readText } from "./input-file.js";
 
+export const TEMPLATE_OPTION: CommandOptions = {
+  template: {
+    value: "NAME",
+    help: "checkpoint (its own chat template) or onevision (the prompt format of training)",
+    choices: ["checkpoint", "onevision"],
+    rare: true,
+  },
+};
+
 export const SPECIAL_TOKENS_OPTION: CommandOptions = {
   "special-tokens": {
     value: "HOW",

@@ -9,7 +9,7 @@ import type { Tap } from "../models/chat/taps.js";
 import { checkMessages, type Message } from "../models/llava-onevision/messages.js";
 import type { ChatMessage, ImageContent, TextContent, VideoContent } from "../models/llava-onevision/processor.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision.js";
-import { ANSWER_OPTIONS, answerOptions } from "./answer-options.js";
+import { ANSWER_OPTIONS, answerOptions, TEMPLATE_OPTION } from "./answer-options.js";
 import type { Arguments, Command } from "./command.js";
 import {
   expandHome,
@@ -63,12 +63,7 @@ export const ask: Command = {
       choices: ["auto", "anyres", "pad"],
       rare: true,
     },
-    template: {
-      value: "NAME",
-      help: "checkpoint (its own chat template) or onevision (the prompt format of training)",
-      choices: ["checkpoint", "onevision"],
-      rare: true,
-    },
+    ...TEMPLATE_OPTION,
     orientation: {
       value: "NAME",
       help: "apply or ignore the EXIF orientation of pictures",

@@ -1,11 +1,12 @@
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname } from "node:path";
 import { OcellusError, OptionError, throwIfAborted } from "../base/errors.js";
 import { LlavaOneVision } from "../models/llava-onevision.js";
 import { METRICS, type MetricName } from "../scoring/metrics.js";
 import { readRecords, type ScoredRecord } from "../scoring/records.js";
+import { TEMPLATE_OPTION } from "./answer-options.js";
 import { BatchResults } from "./batch-results.js";
 import type { Arguments, Command } from "./command.js";
-import { readText } from "./input-file.js";
+import { pathsBelow, readText } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
 import { loadOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
@@ -30,12 +31,7 @@ the model family's { "conversations", "image" }. Paths are relative to DATA.`,
     suffix: { value: "TEXT", help: "text after each question, such as 'Answer with one word.'" },
     frames: { value: "N", help: "frames sampled from each clip (16)", rare: true },
     "max-new-tokens": { value: "N", help: "maximum tokens of an answer (128)" },
-    template: {
-      value: "NAME",
-      help: "checkpoint (its own chat template) or onevision (the prompt format of training)",
-      choices: ["checkpoint", "onevision"],
-      rare: true,
-    },
+    ...TEMPLATE_OPTION,
     ...MODEL_OPTIONS,
     json: { help: "print the result as one object" },
   },
@@ -72,7 +68,7 @@ async function score(given: Arguments, interruption: Interruption): Promise<void
     });
   }
   const folder = given.value("media") ?? dirname(data);
-  const pathOf = (path: string): string => (/^[a-z]+:/i.test(path) || isAbsolute(path) ? path : join(folder, path));
+  const pathOf = pathsBelow(folder);
   const all = readRecords(await readText(data, "DATA"), data, pathOf);
   const records = all.slice(0, given.count("limit") ?? all.length);
   const output = given.value("output");

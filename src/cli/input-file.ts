@@ -5,7 +5,7 @@
 import { fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { CheckpointError, OptionError, SourceError } from "../base/errors.js";
 import { fileSource, MAX_MEDIA_BYTES } from "../io/source.js";
 import { decodeText, MOST_TEXT_BYTES, parseJson, wideEncoding } from "../io/text.js";
@@ -159,4 +159,9 @@ export async function* typed(stream: AsyncIterable<Uint8Array>, where: string): 
 function tooLong(where: string, mostBytes: number, got: string): SourceError {
   const remedy = "check that it is the right file, or give a shorter one";
   return new SourceError({ where, expected: `at most ${mostBytes} bytes`, got, remedy });
+}
+
+/** Reads the paths of records: relative ones are below a folder; URLs and absolute paths stay. */
+export function pathsBelow(folder: string): (path: string) => string {
+  return (path) => (/^[a-z]+:/i.test(path) || isAbsolute(path) ? path : join(folder, path));
 }

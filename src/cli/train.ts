@@ -1,14 +1,15 @@
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { OptionError, SourceError } from "../base/errors.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision.js";
 import type { TrainOptions, TrainTarget } from "../models/training-options.js";
 import type { TrainingStep } from "../models/training-step.js";
 import { readTrainingRecords } from "../training/records.js";
 import type { TrainingRecord } from "../training/samples.js";
+import { TEMPLATE_OPTION } from "./answer-options.js";
 import type { Arguments, Command } from "./command.js";
-import { readText } from "./input-file.js";
+import { pathsBelow, readText } from "./input-file.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
 import { DTYPE_OPTION, HUB_OPTIONS, loadOptions, MODEL_OPTION, modelLocation } from "./model-options.js";
 import { NewFolder } from "./new-folder.js";
@@ -65,12 +66,7 @@ or JSON lines: { "messages" } or the model family's { "conversations", "image" }
       choices: ["answer", "llava-next"],
       rare: true,
     },
-    template: {
-      value: "NAME",
-      help: "checkpoint (its own chat template) or onevision (the prompt format of training)",
-      choices: ["checkpoint", "onevision"],
-      rare: true,
-    },
+    ...TEMPLATE_OPTION,
     media: { value: "DIR", help: "folder of pictures and clips, if it is not DATA's", path: true, rare: true },
     force: { help: "replace --out if it contains a checkpoint or an adapter", rare: true },
     ...HUB_OPTIONS,
@@ -192,7 +188,7 @@ async function readAll(given: Arguments, files: readonly string[]): Promise<Trai
     const isFolder = (await stat(path).catch(() => undefined))?.isDirectory();
     const file = isFolder ? join(path, "metadata.jsonl") : path;
     const folder = given.value("media") ?? dirname(file);
-    const pathOf = (path: string): string => (/^[a-z]+:/i.test(path) || isAbsolute(path) ? path : join(folder, path));
+    const pathOf = pathsBelow(folder);
     all.push(...readTrainingRecords(await readText(file, "DATA"), file, pathOf));
   }
   for (const { messages, where = "record" } of all) {

@@ -52,17 +52,6 @@ export const matvecBlockKernel = new Kernel(
   `
 ${PARAMS}
 
-// Adds a piece of four columns times its quads of the row.
-fn added(s: vec4f, at: u32, a: vec4f, b: vec4f) -> vec4f {
-  let c = weights[at];
-  let d = weights[at + 8u];
-  let e = weights[at + 16u];
-  let f = weights[at + 24u];
-  let first = add(s, a, lows(c, d, e, f));
-  if (QUADS == 1u) { return first; }
-  return add(first, b, highs(c, d, e, f));
-}
-
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   var at = group.x * (params.groups * 8u / QUADS * PANEL) + lane;

@@ -18,17 +18,6 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 
 ${PUT_COLUMNS}
 
-// Adds a piece of four columns times its quads of the row.
-fn added(s: vec4f, at: u32, a: vec4f, b: vec4f) -> vec4f {
-  let c = weights[at];
-  let d = weights[at + 8u];
-  let e = weights[at + 16u];
-  let f = weights[at + 24u];
-  let first = add(s, a, lows(c, d, e, f));
-  if (QUADS == 1u) { return first; }
-  return add(first, b, highs(c, d, e, f));
-}
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let unit = group.x * BLOCKS * LANES + lane;

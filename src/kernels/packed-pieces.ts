@@ -41,13 +41,23 @@ fn highOf(p: Piece) -> vec4f { return wide(p.z, p.w); }`,
 
 /**
  * Header line for floats, 16 bytes at a time: a piece has QUADS quads of a column; `lows` and `highs` are the first and the second quads
- * of four columns, as matrices for `add`.
+ * of four columns, as matrices for `add`; `added(s, at, a, b)` adds the piece at `at` times its quads a and b of the row.
  */
 export function floatPieces(type: "f32" | "f16" | "bf16", lanes: number | undefined): string {
   return `${UNQUANTISED[type]}
 ${adding(lanes)}
 fn lows(a: Piece, b: Piece, c: Piece, d: Piece) -> mat4x4f { return transpose(mat4x4f(lowOf(a), lowOf(b), lowOf(c), lowOf(d))); }
-fn highs(a: Piece, b: Piece, c: Piece, d: Piece) -> mat4x4f { return transpose(mat4x4f(highOf(a), highOf(b), highOf(c), highOf(d))); }`;
+fn highs(a: Piece, b: Piece, c: Piece, d: Piece) -> mat4x4f { return transpose(mat4x4f(highOf(a), highOf(b), highOf(c), highOf(d))); }
+// Adds a piece of four columns times its quads of the row.
+fn added(s: vec4f, at: u32, a: vec4f, b: vec4f) -> vec4f {
+  let c = weights[at];
+  let d = weights[at + 8u];
+  let e = weights[at + 16u];
+  let f = weights[at + 24u];
+  let first = add(s, a, lows(c, d, e, f));
+  if (QUADS == 1u) { return first; }
+  return add(first, b, highs(c, d, e, f));
+}`;
 }
 
 const QUANTISED: Record<"q8" | "q4", string> = {

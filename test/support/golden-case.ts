@@ -39,6 +39,13 @@ export function goldenIndex(): Promise<GoldenIndex> {
   return readFixtureJson<GoldenIndex>("goldens/index.json");
 }
 
+async function goldenQuestion(folder: string, name: string) {
+  const golden = await readFixtureJson<GoldenCase>(`goldens/${folder}/cases/${name}.json`);
+  const messages = await withPictures(golden.messages);
+  const template = golden.prompt_style === "orig" ? ("onevision" as const) : ("checkpoint" as const);
+  return { golden, messages, template };
+}
+
 /**
  * Asks the question of a golden case and compares prompt ids, pixels, every named intermediate, the answer's tokens and its text.
  * Returns one line for everything that differs.
@@ -49,9 +56,7 @@ export async function goldenFaults(
   name: string,
   steps: number,
 ): Promise<string[]> {
-  const golden = await readFixtureJson<GoldenCase>(`goldens/${folder}/cases/${name}.json`);
-  const messages = await withPictures(golden.messages);
-  const template = golden.prompt_style === "orig" ? "onevision" : "checkpoint";
+  const { golden, messages, template } = await goldenQuestion(folder, name);
 
   const prompt = await model.internals.processor.prepare(messages, { template });
   const segments = prompt.media.flatMap((medium) => medium.segments);
@@ -86,9 +91,7 @@ export async function goldenAnswerFaults(
   name: string,
   steps: number,
 ): Promise<string[]> {
-  const golden = await readFixtureJson<GoldenCase>(`goldens/${folder}/cases/${name}.json`);
-  const messages = await withPictures(golden.messages);
-  const template = golden.prompt_style === "orig" ? "onevision" : "checkpoint";
+  const { golden, messages, template } = await goldenQuestion(folder, name);
   const session = model.createSession();
   try {
     const result = await session.generate(messages, { template, maxNewTokens: steps }).result;

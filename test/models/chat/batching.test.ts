@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { beforeAll, expect, test, vi } from "vitest";
 import { AbortedError } from "../../../src/base/errors.js";
 import type { GenerateOptions } from "../../../src/models/chat/generate-options.js";
 import type { Session } from "../../../src/models/chat/session.js";
@@ -6,25 +6,20 @@ import { Network } from "../../../src/models/llava-onevision/network.js";
 import { LlavaOneVision } from "../../../src/models/llava-onevision.js";
 import type { Device } from "../../../src/runtime/device.js";
 import { checkpointFiles, TINY } from "../../support/checkpoint.js";
-import { checkGivenBack, sharedDevice } from "../../support/device.js";
 import { exampleFile } from "../../support/examples.js";
+import { useTiny } from "../../support/tiny-model.js";
 
 // Sequences that generate at the same time share their steps, and each has the tokens that it has alone.
 
 const square = await exampleFile("00-shapes.png");
 const LONG = { maxNewTokens: 24, minNewTokens: 24 };
 
+const held = useTiny();
 let device: Device;
 let model: LlavaOneVision;
 let weights: number;
-beforeAll(async () => {
-  device = await sharedDevice();
-  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
-  weights = device.pool.liveBytes;
-});
-afterAll(async () => {
-  model.dispose();
-  await checkGivenBack(device);
+beforeAll(() => {
+  ({ device, model, weights } = held);
 });
 
 /** What a session is asked, and how. */

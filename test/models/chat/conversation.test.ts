@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { ContextOverflowError, OptionError, PromptError } from "../../../src/base/errors.js";
 import type { GenerateOptions } from "../../../src/models/chat/generate-options.js";
 import type { Session } from "../../../src/models/chat/session.js";
@@ -11,8 +11,8 @@ import type {
 import { LlavaOneVision } from "../../../src/models/llava-onevision.js";
 import type { Device } from "../../../src/runtime/device.js";
 import { checkpointFiles, TINY } from "../../support/checkpoint.js";
-import { checkGivenBack, sharedDevice } from "../../support/device.js";
 import { exampleFile, examples } from "../../support/examples.js";
+import { useTiny } from "../../support/tiny-model.js";
 
 // Talks of several turns: what the cache keeps, what it must not keep, and what does not fit.
 
@@ -32,18 +32,13 @@ const plain = (level: number, width = 126, height = 126) => ({
   height,
 });
 
+const held = useTiny();
 let device: Device;
 let model: LlavaOneVision;
 let weights: number;
 let session: Session;
-beforeAll(async () => {
-  device = await sharedDevice();
-  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
-  weights = device.pool.liveBytes;
-});
-afterAll(async () => {
-  model.dispose();
-  await checkGivenBack(device);
+beforeAll(() => {
+  ({ device, model, weights } = held);
 });
 beforeEach(() => {
   session = model.createSession();

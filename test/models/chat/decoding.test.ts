@@ -1,30 +1,24 @@
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, expect, test, vi } from "vitest";
 import { KernelError } from "../../../src/base/errors.js";
 import { KVCache } from "../../../src/layers/kv-cache.js";
 import { AdaptiveSteps } from "../../../src/models/chat/adaptive-steps.js";
 import { decode } from "../../../src/models/chat/decoding.js";
 import { PromptPass } from "../../../src/models/chat/prompt-pass.js";
 import type { ChatMessage } from "../../../src/models/llava-onevision/processor.js";
-import { LlavaOneVision } from "../../../src/models/llava-onevision.js";
+import type { LlavaOneVision } from "../../../src/models/llava-onevision.js";
 import type { Device } from "../../../src/runtime/device.js";
-import { checkpointFiles, TINY } from "../../support/checkpoint.js";
-import { checkGivenBack, sharedDevice } from "../../support/device.js";
+import { useTiny } from "../../support/tiny-model.js";
 
 // Steps that are recorded ahead: the same tokens however many go together, few reads, few dispatches.
 
 const question: ChatMessage[] = [{ role: "user", content: "What do you see?" }];
 
+const held = useTiny();
 let device: Device;
 let model: LlavaOneVision;
 let weights: number;
-beforeAll(async () => {
-  device = await sharedDevice();
-  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
-  weights = device.pool.liveBytes;
-});
-afterAll(async () => {
-  model.dispose();
-  await checkGivenBack(device);
+beforeAll(() => {
+  ({ device, model, weights } = held);
 });
 afterEach(() => expect(device.pool.liveBytes).toBe(weights));
 

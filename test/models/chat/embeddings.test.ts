@@ -1,30 +1,24 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterEach, beforeAll, expect, test } from "vitest";
 import { OptionError, PromptError } from "../../../src/base/errors.js";
 import { cosineSimilarity } from "../../../src/models/chat/cosine-similarity.js";
 import type { Tap } from "../../../src/models/chat/taps.js";
-import { LlavaOneVision } from "../../../src/models/llava-onevision.js";
+import type { LlavaOneVision } from "../../../src/models/llava-onevision.js";
 import type { Device } from "../../../src/runtime/device.js";
-import { checkpointFiles, TINY } from "../../support/checkpoint.js";
 import { expectClose } from "../../support/compare.js";
-import { checkGivenBack, sharedDevice } from "../../support/device.js";
 import { exampleFile } from "../../support/examples.js";
+import { useTiny } from "../../support/tiny-model.js";
 
 // Vectors of pictures, clips and texts are the intermediates of an answer, which the goldens check.
 
 const square = await exampleFile("00-shapes.png");
 const star = await exampleFile("01-shapes.png");
 
+const held = useTiny();
 let device: Device;
 let model: LlavaOneVision;
 let weights: number;
-beforeAll(async () => {
-  device = await sharedDevice();
-  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
-  weights = device.pool.liveBytes;
-});
-afterAll(async () => {
-  model.dispose();
-  await checkGivenBack(device);
+beforeAll(() => {
+  ({ device, model, weights } = held);
 });
 afterEach(() => expect(device.pool.liveBytes).toBe(weights));
 

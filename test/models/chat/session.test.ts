@@ -1,14 +1,13 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { OptionError, PromptError } from "../../../src/base/errors.js";
 import type { AnswerPiece } from "../../../src/models/chat/answer.js";
 import type { GenerateOptions } from "../../../src/models/chat/generate-options.js";
 import type { Session } from "../../../src/models/chat/session.js";
 import type { ImageContent } from "../../../src/models/llava-onevision/processor.js";
-import { LlavaOneVision } from "../../../src/models/llava-onevision.js";
+import type { LlavaOneVision } from "../../../src/models/llava-onevision.js";
 import type { Device } from "../../../src/runtime/device.js";
-import { checkpointFiles, TINY } from "../../support/checkpoint.js";
-import { checkGivenBack, sharedDevice } from "../../support/device.js";
 import { exampleFile } from "../../support/examples.js";
+import { useTiny } from "../../support/tiny-model.js";
 
 // The operations of a session: follow-up questions, append, clone, measure, sampling, stop, and the vision cache.
 
@@ -18,18 +17,13 @@ const QUESTION = "What do you see?";
 const ANSWER = "An orange square at the top left.";
 const picture = [image(square), { type: "text", text: QUESTION }] as const;
 
+const held = useTiny();
 let device: Device;
 let model: LlavaOneVision;
 let weights: number;
 let session: Session;
-beforeAll(async () => {
-  device = await sharedDevice();
-  model = await LlavaOneVision.load(await checkpointFiles(TINY), { device });
-  weights = device.pool.liveBytes;
-});
-afterAll(async () => {
-  model.dispose();
-  await checkGivenBack(device);
+beforeAll(() => {
+  ({ device, model, weights } = held);
 });
 beforeEach(() => {
   session = model.createSession();
