@@ -13,6 +13,7 @@ import { isKnownHost } from "./known-host.js";
 import type { Log } from "./log.js";
 import { Metrics } from "./metrics.js";
 import type { serverPackages } from "./packages.js";
+import { priorityOf } from "./priority.js";
 import { Queue } from "./queue.js";
 import { callerOf, RateLimit } from "./rate-limit.js";
 import { Refusal } from "./refusal.js";
@@ -263,6 +264,7 @@ export class App implements BackendEvents {
 
   async #answer(context: RequestContext): Promise<Response> {
     this.#check(context);
+    const priority = priorityOf(context.req.header("x-priority"));
     const record = context.get("record");
     const deadline = new Deadline(this.options.timeoutSeconds, context.req.raw.signal);
     this.#deadlines.add(deadline);
@@ -275,7 +277,7 @@ export class App implements BackendEvents {
       this.#reading++;
       const body = await this.#bodies.read(context.req.raw, signal).finally(() => this.#reading--);
       releases.push(body.release);
-      const asked = { id: record.id, path: context.req.path, body: body.bytes };
+      const asked = { id: record.id, path: context.req.path, priority, body: body.bytes };
       const relay = new Relay(this.queue, this.backend, asked, signal, {
         begun: () => {
           record.begunMs = performance.now();

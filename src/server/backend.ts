@@ -1,11 +1,13 @@
 import type { AnswerResult } from "../models/chat/answer.js";
 import type { HiddenError } from "./hidden-error.js";
+import type { Priority } from "./priority.js";
 
 /** A request as the front passes it on: not parsed. */
 export interface Asked {
   /** The request's id, for the log. */
   readonly id: string;
   readonly path: string;
+  readonly priority?: Priority;
   readonly body: readonly Uint8Array[];
 }
 

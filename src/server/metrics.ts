@@ -18,6 +18,8 @@ export class Metrics {
   readonly #prompt: Prometheus.Counter;
   readonly #reused: Prometheus.Counter;
   readonly #completion: Prometheus.Counter;
+  readonly #drafted: Prometheus.Counter;
+  readonly #accepted: Prometheus.Counter;
   readonly #firstToken: Prometheus.Histogram;
   readonly #rate: Prometheus.Histogram;
   readonly #interval: Prometheus.Histogram;
@@ -50,6 +52,8 @@ export class Metrics {
     this.#prompt = counter("ocellus_prompt_tokens_total", "Prompt tokens");
     this.#reused = counter("ocellus_reused_tokens_total", "Prompt tokens reused from a KV cache");
     this.#completion = counter("ocellus_completion_tokens_total", "Completion tokens");
+    this.#drafted = counter("ocellus_drafted_tokens_total", "Draft tokens that were verified");
+    this.#accepted = counter("ocellus_accepted_tokens_total", "Draft tokens that were accepted");
     this.#firstToken = new Histogram({
       name: "ocellus_first_token_seconds",
       help: "Seconds from a request's arrival to its first token",
@@ -95,6 +99,8 @@ export class Metrics {
     this.#prompt.inc(usage.promptTokens);
     this.#reused.inc(usage.reusedTokens);
     this.#completion.inc(usage.completionTokens);
+    this.#drafted.inc(usage.draftedTokens);
+    this.#accepted.inc(usage.acceptedTokens);
   }
 
   text(): Promise<string> {

@@ -1,13 +1,16 @@
 import { AbortedError } from "../base/errors.js";
+import { PRIORITIES, type Priority } from "./priority.js";
 
 interface Waiting {
   readonly alone: boolean;
+  /** The least begins first. */
+  readonly rank: number;
   readonly begin: () => void;
 }
 
 /**
- * A FIFO queue with a bounded number of concurrent and of waiting requests. While it is paused nothing begins. A request that runs
- * again comes first and runs alone: if the model's process ends a second time, it is known which request did that.
+ * A queue with a bounded number of concurrent and of waiting requests: by priority, FIFO within one. While it is paused nothing begins.
+ * A request that runs again comes first and runs alone: if the model's process ends a second time, it is known which request did that.
  */
 export class Queue {
   readonly #waiting: Waiting[] = [];
@@ -44,9 +47,9 @@ export class Queue {
   }
 
   /** Waits for a slot; returns a function that releases it. Throws AbortedError. */
-  async enter(signal: AbortSignal, again = false): Promise<() => void> {
+  async enter(signal: AbortSignal, again = false, priority: Priority = "normal"): Promise<() => void> {
     if (signal.aborted) throw new AbortedError("the queue", signal.reason);
-    await this.#wait(signal, again);
+    await this.#wait(signal, again, again ? -1 : PRIORITIES.indexOf(priority));
     let held = true;
     return () => {
       if (!held) return;
@@ -57,7 +60,7 @@ export class Queue {
     };
   }
 
-  #wait(signal: AbortSignal, alone: boolean): Promise<void> {
+  #wait(signal: AbortSignal, alone: boolean, rank: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
@@ -67,13 +70,14 @@ export class Queue {
       };
       const waiting: Waiting = {
         alone,
+        rank,
         begin: () => {
           signal.removeEventListener("abort", leave);
           resolve();
         },
       };
       signal.addEventListener("abort", leave, { once: true });
-      const before = alone ? this.#waiting.findIndex((other) => !other.alone) : -1;
+      const before = this.#waiting.findIndex((other) => other.rank > rank);
       this.#waiting.splice(before < 0 ? this.#waiting.length : before, 0, waiting);
       this.#next();
     });

@@ -43,7 +43,7 @@ export class Relay {
   /** Throws the signal's reason, Refusal, and what the backend throws. */
   async begin(): Promise<Relayed> {
     for (;;) {
-      const leave = await this.queue.enter(this.signal, this.#runs > 0);
+      const leave = await this.queue.enter(this.signal, this.#runs > 0, this.asked.priority);
       this.#runs++;
       this.events.begun();
       const { reply, ended } = this.backend.ask(this.asked, this.signal);

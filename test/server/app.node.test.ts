@@ -11,7 +11,7 @@ import { type HereOptions, serveHere } from "../support/server-here.js";
 const RESULT = {
   text: "Tree",
   finishReason: "stop",
-  usage: { promptTokens: 5, reusedTokens: 0, completionTokens: 3, totalTokens: 8 },
+  usage: { promptTokens: 5, reusedTokens: 0, completionTokens: 3, draftedTokens: 0, acceptedTokens: 0, totalTokens: 8 },
   timings: { preprocess: 0, vision: 0, prefill: 0, decode: 0, total: 0 },
 } as unknown as AnswerResult;
 
@@ -60,6 +60,14 @@ test("every response has an id: the client's, if it is plain", async () => {
   const stream = await ask({ "x-request-id": "trace-2" }, { stream: true });
   expect(stream.headers.get("x-request-id")).toBe("trace-2");
   await stream.text();
+});
+
+test("a priority that is none is refused", async () => {
+  await start();
+  expect((await ask({ "x-priority": "high" })).status).toBe(200);
+  const refused = await ask({ "x-priority": "urgent" });
+  expect(refused.status).toBe(400);
+  expect(((await refused.json()) as ApiErrorBody).error.message).toContain("expected high, normal, low");
 });
 
 test("one line per request, without what it says", async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Priority } from "../../src/server/priority.js";
 import { Queue } from "../../src/server/queue.js";
 
 const forever = new AbortController().signal;
@@ -78,4 +79,21 @@ test("one that leaves makes room, also one that waited to run alone", async () =
   await soon();
   expect([begun, queue.length]).toEqual([["a", "b"], 0]);
   await expect(queue.enter(AbortSignal.abort())).rejects.toThrow("the queue");
+});
+
+test("the highest priority is first, in order within one", async () => {
+  const queue = new Queue(1, 10);
+  const begun: string[] = [];
+  const release = await queue.enter(forever);
+  for (const name of ["low 1", "normal 1", "high 1", "low 2", "normal 2", "high 2"]) {
+    const [priority] = name.split(" ") as [Priority];
+    queue.enter(forever, false, priority).then((leave) => {
+      begun.push(name);
+      leave();
+    });
+  }
+  entering(queue, "again", begun, true).call(undefined);
+  release();
+  await soon();
+  expect(begun).toEqual(["again", "high 1", "high 2", "normal 1", "normal 2", "low 1", "low 2"]);
 });
