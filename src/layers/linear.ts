@@ -7,7 +7,7 @@ import { swiglu } from "../kernels/swiglu.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Gradients } from "./gradients.js";
 import { type Adapters, type LowRank, type LowRankAdapter, lowRank } from "./low-rank.js";
-import type { Weights } from "./weights.js";
+import type { RowConsumer, Weights } from "./weights.js";
 
 /** One stored matrix of a fused projection, by its checkpoint name. */
 export interface LinearPart {
@@ -129,9 +129,10 @@ export function packedMatrix(
   let first = 0;
   for (const part of parts) {
     const offset = first;
-    weights.stream(part.name, part.shape ?? [part.columns, inner], type, (chunk, stored, firstRow, rows) =>
-      pack(chunk, stored, rows, matrix, (part.interleave === undefined ? offset : 0) + firstRow, part.interleave),
-    );
+    const consume: RowConsumer = (chunk, stored, firstRow, rows) =>
+      pack(chunk, stored, rows, matrix, (part.interleave === undefined ? offset : 0) + firstRow, part.interleave);
+    const place = { matrix, interleave: part.interleave };
+    weights.stream(part.name, part.shape ?? [part.columns, inner], type, consume, place);
     first += part.columns;
   }
   return matrix;

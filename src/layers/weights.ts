@@ -4,14 +4,19 @@ import type { IndexedTensor, TensorIndex } from "../io/checkpoint.js";
 import {
   foreignTensors,
   GROUP_ELEMENTS,
+  PIECE_BYTES,
   type QuantizedMatrix,
   type QuantizedType,
   quantizedRowBytes,
+  readLayer,
+  verifyLayers,
 } from "../io/safetensors.js";
+import type { PackedMatrix } from "../kernels/packed.js";
 import type { Device } from "../runtime/device.js";
 import { elementCount, showShape, widenBF16, widenF16 } from "../runtime/dtype.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { Adapters } from "./low-rank.js";
+import { placeLayers, type Target, type TargetPart, writePiece } from "./packed-layers.js";
 import { checkRange } from "./weight-range.js";
 
 /** Dtype of a stored tensor; only matrices may be quantised. */
@@ -48,10 +53,17 @@ interface Request {
   readonly into: Tensor | undefined;
   /** Element of `into` at which the tensor begins. */
   readonly first: number;
+  readonly place: MatrixPlace | undefined;
+}
+
+/** The packed matrix that rows become a part of. */
+export interface MatrixPlace {
+  readonly matrix: PackedMatrix;
+  readonly interleave?: 0 | 1 | undefined;
 }
 
 /** Size of the pieces in which rows are read and uploaded; it bounds the host memory of loading. */
-export const CHUNK_BYTES = 2 * 1024 * 1024;
+export const CHUNK_BYTES = PIECE_BYTES;
 /** Uploaded bytes after which the host waits for the adapter, to bound its staging memory. */
 const WAIT_BYTES = 8 * 1024 * 1024;
 
@@ -104,7 +116,7 @@ export class WeightLoader {
   request(
     name: string,
     shape: readonly number[],
-    target: { consume?: RowConsumer; storageDtype?: StoredType; into?: Tensor; first?: number },
+    target: { consume?: RowConsumer; storageDtype?: StoredType; into?: Tensor; first?: number; place?: MatrixPlace },
   ): void {
     this.#requested.add(name);
     const stored = this.index.entries.get(name);
@@ -135,7 +147,20 @@ export class WeightLoader {
       consume: target.consume,
       into: target.into,
       first: target.first ?? 0,
+      place: target.place,
     });
+  }
+
+  /** The memory of the device that was requested, in the order of requests; without tensors that the caller consumes in chunks. */
+  get targets(): readonly Target[] {
+    const targets = new Map<PackedMatrix | Tensor, (TargetPart & { first: number })[]>();
+    for (const { name, stored, shape, into, first, place } of this.#requests) {
+      const memory = place?.matrix ?? into;
+      if (!memory) continue;
+      const parts = targets.get(memory) ?? [];
+      targets.set(memory, [...parts, { name, stored, shape, first, interleave: place?.interleave }]);
+    }
+    return [...targets].map(([memory, parts]) => ({ memory, parts: parts.sort((a, b) => a.first - b.first) }));
   }
 
   /** Throws one CheckpointError for all missing, misshapen and unused tensors; `ignored` excepts known unused ones. */
@@ -160,32 +185,50 @@ export class WeightLoader {
   }
 
   /**
-   * Reads every requested tensor. Throws CheckpointError, also for a weight that is not finite or that its storage dtype can't hold;
-   * SourceError, AbortedError.
+   * Reads every requested tensor; layers of a packed checkpoint as they are. Throws CheckpointError, also for a weight that is not finite
+   * or that its storage dtype can't hold, and for a layer whose hash differs; SourceError, AbortedError.
    */
   async load(
     options: { signal?: AbortSignal | undefined; onProgress?: ((p: LoadProgress) => void) | undefined } = {},
   ): Promise<void> {
     // Frees the garbage of parsing (some 60 MB for a vocabulary of 150,000 tokens) before the weights are loaded.
     platform.collectGarbage();
-    const order = [...this.#requests].sort(
-      (a, b) =>
-        a.stored.source.name.localeCompare(b.stored.source.name) ||
-        a.stored.entry.offsetBytes - b.stored.entry.offsetBytes,
-    );
-    const totalBytes = order.reduce((sum, request) => sum + request.stored.entry.lengthBytes, 0);
+    const { direct, again } = this.index.packed
+      ? placeLayers(this.index.packed, this.targets)
+      : { direct: [], again: [] };
+    const placed = new Set(direct.flatMap(({ targets }) => [...targets.values()].map(({ memory }) => memory)));
+    const isPlaced = ({ place, into }: Request): boolean => placed.has((place?.matrix ?? into)!);
+    const order = this.#requests
+      .filter((request) => !isPlaced(request))
+      .sort(
+        (a, b) =>
+          a.stored.source.name.localeCompare(b.stored.source.name) ||
+          a.stored.entry.offsetBytes - b.stored.entry.offsetBytes,
+      );
+    const totalBytes =
+      direct.reduce((sum, { layer }) => sum + layer.lengthBytes, 0) +
+      order.reduce((sum, request) => sum + request.stored.entry.lengthBytes, 0);
     let loadedBytes = 0;
     let unsynced = 0;
-    for (const request of order) {
-      for await (const bytes of this.#fill(request, options.signal)) {
-        loadedBytes += bytes;
-        unsynced += bytes;
-        options.onProgress?.({ loadedBytes, totalBytes, tensor: request.name });
-        if (unsynced > WAIT_BYTES) {
-          await this.device.sync();
-          unsynced = 0;
-        }
+    const loaded = async (bytes: number, tensor: string): Promise<void> => {
+      loadedBytes += bytes;
+      unsynced += bytes;
+      options.onProgress?.({ loadedBytes, totalBytes, tensor });
+      if (unsynced <= WAIT_BYTES) return;
+      await this.device.sync();
+      unsynced = 0;
+    };
+    // One reused buffer: `write` copies each piece, and large garbage would accumulate.
+    this.#piece ??= new Uint8Array(CHUNK_BYTES);
+    for (const placedLayer of direct) {
+      for await (const piece of readLayer(placedLayer.layer, options.signal, this.#piece)) {
+        writePiece(placedLayer, piece);
+        await loaded(piece.bytes.length, placedLayer.layer.name);
       }
+    }
+    await verifyLayers(again, options.signal);
+    for (const request of order) {
+      for await (const bytes of this.#fill(request, options.signal)) await loaded(bytes, request.name);
     }
     await this.device.sync();
     this.device.pool.trim(); // the pieces' memory
@@ -194,8 +237,6 @@ export class WeightLoader {
   async *#fill(request: Request, signal: AbortSignal | undefined): AsyncGenerator<number> {
     const { stored, type, shape, consume, into } = request;
     const pieceBytes = Math.min(CHUNK_BYTES, this.device.facts.maxBindingBytes);
-    // One reused buffer: `write` copies each piece, and large garbage would accumulate.
-    this.#piece ??= new Uint8Array(CHUNK_BYTES);
     const inner = elementCount(shape) / shape[0]!;
     const about = { name: request.name, stored, type, target: this.storageDtypes.get(request.name) ?? "f32", inner };
     if (into) {
@@ -278,9 +319,18 @@ export class Weights {
     this.loader.request(this.path(name), shape, { into, first });
   }
 
-  /** Requests a large tensor, which is passed to `consume` in chunks of rows while loading; the first dimension is the rows. */
-  stream(name: string, shape: readonly number[], storageDtype: StoredType, consume: RowConsumer): void {
-    this.loader.request(this.path(name), shape, { consume, storageDtype });
+  /**
+   * Requests a large tensor, which is passed to `consume` in chunks of rows while loading; the first dimension is the rows. A packed
+   * checkpoint that has the matrix of `place` fills it without `consume`.
+   */
+  stream(
+    name: string,
+    shape: readonly number[],
+    storageDtype: StoredType,
+    consume: RowConsumer,
+    place?: MatrixPlace,
+  ): void {
+    this.loader.request(this.path(name), shape, { consume, storageDtype, ...(place && { place }) });
   }
 
   /** Returns the storage dtype of a matrix. */

@@ -11,7 +11,11 @@ export async function indexOf(
   tensors: readonly TensorData[],
   metadata: Record<string, string> = {},
 ): Promise<TensorIndex> {
-  const bytes = new Uint8Array(await new Blob(writeSafetensors(tensors, metadata) as BlobPart[]).arrayBuffer());
+  return indexOfFile(new Uint8Array(await new Blob(writeSafetensors(tensors, metadata) as BlobPart[]).arrayBuffer()));
+}
+
+/** The index of a checkpoint of one file. */
+export async function indexOfFile(bytes: Uint8Array): Promise<TensorIndex> {
   const source = (file: string) => (file === "model.safetensors" ? bytesSource(bytes, file) : undefined);
   const place = {
     name: "checkpoint",

@@ -14,7 +14,7 @@ import { openTensors, type TensorIndex } from "./tensor-index.js";
 export type { DownloadSize } from "../bytes/place.js";
 export { type CheckpointOptions, HUB_OPTIONS, type HubOptions } from "../hub/hub-options.js";
 export type { DownloadProgress } from "../hub/hub-progress.js";
-export type { IndexedTensor, TensorIndex } from "./tensor-index.js";
+export type { IndexedTensor, PackedIndex, TensorIndex } from "./tensor-index.js";
 
 /** A File, or a Blob with a name; files of a folder chosen in a page also have `webkitRelativePath`. */
 export type NamedBlob = Blob & { readonly name: string; readonly webkitRelativePath?: string };

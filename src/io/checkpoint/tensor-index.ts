@@ -5,17 +5,19 @@ import type { Place } from "../bytes/place.js";
 import type { ByteSource } from "../bytes/source.js";
 import { isJsonObject, type JsonValue, showJson } from "../text/json.js";
 import { listed } from "./foreign-tensors.js";
-import { type QuantizedMatrix, quantizedMatrices } from "./quantized.js";
-import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.js";
+import type { IndexedTensor } from "./indexed-tensor.js";
+import { PackedRows } from "./packed-rows.js";
+import { type PackedLayer, packedLayers } from "./packed-tensors.js";
+import { quantizedMatrices } from "./quantized.js";
+import { openSafetensors, type SafetensorsFile } from "./safetensors.js";
 
-/** A tensor and the open file that contains it. */
-export interface IndexedTensor {
-  readonly entry: TensorEntry;
-  readonly source: ByteSource;
-  /** Type and shape of a matrix whose bytes are quantised. */
-  readonly quantized?: QuantizedMatrix | undefined;
-  /** The stored tensor that it is computed from when it is read: its dtype is the default of storage. */
-  readonly base?: IndexedTensor | undefined;
+export type { IndexedTensor } from "./indexed-tensor.js";
+
+/** The layers of a packed checkpoint in the order of the files. */
+export interface PackedIndex {
+  readonly layers: readonly PackedLayer[];
+  /** The tensors that were packed, by name. */
+  readonly entries: ReadonlyMap<string, IndexedTensor>;
 }
 
 /** All tensors of a checkpoint by name. */
@@ -25,6 +27,8 @@ export interface TensorIndex {
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   /** Bytes of all tensors. */
   readonly sizeBytes: number;
+  /** The layers of a packed checkpoint. Their tensors are in `entries` too, as they were before packing. */
+  readonly packed?: PackedIndex | undefined;
   /**
    * Reads part of a tensor; `offsetBytes` counts from its first byte. `into` may be used for the result.
    * @throws SourceError for a range outside the tensor and if reading fails; AbortedError.
@@ -87,23 +91,37 @@ class Tensors implements TensorIndex {
   readonly entries: ReadonlyMap<string, IndexedTensor>;
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly sizeBytes: number;
+  readonly packed: PackedIndex | undefined;
+  readonly #rows: PackedRows | undefined;
 
   constructor(
     files: readonly SafetensorsFile[],
     readonly close: () => Promise<void>,
   ) {
     const entries = new Map<string, IndexedTensor>();
+    const add = (name: string, tensor: IndexedTensor): void => {
+      const other = entries.get(name);
+      if (other) {
+        const got = other.source === tensor.source ? "it twice" : `${other.source.name} and ${tensor.source.name}`;
+        throw disagree(`tensor ${name}`, "one file that holds it", got);
+      }
+      entries.set(name, tensor);
+    };
+    const layers: PackedLayer[] = [];
     for (const file of files) {
       const { source } = file;
-      const quantized = quantizedMatrices(file);
-      for (const entry of file.entries.values()) {
-        const other = entries.get(entry.name);
-        if (other) {
-          const got = `${other.source.name} and ${source.name}`;
-          throw disagree(`tensor ${entry.name}`, "one file that holds it", got);
-        }
-        entries.set(entry.name, { entry, source, quantized: quantized.get(entry.name) });
+      const packed = packedLayers(file);
+      if (packed) {
+        layers.push(...packed);
+        continue;
       }
+      const quantized = quantizedMatrices(file);
+      for (const [name, entry] of file.entries) add(name, { entry, source, quantized: quantized.get(name) });
+    }
+    if (layers.length > 0) {
+      this.#rows = new PackedRows(layers);
+      for (const [name, tensor] of this.#rows.entries) add(name, tensor);
+      this.packed = { layers, entries: this.#rows.entries };
     }
     this.entries = entries;
     this.shapes = new Map([...entries].map(([name, { entry, quantized }]) => [name, (quantized ?? entry).shape]));
@@ -111,12 +129,13 @@ class Tensors implements TensorIndex {
   }
 
   async read(
-    { entry, source }: IndexedTensor,
+    tensor: IndexedTensor,
     offsetBytes: number,
     lengthBytes: number,
     signal?: AbortSignal,
     into?: Uint8Array,
   ): Promise<Uint8Array> {
+    const { entry, source } = tensor;
     if (offsetBytes < 0 || lengthBytes < 0 || offsetBytes + lengthBytes > entry.lengthBytes) {
       throw new SourceError({
         where: `${source.name}: tensor ${entry.name}`,
@@ -125,6 +144,8 @@ class Tensors implements TensorIndex {
         remedy: "read within the tensor",
       });
     }
+    if (this.packed?.entries.get(entry.name) === tensor)
+      return this.#rows!.read(tensor, offsetBytes, lengthBytes, signal);
     return source.read(entry.offsetBytes + offsetBytes, lengthBytes, signal, into);
   }
 }

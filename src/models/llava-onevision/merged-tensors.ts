@@ -1,4 +1,4 @@
-import type { IndexedTensor, TensorIndex } from "../../io/checkpoint.js";
+import type { IndexedTensor, PackedIndex, TensorIndex } from "../../io/checkpoint.js";
 import { quantizedRowBytes } from "../../io/safetensors.js";
 import type { LowRankPair } from "../../layers/low-rank.js";
 import { storedType, widen, widenQuantized } from "../../layers/weights.js";
@@ -18,6 +18,7 @@ export class MergedTensors implements TensorIndex {
   readonly entries: ReadonlyMap<string, IndexedTensor>;
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly sizeBytes: number;
+  readonly packed: PackedIndex | undefined;
   readonly #merged = new Map<IndexedTensor, Merged>();
   /** The index that a tensor is read from. */
   readonly #own = new Map<IndexedTensor, TensorIndex>();
@@ -55,6 +56,7 @@ export class MergedTensors implements TensorIndex {
       if (stored) this.#merged.set(tensor, { stored, pairs: all });
     }
     this.entries = entries;
+    this.packed = base.packed;
     this.shapes = new Map([...entries].map(([name, { entry, quantized }]) => [name, (quantized ?? entry).shape]));
     this.sizeBytes = [...entries.values()].reduce((total, { entry }) => total + entry.lengthBytes, 0);
   }

@@ -1,0 +1,13 @@
+import type { ByteSource } from "../bytes/source.js";
+import type { QuantizedMatrix } from "./quantized.js";
+import type { TensorEntry } from "./safetensors.js";
+
+/** A tensor and the open file that contains it. */
+export interface IndexedTensor {
+  readonly entry: TensorEntry;
+  readonly source: ByteSource;
+  /** Type and shape of a matrix whose bytes are quantised. */
+  readonly quantized?: QuantizedMatrix | undefined;
+  /** The stored tensor that it is computed from when it is read: its dtype is the default of storage. */
+  readonly base?: IndexedTensor | undefined;
+}

@@ -1,0 +1,54 @@
+import { LayerHash, PIECE_BYTES } from "./layer-hash.js";
+import { fault, type PackedLayer } from "./packed-tensors.js";
+
+/** Some bytes of a layer of a packed checkpoint. */
+export interface LayerPiece {
+  /** Offset within the layer. */
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Reads a layer in pieces of 2 MiB and checks its hash after the last. `into` may be used for the pieces.
+ * @throws CheckpointError for another hash, naming file and layer; SourceError; AbortedError.
+ */
+export async function* readLayer(
+  layer: PackedLayer,
+  signal?: AbortSignal,
+  into?: Uint8Array,
+): AsyncGenerator<LayerPiece> {
+  const hash = new LayerHash();
+  for (let at = 0; at < layer.lengthBytes; at += PIECE_BYTES) {
+    const length = Math.min(PIECE_BYTES, layer.lengthBytes - at);
+    const bytes = await layer.source.read(layer.offsetBytes + at, length, signal, into);
+    await hash.add(bytes);
+    yield { at, bytes };
+  }
+  const got = await hash.hex();
+  if (got === layer.sha256) return;
+  throw fault(
+    `${layer.source.name}: layer ${layer.name}`,
+    `bytes of hash ${layer.sha256.slice(0, HASH_DIGITS)}`,
+    `${got.slice(0, HASH_DIGITS)}: the file is damaged`,
+    "download or copy the file again, or convert the original checkpoint again",
+  );
+}
+
+/** Digits of a hash that messages quote. */
+const HASH_DIGITS = 12;
+
+/** Checks the hashes of layers. `onProgress` receives the bytes so far. Throws as {@link readLayer} does. */
+export async function verifyLayers(
+  layers: Iterable<PackedLayer>,
+  signal?: AbortSignal,
+  onProgress?: (bytes: number) => void,
+): Promise<void> {
+  const memory = new Uint8Array(PIECE_BYTES);
+  let read = 0;
+  for (const layer of layers) {
+    for await (const { bytes } of readLayer(layer, signal, memory)) {
+      read += bytes.length;
+      onProgress?.(read);
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import type { IndexedTensor, PackedIndex } from "../io/checkpoint.js";
+import { type LayerPiece, PANEL_COLUMNS, type PackedLayer, type PackedTensor } from "../io/safetensors.js";
+import { PackedMatrix } from "../kernels/packed.js";
+import type { Tensor } from "../runtime/tensor.js";
+
+/** A stored tensor, or a part of a target that it becomes. */
+export interface TargetPart {
+  readonly name: string;
+  readonly stored: IndexedTensor;
+  readonly shape: readonly number[];
+  readonly interleave: 0 | 1 | undefined;
+}
+
+/** Memory of the device, and the stored tensors that fill it, in their order in it. */
+export interface Target {
+  readonly memory: PackedMatrix | Tensor;
+  readonly parts: readonly TargetPart[];
+}
+
+/** A layer of a packed checkpoint and the memory of each of its tensors, by name. */
+export interface PlacedLayer {
+  readonly layer: PackedLayer;
+  readonly targets: ReadonlyMap<string, Target>;
+}
+
+/**
+ * Divides the layers of a packed checkpoint: those whose tensors are, all of them, what the memory of the device has to be, and those that
+ * have to be packed again because a storage dtype or an adapter differs. Layers without a target are in neither.
+ */
+export function placeLayers(
+  packed: PackedIndex,
+  targets: readonly Target[],
+): { direct: PlacedLayer[]; again: PackedLayer[] } {
+  const byName = new Map(targets.map((target) => [target.memory.label, target]));
+  const stored = new Set(targets.flatMap(({ parts }) => parts.map((part) => part.stored)));
+  const direct: PlacedLayer[] = [];
+  const again: PackedLayer[] = [];
+  for (const layer of packed.layers) {
+    const own = new Map<string, Target>();
+    for (const tensor of layer.tensors) {
+      const target = byName.get(tensor.name);
+      if (target && isSame(tensor, target, packed)) own.set(tensor.name, target);
+    }
+    if (own.size === layer.tensors.length) direct.push({ layer, targets: own });
+    else if (layer.tensors.some(({ parts }) => parts.some(({ name }) => stored.has(packed.entries.get(name)!)))) {
+      again.push(layer);
+    }
+  }
+  return { direct, again };
+}
+
+/** Whether a packed tensor has the bytes of a target. */
+function isSame({ type, inner, parts }: PackedTensor, target: Target, packed: PackedIndex): boolean {
+  const { memory } = target;
+  const isMatrix = memory instanceof PackedMatrix;
+  if (isMatrix ? memory.type !== type || memory.inner !== inner : inner !== undefined) return false;
+  return (
+    parts.length === target.parts.length &&
+    parts.every(({ name, shape, interleave }, i) => {
+      const part = target.parts[i]!;
+      // Adapters that are merged, or bring a tensor whole, put another entry in its place.
+      const isStored = packed.entries.get(name) === part.stored;
+      return isStored && String(shape) === String(part.shape) && interleave === part.interleave;
+    })
+  );
+}
+
+/** Writes a piece of a layer to the memory of its tensors. */
+export function writePiece({ layer, targets }: PlacedLayer, { at, bytes }: LayerPiece): void {
+  for (const tensor of layer.tensors) {
+    const { memory } = targets.get(tensor.name)!;
+    // Where the tensor's memory begins, counted from the first byte of the piece.
+    const first = tensor.offsetBytes - layer.offsetBytes - at;
+    if (first >= bytes.length || first + tensor.lengthBytes <= 0) continue;
+    if (!(memory instanceof PackedMatrix)) {
+      writeOverlap(memory, first, tensor.lengthBytes, bytes);
+      continue;
+    }
+    const panelBytes = tensor.lengthBytes / Math.ceil(memory.columns / PANEL_COLUMNS);
+    for (const block of memory.blocks) {
+      const panels = Math.ceil(block.columns / PANEL_COLUMNS);
+      const start = first + (block.firstColumn / PANEL_COLUMNS) * panelBytes;
+      writeOverlap(block.tensor, start, panels * panelBytes, bytes);
+    }
+  }
+}
+
+/** Writes what a tensor of `length` bytes from `first` on has in common with `bytes`, which begin at 0. */
+function writeOverlap(tensor: Tensor, first: number, length: number, bytes: Uint8Array): void {
+  const from = Math.max(0, first);
+  const to = Math.min(bytes.length, first + length);
+  if (from < to) tensor.device.write(tensor, bytes.subarray(from, to), from - first);
+}
