@@ -13,6 +13,8 @@ import {
   modelLocation,
 } from "./model-options.js";
 import { NewFolder } from "./new-folder.js";
+import { note } from "./note.js";
+import { hasFinishedLayers, writePacked } from "./packed-folder.js";
 import { ProgressLine } from "./progress-line.js";
 
 /** Writes a converted checkpoint. */
@@ -24,6 +26,7 @@ without conversion, like any checkpoint. FROM is a folder, hub id (org/name) or 
 TO the folder to write. Parts that --dtype does not name are unchanged.`,
   options: {
     ...DTYPE_OPTION,
+    packed: { help: "write the weights as they are on the GPU, a range a layer" },
     force: { help: "replace the folder if it is empty or contains a checkpoint" },
     "shard-bytes": { value: "N", help: "maximum size of a weights file in bytes (5000000000)" },
     adapter: ADAPTER_OPTIONS.adapter!,
@@ -33,10 +36,13 @@ TO the folder to write. Parts that --dtype does not name are unchanged.`,
   mostPositionals: 2,
   examples: [
     "ocellus convert llava-hf/llava-onevision-qwen2-0.5b-ov-hf small --dtype q4",
+    "ocellus convert llava-hf/llava-onevision-qwen2-7b-ov-hf 7b --dtype q4 --packed",
     "ocellus ask --model small --image photo.jpg 'What is this?'",
   ],
   notes: `The folder is created atomically: files are written to TO.partial, which is renamed
-at the end, or removed after an interruption.`,
+at the end, or removed after an interruption. With --packed its finished layers
+are kept then, also after a kill or a power failure: the same command resumes.
+A packed checkpoint loads without packing, and its layers' hashes are checked.`,
   async run(given: Arguments, interruption: Interruption) {
     const [from, to] = given.positionals;
     const { dtype } = dtypeOption(given);
@@ -57,9 +63,34 @@ at the end, or removed after an interruption.`,
       ...hubOptions(given),
       ...(shardBytes !== undefined && { shardBytes }),
     };
-    await write(modelLocation(from), resolve(to), options, given.has("force"));
+    const packs = given.has("packed");
+    await (packs ? writePackedFolder : write)(modelLocation(from), resolve(to), options, given.has("force"));
   },
 };
+
+async function writePackedFolder(from: string, target: string, options: ConvertOptions, force: boolean): Promise<void> {
+  const folder = await NewFolder.beside(target, force, true);
+  const line = new ProgressLine(process.stderr);
+  let total: number;
+  try {
+    const { planPacked } = await import("../models/packed-files.js");
+    const plan = await planPacked(from, { ...options, onDownload: line.loading.onDownload });
+    try {
+      total = await writePacked(folder, plan, (doing, done, all) => line.bytes(doing, done, all), options.signal);
+    } finally {
+      await plan.close();
+    }
+    await folder.finish();
+  } catch (cause) {
+    line.clear();
+    if (await hasFinishedLayers(folder)) note(`${folder.partial} has the layers that are finished: run this again`);
+    else await folder.abandon();
+    throw cause;
+  } finally {
+    line.clear();
+  }
+  process.stdout.write(`${target}: ${(total / 1e6).toFixed(1)} MB\n`);
+}
 
 async function write(from: string, target: string, options: ConvertOptions, force: boolean): Promise<void> {
   const folder = await NewFolder.beside(target, force);

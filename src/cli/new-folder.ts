@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { OptionError, SourceError } from "../base/errors.js";
+import { OcellusError, OptionError, SourceError } from "../base/errors.js";
 
 /** Files that show that a folder has a checkpoint, or an adapter. */
 const CONTENTS = ["config.json", "adapter_config.json"];
@@ -9,14 +9,16 @@ const CONTENTS = ["config.json", "adapter_config.json"];
 export class NewFolder {
   private constructor(
     readonly path: string,
-    private readonly partial: string,
+    /** The folder that is written and renamed. */
+    readonly partial: string,
   ) {}
 
   /**
-   * Starts a folder. `replace` allows to replace an empty folder or a checkpoint, which stays until the new one is complete.
+   * Starts a folder. `replace` allows to replace an empty folder or a checkpoint, which stays until the new one is complete. `resume`
+   * keeps what another process has left of the partial folder.
    * @throws OptionError if the folder exists and may not be replaced; SourceError if it cannot be written.
    */
-  static async beside(path: string, replace: boolean): Promise<NewFolder> {
+  static async beside(path: string, replace: boolean, resume = false): Promise<NewFolder> {
     const names = await namesIn(path);
     const fault = { where: path, remedy: "give another name" };
     if (names && !replace) {
@@ -33,11 +35,17 @@ export class NewFolder {
       throw new OptionError({ ...fault, expected: "a checkpoint or an adapter to replace, or an empty folder", got });
     }
     const folder = new NewFolder(path, `${path}.partial`);
-    await guarded(folder.partial, async () => {
-      await rm(folder.partial, { recursive: true, force: true });
-      await mkdir(folder.partial, { recursive: true });
-    });
+    if (resume) await guarded(folder.partial, () => mkdir(folder.partial, { recursive: true }));
+    else await folder.empty();
     return folder;
+  }
+
+  /** Removes what is in the partial folder. */
+  async empty(): Promise<void> {
+    await guarded(this.partial, async () => {
+      await rm(this.partial, { recursive: true, force: true });
+      await mkdir(this.partial, { recursive: true });
+    });
   }
 
   /** Writes a file of the folder; `onProgress` receives the bytes so far. Returns its size. */
@@ -96,9 +104,10 @@ async function namesIn(path: string): Promise<string[] | "file" | undefined> {
   }
 }
 
-async function guarded<T>(path: string, work: () => Promise<T>): Promise<T> {
+/** Runs work on a file or folder; its errors are SourceErrors that say what to do about the disk. */
+export async function guarded<T>(path: string, work: () => Promise<T>): Promise<T> {
   return work().catch((cause: unknown) => {
-    throw writeError(path, cause);
+    throw cause instanceof OcellusError ? cause : writeError(path, cause);
   });
 }
 

@@ -1,13 +1,7 @@
-import { OptionError, shown, throwIfAborted } from "../base/errors.js";
+import { throwIfAborted } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
 import type { IndexedTensor, TensorIndex } from "../io/checkpoint.js";
-import {
-  type CheckpointFiles,
-  type CheckpointLocation,
-  HUB_OPTIONS,
-  type HubOptions,
-  openCheckpoint,
-} from "../io/checkpoint.js";
+import { type CheckpointFiles, type CheckpointLocation, HUB_OPTIONS } from "../io/checkpoint.js";
 import {
   inFileOrder,
   itemBytes,
@@ -17,39 +11,23 @@ import {
   safetensorsHeader,
   type TensorHead,
 } from "../io/safetensors.js";
-import type { JsonValue } from "../io/text.js";
 import { quantizeRows } from "../kernels/pack.js";
 import { checkRange } from "../layers/weight-range.js";
-import {
-  type StorageDtype,
-  type StoredType,
-  storedType,
-  WeightLoader,
-  widen,
-  widenQuantized,
-} from "../layers/weights.js";
-import { Device } from "../runtime/device.js";
+import { type StoredType, storedType, widen, widenQuantized } from "../layers/weights.js";
+import type { Device } from "../runtime/device.js";
 import { elementCount, narrowBF16, narrowF16 } from "../runtime/dtype.js";
+import {
+  type ConversionSource,
+  type ConvertOptions,
+  divide,
+  openSource,
+  shardIndex,
+  shardName,
+} from "./conversion-source.js";
 import type { ConvertedFile } from "./converted-file.js";
-import { type AdapterLocations, adaptedWeights } from "./llava-onevision/adapted-weights.js";
-import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.js";
-import { readFamily } from "./llava-onevision/family.js";
-import { Network } from "./llava-onevision/network.js";
-import { inCheckpoint, readConfig } from "./llava-onevision/read-config.js";
+import { inCheckpoint } from "./llava-onevision/read-config.js";
 
-export type { ConvertedFile };
-
-export interface ConvertOptions extends HubOptions {
-  /** Storage dtype of each part's matrices; "auto" leaves them unchanged. */
-  dtype: StorageDtype | Partial<DtypeByPart>;
-  /** An existing device, used for quantisation. */
-  device?: Device;
-  /** Maximum size of a weights file in bytes; 5 GB if not given. */
-  shardBytes?: number;
-  signal?: AbortSignal | undefined;
-  /** LoRA adapters that are merged into the weights, as when loading. */
-  adapter?: AdapterLocations | undefined;
-}
+export type { ConvertedFile, ConvertOptions };
 
 /** A tensor of the converted checkpoint, and its source. */
 interface Planned extends TensorHead {
@@ -75,7 +53,6 @@ export const COPIED_FILES = [
   "chat_template.jinja",
   "chat_template.json",
 ];
-const SHARD_BYTES = 5e9;
 const CHUNK_BYTES = 2 ** 22;
 const DTYPES = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
 
@@ -85,56 +62,36 @@ export async function* convertedFiles(
   options: ConvertOptions,
 ): AsyncGenerator<ConvertedFile, void, undefined> {
   checkOptions("convertCheckpoint", options, ["dtype", "device", "shardBytes", "signal", "adapter", ...HUB_OPTIONS]);
-  const dtype = dtypeByPart(options.dtype);
-  const shardBytes = options.shardBytes ?? SHARD_BYTES;
-  if (!(shardBytes > 0)) {
-    const remedy = `leave it out for ${SHARD_BYTES}`;
-    throw new OptionError({ where: "shardBytes", expected: "a number above 0", got: shown(shardBytes), remedy });
-  }
-  const files = await openCheckpoint(location, options);
-  let device = options.device;
-  let index: TensorIndex | undefined;
+  const source = await openSource(location, options);
+  const { files, index, device } = source;
   try {
-    const configJson = await readFamily(files);
-    device ??= await Device.open();
-    index = await files.tensors();
-    if (options.adapter !== undefined) {
-      const { layout } = await readConfig(files, configJson, index);
-      ({ index } = await adaptedWeights(index, layout, options.adapter, true, options));
-    }
-    const planned = await plan(files, configJson, index, device, dtype);
-    const shards = divide(planned, shardBytes);
-    const names = shards.map((_, i) => shardName(i, shards.length));
+    const shards = divide(plan(source), ({ bytes }) => bytes, source.shardBytes).map(inFileOrder);
     for (const [i, tensors] of shards.entries()) {
-      yield weightsFile(names[i]!, tensors, index, device, options.signal);
+      yield weightsFile(shardName(i, shards.length), tensors, index, device, options.signal);
     }
-    if (shards.length > 1) yield textFile("model.safetensors.index.json", shardIndex(shards, names));
-    for (const name of COPIED_FILES) {
-      const text = await files.text(name);
-      if (text !== undefined) yield textFile(name, text);
+    if (shards.length > 1) {
+      const totalBytes = shards.flat().reduce((sum, { bytes }) => sum + bytes, 0);
+      const names = shards.map((tensors) => tensors.map(({ name }) => name));
+      yield textFile("model.safetensors.index.json", shardIndex(names, totalBytes));
     }
+    yield* copiedFiles(files);
   } catch (cause) {
     throw inCheckpoint(files.name, cause);
   } finally {
-    await index?.close();
-    if (!options.device) device?.dispose();
+    await source.close();
   }
 }
 
-/** Determines the matrices and their storage dtypes by running the model's constructors. */
-async function plan(
-  files: CheckpointFiles,
-  configJson: JsonValue,
-  index: TensorIndex,
-  device: Device,
-  dtype: DtypeByPart,
-): Promise<Planned[]> {
-  const config = await readConfig(files, configJson, index);
-  const loader = new WeightLoader(device, index);
-  device.precompile(() => {
-    new Network(loader.root(), config, dtype, device.empty([3, 256], "f32", "levels"));
-  });
-  loader.check(files.name, (name) => config.layout.ignored(name));
+/** Yields the files without weights, unchanged. */
+export async function* copiedFiles(files: CheckpointFiles): AsyncGenerator<ConvertedFile> {
+  for (const name of COPIED_FILES) {
+    const text = await files.text(name);
+    if (text !== undefined) yield textFile(name, text);
+  }
+}
+
+/** Determines dtype and size of each tensor. */
+function plan({ index, loader }: ConversionSource): Planned[] {
   return [...index.entries].map(([name, stored]): Planned => {
     const from = storedType(stored);
     const to = loader.storageDtypes.get(name) ?? from;
@@ -148,32 +105,6 @@ async function plan(
     const target = to === undefined ? stored.entry.dtype : DTYPES[to];
     return { name, stored, from, to, dtype: target, shape, bytes: elementCount(shape) * itemBytes(target) };
   });
-}
-
-/** Divides tensors into shards of at most `most` bytes, or of one larger tensor. */
-function divide(planned: readonly Planned[], most: number): Planned[][] {
-  const shards: Planned[][] = [[]];
-  let bytes = 0;
-  for (const tensor of planned) {
-    if (bytes > 0 && bytes + tensor.bytes > most) {
-      shards.push([]);
-      bytes = 0;
-    }
-    shards.at(-1)!.push(tensor);
-    bytes += tensor.bytes;
-  }
-  return shards.map(inFileOrder);
-}
-
-function shardName(i: number, count: number): string {
-  const number = (n: number): string => String(n).padStart(5, "0");
-  return count === 1 ? "model.safetensors" : `model-${number(i + 1)}-of-${number(count)}.safetensors`;
-}
-
-function shardIndex(shards: readonly Planned[][], names: readonly string[]): string {
-  const weightMap = Object.fromEntries(shards.flatMap((tensors, i) => tensors.map(({ name }) => [name, names[i]!])));
-  const total = shards.flat().reduce((sum, { bytes }) => sum + bytes, 0);
-  return `${JSON.stringify({ metadata: { total_size: total }, weight_map: weightMap }, undefined, 2)}\n`;
 }
 
 function weightsFile(

@@ -1,8 +1,11 @@
+import type { CheckpointLocation } from "../../src/io/checkpoint/checkpoint.js";
 import { LayerHash, PIECE_BYTES } from "../../src/io/checkpoint/layer-hash.js";
 import { type PackedContent, packedHead, packedMetadata } from "../../src/io/checkpoint/packed-tensors.js";
 import { safetensorsHeader } from "../../src/io/checkpoint/safetensors.js";
 import { pack } from "../../src/kernels/pack.js";
 import { PackedMatrix } from "../../src/kernels/packed.js";
+import type { ConvertOptions } from "../../src/models/convert.js";
+import { planPacked } from "../../src/models/packed-files.js";
 import type { Device } from "../../src/runtime/device.js";
 
 /** A tensor to pack: the values of its parts in f32, row-major. */
@@ -15,7 +18,8 @@ export async function packedBytes(
   device: Device,
   { name, type, inner, parts, values }: PackedInput,
 ): Promise<Uint8Array> {
-  if (inner === undefined) return new Uint8Array(await new Blob(values.map((one) => new Float32Array(one))).arrayBuffer());
+  if (inner === undefined)
+    return new Uint8Array(await new Blob(values.map((one) => new Float32Array(one))).arrayBuffer());
   const arena = device.arena("packed");
   try {
     const columns = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
@@ -50,4 +54,42 @@ export async function packedFile(
   const changed = Object.fromEntries(Object.entries(metadata).map(([key, text]) => [key, change(text)]));
   const header = safetensorsHeader(tensors.map(packedHead), changed);
   return new Uint8Array(await new Blob([header, bytes] as BlobPart[]).arrayBuffer());
+}
+
+/** The files of a packed copy of a checkpoint. */
+export async function packedFiles(from: CheckpointLocation, options: ConvertOptions): Promise<File[]> {
+  const plan = await planPacked(from, options);
+  const made: File[] = [];
+  const fileOf = (name: string, parts: readonly Uint8Array[]): File =>
+    new File(
+      parts.map((part) => new Uint8Array(part)),
+      name,
+    );
+  try {
+    for (const file of plan.files) {
+      const bytes = new Uint8Array(file.sizeBytes);
+      const hashes: string[] = [];
+      for (const { offsetBytes, lengthBytes, chunks } of file.layers) {
+        const hash = new LayerHash();
+        let at = offsetBytes;
+        for await (const chunk of chunks()) {
+          bytes.set(chunk, at);
+          await hash.add(chunk);
+          at += chunk.length;
+        }
+        if (at !== offsetBytes + lengthBytes) throw new Error(`${at - offsetBytes} bytes instead of ${lengthBytes}`);
+        hashes.push(await hash.hex());
+      }
+      bytes.set(file.header(hashes));
+      made.push(fileOf(file.name, [bytes]));
+    }
+    for await (const { name, chunks } of plan.texts()) {
+      const parts: Uint8Array[] = [];
+      for await (const chunk of chunks) parts.push(chunk);
+      made.push(fileOf(name, parts));
+    }
+    return made;
+  } finally {
+    await plan.close();
+  }
 }

@@ -8,19 +8,31 @@ export const PIECE_BYTES = 2 ** 21;
 export class LayerHash {
   readonly #hashes: Uint8Array[] = [];
   #last: Promise<void> = Promise.resolve();
+  /** The beginning of the next piece, where bytes come in other lengths. */
+  #rest: Uint8Array | undefined;
+  #used = 0;
 
-  /** Adds the next piece: {@link PIECE_BYTES}, the last one fewer. It is copied; at most one is waiting to be hashed. */
-  async add(piece: Uint8Array): Promise<void> {
-    const before = this.#last;
-    const at = this.#hashes.push(new Uint8Array()) - 1;
-    this.#last = sha256(piece).then((hash) => {
-      this.#hashes[at] = hash;
-    });
-    await before;
+  /** Adds the next bytes, which are copied; at most one piece is waiting to be hashed. */
+  async add(bytes: Uint8Array): Promise<void> {
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.#used === 0 && bytes.length - at >= PIECE_BYTES) {
+        await this.#addPiece(bytes.subarray(at, at + PIECE_BYTES));
+        at += PIECE_BYTES;
+        continue;
+      }
+      this.#rest ??= new Uint8Array(PIECE_BYTES);
+      const some = bytes.subarray(at, at + PIECE_BYTES - this.#used);
+      this.#rest.set(some, this.#used);
+      this.#used += some.length;
+      at += some.length;
+      if (this.#used === PIECE_BYTES) await this.#addRest();
+    }
   }
 
-  /** Returns the hash as lower-case hexadecimal digits. */
+  /** Returns the hash as lower-case hexadecimal digits; the last call. */
   async hex(): Promise<string> {
+    if (this.#used > 0) await this.#addRest();
     await this.#last;
     const all = new Uint8Array(this.#hashes.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
@@ -29,6 +41,21 @@ export class LayerHash {
       at += hash.length;
     }
     return Array.from(await sha256(all), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+
+  async #addRest(): Promise<void> {
+    const piece = this.#rest!.subarray(0, this.#used);
+    this.#used = 0;
+    await this.#addPiece(piece);
+  }
+
+  async #addPiece(piece: Uint8Array): Promise<void> {
+    const before = this.#last;
+    const at = this.#hashes.push(new Uint8Array()) - 1;
+    this.#last = sha256(piece).then((hash) => {
+      this.#hashes[at] = hash;
+    });
+    await before;
   }
 }
 

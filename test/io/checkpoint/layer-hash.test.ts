@@ -18,6 +18,20 @@ test("is the SHA-256 of the hashes of the pieces", async () => {
   expect(await hash.hex()).toBe(hex(await sha256(Uint8Array.from(both.flatMap((one) => [...one])))));
 });
 
+test("is the same for bytes in any lengths", async () => {
+  const bytes = Uint8Array.from({ length: 2 * PIECE_BYTES + 77 }, (_, i) => i * 13);
+  const of = async (...ends: number[]) => {
+    const hash = new LayerHash();
+    for (const [i, end] of ends.entries()) await hash.add(bytes.slice(ends[i - 1] ?? 0, end));
+    return hash.hex();
+  };
+  const truth = await of(PIECE_BYTES, 2 * PIECE_BYTES, bytes.length);
+  expect(await of(bytes.length)).toBe(truth);
+  expect(await of(5, PIECE_BYTES + 5, bytes.length)).toBe(truth);
+  expect(await of(3, PIECE_BYTES, PIECE_BYTES + 1, bytes.length)).toBe(truth);
+  expect(await of(bytes.length - 1)).not.toBe(truth);
+});
+
 test("of no bytes is that of no hashes", async () => {
   expect(await new LayerHash().hex()).toBe(hex(await sha256(new Uint8Array())));
 });
