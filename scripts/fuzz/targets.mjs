@@ -499,6 +499,44 @@ export const TARGETS = {
       run: async (header) => void (await openSafetensors(bytesSource(withHeader(header, 32), "x.safetensors"))),
     };
   },
+  "packed-metadata": async () => {
+    const { openTensors } = await dist("io/checkpoint/tensor-index");
+    const { packedHead, packedMetadata } = await dist("io/checkpoint/packed-tensors");
+    const { bytesSource } = await dist("io/bytes/source");
+    const part = (name, interleave) => ({ name, shape: [16, 40], interleave });
+    const tensors = [
+      { name: "m", type: "q4", inner: 40, parts: [part("a", 0), part("b", 1)] },
+      { name: "n", type: "f32", parts: [{ name: "n", shape: [40] }] },
+    ];
+    const [[key, seed]] = Object.entries(packedMetadata([{ name: "l", sha256: "0".repeat(64), tensors }]));
+    const [m, n] = tensors.map((tensor) => packedHead(tensor));
+    const header = { m: { ...m, data_offsets: [0, 1280] }, n: { ...n, data_offsets: [1280, 1440] } };
+    return {
+      kind: "json",
+      words: [
+        "version",
+        "layout",
+        "layers",
+        "sha256",
+        "tensors",
+        "parts",
+        "inner",
+        "interleave",
+        "f32",
+        "q8",
+        "q4",
+        "m",
+      ],
+      seeds: [JSON.parse(seed)],
+      run: async (value) => {
+        const metadata = { [key]: new TextDecoder().decode(encode(value)) };
+        const files = { "model.safetensors": withHeader({ __metadata__: metadata, ...header }, 1440) };
+        const index = await openTensors(placeOf(files, bytesSource));
+        for (const stored of index.entries.values()) await index.read(stored, 0, stored.entry.lengthBytes);
+        await index.close();
+      },
+    };
+  },
   "index-json": async () => {
     const { openTensors } = await dist("io/checkpoint/tensor-index");
     const { bytesSource } = await dist("io/bytes/source");

@@ -15,17 +15,18 @@ const SLICE_BYTES = 2 ** 24;
 
 /**
  * Yields what a target will have in its memory: a matrix as the `pack` kernel writes it, some panels at a time, other tensors in f32.
- * Columns that fill up the last panel are zero. Throws CheckpointError for a weight that is not finite or that its storage dtype can't
+ * `sliceBytes`: most bytes of panels at a time, at least one panel. Columns that fill up the last panel are zero. Throws CheckpointError for a weight that is not finite or that its storage dtype can't
  * hold; SourceError, AbortedError.
  */
 export async function* packedChunks(
   { memory, parts }: Target,
   index: TensorIndex,
   device: Device,
-  signal: AbortSignal | undefined,
+  signal?: AbortSignal,
+  sliceBytes = SLICE_BYTES,
 ): AsyncGenerator<Uint8Array> {
   if (memory instanceof PackedMatrix) {
-    yield* panels(memory, parts, index, device, signal);
+    yield* panels(memory, parts, index, device, signal, sliceBytes);
     return;
   }
   for (const { name, stored, shape } of parts) {
@@ -45,9 +46,10 @@ async function* panels(
   index: TensorIndex,
   device: Device,
   signal: AbortSignal | undefined,
+  sliceBytes: number,
 ): AsyncGenerator<Uint8Array> {
   const panelBytes = sizeBytes / Math.ceil(columns / PANEL_COLUMNS);
-  const step = Math.max(1, Math.floor(SLICE_BYTES / panelBytes)) * PANEL_COLUMNS;
+  const step = Math.max(1, Math.floor(sliceBytes / panelBytes)) * PANEL_COLUMNS;
   for (let first = 0; first < columns; first += step) {
     const arena = device.arena(`panels of ${label}`);
     try {

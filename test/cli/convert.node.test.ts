@@ -10,6 +10,7 @@ import { Interruption } from "../../src/cli/interruption.js";
 import { runCommand } from "../../src/cli/run-command.js";
 import { tinyCheckpoint } from "../../src/cli/tiny-checkpoint.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
+import { Device } from "../../src/runtime/device.js";
 
 let folder: string;
 const convert = (args: readonly string[], interruption = new Interruption()) => runCommand(command, args, interruption);
@@ -114,6 +115,65 @@ test("several files of weights load", async () => {
   expect(model.internals.network.vision.layers[0]!.mlp.fc2.weight.type).toBe("q8");
   expect(model.internals.network.language.embedding.table.type).toBe("f16");
   model.dispose();
+});
+
+describe("--packed", () => {
+  test("writes a checkpoint that loads without packing, and replaces one only if told", async () => {
+    const target = join(folder, "packed");
+    await convert([tinyCheckpoint(), target, "--dtype", "q4", "--packed"]);
+    const run = vi.spyOn(Device.prototype, "run");
+    const model = await LlavaOneVision.load(target);
+    expect(run.mock.calls.filter(([{ name }]) => name.startsWith("pack"))).toEqual([]);
+    run.mockRestore();
+    expect(model.internals.network.language.embedding.table.type).toBe("q4");
+    model.dispose();
+    await expect(convert([tinyCheckpoint(), target, "--dtype", "q8", "--packed"])).rejects.toThrow("--force");
+    await convert([tinyCheckpoint(), target, "--dtype", "q8", "--packed", "--force", "--shard-bytes", "1000000"]);
+    expect(await readdir(target)).toContain("model.safetensors.index.json");
+    expect((await readdir(folder)).filter((name) => name.startsWith("packed"))).toEqual(["packed"]);
+  });
+
+  test("an interruption keeps what is finished, and the same command goes on from there", async () => {
+    const target = join(folder, "resumed");
+    const journal = join(`${target}.partial`, "packing.jsonl");
+    const stderr = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    const interruption = new Interruption();
+    const args = [tinyCheckpoint(), target, "--dtype", "q4", "--packed"];
+    const outcome = convert(args, interruption).catch((error: unknown) => error);
+    const finished = async () => (existsSync(journal) ? (await readFile(journal, "utf8")).split("\n").length - 2 : 0);
+    while ((await finished()) < 2) await setImmediate();
+    interruption.interrupt("SIGINT");
+    expect(await outcome).toBeInstanceOf(AbortedError);
+    expect(stderr.mock.calls.join()).toContain(`${target}.partial has the layers that are finished`);
+    stderr.mockRestore();
+    expect(existsSync(target)).toBe(false);
+    const before = await finished();
+    expect(before).toBeGreaterThanOrEqual(2);
+    await convert(args);
+    const model = await LlavaOneVision.load(target);
+    model.dispose();
+    expect(existsSync(`${target}.partial`)).toBe(false);
+  });
+
+  test("a failure before the first layer leaves nothing", async () => {
+    const target = join(folder, "never");
+    await expect(convert([join(folder, "missing"), target, "--dtype", "q4", "--packed"])).rejects.toThrow(
+      CheckpointError,
+    );
+    expect(existsSync(`${target}.partial`)).toBe(false);
+  });
+
+  test("a damaged layer is refused with file, layer and remedy", async () => {
+    const target = join(folder, "damaged");
+    await convert([tinyCheckpoint(), target, "--dtype", "q4", "--packed"]);
+    const file = join(target, "model.safetensors");
+    const bytes = await readFile(file);
+    bytes[bytes.length - 5]! ^= 1;
+    await writeFile(file, bytes);
+    const loading = LlavaOneVision.load(target);
+    await expect(loading).rejects.toThrow(CheckpointError);
+    await expect(loading).rejects.toThrow(/model\.safetensors: layer image_newline.*convert the original/s);
+  });
 });
 
 test.each([
