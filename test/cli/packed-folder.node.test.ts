@@ -38,6 +38,12 @@ async function contents(folder: string): Promise<Map<string, Buffer>> {
   return new Map(await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name))] as const)));
 }
 
+/** The names of files that differ, or that only one folder has; `toEqual` takes seconds for large files. */
+function different(got: ReadonlyMap<string, Buffer>, truth: ReadonlyMap<string, Buffer>): string[] {
+  const names = new Set([...got.keys(), ...truth.keys()]);
+  return [...names].filter((name) => !(got.get(name) && truth.get(name)?.equals(got.get(name)!)));
+}
+
 describe("a folder of three layers", () => {
   const SIZES = [3000, 5, 700];
   /** A plan of layers of numbers. `failing`: the layer that is cut off. `packed`: receives the names of layers that are packed. */
@@ -102,7 +108,7 @@ describe("a folder of three layers", () => {
     const packed: string[] = [];
     await write("resumed", plan(packed));
     expect(packed).toEqual(["layer 2"]);
-    expect(await contents(folder.path)).toEqual(truth);
+    expect(different(await contents(folder.path), truth)).toEqual([]);
   });
 
   test("a finished layer whose bytes have changed is packed again, and a line that is cut off is none", async () => {
@@ -114,7 +120,7 @@ describe("a folder of three layers", () => {
     const packed: string[] = [];
     await write("damaged", plan(packed));
     expect(packed).toEqual(["layer 1", "layer 2"]);
-    expect(await contents(folder.path)).toEqual(truth);
+    expect(different(await contents(folder.path), truth)).toEqual([]);
   });
 
   test("another plan, or a folder without the journal, begins anew", async () => {
@@ -124,7 +130,7 @@ describe("a folder of three layers", () => {
     await writeFile(join(folder.partial, "left over"), "");
     await writePacked(folder, plan(packed, undefined, "two"), () => {});
     expect(packed).toEqual(["layer 0", "layer 1", "layer 2"]);
-    expect(await contents(folder.partial)).toEqual(truth);
+    expect(different(await contents(folder.partial), truth)).toEqual([]);
     expect(await hasFinishedLayers(folder)).toBe(false);
     await folder.abandon();
   });
@@ -191,7 +197,7 @@ test(
       // What has the name of the target is whole; what is partial is no checkpoint, or has all its layers already.
       if ((await readdir(folder)).includes("killed")) {
         await readWhole(target);
-        expect(await contents(target)).toEqual(truth);
+        expect(different(await contents(target), truth)).toEqual([]);
         await rm(target, { recursive: true });
         counts.whole++;
       } else {
@@ -204,7 +210,7 @@ test(
     expect(counts.partial).toBeGreaterThan(0);
     const last = await convert(folder, "killed");
     expect(await last.ended).toBe(0);
-    expect(await contents(target)).toEqual(truth);
+    expect(different(await contents(target), truth)).toEqual([]);
     expect((await readdir(folder)).sort()).toEqual(["killed", "undisturbed"]);
   },
   KILLS * MS_A_KILL,

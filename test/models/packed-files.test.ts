@@ -167,6 +167,28 @@ test("another dtype, and adapters that are merged, are packed again from the pan
   }
 });
 
+test("an adapter that stays apart leaves the layers as they are", async () => {
+  const packed = await packedFiles(await checkpointFiles(HF), { device, dtype: "q4" });
+  const adapter = await adapterFiles("hf-05b-like");
+  const run = vi.spyOn(device, "run");
+  const model = await LlavaOneVision.load(packed, { device, adapter });
+  const labels = run.mock.calls.flatMap(([{ name }, { packed }]) => (name === "pack" ? packed!.label : []));
+  run.mockRestore();
+  model.dispose();
+  expect(labels.length).toBeGreaterThan(0);
+  expect(labels.filter((label) => !/ [AB]$/.test(label))).toEqual([]); // its own matrices
+});
+
+test("an estimate is that of the original in the same dtype", async () => {
+  const files = await checkpointFiles(HF);
+  const packed = await packedFiles(files, { device, dtype: MIXED });
+  const [truth, got] = [
+    await LlavaOneVision.estimate(files, { dtype: MIXED }),
+    await LlavaOneVision.estimate(packed, {}),
+  ];
+  expect([got.weightsBytes, got.totalBytes]).toEqual([truth.weightsBytes, truth.totalBytes]);
+});
+
 test("layers are named by what they belong to", () => {
   const layout = { vision: "v.model", projector: ["m.projector.0", "m.projector.2"] } as const;
   const names = ["v.model.embeddings.patch_embedding", "v.model.encoder.layers.11.mlp.fc1", "m.projector.2.bias"];
