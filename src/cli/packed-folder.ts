@@ -1,7 +1,8 @@
 import { type FileHandle, open, readFile, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { openCheckpoint } from "../io/checkpoint.js";
-import { LayerHash, verifyLayers } from "../io/safetensors.js";
+import { LayerHash, verifyLayers } from "../io/packed.js";
+import { PIECE_BYTES } from "../io/safetensors.js";
 import type { PackedPlan, PlannedFile, PlannedLayer } from "../models/packed-files.js";
 import { guarded, type NewFolder } from "./new-folder.js";
 
@@ -103,18 +104,16 @@ async function writeLayer(
 
 /** Hash of a layer's range as it is on the disk; undefined if the file ends within it. */
 async function hashOf(handle: FileHandle, { offsetBytes, lengthBytes }: PlannedLayer): Promise<string | undefined> {
-  const memory = new Uint8Array(READ_BYTES);
+  const memory = new Uint8Array(PIECE_BYTES);
   const hash = new LayerHash();
-  for (let at = 0; at < lengthBytes; at += READ_BYTES) {
-    const length = Math.min(READ_BYTES, lengthBytes - at);
+  for (let at = 0; at < lengthBytes; at += PIECE_BYTES) {
+    const length = Math.min(PIECE_BYTES, lengthBytes - at);
     const { bytesRead } = await handle.read(memory, 0, length, offsetBytes + at);
     if (bytesRead < length) return undefined;
     await hash.add(memory.subarray(0, length));
   }
   return hash.hex();
 }
-
-const READ_BYTES = 2 ** 21;
 
 /** The gaps between layers are holes of the file, which read as zeros. */
 async function writeHeader(handle: FileHandle, file: PlannedFile, hashes: readonly string[]): Promise<void> {

@@ -1,5 +1,12 @@
 import type { IndexedTensor, PackedIndex } from "../io/checkpoint.js";
-import { type LayerPiece, PANEL_COLUMNS, type PackedLayer, type PackedTensor } from "../io/safetensors.js";
+import {
+  type LayerPiece,
+  PANEL_COLUMNS,
+  type PackedLayer,
+  type PackedTensor,
+  readLayer,
+  verifyLayers,
+} from "../io/packed.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import type { Tensor } from "../runtime/tensor.js";
 
@@ -11,10 +18,40 @@ export interface TargetPart {
   readonly interleave: 0 | 1 | undefined;
 }
 
+/** The packed matrix that rows become a part of. */
+export interface MatrixPlace {
+  readonly matrix: PackedMatrix;
+  readonly interleave?: 0 | 1 | undefined;
+}
+
+/** A request of a stored tensor, as `WeightLoader` keeps it. */
+export interface TargetRequest {
+  readonly name: string;
+  readonly stored: IndexedTensor;
+  readonly shape: readonly number[];
+  readonly place: MatrixPlace | undefined;
+  readonly into: Tensor | undefined;
+  /** Element of `into` at which the tensor begins. */
+  readonly first: number;
+}
+
 /** Memory of the device, and the stored tensors that fill it, in their order in it. */
 export interface Target {
   readonly memory: PackedMatrix | Tensor;
   readonly parts: readonly TargetPart[];
+}
+
+/** Returns the memory that was requested, in the order of requests; without tensors that the caller consumes in chunks. */
+export function targetsOf(requests: readonly TargetRequest[]): Target[] {
+  const targets = new Map<PackedMatrix | Tensor, (TargetPart & { first: number })[]>();
+  for (const { name, stored, shape, into, first, place } of requests) {
+    const memory = place?.matrix ?? into;
+    if (!memory) continue;
+    const parts = targets.get(memory) ?? [];
+    targets.set(memory, parts);
+    parts.push({ name, stored, shape, first, interleave: place?.interleave });
+  }
+  return [...targets].map(([memory, parts]) => ({ memory, parts: parts.sort((a, b) => a.first - b.first) }));
 }
 
 /** A layer of a packed checkpoint and the memory of each of its tensors, by name. */
@@ -90,4 +127,40 @@ function writeOverlap(tensor: Tensor, first: number, length: number, bytes: Uint
   const from = Math.max(0, first);
   const to = Math.min(bytes.length, first + length);
   if (from < to) tensor.device.write(tensor, bytes.subarray(from, to), from - first);
+}
+
+/** Fills memory of the device from a packed checkpoint. */
+export class PackedLoading {
+  /** Bytes that `load` copies. */
+  readonly sizeBytes: number;
+  readonly #direct: readonly PlacedLayer[];
+  readonly #again: readonly PackedLayer[];
+  readonly #filled: ReadonlySet<PackedMatrix | Tensor>;
+
+  constructor(packed: PackedIndex, targets: readonly Target[]) {
+    const { direct, again } = placeLayers(packed, targets);
+    this.#direct = direct;
+    this.#again = again;
+    this.#filled = new Set(direct.flatMap((placed) => [...placed.targets.values()].map(({ memory }) => memory)));
+    this.sizeBytes = direct.reduce((sum, { layer }) => sum + layer.lengthBytes, 0);
+  }
+
+  /** Whether `load` fills this memory; the rest has to be packed again. */
+  fills(memory: PackedMatrix | Tensor | undefined): boolean {
+    return memory !== undefined && this.#filled.has(memory);
+  }
+
+  /**
+   * Copies layers to the device, and yields the bytes of each piece. Checks the hashes of all layers that are used, also of those that
+   * are packed again. `into` is used for the pieces. Throws CheckpointError, SourceError, AbortedError.
+   */
+  async *load(signal: AbortSignal | undefined, into: Uint8Array): AsyncGenerator<{ layer: string; bytes: number }> {
+    for (const placed of this.#direct) {
+      for await (const piece of readLayer(placed.layer, signal, into)) {
+        writePiece(placed, piece);
+        yield { layer: placed.layer.name, bytes: piece.bytes.length };
+      }
+    }
+    await verifyLayers(this.#again, signal);
+  }
 }

@@ -1,6 +1,6 @@
 import { platform } from "#platform";
 import { CheckpointError, throwIfAborted } from "../base/errors.js";
-import type { IndexedTensor, TensorIndex } from "../io/checkpoint.js";
+import type { IndexedTensor, PackedIndex, TensorIndex } from "../io/checkpoint.js";
 import {
   foreignTensors,
   GROUP_ELEMENTS,
@@ -8,15 +8,12 @@ import {
   type QuantizedMatrix,
   type QuantizedType,
   quantizedRowBytes,
-  readLayer,
-  verifyLayers,
 } from "../io/safetensors.js";
-import type { PackedMatrix } from "../kernels/packed.js";
 import type { Device } from "../runtime/device.js";
 import { elementCount, showShape, widenBF16, widenF16 } from "../runtime/dtype.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { Adapters } from "./low-rank.js";
-import { placeLayers, type Target, type TargetPart, writePiece } from "./packed-layers.js";
+import type { MatrixPlace, PackedLoading, TargetRequest } from "./packed-layers.js";
 import { checkRange } from "./weight-range.js";
 
 /** Dtype of a stored tensor; only matrices may be quantised. */
@@ -40,7 +37,7 @@ export type RowConsumer = (chunk: Tensor, type: StoredType, firstRow: number, ro
 export interface LoadProgress {
   readonly loadedBytes: number;
   readonly totalBytes: number;
-  /** The tensor being read. */
+  /** The tensor being read, or the layer of a packed checkpoint. */
   readonly tensor: string;
 }
 
@@ -54,12 +51,6 @@ interface Request {
   /** Element of `into` at which the tensor begins. */
   readonly first: number;
   readonly place: MatrixPlace | undefined;
-}
-
-/** The packed matrix that rows become a part of. */
-export interface MatrixPlace {
-  readonly matrix: PackedMatrix;
-  readonly interleave?: 0 | 1 | undefined;
 }
 
 /** Size of the pieces in which rows are read and uploaded; it bounds the host memory of loading. */
@@ -151,16 +142,9 @@ export class WeightLoader {
     });
   }
 
-  /** The memory of the device that was requested, in the order of requests; without tensors that the caller consumes in chunks. */
-  get targets(): readonly Target[] {
-    const targets = new Map<PackedMatrix | Tensor, (TargetPart & { first: number })[]>();
-    for (const { name, stored, shape, into, first, place } of this.#requests) {
-      const memory = place?.matrix ?? into;
-      if (!memory) continue;
-      const parts = targets.get(memory) ?? [];
-      targets.set(memory, [...parts, { name, stored, shape, first, interleave: place?.interleave }]);
-    }
-    return [...targets].map(([memory, parts]) => ({ memory, parts: parts.sort((a, b) => a.first - b.first) }));
+  /** What was requested, in the order of requests. */
+  get requests(): readonly TargetRequest[] {
+    return this.#requests;
   }
 
   /** Throws one CheckpointError for all missing, misshapen and unused tensors; `ignored` excepts known unused ones. */
@@ -193,21 +177,16 @@ export class WeightLoader {
   ): Promise<void> {
     // Frees the garbage of parsing (some 60 MB for a vocabulary of 150,000 tokens) before the weights are loaded.
     platform.collectGarbage();
-    const { direct, again } = this.index.packed
-      ? placeLayers(this.index.packed, this.targets)
-      : { direct: [], again: [] };
-    const placed = new Set(direct.flatMap(({ targets }) => [...targets.values()].map(({ memory }) => memory)));
-    const isPlaced = ({ place, into }: Request): boolean => placed.has((place?.matrix ?? into)!);
+    const packed = this.index.packed && (await packedLoading(this.index.packed, this.#requests));
     const order = this.#requests
-      .filter((request) => !isPlaced(request))
+      .filter(({ place, into }) => !packed?.fills(place?.matrix ?? into))
       .sort(
         (a, b) =>
           a.stored.source.name.localeCompare(b.stored.source.name) ||
           a.stored.entry.offsetBytes - b.stored.entry.offsetBytes,
       );
     const totalBytes =
-      direct.reduce((sum, { layer }) => sum + layer.lengthBytes, 0) +
-      order.reduce((sum, request) => sum + request.stored.entry.lengthBytes, 0);
+      (packed?.sizeBytes ?? 0) + order.reduce((sum, request) => sum + request.stored.entry.lengthBytes, 0);
     let loadedBytes = 0;
     let unsynced = 0;
     const loaded = async (bytes: number, tensor: string): Promise<void> => {
@@ -220,13 +199,9 @@ export class WeightLoader {
     };
     // One reused buffer: `write` copies each piece, and large garbage would accumulate.
     this.#piece ??= new Uint8Array(CHUNK_BYTES);
-    for (const placedLayer of direct) {
-      for await (const piece of readLayer(placedLayer.layer, options.signal, this.#piece)) {
-        writePiece(placedLayer, piece);
-        await loaded(piece.bytes.length, placedLayer.layer.name);
-      }
+    if (packed) {
+      for await (const { bytes, layer } of packed.load(options.signal, this.#piece)) await loaded(bytes, layer);
     }
-    await verifyLayers(again, options.signal);
     for (const request of order) {
       for await (const bytes of this.#fill(request, options.signal)) await loaded(bytes, request.name);
     }
@@ -337,6 +312,12 @@ export class Weights {
   typeOf(name: string): Exclude<StorageDtype, "auto"> {
     return this.dtype === "auto" ? this.loader.typeOf(this.path(name)) : this.dtype;
   }
+}
+
+/** Loads the code for packed checkpoints with the first of them. */
+async function packedLoading(packed: PackedIndex, requests: readonly Request[]): Promise<PackedLoading> {
+  const { PackedLoading, targetsOf } = await import("./packed-layers.js");
+  return new PackedLoading(packed, targetsOf(requests));
 }
 
 /** Widens stored floats to f32. */

@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../base/errors.js";
 import type { TensorIndex } from "../io/checkpoint.js";
-import { PANEL_COLUMNS } from "../io/safetensors.js";
+import { PANEL_COLUMNS } from "../io/packed.js";
 import { pack } from "../kernels/pack.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import { setZero } from "../kernels/zeros.js";

@@ -1,8 +1,8 @@
 import { checkOptions } from "../base/options.js";
 import { type CheckpointLocation, HUB_OPTIONS } from "../io/checkpoint.js";
-import { LayerHash, type LayerRange, type PackedContent, PackedFileLayout } from "../io/safetensors.js";
+import { LayerHash, type LayerRange, type PackedContent, PackedFileLayout } from "../io/packed.js";
 import { PackedMatrix } from "../kernels/packed.js";
-import type { Target } from "../layers/packed-layers.js";
+import { type Target, targetsOf } from "../layers/packed-layers.js";
 import {
   type ConversionSource,
   type ConvertOptions,
@@ -88,7 +88,7 @@ export async function planPacked(location: CheckpointLocation, options: ConvertO
 /** The layers in the order of the model's constructors, which is that of a pass. */
 function layersOf({ config, loader }: ConversionSource): Layer[] {
   const layers: { name: string; tensors: PackedContent[]; targets: Target[] }[] = [];
-  for (const target of loader.targets) {
+  for (const target of targetsOf(loader.requests)) {
     const { memory, parts } = target;
     const name = layerName(memory.label, config.layout);
     if (layers.at(-1)?.name !== name) layers.push({ name, tensors: [], targets: [] });

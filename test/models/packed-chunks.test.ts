@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { AbortedError, CheckpointError } from "../../src/base/errors.js";
 import { Linear } from "../../src/layers/linear.js";
+import { targetsOf } from "../../src/layers/packed-layers.js";
 import { WeightLoader } from "../../src/layers/weights.js";
 import { packedChunks } from "../../src/models/packed-chunks.js";
 import { useDevice } from "../support/device.js";
@@ -26,7 +27,7 @@ async function layerOf(rows: readonly [number, number], isWoven: boolean, type: 
   held.device.precompile(() => {
     new Linear(loader.root().storedAs(type), INNER, parts, { bias: true });
   });
-  const [weight, bias] = loader.targets;
+  const [weight, bias] = targetsOf(loader.requests);
   const contents = parts.map(({ name, columns, ...part }) => ({ name, shape: [columns, INNER], ...part }));
   const truth = await packedBytes(held.device, { name: "both", type, inner: INNER, parts: contents, values });
   return { index, weight: weight!, bias: bias!, truth, biases };
@@ -70,7 +71,7 @@ test("a weight that the type can't hold, and an abort, end it and free the panel
   held.device.precompile(() => {
     new Linear(loader.root().storedAs("f16"), 8, [{ name: "p", columns: 4 }], { bias: false });
   });
-  const [target] = loader.targets;
+  const [target] = targetsOf(loader.requests);
   const packing = collected(packedChunks(target!, index, held.device));
   await expect(packing).rejects.toThrow(CheckpointError);
   await expect(packing).rejects.toThrow("p.weight, row 0");

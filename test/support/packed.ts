@@ -1,5 +1,6 @@
 import type { CheckpointLocation } from "../../src/io/checkpoint/checkpoint.js";
-import { LayerHash, PIECE_BYTES } from "../../src/io/checkpoint/layer-hash.js";
+import { PIECE_BYTES } from "../../src/io/checkpoint/indexed-tensor.js";
+import { LayerHash } from "../../src/io/checkpoint/layer-hash.js";
 import { type PackedContent, packedHead, packedMetadata } from "../../src/io/checkpoint/packed-tensors.js";
 import { safetensorsHeader } from "../../src/io/checkpoint/safetensors.js";
 import { pack } from "../../src/kernels/pack.js";

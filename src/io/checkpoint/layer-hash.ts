@@ -1,5 +1,4 @@
-/** Bytes that are hashed at once, and read at once by what checks the hash. */
-export const PIECE_BYTES = 2 ** 21;
+import { PIECE_BYTES } from "./indexed-tensor.js";
 
 /**
  * The hash of a layer of a packed checkpoint: SHA-256 of the SHA-256 hashes of its pieces of 2 MiB. Pieces, so that Web Crypto can compute

@@ -1,4 +1,5 @@
-import { LayerHash, PIECE_BYTES } from "./layer-hash.js";
+import { PIECE_BYTES } from "./indexed-tensor.js";
+import { LayerHash } from "./layer-hash.js";
 import { fault, type PackedLayer } from "./packed-tensors.js";
 
 /** Some bytes of a layer of a packed checkpoint. */

@@ -7,9 +7,10 @@ import {
   type PackedLayer,
   type PackedTensor,
   type PackedType,
+  packedLayers,
 } from "./packed-tensors.js";
 import { GROUP_ELEMENTS, quantizedRowBytes } from "./quantized.js";
-import type { SafetensorsDType } from "./safetensors.js";
+import type { SafetensorsDType, SafetensorsFile } from "./safetensors.js";
 
 /** Bytes that a lane loads at once: one element quad of f32, more of smaller types. */
 const PIECE = 16;
@@ -33,14 +34,17 @@ interface Place {
   readonly rowBytes: number;
 }
 
-/** The tensors that were packed, as they were before: row-major, read from the panels. */
+/** The layers of packed files, and the tensors that were packed as they were before: row-major, read from the panels. */
 export class PackedRows {
+  readonly layers: readonly PackedLayer[];
   readonly entries: ReadonlyMap<string, IndexedTensor>;
   readonly #places = new Map<IndexedTensor, Place>();
 
-  constructor(layers: readonly PackedLayer[]) {
+  /** Throws CheckpointError for metadata that is not known or does not fit the files. */
+  constructor(files: readonly SafetensorsFile[]) {
+    this.layers = files.flatMap(packedLayers);
     const entries = new Map<string, IndexedTensor>();
-    for (const { source, tensors } of layers) {
+    for (const { source, tensors } of this.layers) {
       for (const tensor of tensors) {
         const { inner, type, parts } = tensor;
         let first = 0;

@@ -9,10 +9,10 @@
 import { CheckpointError } from "../../base/errors.js";
 import type { ByteSource } from "../bytes/source.js";
 import { isJsonObject, type JsonObject, type JsonValue, parseJson, showJson } from "../text/json.js";
+import { PACKED_KEY } from "./indexed-tensor.js";
 import { GROUP_ELEMENTS } from "./quantized.js";
 import type { SafetensorsFile, TensorHead } from "./safetensors.js";
 
-const KEY = "ocellus.packed";
 const VERSION = 1;
 /** Columns of a panel. */
 export const PANEL_COLUMNS = 32;
@@ -91,17 +91,15 @@ export function packedMetadata(
     tensors: tensors.map(({ name, type, inner, parts }) => ({ name, type, inner, parts })),
   }));
   const dtype = [...new Set(layers.flatMap(({ tensors }) => tensors.flatMap((one) => (one.inner ? one.type : []))))];
-  return { [KEY]: JSON.stringify({ version: VERSION, layout: LAYOUT, dtype: dtype.join(","), layers: all }) };
+  return { [PACKED_KEY]: JSON.stringify({ version: VERSION, layout: LAYOUT, dtype: dtype.join(","), layers: all }) };
 }
 
 /**
- * Returns the layers of a file; undefined if it is not packed. Throws CheckpointError for another version or layout, and if metadata and
- * tensors disagree.
+ * Returns the layers of a packed file. Throws CheckpointError for another version or layout, and if metadata and tensors disagree.
  */
-export function packedLayers(file: SafetensorsFile): readonly PackedLayer[] | undefined {
-  const text = file.metadata.get(KEY);
-  if (text === undefined) return undefined;
-  const where = `${file.source.name}: metadata ${KEY}`;
+export function packedLayers(file: SafetensorsFile): readonly PackedLayer[] {
+  const text = file.metadata.get(PACKED_KEY) ?? "";
+  const where = `${file.source.name}: metadata ${PACKED_KEY}`;
   const json = parseJson(text, where);
   const { version, layout, layers } = isJsonObject(json) ? json : ({} as JsonObject);
   if (version !== VERSION || layout !== LAYOUT || !Array.isArray(layers)) {

@@ -5,9 +5,9 @@ import type { Place } from "../bytes/place.js";
 import type { ByteSource } from "../bytes/source.js";
 import { isJsonObject, type JsonValue, showJson } from "../text/json.js";
 import { listed } from "./foreign-tensors.js";
-import type { IndexedTensor } from "./indexed-tensor.js";
-import { PackedRows } from "./packed-rows.js";
-import { type PackedLayer, packedLayers } from "./packed-tensors.js";
+import { type IndexedTensor, PACKED_KEY } from "./indexed-tensor.js";
+import type { PackedRows } from "./packed-rows.js";
+import type { PackedLayer } from "./packed-tensors.js";
 import { quantizedMatrices } from "./quantized.js";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.js";
 
@@ -75,27 +75,34 @@ export async function openTensors(
   };
   try {
     const single = await open(name);
-    if (single) return new Tensors([single], close);
+    if (single) return await tensorsOf([single], close);
     if (indexJson === undefined) {
       const { missing } = await import("./foreign-checkpoint.js");
       throw await missing(place, name, name === SINGLE ? `${SINGLE} or ${INDEX} with its shards` : name);
     }
-    return new Tensors(await openShards(place, indexJson, open), close);
+    return await tensorsOf(await openShards(place, indexJson, open), close);
   } catch (cause) {
     await close();
     throw cause;
   }
 }
 
+async function tensorsOf(files: readonly SafetensorsFile[], close: () => Promise<void>): Promise<TensorIndex> {
+  const isPacked = ({ metadata }: SafetensorsFile): boolean => metadata.has(PACKED_KEY);
+  if (!files.some(isPacked)) return new Tensors(files, undefined, close);
+  const { PackedRows } = await import("./packed-rows.js");
+  const others = files.filter((file) => !isPacked(file));
+  return new Tensors(others, new PackedRows(files.filter(isPacked)), close);
+}
+
 class Tensors implements TensorIndex {
   readonly entries: ReadonlyMap<string, IndexedTensor>;
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly sizeBytes: number;
-  readonly packed: PackedIndex | undefined;
-  readonly #rows: PackedRows | undefined;
 
   constructor(
     files: readonly SafetensorsFile[],
+    readonly packed: PackedRows | undefined,
     readonly close: () => Promise<void>,
   ) {
     const entries = new Map<string, IndexedTensor>();
@@ -107,22 +114,12 @@ class Tensors implements TensorIndex {
       }
       entries.set(name, tensor);
     };
-    const layers: PackedLayer[] = [];
     for (const file of files) {
       const { source } = file;
-      const packed = packedLayers(file);
-      if (packed) {
-        layers.push(...packed);
-        continue;
-      }
       const quantized = quantizedMatrices(file);
       for (const [name, entry] of file.entries) add(name, { entry, source, quantized: quantized.get(name) });
     }
-    if (layers.length > 0) {
-      this.#rows = new PackedRows(layers);
-      for (const [name, tensor] of this.#rows.entries) add(name, tensor);
-      this.packed = { layers, entries: this.#rows.entries };
-    }
+    for (const [name, tensor] of packed?.entries ?? []) add(name, tensor);
     this.entries = entries;
     this.shapes = new Map([...entries].map(([name, { entry, quantized }]) => [name, (quantized ?? entry).shape]));
     this.sizeBytes = [...entries.values()].reduce((total, { entry }) => total + entry.lengthBytes, 0);
@@ -145,7 +142,7 @@ class Tensors implements TensorIndex {
       });
     }
     if (this.packed?.entries.get(entry.name) === tensor)
-      return this.#rows!.read(tensor, offsetBytes, lengthBytes, signal);
+      return this.packed.read(tensor, offsetBytes, lengthBytes, signal);
     return source.read(entry.offsetBytes + offsetBytes, lengthBytes, signal, into);
   }
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { LayerHash, PIECE_BYTES } from "../../../src/io/checkpoint/layer-hash.js";
+import { PIECE_BYTES } from "../../../src/io/checkpoint/indexed-tensor.js";
+import { LayerHash } from "../../../src/io/checkpoint/layer-hash.js";
 
 const hex = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 const sha256 = async (bytes: BufferSource) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

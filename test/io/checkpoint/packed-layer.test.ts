@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { CheckpointError, SourceError } from "../../../src/base/errors.js";
 import { bytesSource } from "../../../src/io/bytes/source.js";
-import { LayerHash, PIECE_BYTES } from "../../../src/io/checkpoint/layer-hash.js";
+import { PIECE_BYTES } from "../../../src/io/checkpoint/indexed-tensor.js";
+import { LayerHash } from "../../../src/io/checkpoint/layer-hash.js";
 import { readLayer, verifyLayers } from "../../../src/io/checkpoint/packed-layer.js";
 import type { PackedLayer } from "../../../src/io/checkpoint/packed-tensors.js";
 
