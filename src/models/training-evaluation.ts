@@ -1,9 +1,8 @@
 import { throwIfAborted } from "../base/errors.js";
 import { sampleLosses } from "../training/sample-step.js";
-import { prepareSample, type TrainingRecord } from "../training/samples.js";
+import { prepareSample, questionOf, type TrainingRecord } from "../training/samples.js";
 import type { ModelInternals } from "./chat/model-internals.js";
 import { Session } from "./chat/session.js";
-import type { ChatMessage } from "./llava-onevision/processor.js";
 import type { TrainPlan } from "./training-options.js";
 import type { Evaluation } from "./training-step.js";
 
@@ -35,7 +34,7 @@ export async function evaluate(
     const session = Session.create(internals, {});
     try {
       const { template, imageMode, signal } = plan;
-      const { text } = await session.generate(record.messages.slice(0, -1) as ChatMessage[], {
+      const { text } = await session.generate(await questionOf(record), {
         maxNewTokens: tokenizer.encode(expected).length + MORE_TOKENS,
         signal,
         ...(template && { template }),

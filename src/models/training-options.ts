@@ -3,6 +3,7 @@ import { checkOptions } from "../base/options.js";
 import type { CheckpointLocation } from "../io/checkpoint.js";
 import { LORA_MODULES, type LoraModule } from "../training/lora.js";
 import type { TrainedPart } from "../training/parameters.js";
+import type { SkipBad } from "../training/record-faults.js";
 import type { SampleOptions } from "../training/samples.js";
 import type { Schedule } from "../training/schedule.js";
 
@@ -55,6 +56,11 @@ export interface TrainOptions extends SampleOptions {
   shuffle?: boolean | undefined;
   /** Seed of the order and of a new adapter (0): the same seed gives the same losses on the same adapter. */
   seed?: number | undefined;
+  /**
+   * Leaves out records that can't be used, such as those without an answer, and receives one error for each, before the first step. If not
+   * given, they are an error.
+   */
+  skipBad?: SkipBad | undefined;
   /** Folder or files with the state of an earlier run with the same data and options, which goes on as if it had not ended. */
   resume?: CheckpointLocation | undefined;
   /** Receives the memory that a step on the first record takes (the longest of the first step), before the first step. */
@@ -100,6 +106,7 @@ const KNOWN = [
   "adapter",
   "shuffle",
   "seed",
+  "skipBad",
   "resume",
   "onEstimate",
   "template",
@@ -117,6 +124,9 @@ export function trainPlan(options: TrainOptions, records: number): TrainPlan {
   checkOptions(WHERE, options, KNOWN);
   const { schedule = "cosine", labels = "answer", template, imageMode, signal, adapter, shuffle = false } = options;
   const targets = targetsOf(options.train ?? "lora");
+  if (options.skipBad !== undefined && typeof options.skipBad !== "function") {
+    throw fault("skipBad", "a function that receives the errors", shown(options.skipBad), "for example console.warn");
+  }
   oneOf("schedule", schedule, ["cosine", "constant"]);
   oneOf("labels", labels, ["answer", "llava-next"]);
   if (template !== undefined) oneOf("template", template, ["checkpoint", "onevision"]);

@@ -4,7 +4,9 @@ import type { Arena } from "../runtime/arena.js";
 import { addAdapter } from "../training/lora.js";
 import { parametersOf } from "../training/parameters.js";
 import { shuffled } from "../training/random.js";
-import { checkRecord, prepareSample, type Sample, type TrainingRecord } from "../training/samples.js";
+import { skipOrThrow } from "../training/record-faults.js";
+import { checkedRecords } from "../training/records.js";
+import { prepareSample, type Sample, type TrainingRecord } from "../training/samples.js";
 import { rateFactor } from "../training/schedule.js";
 import type { StepResult } from "../training/step-result.js";
 import { Trainer } from "../training/trainer.js";
@@ -34,15 +36,16 @@ const KEPT_BYTES = 2 ** 28;
 /** The implementation of `model.train`. */
 export async function* trainingSteps(
   model: TrainedModel,
-  records: readonly TrainingRecord[],
+  given: readonly TrainingRecord[],
   options: TrainOptions,
 ): AsyncGenerator<TrainingStep, void, undefined> {
-  if (!Array.isArray(records) || records.length === 0) {
+  if (!Array.isArray(given) || given.length === 0) {
     const remedy = 'pass records such as { messages: [{ role: "user", content }, { role: "assistant", content }] }';
     throw new OptionError({ where: "model.train", expected: "a list of records", got: "none", remedy });
   }
-  for (const record of records) checkRecord(record);
+  const { records, faults } = checkedRecords(given);
   const plan = trainPlan(options, records.length);
+  skipOrThrow(faults, records.length, options.skipBad);
   const { internals, source } = model;
   const { network, processor } = internals;
   const { layout } = source.config;

@@ -33,6 +33,7 @@ export type MediaPath = (path: string) => string;
 /** Reads a JSON array, or JSON lines. Throws SourceError, which names the file and the line or record. */
 export function readRecords(text: string, file: string, pathOf: MediaPath = (path) => path): ScoredRecord[] {
   const records = recordsIn(text, file);
+  for (const { error } of records) if (error) throw error;
   const seen = new Map<string, string>();
   const all = records.map(({ where, value }, i) => recordOf(value, where, String(i + 1), pathOf));
   for (const [i, { id }] of all.entries()) {
@@ -51,9 +52,11 @@ export interface FoundRecord {
   /** File and line, or number in the file. */
   readonly where: string;
   readonly value: unknown;
+  /** What is wrong with a line that is no JSON. */
+  readonly error?: SourceError;
 }
 
-/** The records of a JSON array, or of JSON lines. Throws SourceError. */
+/** The records of a JSON array, or of JSON lines. Throws SourceError for an array that is no JSON. */
 export function recordsIn(text: string, file: string): FoundRecord[] {
   return text.trimStart().startsWith("[") ? fromArray(text, file) : fromLines(text, file);
 }
@@ -66,10 +69,14 @@ function fromArray(text: string, file: string): FoundRecord[] {
 }
 
 function fromLines(text: string, file: string): FoundRecord[] {
-  return text.split(/\r?\n/).flatMap((line, i) => {
+  return text.split(/\r?\n/).flatMap((line, i): FoundRecord[] => {
     if (line.trim() === "") return [];
     const where = `${file}, line ${i + 1}`;
-    return [{ where, value: parsed(line, where) }];
+    try {
+      return [{ where, value: parsed(line, where) }];
+    } catch (error) {
+      return [{ where, value: undefined, error: error as SourceError }];
+    }
   });
 }
 

@@ -3,6 +3,7 @@ import { blanks } from "../models/llava-onevision/literal-text.js";
 import type { ChatMessage, PreparedMedium, Processor, ProcessorOptions } from "../models/llava-onevision/processor.js";
 import type { TokensContent } from "../scoring/records.js";
 import type { Supervision } from "./language-step.js";
+import { atRecord } from "./record-faults.js";
 
 /** A message of a record; the last one is the assistant's, a text or token ids. */
 export type TrainingMessage = ChatMessage | { role: "assistant"; content: readonly TokensContent[] };
@@ -12,6 +13,8 @@ export interface TrainingRecord {
   readonly messages: readonly TrainingMessage[];
   /** Where it comes from, for messages: file and line. */
   readonly where?: string;
+  /** Reads pictures that stay in a file until they are needed, as those of Parquet: returns the messages with their bytes. */
+  readonly load?: () => Promise<readonly TrainingMessage[]>;
 }
 
 /**
@@ -49,7 +52,12 @@ export function checkRecord({ messages, where = "record" }: TrainingRecord): voi
   }
 }
 
-/** Prepares a record. Throws PromptError, MediaError, SourceError, ContextOverflowError, AbortedError. */
+/** The messages before the answer, with all pictures and clips. */
+export async function questionOf({ messages, load }: TrainingRecord): Promise<ChatMessage[]> {
+  return (load ? await load() : messages).slice(0, -1) as ChatMessage[];
+}
+
+/** Prepares a record. Throws PromptError, MediaError, SourceError, which name the record; ContextOverflowError, AbortedError. */
 export async function prepareSample(
   processor: Processor,
   record: TrainingRecord,
@@ -58,7 +66,11 @@ export async function prepareSample(
   checkRecord(record);
   const { tokenizer, config } = processor;
   const answer = record.messages.at(-1)!.content;
-  const prompt = await processor.prepare(record.messages.slice(0, -1) as ChatMessage[], options);
+  const prompt = await questionOf(record)
+    .then((question) => processor.prepare(question, options))
+    .catch((error: unknown) => {
+      throw atRecord(error, record.where);
+    });
   const { start, end, lineFeed } = markersOf(processor);
   const answerIds = idsOf(answer, (text) => tokenizer.encode(text, blanks(text)));
   const ids = [...prompt.inputIds, ...answerIds, end, ...(labels === "llava-next" ? [lineFeed] : [])];
