@@ -105,8 +105,10 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
         "@noble/hashes/legacy.js",
         "@noble/hashes/sha2.js",
         "@noble/hashes/utils.js",
+        "hyparquet",
         "mediabunny",
         "mp4box",
+        "yaml",
       ],
     },
     test: {

@@ -10,6 +10,7 @@ export const OPTIONAL_PACKAGES = {
   "prom-client": { install: "prom-client", brings: "`ocellus serve`: metrics" },
   bullmq: { install: "bullmq", brings: "`ocellus worker`, ocellus/queue: jobs" },
   ioredis: { install: "ioredis", brings: "`ocellus worker`, ocellus/queue: Redis and Valkey" },
+  yaml: { install: "yaml", brings: "`ocellus train`: mixtures of data files" },
   // Version 143 is the last whose package accepts every Node version that Ocellus accepts; later ones work as well.
   "@sparticuz/chromium": {
     install: "@sparticuz/chromium@143",

@@ -1,21 +1,18 @@
-import { existsSync } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
-import { OptionError, SourceError } from "../base/errors.js";
+import { readdir } from "node:fs/promises";
+import { resolve } from "node:path";
+import { OptionError } from "../base/errors.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision.js";
 import type { TrainOptions, TrainTarget } from "../models/training-options.js";
 import type { TrainingStep } from "../models/training-step.js";
-import { readTrainingRecords } from "../training/records.js";
-import type { TrainingRecord } from "../training/samples.js";
 import { TEMPLATE_OPTION } from "./answer-options.js";
 import type { Arguments, Command } from "./command.js";
-import { pathsBelow, readText } from "./input-file.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
 import { DTYPE_OPTION, HUB_OPTIONS, loadOptions, MODEL_OPTION, modelLocation } from "./model-options.js";
 import { NewFolder } from "./new-folder.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 import { RunLog } from "./run-log.js";
+import { type DataOptions, readTrainingData } from "./training-data.js";
 import type { LogLine } from "./training-report.js";
 
 const TARGETS: readonly TrainTarget[] = ["lora", "projector", "language", "vision", "all"];
@@ -24,8 +21,9 @@ const TARGETS: readonly TrainTarget[] = ["lora", "projector", "language", "visio
 export const train: Command = {
   name: "train",
   usage: "DATA… --out DIR [options]",
-  about: `Fine-tunes a model on conversations whose last message is the answer. DATA is a JSON array
-or JSON lines: { "messages" } or the model family's { "conversations", "image" }.`,
+  about: `Fine-tunes a model on conversations whose last message is the answer. DATA is JSON, JSON
+lines, Parquet or a YAML mixture of them: { "messages" } or the family's
+{ "conversations", "image" }.`,
   options: {
     ...MODEL_OPTION,
     train: { value: "WHAT", help: "lora (an adapter), projector, language, vision, all; or lora,projector" },
@@ -68,6 +66,7 @@ or JSON lines: { "messages" } or the model family's { "conversations", "image" }
     },
     ...TEMPLATE_OPTION,
     media: { value: "DIR", help: "folder of pictures and clips, if it is not DATA's", path: true, rare: true },
+    "skip-bad": { help: "leave out records that can't be used, and say which", rare: true },
     force: { help: "replace --out if it contains a checkpoint or an adapter", rare: true },
     ...HUB_OPTIONS,
   },
@@ -78,8 +77,9 @@ or JSON lines: { "messages" } or the model family's { "conversations", "image" }
     "ocellus ask --model my-model --adapter parts-lora --image part.jpg 'Which?'",
   ],
   notes: `An adapter is trained over weights of any dtype; whole parts are trained in f32. All
-records are read and their files looked for before the first step. Ctrl-C ends after
-the current step and saves; --resume goes on exactly where the run ended.`,
+records are read and their files looked for before the first step; the first 20 bad ones
+are listed. Ctrl-C ends after the current step and saves; --resume goes on exactly where
+the run ended.`,
   run: teach,
 };
 
@@ -93,9 +93,14 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
       remedy: "run for example: ocellus train data.jsonl --out adapter",
     });
   }
-  const records = await readAll(given, given.positionals);
+  const reading: DataOptions = {
+    media: given.value("media"),
+    skipBad: given.has("skip-bad"),
+    seed: given.count("seed", 0) ?? 0,
+  };
+  const records = await readTrainingData(given.positionals, reading);
   const evalFile = given.value("eval");
-  const held = evalFile === undefined ? [] : await readAll(given, [evalFile]);
+  const held = evalFile === undefined ? [] : await readTrainingData([evalFile], reading);
   const targets = targetsOf(given);
   const { adapter, ...loading } = loadOptions(given);
   const adapters = (Array.isArray(adapter) ? adapter : []) as readonly { from: string }[];
@@ -180,38 +185,6 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
 
 /** Name of the adapter that is trained further. */
 const ADAPTER = "adapter";
-
-/** Reads all files and looks for the pictures and clips of all records. Throws SourceError and PromptError with file and line. */
-async function readAll(given: Arguments, files: readonly string[]): Promise<TrainingRecord[]> {
-  const all: TrainingRecord[] = [];
-  for (const path of files) {
-    const isFolder = (await stat(path).catch(() => undefined))?.isDirectory();
-    const file = isFolder ? join(path, "metadata.jsonl") : path;
-    const folder = given.value("media") ?? dirname(file);
-    const pathOf = pathsBelow(folder);
-    all.push(...readTrainingRecords(await readText(file, "DATA"), file, pathOf));
-  }
-  for (const { messages, where = "record" } of all) {
-    for (const path of messages.flatMap(({ content }) =>
-      typeof content === "string" ? [] : content.flatMap(pathsOf),
-    )) {
-      if (/^[a-z]+:/i.test(path) || existsSync(path)) continue;
-      throw new SourceError({
-        where,
-        expected: "its pictures and clips",
-        got: `no file ${path}`,
-        remedy: "correct the path, or name the folder with --media",
-      });
-    }
-  }
-  return all;
-}
-
-/** The paths of a part of a message. */
-function pathsOf(part: object): string[] {
-  const { image, video, frames } = part as { image?: unknown; video?: unknown; frames?: unknown };
-  return [image, video, ...(Array.isArray(frames) ? frames : [])].filter((path) => typeof path === "string");
-}
 
 function targetsOf(given: Arguments): TrainTarget[] {
   const names = (given.value("train") ?? "lora").split(",");

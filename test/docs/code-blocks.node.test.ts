@@ -10,7 +10,7 @@ import { missingForQueue, RedisServer } from "../support/redis.js";
 // Every code block of the README and the guides is run: programs are compiled with the project's strict settings and executed,
 // commands must end well. test/docs/chromium.node.test.ts runs what is for a page.
 
-const LANGUAGES = ["ts", "tsx", "js", "sh", "html", "json", "jsonl", "nginx", "haproxy", "python"];
+const LANGUAGES = ["ts", "tsx", "js", "sh", "html", "json", "jsonl", "yaml", "nginx", "haproxy", "python"];
 
 /** Pages over Redis: their programs and commands run where it is installed. */
 const OVER_REDIS = ["docs/guides/queue.md"];

@@ -4,6 +4,7 @@ import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { prepareSample, type TrainingMessage } from "../../src/training/samples.js";
 import { checkpointFiles } from "../support/checkpoint.js";
 import { sharedDevice } from "../support/device.js";
+import { bmp } from "../support/parquet.js";
 
 let processor: Processor;
 beforeAll(async () => {
@@ -55,6 +56,27 @@ test("labels of the family's code: whole turns of the assistant, and every marke
   const text = await supervised(TURNS.slice(0, 2), { template: "onevision", labels: "llava-next" });
   // The first marker is predicted by no row; of the system prompt and the question only markers and line feeds count.
   expect(text).toBe("\n<|im_end|>\n<|im_start|>\n<|im_end|>\n<|im_start|>assistant\nMe.<|im_end|>\n");
+});
+
+test("pictures that are in a file are loaded, and an error of one names the record", async () => {
+  const question = (image: string | Uint8Array): TrainingMessage => ({
+    role: "user",
+    content: [
+      { type: "image", image },
+      { type: "text", text: "Which?" },
+    ],
+  });
+  const answer: TrainingMessage = { role: "assistant", content: "A hinge." };
+  const [name, where] = ["a.parquet, row 1, picture 1", "a.parquet, row 1"];
+  const record = (image: Uint8Array) => {
+    return { messages: [question(name), answer], where, load: async () => [question(image), answer] };
+  };
+  const { media, supervision } = await prepareSample(processor, record(bmp(30, 20)), {});
+  expect(media.map(({ view: { width, height } }) => [width, height])).toEqual([[30, 20]]);
+  expect(processor.tokenizer.decode(supervision.ids)).toBe("A hinge.<|im_end|>");
+  await expect(prepareSample(processor, record(new Uint8Array(9)), {})).rejects.toThrow(
+    /^a\.parquet, row 1: image 1: expected/,
+  );
 });
 
 test("a record that is longer than the context is refused", async () => {
