@@ -91,7 +91,7 @@ function megabytes(bytes: number): string {
 }
 
 /** `40 s`, `12 min`, `3 h 20 min`. */
-function duration(seconds: number): string {
+export function duration(seconds: number): string {
   if (seconds < 100) return `${Math.ceil(seconds)} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 100) return `${minutes} min`;

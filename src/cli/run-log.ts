@@ -24,10 +24,12 @@ export class RunLog {
     for (const one of text.split("\n")) if (one !== "") this.#lines.push(JSON.parse(one) as LogLine);
   }
 
-  add({ step, loss, gradientNorm, rateFactor, supervised, tokens, seconds }: TrainingStep): LogLine {
+  /** Adds a step; returns its line with the time that is left, which the log doesn't keep. */
+  add(done: TrainingStep): LogLine {
+    const { step, loss, gradientNorm, rateFactor, supervised, tokens, seconds, secondsLeft } = done;
     const entry = { step, loss, gradientNorm, rateFactor, supervised, tokens, seconds };
     this.#lines.push(entry);
-    return entry;
+    return { ...entry, ...(secondsLeft !== undefined && { secondsLeft }) };
   }
 
   addEvaluation(step: number, { loss, exactMatch, answers }: Evaluation): LogLine {

@@ -10,7 +10,7 @@ import { type Interruption, type StopSignal, statusOf } from "./interruption.js"
 import { DTYPE_OPTION, HUB_OPTIONS, loadOptions, MODEL_OPTION, modelLocation } from "./model-options.js";
 import { NewFolder } from "./new-folder.js";
 import { note } from "./note.js";
-import { ProgressLine } from "./progress-line.js";
+import { duration, ProgressLine } from "./progress-line.js";
 import { RunLog } from "./run-log.js";
 import { type DataOptions, readTrainingData } from "./training-data.js";
 import type { LogLine } from "./training-report.js";
@@ -55,6 +55,7 @@ lines, Parquet or a YAML mixture of them: { "messages" } or the family's
     "weight-decay": { value: "X", help: "weight decay of AdamW (0)", rare: true },
     clip: { value: "X", help: "norm to which gradients are clipped (1); 0 for none", rare: true },
     shuffle: { help: "shuffle the records of each pass", rare: true },
+    "group-by-length": { help: "steps of records of similar length, in random order", rare: true },
     seed: { value: "N", help: "seed of the order and of a new adapter (0)", rare: true },
     "eval-every": { value: "N", help: "evaluate after every N steps, not only at the end", rare: true },
     "save-every": { value: "N", help: "save after every N steps, not only at the end", rare: true },
@@ -155,6 +156,10 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
         note(`Training ${trained.toLocaleString("en")} weights; a step takes about ${size} on the device.`);
     };
     for await (const step of model.train(records, { ...options, onEstimate })) {
+      if (!given.has("json") && last && last.secondsLeft === undefined && step.secondsLeft) {
+        line.clear();
+        note(`A step takes ${step.seconds.toFixed(1)} s; about ${duration(step.secondsLeft)} left.`);
+      }
       last = step;
       const isLast = stopped !== undefined || step.step === step.steps;
       show(run.add(step), given.has("json"), step, line);
@@ -227,6 +232,7 @@ function trainOptions(given: Arguments): TrainOptions {
     weightDecay: given.number("weight-decay"),
     clip: given.number("clip"),
     shuffle: given.has("shuffle"),
+    groupByLength: given.has("group-by-length"),
     seed: given.count("seed", 0),
     labels: given.value("labels") as TrainOptions["labels"],
     template: given.value("template") as TrainOptions["template"],
@@ -248,7 +254,8 @@ function show(entry: LogLine, json: boolean, step?: TrainingStep, line?: Progres
   if (json) process.stdout.write(`${JSON.stringify(entry)}\n`);
   else if (step && line) {
     const pace = (step.tokens / step.seconds).toFixed(0);
-    line.items(`loss ${step.loss.toFixed(4)}, ${pace} tokens/s, step`, step.step, step.steps);
+    const left = step.secondsLeft === undefined ? "" : `, ${duration(step.secondsLeft)} left`;
+    line.text(`loss ${step.loss.toFixed(4)}, ${pace} tokens/s, step ${step.step} of ${step.steps}${left}`);
   } else {
     const { evalLoss = 0, exactMatch = 0 } = entry;
     const share = (100 * exactMatch).toFixed(1);

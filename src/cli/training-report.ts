@@ -2,6 +2,7 @@
 export interface LogLine {
   readonly step: number;
   readonly loss?: number;
+  readonly secondsLeft?: number;
   readonly evalLoss?: number;
   readonly exactMatch?: number;
 }

@@ -54,6 +54,11 @@ export interface TrainOptions extends SampleOptions {
   adapter?: string | undefined;
   /** Whether the records of each pass are shuffled (false: in the order of the data). */
   shuffle?: boolean | undefined;
+  /**
+   * Whether the records of a step have similar lengths (false): a random order, in which records are sorted within groups of up to 50 steps,
+   * as `group_by_length` of transformers. Before the first step all records are tokenized, and the headers of their pictures are read.
+   */
+  groupByLength?: boolean | undefined;
   /** Seed of the order and of a new adapter (0): the same seed gives the same losses on the same adapter. */
   seed?: number | undefined;
   /**
@@ -85,6 +90,7 @@ export interface TrainPlan extends SampleOptions {
   readonly lora: { readonly rank: number; readonly alpha: number; readonly modules: readonly LoraModule[] };
   readonly adapter: string | undefined;
   readonly shuffle: boolean;
+  readonly groupByLength: boolean;
   readonly seed: number;
 }
 
@@ -105,6 +111,7 @@ const KNOWN = [
   "lora",
   "adapter",
   "shuffle",
+  "groupByLength",
   "seed",
   "skipBad",
   "resume",
@@ -122,7 +129,8 @@ const WARM_UP = 0.03;
 /** Checks the options for `records` records. Throws OptionError. */
 export function trainPlan(options: TrainOptions, records: number): TrainPlan {
   checkOptions(WHERE, options, KNOWN);
-  const { schedule = "cosine", labels = "answer", template, imageMode, signal, adapter, shuffle = false } = options;
+  const { schedule = "cosine", labels = "answer", template, imageMode, signal, adapter } = options;
+  const { shuffle = false, groupByLength = false } = options;
   const targets = targetsOf(options.train ?? "lora");
   if (options.skipBad !== undefined && typeof options.skipBad !== "function") {
     throw fault("skipBad", "a function that receives the errors", shown(options.skipBad), "for example console.warn");
@@ -181,6 +189,7 @@ export function trainPlan(options: TrainOptions, records: number): TrainPlan {
     },
     adapter,
     shuffle,
+    groupByLength,
     seed,
     labels,
     template,

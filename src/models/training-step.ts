@@ -22,6 +22,8 @@ export interface TrainingStep extends StepResult {
   readonly rateFactor: number;
   /** Time of the step in seconds. */
   readonly seconds: number;
+  /** Estimated time of the steps that are left in seconds; undefined after the first step, which compiles. */
+  readonly secondsLeft: number | undefined;
   /**
    * Files with the weights as they are now: an adapter in PEFT's format if one is trained, otherwise a checkpoint. Read each file's chunks
    * before the next file, and before the next step.

@@ -3,12 +3,15 @@ import type { CheckpointLocation } from "../io/checkpoint.js";
 import type { Arena } from "../runtime/arena.js";
 import { addAdapter } from "../training/lora.js";
 import { parametersOf } from "../training/parameters.js";
-import { shuffled } from "../training/random.js";
 import { skipOrThrow } from "../training/record-faults.js";
+import { recordLength } from "../training/record-length.js";
+import { RecordOrder } from "../training/record-order.js";
 import { checkedRecords } from "../training/records.js";
+import { SampleFeed } from "../training/sample-feed.js";
 import { prepareSample, type Sample, type TrainingRecord } from "../training/samples.js";
 import { rateFactor } from "../training/schedule.js";
 import type { StepResult } from "../training/step-result.js";
+import { TimeLeft } from "../training/time-left.js";
 import { Trainer } from "../training/trainer.js";
 import type { ModelInternals } from "./chat/model-internals.js";
 import type { ConvertedFile } from "./converted-files.js";
@@ -30,8 +33,6 @@ export interface TrainedModel {
 
 /** Name of a new adapter. */
 export const NEW_ADAPTER = "trained";
-/** Bytes of tiles of prepared records that are kept for the next pass over the data. */
-const KEPT_BYTES = 2 ** 28;
 
 /** The implementation of `model.train`. */
 export async function* trainingSteps(
@@ -51,11 +52,13 @@ export async function* trainingSteps(
   const { layout } = source.config;
   const name = adapterOf(model, plan);
   const parts = partsOf(plan.targets);
-  const samples = new Samples(records, plan, (record) => prepareSample(processor, record, plan));
+  const order = await orderOf(internals, records, plan);
+  const samples = new SampleFeed(records, order, plan.batch, (record) => prepareSample(processor, record, plan));
   if (options.onEstimate) options.onEstimate(await footprintOf(model, plan, await samples.ofStep(1)));
   const trainer = new Trainer(network, () => trainedWeights(network, layout, plan.targets, name), plan.optimizer);
   try {
     const run = fingerprint(plan, records.length);
+    const timeLeft = new TimeLeft();
     const done = await restoredSteps(trainer, options.resume, run);
     for (let step = done + 1; step <= plan.steps; step++) {
       throwIfAborted(plan.signal, "training");
@@ -74,12 +77,14 @@ export async function* trainingSteps(
       const saved = parametersOf(network, layout).filter(({ part }) =>
         parts.has(part === "newline" ? "language" : (part as "vision")),
       );
+      const seconds = (performance.now() - begun) / 1000;
       yield {
         ...result,
         step,
         steps: plan.steps,
         rateFactor: factor,
-        seconds: (performance.now() - begun) / 1000,
+        seconds,
+        secondsLeft: timeLeft.after(seconds, plan.steps - step),
         files: () =>
           plan.targets.has("lora") ? adapterFiles(network, source, name, saved) : checkpointOf(source, saved),
         state: () => stateFiles(trainer.optimizer, step, run),
@@ -110,37 +115,15 @@ function adapterOf({ internals, arena }: TrainedModel, { targets, adapter, lora,
   });
 }
 
-/** The records of each step, prepared; those that fit are kept for the next pass. */
-class Samples {
-  readonly #kept = new Map<number, Promise<Sample>>();
-  #bytes = 0;
-
-  constructor(
-    private readonly records: readonly TrainingRecord[],
-    private readonly plan: Pick<TrainPlan, "batch" | "shuffle" | "seed">,
-    private readonly prepare: (record: TrainingRecord) => Promise<Sample>,
-  ) {}
-
-  async ofStep(step: number): Promise<Sample[]> {
-    const { batch } = this.plan;
-    const samples: Sample[] = [];
-    for (let i = 0; i < batch; i++) samples.push(await this.#at((step - 1) * batch + i));
-    return samples;
+/** The order of the records. With `groupByLength`, the lengths of all are computed first. */
+async function orderOf({ processor }: ModelInternals, records: readonly TrainingRecord[], plan: TrainPlan) {
+  const { shuffle, seed, batch, groupByLength, imageMode, signal } = plan;
+  const lengths: number[] = [];
+  for (const record of groupByLength ? records : []) {
+    throwIfAborted(signal, "training");
+    lengths.push(await recordLength(processor, record, imageMode));
   }
-
-  async #at(position: number): Promise<Sample> {
-    const { records, plan } = this;
-    const pass = Math.floor(position / records.length);
-    const place = position % records.length;
-    // A function of the position alone: a run that is resumed goes on with the same records.
-    const index = plan.shuffle ? shuffled(records.length, plan.seed + pass)[place]! : place;
-    const kept = this.#kept.get(index);
-    if (kept) return kept;
-    const sample = await this.prepare(records[index]!);
-    this.#bytes += sample.media.flatMap(({ segments }) => segments).reduce((sum, { tiles }) => sum + tiles.length, 0);
-    if (this.#bytes <= KEPT_BYTES) this.#kept.set(index, Promise.resolve(sample));
-    return sample;
-  }
+  return new RecordOrder({ count: records.length, shuffle, seed, batch, lengths: groupByLength ? lengths : undefined });
 }
 
 /** The memory of a step on the longest of some samples. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { ROOT } from "../support/cli.js";
 import { ocellusHere } from "../support/cli-in-process.js";
+import { parquetFile } from "../support/parquet.js";
 
 const GOLDENS = join(ROOT, "test/data/goldens");
 const MODEL = join(GOLDENS, "hf-05b-like");
@@ -85,6 +86,43 @@ test("a run that was saved is resumed: the same losses, and one log", async () =
   const other = await ocellusHere([...args, "--steps", "4", "--resume", "--out", parts]);
   expect([other.code, other.stderr]).toEqual([2, expect.stringContaining("same data and options, got steps 3, now 4")]);
   expect(once.code).toBe(0);
+});
+
+test("Parquet and mixtures are trained on, steps by length, with bad records left out", async () => {
+  const rows = parquetFile([
+    {
+      id: "a",
+      image: null,
+      conversations: [
+        { from: "human", value: "Which part?" },
+        { from: "gpt", value: "A hinge." },
+      ],
+    },
+    { id: "b", image: null, conversations: [{ from: "human", value: "Which part?" }] },
+  ]);
+  writeFileSync(join(folder, "parts.parquet"), new Uint8Array(await rows.arrayBuffer()));
+  data("talk.json", [
+    { question: "Who?", answer: "Me." },
+    { question: "Why?", answer: "So." },
+  ]);
+  const mixture = "datasets: [{ json_path: parts.parquet }, { json_path: talk.json, sampling_strategy: 'end:50%' }]";
+  writeFileSync(join(folder, "mix.yaml"), mixture);
+  const args = ["train", join(folder, "mix.yaml"), "--model", MODEL, "--rank", "4", "--out", join(folder, "mixed")];
+  const more = ["--skip-bad", "--group-by-length", "--batch", "2", "--steps", "2", "--json"];
+  const { code, stdout, stderr } = await ocellusHere([...args, ...more]);
+  expect([code, stderr]).toEqual([
+    0,
+    expect.stringMatching(/parts\.parquet, row 2: expected.*\nSkipped 1 bad records of 3\.\n$/s),
+  ]);
+  const steps = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, number>);
+  expect(steps.map(({ step, secondsLeft }) => [step, secondsLeft])).toEqual([
+    [1, undefined],
+    [2, 0],
+  ]);
+  for (const { loss, supervised } of steps) expect([Number.isFinite(loss), supervised! > 4]).toEqual([true, true]);
 });
 
 test.each([

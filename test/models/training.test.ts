@@ -91,35 +91,52 @@ test("a checkpoint of all weights has the loss of the next step, and the tensors
   await checkGivenBack(device);
 });
 
-test.each(["lora", "language"] as const)(
-  "a run that is resumed has the losses of one that was not, bit by bit: %s",
-  async (train) => {
-    const options = { ...OPTIONS, train, learningRate: { lora: 1e-2, language: 1e-4 } };
-    const whole = await load();
-    const curve = await losses(whole, options);
-    whole.dispose();
-    const first = await load();
-    const begun: number[] = [];
-    let state: NamedBlob[] = [];
-    for await (const step of first.train(DATA, options)) {
-      begun.push(step.loss);
-      if (step.step < 2) continue;
-      state = await blobs(step.state());
-      break;
-    }
-    first.dispose();
-    const second = await load();
-    const rest = await losses(second, { ...options, resume: state });
-    second.dispose();
-    expect([...begun, ...rest]).toEqual(curve);
-    const third = await load();
-    await expect(losses(third, { ...options, resume: state, seed: 4 })).rejects.toThrow(
-      /same data and options, got seed 3, now 4/,
-    );
-    third.dispose();
-    await checkGivenBack(await sharedDevice({ features: "all" }));
-  },
-);
+test.each([
+  ["lora", {}],
+  ["language", { shuffle: false, groupByLength: true }],
+] as const)("a run that is resumed has the losses of one that was not, bit by bit: %s %o", async (train, order) => {
+  const options = { ...OPTIONS, ...order, train, learningRate: { lora: 1e-2, language: 1e-4 } };
+  const whole = await load();
+  const curve = await losses(whole, options);
+  whole.dispose();
+  const first = await load();
+  const begun: number[] = [];
+  let state: NamedBlob[] = [];
+  for await (const step of first.train(DATA, options)) {
+    begun.push(step.loss);
+    if (step.step < 2) continue;
+    state = await blobs(step.state());
+    break;
+  }
+  first.dispose();
+  const second = await load();
+  const rest = await losses(second, { ...options, resume: state });
+  second.dispose();
+  expect([...begun, ...rest]).toEqual(curve);
+  const third = await load();
+  await expect(losses(third, { ...options, resume: state, seed: 4 })).rejects.toThrow(
+    /same data and options, got seed 3, now 4/,
+  );
+  third.dispose();
+  await checkGivenBack(await sharedDevice({ features: "all" }));
+});
+
+test("records that can't be used are an error, or left out and reported", async () => {
+  const model = await load();
+  const open = { messages: DATA[0]!.messages.slice(0, 1), where: "data.jsonl, line 4" };
+  const options = { ...OPTIONS, steps: 2, batch: 1 };
+  await expect(async () => {
+    for await (const _ of model.train([...DATA, open], options));
+  }).rejects.toThrow(/^data\.jsonl, line 4: expected an answer as the last message/);
+  const reported: string[] = [];
+  const steps: (number | undefined)[] = [];
+  const skipBad = (faults: readonly Error[]) => void reported.push(...faults.map(({ message }) => message));
+  for await (const { secondsLeft } of model.train([open, ...DATA], { ...options, skipBad })) steps.push(secondsLeft);
+  expect(reported).toEqual([expect.stringContaining("data.jsonl, line 4")]);
+  // Nothing is known after the first step, and nothing is left after the last.
+  expect(steps).toEqual([undefined, 0]);
+  model.dispose();
+});
 
 test.each(["q8", "q4", "bf16"] as const)("an adapter is trained over weights in %s", async (dtype) => {
   const model = await load({ dtype });
@@ -144,6 +161,7 @@ test.each([
   [{ steps: 1, epochs: 1 }, "either steps or epochs"],
   [{ learningRate: { lora: -1 } }, "model.train, learningRate.lora"],
   [{ adapter: "other" }, "a loaded adapter, got other"],
+  [{ skipBad: true }, "model.train, skipBad: expected a function that receives the errors, got true"],
   [{ learning_rate: 1 }, "option `learning_rate` — did you mean `learningRate`?"],
 ])("options %o are refused", async (options, message) => {
   const model = await load();
