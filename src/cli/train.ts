@@ -1,13 +1,14 @@
 import { readdir } from "node:fs/promises";
 import { resolve } from "node:path";
 import { OptionError } from "../base/errors.js";
+import { savesProjector } from "../models/llava-onevision/adapter.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision.js";
 import type { TrainOptions, TrainTarget } from "../models/training-options.js";
 import type { TrainingStep } from "../models/training-step.js";
 import { TEMPLATE_OPTION } from "./answer-options.js";
 import type { Arguments, Command } from "./command.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
-import { DTYPE_OPTION, HUB_OPTIONS, loadOptions, MODEL_OPTION, modelLocation } from "./model-options.js";
+import { DTYPE_OPTION, HUB_OPTIONS, hubOptions, loadOptions, MODEL_OPTION, modelLocation } from "./model-options.js";
 import { NewFolder } from "./new-folder.js";
 import { note } from "./note.js";
 import { duration, ProgressLine } from "./progress-line.js";
@@ -115,6 +116,11 @@ async function teach(given: Arguments, interruption: Interruption): Promise<void
   }
   const isLora = targets.includes("lora");
   const goesOn = adapters.length === 1 && isLora;
+  // The projector that an adapter brings is trained with it, so it is loaded in f32.
+  const { revision: _, ...hub } = hubOptions(given);
+  if (goesOn && !targets.includes("projector") && (await savesProjector(adapters[0]!.from, hub))) {
+    targets.push("projector");
+  }
   const saving = new Saving(resolve(out), given.has("force") || given.has("resume"));
   await saving.check();
   const options: TrainOptions = {

@@ -16,14 +16,18 @@ export interface LowRankPair {
   readonly scale: number;
 }
 
+const NONE = { modules: [], replaced: [] };
+
 /** An adapter's low-rank pairs by the name of the module that they belong to, in host memory until the layers have requested them. */
 export class LowRankAdapter {
   /** Those that no layer has requested yet. */
   readonly #left: Map<string, LowRankPair>;
 
+  /** `merged`: modules and tensors of the checkpoint that the adapter changes besides, in the weights themselves. */
   constructor(
     readonly name: string,
     pairs: ReadonlyMap<string, LowRankPair>,
+    readonly merged: { readonly modules: readonly string[]; readonly replaced: readonly string[] } = NONE,
   ) {
     this.#left = new Map(pairs);
   }

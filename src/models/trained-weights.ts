@@ -1,5 +1,6 @@
 import { OptionError } from "../base/errors.js";
 import { PackedMatrix } from "../kernels/packed.js";
+import type { LowRankAdapter } from "../layers/low-rank.js";
 import { loraWeights } from "../training/lora.js";
 import { type TrainedPart, type TrainedWeight, weightsOf } from "../training/parameters.js";
 import type { Network } from "./llava-onevision/network.js";
@@ -29,4 +30,26 @@ export function trainedWeights(
 /** The whole parts among what is trained. */
 export function partsOf(targets: ReadonlySet<"lora" | TrainedPart>): ReadonlySet<TrainedPart> {
   return new Set([...targets].filter((target) => target !== "lora"));
+}
+
+/**
+ * What is trained where a loaded adapter is trained further: the projector too if the adapter brings it whole (`modules_to_save`), as PEFT does.
+ * Throws OptionError for an adapter that changes other weights than those of the decoder's layers, which a new file of it would lack.
+ */
+export function continuedTargets(
+  { name, merged }: Pick<LowRankAdapter, "name" | "merged">,
+  { projector }: Pick<Layout, "projector">,
+  targets: ReadonlySet<"lora" | TrainedPart>,
+): ReadonlySet<"lora" | TrainedPart> {
+  const isProjector = (tensor: string): boolean => projector.some((layer) => tensor.startsWith(`${layer}.`));
+  const other = merged.modules[0] ?? merged.replaced.find((tensor) => !isProjector(tensor));
+  if (other !== undefined) {
+    throw new OptionError({
+      where: `model.train, adapter ${name}`,
+      expected: "an adapter of the decoder's layers, with the projector at most",
+      got: `one that changes ${other}`,
+      remedy: "merge it when loading (`mergeAdapters`, --merge), and train a new adapter",
+    });
+  }
+  return merged.replaced.length > 0 ? new Set([...targets, "projector" as const]) : targets;
 }

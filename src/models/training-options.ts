@@ -50,7 +50,7 @@ export interface TrainOptions extends SampleOptions {
   epsilon?: number | undefined;
   /** Size of the new adapter: rank (16), alpha (twice the rank), and modules (all linear layers of the decoder). */
   lora?: { rank?: number; alpha?: number; modules?: readonly LoraModule[] } | undefined;
-  /** Name of a loaded adapter that is trained further, instead of a new one. */
+  /** Name of a loaded adapter that is trained further, instead of a new one; with the projector if the adapter brings it whole. */
   adapter?: string | undefined;
   /** Whether the records of each pass are shuffled (false: in the order of the data). */
   shuffle?: boolean | undefined;

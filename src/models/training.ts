@@ -17,7 +17,7 @@ import type { ModelInternals } from "./chat/model-internals.js";
 import type { ConvertedFile } from "./converted-files.js";
 import type { WeightsSource } from "./loaded-parts.js";
 import { adapterFiles, checkpointFiles } from "./trained-files.js";
-import { partsOf, trainedWeights } from "./trained-weights.js";
+import { continuedTargets, partsOf, trainedWeights } from "./trained-weights.js";
 import { evaluate } from "./training-evaluation.js";
 import { type TrainOptions, type TrainPlan, trainPlan } from "./training-options.js";
 import { restoreState, stateFiles } from "./training-state.js";
@@ -45,7 +45,7 @@ export async function* trainingSteps(
     throw new OptionError({ where: "model.train", expected: "a list of records", got: "none", remedy });
   }
   const { records, faults } = checkedRecords(given);
-  const plan = trainPlan(options, records.length);
+  const plan = continued(model, trainPlan(options, records.length));
   skipOrThrow(faults, records.length, options.skipBad);
   const { internals, source } = model;
   const { network, processor } = internals;
@@ -94,6 +94,12 @@ export async function* trainingSteps(
   } finally {
     trainer.dispose();
   }
+}
+
+/** The plan, with what an adapter that is trained further brings besides. Throws OptionError. */
+function continued({ internals, source }: TrainedModel, plan: TrainPlan): TrainPlan {
+  const adapter = internals.network.language.adapters.all.find(({ name }) => name === plan.adapter);
+  return adapter ? { ...plan, targets: continuedTargets(adapter, source.config.layout, plan.targets) } : plan;
 }
 
 /** The name of the adapter that is trained: a loaded one, or one that is added here. */

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import type { NamedBlob } from "../../src/io/checkpoint/checkpoint.js";
+import { openSafetensors } from "../../src/io/safetensors.js";
+import { blobSource } from "../../src/io/source.js";
 import type { ConvertedFile } from "../../src/models/convert.js";
 import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
 import type { TrainOptions } from "../../src/models/training-options.js";
@@ -73,6 +75,42 @@ test("a new adapter learns, is used by sessions, and is saved in PEFT's format",
   again.dispose();
   await checkGivenBack(await sharedDevice({ features: "all" }));
 });
+
+test("an adapter with the projector goes on with it, and both are saved again", async () => {
+  const image = { data: new Uint8Array(64 * 3).fill(200), width: 8, height: 8 };
+  const question = { role: "user" as const, content: [{ type: "image" as const, image }] };
+  const data = [{ messages: [question, DATA[0]!.messages[1]!] }];
+  const options: TrainOptions = { ...OPTIONS, steps: 1, batch: 1, lora: { rank: 2 }, imageMode: "pad" };
+  const trained = async (model: LlavaOneVision, more: TrainOptions) => {
+    for await (const step of model.train(data, { ...options, ...more }))
+      return { step, saved: await blobs(step.files()) };
+    throw new Error("no step");
+  };
+  const first = await load();
+  const { saved } = await trained(first, { train: ["lora", "projector"] });
+  first.dispose();
+  const second = await load({ adapter: { from: saved, name: "saved" } });
+  const { saved: again } = await trained(second, { adapter: "saved" });
+  second.dispose();
+  const [before, after] = await Promise.all([saved, again].map(async ([, file]) => tensorsOf(file!)));
+  expect(JSON.parse(await again[0]!.text())).toMatchObject({ modules_to_save: ["multi_modal_projector"] });
+  expect([...after!.keys()]).toEqual([...before!.keys()]);
+  const projector = [...after!].filter(([name]) => name.includes("multi_modal_projector"));
+  expect(projector.length).toBe(4);
+  for (const [name, bytes] of projector) expect(bytes, name).not.toEqual(before!.get(name));
+  const third = await load({ adapter: { from: saved, name: "saved" }, dtype: "q8" });
+  await expect(trained(third, { adapter: "saved" })).rejects.toThrow(/linear_1.*: expected f32, since it is trained/);
+  third.dispose();
+});
+
+/** The bytes of a file's tensors. */
+async function tensorsOf(file: NamedBlob): Promise<Map<string, Uint8Array>> {
+  const { source, entries } = await openSafetensors(blobSource(file, file.name));
+  const all = new Map<string, Uint8Array>();
+  for (const [name, { offsetBytes, lengthBytes }] of entries)
+    all.set(name, await source.read(offsetBytes, lengthBytes));
+  return all;
+}
 
 test("a checkpoint of all weights has the loss of the next step, and the tensors of the stored one", async () => {
   const model = await load();

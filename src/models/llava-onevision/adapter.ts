@@ -154,11 +154,19 @@ export async function readAdapter(
       const isApart = !merge && module.startsWith(`${layout.language}.layers.`);
       (isApart ? own : merged).set(module, { a: await read(a), b: await read(b), rank, inner, columns, scale });
     }
-    return { lowRank: new LowRankAdapter(name, own), merged, replaced, index };
+    const besides = { modules: [...merged.keys()], replaced: [...replaced.keys()] };
+    return { lowRank: new LowRankAdapter(name, own, besides), merged, replaced, index };
   } catch (cause) {
     await index.close();
     throw cause;
   }
+}
+
+/** Whether an adapter brings the projector whole (`modules_to_save`): it is trained further with the adapter. Reads the config alone. */
+export async function savesProjector(from: CheckpointLocation, options: CheckpointOptions = {}): Promise<boolean> {
+  const json = await (await openCheckpoint(from, options)).json(CONFIG);
+  const saved = isObject(json) ? json.modules_to_save : undefined;
+  return Array.isArray(saved) && saved.some((name) => /(^|[._])projector([._]|$)/.test(String(name)));
 }
 
 /** The checkpoint's name of a tensor that an adapter brings whole. Throws CheckpointError for one of another kind of adapter. */

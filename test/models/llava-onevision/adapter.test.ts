@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { type TensorData, writeSafetensors } from "../../../src/io/safetensors.js";
+import { savesProjector } from "../../../src/models/llava-onevision/adapter.js";
 import { LlavaOneVision, type LoadOptions } from "../../../src/models/llava-onevision.js";
 import { checkpointFiles } from "../../support/checkpoint.js";
 import { sharedDevice } from "../../support/device.js";
@@ -102,4 +103,14 @@ test.each<[string, TensorData[], RegExp]>([
 test("a folder that is no adapter is refused", async () => {
   const file = new File(["x"], "non_lora_trainables.bin");
   await expect(load([file])).rejects.toThrow(/adapter_config\.json: expected a folder that PEFT.*a pickle/);
+});
+
+test.each([
+  [["multi_modal_projector"], true],
+  [["mm_projector"], true],
+  [["lm_head", "model.multi_modal_projector"], true],
+  [["lm_head"], false],
+  [null, false],
+])("modules_to_save %j have the projector: %s", async (saved, expected) => {
+  expect(await savesProjector(await adapter([], { ...CONFIG, modules_to_save: saved }))).toBe(expected);
 });
