@@ -19,6 +19,7 @@ export class NewFolder {
    * @throws OptionError if the folder exists and may not be replaced; SourceError if it cannot be written.
    */
   static async beside(path: string, replace: boolean, resume = false): Promise<NewFolder> {
+    await restore(path);
     const names = await namesIn(path);
     const fault = { where: path, remedy: "give another name" };
     if (names && !replace) {
@@ -69,7 +70,7 @@ export class NewFolder {
   /** Renames the complete folder to its final name. */
   async finish(): Promise<void> {
     const { path, partial } = this;
-    const old = `${path}.replaced`;
+    const old = replacedName(path);
     await guarded(path, async () => {
       await rm(old, { recursive: true, force: true });
       const replaced = await rename(path, old).then(
@@ -90,6 +91,17 @@ export class NewFolder {
   async abandon(): Promise<void> {
     await rm(this.partial, { recursive: true, force: true });
   }
+}
+
+/** The name of a folder while another takes its place. */
+function replacedName(path: string): string {
+  return `${path}.replaced`;
+}
+
+/** Puts back a folder whose replacement ended between the two renames, with its process. */
+async function restore(path: string): Promise<void> {
+  if ((await namesIn(path)) !== undefined || (await namesIn(replacedName(path))) === undefined) return;
+  await guarded(path, () => rename(replacedName(path), path));
 }
 
 /** Returns the names in a folder; "file" for a file, undefined if nothing exists there. */
