@@ -46,6 +46,7 @@ lines, Parquet or a YAML mixture of them: { "messages" } or the family's
     json: { help: "print each step as one JSON object" },
     accumulate: { value: "N", help: "batches of a step (1)", rare: true },
     alpha: { value: "A", help: "alpha of the adapter (twice the rank)", rare: true },
+    dropout: { value: "P", help: "share of its input that the adapter does not see (0)", rare: true },
     schedule: {
       value: "NAME",
       help: "cosine (with warm-up, to 0) or constant",
@@ -227,6 +228,7 @@ function trainedDtype(dtype: LoadOptions["dtype"], targets: readonly TrainTarget
 function trainOptions(given: Arguments): TrainOptions {
   const rank = given.count("rank");
   const alpha = given.positive("alpha");
+  const dropout = given.number("dropout");
   return {
     steps: given.count("steps"),
     epochs: given.positive("epochs"),
@@ -242,7 +244,11 @@ function trainOptions(given: Arguments): TrainOptions {
     seed: given.count("seed", 0),
     labels: given.value("labels") as TrainOptions["labels"],
     template: given.value("template") as TrainOptions["template"],
-    lora: { ...(rank !== undefined && { rank }), ...(alpha !== undefined && { alpha }) },
+    lora: {
+      ...(rank !== undefined && { rank }),
+      ...(alpha !== undefined && { alpha }),
+      ...(dropout !== undefined && { dropout }),
+    },
   };
 }
 

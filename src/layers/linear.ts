@@ -83,20 +83,28 @@ export class Linear {
 
   /**
    * x `[T, inner]` and the gradient dy `[T, columns]` of y = x·Wᵀ + b + Σ (x·Aᵀ)·Bᵀ → dx `[T, inner]`. Adds dYᵀ·X to the gradient of W, the
-   * sums of dY to that of b, dYᵀ·(X·Aᵀ) to that of B and (dY·B)ᵀ·X to that of A.
+   * sums of dY to that of b, dYᵀ·(X·Aᵀ) to that of B and (dY·B)ᵀ·X to that of A; with dropout A has dropout(X) in the place of X.
    */
   backward(x: Tensor, dy: Tensor, gradients: Gradients): Tensor {
     gradients.of(this.weight)?.addProduct(dy, x);
     if (this.bias) gradients.of(this.bias)?.addSums(dy);
     const { kernels } = gradients;
     let dx = kernels.input(dy, this.weight); // [T, inner]
-    for (const { down, up } of this.#active) {
+    for (const { adapter, down, up } of this.#active) {
+      const drop = this.#dropoutOf(adapter);
+      const kept = drop ? drop(x) : x; // [T, inner]
       const dt = kernels.input(dy, up); // [T, rank]
-      gradients.of(up)?.addProduct(dy, matmul(x, down));
-      gradients.of(down)?.addProduct(dt, x);
-      dx = kernels.input(dt, down, dx);
+      gradients.of(up)?.addProduct(dy, matmul(kept, down));
+      gradients.of(down)?.addProduct(dt, kept);
+      dx = drop ? drop(kernels.input(dt, down), dx) : kernels.input(dt, down, dx);
     }
     return dx;
+  }
+
+  /** Dropout of what an adapter sees of this layer's input, the same in the forward and the backward pass; undefined without. */
+  #dropoutOf(adapter: string): ((x: Tensor, into?: Tensor) => Tensor) | undefined {
+    const { dropout } = this.#adapters;
+    return dropout?.adapter === adapter ? (x, into) => dropout.drop(x, this.#parts[0]!.module, into) : undefined;
   }
 
   get #active(): readonly LowRank[] {
@@ -107,8 +115,8 @@ export class Linear {
   #adapted(x: Tensor, active: readonly LowRank[], { norm, residual, swiglu: gated }: Epilogue): Tensor {
     const input = norm ? rmsNorm(x, norm.weight, norm.epsilon) : x; // [T, inner]
     let added = residual;
-    for (const { down, up } of active) {
-      const t = matmul(input, down); // x·Aᵀ, [T, rank]
+    for (const { adapter, down, up } of active) {
+      const t = matmul(this.#dropoutOf(adapter)?.(input) ?? input, down); // x·Aᵀ, [T, rank]
       added = matmul(t, up, { residual: added }); // [T, columns]
     }
     const y = matmul(input, this.weight, { bias: this.bias, residual: added }); // [T, columns]

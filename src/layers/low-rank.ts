@@ -3,6 +3,7 @@ import { pack } from "../kernels/pack.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import type { Device } from "../runtime/device.js";
 import { showShape } from "../runtime/dtype.js";
+import type { Tensor } from "../runtime/tensor.js";
 
 /** The two matrices of a module: `scale·B·A` is added to its weight. */
 export interface LowRankPair {
@@ -67,10 +68,19 @@ export class LowRankAdapter {
   }
 }
 
+/** Dropout of what an adapter sees in a step of training. */
+export interface AdapterDropout {
+  readonly adapter: string;
+  /** Dropout of the input x `[T, inner]` of a layer, which its first module names, or of a gradient; added to `into` if given. */
+  drop(x: Tensor, module: string, into?: Tensor): Tensor;
+}
+
 /** The adapters of a model, and those that the next pass uses. */
 export class Adapters {
   /** Names of the adapters that are added. */
   active: readonly string[];
+  /** Only while a step of training is recorded. */
+  dropout: AdapterDropout | undefined;
   readonly #all: LowRankAdapter[];
 
   constructor(all: readonly LowRankAdapter[] = []) {

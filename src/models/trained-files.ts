@@ -28,6 +28,7 @@ export async function* adapterFiles(
   source: Pick<WeightsSource, "config" | "files">,
   name: string,
   saved: readonly NamedParameter[],
+  dropout: number,
 ): AsyncGenerator<ConvertedFile> {
   const { layout } = source.config;
   const isOriginal = layout.language === "model";
@@ -45,7 +46,7 @@ export async function* adapterFiles(
       : savedProjector(named.name, layout.projector);
     tensors.push(await saveable(`base_model.model.model.${projector}.${last}`, named));
   }
-  const config = peftConfig(pairs, path, root, source.files.name, saved.length > 0 ? [projector] : null);
+  const config = peftConfig(pairs, path, root, source.files.name, saved.length > 0 ? [projector] : null, dropout);
   yield textFile("adapter_config.json", `${JSON.stringify(config, undefined, 2)}\n`);
   yield safetensorsFile("adapter_model.safetensors", tensors);
 }
@@ -80,6 +81,7 @@ function peftConfig(
   root: string,
   base: string,
   saved: readonly string[] | null,
+  dropout: number,
 ): Record<string, unknown> {
   const [first] = pairs.values();
   const { rank, scale } = first!;
@@ -94,7 +96,7 @@ function peftConfig(
     base_model_name_or_path: base,
     r: rank,
     lora_alpha: alpha,
-    lora_dropout: 0,
+    lora_dropout: dropout,
     bias: "none",
     target_modules: `${root.replaceAll(".", "\\.")}\\.layers\\.\\d+\\.(self_attn|mlp)\\.(${modules.join("|")})`,
     rank_pattern: pattern((pair) => pair.rank),

@@ -3,6 +3,7 @@ import { WeightLoader } from "../layers/weights.js";
 import { Device } from "../runtime/device.js";
 import { type DryRunFacts, DryRunGPU } from "../runtime/dry-run-gpu.js";
 import { addAdapter } from "../training/lora.js";
+import { loraDropout } from "../training/lora-dropout.js";
 import { Optimizer } from "../training/optimizer.js";
 import { sampleStep } from "../training/sample-step.js";
 import type { Sample } from "../training/samples.js";
@@ -41,7 +42,8 @@ export function trainingFootprint(
     newline: plan.targets.has("language"),
   };
   const step = device.arena("step");
-  step.run(() => void sampleStep(network, prompt, supervision, 1, gradients, sees));
+  const dropout = loraDropout("trained", plan.lora.dropout, { seed: plan.seed, step: 1, sample: 0 });
+  step.run(() => void sampleStep(network, prompt, supervision, 1, gradients, sees, dropout));
   step.dispose();
   const update = device.arena("optimizer");
   update.run(() => void optimizer.step(plan.optimizer, () => 1));

@@ -48,8 +48,11 @@ export interface TrainOptions extends SampleOptions {
   betas?: readonly [number, number] | undefined;
   /** ε of AdamW (1e-8). */
   epsilon?: number | undefined;
-  /** Size of the new adapter: rank (16), alpha (twice the rank), and modules (all linear layers of the decoder). */
-  lora?: { rank?: number; alpha?: number; modules?: readonly LoraModule[] } | undefined;
+  /**
+   * Size of the new adapter: rank (16), alpha (twice the rank), and modules (all linear layers of the decoder); and of any adapter dropout
+   * (0), the share of each layer's input that it does not see in a step.
+   */
+  lora?: { rank?: number; alpha?: number; modules?: readonly LoraModule[]; dropout?: number } | undefined;
   /** Name of a loaded adapter that is trained further, instead of a new one; with the projector if the adapter brings it whole. */
   adapter?: string | undefined;
   /** Whether the records of each pass are shuffled (false: in the order of the data). */
@@ -87,7 +90,12 @@ export interface TrainPlan extends SampleOptions {
     readonly decay: number;
     readonly clip: number | undefined;
   };
-  readonly lora: { readonly rank: number; readonly alpha: number; readonly modules: readonly LoraModule[] };
+  readonly lora: {
+    readonly rank: number;
+    readonly alpha: number;
+    readonly modules: readonly LoraModule[];
+    readonly dropout: number;
+  };
   readonly adapter: string | undefined;
   readonly shuffle: boolean;
   readonly groupByLength: boolean;
@@ -153,7 +161,7 @@ export function trainPlan(options: TrainOptions, records: number): TrainPlan {
   if (!Array.isArray(betas) || betas.length !== 2 || betas.some((beta) => !(beta >= 0 && beta < 1))) {
     throw fault("betas", "two numbers from 0 to below 1", shown(betas), "leave it out for 0.9 and 0.999");
   }
-  checkOptions(`${WHERE}, lora`, options.lora ?? {}, ["rank", "alpha", "modules"]);
+  checkOptions(`${WHERE}, lora`, options.lora ?? {}, ["rank", "alpha", "modules", "dropout"]);
   const rank = whole("lora.rank", options.lora?.rank, 16);
   const modules = options.lora?.modules ?? LORA_MODULES;
   if (!Array.isArray(modules) || modules.length === 0 || modules.some((name) => !LORA_MODULES.includes(name))) {
@@ -186,6 +194,13 @@ export function trainPlan(options: TrainOptions, records: number): TrainPlan {
       rank,
       alpha: number("lora.alpha", options.lora?.alpha, 2 * rank, (value) => value > 0, "a number above 0"),
       modules,
+      dropout: number(
+        "lora.dropout",
+        options.lora?.dropout,
+        0,
+        (value) => value >= 0 && value < 1,
+        "from 0 to below 1",
+      ),
     },
     adapter,
     shuffle,

@@ -2,6 +2,7 @@ import { OptionError, throwIfAborted } from "../base/errors.js";
 import type { CheckpointLocation } from "../io/checkpoint.js";
 import type { Arena } from "../runtime/arena.js";
 import { addAdapter } from "../training/lora.js";
+import { loraDropout } from "../training/lora-dropout.js";
 import { parametersOf } from "../training/parameters.js";
 import { skipOrThrow } from "../training/record-faults.js";
 import { recordLength } from "../training/record-length.js";
@@ -65,11 +66,10 @@ export async function* trainingSteps(
       const begun = performance.now();
       const batch = await samples.ofStep(step);
       const factor = rateFactor(plan.schedule, step, plan.steps, plan.warmupSteps);
-      const result = await trainer.step(
-        batch,
-        (part) => factor * plan.rates[part === "newline" ? "language" : part],
-        plan.signal,
-      );
+      const result = await trainer.step(batch, (part) => factor * plan.rates[part === "newline" ? "language" : part], {
+        signal: plan.signal,
+        dropoutOf: (sample) => loraDropout(name, plan.lora.dropout, { seed: plan.seed, step, sample }),
+      });
       checkFinite(result, step);
       // What was computed with the weights before the step.
       internals.visionCache.clear();
@@ -86,7 +86,9 @@ export async function* trainingSteps(
         seconds,
         secondsLeft: timeLeft.after(seconds, plan.steps - step),
         files: () =>
-          plan.targets.has("lora") ? adapterFiles(network, source, name, saved) : checkpointOf(source, saved),
+          plan.targets.has("lora")
+            ? adapterFiles(network, source, name, saved, plan.lora.dropout)
+            : checkpointOf(source, saved),
         state: () => stateFiles(trainer.optimizer, step, run),
         evaluate: (held) => evaluate(internals, held, plan),
       };

@@ -5,6 +5,7 @@ import { scatterRows } from "../kernels/scatter-rows.js";
 import { setZero } from "../kernels/zeros.js";
 import type { Gradients } from "../layers/gradients.js";
 import { KVCache } from "../layers/kv-cache.js";
+import type { AdapterDropout } from "../layers/low-rank.js";
 import type { Qwen2 } from "../models/llava-onevision/qwen2.js";
 import type { Tensor } from "../runtime/tensor.js";
 
@@ -20,9 +21,27 @@ export interface Supervision {
 /**
  * Forward and backward pass of the decoder over one sequence of embeddings x `[T, D]`: returns the cross-entropy of each supervised row
  * `[N]` and the gradient dx `[T, D]` of `scale·Σ loss`, and adds the gradients of the weights. Each layer's activations are computed again
- * in its backward pass (activation checkpointing, arXiv 1604.06174): only its input and the sum after its attention are kept.
+ * in its backward pass (activation checkpointing, arXiv 1604.06174): only its input and the sum after its attention are kept. `dropout`: of
+ * what an adapter sees.
  */
 export function languageStep(
+  language: Qwen2,
+  x: Tensor,
+  supervision: Supervision,
+  scale: number,
+  gradients: Gradients,
+  dropout?: AdapterDropout,
+): { losses: Tensor; dx: Tensor } {
+  language.adapters.use(undefined);
+  language.adapters.dropout = dropout;
+  try {
+    return bothPasses(language, x, supervision, scale, gradients);
+  } finally {
+    language.adapters.dropout = undefined;
+  }
+}
+
+function bothPasses(
   language: Qwen2,
   x: Tensor,
   { rows, ids }: Supervision,
@@ -31,7 +50,6 @@ export function languageStep(
 ): { losses: Tensor; dx: Tensor } {
   const { device } = x;
   const { layers, keyValueHeads, headSize } = language.config;
-  language.adapters.use(undefined);
   const cache = new KVCache(device, layers, keyValueHeads * headSize, "f32");
   cache.reserve(x.size(0));
   const sequences = [{ cache, rows: x.size(0) }];

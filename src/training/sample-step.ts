@@ -1,5 +1,6 @@
 import { NO_ROW } from "../kernels/scatter-rows.js";
 import type { Gradients } from "../layers/gradients.js";
+import type { AdapterDropout } from "../layers/low-rank.js";
 import type { Network } from "../models/llava-onevision/network.js";
 import type { PreparedMedium, Segment } from "../models/llava-onevision/processor.js";
 import type { Tensor } from "../runtime/tensor.js";
@@ -17,11 +18,12 @@ export function sampleStep(
   scale: number,
   gradients: Gradients,
   sees: { readonly vision: boolean; readonly projector: boolean; readonly newline: boolean },
+  dropout?: AdapterDropout,
 ): Tensor {
   const { device, language, config } = network;
   const { width } = config.text;
   const { x, tokens, segments } = embedded(network, prompt);
-  const { losses, dx } = languageStep(language, x, supervision, scale, gradients);
+  const { losses, dx } = languageStep(language, x, supervision, scale, gradients, dropout);
   embeddingStep(language, dx, tokens, gradients);
   if (!sees.vision && !sees.projector && !sees.newline) return losses;
   for (const { segment, first } of segments) {

@@ -1,5 +1,6 @@
 import { throwIfAborted } from "../base/errors.js";
 import { Gradients } from "../layers/gradients.js";
+import type { AdapterDropout } from "../layers/low-rank.js";
 import type { Network } from "../models/llava-onevision/network.js";
 import type { Arena } from "../runtime/arena.js";
 import { Optimizer, type OptimizerSettings } from "./optimizer.js";
@@ -7,6 +8,13 @@ import type { TrainedWeight } from "./parameters.js";
 import { sampleStep } from "./sample-step.js";
 import type { Sample } from "./samples.js";
 import type { StepResult } from "./step-result.js";
+
+/** How samples pass through the network. */
+export interface PassOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Dropout of what the adapter sees of each sample of the step. */
+  readonly dropoutOf?: ((sample: number) => AdapterDropout | undefined) | undefined;
+}
 
 /** Steps of training on a network: gradients, moments, and the weights in place. */
 export class Trainer {
@@ -45,10 +53,10 @@ export class Trainer {
   async step(
     samples: readonly Sample[],
     rateOf: (part: TrainedWeight["part"]) => number,
-    signal?: AbortSignal,
+    passes: PassOptions = {},
   ): Promise<StepResult> {
     const { network } = this;
-    const losses = await this.gradientsOf(samples, signal);
+    const losses = await this.gradientsOf(samples, passes);
     const loss = losses.reduce((sum, one) => sum + one, 0) / losses.length;
     const hasMedia = samples.some(({ media }) => media.length > 0);
     const arena = network.device.arena("optimizer");
@@ -67,20 +75,25 @@ export class Trainer {
   }
 
   /** Computes the gradients of the mean loss; returns the loss of each supervised token, in order. */
-  async gradientsOf(samples: readonly Sample[], signal?: AbortSignal): Promise<number[]> {
+  async gradientsOf(samples: readonly Sample[], { signal, dropoutOf }: PassOptions = {}): Promise<number[]> {
     const supervised = samples.reduce((sum, { supervision }) => sum + supervision.ids.length, 0);
     this.gradients.clear();
     const losses: number[] = [];
-    for (const sample of samples) {
+    for (const [i, sample] of samples.entries()) {
       throwIfAborted(signal, "training");
-      losses.push(...(await this.#pass(sample, 1 / supervised)));
+      losses.push(...(await this.#pass(sample, 1 / supervised, dropoutOf?.(i))));
     }
     return losses;
   }
 
   /** Adds the gradients of a sample; returns its losses. */
-  async #pass({ supervision, ...prompt }: Sample, scale: number): Promise<Float32Array> {
-    const { device } = this.network;
+  async #pass(
+    { supervision, ...prompt }: Sample,
+    scale: number,
+    dropout: AdapterDropout | undefined,
+  ): Promise<Float32Array> {
+    const { network, gradients } = this;
+    const { device } = network;
     const arena = device.arena("training step");
     try {
       const sees = {
@@ -88,7 +101,7 @@ export class Trainer {
         projector: this.#parts.has("projector"),
         newline: this.#parts.has("newline"),
       };
-      const losses = arena.run(() => sampleStep(this.network, prompt, supervision, scale, this.gradients, sees));
+      const losses = arena.run(() => sampleStep(network, prompt, supervision, scale, gradients, sees, dropout));
       return await losses.read();
     } finally {
       arena.dispose();

@@ -12,6 +12,7 @@ import { chooseToken } from "../../src/kernels/choose-token.js";
 import { addColumnSums } from "../../src/kernels/column-sums.js";
 import { copyRows } from "../../src/kernels/copy-rows.js";
 import { crossEntropy } from "../../src/kernels/cross-entropy.js";
+import { dropout } from "../../src/kernels/dropout.js";
 import type { Epilogue } from "../../src/kernels/epilogue.js";
 import { gather } from "../../src/kernels/gather.js";
 import { geluGradient } from "../../src/kernels/gelu-gradient.js";
@@ -209,6 +210,7 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
       }
       for (const kind of ["gelu_tanh", "gelu_erf"] as const) geluGradient(floats(2, 8), floats(2, 8), kind);
       swigluGradient(floats(2, 32), floats(2, 16));
+      for (const into of [undefined, floats(2, 8)]) dropout(floats(2, 8), { rate: 0.1, key: 1 }, into);
       rotate(floats(2, 256), floats(8, 32), floats(8, 32), 128, 0, -1);
       const ids = device.empty([4], "u32", "ids");
       for (const weights of [undefined, floats(4)]) scatterRows(floats(4, 8), ids, floats(4, 8), { weights });

@@ -76,6 +76,25 @@ test("a new adapter learns, is used by sessions, and is saved in PEFT's format",
   await checkGivenBack(await sharedDevice({ features: "all" }));
 });
 
+test("dropout changes nothing while B is zero, and then what is learnt", async () => {
+  const curves: number[][] = [];
+  for (const dropout of [0, 0.5]) {
+    const model = await load();
+    curves.push(
+      await losses(model, { ...OPTIONS, steps: 3, lora: { rank: 4, dropout } }, async ({ step, files }) => {
+        if (step < 3) return;
+        const [config] = await blobs(files());
+        expect(JSON.parse(await config!.text())).toMatchObject({ lora_dropout: dropout });
+      }),
+    );
+    model.dispose();
+  }
+  const [without, withIt] = curves as [number[], number[]];
+  expect(withIt[0]).toBe(without[0]);
+  expect(Math.abs(withIt[2]! - without[2]!)).toBeGreaterThan(1e-4);
+  expect(withIt[2]).toBeLessThan(withIt[0]!);
+});
+
 test("an adapter with the projector goes on with it, and both are saved again", async () => {
   const image = { data: new Uint8Array(64 * 3).fill(200), width: 8, height: 8 };
   const question = { role: "user" as const, content: [{ type: "image" as const, image }] };
@@ -130,7 +149,7 @@ test("a checkpoint of all weights has the loss of the next step, and the tensors
 });
 
 test.each([
-  ["lora", {}],
+  ["lora", { lora: { rank: 4, dropout: 0.3 } }],
   ["language", { shuffle: false, groupByLength: true }],
 ] as const)("a run that is resumed has the losses of one that was not, bit by bit: %s %o", async (train, order) => {
   const options = { ...OPTIONS, ...order, train, learningRate: { lora: 1e-2, language: 1e-4 } };
@@ -199,6 +218,7 @@ test.each([
   [{ steps: 1, epochs: 1 }, "either steps or epochs"],
   [{ learningRate: { lora: -1 } }, "model.train, learningRate.lora"],
   [{ adapter: "other" }, "a loaded adapter, got other"],
+  [{ lora: { dropout: 1 } }, "model.train, lora.dropout: expected from 0 to below 1, got 1"],
   [{ skipBad: true }, "model.train, skipBad: expected a function that receives the errors, got true"],
   [{ learning_rate: 1 }, "option `learning_rate` — did you mean `learningRate`?"],
 ])("options %o are refused", async (options, message) => {
