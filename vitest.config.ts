@@ -106,6 +106,7 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
         "@noble/hashes/sha2.js",
         "@noble/hashes/utils.js",
         "hyparquet",
+        "hyparquet-writer",
         "mediabunny",
         "mp4box",
         "yaml",

@@ -459,6 +459,33 @@ export const TARGETS = {
       ],
       ...["V_VP9", "V_MPEG4/ISO/AVC", "\x01\xff\xff\xff\xff\xff\xff\xff", "\xff", "\x80"],
     ]),
+  mixture: async () => {
+    const { readMixture } = await dist("training/mixture");
+    return {
+      kind: "text",
+      words: [
+        "datasets:",
+        "json_path:",
+        "sampling_strategy:",
+        "first:10%",
+        "random:3",
+        "- ",
+        "&a",
+        "*a",
+        "<<:",
+        "[",
+        "{",
+        "|",
+        ">",
+      ],
+      seeds: [
+        "datasets:\n  - json_path: a.json\n    sampling_strategy: random:10%\n  - { json_path: b.parquet, sampling_strategy: 'end:3' }\n",
+      ],
+      run: async (text) => {
+        for (const { choose } of await readMixture(text, "x.yaml", 1)) choose(100);
+      },
+    };
+  },
   safetensors: async () => {
     const { openSafetensors } = await dist("io/checkpoint/safetensors");
     const { bytesSource } = await dist("io/bytes/source");

@@ -36,7 +36,7 @@ export async function readMixture(text: string, file: string, seed: number): Pro
   });
   let value: unknown;
   try {
-    value = parse(text);
+    value = parse(text, { logLevel: "error" });
   } catch (cause) {
     const [got] = (cause as Error).message.split("\n");
     throw fault(file, "YAML", got!, "correct the file");

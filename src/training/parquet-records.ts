@@ -51,7 +51,9 @@ export async function findParquetRecords(
     });
   }
   const collected = new RecordCollector();
-  for (const index of choose ? choose(rows.count) : Array(rows.count).keys()) {
+  const chosen = choose?.(rows.count);
+  for (let i = 0; i < (chosen?.length ?? rows.count); i++) {
+    const index = chosen ? chosen[i]! : i;
     const row = await rows.at(index);
     collected.add(() => recordOf(row, index, rows, pathOf));
   }

@@ -1,4 +1,4 @@
-import type { AsyncBuffer, ColumnMetaData, FileMetaData, RowGroup } from "hyparquet";
+import type { AsyncBuffer, ColumnMetaData, FileMetaData, RowGroup, snappyUncompress } from "hyparquet";
 import { OcellusError, SourceError } from "../base/errors.js";
 import type { ByteSource } from "../io/source.js";
 
@@ -9,6 +9,8 @@ export type Row = Readonly<Record<string, unknown>>;
 const MOST_GROUP_BYTES = 2 ** 30;
 /** Bytes of row groups that stay in memory; the last one does in any case. */
 const KEPT_BYTES = 2 ** 27;
+/** Bytes that a byte of Snappy can become: 64 for a copy of 3, rounded up. */
+const MOST_RATIO = 32;
 /** Compressions that the reader has. */
 const CODECS = ["UNCOMPRESSED", "SNAPPY"];
 
@@ -65,7 +67,15 @@ export class ParquetRows {
           remedy: 'write the file with compression="snappy"',
         });
       }
-      const bytes = sizeOf(group, columns);
+      const [rows, bytes] = [Number(group.num_rows), sizeOf(group, columns)];
+      if (!(rows >= 0 && rows <= bytes)) {
+        throw new SourceError({
+          where,
+          expected: `at most as many rows as bytes, ${bytes}`,
+          got: `${rows}`,
+          remedy: "get an undamaged copy of the file",
+        });
+      }
       if (bytes <= MOST_GROUP_BYTES) continue;
       throw new SourceError({
         where,
@@ -103,7 +113,7 @@ export class ParquetRows {
   }
 
   async #read(group: number): Promise<Row[]> {
-    const { parquetReadObjects } = await import("hyparquet");
+    const { parquetReadObjects, snappyUncompress } = await import("hyparquet");
     const { first, end } = this.#groups[group]!;
     const { metadata, columns, name, sizeBytes } = this;
     const source = await this.file();
@@ -111,7 +121,10 @@ export class ParquetRows {
       if (source.sizeBytes !== sizeBytes) throw new Error(`${source.sizeBytes} bytes, where there were ${sizeBytes}`);
       const file = bufferOf(source);
       const own = { rowStart: first, rowEnd: end, columns: [...columns] };
-      const rows = await parquetReadObjects({ file, metadata, ...own, utf8: false });
+      const compressors = {
+        SNAPPY: (packed: Uint8Array, length: number) => unpacked(packed, length, snappyUncompress),
+      };
+      const rows = await parquetReadObjects({ file, metadata, ...own, compressors, utf8: false });
       if (rows.length !== end - first) throw new Error(`${rows.length} rows`);
       return rows;
     });
@@ -127,6 +140,14 @@ function chunksOf({ columns: all }: RowGroup, columns: readonly string[]): Colum
 /** Their bytes, unpacked. */
 function sizeOf(group: RowGroup, columns: readonly string[]): number {
   return chunksOf(group, columns).reduce((sum, meta) => sum + Number(meta.total_uncompressed_size), 0);
+}
+
+/** Unpacks a page of Snappy whose header claims `length` bytes. */
+function unpacked(packed: Uint8Array, length: number, into: typeof snappyUncompress): Uint8Array {
+  if (!(length >= 0 && length <= MOST_RATIO * packed.length)) throw new Error(`a page of ${length} bytes`);
+  const page = new Uint8Array(length);
+  into(packed, page);
+  return page;
 }
 
 /** The source as the reader takes it. */

@@ -68,4 +68,8 @@ test("a row group that claims too much is refused before it is read", async () =
     /^a\.parquet, row group 1: expected at most 1073741824 bytes, .* got 1099511627776/,
   );
   expect(() => ParquetRows.check("a.parquet", metadata, ["other"])).not.toThrow();
+  metadata.row_groups[0]!.num_rows = 2n ** 33n;
+  expect(() => ParquetRows.check("a.parquet", metadata, ["other"])).toThrow(
+    /^a\.parquet, row group 1: expected at most as many rows as bytes, \d+, got 8589934592/,
+  );
 });
