@@ -58,7 +58,7 @@ lines, Parquet or a YAML mixture of them: { "messages" } or the family's
     clip: { value: "X", help: "norm to which gradients are clipped (1); 0 for none", rare: true },
     shuffle: { help: "shuffle the records of each pass", rare: true },
     "group-by-length": { help: "steps of records of similar length, in random order", rare: true },
-    seed: { value: "N", help: "seed of the order and of a new adapter (0)", rare: true },
+    seed: { value: "N", help: "seed of order, mixtures, a new adapter and dropout (0)", rare: true },
     "eval-every": { value: "N", help: "evaluate after every N steps, not only at the end", rare: true },
     "save-every": { value: "N", help: "save after every N steps, not only at the end", rare: true },
     labels: {

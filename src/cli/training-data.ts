@@ -62,10 +62,10 @@ async function foundIn({ path, choose }: Pick<MixedFile, "path"> & Partial<Mixed
 
 /** What is wrong with the pictures and clips of a record: a file that is not there, or a picture without a readable header. */
 async function missingMedium({ messages, where = "record", load }: TrainingRecord): Promise<OcellusError | undefined> {
-  if (load) return undefined;
   const media = messages.flatMap(({ content }) => (typeof content === "string" ? [] : content.flatMap(pathsOf)));
   for (const { path, isPicture } of media) {
-    if (/^[a-z]+:/i.test(path)) continue;
+    // Pictures inside a file were read with it.
+    if (/^[a-z]+:/i.test(path) || (load && path.startsWith(`${where}, `))) continue;
     if (!existsSync(path)) {
       return new SourceError({
         where,

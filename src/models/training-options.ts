@@ -62,7 +62,7 @@ export interface TrainOptions extends SampleOptions {
    * as `group_by_length` of transformers. Before the first step all records are tokenized, and the headers of their pictures are read.
    */
   groupByLength?: boolean | undefined;
-  /** Seed of the order and of a new adapter (0): the same seed gives the same losses on the same adapter. */
+  /** Seed of the order, of a new adapter and of dropout (0): the same seed gives the same losses on the same adapter. */
   seed?: number | undefined;
   /**
    * Leaves out records that can't be used, such as those without an answer, and receives one error for each, before the first step. If not

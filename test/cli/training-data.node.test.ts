@@ -40,9 +40,13 @@ test("JSON lines, folders and Parquet are read together", async () => {
     { from: "human", value: "<image>\nWhich?" },
     { from: "gpt", value: "four" },
   ];
-  const rows = parquetFile([{ id: "x", image: { bytes: bmp(3, 3), path: null }, conversations }]);
+  const rows = parquetFile([
+    { id: "x", image: { bytes: bmp(3, 3), path: null }, conversations },
+    { id: "y", image: { bytes: null, path: "missing.bmp" }, conversations },
+  ]);
   const parquet = file("data.parquet", new Uint8Array(await rows.arrayBuffer()));
-  const records = await readTrainingData([jsonl, join(folder, "pictures"), parquet], OPTIONS);
+  const records = await readTrainingData([jsonl, join(folder, "pictures"), parquet], { ...OPTIONS, skipBad: true });
+  expect(notes()[0]).toBe("data.parquet, row 2: expected its pictures and clips, got no file missing.bmp");
   expect(answers(records)).toEqual(["one", "two", "three", [{ type: "text", text: "four" }]]);
   expect(records[2]!.messages[0]!.content).toContainEqual({ type: "image", image: join(folder, "pictures/p.bmp") });
 });
