@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterAll, expect, test } from "vitest";
 import { MAIN, ocellus, ROOT } from "../support/cli.js";
 
@@ -9,9 +10,11 @@ import { MAIN, ocellus, ROOT } from "../support/cli.js";
 
 /** How often the process is killed: OCELLUS_KILLS, or twice. */
 const KILLS = Number(process.env.OCELLUS_KILLS ?? 2);
-const STEPS = KILLS + 2;
-/** Longest time from a step's line to the signal: within it are the save of the step and the beginning of the next. */
-const MOST_MS = 1000;
+/** Steps of the run: more than are made before the last kill. */
+const STEPS = 4 * KILLS + 1;
+/** Longest time from a step's line to the signal, in steps: within it are the save of the step and the next one. The first step is longer. */
+const MOST_STEPS = 1.5;
+const MOST_SECONDS = 0.4;
 
 const folder = mkdtempSync(join(tmpdir(), "ocellus-killed-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -22,14 +25,14 @@ writeFileSync(data, JSON.stringify(records));
 const RUN = ["train", data, "--model", join(ROOT, "test/data/goldens/hf-05b-like"), "--rank", "4", "--lr", "1e-2"];
 const MORE = ["--steps", `${STEPS}`, "--batch", "2", "--shuffle", "--seed", "3", "--save-every", "1", "--json"];
 
-/** Runs until a number of steps were printed and some time is over, then kills. Returns false if the run ended before. */
-async function killed(args: readonly string[], steps: number, ms: number): Promise<boolean> {
+/** Runs until a number of steps were printed and a part of the next is over, then kills. Returns false if the run ended before. */
+async function killed(args: readonly string[], steps: number, part: number): Promise<boolean> {
   const child = spawn(process.execPath, [MAIN, ...args], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
   let lines = 0;
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    const before = lines;
-    lines += text.split("\n").length - 1;
-    if (before < steps && lines >= steps) setTimeout(() => child.kill("SIGKILL"), ms);
+  createInterface(child.stdout).on("line", (line) => {
+    if (++lines !== steps) return;
+    const { seconds } = JSON.parse(line) as { seconds: number };
+    setTimeout(() => child.kill("SIGKILL"), 1000 * part * MOST_STEPS * Math.min(seconds, MOST_SECONDS));
   });
   const signal = await new Promise((resolve) => child.on("close", (_, name) => resolve(name)));
   return signal === "SIGKILL";
@@ -52,9 +55,9 @@ test(`a run that is killed ${KILLS} times has the losses of one that was not, bi
   ];
   const moments: string[] = [];
   for (let kill = 0; kill < KILLS; kill++) {
-    const [steps, ms] = [1 + Math.floor(2 * Math.random()), Math.floor(MOST_MS * Math.random())];
-    moments.push(`${steps} steps and ${ms} ms`);
-    if (!(await killed(resume(), steps, ms))) break;
+    const [steps, part] = [1 + Math.floor(2 * Math.random()), Math.random()];
+    moments.push(`${steps} and ${part.toFixed(2)} steps`);
+    expect(await killed(resume(), steps, part), moments.join("; ")).toBe(true);
   }
   const last = await ocellus(resume());
   expect([last.code, last.stderr], moments.join("; ")).toEqual([0, ""]);
