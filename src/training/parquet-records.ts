@@ -6,9 +6,9 @@
 import { SourceError } from "../base/errors.js";
 import { isObject } from "../base/is-object.js";
 import { inspectPicture } from "../io/picture-input.js";
-import { blobSource } from "../io/source.js";
+import { blobSource, type OpenSource } from "../io/source.js";
 import type { MediaPath } from "../scoring/records.js";
-import { type OpenSource, ParquetRows, type Row } from "./parquet-rows.js";
+import { ParquetRows, type Row } from "./parquet-rows.js";
 import { type SkipBad, skipOrThrow } from "./record-faults.js";
 import { type FoundRecords, type RecordChoice, RecordCollector, trainingRecord } from "./records.js";
 import type { TrainingMessage, TrainingRecord } from "./samples.js";

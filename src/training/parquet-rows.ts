@@ -1,6 +1,6 @@
 import type { AsyncBuffer, ColumnMetaData, FileMetaData, RowGroup, snappyUncompress } from "hyparquet";
 import { OcellusError, SourceError } from "../base/errors.js";
-import type { ByteSource } from "../io/source.js";
+import type { ByteSource, OpenSource } from "../io/source.js";
 
 /** A row, by column. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -13,9 +13,6 @@ const KEPT_BYTES = 2 ** 27;
 const MOST_RATIO = 32;
 /** Compressions that the reader has. */
 const CODECS = ["UNCOMPRESSED", "SNAPPY"];
-
-/** Opens a file; who reads it closes it. */
-export type OpenSource = () => ByteSource | Promise<ByteSource>;
 
 /** The rows of a Parquet file, of which one row group at a time is read. The file is open while it is read. */
 export class ParquetRows {

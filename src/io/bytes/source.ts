@@ -23,6 +23,9 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
+/** Opens a source; the caller closes it. */
+export type OpenSource = () => ByteSource | Promise<ByteSource>;
+
 /**
  * Opens a local file (Node only).
  * @throws SourceError if it cannot be opened.
