@@ -29,6 +29,10 @@ export class KVCache {
   /** Called with the queries `[T, H·C]` of a layer before they attend to this cache; set by `at` only. */
   watcher: ((layer: number, q: Tensor) => void) | undefined;
   readonly #arena: Arena;
+  /** Passes that record work on it between waits. */
+  #holders = 0;
+  /** What was asked for meanwhile. */
+  #later: (() => void) | undefined;
 
   constructor(
     readonly device: Device,
@@ -47,6 +51,7 @@ export class KVCache {
    * copy it seldom. Throws LimitError if that does not fit; the cache is then unchanged.
    */
   reserve(positions: number): void {
+    this.#later = undefined;
     if (positions <= this.capacity) return;
     const row = paddedRow(this.width, this.type);
     const needed = Math.ceil(positions / STEP) * STEP;
@@ -59,8 +64,29 @@ export class KVCache {
   shrink(capacity: number): void {
     if (capacity >= this.capacity) return;
     this.truncate(capacity);
+    if (this.#holders > 0) {
+      this.#later = () => this.shrink(capacity);
+      return;
+    }
     if (capacity === 0) this.dispose();
     else this.#resize(capacity);
+  }
+
+  /**
+   * Keeps the memory until the function that it returns is called, for a pass that waits between layers: `shrink` and `dispose` discard rows
+   * at once, and free memory then.
+   */
+  hold(): () => void {
+    this.#holders++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      const later = this.#later;
+      if (--this.#holders > 0 || !later) return;
+      this.#later = undefined;
+      later();
+    };
   }
 
   /** Returns a copy. Throws LimitError if it does not fit. */
@@ -83,12 +109,13 @@ export class KVCache {
 
   /**
    * Runs `work` as if the cache had `position` rows, and calls `watcher` with each layer's queries once their keys are written; the
-   * row that `work` overwrites is restored afterwards. Synchronous.
+   * row that `work` overwrites, of all layers or of `layer`, is restored afterwards. Synchronous.
    */
-  at(position: number, watcher: NonNullable<KVCache["watcher"]>, work: () => void): void {
+  at(position: number, watcher: NonNullable<KVCache["watcher"]>, work: () => void, layer?: number): void {
     const { device, length } = this;
+    const own = <T>(all: readonly T[]): readonly T[] => (layer === undefined ? all : all.slice(layer, layer + 1));
     device.scope(() => {
-      const saved = [...this.keys, ...this.values].flatMap((tensor) =>
+      const saved = [...own(this.keys), ...own(this.values)].flatMap((tensor) =>
         this.#rowsOf(tensor, position).map(({ firstByte, bytes }) => {
           const copy = device.empty([bytes / 4], "u32", `${tensor.label} row`);
           device.copy(tensor, firstByte, copy, 0, bytes);
@@ -122,6 +149,11 @@ export class KVCache {
   }
 
   dispose(): void {
+    if (this.#holders > 0) {
+      this.length = 0;
+      this.#later = () => this.dispose();
+      return;
+    }
     for (const tensor of [...this.keys, ...this.values]) tensor.dispose();
     this.keys.length = 0;
     this.values.length = 0;

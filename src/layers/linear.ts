@@ -133,7 +133,9 @@ export function packedMatrix(
 ): PackedMatrix {
   const columns = parts.reduce((sum, part) => sum + part.columns, 0);
   const type = weights.typeOf(parts[0]!.name);
-  const matrix = PackedMatrix.allocate(weights.device, columns, inner, type, weights.path(label));
+  const matrix = weights.allocate(() =>
+    PackedMatrix.allocate(weights.device, columns, inner, type, weights.path(label)),
+  );
   let first = 0;
   for (const part of parts) {
     const offset = first;
@@ -150,7 +152,8 @@ export function packedMatrix(
 function fusedBias(weights: Weights, parts: readonly LinearPart[]): Tensor {
   if (parts.length === 1) return weights.tensor(`${parts[0]!.name}.bias`, [parts[0]!.columns]);
   const columns = parts.reduce((sum, part) => sum + part.columns, 0);
-  const bias = weights.device.empty([columns], "f32", weights.path(`${parts.map((part) => part.name).join("+")}.bias`));
+  const label = weights.path(`${parts.map((part) => part.name).join("+")}.bias`);
+  const bias = weights.allocate(() => weights.device.empty([columns], "f32", label));
   let first = 0;
   for (const part of parts) {
     weights.part(`${part.name}.bias`, [part.columns], bias, first);

@@ -1,20 +1,16 @@
 import { platform } from "#platform";
 import { CheckpointError, throwIfAborted } from "../base/errors.js";
 import type { IndexedTensor, PackedIndex, TensorIndex } from "../io/checkpoint.js";
-import {
-  foreignTensors,
-  GROUP_ELEMENTS,
-  PIECE_BYTES,
-  type QuantizedMatrix,
-  type QuantizedType,
-  quantizedRowBytes,
-} from "../io/safetensors.js";
+import { foreignTensors, PIECE_BYTES, type QuantizedType } from "../io/safetensors.js";
 import type { Device } from "../runtime/device.js";
-import { elementCount, showShape, widenBF16, widenF16 } from "../runtime/dtype.js";
+import { elementCount, showShape } from "../runtime/dtype.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { LayerSlot } from "./layer-slot.js";
 import { Adapters } from "./low-rank.js";
 import type { MatrixPlace, PackedLoading, TargetRequest } from "./packed-layers.js";
+import { UploadWindow } from "./upload-window.js";
 import { checkRange } from "./weight-range.js";
+import { type FloatType, widen } from "./widen.js";
 
 /** Dtype of a stored tensor; only matrices may be quantised. */
 export type StoredType = "f32" | "f16" | "bf16" | QuantizedType;
@@ -23,7 +19,6 @@ export type StoredType = "f32" | "f16" | "bf16" | QuantizedType;
 export type StorageDtype = StoredType | "auto";
 
 const STORED: Readonly<Record<string, FloatType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
-type FloatType = Exclude<StoredType, QuantizedType>;
 
 /** Returns the dtype of a stored tensor; undefined if unsupported. */
 export function storedType({ entry, quantized }: IndexedTensor): StoredType | undefined {
@@ -55,8 +50,21 @@ interface Request {
 
 /** Size of the pieces in which rows are read and uploaded; it bounds the host memory of loading. */
 export const CHUNK_BYTES = PIECE_BYTES;
-/** Uploaded bytes after which the host waits for the adapter, to bound its staging memory. */
-const WAIT_BYTES = 8 * 1024 * 1024;
+
+/** How requests are read: layers of a packed checkpoint as they are, then the other tensors in the order of the files. */
+interface Reading {
+  readonly packed: PackedLoading | undefined;
+  readonly tensors: readonly Request[];
+}
+
+/** The weights of a streamed layer, which are read again and again into memory that other layers use too. */
+export class StreamedWeights {
+  readonly requests: Request[] = [];
+  /** Known once they were read and checked. */
+  reading: Reading | undefined;
+
+  constructor(readonly slot: LayerSlot) {}
+}
 
 /**
  * Loads a checkpoint in two steps. Layers request weights by name and shape in their constructors and get tensors
@@ -108,6 +116,7 @@ export class WeightLoader {
     name: string,
     shape: readonly number[],
     target: { consume?: RowConsumer; storageDtype?: StoredType; into?: Tensor; first?: number; place?: MatrixPlace },
+    streamed?: StreamedWeights,
   ): void {
     this.#requested.add(name);
     const stored = this.index.entries.get(name);
@@ -130,7 +139,7 @@ export class WeightLoader {
       return;
     }
     if (target.storageDtype) this.storageDtypes.set(name, target.storageDtype);
-    this.#requests.push({
+    (streamed?.requests ?? this.#requests).push({
       name,
       stored,
       type,
@@ -169,54 +178,74 @@ export class WeightLoader {
   }
 
   /**
-   * Reads every requested tensor; layers of a packed checkpoint as they are. Throws CheckpointError, also for a weight that is not finite
-   * or that its storage dtype can't hold, and for a layer whose hash differs; SourceError, AbortedError.
+   * Reads every requested tensor but those of streamed layers; layers of a packed checkpoint as they are. Throws CheckpointError, also for
+   * a weight that is not finite or that its storage dtype can't hold, and for a layer whose hash differs; SourceError, AbortedError.
    */
   async load(
     options: { signal?: AbortSignal | undefined; onProgress?: ((p: LoadProgress) => void) | undefined } = {},
   ): Promise<void> {
     // Frees the garbage of parsing (some 60 MB for a vocabulary of 150,000 tokens) before the weights are loaded.
     platform.collectGarbage();
-    const packed = this.index.packed && (await packedLoading(this.index.packed, this.#requests));
-    const order = this.#requests
+    const reading = await this.#divided(this.#requests);
+    const tensorBytes = reading.tensors.reduce((sum, request) => sum + request.stored.entry.lengthBytes, 0);
+    const totalBytes = (reading.packed?.sizeBytes ?? 0) + tensorBytes;
+    let loadedBytes = 0;
+    const uploads = new UploadWindow(this.device, 0);
+    for await (const { bytes, tensor } of this.#read(reading, options.signal, true)) {
+      loadedBytes += bytes;
+      options.onProgress?.({ loadedBytes, totalBytes, tensor });
+      await uploads.add(bytes);
+    }
+    await this.device.sync();
+    this.device.pool.trim(); // the pieces' memory
+  }
+
+  /**
+   * Reads the weights of a streamed layer, one layer at a time; throws what `load` throws. They are checked the first time.
+   * @internal
+   */
+  async loadLayer(weights: StreamedWeights, uploads: UploadWindow, signal?: AbortSignal): Promise<void> {
+    const reading = weights.reading ?? (await this.#divided(weights.requests));
+    for await (const { bytes } of this.#read(reading, signal, !weights.reading)) await uploads.add(bytes);
+    weights.reading = reading;
+  }
+
+  async #divided(requests: readonly Request[]): Promise<Reading> {
+    const packed = this.index.packed && (await packedLoading(this.index.packed, requests));
+    const tensors = requests
       .filter(({ place, into }) => !packed?.fills(place?.matrix ?? into))
       .sort(
         (a, b) =>
           a.stored.source.name.localeCompare(b.stored.source.name) ||
           a.stored.entry.offsetBytes - b.stored.entry.offsetBytes,
       );
-    const totalBytes =
-      (packed?.sizeBytes ?? 0) + order.reduce((sum, request) => sum + request.stored.entry.lengthBytes, 0);
-    let loadedBytes = 0;
-    let unsynced = 0;
-    const loaded = async (bytes: number, tensor: string): Promise<void> => {
-      loadedBytes += bytes;
-      unsynced += bytes;
-      options.onProgress?.({ loadedBytes, totalBytes, tensor });
-      if (unsynced <= WAIT_BYTES) return;
-      await this.device.sync();
-      unsynced = 0;
-    };
+    return { packed, tensors };
+  }
+
+  /** Yields the bytes of each piece once it is uploaded. */
+  async *#read(
+    { packed, tensors }: Reading,
+    signal: AbortSignal | undefined,
+    checks: boolean,
+  ): AsyncGenerator<{ bytes: number; tensor: string }> {
     // One reused buffer: `write` copies each piece, and large garbage would accumulate.
     this.#piece ??= new Uint8Array(CHUNK_BYTES);
     if (packed) {
-      for await (const { bytes, layer } of packed.load(options.signal, this.#piece)) await loaded(bytes, layer);
+      for await (const { bytes, layer } of packed.load(signal, this.#piece, checks)) yield { bytes, tensor: layer };
     }
-    for (const request of order) {
-      for await (const bytes of this.#fill(request, options.signal)) await loaded(bytes, request.name);
+    for (const request of tensors) {
+      for await (const bytes of this.#fill(request, signal, checks)) yield { bytes, tensor: request.name };
     }
-    await this.device.sync();
-    this.device.pool.trim(); // the pieces' memory
   }
 
-  async *#fill(request: Request, signal: AbortSignal | undefined): AsyncGenerator<number> {
+  async *#fill(request: Request, signal: AbortSignal | undefined, checks: boolean): AsyncGenerator<number> {
     const { stored, type, shape, consume, into } = request;
     const pieceBytes = Math.min(CHUNK_BYTES, this.device.facts.maxBindingBytes);
     const inner = elementCount(shape) / shape[0]!;
     const about = { name: request.name, stored, type, target: this.storageDtypes.get(request.name) ?? "f32", inner };
     if (into) {
       const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal, this.#piece);
-      checkRange(bytes, { ...about, firstRow: 0 });
+      if (checks) checkRange(bytes, { ...about, firstRow: 0 });
       this.device.write(into, widen(bytes, type as FloatType), request.first * 4);
       yield bytes.length;
       return;
@@ -229,7 +258,7 @@ export class WeightLoader {
       const count = Math.min(step, rows - first);
       throwIfAborted(signal, `loading ${request.name}`);
       const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal, this.#piece);
-      checkRange(bytes, { ...about, firstRow: first });
+      if (checks) checkRange(bytes, { ...about, firstRow: first });
       this.device.scope(() => {
         // Constant size, so that the pool reuses one buffer.
         const chunk = this.device.empty([Math.ceil(Math.max(bytes.length, pieceBytes) / 4)], "u32", request.name);
@@ -255,6 +284,8 @@ export class Weights {
     readonly prefix: string,
     /** Storage dtype of the matrices below this prefix. */
     readonly dtype: StorageDtype = "auto",
+    /** The streamed layer whose weights are below this prefix. */
+    readonly streamed?: StreamedWeights,
   ) {}
 
   get device(): Device {
@@ -268,12 +299,28 @@ export class Weights {
 
   /** Returns a cursor at a name below this one. */
   at(name: string): Weights {
-    return new Weights(this.loader, this.path(name), this.dtype);
+    return new Weights(this.loader, this.path(name), this.dtype, this.streamed);
   }
 
   /** Returns the same cursor with another storage dtype. */
   storedAs(dtype: StorageDtype): Weights {
-    return new Weights(this.loader, this.prefix, dtype);
+    return new Weights(this.loader, this.prefix, dtype, this.streamed);
+  }
+
+  /**
+   * Returns the same cursor for the weights of a streamed layer.
+   * @internal
+   */
+  streamedAs(layer: StreamedWeights): Weights {
+    return new Weights(this.loader, this.prefix, this.dtype, layer);
+  }
+
+  /**
+   * Allocates memory of weights: a streamed layer's are those of its slot.
+   * @internal
+   */
+  allocate<T>(make: () => T): T {
+    return this.streamed ? this.streamed.slot.run(make) : make();
   }
 
   /** Returns the full name of a tensor below this cursor. */
@@ -284,14 +331,14 @@ export class Weights {
   /** Requests a small tensor, widened to f32. */
   tensor(name: string, shape: readonly number[]): Tensor {
     const path = this.path(name);
-    const into = this.device.empty(shape, "f32", path);
-    this.loader.request(path, shape, { into });
+    const into = this.allocate(() => this.device.empty(shape, "f32", path));
+    this.loader.request(path, shape, { into }, this.streamed);
     return into;
   }
 
   /** Requests a small tensor, widened to f32 and written to `into` from element `first` on. */
   part(name: string, shape: readonly number[], into: Tensor, first: number): void {
-    this.loader.request(this.path(name), shape, { into, first });
+    this.loader.request(this.path(name), shape, { into, first }, this.streamed);
   }
 
   /**
@@ -305,7 +352,8 @@ export class Weights {
     consume: RowConsumer,
     place?: MatrixPlace,
   ): void {
-    this.loader.request(this.path(name), shape, { consume, storageDtype, ...(place && { place }) });
+    const target = { consume, storageDtype, ...(place && { place }) };
+    this.loader.request(this.path(name), shape, target, this.streamed);
   }
 
   /** Returns the storage dtype of a matrix. */
@@ -318,38 +366,4 @@ export class Weights {
 async function packedLoading(packed: PackedIndex, requests: readonly Request[]): Promise<PackedLoading> {
   const { PackedLoading, targetsOf } = await import("./packed-layers.js");
   return new PackedLoading(packed, targetsOf(requests));
-}
-
-/** Widens stored floats to f32. */
-export function widen(bytes: Uint8Array, type: FloatType): Float32Array {
-  // A copy where the view is not aligned to its elements.
-  const at = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
-  if (type === "f32") return new Float32Array(at.buffer, at.byteOffset, at.length / 4);
-  const half = new Uint16Array(at.buffer, at.byteOffset, at.length / 2);
-  return type === "f16" ? widenF16(half) : widenBF16(half);
-}
-
-/** Dequantises rows of a matrix to f32. */
-export function widenQuantized(bytes: Uint8Array, { type, shape }: QuantizedMatrix): Float32Array {
-  const inner = shape[1];
-  const rowBytes = quantizedRowBytes(type, inner);
-  const rows = bytes.length / rowBytes;
-  const groups = Math.ceil(inner / GROUP_ELEMENTS);
-  const values = new Float32Array(rows * inner);
-  for (let row = 0; row < rows; row++) {
-    const own = bytes.slice(row * rowBytes, (row + 1) * rowBytes);
-    const halves = widenF16(new Uint16Array(own.buffer));
-    for (let k = 0; k < inner; k++) {
-      const group = Math.floor(k / GROUP_ELEMENTS);
-      const j = k % GROUP_ELEMENTS;
-      if (type === "q4") {
-        const n = (own[group * 20 + (j >> 1)]! >> (4 * (j & 1))) & 15;
-        values[row * inner + k] = n * halves[group * 10 + 8]! + halves[group * 10 + 9]!;
-      } else {
-        const scale = halves[(groups * GROUP_ELEMENTS) / 2 + group]!;
-        values[row * inner + k] = (own[group * GROUP_ELEMENTS + j]! - 128) * scale;
-      }
-    }
-  }
-  return values;
 }

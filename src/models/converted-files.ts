@@ -13,7 +13,8 @@ import {
 } from "../io/safetensors.js";
 import { quantizeRows } from "../kernels/pack.js";
 import { checkRange } from "../layers/weight-range.js";
-import { type StoredType, storedType, widen, widenQuantized } from "../layers/weights.js";
+import { type StoredType, storedType } from "../layers/weights.js";
+import { widen, widenQuantized } from "../layers/widen.js";
 import type { Device } from "../runtime/device.js";
 import { elementCount, narrowBF16, narrowF16 } from "../runtime/dtype.js";
 import {

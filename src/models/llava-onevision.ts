@@ -57,6 +57,7 @@ export interface LoadOptions extends HubOptions {
    * OverBudgetError before anything is downloaded.
    */
   memoryBudget?: number | MemoryBudget;
+  weights?: "auto" | "resident" | "stream";
   /**
    * Maximum size in bytes of the vision cache, which keeps visual tokens while there are sessions; 256 MiB if not given, 0
    * disables it.
@@ -178,6 +179,7 @@ export class LlavaOneVision {
       "cacheDtype",
       "contextTokens",
       "memoryBudget",
+      "weights",
       "visionCacheBytes",
       "prefillRows",
       "onDeviceLost",
@@ -223,6 +225,7 @@ export class LlavaOneVision {
       const { checkBudget } = await import("./sizing/memory-budget.js");
       await checkBudget(location, options.memoryBudget, options);
     }
+    const plan = options.weights === "stream" ? { resident: 0, slots: 2 } : undefined;
     const loading = lastingSignal(options.signal);
     const recovery = new Recovery(onDeviceLost === "reload");
     const { signal } = loading.controller;
@@ -233,7 +236,7 @@ export class LlavaOneVision {
       name = files.name;
       const configJson = await readFamily(files);
       device ??= await Device.open();
-      const source = await readSource(files, configJson, loading.controller, options);
+      const source = await readSource(files, configJson, loading.controller, options, plan);
       const parts = await recovery.load(() => {
         const opened = device;
         device = undefined;

@@ -2,6 +2,7 @@ import { throwIfAborted } from "../base/errors.js";
 import type { CheckpointFiles, HubOptions, TensorIndex } from "../io/checkpoint.js";
 import type { JsonValue } from "../io/text.js";
 import type { CacheType } from "../kernels/kv-format.js";
+import type { LayerPlan } from "../layers/layer-store.js";
 import { Adapters } from "../layers/low-rank.js";
 import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
 import type { Arena } from "../runtime/arena.js";
@@ -28,6 +29,8 @@ export interface WeightsSource {
   readonly cacheType: CacheType;
   readonly visionCacheBytes: number;
   readonly prefillRows: number | undefined;
+  /** Which layers of the decoder stay on the device; undefined for all. */
+  readonly plan: LayerPlan | undefined;
   /** Ends loading and reloading. */
   readonly loading: AbortController;
   /** Opens the adapters; undefined without any. */
@@ -69,6 +72,7 @@ export async function readSource(
   configJson: JsonValue,
   loading: AbortController,
   options: SourceOptions & HubOptions,
+  plan: LayerPlan | undefined,
 ): Promise<WeightsSource> {
   const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([
     files.json("tokenizer.json"),
@@ -100,6 +104,7 @@ export async function readSource(
       cacheType: cacheTypeGiven(options.cacheDtype),
       visionCacheBytes: options.visionCacheBytes ?? VISION_CACHE_BYTES,
       prefillRows: options.prefillRows,
+      plan,
       loading,
       adapted:
         adapter === undefined
@@ -136,17 +141,22 @@ export async function loadParts(
     device ??= await Device.open();
     const arena = device.arena("model");
     const visionCache = new VisionCache(device, source.visionCacheBytes);
+    let store: Network["language"]["store"] | undefined;
     try {
       const loader = new WeightLoader(device, index, adapters);
       const { levels } = processor;
       const network = arena.run(
-        () => new Network(loader.root(), config, source.dtype, device!.upload(levels, [3, 256], "levels")),
+        () => new Network(loader.root(), config, source.dtype, device!.upload(levels, [3, 256], "levels"), source.plan),
       );
+      store = network.language.store;
       loader.check(files.name, (name) => config.layout.ignored(name));
       // On CPU adapters compilation would compete with reading and packing the weights.
       if (!device.facts.onCPU) warmUp(network, source.cacheType);
       await loader.load({ signal: loading.signal, onProgress });
+      await store.prepare(loading.signal);
       await device.prepared();
+      // The store reads layers that stream from it, and closes it.
+      if (!store.streams) await index.close();
       const batching = new Batching(network, source.prefillRows);
       return {
         device,
@@ -161,21 +171,22 @@ export async function loadParts(
         ownsDevice: given === undefined,
       };
     } catch (cause) {
+      store?.close();
       arena.dispose();
       device.pool.trim();
       throw cause;
     }
   } catch (cause) {
     if (!given) device?.dispose();
-    throw cause;
-  } finally {
     await index.close();
+    throw cause;
   }
 }
 
 /** Frees the weights and the visual tokens, and the device unless it was given. */
-export function releaseParts({ device, visionCache, arena, ownsDevice }: LoadedParts): void {
+export function releaseParts({ device, network, visionCache, arena, ownsDevice }: LoadedParts): void {
   visionCache.dispose();
+  network.language.store.close();
   arena.dispose();
   if (ownsDevice) device.dispose();
   else device.pool.trim();

@@ -6,7 +6,8 @@ import { PackedMatrix } from "../kernels/packed.js";
 import { setZero } from "../kernels/zeros.js";
 import type { Target, TargetPart } from "../layers/packed-layers.js";
 import { checkRange } from "../layers/weight-range.js";
-import { CHUNK_BYTES, storedType, widen } from "../layers/weights.js";
+import { CHUNK_BYTES, storedType } from "../layers/weights.js";
+import { widen } from "../layers/widen.js";
 import type { Device } from "../runtime/device.js";
 import { elementCount } from "../runtime/dtype.js";
 

@@ -50,6 +50,14 @@ export async function* trainingSteps(
   skipOrThrow(faults, records.length, options.skipBad);
   const { internals, source } = model;
   const { network, processor } = internals;
+  if (network.streams) {
+    throw new OptionError({
+      where: "model.train",
+      expected: "a model whose layers are all on the device",
+      got: "one whose layers stream",
+      remedy: 'load it with weights "resident", or a smaller checkpoint',
+    });
+  }
   const { layout } = source.config;
   const name = adapterOf(model, plan);
   const parts = partsOf(plan.targets);

@@ -35,6 +35,11 @@ export class Arena implements BlockOwner {
     return this.device.within(this, make);
   }
 
+  /** Returns the memory of an allocation, for the device. */
+  acquire(sizeBytes: number, label: string): Block {
+    return this.device.pool.acquire(sizeBytes, label);
+  }
+
   /** Takes over the memory of every tensor in `value` (a tensor, an array or a plain object of them). */
   adopt(value: unknown): void {
     for (const tensor of tensorsIn(value)) {

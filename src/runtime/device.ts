@@ -155,7 +155,7 @@ export class Device {
       };
       throw new LimitError(fault, sizeBytes);
     }
-    const block = this.#precompiling ? this.pool.placeholder() : this.pool.acquire(sizeBytes, label);
+    const block = this.#precompiling ? this.pool.placeholder() : this.#current.acquire(sizeBytes, label);
     block.owner = this.#current;
     this.#current.blocks.add(block);
     return new Tensor(this, shape, dtype, label, block);

@@ -4,7 +4,7 @@ import { quantizeRows as reference } from "../../src/bench/reference/pack.js";
 import { gather } from "../../src/kernels/gather.js";
 import { pack, quantizeRows, type SourceType } from "../../src/kernels/pack.js";
 import { PackedMatrix, type WeightType } from "../../src/kernels/packed.js";
-import { widenQuantized } from "../../src/layers/weights.js";
+import { widenQuantized } from "../../src/layers/widen.js";
 import { narrowBF16, narrowF16, widenBF16, widenF16 } from "../../src/runtime/dtype.js";
 import { withBindings } from "../support/adapters.js";
 import { result, useDevice } from "../support/device.js";

@@ -95,3 +95,30 @@ test("a binding's limit keeps a cache from growing more than it must", () => {
   expect(cache.capacity).toBe(512);
   cache.dispose();
 });
+
+test("a cache that a pass holds discards rows at once, and frees memory when the pass ends", () => {
+  const { device } = held;
+  const cache = new KVCache(device, 2, 32);
+  cache.reserve(600);
+  cache.length = 500;
+  const bytes = device.pool.liveBytes;
+  const [first, second] = [cache.hold(), cache.hold()];
+  cache.shrink(256);
+  expect([cache.length, cache.capacity, device.pool.liveBytes]).toEqual([256, 768, bytes]);
+  first();
+  first();
+  expect(cache.capacity).toBe(768);
+  second();
+  expect(cache.capacity).toBe(256);
+  const third = cache.hold();
+  cache.dispose();
+  expect([cache.length, cache.capacity]).toEqual([0, 256]);
+  // What is reserved meanwhile is kept.
+  cache.reserve(100);
+  third();
+  expect(cache.capacity).toBe(256);
+  const fourth = cache.hold();
+  cache.dispose();
+  fourth();
+  expect(device.pool.liveBytes).toBe(0);
+});

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { CheckpointError } from "../../src/base/errors.js";
 import { quantizedRowBytes } from "../../src/io/checkpoint/quantized.js";
 import { checkRange, type StoredRows } from "../../src/layers/weight-range.js";
-import { widen } from "../../src/layers/weights.js";
+import { widen } from "../../src/layers/widen.js";
 import { random } from "../support/random.js";
 
 const about = (rows: Partial<StoredRows>): StoredRows => ({

@@ -3,7 +3,7 @@ import { AbortedError, CheckpointError } from "../../src/base/errors.js";
 import { quantizeRows } from "../../src/bench/reference/pack.js";
 import { quantizedMetadata } from "../../src/io/checkpoint/quantized.js";
 import type { TensorData } from "../../src/io/checkpoint/safetensors.js";
-import { type LoadProgress, WeightLoader, widen, widenQuantized } from "../../src/layers/weights.js";
+import { type LoadProgress, WeightLoader } from "../../src/layers/weights.js";
 import { narrowBF16, narrowF16, widenBF16, widenF16 } from "../../src/runtime/dtype.js";
 import { expectSame } from "../support/compare.js";
 import { useDevice } from "../support/device.js";
@@ -163,41 +163,6 @@ describe("one error for all that is wrong", () => {
     const ask = (loader: WeightLoader) => void loader.root().tensor("a", [2, 3]);
     expect(await faultsOf(["a", "b.position_ids"], ask, /position_ids$|^whole$/)).toBeUndefined();
   });
-});
-
-test("stored floats are widened from any offset", () => {
-  const values = normals(5, 1);
-  const bytes = bytesOf(values);
-  const odd = new Uint8Array(bytes.length + 3);
-  odd.set(bytes, 3);
-  expect(widen(odd.subarray(3), "f32")).toEqual(values);
-  odd.set(bytesOf(narrowF16(values)), 1);
-  expect(widen(odd.subarray(1, 11), "f16")).toEqual(widenF16(narrowF16(values)));
-});
-
-test.each(["q8", "q4"] as const)("%s is widened to what its scales and levels say", (type) => {
-  const [rows, inner] = [3, 40];
-  const values = normals(rows * inner, 1);
-  const got = widenQuantized(quantizeRows(values, inner, type), { type, shape: [rows, inner] });
-  expect(got.length).toBe(rows * inner);
-  for (let row = 0; row < rows; row++) {
-    for (const [first, end] of [
-      [0, 32],
-      [32, 40],
-    ] as const) {
-      const own = values.subarray(row * inner + first, row * inner + end);
-      // The rest of a row's last group is zeros.
-      const [least, most] = [
-        Math.min(...own, ...(end === 40 ? [0] : [])),
-        Math.max(...own, ...(end === 40 ? [0] : [])),
-      ];
-      const step = type === "q4" ? (most - least) / 15 : Math.max(most, -least) / 127;
-      for (const [i, value] of own.entries()) {
-        const off = Math.abs(got[row * inner + first + i]! - value);
-        expect(off).toBeLessThanOrEqual(step / 2 + Math.max(most, -least) * 2 ** -10);
-      }
-    }
-  }
 });
 
 test("weights that are not finite, or that their storage dtype can't hold, end the load with tensor and row", async () => {

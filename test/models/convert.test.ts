@@ -5,7 +5,7 @@ import { bytesSource } from "../../src/io/bytes/source.js";
 import { openCheckpoint } from "../../src/io/checkpoint/checkpoint.js";
 import { openSafetensors, type TensorData, writeSafetensors } from "../../src/io/checkpoint/safetensors.js";
 import type { PackedMatrix } from "../../src/kernels/packed.js";
-import { widenQuantized } from "../../src/layers/weights.js";
+import { widenQuantized } from "../../src/layers/widen.js";
 import { type ConvertOptions, convertCheckpoint } from "../../src/models/convert.js";
 import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
 import type { Device } from "../../src/runtime/device.js";

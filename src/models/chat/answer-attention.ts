@@ -72,7 +72,7 @@ export async function answerAttention(
   for (const token of tokens) {
     throwIfAborted(signal, WHERE);
     const row = answered.promptLength - 1 + token;
-    const reads = weightsAt(model, cache, row, prefix.ids[row]!, layers);
+    const reads = await weightsAt(model, cache, row, prefix.ids[row]!, layers, signal);
     const rows = await unlessAborted(Promise.all(reads), signal, WHERE);
     model.check();
     device.check(faults);
@@ -97,13 +97,14 @@ export async function answerAttention(
 }
 
 /** Recomputes row `row` of the sequence, and reads the attention weights `[H, row + 1]` of each requested layer. */
-function weightsAt(
+async function weightsAt(
   { device, network, config }: ModelInternals,
   cache: KVCache,
   row: number,
   id: number,
   layers: readonly number[],
-): Promise<ArrayBuffer>[] {
+  signal: AbortSignal | undefined,
+): Promise<Promise<ArrayBuffer>[]> {
   const { heads, keyValueHeads, headSize } = config.text;
   const { language } = network;
   const reads: Promise<ArrayBuffer>[] = [];
@@ -111,11 +112,24 @@ function weightsAt(
     if (!layers.includes(layer)) return;
     const k = { tensor: cache.keys[layer]!, first: 0 };
     const shape = { keys: row + 1, heads, keyValueHeads, headSize };
-    reads.push(device.read(attentionWeights({ tensor: q, first: 0 }, k, shape, `blocks.${layer}.weights`)));
+    const read = device.read(attentionWeights({ tensor: q, first: 0 }, k, shape, `blocks.${layer}.weights`));
+    read.catch(() => {}); // thrown where all are awaited
+    reads.push(read);
   };
+  const token = (): Tensor => device.upload(Uint32Array.of(id), [1], "id");
+  if (network.streams) {
+    const owner = device.arena("attention");
+    const around = (work: () => void, layer: number): void => cache.at(row, watcher, work, layer);
+    const pass = { owner, where: WHERE, signal, around };
+    try {
+      await network.passPrompt(Uint32Array.of(id), row, [], cache, pass);
+    } finally {
+      owner.dispose();
+    }
+    return reads;
+  }
   cache.at(row, watcher, () => {
-    const token = device.upload(Uint32Array.of(id), [1], "id");
-    device.scope(() => void language.forward(language.embedding.forward(token), [{ cache, rows: 1 }]));
+    device.scope(() => void language.forward(language.embedding.forward(token()), [{ cache, rows: 1 }]));
   });
   return reads;
 }

@@ -1,6 +1,6 @@
 import { FEW_ROWS } from "../../kernels/few-rows-broadcast.js";
 import type { KVCache } from "../../layers/kv-cache.js";
-import { rowsOf } from "../../layers/sequence-rows.js";
+import { rowsOf, type SequenceRows } from "../../layers/sequence-rows.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { Network } from "../llava-onevision/network.js";
 import { AdaptiveSteps } from "./adaptive-steps.js";
@@ -108,6 +108,8 @@ class Group {
   readonly #members = new Set<BatchMember>();
   #waiting: Waiting[] = [];
   readonly #adaptiveSteps = new AdaptiveSteps();
+  /** The step over layers that stream which is being recorded. */
+  #passing: { readonly taken: readonly Waiting[]; readonly left: AbortController } | undefined;
   /** Steps so far. */
   #count = 0;
   #watching = false;
@@ -131,6 +133,7 @@ class Group {
   leave(member: BatchMember): void {
     this.#members.delete(member);
     this.#waiting = this.#waiting.filter((waiting) => waiting.member !== member);
+    if (this.#passing?.taken.every((taken) => !this.#members.has(taken.member))) this.#passing.left.abort();
     this.#next();
   }
 
@@ -153,7 +156,7 @@ class Group {
 
   /** Begins a step if every sequence waits for it, or as many as fit; else waits for the others while the device is busy anyway. */
   #next(): void {
-    if (this.#waiting.length === 0) return;
+    if (this.#waiting.length === 0 || this.#passing) return;
     if (this.#waiting.length >= Math.min(this.#members.size, FEW_ROWS)) this.#step();
     else void this.#watch();
   }
@@ -164,7 +167,7 @@ class Group {
     this.#watching = true;
     try {
       for (let count = -1; this.#waiting.length > 0; ) {
-        if (count === this.#count) this.#step();
+        if (count === this.#count && !this.#passing) this.#step();
         count = this.#count;
         // The loss of the device is reported by the step.
         await this.network.device.sync().catch(() => {});
@@ -178,34 +181,74 @@ class Group {
   /** Records a step of the sequences that have waited longest. */
   #step(): void {
     const { network } = this;
-    const { device } = network;
     this.#count++;
     const taken = this.#waiting.splice(0, FEW_ROWS);
+    if (network.streams) {
+      void this.#pass(taken);
+      return;
+    }
     const failures = new Map<Waiting, unknown>();
     try {
-      device.together(() =>
-        device.scope(() => {
-          const ids = device.empty([taken.length], "u32", "ids");
-          for (const [row, { token }] of taken.entries()) device.copy(token, 0, ids, 4 * row, 4);
-          const logits = network.stepAll(
-            ids,
-            taken.map(({ member: { cache } }) => ({ cache, rows: 1 })),
-          ); // [n, V]
-          for (const [row, waiting] of taken.entries()) {
-            try {
-              waiting.use(rowsOf(logits, row, 1));
-            } catch (error) {
-              failures.set(waiting, error);
-            }
-          }
-        }),
+      network.device.together(() =>
+        network.device.scope(() => this.#use(taken, network.stepAll(this.#ids(taken), rowsEach(taken)), failures)),
       );
     } catch (error) {
       for (const waiting of taken) failures.set(waiting, error);
     }
-    for (const waiting of taken) {
-      if (failures.has(waiting)) waiting.failed(failures.get(waiting));
-      else waiting.done();
+    settle(taken, failures);
+  }
+
+  /** The same where layers stream: waits for them, and ends early if all of the sequences leave. */
+  async #pass(taken: readonly Waiting[]): Promise<void> {
+    const { network } = this;
+    const { device } = network;
+    const left = new AbortController();
+    this.#passing = { taken, left };
+    const failures = new Map<Waiting, unknown>();
+    const owner = device.arena("step");
+    try {
+      const ids = owner.run(() => this.#ids(taken));
+      const pass = { owner, where: "generating", signal: left.signal };
+      const logits = await network.passRows(() => ids, rowsEach(taken), pass);
+      const present = taken.filter(({ member }) => this.#members.has(member));
+      owner.run(() => device.scope(() => this.#use(taken, logits, failures, present)));
+    } catch (error) {
+      for (const waiting of taken) failures.set(waiting, error);
     }
+    owner.dispose();
+    this.#passing = undefined;
+    settle(taken, failures);
+    this.#next();
+  }
+
+  /** The tokens that a step begins with: `[n]` u32. */
+  #ids(taken: readonly Waiting[]): Tensor {
+    const { device } = this.network;
+    const ids = device.empty([taken.length], "u32", "ids");
+    for (const [row, { token }] of taken.entries()) device.copy(token, 0, ids, 4 * row, 4);
+    return ids;
+  }
+
+  /** Passes each sequence that is still present its row of the logits `[n, V]`. */
+  #use(taken: readonly Waiting[], logits: Tensor, failures: Map<Waiting, unknown>, present = taken): void {
+    for (const [row, waiting] of taken.entries()) {
+      if (!present.includes(waiting)) continue;
+      try {
+        waiting.use(rowsOf(logits, row, 1));
+      } catch (error) {
+        failures.set(waiting, error);
+      }
+    }
+  }
+}
+
+function rowsEach(taken: readonly Waiting[]): SequenceRows[] {
+  return taken.map(({ member: { cache } }) => ({ cache, rows: 1 }));
+}
+
+function settle(taken: readonly Waiting[], failures: ReadonlyMap<Waiting, unknown>): void {
+  for (const waiting of taken) {
+    if (failures.has(waiting)) waiting.failed(failures.get(waiting));
+    else waiting.done();
   }
 }

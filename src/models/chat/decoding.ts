@@ -7,7 +7,7 @@ import type { Constraint } from "../../structure/constraint.js";
 import { inTimeSlices } from "../../structure/time-slices.js";
 import type { Network } from "../llava-onevision/network.js";
 import { type AdaptiveSteps, MOST_STEPS } from "./adaptive-steps.js";
-import type { Batching, BatchMember } from "./batching.js";
+import { Batching, type BatchMember } from "./batching.js";
 import { chooseAlong, type DraftParts, MOST_DRAFT } from "./draft-pass.js";
 import { type Drafts, draftUnder } from "./drafts.js";
 import { type Choice, type ReadOptions, Reads } from "./reads.js";
@@ -42,6 +42,11 @@ function isAmong(member: BatchMember | undefined): member is BatchMember {
   return member !== undefined && !member.alone;
 }
 
+/** What steps are shared through, and where layers stream recorded by, since they have to be waited for. */
+function batchingOf(network: Network, { batching }: DecodingOptions): Batching | undefined {
+  return batching ?? (network.streams ? new Batching(network) : undefined);
+}
+
 /**
  * Generates the tokens of an answer from the prompt's logits `[1, V]`. The sampled token stays on the GPU and feeds the next step;
  * steps are recorded ahead, and their tokens are read back in batches. While other sequences generate, steps are shared with them. If
@@ -57,7 +62,9 @@ export async function* decode(
   const { device } = network;
   const { maxNewTokens, adaptiveSteps, check, readLogits, signal, drafts } = options;
   const sampler = owner.run(() => new Sampler(device, options, MOST_STEPS));
-  const idle = Array.from({ length: MAX_IN_FLIGHT }, () => new Reads(network, options, MOST_STEPS));
+  // A pass over layers that stream is long: the token before it is returned first.
+  const mostInFlight = network.streams ? 1 : MAX_IN_FLIGHT;
+  const idle = Array.from({ length: mostInFlight }, () => new Reads(network, options, MOST_STEPS));
   const inFlight: InFlightBatch[] = [];
   let chosen = options.given?.length ?? 0;
   let last = 0;
@@ -109,17 +116,17 @@ export async function* decode(
     adaptiveSteps.start();
     begin(1, () => logits);
     logits.dispose();
-    member = options.batching?.join(cache, readLogits ?? false);
+    member = batchingOf(network, options)?.join(cache, readLogits ?? false);
     let arrivedAt: number | undefined;
     for (;;) {
       // Where a draft may follow, the steps that are recorded end first: each of them is a token of the answer.
       const mayDraft = (): boolean => drafts?.lookup.repeats === true && !isAmong(member);
-      while (inFlight.length < MAX_IN_FLIGHT && chosen < maxNewTokens && !mayDraft()) {
+      while (inFlight.length < mostInFlight && chosen < maxNewTokens && !mayDraft()) {
         check();
         const most = isAmong(member) ? member.steps : adaptiveSteps.steps;
         const steps = readLogits ? 1 : Math.min(most, maxNewTokens - chosen);
         cache.reserve(cache.length + steps);
-        if (isAmong(member)) await beginAmong(member, steps);
+        if (member && (network.streams || isAmong(member))) await beginAmong(member, steps);
         else begin(steps, () => network.step(sampler.token, cache));
       }
       const batch = inFlight[0];
@@ -137,7 +144,7 @@ export async function* decode(
         check();
         const { lookup, counts } = drafts;
         const draft = lookup.draft(Math.min(MOST_DRAFT, maxNewTokens - chosen - 1));
-        const parts = { network, cache, owner, sampler, reads: idle[0]!, counts };
+        const parts = { network, cache, owner, sampler, reads: idle[0]!, counts, signal };
         const choices = await chooseAlong(parts, last, draft, chosen);
         chosen += choices.length;
         lookup.learn(choices.length - 1);
@@ -168,13 +175,15 @@ export async function* decodeUnder(
   const sampler = owner.run(() => new Sampler(device, options, MOST_DRAFT + 1, true));
   const reads = new Reads(network, options, MOST_DRAFT + 1);
   const mask = new Uint32Array(Math.ceil(allowed / 32));
-  const member = options.batching?.join(cache, true);
+  const member = batchingOf(network, options)?.join(cache, true);
   let index = options.given?.length ?? 0;
 
   /** The logits of the next step, of the sequence's own: they wait for their mask. */
   const next = async (): Promise<Tensor> => {
     cache.reserve(cache.length + 1);
-    if (!isAmong(member)) return owner.run(() => network.step(sampler.token, cache));
+    if (!member || !(network.streams || isAmong(member))) {
+      return owner.run(() => network.step(sampler.token, cache));
+    }
     let own: Tensor | undefined;
     const step = member.step(sampler.token, (row) => {
       own = owner.run(() => device.empty(row.shape, "f32", "logits"));
@@ -218,7 +227,7 @@ export async function* decodeUnder(
         continue;
       }
       const state = constraint.fork();
-      const parts: DraftParts = { network, cache, owner, sampler, reads, counts: drafts!.counts };
+      const parts: DraftParts = { network, cache, owner, sampler, reads, counts: drafts!.counts, signal };
       choices = await chooseAlong(parts, last, draft, index, (row) => {
         if (row > 0) state.accept(draft[row - 1]!);
         return allow(state, index + row);

@@ -21,6 +21,7 @@ export interface DraftParts {
   readonly sampler: Sampler;
   readonly reads: Reads;
   readonly counts: DraftCounts;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -29,7 +30,7 @@ export interface DraftParts {
  * given, sets the mask of the choice after row `row`.
  */
 export async function chooseAlong(
-  { network, cache, owner, sampler, reads, counts }: DraftParts,
+  { network, cache, owner, sampler, reads, counts, signal }: DraftParts,
   last: number,
   draft: readonly number[],
   index: number,
@@ -40,7 +41,7 @@ export async function chooseAlong(
   const ids = Uint32Array.of(last, ...draft);
   const vocabulary = network.config.text.vocabulary;
   cache.reserve(before + ids.length);
-  const logits = owner.run(() => network.after(ids, cache)); // [T, V]
+  const logits = await network.after(ids, cache, { owner, where: "generating", signal }); // [T, V]
   const row = owner.run(() => device.empty([1, vocabulary], "f32", "logits of a row"));
   device.flush();
   for (let at = 0; at < ids.length; at++) {

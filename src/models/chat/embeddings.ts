@@ -172,15 +172,25 @@ async function hiddenStates(
   const owner = new Arena(device, "embedding");
   try {
     cache.reserve(ids.length);
+    const check = (): void => {
+      model.check();
+      device.check(faults);
+    };
     const parts: Float32Array[] = [];
+    const read = async (hidden: Tensor): Promise<void> => {
+      parts.push(await unlessAborted(hidden.read(), signal, where));
+      check();
+      hidden.dispose();
+    };
+    if (network.streams) {
+      for (const hidden of await network.passPrompt(ids, 0, [], cache, { owner, where, signal, check }))
+        await read(hidden);
+      return joined(parts);
+    }
     for (let first = 0; first < ids.length; first += network.rowsPerChunk) {
       throwIfAborted(signal, where);
       const chunk = ids.subarray(first, first + network.rowsPerChunk);
-      const hidden = owner.run(() => network.decode(chunk, first, [], cache));
-      parts.push(await unlessAborted(hidden.read(), signal, where));
-      model.check();
-      device.check(faults);
-      hidden.dispose();
+      await read(owner.run(() => network.decode(chunk, first, [], cache)));
     }
     return joined(parts);
   } finally {

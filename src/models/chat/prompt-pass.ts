@@ -154,6 +154,13 @@ export class PromptPass {
   async #prefill(from: number, cache: KVCache): Promise<Tensor> {
     const ids = Uint32Array.from(this.prompt.inputIds);
     const { network } = this.on;
+    if (network.streams) {
+      const hidden = await this.#through(from, ids.length, cache);
+      const logits = this.owner.run(() => this.#tapped(() => network.lastLogits(hidden.at(-1)!)));
+      for (const chunk of hidden) chunk.dispose();
+      this.#dropLarge();
+      return logits;
+    }
     const rows = this.#rowsPerChunk;
     const last = from + Math.floor((ids.length - from - 1) / rows) * rows;
     await this.fill(from, last, cache);
@@ -182,6 +189,10 @@ export class PromptPass {
   /** Prefills rows `from` to `to` into the KV cache, without logits. */
   async fill(from: number, to: number, cache: KVCache): Promise<void> {
     const { device, network } = this.on;
+    if (network.streams) {
+      for (const chunk of await this.#through(from, to, cache)) chunk.dispose();
+      return;
+    }
     const ids = Uint32Array.from(this.prompt.inputIds).subarray(0, to);
     for (let first = from, rows = 0; first < to; first += rows) {
       throwIfAborted(this.options.signal, "prefill");
@@ -193,6 +204,21 @@ export class PromptPass {
       );
       await this.#settled("prefill");
     }
+  }
+
+  /** Prefills rows `from` to `to` layer by layer, where layers stream. Returns their hidden states in chunks. */
+  #through(from: number, to: number, cache: KVCache): Promise<Tensor[]> {
+    const { owner, options, visual } = this;
+    const total = this.prompt.inputIds.length - from;
+    this.#report("prefill", 0, total);
+    return this.on.network.passPrompt(Uint32Array.from(this.prompt.inputIds).subarray(from, to), from, visual, cache, {
+      owner,
+      where: "prefill",
+      signal: options.signal,
+      check: () => this.check(),
+      around: (work) => this.#tapped(work),
+      onLayer: (done, layers) => this.#report("prefill", Math.floor(((to - from) * done) / layers), total),
+    });
   }
 
   /** Moves the computed visual tokens to the vision cache, after success. */

@@ -13,7 +13,8 @@ import {
   type TensorIndex,
 } from "../../io/checkpoint.js";
 import { LowRankAdapter, type LowRankPair } from "../../layers/low-rank.js";
-import { storedType, widen } from "../../layers/weights.js";
+import { storedType } from "../../layers/weights.js";
+import { widen } from "../../layers/widen.js";
 import { type Layout, moduleOf } from "./tensor-names.js";
 
 /** An adapter to load. */

@@ -1,7 +1,8 @@
 import type { IndexedTensor, PackedIndex, TensorIndex } from "../../io/checkpoint.js";
 import { quantizedRowBytes } from "../../io/safetensors.js";
 import type { LowRankPair } from "../../layers/low-rank.js";
-import { storedType, widen, widenQuantized } from "../../layers/weights.js";
+import { storedType } from "../../layers/weights.js";
+import { widen, widenQuantized } from "../../layers/widen.js";
 import type { LoadedAdapter } from "./adapter.js";
 
 /** A matrix as it is with adapters: f32, computed when it is read. */

@@ -1,11 +1,14 @@
 import type { RowPiece } from "../../kernels/resample.js";
 import type { KVCache } from "../../layers/kv-cache.js";
+import type { LayerPlan } from "../../layers/layer-store.js";
 import type { SequenceRows } from "../../layers/sequence-rows.js";
 import type { Weights } from "../../layers/weights.js";
+import type { Arena } from "../../runtime/arena.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
+import { type Chunk, type PassOptions, passLayers } from "./layer-pass.js";
 import { packFeatures } from "./pack-features.js";
 import type { PackingPlan } from "./packing.js";
 import { Projector } from "./projector.js";
@@ -34,12 +37,13 @@ export class Network {
   /** `[1, D]`, the learned newline embedding: ends a row of visual tokens, a padded picture and a clip. */
   readonly newline: Tensor;
 
-  /** `levels` `[3, 256]`: the normalised value of each level of each channel. */
+  /** `levels` `[3, 256]`: the normalised value of each level of each channel. `plan`: which layers of the decoder stay on the device. */
   constructor(
     root: Weights,
     readonly config: Pick<LlavaOneVisionConfig, "layout" | "vision" | "text">,
     dtype: DtypeByPart,
     levels: Tensor,
+    plan?: LayerPlan,
   ) {
     const { layout, vision, text } = config;
     this.device = root.device;
@@ -47,8 +51,13 @@ export class Network {
     const language = root.at(layout.language);
     this.vision = new SigLIP(root.at(layout.vision).storedAs(dtype.vision), vision, levels);
     this.projector = new Projector(root.storedAs(dtype.projector), layout.projector, vision.width, text.width);
-    this.language = new Qwen2(language.storedAs(dtype.language), language.storedAs(dtype.embed), head, text);
+    this.language = new Qwen2(language.storedAs(dtype.language), language.storedAs(dtype.embed), head, text, plan);
     this.newline = root.tensor(layout.newline, [text.width]).view([1, text.width]);
+  }
+
+  /** Whether layers of the decoder pass through the device: its passes are then `passPrompt` and `passRows`. */
+  get streams(): boolean {
+    return this.language.store.streams;
   }
 
   /** Tiles per vision batch. */
@@ -89,6 +98,13 @@ export class Network {
    * `visual`: visual tokens with their start rows in the sequence. Returns hidden states `[T, D]`.
    */
   decode(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache): Tensor {
+    return this.device.scope(() =>
+      this.language.forward(this.embed(ids, first, visual), [{ cache, rows: ids.length }]),
+    ); // [T, D]
+  }
+
+  /** The decoder's input `[T, D]`: embeddings of rows `first` to `first + ids.length` of the sequence, and visual tokens among them. */
+  embed(ids: Uint32Array, first: number, visual: readonly RowPiece[]): Tensor {
     const { device } = this;
     const rowBytes = this.config.text.width * 4;
     return device.scope(() => {
@@ -102,18 +118,22 @@ export class Network {
           device.copy(tensor, (from - start) * rowBytes, x, (from - first) * rowBytes, (to - from) * rowBytes);
       }
       device.tap?.("embeddings", x);
-      return this.language.forward(x, [{ cache, rows: ids.length }]); // [T, D]
+      return x;
     });
   }
 
   /** Like `decode`, then returns the logits `[1, V]` of the last row. */
   next(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache): Tensor {
+    return this.device.scope(() => this.lastLogits(this.decode(ids, first, visual, cache)));
+  }
+
+  /** The logits `[1, V]` of the last row of hidden states `[T, D]`. */
+  lastLogits(hidden: Tensor): Tensor {
     const { device } = this;
     const rowBytes = this.config.text.width * 4;
     return device.scope(() => {
-      const hidden = this.decode(ids, first, visual, cache); // [T, D]
       const last = device.empty([1, this.config.text.width], "f32", "last row");
-      device.copy(hidden, (ids.length - 1) * rowBytes, last, 0, rowBytes);
+      device.copy(hidden, (hidden.size(0) - 1) * rowBytes, last, 0, rowBytes);
       return this.language.logits(last); // [1, V]
     });
   }
@@ -132,9 +152,64 @@ export class Network {
     return this.device.scope(() => language.logits(language.forward(language.embedding.forward(ids), sequences)));
   }
 
-  /** The logits `[T, V]` after each of up to 16 tokens of one sequence, the numbers of T steps. Appends to the cache. */
-  after(ids: Uint32Array, cache: KVCache): Tensor {
+  /**
+   * The logits `[T, V]` after each of up to 16 tokens of one sequence, the numbers of T steps. Appends to the cache. Synchronous unless layers
+   * stream.
+   */
+  async after(ids: Uint32Array, cache: KVCache, options: PassOptions): Promise<Tensor> {
     const rows = Array.from(ids, () => ({ cache, rows: 1 }));
-    return this.device.scope(() => this.stepAll(this.device.upload(ids, [ids.length], "ids"), rows));
+    const upload = (): Tensor => this.device.upload(ids, [ids.length], "ids");
+    if (this.streams) return this.passRows(upload, rows, options);
+    return options.owner.run(() => this.device.scope(() => this.stepAll(upload(), rows)));
+  }
+
+  /** Like `stepAll` where layers stream: waits for them. `ids` is called when the pass begins. */
+  async passRows(ids: () => Tensor, sequences: readonly SequenceRows[], options: PassOptions): Promise<Tensor> {
+    const { device, language } = this;
+    const positions = sequences.map(({ cache }) => cache.length);
+    const begin = (arena: Arena): Chunk[] => {
+      const x = arena.run(() => device.scope(() => language.embedding.forward(ids()))); // [T, D]
+      return [{ x, sequences, positions }];
+    };
+    const caches = sequences.map(({ cache }) => cache);
+    const [hidden] = await passLayers(language, caches, begin, options);
+    const logits = options.owner.run(() => device.scope(() => language.logits(hidden!))); // [T, V]
+    hidden!.dispose();
+    return logits;
+  }
+
+  /**
+   * Like `decode` where layers stream: ids of the rows from `first` on → hidden states `[T, D]` in chunks. Each layer is used once, over all
+   * chunks.
+   */
+  passPrompt(
+    ids: Uint32Array,
+    first: number,
+    visual: readonly RowPiece[],
+    cache: KVCache,
+    options: PassOptions,
+  ): Promise<Tensor[]> {
+    const begin = (arena: Arena): Chunk[] => this.promptChunks(ids, first, visual, cache, arena, options.around);
+    return passLayers(this.language, [cache], begin, options);
+  }
+
+  /** The chunks of a prompt's rows, before the first layer; `arena` owns them. */
+  promptChunks(
+    ids: Uint32Array,
+    first: number,
+    visual: readonly RowPiece[],
+    cache: KVCache,
+    arena: Arena,
+    around: PassOptions["around"] = (work) => work(),
+  ): Chunk[] {
+    const chunks: Chunk[] = [];
+    for (let at = 0; at < ids.length; at += this.rowsPerChunk) {
+      const rows = ids.subarray(at, at + this.rowsPerChunk);
+      around(() => {
+        const x = arena.run(() => this.embed(rows, first + at, visual)); // [T, D]
+        chunks.push({ x, sequences: [{ cache, rows: rows.length }], positions: [first + at] });
+      }, -1);
+    }
+    return chunks;
   }
 }

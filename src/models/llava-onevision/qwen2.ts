@@ -1,6 +1,7 @@
 import { CausalAttention } from "../../layers/attention.js";
 import { Embedding } from "../../layers/embedding.js";
 import type { Gradients } from "../../layers/gradients.js";
+import { type LayerPlan, LayerStore } from "../../layers/layer-store.js";
 import { Linear } from "../../layers/linear.js";
 import type { Adapters } from "../../layers/low-rank.js";
 import { GatedMLP } from "../../layers/mlp.js";
@@ -52,7 +53,7 @@ export class Qwen2Layer {
  */
 export class Qwen2 {
   readonly embedding: Embedding;
-  readonly layers: Qwen2Layer[];
+  readonly store: LayerStore<Qwen2Layer>;
   readonly norm: RMSNorm;
   readonly head: Linear | undefined;
   readonly adapters: Adapters;
@@ -63,27 +64,42 @@ export class Qwen2 {
     tables: Weights,
     head: { weights: Weights; name: string } | undefined,
     readonly config: TextConfig,
+    /** Which layers stay on the device; all if not given. */
+    plan?: LayerPlan,
   ) {
     this.adapters = weights.adapters;
     const rotary = new Rotary(weights.device, config.headSize, config.ropeTheta, config.maxPositions);
     this.embedding = new Embedding(tables.at("embed_tokens"), config.vocabulary, config.width);
-    this.layers = Array.from(
-      { length: config.layers },
-      (_, i) => new Qwen2Layer(weights.at(`layers.${i}`), config, rotary, i),
-    );
     this.norm = new RMSNorm(weights.at("norm"), config.width, config.rmsNormEps);
     this.head =
       head &&
       new Linear(head.weights, config.width, [{ name: head.name, columns: config.vocabulary }], { bias: false });
+    // Last, since its memory is not the arena's: nothing else can fail afterwards.
+    this.store = new LayerStore(
+      weights,
+      config.layers,
+      (own, i) => new Qwen2Layer(own.at(`layers.${i}`), config, rotary, i),
+      plan,
+    );
+  }
+
+  get layers(): readonly Qwen2Layer[] {
+    return this.store.layers;
+  }
+
+  /** Selects the adapters of what is recorded next: those of the first sequence, which all sequences have. */
+  select(sequences: readonly SequenceRows[]): void {
+    this.adapters.use(sequences[0]!.cache.adapters);
   }
 
   /**
    * x `[T, D]`, the rows of the sequences one after the other, at the positions that follow their caches' → hidden `[T, D]` after the
-   * final norm. Appends to the caches. All sequences have the adapters of the first.
+   * final norm. Appends to the caches. All sequences have the adapters of the first. For layers that are all on the device; `passLayers`
+   * waits for those that stream.
    */
   forward(x: Tensor, sequences: readonly SequenceRows[]): Tensor {
     const { device } = x;
-    this.adapters.use(sequences[0]!.cache.adapters);
+    this.select(sequences);
     // x⁽ⁱ⁺¹⁾ = layer_i(x⁽ⁱ⁾), [T, D] throughout.
     const last = device.steps(x, this.layers, (h, layer, i) => {
       const y = layer.forward(h, sequences);
@@ -91,8 +107,13 @@ export class Qwen2 {
       return y;
     });
     for (const { cache, rows } of sequences) cache.length += rows;
-    const hidden = this.norm.forward(last); // [T, D]
-    device.tap?.("norm", hidden);
+    return this.normed(last);
+  }
+
+  /** The final norm: x `[T, D]` → `[T, D]` */
+  normed(x: Tensor): Tensor {
+    const hidden = this.norm.forward(x); // [T, D]
+    x.device.tap?.("norm", hidden);
     return hidden;
   }
 

@@ -113,7 +113,7 @@ test("the logits along a draft are those of steps, bit for bit", async () => {
     const logits = owner.run(() => network.step(device.upload(Uint32Array.of(id), [1], "id"), other));
     steps.push(...(await logits.read()));
   }
-  const along = owner.run(() => network.after(ids, cache));
+  const along = await network.after(ids, cache, { owner, where: "drafting" });
   expect(along.shape).toEqual([ids.length, vocabulary]);
   expect([...(await along.read())]).toEqual(steps);
   expect(cache.length).toBe(other.length);
