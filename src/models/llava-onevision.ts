@@ -4,6 +4,7 @@ import { checkOptions } from "../base/options.js";
 import { type CheckpointLocation, HUB_OPTIONS, type HubOptions, openCheckpoint } from "../io/checkpoint.js";
 import type { PictureInput } from "../io/picture-input.js";
 import type { CacheType } from "../kernels/kv-format.js";
+import type { LayerPlan } from "../layers/layer-store.js";
 import type { LoadProgress, StorageDtype } from "../layers/weights.js";
 import { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
@@ -29,7 +30,7 @@ import {
   type WeightsSource,
 } from "./loaded-parts.js";
 import type { Estimate, EstimateOptions } from "./sizing/estimate.js";
-import type { MemoryBudget } from "./sizing/memory-budget.js";
+import type { MemoryBudget, WeightsPlacement } from "./sizing/memory-budget.js";
 import type { TrainOptions } from "./training-options.js";
 import type { TrainingStep } from "./training-step.js";
 
@@ -54,10 +55,15 @@ export interface LoadOptions extends HubOptions {
   /**
    * Maximum bytes on the adapter for the model, one session of `contextTokens` (at most 8,192 if not given) and a question about a
    * picture of the maximum number of tiles, or of `tiles`, as {@link LlavaOneVision.estimate} computes them. Loading fails with
-   * OverBudgetError before anything is downloaded.
+   * OverBudgetError before anything is downloaded. What adapters add is not counted.
    */
   memoryBudget?: number | MemoryBudget;
-  weights?: "auto" | "resident" | "stream";
+  /**
+   * Whether the decoder's layers stay on the device ("resident", if not given), or those that do not fit `memoryBudget` pass through it
+   * ("auto"; "stream" at least one). Layers that stream are read again for each prompt and each token: the checkpoint should be on a fast
+   * disk. Not for training.
+   */
+  weights?: WeightsPlacement;
   /**
    * Maximum size in bytes of the vision cache, which keeps visual tokens while there are sessions; 256 MiB if not given, 0
    * disables it.
@@ -221,11 +227,12 @@ export class LlavaOneVision {
         remedy: "leave it out for 256",
       });
     }
-    if (options.memoryBudget !== undefined) {
-      const { checkBudget } = await import("./sizing/memory-budget.js");
-      await checkBudget(location, options.memoryBudget, options);
+    const { memoryBudget, weights = "resident" } = options;
+    let plan: LayerPlan | undefined;
+    if (memoryBudget !== undefined || weights !== "resident") {
+      const { planWithin } = await import("./sizing/memory-budget.js");
+      plan = await planWithin(location, memoryBudget, weights, options);
     }
-    const plan = options.weights === "stream" ? { resident: 0, slots: 2 } : undefined;
     const loading = lastingSignal(options.signal);
     const recovery = new Recovery(onDeviceLost === "reload");
     const { signal } = loading.controller;

@@ -31,6 +31,8 @@ export interface WeightsSource {
   readonly prefillRows: number | undefined;
   /** Which layers of the decoder stay on the device; undefined for all. */
   readonly plan: LayerPlan | undefined;
+  /** Most bytes on a device of the model's own. */
+  readonly budgetBytes: number;
   /** Ends loading and reloading. */
   readonly loading: AbortController;
   /** Opens the adapters; undefined without any. */
@@ -46,6 +48,7 @@ export interface SourceOptions {
   readonly contextTokens?: number;
   readonly visionCacheBytes?: number;
   readonly prefillRows?: number;
+  readonly memoryBudget?: number | { readonly bytes: number };
   readonly adapter?: AdapterLocations | undefined;
   readonly mergeAdapters?: boolean | undefined;
 }
@@ -94,7 +97,7 @@ export async function readSource(
       videoTokenIndex: config.videoTokenId,
     });
     throwIfAborted(loading.signal, "loading");
-    const { adapter, mergeAdapters = false } = options;
+    const { adapter, mergeAdapters = false, memoryBudget = Number.POSITIVE_INFINITY } = options;
     const opening = { ...options, signal: loading.signal };
     return {
       files,
@@ -105,6 +108,7 @@ export async function readSource(
       visionCacheBytes: options.visionCacheBytes ?? VISION_CACHE_BYTES,
       prefillRows: options.prefillRows,
       plan,
+      budgetBytes: typeof memoryBudget === "object" ? memoryBudget.bytes : memoryBudget,
       loading,
       adapted:
         adapter === undefined
@@ -139,6 +143,7 @@ export async function loadParts(
   try {
     if (source.adapted) ({ index, adapters } = await source.adapted(index));
     device ??= await Device.open();
+    if (!given) device.pool.mostBytes = source.budgetBytes;
     const arena = device.arena("model");
     const visionCache = new VisionCache(device, source.visionCacheBytes);
     let store: Network["language"]["store"] | undefined;

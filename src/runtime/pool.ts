@@ -31,6 +31,8 @@ export class Pool {
   liveBytes = 0;
   liveBlocks = 0;
   peakBytes = 0;
+  /** Free blocks are destroyed before the bytes allocated on the adapter would exceed this; blocks that have an owner may. */
+  mostBytes = Number.POSITIVE_INFINITY;
 
   constructor(
     readonly gpu: GPUDevice,
@@ -61,7 +63,8 @@ export class Pool {
       block = this.#free.splice(best, 1)[0]!;
       this.#freeBytes -= block.sizeBytes;
     } else {
-      if (this.#freeBytes + rounded > KEEP_FREE_BYTES) this.trim();
+      if (Math.max(this.#freeBytes + rounded - KEEP_FREE_BYTES, this.reservedBytes + rounded - this.mostBytes) > 0)
+        this.trim();
       const size = Math.min(rounded, Math.max(sizeBytes, this.gpu.limits.maxBufferSize));
       const usage = GPU_STORAGE | GPU_COPY_SRC | GPU_COPY_DST;
       block = {

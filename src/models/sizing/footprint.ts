@@ -4,13 +4,16 @@ import { planAnyres } from "../../io/picture-input.js";
 import type { CacheType } from "../../kernels/kv-format.js";
 import type { RowPiece } from "../../kernels/resample.js";
 import { KVCache } from "../../layers/kv-cache.js";
-import { type StoredType, WeightLoader } from "../../layers/weights.js";
+import type { LayerPlan } from "../../layers/layer-store.js";
+import { CHUNK_BYTES, type StoredType, WeightLoader } from "../../layers/weights.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
 import { type DryRunFacts, DryRunGPU } from "../../runtime/dry-run-gpu.js";
+import type { Tensor } from "../../runtime/tensor.js";
 import { Sampler } from "../chat/sampler.js";
 import type { LlavaOneVisionConfig } from "../llava-onevision/config.js";
 import type { DtypeByPart } from "../llava-onevision/dtype-by-part.js";
+import { type Chunk, recordLayers } from "../llava-onevision/layer-pass.js";
 import { Network } from "../llava-onevision/network.js";
 import {
   type PackingPlan,
@@ -35,6 +38,8 @@ export interface Use {
   readonly tiles: number;
   /** Maximum size of the vision cache. */
   readonly visionCacheBytes: number;
+  /** Which layers of the decoder stay on the device; undefined for all. */
+  readonly plan?: LayerPlan | undefined;
 }
 
 export interface Footprint {
@@ -47,6 +52,8 @@ export interface Footprint {
   /** Tiles and visual tokens of the assumed medium. */
   readonly tiles: number;
   readonly visualTokens: number;
+  /** Weights of a layer of the decoder that streams; 0 if all stay. */
+  readonly layerBytes: number;
 }
 
 /** A checkpoint with its headers read. */
@@ -93,12 +100,19 @@ function widestMedium(config: LlavaOneVisionConfig, most: number, contextTokens:
 }
 
 /** Builds the model on a mock GPU that only counts allocations. Throws CheckpointError as loading does; LimitError. */
-function dryRun({ name, index, config }: Described, dtype: DtypeByPart, facts: DryRunFacts) {
+function dryRun(
+  { name, index, config }: Described,
+  dtype: DtypeByPart,
+  facts: DryRunFacts,
+  plan: LayerPlan | undefined,
+) {
   const counter = new DryRunGPU(facts);
   const device = Device.from(counter.gpu);
   const loader = new WeightLoader(device, index);
   const arena = device.arena("model");
-  const network = arena.run(() => new Network(loader.root(), config, dtype, device.empty([3, 256], "f32", "levels")));
+  const network = arena.run(
+    () => new Network(loader.root(), config, dtype, device.empty([3, 256], "f32", "levels"), plan),
+  );
   loader.check(name, (tensor) => config.layout.ignored(tensor));
   return { counter, device, arena, network, storageDtypes: loader.storageDtypes };
 }
@@ -108,27 +122,31 @@ export function weightsOf(
   described: Described,
   dtype: DtypeByPart,
   facts: DryRunFacts,
+  plan?: LayerPlan,
 ): { weights: BytesByPart; storageDtypes: Readonly<Record<keyof DtypeByPart, ReadonlySet<StoredType>>> } {
-  const { arena, storageDtypes } = dryRun(described, dtype, facts);
+  const { arena, network, storageDtypes } = dryRun(described, dtype, facts, plan);
   const part = partOf(described.config);
   const types = { vision: new Set(), projector: new Set(), language: new Set(), embed: new Set() } as Record<
     keyof DtypeByPart,
     Set<StoredType>
   >;
   for (const [name, type] of storageDtypes) types[part(name)].add(type);
-  return { weights: byPart(arena, part), storageDtypes: types };
+  return { weights: byPart([arena, ...network.language.store.slots], part), storageDtypes: types };
 }
 
 /** Measures the memory of one question by a dry run of the real model code on a mock GPU. */
 export function footprint(described: Described, dtype: DtypeByPart, use: Use, facts: DryRunFacts): Footprint {
-  const { counter, device, arena, network } = dryRun(described, dtype, facts);
-  const weights = byPart(arena, partOf(described.config));
+  const { counter, device, arena, network } = dryRun(described, dtype, facts, use.plan);
+  const { slots } = network.language.store;
+  const weights = byPart([arena, ...slots], partOf(described.config));
   const { text } = described.config;
   const model = counter.heldBytes;
   const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize, use.cacheType, use.contextTokens);
   cache.reserve(use.contextTokens);
   const cacheBytes = counter.heldBytes - model;
   const medium = widestMedium(described.config, use.tiles, use.contextTokens);
+  // Layers that stream are read in pieces while others are computed.
+  if (slots.length > 0) arena.run(() => device.empty([pieceBytes(facts) / 4], "u32", "piece"));
   ask(network, cache, use, medium);
   return {
     weights,
@@ -137,7 +155,17 @@ export function footprint(described: Described, dtype: DtypeByPart, use: Use, fa
     activationBytes: counter.peakBytes - model - cacheBytes,
     tiles: medium?.tiles ?? 0,
     visualTokens: medium?.plan.tokens ?? 0,
+    layerBytes: slots.length > 0 ? bytesOf(slots[0]!) : 0,
   };
+}
+
+/** Size of a piece of weights that is read, as the loader allocates it. */
+function pieceBytes({ maxBindingBytes }: DryRunFacts): number {
+  return Math.min(CHUNK_BYTES, Math.floor(maxBindingBytes / 4) * 4);
+}
+
+function bytesOf({ blocks }: Arena): number {
+  return [...blocks].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
 /** Returns the minimum binding size with which the model can be built and used: the largest tensor that is not split. */
@@ -166,23 +194,68 @@ function ask(network: Network, cache: KVCache, { contextTokens }: Use, medium: M
       tensor: owner.run(() => device.empty([rest, text.width], "f32", "packed")),
     });
   }
-  // All chunks have the same shape: one fills the cache, the last one also computes logits.
-  const rows = Math.min(network.rowsPerChunk, contextTokens);
-  const first = contextTokens - rows;
-  const ids = new Uint32Array(rows);
-  cache.length = first;
-  owner.run(() => device.scope(() => void network.decode(ids, first, visual, cache)));
-  cache.length = first;
-  const logits = owner.run(() => network.next(ids, first, visual, cache));
+  const logits = network.streams
+    ? promptOverLayers(network, cache, contextTokens, visual, owner)
+    : promptInChunks(network, cache, contextTokens, visual, owner);
   const rules = { temperature: 1, topK: 40, topP: 0.9, repetitionPenalty: 1.1, eosTokens: [], minNewTokens: 1 };
   owner.run(() => {
     const sampler = new Sampler(device, { ...rules, allowed: text.vocabulary }, 1);
     sampler.choose(logits, 0, 0);
     logits.dispose();
     cache.length = contextTokens - 1;
-    device.scope(() => sampler.choose(network.step(sampler.token, cache), 1, 0));
+    device.scope(() => {
+      if (!network.streams) return sampler.choose(network.step(sampler.token, cache), 1, 0);
+      const x = (arena: Arena): Tensor => arena.run(() => network.language.embedding.forward(sampler.token));
+      const sequences = [{ cache, rows: 1 }];
+      const hidden = overLayers(network, (arena) => [{ x: x(arena), sequences, positions: [cache.length] }]);
+      sampler.choose(network.lastLogits(hidden), 1, 0);
+      hidden.dispose();
+    });
   });
   owner.dispose();
+}
+
+/** Logits of a prompt that fills the context. All chunks have the same shape: one fills the cache, the last one also computes logits. */
+function promptInChunks(
+  network: Network,
+  cache: KVCache,
+  contextTokens: number,
+  visual: readonly RowPiece[],
+  owner: Arena,
+): Tensor {
+  const { device } = network;
+  const rows = Math.min(network.rowsPerChunk, contextTokens);
+  const first = contextTokens - rows;
+  const ids = new Uint32Array(rows);
+  cache.length = first;
+  owner.run(() => device.scope(() => void network.decode(ids, first, visual, cache)));
+  cache.length = first;
+  return owner.run(() => network.next(ids, first, visual, cache));
+}
+
+/** The same layer by layer over all chunks. */
+function promptOverLayers(
+  network: Network,
+  cache: KVCache,
+  contextTokens: number,
+  visual: readonly RowPiece[],
+  owner: Arena,
+): Tensor {
+  const ids = new Uint32Array(contextTokens);
+  cache.length = 0;
+  const hidden = overLayers(network, (arena) => network.promptChunks(ids, 0, visual, cache, arena));
+  const logits = owner.run(() => network.lastLogits(hidden));
+  hidden.dispose();
+  return logits;
+}
+
+/** Hidden states of the last chunk, of a pass that waits for no layer. */
+function overLayers({ device, language }: Network, begin: (arena: Arena) => Chunk[]): Tensor {
+  const arena = device.arena("pass");
+  const chunks = begin(arena);
+  for (const layer of recordLayers(language, chunks, arena)) void layer;
+  for (const { x } of chunks.slice(0, -1)) x.dispose();
+  return chunks.at(-1)!.x;
 }
 
 /** Computes the visual tokens of a medium in batches of tiles. */
@@ -211,9 +284,11 @@ function partOf({ layout }: LlavaOneVisionConfig): (name: string) => keyof Dtype
   };
 }
 
-function byPart(arena: Arena, part: (name: string) => keyof DtypeByPart): BytesByPart {
+function byPart(arenas: readonly Arena[], part: (name: string) => keyof DtypeByPart): BytesByPart {
   const bytes = { vision: 0, projector: 0, language: 0, embed: 0 };
   // Blocks of a matrix are numbered after "#".
-  for (const block of arena.blocks) bytes[part(block.buffer.label.replace(/#\d+$/, ""))] += block.sizeBytes;
+  for (const { blocks } of arenas) {
+    for (const block of blocks) bytes[part(block.buffer.label.replace(/#\d+$/, ""))] += block.sizeBytes;
+  }
   return bytes;
 }

@@ -2,6 +2,7 @@ import { OptionError, OverBudgetError, shown } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
 import type { CheckpointLocation } from "../../io/checkpoint.js";
 import type { CacheType } from "../../kernels/kv-format.js";
+import type { LayerPlan } from "../../layers/layer-store.js";
 import type { StorageDtype, StoredType } from "../../layers/weights.js";
 import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
 import type { DtypeByPart } from "../llava-onevision/dtype-by-part.js";
@@ -18,6 +19,17 @@ export interface MemoryBudget {
   /** Maximum tiles of a picture or frames of a clip; the checkpoint's maximum if not given, 0 for text only. */
   readonly tiles?: number;
 }
+
+/**
+ * Where the weights of the decoder's layers are. "resident": on the device. "stream": as many as fit `memoryBudget` stay there, none without
+ * a budget; the others are read again for every pass. "auto": like "stream" if they do not all fit, else like "resident".
+ */
+export type WeightsPlacement = "auto" | "resident" | "stream";
+
+const PLACEMENTS: readonly WeightsPlacement[] = ["auto", "resident", "stream"];
+
+/** All layers stream: the least memory. One is computed while the next is read. */
+export const LEAST_PLAN: LayerPlan = { resident: 0, slots: 2 };
 
 interface Step {
   /** Widest storage dtypes of matrices and KV cache. */
@@ -51,6 +63,8 @@ interface Setting {
 }
 
 interface Need extends Setting {
+  readonly plan: LayerPlan | undefined;
+  readonly layerBytes: number;
   readonly weightsBytes: number;
   readonly cacheBytes: number;
   readonly activationBytes: number;
@@ -60,14 +74,25 @@ interface Need extends Setting {
 }
 
 /**
- * Throws OverBudgetError if a model with one session needs more than its budget (bytes); the message has the numbers and the nearest
- * setting that fits. Reads config files and headers only. Throws CheckpointError, SourceError, OptionError, AbortedError.
+ * Returns which layers stay on the device so that a model with one session needs at most its budget; undefined for all. Throws OverBudgetError
+ * if that is impossible; the message has the numbers and the nearest setting that fits. Reads config files and headers only. Throws
+ * CheckpointError, SourceError, OptionError, AbortedError.
  */
-export async function checkBudget(
+export async function planWithin(
   location: CheckpointLocation,
-  budget: number | MemoryBudget,
+  budget: number | MemoryBudget | undefined,
+  placement: WeightsPlacement,
   options: Omit<EstimateOptions, "tiles">,
-): Promise<void> {
+): Promise<LayerPlan | undefined> {
+  if (!PLACEMENTS.includes(placement)) {
+    throw new OptionError({
+      where: "weights",
+      expected: PLACEMENTS.map((name) => `"${name}"`).join(" or "),
+      got: shown(placement),
+      remedy: "leave it out for weights that stay on the device",
+    });
+  }
+  if (budget === undefined) return placement === "stream" ? LEAST_PLAN : undefined;
   const { bytes: budgetBytes, tiles } = typeof budget === "object" && budget !== null ? budget : { bytes: budget };
   if (typeof budget === "object") checkOptions("memoryBudget", budget, ["bytes", "tiles"]);
   if (!(budgetBytes > 0)) {
@@ -78,25 +103,41 @@ export async function checkBudget(
       remedy: "a number of bytes, such as 2 * 2 ** 30, or leave it out for no limit",
     });
   }
-  await inspect(location, { ...options, ...(tiles !== undefined && { tiles }) }, (subject) => {
-    const needs = new Needs(subject);
+  return inspect(location, { ...options, ...(tiles !== undefined && { tiles }) }, (subject) => {
     const given = { dtype: subject.dtype, ...subject.use };
+    if (placement !== "stream") {
+      const needs = new Needs(subject);
+      const need = needs.of(given);
+      if (need.totalBytes <= budgetBytes) return undefined;
+      if (placement === "resident") throw overBudget(needs, need, budgetBytes);
+    }
+    const needs = new Needs({ ...subject, use: { ...subject.use, plan: LEAST_PLAN } });
     const need = needs.of(given);
-    if (need.totalBytes <= budgetBytes) return;
-    const { fitting, least } = nearest(needs, need, budgetBytes);
-    throw new OverBudgetError(
-      {
-        where: subject.described.name,
-        expected: `at most ${mebibytes(budgetBytes)} (memoryBudget)`,
-        got: `${mebibytes(need.totalBytes)}: weights ${mebibytes(need.weightsBytes)}, cache of ${need.contextTokens} tokens ${mebibytes(need.cacheBytes)}, vision cache ${mebibytes(need.visionCacheBytes)}, activations with ${need.tiles} tiles ${mebibytes(need.activationBytes)}`,
-        remedy: fitting
-          ? `with ${changes(need, fitting)} it needs ${mebibytes(fitting.totalBytes)}`
-          : `no setting fits: even with ${changes(need, least)} it needs ${mebibytes(least.totalBytes)}`,
-      },
-      need.totalBytes,
-      budgetBytes,
-    );
+    if (need.totalBytes > budgetBytes) throw overBudget(needs, need, budgetBytes);
+    const resident = Math.floor((budgetBytes - need.totalBytes) / need.layerBytes);
+    const { layers } = subject.described.config.text;
+    const { slots } = LEAST_PLAN;
+    return { resident: Math.max(0, Math.min(resident, layers - slots - 1)), slots };
   });
+}
+
+function overBudget(needs: Needs, need: Need, budgetBytes: number): OverBudgetError {
+  const { fitting, least } = nearest(needs, need, budgetBytes);
+  const weights = need.plan
+    ? `weights without the layers that stream ${mebibytes(need.weightsBytes)}`
+    : `weights ${mebibytes(need.weightsBytes)}`;
+  return new OverBudgetError(
+    {
+      where: needs.subject.described.name,
+      expected: `at most ${mebibytes(budgetBytes)} (memoryBudget)`,
+      got: `${mebibytes(need.totalBytes)}: ${weights}, cache of ${need.contextTokens} tokens ${mebibytes(need.cacheBytes)}, vision cache ${mebibytes(need.visionCacheBytes)}, activations with ${need.tiles} tiles ${mebibytes(need.activationBytes)}`,
+      remedy: fitting
+        ? `with ${changes(need, fitting)} it needs ${mebibytes(fitting.totalBytes)}`
+        : `no setting fits: even with ${changes(need, least)} it needs ${mebibytes(least.totalBytes)}`,
+    },
+    need.totalBytes,
+    budgetBytes,
+  );
 }
 
 /** Memory needs of settings, memoised. */
@@ -119,7 +160,8 @@ class Needs {
       total(this.#weightsOf(dtype, contextTokens).weights),
     );
     const key = JSON.stringify([cacheType, contextTokens, most]);
-    const { cacheBytes, visionCacheBytes, activationBytes, tiles } = memoised(this.#rest, key, () =>
+    const { plan } = this.subject.use;
+    const { cacheBytes, visionCacheBytes, activationBytes, tiles, layerBytes } = memoised(this.#rest, key, () =>
       footprint(
         this.#described(contextTokens),
         this.given,
@@ -128,7 +170,8 @@ class Needs {
       ),
     );
     const totalBytes = weightsBytes + cacheBytes + visionCacheBytes + activationBytes;
-    return { ...setting, weightsBytes, cacheBytes, visionCacheBytes, activationBytes, totalBytes, tiles };
+    const rest = { cacheBytes, visionCacheBytes, activationBytes, totalBytes, tiles };
+    return { ...setting, plan, layerBytes, weightsBytes, ...rest };
   }
 
   /** The widest storage dtype of each part at present. */
@@ -144,7 +187,7 @@ class Needs {
   }
 
   #weightsOf(dtype: DtypeByPart, contextTokens: number): ReturnType<typeof weightsOf> {
-    return weightsOf(this.#described(contextTokens), dtype, this.#facts);
+    return weightsOf(this.#described(contextTokens), dtype, this.#facts, this.subject.use.plan);
   }
 
   /** The checkpoint with another context length, which also shortens its tables. */

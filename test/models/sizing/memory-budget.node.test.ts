@@ -1,0 +1,94 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { OptionError, OverBudgetError } from "../../../src/base/errors.js";
+import { LlavaOneVision, type LoadOptions } from "../../../src/models/llava-onevision.js";
+import { estimate } from "../../../src/models/sizing/estimate.js";
+import { LEAST_PLAN, planWithin } from "../../../src/models/sizing/memory-budget.js";
+import { Pool } from "../../../src/runtime/pool.js";
+import { checkpointFiles, TINY } from "../../support/checkpoint.js";
+import { testPicture } from "../../support/pixels.js";
+
+// Budgets below a model's weights: layers stream, and the bytes on the device stay within the budget.
+
+const files = await checkpointFiles(TINY);
+/** A question that fills what the estimate assumes but for a few rows. */
+const USE = { contextTokens: 512, visionCacheBytes: 0 };
+const TILES = 5;
+const QUESTION = [
+  { type: "image", image: testPicture(252, 252) },
+  { type: "text", text: "a square and a star. ".repeat(5) },
+] as const;
+
+const opened: LlavaOneVision[] = [];
+afterEach(() => {
+  vi.restoreAllMocks();
+  for (const model of opened.splice(0)) model.dispose();
+});
+
+async function load(options: LoadOptions): Promise<LlavaOneVision> {
+  const model = await LlavaOneVision.load(files, { ...USE, ...options });
+  opened.push(model);
+  return model;
+}
+
+/** The error of loading within `bytes`, and the bytes that it says are needed. */
+async function refusal(bytes: number): Promise<OverBudgetError> {
+  const cause: unknown = await load({ memoryBudget: { bytes, tiles: TILES }, weights: "auto" }).catch((error) => error);
+  if (cause instanceof OverBudgetError) return cause;
+  throw cause;
+}
+
+test("the answer within any budget is that of the resident model, and the device has at most the budget", async () => {
+  const acquire = Pool.prototype.acquire;
+  let peak = 0;
+  vi.spyOn(Pool.prototype, "acquire").mockImplementation(function (this: Pool, ...given) {
+    const block = acquire.apply(this, given);
+    peak = Math.max(peak, this.reservedBytes);
+    return block;
+  });
+  const { totalBytes } = await estimate(files, { ...USE, tiles: TILES });
+  const least = (await refusal(1)).neededBytes;
+  expect(least).toBeLessThan(totalBytes);
+  const answers: string[] = [];
+  const resident: number[] = [];
+  for (const budget of [totalBytes, Math.ceil((least + totalBytes) / 2), least]) {
+    const model = await load({ memoryBudget: { bytes: budget, tiles: TILES }, weights: "auto" });
+    const { store } = model.internals.network.language;
+    resident.push(store.resident);
+    expect(store.streams).toBe(budget < totalBytes);
+    peak = model.device.pool.reservedBytes;
+    using session = model.createSession();
+    const { text, usage } = await session.generate(QUESTION, { maxNewTokens: 8 }).result;
+    expect(usage.tiles).toBe(TILES);
+    answers.push(`${text} ${(await session.generate("What else?", { maxNewTokens: 8 }).result).text}`);
+    expect(peak).toBeLessThanOrEqual(budget);
+    expect(peak).toBeGreaterThan(0.8 * budget);
+    model.dispose();
+  }
+  expect(new Set(answers).size).toBe(1);
+  expect(resident[0]).toBe(4);
+  expect(resident.at(-1)).toBe(0);
+});
+
+test("a budget that is too small says the least that works", async () => {
+  const { neededBytes } = await refusal(1);
+  const error = await refusal(neededBytes - 1);
+  expect(error).toMatchObject({ neededBytes, budgetBytes: neededBytes - 1 });
+  expect(error.message).toContain("weights without the layers that stream");
+  expect(error.fault.remedy).toMatch(/^with dtype "f16"|^with cacheDtype "f16"/);
+  await load({ memoryBudget: { bytes: neededBytes, tiles: TILES }, weights: "stream" });
+});
+
+test("without a budget all layers stream or none", async () => {
+  expect(await planWithin(files, undefined, "stream", {})).toEqual(LEAST_PLAN);
+  expect(await planWithin(files, undefined, "auto", {})).toBeUndefined();
+  await expect(load({ weights: "disk" as "stream" })).rejects.toThrow(OptionError);
+  await expect(load({ weights: "disk" as "stream" })).rejects.toThrow(
+    'weights: expected "auto" or "resident" or "stream"',
+  );
+});
+
+test("a budget for everything leaves a layer to stream where that is asked for", async () => {
+  const plan = await planWithin(files, 2 ** 40, "stream", {});
+  expect(plan).toEqual({ resident: 1, slots: 2 });
+  expect(await planWithin(files, 2 ** 40, "auto", {})).toBeUndefined();
+});
