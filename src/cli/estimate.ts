@@ -3,6 +3,7 @@ import { type Estimate, type EstimateOptions, estimate as estimateModel } from "
 import type { Arguments, Command } from "./command.js";
 import type { Interruption } from "./interruption.js";
 import {
+  bytesOption,
   CACHE_DTYPES,
   DTYPE_OPTION,
   dtypeOption,
@@ -23,6 +24,8 @@ id (org/name) or URL (the embedded toy if not given).`,
     "cache-dtype": { value: "TYPE", help: "KV cache as auto (f32), f32, f16 or q8", offers: CACHE_DTYPES },
     context: { value: "N", help: "tokens of prompt and answer (8192, or the model's most)" },
     tiles: { value: "N", help: "tiles of a picture or frames of a clip (the model's most); 0 for text only" },
+    "memory-budget": { value: "SIZE", help: "how many layers stay within 6GB, if others stream", rare: true },
+    "read-rate": { value: "SIZE", help: "bytes a second that the disk reads, such as 3GB; or measured", rare: true },
     json: { help: "print one object, sizes in bytes" },
     ...HUB_OPTIONS,
   },
@@ -44,12 +47,16 @@ function options(given: Arguments): EstimateOptions {
   const contextTokens = given.count("context");
   const cacheDtype = given.value("cache-dtype");
   const tiles = given.count("tiles", 0);
+  const memoryBudget = bytesOption(given, "memory-budget");
+  const rate = given.value("read-rate") === "measured" ? "measured" : bytesOption(given, "read-rate");
   return {
     ...dtypeOption(given),
     ...hubOptions(given),
     ...(cacheDtype !== undefined && { cacheDtype: cacheDtype as CacheType }),
     ...(contextTokens !== undefined && { contextTokens }),
     ...(tiles !== undefined && { tiles }),
+    ...(memoryBudget !== undefined && { memoryBudget }),
+    ...(rate !== undefined && { readBytesPerSecond: rate }),
   };
 }
 
@@ -68,12 +75,20 @@ function table(model: string, e: Estimate): string {
     ["vision cache", size(e.visionCacheBytes), "visual tokens of recent pictures, at most"],
     ["activations", size(e.activationBytes), `at most, with ${medium}`],
     ["on the adapter", size(e.totalBytes)],
+    ["streaming", size(e.streaming.leastBytes), streamed(e.streaming)],
     ["limits", `maxStorageBufferBindingSize ${count(e.limits.maxStorageBufferBindingSize)}, maxBufferSize alike`],
     ["features", `none required; used if available: ${e.features.useful.join(", ")}`],
   ];
   return rows
     .map(([name, value, note]) => `${name.padEnd(15)} ${note === undefined ? value : `${value.padEnd(12)} ${note}`}\n`)
     .join("");
+}
+
+/** What is read where layers stream, and how long that takes at least. */
+function streamed({ layers, residentLayers, readBytes, readSeconds }: Estimate["streaming"]): string {
+  const which = residentLayers > 0 ? `${layers - residentLayers} of ${layers} layers` : `${layers} layers`;
+  const time = readSeconds === undefined ? "" : `, ${readSeconds.toPrecision(2)} s`;
+  return `at least; reads ${which} for each token: ${size(readBytes)}${time}`;
 }
 
 function size(bytes: number): string {

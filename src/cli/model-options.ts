@@ -46,8 +46,25 @@ export const ADAPTER_OPTIONS: CommandOptions = {
   merge: { help: "merge adapters into the weights instead of keeping them apart", rare: true },
 };
 
+/** Options that say how much of a model is on the GPU. */
+export const MEMORY_OPTIONS: CommandOptions = {
+  "memory-budget": { value: "SIZE", help: "most memory on the GPU, such as 6GB or 512MiB", rare: true },
+  weights: {
+    value: "HOW",
+    help: "layers on the GPU (resident), or read again for each token where they do not fit (auto, stream)",
+    choices: ["auto", "resident", "stream"],
+    rare: true,
+  },
+};
+
 /** Options of commands that load a model. */
-export const MODEL_OPTIONS: CommandOptions = { ...MODEL_OPTION, ...DTYPE_OPTION, ...ADAPTER_OPTIONS, ...HUB_OPTIONS };
+export const MODEL_OPTIONS: CommandOptions = {
+  ...MODEL_OPTION,
+  ...DTYPE_OPTION,
+  ...ADAPTER_OPTIONS,
+  ...MEMORY_OPTIONS,
+  ...HUB_OPTIONS,
+};
 
 /** Returns the location that was given; the embedded checkpoint's if it was named, or if none was. */
 export function estimatedLocation(given: string | undefined): string {
@@ -110,13 +127,45 @@ export function adapterOption(given: Arguments): Pick<LoadOptions, "adapter" | "
 
 /** Reads the options that say how a model is loaded ({@link MODEL_OPTIONS} but for the model itself). */
 export function loadOptions(given: Arguments): ModelLoadOptions {
-  return { ...dtypeOption(given), ...adapterOption(given), ...hubOptions(given) };
+  return { ...dtypeOption(given), ...adapterOption(given), ...memoryOptions(given), ...hubOptions(given) };
+}
+
+/** Reads `--memory-budget 6GB` and `--weights auto`. */
+function memoryOptions(given: Arguments): Pick<LoadOptions, "memoryBudget" | "weights"> {
+  const memoryBudget = bytesOption(given, "memory-budget");
+  const weights = given.value("weights") as LoadOptions["weights"];
+  return { ...(memoryBudget !== undefined && { memoryBudget }), ...(weights !== undefined && { weights }) };
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+};
+
+/** Reads a size such as `6GB`, `1.5GiB` or a number of bytes. Throws OptionError. */
+export function bytesOption(given: Arguments, name: string): number | undefined {
+  const text = given.value(name);
+  if (text === undefined) return undefined;
+  const [, amount = "", unit = ""] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
+  const bytes = Math.floor(Number(amount) * (UNITS[unit.toUpperCase() || "B"] ?? 0));
+  if (bytes > 0) return bytes;
+  throw new OptionError({
+    where: `${given.where}, --${name}`,
+    expected: "a size above 0",
+    got: text,
+    remedy: "give for example 6GB, 512MiB or 6000000000",
+  });
 }
 
 /** Options of loading that the command line gives. */
 export type ModelLoadOptions = Pick<
   LoadOptions,
-  "dtype" | "adapter" | "mergeAdapters" | "revision" | "refresh" | "offline"
+  "dtype" | "adapter" | "mergeAdapters" | "memoryBudget" | "weights" | "revision" | "refresh" | "offline"
 >;
 
 /** Reads `--revision`, `--refresh` and `--offline`. */

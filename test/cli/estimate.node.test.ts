@@ -32,6 +32,19 @@ test("a table that people read", async () => {
   for (const text of stdout.split("\n")) expect(text.length).toBeLessThan(120);
 });
 
+test("what layers that stream take", async () => {
+  const args = ["--memory-budget", "1GB", "--read-rate", "1MB"];
+  const { stdout } = await ocellusHere(["estimate", tinyCheckpoint(), ...args]);
+  const options = { memoryBudget: 1e9, readBytesPerSecond: 1e6 };
+  const { leastBytes, readBytes } = (await estimate(tinyCheckpoint(), options)).streaming;
+  const line = stdout.split("\n").find((text) => text.startsWith("streaming"));
+  const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  expect(line).toContain(
+    `${mebibytes(leastBytes)}    at least; reads 3 of 4 layers for each token: ${mebibytes(readBytes)}, `,
+  );
+  expect(line).toMatch(/, 4\.\d s$/);
+});
+
 test("an object", async () => {
   const args = ["--json", "--context", "512", "--tiles", "0", "--cache-dtype", "f16", "--dtype", "q4"];
   const { code, stdout } = await ocellusHere(["estimate", tinyCheckpoint(), ...args]);

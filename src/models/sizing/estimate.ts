@@ -18,7 +18,8 @@ import { type DtypeByPart, dtypeByPart } from "../llava-onevision/dtype-by-part.
 import { readFamily } from "../llava-onevision/family.js";
 import { CONFIG_FILES, inCheckpoint, readConfig } from "../llava-onevision/read-config.js";
 import { VISION_CACHE_BYTES } from "../llava-onevision/vision-cache.js";
-import { type BytesByPart, type Described, footprint, neededBinding, type Use } from "./footprint.js";
+import { type BytesByPart, type Described, footprint, LEAST_PLAN, neededBinding, type Use } from "./footprint.js";
+import { measuredRate, residentLayers, type StreamingEstimate, streamedTensors } from "./streaming-estimate.js";
 
 /** Options shared with `load` have the same meaning. {@link HubOptions} apply to hub ids (`org/name`) only. */
 export interface EstimateOptions extends HubOptions {
@@ -32,6 +33,10 @@ export interface EstimateOptions extends HubOptions {
    */
   tiles?: number;
   visionCacheBytes?: number;
+  /** Bytes on the adapter within which layers stay there, if the others stream. */
+  memoryBudget?: number;
+  /** Bytes per second at which the checkpoint is read; "measured" reads for up to two seconds. For `streaming.readSeconds`. */
+  readBytesPerSecond?: number | "measured";
   /** The device whose limits apply; without one, no limits are assumed. It is not used for computation. */
   device?: Device;
   signal?: AbortSignal | undefined;
@@ -56,6 +61,8 @@ export interface Estimate {
    */
   readonly activationBytes: number;
   readonly totalBytes: number;
+  /** The same where the decoder's layers stream. */
+  readonly streaming: StreamingEstimate;
   /** The context length that the numbers above assume. */
   readonly contextTokens: number;
   readonly tiles: number;
@@ -97,11 +104,15 @@ export async function estimate(location: CheckpointLocation, options: EstimateOp
     "contextTokens",
     "tiles",
     "visionCacheBytes",
+    "memoryBudget",
+    "readBytesPerSecond",
     "device",
     "signal",
     ...HUB_OPTIONS,
   ]);
-  return inspect(location, options, (subject) => {
+  checkAboveZero("memoryBudget", options.memoryBudget);
+  if (options.readBytesPerSecond !== "measured") checkAboveZero("readBytesPerSecond", options.readBytesPerSecond);
+  return inspect(location, options, async (subject) => {
     const { described, dtype, use, facts, download } = subject;
     const { config, index } = described;
     const binding = neededBinding(described, dtype, use, facts);
@@ -119,6 +130,7 @@ export async function estimate(location: CheckpointLocation, options: EstimateOp
       visionCacheBytes,
       activationBytes,
       totalBytes: weightsBytes + cacheBytes + visionCacheBytes + activationBytes,
+      streaming: await streaming(subject, atLeast(facts, binding), options),
       contextTokens: use.contextTokens,
       tiles,
       visualTokens,
@@ -126,6 +138,30 @@ export async function estimate(location: CheckpointLocation, options: EstimateOp
       features: { needed: [], useful: WANTED },
     };
   });
+}
+
+/** The estimate where layers stream. */
+async function streaming(
+  { described, dtype, use }: Subject,
+  facts: DryRunFacts,
+  { memoryBudget = 0, readBytesPerSecond, signal }: EstimateOptions,
+): Promise<StreamingEstimate> {
+  const { index, config } = described;
+  const least = footprint(described, dtype, { ...use, plan: LEAST_PLAN }, facts);
+  const leastBytes = total(least.weights) + least.cacheBytes + least.visionCacheBytes + least.activationBytes;
+  const { layers } = config.text;
+  const resident = residentLayers(memoryBudget, least, leastBytes, layers);
+  const tensors = streamedTensors(index, config, resident);
+  const readBytes = tensors.reduce((sum, { entry }) => sum + entry.lengthBytes, 0);
+  const rate = readBytesPerSecond === "measured" ? await measuredRate(index, tensors, signal) : readBytesPerSecond;
+  return {
+    leastBytes,
+    layerBytes: least.layerBytes,
+    layers,
+    residentLayers: resident,
+    readBytes,
+    ...(rate !== undefined && { readSeconds: readBytes / rate }),
+  };
 }
 
 /** A checkpoint, with its storage dtypes and usage. */
@@ -140,8 +176,8 @@ export interface Subject {
 /** Opens a checkpoint's headers for `work`, and closes it. */
 export async function inspect<T>(
   location: CheckpointLocation,
-  options: Omit<EstimateOptions, "onDownload">,
-  work: (subject: Subject) => T,
+  options: Omit<EstimateOptions, "onDownload" | "memoryBudget">,
+  work: (subject: Subject) => T | Promise<T>,
 ): Promise<T> {
   const dtype = dtypeByPart(options.dtype);
   const cacheType = cacheTypeGiven(options.cacheDtype);
@@ -153,7 +189,7 @@ export async function inspect<T>(
       const config = await readConfig(files, configJson, index, options.contextTokens);
       const contextTokens = options.contextTokens ?? Math.min(CONTEXT_TOKENS, config.text.maxPositions);
       const download = await files.downloadSize(CONFIG_FILES, index);
-      return work({
+      return await work({
         described: { name: files.name, index, config },
         dtype,
         use: {
@@ -184,6 +220,16 @@ export function atLeast(facts: DryRunFacts, binding: number): DryRunFacts {
 
 export function total(weights: BytesByPart): number {
   return Object.values(weights).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+function checkAboveZero(name: string, given: number | undefined): void {
+  if (given === undefined || (given > 0 && Number.isFinite(given))) return;
+  throw new OptionError({
+    where: `estimate, ${name}`,
+    expected: "a number of bytes above 0",
+    got: shown(given),
+    remedy: "leave it out",
+  });
 }
 
 function tilesGiven(tiles: number | undefined): number {

@@ -54,7 +54,12 @@ export interface Footprint {
   readonly visualTokens: number;
   /** Weights of a layer of the decoder that streams; 0 if all stay. */
   readonly layerBytes: number;
+  /** Layers that the ring has room for. */
+  readonly slots: number;
 }
+
+/** All layers stream: the least memory. One is computed while the next is read. */
+export const LEAST_PLAN: LayerPlan = { resident: 0, slots: 2 };
 
 /** A checkpoint with its headers read. */
 export interface Described {
@@ -156,6 +161,7 @@ export function footprint(described: Described, dtype: DtypeByPart, use: Use, fa
     tiles: medium?.tiles ?? 0,
     visualTokens: medium?.plan.tokens ?? 0,
     layerBytes: slots.length > 0 ? bytesOf(slots[0]!) : 0,
+    slots: slots.length,
   };
 }
 

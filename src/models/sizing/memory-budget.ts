@@ -7,7 +7,8 @@ import type { StorageDtype, StoredType } from "../../layers/weights.js";
 import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
 import type { DtypeByPart } from "../llava-onevision/dtype-by-part.js";
 import { atLeast, type EstimateOptions, inspect, type Subject, total } from "./estimate.js";
-import { type BytesByPart, type Footprint, footprint, neededBinding, weightsOf } from "./footprint.js";
+import { type BytesByPart, type Footprint, footprint, LEAST_PLAN, neededBinding, weightsOf } from "./footprint.js";
+import { residentLayers } from "./streaming-estimate.js";
 
 /** Bits per element, including scales. */
 const BITS: Record<StoredType, number> = { f32: 32, f16: 16, bf16: 16, q8: 8.5, q4: 5 };
@@ -27,9 +28,6 @@ export interface MemoryBudget {
 export type WeightsPlacement = "auto" | "resident" | "stream";
 
 const PLACEMENTS: readonly WeightsPlacement[] = ["auto", "resident", "stream"];
-
-/** All layers stream: the least memory. One is computed while the next is read. */
-export const LEAST_PLAN: LayerPlan = { resident: 0, slots: 2 };
 
 interface Step {
   /** Widest storage dtypes of matrices and KV cache. */
@@ -62,9 +60,8 @@ interface Setting {
   readonly contextTokens: number;
 }
 
-interface Need extends Setting {
+interface Need extends Setting, Pick<Footprint, "layerBytes" | "slots"> {
   readonly plan: LayerPlan | undefined;
-  readonly layerBytes: number;
   readonly weightsBytes: number;
   readonly cacheBytes: number;
   readonly activationBytes: number;
@@ -82,7 +79,7 @@ export async function planWithin(
   location: CheckpointLocation,
   budget: number | MemoryBudget | undefined,
   placement: WeightsPlacement,
-  options: Omit<EstimateOptions, "tiles">,
+  options: Omit<EstimateOptions, "tiles" | "memoryBudget">,
 ): Promise<LayerPlan | undefined> {
   if (!PLACEMENTS.includes(placement)) {
     throw new OptionError({
@@ -109,19 +106,26 @@ export async function planWithin(
       const needs = new Needs(subject);
       const need = needs.of(given);
       if (need.totalBytes <= budgetBytes) return undefined;
-      if (placement === "resident") throw overBudget(needs, need, budgetBytes);
+      if (placement === "resident") {
+        const { totalBytes } = streamingNeeds(subject).of(given);
+        const streams = totalBytes <= budgetBytes ? '; or with weights "auto": layers that do not fit stream' : "";
+        throw overBudget(needs, need, budgetBytes, streams);
+      }
     }
-    const needs = new Needs({ ...subject, use: { ...subject.use, plan: LEAST_PLAN } });
+    const needs = streamingNeeds(subject);
     const need = needs.of(given);
     if (need.totalBytes > budgetBytes) throw overBudget(needs, need, budgetBytes);
-    const resident = Math.floor((budgetBytes - need.totalBytes) / need.layerBytes);
     const { layers } = subject.described.config.text;
-    const { slots } = LEAST_PLAN;
-    return { resident: Math.max(0, Math.min(resident, layers - slots - 1)), slots };
+    return { ...LEAST_PLAN, resident: residentLayers(budgetBytes, need, need.totalBytes, layers) };
   });
 }
 
-function overBudget(needs: Needs, need: Need, budgetBytes: number): OverBudgetError {
+/** The needs where all layers stream. */
+function streamingNeeds(subject: Subject): Needs {
+  return new Needs({ ...subject, use: { ...subject.use, plan: LEAST_PLAN } });
+}
+
+function overBudget(needs: Needs, need: Need, budgetBytes: number, otherwise = ""): OverBudgetError {
   const { fitting, least } = nearest(needs, need, budgetBytes);
   const weights = need.plan
     ? `weights without the layers that stream ${mebibytes(need.weightsBytes)}`
@@ -131,9 +135,11 @@ function overBudget(needs: Needs, need: Need, budgetBytes: number): OverBudgetEr
       where: needs.subject.described.name,
       expected: `at most ${mebibytes(budgetBytes)} (memoryBudget)`,
       got: `${mebibytes(need.totalBytes)}: ${weights}, cache of ${need.contextTokens} tokens ${mebibytes(need.cacheBytes)}, vision cache ${mebibytes(need.visionCacheBytes)}, activations with ${need.tiles} tiles ${mebibytes(need.activationBytes)}`,
-      remedy: fitting
-        ? `with ${changes(need, fitting)} it needs ${mebibytes(fitting.totalBytes)}`
-        : `no setting fits: even with ${changes(need, least)} it needs ${mebibytes(least.totalBytes)}`,
+      remedy: `${
+        fitting
+          ? `with ${changes(need, fitting)} it needs ${mebibytes(fitting.totalBytes)}`
+          : `no setting fits: even with ${changes(need, least)} it needs ${mebibytes(least.totalBytes)}`
+      }${otherwise}`,
     },
     need.totalBytes,
     budgetBytes,
@@ -161,7 +167,7 @@ class Needs {
     );
     const key = JSON.stringify([cacheType, contextTokens, most]);
     const { plan } = this.subject.use;
-    const { cacheBytes, visionCacheBytes, activationBytes, tiles, layerBytes } = memoised(this.#rest, key, () =>
+    const { cacheBytes, visionCacheBytes, activationBytes, tiles, ...ring } = memoised(this.#rest, key, () =>
       footprint(
         this.#described(contextTokens),
         this.given,
@@ -170,8 +176,8 @@ class Needs {
       ),
     );
     const totalBytes = weightsBytes + cacheBytes + visionCacheBytes + activationBytes;
-    const rest = { cacheBytes, visionCacheBytes, activationBytes, totalBytes, tiles };
-    return { ...setting, plan, layerBytes, weightsBytes, ...rest };
+    const bytes = { weightsBytes, cacheBytes, visionCacheBytes, activationBytes, totalBytes };
+    return { ...setting, plan, tiles, ...ring, ...bytes };
   }
 
   /** The widest storage dtype of each part at present. */

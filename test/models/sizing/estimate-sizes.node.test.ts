@@ -144,7 +144,7 @@ describe("a memory budget", () => {
   const load = (memoryBudget: LoadOptions["memoryBudget"], options: LoadOptions = {}) =>
     LlavaOneVision.load(files, { device: held.device, memoryBudget, ...options });
   /** The options that a message names. */
-  const named = (message: string): LoadOptions => {
+  const named = (message: string): Pick<LoadOptions, "dtype" | "cacheDtype" | "contextTokens" | "visionCacheBytes"> => {
     const [, quoted] = /dtype "(\w+)"/.exec(message) ?? [];
     const [, parts] = /dtype (\{.*?\})/.exec(message) ?? [];
     const [, cache] = /cacheDtype "(\w+)"/.exec(message) ?? [];

@@ -1,0 +1,55 @@
+import { expect, test } from "vitest";
+import { OptionError } from "../../../src/base/errors.js";
+import { LlavaOneVision } from "../../../src/models/llava-onevision.js";
+import { estimate } from "../../../src/models/sizing/estimate.js";
+import { measuredRate } from "../../../src/models/sizing/streaming-estimate.js";
+import { checkpointFiles, TINY } from "../../support/checkpoint.js";
+import { useDevice } from "../../support/device.js";
+import { floatTensor, indexOf } from "../../support/layers.js";
+
+const files = await checkpointFiles(TINY);
+const held = useDevice();
+/** Bytes of a layer of the toy as it is stored: 256 wide, 4 query and 2 key/value heads of 64, 640 in the middle, in 16 bits. */
+const STORED = 2 * (256 * (256 + 128 + 128) + 512 + 256 * 256 + 3 * 640 * 256 + 2 * 256);
+
+test("the least memory, a layer's, and what is read for a token", async () => {
+  const { device } = held;
+  const { streaming, totalBytes, weightsBytes } = await estimate(files, { device });
+  const model = await LlavaOneVision.load(files, { device, weights: "stream" });
+  const { slots } = model.internals.network.language.store;
+  const slotBytes = [...slots[0]!.blocks].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  expect(streaming).toMatchObject({ layerBytes: slotBytes, layers: 4, residentLayers: 0, readBytes: 4 * STORED });
+  expect(streaming.readSeconds).toBeUndefined();
+  // Two of four layers are not there; a piece of 2 MiB is read, and a prompt of 4,096 rows has its hidden states.
+  expect(device.pool.liveBytes).toBe(weightsBytes - 2 * slotBytes);
+  const more = streaming.leastBytes - (totalBytes - 2 * slotBytes);
+  expect(more).toBeGreaterThanOrEqual(2 ** 21);
+  expect(more).toBeLessThanOrEqual(2 ** 21 + 4096 * 256 * 4 + 2 ** 20);
+  model.dispose();
+});
+
+test("a budget keeps layers, and a rate gives the seconds of a token", async () => {
+  const options = { device: held.device, readBytesPerSecond: 1e6 };
+  const { leastBytes, layerBytes } = (await estimate(files, options)).streaming;
+  const with1 = await estimate(files, { ...options, memoryBudget: leastBytes + layerBytes });
+  expect(with1.streaming).toMatchObject({ residentLayers: 1, readBytes: 3 * STORED, readSeconds: (3 * STORED) / 1e6 });
+  const with0 = await estimate(files, { ...options, memoryBudget: leastBytes + layerBytes - 1 });
+  expect(with0.streaming).toMatchObject({ residentLayers: 0, readBytes: 4 * STORED, leastBytes });
+  const { readSeconds } = (await estimate(files, { readBytesPerSecond: "measured" })).streaming;
+  expect(readSeconds).toBeGreaterThan(0);
+  await expect(estimate(files, { readBytesPerSecond: 0 })).rejects.toThrow(OptionError);
+  await expect(estimate(files, { memoryBudget: -1 })).rejects.toThrow("estimate, memoryBudget: expected a number");
+});
+
+test("a rate is measured on what is read, at most 256 MiB", async () => {
+  const index = await indexOf([floatTensor("a", [1000], new Float32Array(1000))]);
+  const [tensor] = [...index.entries.values()];
+  let bytes = 0;
+  const large = { ...tensor!, entry: { ...tensor!.entry, lengthBytes: 2 ** 40 } };
+  const read = async (_: unknown, _offset: number, lengthBytes: number): Promise<Uint8Array> => {
+    bytes += lengthBytes;
+    return new Uint8Array(lengthBytes);
+  };
+  expect(await measuredRate({ ...index, read }, [large], undefined)).toBeGreaterThan(0);
+  expect(bytes).toBeLessThanOrEqual(2 ** 28);
+});
