@@ -70,17 +70,21 @@ export class Qwen2 {
     this.adapters = weights.adapters;
     const rotary = new Rotary(weights.device, config.headSize, config.ropeTheta, config.maxPositions);
     this.embedding = new Embedding(tables.at("embed_tokens"), config.vocabulary, config.width);
-    this.norm = new RMSNorm(weights.at("norm"), config.width, config.rmsNormEps);
-    this.head =
-      head &&
-      new Linear(head.weights, config.width, [{ name: head.name, columns: config.vocabulary }], { bias: false });
-    // Last, since its memory is not the arena's: nothing else can fail afterwards.
     this.store = new LayerStore(
       weights,
       config.layers,
       (own, i) => new Qwen2Layer(own.at(`layers.${i}`), config, rotary, i),
       plan,
     );
+    try {
+      this.norm = new RMSNorm(weights.at("norm"), config.width, config.rmsNormEps);
+      const parts = head && [{ name: head.name, columns: config.vocabulary }];
+      this.head = parts && new Linear(head.weights, config.width, parts, { bias: false });
+    } catch (cause) {
+      // Its slots are not the current arena's.
+      this.store.close();
+      throw cause;
+    }
   }
 
   get layers(): readonly Qwen2Layer[] {
