@@ -75,6 +75,7 @@ export class KVCache {
   /**
    * Keeps the memory until the function that it returns is called, for a pass that waits between layers: `shrink` and `dispose` discard rows
    * at once, and free memory then.
+   * @internal
    */
   hold(): () => void {
     this.#holders++;

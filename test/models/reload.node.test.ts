@@ -86,6 +86,23 @@ describe("a running answer continues with the same tokens", () => {
   });
 });
 
+test.each([
+  ["prefill", 0],
+  ["decode", 3],
+] as const)("a running answer of layers that stream continues, lost at %s %i", async (...when) => {
+  const input = "What is a star?";
+  const { tokens } = await whole.createSession().generate(input, SHORT).result;
+  const model = await LlavaOneVision.load(files, { onDeviceLost: "reload", weights: "stream" });
+  const lost = model.device;
+  const { result, stages } = await askLosing(model, model.createSession(), input, when, SHORT);
+  expect(result.tokens).toEqual(tokens);
+  expect(stages).toContain("reload");
+  expect(model.internals.network.streams).toBe(true);
+  expect([lost.pool.liveBytes, lost.pool.reservedBytes]).toEqual([0, 0]);
+  model.dispose();
+  expect(model.device.pool.liveBytes).toBe(0);
+});
+
 test("sessions, their clones, appended parts, attention maps and embeddings outlive a loss between calls", async () => {
   const run = async (model: LlavaOneVision, between: () => void) => {
     const [first, second] = [model.createSession(), model.createSession()];
