@@ -137,7 +137,10 @@ test("a prompt of several chunks reads each layer once", async () => {
   const rows = vi.spyOn(model.internals.network, "rowsPerChunk", "get").mockReturnValue(16);
   using session = model.createSession();
   const input = "a square and a star. ".repeat(12);
-  const read = await layersRead(async () => void (await session.append(input)));
+  const read = await layersRead(async () => {
+    await session.append(input);
+    await model.internals.network.language.store.prepare();
+  });
   expect((await session.measure("")).promptTokens).toBeGreaterThan(4 * 16);
   expect(rows).toHaveBeenCalled();
   // Those of the ring were ready, and are read again for the next pass.

@@ -83,8 +83,8 @@ function atPositions<T>({ sequences, positions }: Chunk, work: () => T): T {
 
 /**
  * A pass over layers that stream: waits for each layer's weights, and records at most one layer more than the device has computed, so that it
- * ends within a layer of an abort. `begin` records the layers' input, owned by an arena, when the passes before have ended. Returns the hidden states `[T, D]` of each
- * chunk after the final norm.
+ * ends within a layer of an abort. `begin` records the layers' input, owned by an arena, when the passes before have ended. Returns the
+ * hidden states `[T, D]` of each chunk after the final norm.
  */
 export async function passLayers(
   language: Qwen2,
