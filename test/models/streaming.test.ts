@@ -1,15 +1,18 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { AbortedError, DisposedError, OptionError } from "../../src/base/errors.js";
+import { LayerHash } from "../../src/io/checkpoint/layer-hash.js";
 import { WeightLoader } from "../../src/layers/weights.js";
 import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
 import type { Session } from "../../src/models/chat/session.js";
 import { Network } from "../../src/models/llava-onevision/network.js";
 import { Qwen2Layer } from "../../src/models/llava-onevision/qwen2.js";
 import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
+import { Device } from "../../src/runtime/device.js";
 import { adapterFiles, checkpointFiles, TINY } from "../support/checkpoint.js";
 import { useDevice } from "../support/device.js";
 import { exampleFile } from "../support/examples.js";
 import { goldenFaults, goldenIndex } from "../support/golden-case.js";
+import { packedFiles } from "../support/packed.js";
 
 // Layers that pass through a ring of slots give what layers that stay give, bit by bit.
 
@@ -130,6 +133,23 @@ test("a LoRA adapter kept apart from layers that stream, and one merged while th
     expect(await answerOf(model, ASKED[0]!)).toEqual(truth);
     model.dispose();
   }
+});
+
+test("layers of a packed checkpoint stream as they are, and their hashes are checked once", async () => {
+  const packed = await packedFiles(tiny, { dtype: "q4" });
+  const resident = await load({}, packed);
+  const truth = await answerOf(resident, ASKED[0]!);
+  resident.dispose();
+  const hashes = vi.spyOn(LayerHash.prototype, "hex");
+  const model = await load({ weights: "stream" }, packed);
+  const run = vi.spyOn(Device.prototype, "run");
+  expect(await answerOf(model, ASKED[0]!)).toEqual(truth);
+  expect(run).toHaveBeenCalled();
+  expect(run.mock.calls.filter(([{ name }]) => name === "pack")).toEqual([]);
+  const { length } = hashes.mock.calls;
+  expect(await answerOf(model, ASKED[0]!)).toEqual(truth);
+  expect(hashes.mock.calls.length).toBe(length);
+  expect(length).toBeGreaterThanOrEqual(model.config.text.layers);
 });
 
 test("a prompt of several chunks reads each layer once", async () => {
