@@ -27,6 +27,8 @@ export interface Turn {
   readonly id: string;
   readonly text: string;
   readonly media: readonly Attachment[];
+  /** The right answer, where it is known. */
+  readonly expected?: string;
   readonly reply: Reply;
 }
 
@@ -104,9 +106,10 @@ export function history(end = turns.value.length): ChatMessage[] {
   return [...(system === "" ? [] : [{ role: "system" as const, content: system }]), ...before];
 }
 
-/** Asks a question, with pictures and clips before it. */
-export async function ask(text: string, media: readonly Attachment[]): Promise<void> {
-  const turn: Turn = { id: crypto.randomUUID(), text, media, reply: WAITING };
+/** Asks a question, with pictures and clips before it; `expected` is the right answer, where it is known. */
+export async function ask(text: string, media: readonly Attachment[], expected?: string): Promise<void> {
+  const id = crypto.randomUUID();
+  const turn: Turn = { id, text, media, ...(expected !== undefined && { expected }), reply: WAITING };
   turns.value = [...turns.value, turn];
   await answerTo(turn.id);
 }

@@ -88,9 +88,8 @@ function snapshot(): SavedConversation {
     title: named.value ?? titleOf(turns.value),
     isNamed: named.value !== undefined,
     changed,
-    turns: turns.value.map(({ id, text, media, reply: { progress: _, ...reply } }) => ({
-      id,
-      text,
+    turns: turns.value.map(({ media, reply: { progress: _, ...reply }, ...turn }) => ({
+      ...turn,
       media: media.map(saved),
       reply,
     })),

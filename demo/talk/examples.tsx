@@ -14,6 +14,10 @@ export function isExample(file: File): boolean {
   return own.has(file);
 }
 
+export function asExamples(files: readonly File[]): void {
+  for (const file of files) own.add(file);
+}
+
 /** Whether attention maps are shown without being asked for: beside the answers of examples. */
 export const showsAttention = signal(false);
 
@@ -27,7 +31,7 @@ export function Examples() {
     failed.value = undefined;
     try {
       const files = await Promise.all(example.files.map(fetchFile));
-      for (const file of files) own.add(file);
+      asExamples(files);
       await attach(files, "frames" in example ? example.frames : undefined);
       text.value = example.question;
       showsAttention.value = true;

@@ -9,6 +9,7 @@ export interface SavedTurn {
   readonly id: string;
   readonly text: string;
   readonly media: readonly SavedAttachment[];
+  readonly expected?: string;
   readonly reply: Reply;
 }
 

@@ -9,6 +9,7 @@ import { AttentionMaps } from "./attention-map.js";
 import { answered, busy, hasEnded, type Reply, remove, resume, retry, type Turn, textOf } from "./conversation.js";
 import { branch } from "./current.js";
 import { showsAttention } from "./examples.js";
+import { Verdict } from "./fresh-drawing.js";
 import { JsonView, jsonOf } from "./json-view.js";
 import { Markdown } from "./markdown.js";
 import type { Attachment } from "./media.js";
@@ -17,7 +18,7 @@ import { model } from "./model.js";
 
 /** A question and its answer so far. */
 export function TurnView({ turn }: { turn: Turn }) {
-  const { id, text, media, reply } = turn;
+  const { id, text, media, expected, reply } = turn;
   const whole = textOf(reply);
   const isOver = hasEnded(reply);
   const hasAttention = answered.value === id && media.length > 0 && reply.pieces.length > 0;
@@ -42,6 +43,7 @@ export function TurnView({ turn }: { turn: Turn }) {
       <div class="answer stack" aria-live="polite" aria-busy={!isOver}>
         {whole === "" ? <Progress reply={reply} /> : <AnswerText text={whole} isWhole={isOver} />}
         <Ending reply={reply} isEmpty={whole === ""} />
+        {expected !== undefined && reply.phase === "done" && <Verdict text={whole} expected={expected} />}
       </div>
       {reply.phase === "failed" && reply.error && <FaultText fault={reply.error} />}
       {withMaps && <AttentionMaps turn={turn} />}

@@ -1,4 +1,5 @@
 import { Examples } from "./examples.js";
+import { FreshDrawing } from "./fresh-drawing.js";
 import { ModelCards } from "./model-cards.js";
 
 const LINKS = [
@@ -30,6 +31,7 @@ export function Welcome({ onModels }: { onModels: () => void }) {
         </div>
       </header>
       <Examples />
+      <FreshDrawing label="Draw something new, and ask about it" />
       <ModelCards onMore={onModels} />
     </div>
   );

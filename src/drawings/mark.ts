@@ -1,0 +1,28 @@
+import { digitsAt, rowWidth } from "./digit-row.js";
+import type { Color, Figure } from "./paint.js";
+
+const BLACK: Color = [0, 0, 0];
+
+/** A numbered mark, black on white with a black border, its middle at `x` and `y` of a picture with that shorter side; pixels. */
+export function markAt(number: number, x: number, y: number, shorterSide: number): Figure[] {
+  const tall = markHeight(shorterSide);
+  const text = String(number);
+  const wide = rowWidth(text, tall, MARK_WEIGHT);
+  const [left, top] = [Math.round(x - wide / 2), Math.round(y - tall / 2)];
+  const box = (around: number, color: Color): Figure => ({
+    kind: "box",
+    left: left - around,
+    top: top - around,
+    right: left + Math.ceil(wide) + around,
+    bottom: top + tall + around,
+    color,
+  });
+  return [box(3, BLACK), box(2, [255, 255, 255]), ...digitsAt(text, left, top, tall, MARK_WEIGHT, BLACK)];
+}
+
+const MARK_WEIGHT = 0.19;
+
+/** Height of a mark's digit, as in set-of-mark prompting (arXiv 2310.11441); in large pictures it grows more slowly. */
+export function markHeight(shorterSide: number): number {
+  return Math.max(9, Math.round(Math.min(0.1 * shorterSide, 20 + 0.03 * shorterSide)));
+}
