@@ -136,10 +136,29 @@ export function remove(id: string): void {
   turns.value = turns.value.filter((turn) => turn.id !== id);
 }
 
+/** The turn whose answer was stopped before it began: it waits for an attention map to end. */
+let stoppedEarly: string | undefined;
+
 /** Ends the answer early. */
 export function stop(): void {
-  answer?.stop();
+  if (answer) answer.stop();
+  else stoppedEarly = turns.value.find(({ reply }) => !hasEnded(reply))?.id;
 }
+
+/** The figures of an answer that the model did not compute here. */
+export const NOT_COMPUTED: Pick<ReplyResult, "usage" | "timings"> = {
+  usage: {
+    promptTokens: 0,
+    visualTokens: 0,
+    reusedTokens: 0,
+    tiles: 0,
+    completionTokens: 0,
+    draftedTokens: 0,
+    acceptedTokens: 0,
+    totalTokens: 0,
+  },
+  timings: { preprocess: 0, vision: 0, prefill: 0, decode: 0, total: 0 },
+};
 
 /** Shows another conversation, in a new session, because a running answer may take a moment to end. */
 export function show(next: readonly Turn[]): void {
@@ -173,6 +192,12 @@ async function answerTo(id: string, before: readonly string[] = []): Promise<voi
   if (attending) {
     attending.abort.abort();
     await attending.ended;
+  }
+  if (stoppedEarly === id) {
+    stoppedEarly = undefined;
+    const result = { text: before.join(""), finishReason: "stopped" as const, ...NOT_COMPUTED };
+    update(id, { phase: "done", pieces: before, result });
+    return;
   }
   try {
     const running = own.generate([...history(at), messageOf(turn.text, turn.media)], {

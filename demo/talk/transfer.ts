@@ -1,4 +1,4 @@
-import { textOf } from "./conversation.js";
+import { NOT_COMPUTED, textOf } from "./conversation.js";
 import type { Mark } from "./marks.js";
 import { fileOf, type SavedConversation, type SavedTurn, save } from "./storage.js";
 
@@ -86,18 +86,7 @@ export async function importJSON(file: File): Promise<string> {
       files.push({ id, file: new File([bytesOf(data)], name, { type }) });
       return [{ id, start, end, ...medium }];
     });
-    const usage = {
-      promptTokens: 0,
-      visualTokens: 0,
-      reusedTokens: 0,
-      tiles: 0,
-      completionTokens: 0,
-      draftedTokens: 0,
-      acceptedTokens: 0,
-      totalTokens: 0,
-    };
-    const timings = { preprocess: 0, vision: 0, prefill: 0, decode: 0, total: 0 };
-    const result = { text: answer, finishReason: "stop" as const, usage, timings };
+    const result = { text: answer, finishReason: "stop" as const, ...NOT_COMPUTED };
     return {
       id: crypto.randomUUID(),
       text: question,
