@@ -24,5 +24,5 @@ const MARK_WEIGHT = 0.19;
 
 /** Height of a mark's digit, as in set-of-mark prompting (arXiv 2310.11441); in large pictures it grows more slowly. */
 export function markHeight(shorterSide: number): number {
-  return Math.max(9, Math.round(Math.min(0.1 * shorterSide, 20 + 0.03 * shorterSide)));
+  return Math.max(9, Math.round(Math.min(0.13 * shorterSide, 20 + 0.03 * shorterSide)));
 }

@@ -34,7 +34,7 @@ export function pictureOf(kind: string, drawing: Drawing, turns: readonly Turn[]
 
 export function shapes(random: Random): Scene {
   const ground = background(random);
-  const all = items(random, random.pick([1, 1, 2, 2, 3, 4]), ground.name);
+  const all = items(random, random.pick([1, 1, 2, 2, 3]), ground.name);
   const [width, height] = anySize(random);
   const figures = all.map((item) => placed(random, item, width, height).figure);
   const turns = [
@@ -77,13 +77,13 @@ function asPrompt(ground: string, all: readonly Item[]): string {
 export function number(random: Random): Scene {
   const ground = background(random);
   const [width, height] = anySize(random);
-  const text = String(random.whole(0, 10 ** random.pick([1, 2, 3, 3]) - 1));
+  const text = String(random.whole(0, 10 ** random.pick([1, 2, 2, 3]) - 1));
   const pale = ground.name !== "black";
   const color = random.pick(
     COLOR_NAMES.filter((name) => name !== ground.name && !(pale && (name === "white" || name === "yellow"))),
   );
   const weight = random.between(0.11, 0.2);
-  const most = Math.min(0.6 * height, (0.86 * width) / rowWidth(text, 1, weight));
+  const most = Math.min(0.45 * height, (0.86 * width) / rowWidth(text, 1, weight));
   const tall = most * random.between(0.75, 1);
   const left = random.between(3, width - rowWidth(text, tall, weight) - 3);
   const top = random.between(3, height - tall - 3);
@@ -196,15 +196,15 @@ export function table(random: Random): Scene {
 
 export function marks(random: Random): Scene {
   const ground = background(random);
-  const all = items(random, random.whole(2, 4), ground.name);
-  const labels = random.some([1, 2, 3, 4].slice(0, all.length), all.length);
+  const all = items(random, random.whole(2, 3), ground.name);
+  const labels = random.some([1, 2, 3].slice(0, all.length), all.length);
   const [width, height] = anySize(random);
   const figures: Figure[] = [];
   const turns: Turn[] = [];
   for (const [i, item] of all.entries()) {
-    const { figure } = placed(random, item, width, height, 0.155);
+    const { figure } = placed(random, item, width, height, 0.165);
     // Set by hand, a mark is not exactly in the middle.
-    const off = () => random.between(-0.25, 0.25) * figure.radius;
+    const off = () => random.between(-0.15, 0.15) * figure.radius;
     figures.push(figure, ...markAt(labels[i]!, figure.x + off(), figure.y + off(), Math.min(width, height)));
     turns.push(turn(`What is mark ${labels[i]}?`, `Mark ${labels[i]} is the ${item.color} ${item.shape}.`));
     turns.push(turn(`Which mark is the ${item.color} ${item.shape}?`, `Mark ${labels[i]}.`));

@@ -34,7 +34,7 @@ function picturesOf(kind: string, drawings: readonly Drawing[], turns: readonly 
 export function pair(random: Random): Scene {
   const ground = background(random);
   const [width, height] = size(random);
-  const all = items(random, random.whole(1, 3), ground.name);
+  const all = items(random, random.whole(1, 2), ground.name);
   const before = all.map((item) => placed(random, item, width, height));
   const after = [...before];
   const which = random.whole(0, all.length - 1);
