@@ -77,14 +77,13 @@ function asPrompt(ground: string, all: readonly Item[]): string {
 export function number(random: Random): Scene {
   const ground = background(random);
   const [width, height] = anySize(random);
-  const text = String(random.whole(0, 10 ** random.pick([1, 2, 2, 3]) - 1));
+  const text = String(random.whole(0, 10 ** random.pick([1, 2, 2]) - 1));
   const pale = ground.name !== "black";
   const color = random.pick(
     COLOR_NAMES.filter((name) => name !== ground.name && !(pale && (name === "white" || name === "yellow"))),
   );
   const weight = random.between(0.11, 0.2);
-  const most = Math.min(0.45 * height, (0.86 * width) / rowWidth(text, 1, weight));
-  const tall = most * random.between(0.75, 1);
+  const tall = random.between(0.26, 0.36) * Math.min(width, height);
   const left = random.between(3, width - rowWidth(text, tall, weight) - 3);
   const top = random.between(3, height - tall - 3);
   const figures = digitsAt(text, left, top, tall, weight, varied(random, COLORS[color]));

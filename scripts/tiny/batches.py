@@ -1,0 +1,171 @@
+"""Samples from samples.mjs as batches: what several questions about one drawing share is computed once."""
+import json
+import queue
+import random
+import struct
+import subprocess
+import threading
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from model import CELLS, POOLED, SIDE
+
+HERE = Path(__file__).parent
+TOKENIZER = Tokenizer.from_file(str(HERE / "../../models/tiny/tokenizer.json"))
+START, END = (TOKENIZER.token_to_id(token) for token in ("<|im_start|>", "<|im_end|>"))
+KINDS = "shapes=4,number=4,chart=2,table=3,marks=6,pair=5,gallery=4,screenshots=2,cameras=3,clip=3,clips=3,photo=0.4"
+GREETING = "Hello! Show me shapes, a number, a chart, a table or a short video."
+CHAT = [
+    ("Hello!", GREETING),
+    ("Hi", GREETING),
+    ("Who are you?", "I am a tiny LLaVA-OneVision model trained on drawings."),
+    ("What can you do?", "I describe drawings: shapes, numbers, charts, tables, marks and short videos."),
+    ("Thank you.", "You are welcome."),
+]
+NEWLINE = -1
+
+
+def encode(text):
+    return TOKENIZER.encode(text, add_special_tokens=False).ids
+
+
+def full_row(row):
+    return -(10 + row)
+
+
+def pooled_row(row):
+    return -(1_000_000 + row)
+
+
+def visual_rows(medium):
+    """The rows of one picture or clip: NEWLINE, or a row of the features of its tiles."""
+    first, cells = medium["first"], CELLS * CELLS
+    if medium["type"] == "video":
+        frames = range(first * POOLED**2, (first + medium["frames"]) * POOLED**2)
+        return [pooled_row(row) for row in frames] + [NEWLINE]
+    rows = [full_row(first * cells + k) for k in range(cells)]
+    if medium["type"] == "pad":
+        return rows + [NEWLINE]
+    width, height = medium["cols"] * CELLS, medium["rows"] * CELLS
+    left, right, top, bottom = 0, width, 0, height
+    if medium["w"] / medium["h"] > width / height:
+        top = (height - round(round(medium["h"] * (width / medium["w"]), 7))) // 2
+        bottom = height - top
+    else:
+        left = (width - round(round(medium["w"] * (height / medium["h"]), 7))) // 2
+        right = width - left
+    for y in range(top, bottom):
+        for x in range(left, right):
+            tile = first + 1 + (y // CELLS) * medium["cols"] + x // CELLS
+            rows.append(full_row(tile * cells + (y % CELLS) * CELLS + x % CELLS))
+        rows.append(NEWLINE)
+    return rows
+
+
+class Sample:
+    """A prefix (the drawing) and branches of one or more questions, each of which sees the prefix and itself."""
+
+    def __init__(self, kind, media, turns, tiles, labels, rng, most=8):
+        self.kind, self.tiles, self.labels = kind, tiles, labels
+        rows = [row for medium in media for row in visual_rows(medium)]
+        self.prefix = [START] + (encode("user ") + rows if media else [])
+        turns = rng.sample(turns, min(most, len(turns)))
+        self.branches = []
+        while turns:
+            taken = 1 if rng.random() < 0.75 else min(len(turns), rng.randint(2, 3))
+            self.branches.append(branch(turns[:taken], bool(media), rng))
+            turns = turns[taken:]
+        self.length = len(self.prefix) + sum(len(ids) for ids, _ in self.branches)
+
+
+def branch(turns, media, rng):
+    ids, targets = [], []
+    for i, (question, answer) in enumerate(turns):
+        last = i == len(turns) - 1
+        asked = ([START] if i > 0 else []) + encode("\n" + question if i == 0 and media else "user \n" + question)
+        # The template writes a space after the role of a message with a list of parts, none after that of a new answer.
+        asked += [END, START] + encode("assistant\n" if last or rng.random() < 0.5 else "assistant \n")
+        answered = encode(answer) + [END]
+        ids += asked + answered
+        targets += [-100] * len(asked) + answered
+    return ids, targets
+
+
+def feed(samples, seed, kinds):
+    rng = random.Random(seed)
+    process = subprocess.Popen(["node", str(HERE / "samples.mjs"), str(seed), kinds], stdout=subprocess.PIPE)
+    read = process.stdout.read
+    while length := read(4):
+        header = json.loads(read(struct.unpack("<I", length)[0]))
+        tiles = np.frombuffer(read(header["tiles"] * SIDE * SIDE * 3), np.uint8).reshape(-1, SIDE, SIDE, 3)
+        labels = np.frombuffer(read(header["tiles"] * CELLS * CELLS * 3), np.uint8).reshape(-1, CELLS * CELLS, 3)
+        samples.put(Sample(header["kind"], header["media"], header["turns"], tiles, labels, rng))
+
+
+def collate(samples):
+    length = -(-max(sample.length for sample in samples) // 16) * 16
+    shape = (len(samples), length)
+    ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    rows, pooled, branch_of = (np.full(shape, -1, np.int64) for _ in range(3))
+    targets = np.full(shape, -100, np.int64)
+    pictured = [sample for sample in samples if sample.tiles is not None]
+    total, first = sum(len(sample.tiles) for sample in pictured), 0
+    for i, sample in enumerate(samples):
+        for j, token in enumerate(sample.prefix):
+            if token >= 0:
+                ids[i, j] = token
+            elif token == NEWLINE:
+                rows[i, j] = total * CELLS**2
+            elif token > pooled_row(0):
+                rows[i, j] = first * CELLS**2 - token + full_row(0)
+            else:
+                pooled[i, j] = first * POOLED**2 - token + pooled_row(0)
+        at = shared = len(sample.prefix)
+        positions[i, :at], branch_of[i, :at] = np.arange(at), 0
+        for b, (tokens, wanted) in enumerate(sample.branches):
+            end = at + len(tokens)
+            ids[i, at:end], targets[i, at:end], branch_of[i, at:end] = tokens, wanted, b + 1
+            positions[i, at:end] = shared + np.arange(len(tokens))
+            at = end
+        first += 0 if sample.tiles is None else len(sample.tiles)
+    branch_of, order = torch.from_numpy(branch_of), torch.arange(length)
+    seen = (branch_of[:, :, None] == branch_of[:, None]) | ((branch_of[:, None] == 0) & (branch_of[:, :, None] > 0))
+    mask = (seen & (order[:, None] >= order)) | torch.eye(length, dtype=torch.bool)
+    return dict(
+        kinds=[sample.kind for sample in samples],
+        ids=torch.from_numpy(ids),
+        rows=torch.from_numpy(rows),
+        pooled=torch.from_numpy(pooled),
+        positions=torch.from_numpy(positions),
+        targets=torch.from_numpy(targets),
+        mask=mask[:, None],
+        tiles=torch.from_numpy(np.concatenate([s.tiles for s in pictured])) if pictured else None,
+        labels=torch.from_numpy(np.concatenate([s.labels for s in pictured]).astype(np.int64)) if pictured else None,
+    )
+
+
+def batches(seed, kinds=KINDS, tokens=5200):
+    """Batches without end, each of samples of similar length with about so many tokens."""
+    rng, samples, made = random.Random(seed), queue.Queue(256), queue.Queue(3)
+    threading.Thread(target=feed, args=(samples, seed, kinds), daemon=True).start()
+
+    def fill():
+        waiting = []
+        while True:
+            while len(waiting) < 64:
+                if rng.random() < 0.02:
+                    waiting.append(Sample("chat", [], rng.sample(CHAT, rng.randint(1, 3)), None, None, rng))
+                else:
+                    waiting.append(samples.get())
+            waiting.sort(key=lambda sample: sample.length)
+            at, taken = rng.randrange(len(waiting)), []
+            while at < len(waiting) and (not taken or (len(taken) + 1) * waiting[at].length <= tokens):
+                taken.append(waiting.pop(at))
+            made.put(collate(taken))
+
+    threading.Thread(target=fill, daemon=True).start()
+    while True:
+        yield made.get()
