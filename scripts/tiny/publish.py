@@ -1,0 +1,19 @@
+"""Writes the average weights of a state of teach.py as the embedded checkpoint: python scripts/tiny/publish.py STATE [FOLDER]"""
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from model import VISION
+
+folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent / "../../models/tiny"
+weights = torch.load(sys.argv[1])["ema"]
+published = {name: w.half().contiguous() for name, w in weights.items() if not name.startswith("cells.")}
+save_file(published, folder / "model.safetensors", {"format": "pt"})
+config = json.loads((folder / "config.json").read_text())
+sizes = dict(hidden_size="width", intermediate_size="mlp", num_hidden_layers="layers", num_attention_heads="heads")
+config["vision_config"].update({name: VISION[size] for name, size in sizes.items()})
+(folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+print(f"{sum(w.numel() for w in published.values()):,} parameters, {(folder / 'model.safetensors').stat().st_size:,} bytes")
