@@ -1,9 +1,10 @@
 import { useComputed, useSignal } from "@preact/signals";
-import { ArrowDown, Box, MessageSquarePlus, MessagesSquare } from "lucide";
+import { ArrowDown, Box, GraduationCap, MessageSquarePlus, MessagesSquare } from "lucide";
 import { useEffect } from "preact/hooks";
 import { FaultView } from "../fault-view.js";
 import { Icon } from "../icon.js";
 import { TopBar } from "../layout.js";
+import type { TeachDialog } from "../teach/teach-dialog.js";
 import { Composer } from "./composer.js";
 import { turns } from "./conversation.js";
 import { ConversationsDialog } from "./conversations-dialog.js";
@@ -23,6 +24,12 @@ import { Welcome } from "./welcome.js";
 export function App() {
   const dialog = useSignal(false);
   const conversations = useSignal(false);
+  const teaching = useSignal<typeof TeachDialog | undefined>(undefined);
+  const Teaching = teaching.value;
+  // Its code is loaded when it is first opened.
+  const openTeaching = async (): Promise<void> => {
+    teaching.value = (await import("../teach/teach-dialog.js")).TeachDialog;
+  };
   const dropping = useFileDrop();
   const count = useComputed(() => turns.value.length);
   const { scroller, away, jump } = useFollowing();
@@ -41,6 +48,10 @@ export function App() {
         <button type="button" class="quiet" onClick={() => (conversations.value = true)} aria-haspopup="dialog">
           <Icon of={MessagesSquare} />
           <span class="label">Conversations</span>
+        </button>
+        <button type="button" class="quiet" onClick={openTeaching} aria-haspopup="dialog">
+          <Icon of={GraduationCap} />
+          <span class="label">Teach</span>
         </button>
         <button
           type="button"
@@ -85,6 +96,7 @@ export function App() {
         </div>
       </main>
       {conversations.value && <ConversationsDialog onClose={() => (conversations.value = false)} />}
+      {Teaching && <Teaching onClose={() => (teaching.value = undefined)} />}
       {dialog.value && <ModelDialog onClose={() => (dialog.value = false)} />}
       {dropping.value && (
         <div class="drop" aria-hidden="true">

@@ -3,7 +3,7 @@ import type { Answer, AnswerAttention, AnswerProgress, AnswerResult, AttentionOp
 import type { WorkerSession } from "ocellus/worker";
 import { isCode, type ShownFault, shown } from "../fault.js";
 import { type Attachment, partOf } from "./media.js";
-import { answering, model, recover, showReload, state } from "./model.js";
+import { adapters, answering, model, recover, showReload, state } from "./model.js";
 import { generateOptions, settings } from "./settings.js";
 
 /** The parts of a result that the page shows. */
@@ -59,7 +59,7 @@ effect(() => {
 // A session belongs to its model; the page owns the conversation and continues it with the next model.
 effect(() => {
   const loaded = model.value;
-  session = loaded?.createSession();
+  session = loaded?.createSession({ adapters: adapters.value });
   answered.value = undefined;
   return () => {
     session?.dispose();
@@ -166,7 +166,7 @@ export function show(next: readonly Turn[]): void {
   release(turns.value.filter((turn) => !next.includes(turn)));
   turns.value = next;
   answered.value = undefined;
-  session = model.value?.createSession();
+  session = model.value?.createSession({ adapters: adapters.value });
   old?.dispose();
 }
 

@@ -60,7 +60,7 @@ function imageDataOf({ data, width, height }: Painted): ImageData {
   return new ImageData(new Uint8ClampedArray(data), width, height);
 }
 
-async function pngOf(picture: Painted, name: string): Promise<File> {
+export async function pngOf(picture: Painted, name: string): Promise<File> {
   const { canvas, context } = canvasOf(picture);
   context.putImageData(imageDataOf(picture), 0, 0);
   return new File([await canvas.convertToBlob({ type: "image/png" })], name, { type: "image/png" });

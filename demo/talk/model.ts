@@ -46,6 +46,8 @@ export const choice = signal<ModelChoice>(TINY);
 export const recoveries = signal(0);
 /** Whether an answer is under way; a model that is replaced ends it first. */
 export const answering = signal(false);
+/** Names of the adapters that the conversation uses. */
+export const adapters = signal<readonly string[]>([]);
 /** Whether a model is on its way. */
 export const opening = computed(() => ["starting", "downloading", "loading", "compiling"].includes(state.value.phase));
 /** The model that answers. It stays until another one is ready. */
@@ -113,6 +115,7 @@ export function settle(): void {
 
 /** Frees the memory of the loaded model, for one that does not fit beside it. */
 export function unload(): void {
+  adapters.value = [];
   loaded.value?.model.dispose();
   loaded.value?.worker.terminate();
   loaded.value = undefined;

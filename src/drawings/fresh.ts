@@ -1,11 +1,11 @@
-import type { Turn } from "./objects.js";
+import type { Scene, Turn } from "./objects.js";
 import { type Painted, paint } from "./paint.js";
 import { Random } from "./random.js";
 import { SCENES, type SceneKind } from "./scenes.js";
 
 /** A drawing with questions. */
 export interface FreshDrawing {
-  readonly kind: SceneKind;
+  readonly kind: SceneKind | "gems";
   readonly seed: number;
   /** Its pictures, or the frames of each of its clips. */
   readonly pictures: readonly Painted[];
@@ -25,7 +25,11 @@ export const KINDS = Object.keys(SCENES) as SceneKind[];
  * ```
  */
 export function freshDrawing(kind: SceneKind, seed: number): FreshDrawing {
-  const scene = SCENES[kind](new Random(seed));
+  return fromScene(kind, SCENES[kind](new Random(seed)), seed);
+}
+
+/** A painted scene. */
+export function fromScene(kind: FreshDrawing["kind"], scene: Scene, seed: number): FreshDrawing {
   const media = scene.media.map((frames) => frames.map(paint));
   return {
     kind,

@@ -9,11 +9,12 @@ import type { Evaluation } from "./training-step.js";
 /** Tokens that an answer may have beyond the right one's. */
 const MORE_TOKENS = 8;
 
-/** Asks each record's question, and computes the loss of its answer. */
+/** Asks each record's question, and computes the loss of its answer. `adapters`: those that are used; all if not given. */
 export async function evaluate(
   internals: ModelInternals,
   records: readonly TrainingRecord[],
   plan: Pick<TrainPlan, "template" | "imageMode" | "labels" | "signal">,
+  adapters?: readonly string[],
 ): Promise<Evaluation> {
   const { network, processor, device } = internals;
   const { tokenizer } = processor;
@@ -24,14 +25,14 @@ export async function evaluate(
     const sample = await prepareSample(processor, record, plan);
     const arena = device.arena("evaluation");
     try {
-      const losses = await arena.run(() => sampleLosses(network, sample)).read();
+      const losses = await arena.run(() => sampleLosses(network, { ...sample, adapters })).read();
       sum += losses.reduce((total, loss) => total + loss, 0);
       supervised += losses.length;
     } finally {
       arena.dispose();
     }
     const expected = expectedText(record, (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }));
-    const session = Session.create(internals, {});
+    const session = Session.create(internals, { adapters });
     try {
       const { template, imageMode, signal } = plan;
       const { text } = await session.generate(await questionOf(record), {

@@ -18,6 +18,8 @@ export interface TrainingStep extends StepResult {
   readonly step: number;
   /** Number of steps of the run. */
   readonly steps: number;
+  /** Name of the adapter that is trained, which sessions select; undefined if none is. */
+  readonly adapter?: string | undefined;
   /** Learning rate of the step as a factor of the given ones. */
   readonly rateFactor: number;
   /** Time of the step in seconds. */

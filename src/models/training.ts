@@ -64,7 +64,10 @@ export async function* trainingSteps(
   const order = await orderOf(internals, records, plan);
   const samples = new SampleFeed(records, order, plan.batch, (record) => prepareSample(processor, record, plan));
   if (options.onEstimate) options.onEstimate(await footprintOf(model, plan, await samples.ofStep(1)));
-  const trainer = new Trainer(network, () => trainedWeights(network, layout, plan.targets, name), plan.optimizer);
+  // As in PEFT, others that are loaded have no part in it; parts of the model are trained with all.
+  const adapters = plan.targets.has("lora") ? [name] : undefined;
+  const weights = () => trainedWeights(network, layout, plan.targets, name);
+  const trainer = new Trainer(network, weights, plan.optimizer, adapters);
   try {
     const run = fingerprint(plan, records.length);
     const timeLeft = new TimeLeft();
@@ -90,6 +93,7 @@ export async function* trainingSteps(
         ...result,
         step,
         steps: plan.steps,
+        adapter: adapters?.[0],
         rateFactor: factor,
         seconds,
         secondsLeft: timeLeft.after(seconds, plan.steps - step),
@@ -98,7 +102,7 @@ export async function* trainingSteps(
             ? adapterFiles(network, source, name, saved, plan.lora.dropout)
             : checkpointOf(source, saved),
         state: () => stateFiles(trainer.optimizer, step, run),
-        evaluate: (held) => evaluate(internals, held, plan),
+        evaluate: (held) => evaluate(internals, held, plan, adapters),
       };
     }
   } finally {

@@ -22,7 +22,7 @@ export interface Supervision {
  * Forward and backward pass of the decoder over one sequence of embeddings x `[T, D]`: returns the cross-entropy of each supervised row
  * `[N]` and the gradient dx `[T, D]` of `scale·Σ loss`, and adds the gradients of the weights. Each layer's activations are computed again
  * in its backward pass (activation checkpointing, arXiv 1604.06174): only its input and the sum after its attention are kept. `dropout`: of
- * what an adapter sees.
+ * what an adapter sees. `adapters`: those that it is computed with; all if not given.
  */
 export function languageStep(
   language: Qwen2,
@@ -31,8 +31,9 @@ export function languageStep(
   scale: number,
   gradients: Gradients,
   dropout?: AdapterDropout,
+  adapters?: readonly string[],
 ): { losses: Tensor; dx: Tensor } {
-  language.adapters.use(undefined);
+  language.adapters.use(adapters);
   language.adapters.dropout = dropout;
   try {
     return bothPasses(language, x, supervision, scale, gradients);
@@ -93,10 +94,16 @@ export function embeddingStep(language: Qwen2, dx: Tensor, ids: Uint32Array, gra
 }
 
 /** Forward pass of the decoder over one sequence of embeddings x `[T, D]`: the cross-entropy of each supervised row `[N]`. */
-export function languageLosses(language: Qwen2, x: Tensor, { rows, ids }: Supervision): Tensor {
+export function languageLosses(
+  language: Qwen2,
+  x: Tensor,
+  { rows, ids }: Supervision,
+  adapters?: readonly string[],
+): Tensor {
   const { device } = x;
   const { layers, keyValueHeads, headSize } = language.config;
   const cache = new KVCache(device, layers, keyValueHeads * headSize, "f32");
+  cache.adapters = adapters;
   cache.reserve(x.size(0));
   const hidden = language.forward(x, [{ cache, rows: x.size(0) }]); // [T, D]
   cache.dispose();

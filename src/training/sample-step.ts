@@ -23,7 +23,7 @@ export function sampleStep(
   const { device, language, config } = network;
   const { width } = config.text;
   const { x, tokens, segments } = embedded(network, prompt);
-  const { losses, dx } = languageStep(language, x, supervision, scale, gradients, dropout);
+  const { losses, dx } = languageStep(language, x, supervision, scale, gradients, dropout, prompt.adapters);
   embeddingStep(language, dx, tokens, gradients);
   if (!sees.vision && !sees.projector && !sees.newline) return losses;
   for (const { segment, first } of segments) {
@@ -52,11 +52,12 @@ export function sampleLosses(
   network: Network,
   { supervision, ...prompt }: Prompt & { readonly supervision: Supervision },
 ): Tensor {
-  return languageLosses(network.language, embedded(network, prompt).x, supervision);
+  return languageLosses(network.language, embedded(network, prompt).x, supervision, prompt.adapters);
 }
 
-/** The ids and media of a sample. */
+/** The ids and media of a sample, and the adapters that it is computed with; all if not given. */
 interface Prompt {
+  readonly adapters?: readonly string[] | undefined;
   readonly inputIds: readonly number[];
   readonly media: readonly PreparedMedium[];
 }

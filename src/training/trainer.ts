@@ -28,6 +28,8 @@ export class Trainer {
     readonly network: Network,
     weightsOf: () => readonly TrainedWeight[],
     private readonly settings: OptimizerSettings,
+    /** Those that the network is computed with; all if not given. */
+    private readonly adapters?: readonly string[],
   ) {
     const { device } = network;
     this.#arena = device.arena("training");
@@ -92,7 +94,7 @@ export class Trainer {
     scale: number,
     dropout: AdapterDropout | undefined,
   ): Promise<Float32Array> {
-    const { network, gradients } = this;
+    const { network, gradients, adapters } = this;
     const { device } = network;
     const arena = device.arena("training step");
     try {
@@ -101,7 +103,9 @@ export class Trainer {
         projector: this.#parts.has("projector"),
         newline: this.#parts.has("newline"),
       };
-      const losses = arena.run(() => sampleStep(network, prompt, supervision, scale, gradients, sees, dropout));
+      const losses = arena.run(() =>
+        sampleStep(network, { ...prompt, adapters }, supervision, scale, gradients, sees, dropout),
+      );
       return await losses.read();
     } finally {
       arena.dispose();

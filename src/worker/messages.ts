@@ -1,6 +1,7 @@
 /** The protocol between page and worker, over a MessagePort. Calls and sessions are identified by numbers that the page assigns. */
 
 import type { AnswerPiece } from "../models/chat/answer.js";
+import type { TrainingStep } from "../models/training-step.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
 import type { SentError } from "./sent-error.js";
 
@@ -57,6 +58,12 @@ export interface LoadReply {
 export type EmbedMethod = "embedImage" | "embedVideo" | "embedText";
 export type SessionMethod = "generate" | "append" | "measure" | "attention";
 
+/** What the page pulls from a run of training: the next step; the step's files or state, then each file and its chunks. */
+export type Pulled = "step" | "files" | "state" | "file" | "chunk";
+
+/** The cloneable part of a step. */
+export type SentStep = Omit<TrainingStep, "files" | "state" | "evaluate">;
+
 export type ToWorker =
   | { kind: "load"; call: number; location: string | readonly SentFile[]; options: SentOptions }
   | { kind: "reload"; call: number; options: SentOptions }
@@ -65,6 +72,10 @@ export type ToWorker =
   | { kind: "reset" | "end"; session: number }
   | { kind: "ask"; call: number; session: number; method: SessionMethod; input: unknown; options: SentOptions }
   | { kind: "embed"; call: number; method: EmbedMethod; input: unknown; options: SentOptions }
+  | { kind: "train"; call: number; records: unknown; options: SentOptions }
+  | { kind: "pull"; call: number; training: number; what: Pulled }
+  | { kind: "evaluate"; call: number; training: number; records: unknown }
+  | { kind: "finish"; training: number }
   | { kind: "abort" | "stop"; call: number }
   | { kind: "dispose" };
 

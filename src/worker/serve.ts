@@ -4,11 +4,14 @@ import type { Answer } from "../models/chat/answer.js";
 import type { Session } from "../models/chat/session.js";
 import type { ImageContent, VideoContent } from "../models/llava-onevision/processor.js";
 import { LlavaOneVision, type LoadOptions } from "../models/llava-onevision.js";
+import type { TrainOptions } from "../models/training-options.js";
 import type { HeldLock } from "../platform/platform.js";
+import type { TrainingRecord } from "../training/samples.js";
 import { listen, type ServingEnd } from "./endpoint.js";
 import { isConnect, type LoadReply, type SentOptions, type ToPage, type ToWorker } from "./messages.js";
 import { ReceivedMedia, receiveLocation } from "./received.js";
 import { sendError } from "./sent-error.js";
+import { ServedTraining } from "./served-training.js";
 
 /**
  * Serves models to the page that started this worker. Call it once at the top of the worker's script, before the first `await`.
@@ -45,6 +48,8 @@ class ServedModel {
   readonly #sessions = new Map<number, Session | { readonly fault: unknown }>();
   readonly #running = new Map<number, Running>();
   readonly #media = new ReceivedMedia();
+  /** Runs of training by their call. */
+  readonly #trainings = new Map<number, Promise<ServedTraining>>();
 
   #lock: HeldLock | undefined;
 
@@ -98,6 +103,18 @@ class ServedModel {
         break;
       case "embed":
         void this.#embed(message);
+        break;
+      case "train":
+        this.#train(message);
+        break;
+      case "pull":
+        void this.#call(message.call, NO_OPTIONS, async () => (await this.#training(message)).pull(message.what));
+        break;
+      case "evaluate":
+        void this.#evaluate(message);
+        break;
+      case "finish":
+        this.#trainings.get(message.training)?.then((training) => training.finish());
         break;
       case "abort":
         this.#running.get(message.call)?.controller.abort();
@@ -186,6 +203,51 @@ class ServedModel {
     });
   }
 
+  /** A call that lasts as long as the run. */
+  #train({ call, records: sent, options }: ToWorker & { kind: "train" }): void {
+    void this.#call(call, options, async (given, { controller }) => {
+      const begun = this.#begin(sent, given, controller.signal);
+      this.#trainings.set(call, begun);
+      try {
+        await (await begun).over;
+      } finally {
+        this.#trainings.delete(call);
+      }
+    });
+  }
+
+  async #begin(sent: unknown, given: Record<string, unknown>, signal: AbortSignal): Promise<ServedTraining> {
+    const records = await this.#records(sent);
+    const { resume, ...others } = given as TrainOptions;
+    const options = { ...others, ...(resume !== undefined && { resume: receiveLocation(resume as string) }), signal };
+    const training = new ServedTraining(this.#loaded().train(records, options));
+    signal.addEventListener("abort", () => training.finish(), { once: true });
+    return training;
+  }
+
+  async #evaluate({ call, training, records: sent }: ToWorker & { kind: "evaluate" }): Promise<void> {
+    await this.#call(call, NO_OPTIONS, async () => {
+      const { step } = await this.#training({ training });
+      return step.evaluate(await this.#records(sent));
+    });
+  }
+
+  #training({ training }: { readonly training: number }): Promise<ServedTraining> {
+    const found = this.#trainings.get(training);
+    if (found) return found;
+    const remedy = "call model.train again";
+    throw new DisposedError({ where: "training", expected: "a run that goes on", got: "one that has ended", remedy });
+  }
+
+  async #records(sent: unknown): Promise<TrainingRecord[]> {
+    if (!Array.isArray(sent)) return sent as never;
+    const records = sent as readonly { readonly messages: unknown }[];
+    const media = (messages: unknown) => this.#media.input(messages, {});
+    return Promise.all(
+      records.map(async (record) => ({ ...record, messages: (await media(record.messages)) as never })),
+    );
+  }
+
   /** Runs `work` and posts its result; after an answer, with the session's conversation. */
   async #call(
     call: number,
@@ -238,6 +300,8 @@ class ServedModel {
     this.port.close();
   }
 }
+
+const NO_OPTIONS: SentOptions = { values: {}, callbacks: [], signal: false };
 
 function replyOf({ device, config }: LlavaOneVision): LoadReply {
   return { adapter: device.facts, contextTokens: config.text.maxPositions };

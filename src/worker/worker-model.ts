@@ -7,7 +7,10 @@ import type { SessionOptions } from "../models/chat/conversation.js";
 import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "../models/chat/embeddings.js";
 import type { VideoContent } from "../models/llava-onevision/processor.js";
 import type { LoadOptions } from "../models/llava-onevision.js";
+import type { TrainOptions } from "../models/training-options.js";
+import type { TrainingStep } from "../models/training-step.js";
 import type { AdapterFacts } from "../runtime/adapter.js";
+import type { TrainingRecord } from "../training/samples.js";
 import { Connection, type Opening } from "./connection.js";
 import type { WorkerEnd } from "./endpoint.js";
 import type { EmbedMethod, LoadReply } from "./messages.js";
@@ -109,7 +112,7 @@ export class WorkerModel implements ChatModel {
 
   /** Creates a conversation with its own KV cache in the worker. Throws OptionError, DisposedError, WorkerError. */
   createSession(options: SessionOptions = {}): WorkerSession {
-    checkOptions("model.createSession", options, ["system"]);
+    checkOptions("model.createSession", options, ["system", "adapters"]);
     this.connection.check();
     const session = this.#names.next();
     this.connection.post({ kind: "session", session, options });
@@ -137,6 +140,16 @@ export class WorkerModel implements ChatModel {
     options: EmbedTextOptions = {},
   ): Promise<Float32Array | Float32Array[]> {
     return (await this.#embed("embedText", text, options)) as Float32Array | Float32Array[];
+  }
+
+  /** See {@link LlavaOneVision.train}: steps are made in the worker. Pictures and clips are copied, files sent by reference. Also throws WorkerError. */
+  async *train(
+    data: readonly TrainingRecord[],
+    options: TrainOptions = {},
+  ): AsyncGenerator<TrainingStep, void, undefined> {
+    this.connection.check();
+    const { workerSteps } = await import("./worker-training.js");
+    yield* workerSteps(this.connection, this.#names, data, options);
   }
 
   async #embed(method: EmbedMethod, input: unknown, options: { signal?: AbortSignal } & Transfers): Promise<unknown> {
