@@ -61,10 +61,24 @@ function classesOf(figure) {
   return [area && Math.max(...figure.color) > 13 ? nearestColor(figure.color) : 0, 0, 0];
 }
 
+/** Classes of all figures. A mark has the colour and shape of what it is on, and that has the mark's digit: so marks are bound to things. */
+function classesOfAll({ figures }, kind) {
+  const classes = figures.map(classesOf);
+  if (kind !== "marks") return classes;
+  let first = 0;
+  for (const [i, figure] of figures.entries()) {
+    if (SHAPES.includes(figure.kind)) first = i;
+    if (figure.kind !== "digit") continue;
+    const [color, shape] = classes[first];
+    classes.fill([color, shape, figure.digit + 1], first, i + 1);
+  }
+  return classes;
+}
+
 /** Labels of one tile; `place` gives the drawing's pixel at a pixel of the tile. */
-function labelsOf(drawing, map, place) {
+function labelsOf(drawing, kind, map, place) {
   const labels = new Uint8Array(CELLS * CELLS * 3);
-  const classes = drawing.figures.map(classesOf);
+  const classes = classesOfAll(drawing, kind);
   for (let cell = 0; cell < CELLS * CELLS; cell++) {
     const counts = [new Map(), new Map(), new Map()];
     for (let v = 1; v < CELL; v += STEP) {
@@ -87,25 +101,25 @@ function labelsOf(drawing, map, place) {
 }
 
 /** Tiles, labels and the header's entry of one drawing. */
-function pictureTiles(drawing, several) {
+function pictureTiles(drawing, kind, several) {
   const pixels = rgb(paint(drawing));
   const map = figuresOf(drawing);
   const { width, height } = drawing;
   if (several) {
     const side = Math.max(width, height);
     const [left, top] = [Math.floor((side - width) / 2), Math.floor((side - height) / 2)];
-    const labels = labelsOf(drawing, map, (x, y) => [(x * side) / SIDE - left, (y * side) / SIDE - top]);
+    const labels = labelsOf(drawing, kind, map, (x, y) => [(x * side) / SIDE - left, (y * side) / SIDE - top]);
     return { type: "pad", tiles: [padTile(pixels, SIDE, PADDING)], labels: [labels] };
   }
   const plan = planAnyres(width, height, GRIDS, SIDE);
-  const labels = [labelsOf(drawing, map, (x, y) => [(x * width) / SIDE, (y * height) / SIDE])];
+  const labels = [labelsOf(drawing, kind, map, (x, y) => [(x * width) / SIDE, (y * height) / SIDE])];
   for (let row = 0; row < plan.rows; row++) {
     for (let column = 0; column < plan.columns; column++) {
       const place = (x, y) => [
         ((x + column * SIDE - plan.offsetX) * width) / plan.resizedWidth,
         ((y + row * SIDE - plan.offsetY) * height) / plan.resizedHeight,
       ];
-      labels.push(labelsOf(drawing, map, place));
+      labels.push(labelsOf(drawing, kind, map, place));
     }
   }
   const grid = { w: width, h: height, cols: plan.columns, rows: plan.rows };
@@ -115,7 +129,7 @@ function pictureTiles(drawing, several) {
 function clipTiles(frames) {
   const tiles = frames.map((drawing) => frameTile(rgb(paint(drawing)), SIDE));
   const labels = frames.map((drawing) =>
-    labelsOf(drawing, figuresOf(drawing), (x, y) => [(x * drawing.width) / SIDE, (y * drawing.height) / SIDE]),
+    labelsOf(drawing, "clip", figuresOf(drawing), (x, y) => [(x * drawing.width) / SIDE, (y * drawing.height) / SIDE]),
   );
   return { type: "video", tiles, labels, frames: frames.length };
 }
@@ -166,7 +180,7 @@ function sample(random, kind) {
   if (kind === "photo") return photo(random);
   const { media, clips, turns } = SCENES[kind](random);
   if (clips) return { media: media.map(clipTiles), turns };
-  return { media: media.map(([drawing]) => pictureTiles(drawing, media.length > 1)), turns };
+  return { media: media.map(([drawing]) => pictureTiles(drawing, kind, media.length > 1)), turns };
 }
 
 // The training has ended.

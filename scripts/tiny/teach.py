@@ -103,7 +103,7 @@ def main():
             break
         decay = 1 if spent < args.hold else 1 - 0.97 * (spent - args.hold) / (1 - args.hold)
         loss, right, where, cells = losses(parameters, batch)
-        (loss.mean() + (0.5 if step < 3000 else 0.25) * cells).backward()
+        (loss.mean() + 0.5 * cells).backward()
         optimizer.step(args.lr * min(1, (step - first) / 60) * decay)
         with torch.no_grad():
             for name, p in parameters.items():

@@ -50,11 +50,18 @@ export function shapes(random: Random): Scene {
       turns.push(turn(`Which shape is ${item.color}?`, `The ${item.shape}.`));
     }
   }
-  const place = random.chance(0.7) ? random.pick(all).place : random.pick(nine);
-  const there = all.find((item) => item.place === place);
-  turns.push(turn(`What is ${at(place)}?`, there ? `${capital(thing(there))}.` : "Nothing."));
-  const asked = random.chance(0.5) ? random.pick(all) : { color: random.pick(COLOR_NAMES), shape: random.pick(SHAPES) };
-  turns.push(turn(`Is there ${thing(asked)}?`, all.some((item) => same(item, asked)) ? "Yes." : "No."));
+  for (const place of [random.pick(all).place, random.pick(nine)]) {
+    const there = all.find((item) => item.place === place);
+    turns.push(turn(`What is ${at(place)}?`, there ? `${capital(thing(there))}.` : "Nothing."));
+  }
+  const one = random.pick(all);
+  const other = {
+    ...one,
+    ...(random.chance(0.5) ? { color: random.pick(COLOR_NAMES) } : { shape: random.pick(SHAPES) }),
+  };
+  for (const asked of [one, other]) {
+    turns.push(turn(`Is there ${thing(asked)}?`, all.some((item) => same(item, asked)) ? "Yes." : "No."));
+  }
   turns.push(turn("Describe the image in every detail.", inDetail(ground.name, all)));
   turns.push(turn("Write a prompt that turns this image into a video.", asPrompt(ground.name, all)));
   return pictureOf("shapes", { width, height, background: ground.color, figures }, turns);

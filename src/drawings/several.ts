@@ -30,7 +30,7 @@ function picturesOf(kind: string, drawings: readonly Drawing[], turns: readonly 
   return { kind, media: drawings.map((drawing) => [drawing]), clips: false, turns };
 }
 
-/** Two pictures of the same place, in the second of which something has changed, or nothing. */
+/** Two pictures of the same place, in the second of which something has changed. */
 export function pair(random: Random): Scene {
   const ground = background(random);
   const [width, height] = size(random);
@@ -40,8 +40,8 @@ export function pair(random: Random): Scene {
   const which = random.whole(0, all.length - 1);
   const item = all[which]!;
   const free = (): number => random.pick(nine.filter((place) => all.every((other) => other.place !== place)));
-  let answer = "Nothing changed.";
-  const what = random.pick(["color", "move", "add", all.length > 1 ? "remove" : "move", "same"]);
+  let answer: string;
+  const what = random.pick(["color", "move", "add", all.length > 1 ? "remove" : "move"]);
   if (what === "color") {
     const color = random.pick(
       COLOR_NAMES.filter(
@@ -68,7 +68,7 @@ export function pair(random: Random): Scene {
     while (all.some((other) => same(other, extra)));
     after.push(placed(random, extra, width, height));
     answer = `${capital(thing(extra))} was added ${at(extra.place)}.`;
-  } else if (what === "remove") {
+  } else {
     after.splice(which, 1);
     answer = `The ${item.color} ${item.shape} was removed.`;
   }
