@@ -12,8 +12,8 @@ export function ExampleList() {
   const failed = useSignal<unknown>(undefined);
   const fill = async (): Promise<void> => {
     try {
-      const { gems } = await import("./gems.js");
-      await gems();
+      const { trafficLights } = await import("./traffic-lights.js");
+      await trafficLights();
     } catch (error) {
       failed.value = error;
     }
@@ -49,7 +49,7 @@ export function ExampleList() {
         {loadedChoice.value === TINY && (
           <button type="button" disabled={locked} onClick={fill}>
             <Icon of={Shapes} />
-            Try it: teach it gems
+            Try it: teach it traffic lights
           </button>
         )}
         {examples.value.length > 0 && (

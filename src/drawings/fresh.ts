@@ -5,7 +5,7 @@ import { SCENES, type SceneKind } from "./scenes.js";
 
 /** A drawing with questions. */
 export interface FreshDrawing {
-  readonly kind: SceneKind | "gems";
+  readonly kind: SceneKind | "traffic light";
   readonly seed: number;
   /** Its pictures, or the frames of each of its clips. */
   readonly pictures: readonly Painted[];

@@ -46,13 +46,13 @@ test("own pictures need answers before they teach anything", async () => {
 });
 
 test("drawings teach it: a curve, answers before and after, and an adapter to download and to use", async () => {
-  await dialog().getByRole("button", { name: "Try it: teach it gems" }).click();
+  await dialog().getByRole("button", { name: "Try it: teach it traffic lights" }).click();
   await dialog().getByText("48 pictures to learn from, 16 to test with.").waitFor();
   await setSteps(3);
   // Four are tested.
   for (let i = 0; i < 48; i++)
     await dialog()
-      .getByRole("button", { name: /^Remove gem/ })
+      .getByRole("button", { name: /^Remove traffic/ })
       .first()
       .click();
   await dialog().getByText("12 pictures to learn from, 4 to test with.").waitFor();

@@ -1,4 +1,4 @@
-import { gemDrawing } from "ocellus/drawings";
+import { trafficLightDrawing } from "ocellus/drawings";
 import { pngOf } from "../talk/drawings.js";
 import { clear, exampleOf, examples, question, settings } from "./teaching.js";
 
@@ -6,14 +6,14 @@ import { clear, exampleOf, examples, question, settings } from "./teaching.js";
 const COUNT = 64;
 const STEPS = 200;
 
-/** Fills the examples with drawings of gems, which the embedded checkpoint does not know. */
-export async function gems(): Promise<void> {
+/** Fills the examples with drawings of traffic lights, which the embedded checkpoint does not know. */
+export async function trafficLights(): Promise<void> {
   clear();
   const first = Math.floor(Math.random() * 2 ** 30);
   const drawn = await Promise.all(
     Array.from({ length: COUNT }, async (_, i) => {
-      const { pictures, turns } = gemDrawing(first + i);
-      return { file: await pngOf(pictures[0]!, `gem-${i + 1}.png`), turn: turns[0]! };
+      const { pictures, turns } = trafficLightDrawing(first + i);
+      return { file: await pngOf(pictures[0]!, `traffic-light-${i + 1}.png`), turn: turns[0]! };
     }),
   );
   question.value = drawn[0]!.turn.question;

@@ -1,19 +1,20 @@
 // Teaches the embedded checkpoint a kind of drawings that it does not know, and measures exact match on fresh ones before and after:
 //
-//   node bench/teach-gems.mjs [STEPS] [--train lora|projector|lora,projector] [--lr 5e-3] [--rank 16] [--dtype f16|f32]
+//   node bench/teach-traffic-lights.mjs [STEPS] [--train lora|projector|lora,projector] [--lr 2e-3] [--rank 16] [--batch 4] [--dtype f16|f32]
 //
-// 64 labelled drawings of gems to learn from, 64 others to test with. Prints losses, and a line of JSON. Run `npm run build` before.
+// 64 labelled drawings of traffic lights to learn from, 64 others to test with. Prints losses, and a line of JSON. Run `npm run build` before.
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { gemDrawing } from "../dist/drawings.js";
+import { trafficLightDrawing } from "../dist/drawings.js";
 import { LlavaOneVision } from "../dist/index.js";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     train: { type: "string", default: "lora" },
-    lr: { type: "string", default: "5e-3" },
+    lr: { type: "string", default: "2e-3" },
     rank: { type: "string", default: "16" },
+    batch: { type: "string", default: "4" },
     dtype: { type: "string", default: "f16" },
     model: { type: "string", default: fileURLToPath(new URL("../models/tiny", import.meta.url)) },
   },
@@ -23,7 +24,7 @@ const COUNT = 64;
 const TEST_SEED = 1_000_000;
 
 function record(seed) {
-  const { pictures, turns } = gemDrawing(seed);
+  const { pictures, turns } = trafficLightDrawing(seed);
   const [{ question, answer }] = turns;
   const content = [
     { type: "image", image: pictures[0] },
@@ -57,6 +58,7 @@ console.log(`${model.device.facts.name}: ${before} of ${COUNT} right before`);
 const options = {
   train: values.train.split(","),
   steps,
+  batch: Number(values.batch),
   learningRate: Number(values.lr),
   lora: { rank: Number(values.rank) },
   shuffle: true,
