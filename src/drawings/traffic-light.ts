@@ -1,14 +1,10 @@
 import { type FreshDrawing, fromScene } from "./fresh.js";
-import { background, COLORS, capital, type Scene, size, turn, varied } from "./objects.js";
+import { background, COLORS, type Scene, size, turn, varied } from "./objects.js";
 import type { Figure } from "./paint.js";
 import { Random } from "./random.js";
 
-/** From the top, what each lamp says. */
-const LAMPS = [
-  { color: "red", says: "stop" },
-  { color: "yellow", says: "wait" },
-  { color: "green", says: "go" },
-] as const;
+/** From the top. */
+const LAMPS = ["red", "yellow", "green"] as const;
 
 function trafficLight(random: Random): Scene {
   const [width, height] = size(random);
@@ -18,7 +14,7 @@ function trafficLight(random: Random): Scene {
   const top = random.between(0.06, 0.94) * (height - 3.2 * step) + 0.6 * step;
   const lit = random.whole(0, LAMPS.length - 1);
   const lamps = LAMPS.map(
-    ({ color }, i): Figure => ({
+    (color, i): Figure => ({
       kind: "circle",
       x,
       y: top + (i + 0.5) * step,
@@ -34,12 +30,11 @@ function trafficLight(random: Random): Scene {
     bottom: top + LAMPS.length * step,
     color: varied(random, [36, 38, 42], 6),
   };
-  const { color, says } = LAMPS[lit]!;
   return {
     kind: "traffic light",
     media: [[{ width, height, background: background(random).color, figures: [housing, ...lamps] }]],
     clips: false,
-    turns: [turn("What does the traffic light say?", `${capital(color)}: ${says}.`)],
+    turns: [turn("What color is the light?", `The light is ${LAMPS[lit]!}.`)],
   };
 }
 

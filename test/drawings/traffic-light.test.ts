@@ -6,9 +6,9 @@ test("a traffic light says what its lit lamp does, and is drawn alike from the s
   for (let seed = 0; seed < 40; seed++) {
     const { pictures, turns, kind } = trafficLightDrawing(seed);
     expect([kind, pictures.length, turns.length]).toEqual(["traffic light", 1, 1]);
-    expect(turns[0]!.question).toBe("What does the traffic light say?");
+    expect(turns[0]!.question).toBe("What color is the light?");
     said.add(turns[0]!.answer);
   }
-  expect([...said].sort()).toEqual(["Green: go.", "Red: stop.", "Yellow: wait."]);
+  expect([...said].sort()).toEqual(["The light is green.", "The light is red.", "The light is yellow."]);
   expect(trafficLightDrawing(5)).toEqual(trafficLightDrawing(5));
 });
