@@ -16,7 +16,7 @@ from model import CELLS, POOLED, SIDE
 HERE = Path(__file__).parent
 TOKENIZER = Tokenizer.from_file(str(HERE / "../../models/tiny/tokenizer.json"))
 START, END = (TOKENIZER.token_to_id(token) for token in ("<|im_start|>", "<|im_end|>"))
-KINDS = "shapes=5,number=3,chart=2,table=2,marks=8,pair=4,gallery=4,screenshots=2,cameras=3,clip=2,clips=2,photo=0.4"
+KINDS = "shapes=12,gallery=9,pair=8,marks=7,number=5,cameras=4,chart=3,table=2.5,screenshots=3,clip=1.5,clips=2,photo=0.3"
 GREETING = "Hello! Show me shapes, a number, a chart, a table or a short video."
 CHAT = [
     ("Hello!", GREETING),
