@@ -19,4 +19,5 @@ export const SCENES = {
   clips,
 } satisfies Record<string, (random: Random) => Scene>;
 
+/** A kind of drawings that the embedded checkpoint was trained on. */
 export type SceneKind = keyof typeof SCENES;
