@@ -23,9 +23,9 @@ const { values, positionals } = parseArgs({
 
 /** Name, kind, least size, and what the drawing must have besides. */
 const EXAMPLES = [
-  { name: "00-shapes", kind: "shapes", most: [126, 126], asks: "every detail" },
-  { name: "01-shapes", kind: "shapes", least: [180, 90], asks: "prompt", says: "star" },
-  { name: "02-number", kind: "number", least: [180, 90] },
+  { name: "00-shapes", kind: "shapes", most: [126, 126] },
+  { name: "01-shapes", kind: "shapes", least: [180, 90], says: "star" },
+  { name: "02-number", kind: "number", least: [180, 90], says: "number is 8" },
   { name: "03-number", kind: "number", most: [126, 126] },
   { name: "04-chart", kind: "chart", most: [126, 126], says: "four bars" },
   { name: "05-chart", kind: "chart", least: [180, 180] },
@@ -39,8 +39,9 @@ const EXAMPLES = [
   { name: "13-clip", kind: "clip", says: "appears" },
   { name: "14-clip", kind: "clip", says: "moves" },
   { name: "15-screenshots", kind: "screenshots" },
-  { name: "16-cameras", kind: "cameras" },
+  { name: "16-cameras", kind: "cameras", says: "Camera 1: a" },
   { name: "17-clips", kind: "clips" },
+  { name: "18-shapes", kind: "shapes", most: [126, 126], says: "There are two shapes." },
 ];
 const TRIED = 2000;
 const FIRST_SEED = 5_000_000;
