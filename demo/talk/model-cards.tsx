@@ -20,7 +20,7 @@ export const CARDS: readonly Card[] = [
   {
     title: "Tiny",
     about: "A demonstration that knows simple drawings only, and is often wrong.",
-    download: "7.5 MB",
+    download: "10 MB",
     memory: "8 MB",
     memoryGigabytes: 0.01,
     choice: TINY,

@@ -36,7 +36,7 @@ const EXAMPLES = [
   { name: "10-pair", kind: "pair", says: "moved" },
   { name: "11-gallery", kind: "gallery", asks: "most shapes" },
   { name: "12-clip", kind: "clip", says: "turns from" },
-  { name: "13-clip", kind: "clip", says: "appears" },
+  { name: "13-clip", kind: "clip", says: "A black circle appears." },
   { name: "14-clip", kind: "clip", says: "moves" },
   { name: "15-screenshots", kind: "screenshots" },
   { name: "16-cameras", kind: "cameras", says: "Camera 1: a" },

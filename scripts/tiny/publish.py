@@ -1,4 +1,4 @@
-"""Writes the average weights of a state of teach.py as the embedded checkpoint: python scripts/tiny/publish.py STATE [FOLDER]"""
+"""Writes the weights of a state of teach.py, halfway between the last ones and their average, as the embedded checkpoint: python scripts/tiny/publish.py STATE [FOLDER]"""
 import json
 import sys
 from pathlib import Path
@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from model import VISION
 
 folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent / "../../models/tiny"
-weights = torch.load(sys.argv[1])["ema"]
+state = torch.load(sys.argv[1])
+weights = {name: (w + state["ema"][name]) / 2 for name, w in state["p"].items()}
 published = {name: w.half().contiguous() for name, w in weights.items() if not name.startswith("cells.")}
 save_file(published, folder / "model.safetensors", {"format": "pt"})
 config = json.loads((folder / "config.json").read_text())

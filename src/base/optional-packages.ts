@@ -16,7 +16,7 @@ export const OPTIONAL_PACKAGES = {
     install: "@sparticuz/chromium@143",
     brings: "a software adapter, SwiftShader (Linux on x64)",
   },
-  "@ocellus/tiny": { install: "@ocellus/tiny", brings: "a toy checkpoint of 7.5 MB, to try commands offline" },
+  "@ocellus/tiny": { install: "@ocellus/tiny", brings: "a toy checkpoint of 10 MB, to try commands offline" },
 } as const satisfies Readonly<Record<string, { readonly install: string; readonly brings: string }>>;
 
 export type OptionalPackage = keyof typeof OPTIONAL_PACKAGES;

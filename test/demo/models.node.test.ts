@@ -59,7 +59,7 @@ test("a model of the hub: what it takes, its download, and the conversation that
   await dialog.getByRole("button", { name: "What will it take?" }).click();
   const rows = dialog.locator("table[aria-label='What it takes'] tbody tr");
   await expect.poll(() => rows.count()).toBe(3);
-  expect(await rows.first().locator("td").allTextContents()).toEqual(["7.5 MB", expect.stringMatching(/^\d+ MB$/)]);
+  expect(await rows.first().locator("td").allTextContents()).toEqual(["10 MB", expect.stringMatching(/^\d+ MB$/)]);
   await dialog.getByLabel("Weights").selectOption("as stored: exact");
   await dialog.getByRole("button", { name: "Download and load" }).click();
   await ready(page, NAME);

@@ -8,7 +8,7 @@ import { Demo, ready } from "../support/demo.js";
 
 const SQUARE = join(ROOT, "models/tiny/examples/00-shapes.png");
 const WEIGHTS = ".safetensors";
-const WEIGHTS_BYTES = 7_509_128;
+const WEIGHTS_BYTES = 10_143_528;
 
 let demo: Demo;
 beforeAll(async () => {
@@ -99,7 +99,7 @@ describe("a visitor", () => {
     await page.getByRole("button", { name: /^Model:/ }).click();
     const dialog = page.getByRole("dialog");
     const kept = dialog.getByRole("listitem").filter({ hasText: "ocellus/tiny" });
-    await kept.getByText("7.5 MB").waitFor();
+    await kept.getByText("10 MB").waitFor();
     await demo.shoot(page, "kept");
     await kept.getByRole("button", { name: /^Delete/ }).click();
     await kept.getByRole("button", { name: /^Delete .* now/ }).click();
