@@ -35,7 +35,7 @@ const EXAMPLES = [
   { name: "09-pair", kind: "pair", says: "changed from" },
   { name: "10-pair", kind: "pair", says: "moved" },
   { name: "11-gallery", kind: "gallery", asks: "most shapes" },
-  { name: "12-clip", kind: "clip", says: "turns from" },
+  { name: "12-clip", kind: "clip", frames: 8, says: "turns from" },
   { name: "13-clip", kind: "clip", says: "A black circle appears." },
   { name: "14-clip", kind: "clip", says: "moves" },
   { name: "15-screenshots", kind: "screenshots" },
@@ -48,12 +48,13 @@ const FIRST_SEED = 5_000_000;
 
 const rgb = ({ data, width, height }) => sharp(data, { raw: { width, height, channels: 4 } }).removeAlpha();
 
-function fits({ most, least, asks, says }, { pictures, turns }) {
+function fits({ most, least, frames, asks, says }, { pictures, clips, turns }) {
   const inside = ([width, height]) => pictures.every((p) => p.width <= width && p.height <= height);
   const beyond = ([width, height]) => pictures.every((p) => p.width >= width && p.height >= height);
   return (
     (!most || inside(most)) &&
     (!least || beyond(least)) &&
+    (!frames || clips[0].length === frames) &&
     (!asks || turns.some(({ question }) => question.includes(asks))) &&
     (!says || turns.some(({ answer }) => answer.includes(says)))
   );

@@ -53,8 +53,8 @@ test("ask --json writes one object; --taps a file of named tensors", async () =>
   const shapes = Object.fromEntries([...entries.values()].map(({ name, dtype, shape }) => [name, [dtype, ...shape]]));
   expect(shapes).toMatchObject({
     tiles: ["F32", 2 * 3 * 126, 126],
-    "vision.patches": ["F32", 2 * 81, 144],
-    "vision.blocks.2": ["F32", 2 * 81, 144],
+    "vision.patches": ["F32", 2 * 81, 216],
+    "vision.blocks.3": ["F32", 2 * 81, 216],
     projector: ["F32", 2 * 81, 256],
     packed: ["F32", 171, 256],
     embeddings: ["F32", 186, 256],

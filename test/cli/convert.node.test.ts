@@ -109,7 +109,7 @@ test("several files of weights load", async () => {
   await convert([tinyCheckpoint(), target, "--dtype", "vision=q8,language=q4", "--shard-bytes", "1000000"]);
   const names = await readdir(target);
   expect(names).toContain("model.safetensors.index.json");
-  expect(names).toContain("model-00001-of-00004.safetensors");
+  expect(names).toContain("model-00001-of-00005.safetensors");
   const model = await LlavaOneVision.load(target);
   expect(model.internals.network.language.layers[0]!.mlp.down.weight.type).toBe("q4");
   expect(model.internals.network.vision.layers[0]!.mlp.fc2.weight.type).toBe("q8");

@@ -21,8 +21,8 @@ test("a table that people read", async () => {
   });
   const size = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   const line = (name: string) => stdout.split("\n").find((text) => text.startsWith(name));
-  expect(line("parameters")).toContain("3,747,616");
-  expect(line("files")).toMatch(/7\.2 MiB +all here$/);
+  expect(line("parameters")).toContain("5,064,064");
+  expect(line("files")).toMatch(/9\.7 MiB +all here$/);
   expect(line("weights")).toContain(size(weightsBytes));
   expect(line("  language")).toMatch(/ [\d.]+ MiB$/);
   expect(line("KV cache")).toMatch(/16\.0 MiB +keys and values of 4,096 tokens$/);

@@ -63,7 +63,7 @@ const heapBytes = () =>
   });
 
 test("the caption follows the scene, pauses, and takes no more memory as it goes on", async () => {
-  await page.getByRole("button", { name: "Camera" }).click();
+  await page.getByRole("button", { name: "Camera", exact: true }).click();
   const dialog = page.getByRole("dialog", { name: "Camera" });
   await dialog.getByRole("button", { name: "Start captions" }).click();
   const caption = dialog.locator(".caption");

@@ -119,7 +119,7 @@ describe("a visitor", () => {
   });
 
   test("a picture of the camera", async () => {
-    await page.getByRole("button", { name: "Camera" }).click();
+    await page.getByRole("button", { name: "Camera", exact: true }).click();
     await page.getByRole("button", { name: "Take the picture" }).click();
     const picture = page.locator(".attachment[data-measured=true]");
     await picture.waitFor();

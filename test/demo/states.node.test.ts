@@ -39,7 +39,7 @@ describe("a visitor", () => {
     await page.locator(".model-status[data-phase=downloading] progress").waitFor();
     await page
       .locator(".model-status")
-      .getByText(/of 7\.5 MB · waiting for the network/)
+      .getByText(/of 10 MB · waiting for the network/)
       .waitFor();
     await demo.shoot(page, "downloading");
     // What has arrived is on its way into the browser's storage.

@@ -51,7 +51,8 @@ test.each(clips.map((example) => ({ ...example, name: example.files.join(", ") }
     const result = await session.generate(await messagesOf(example, turn)).result;
     session.dispose();
     expect(result.usage.promptTokens, turn.question).toBe(turn.prompt_length);
-    expect(result.usage).toMatchObject({ tiles: example.frames, visualTokens: example.frames! * 25 + 1 });
+    const [clips, frames] = [example.files.length, example.frames!];
+    expect(result.usage).toMatchObject({ tiles: clips * frames, visualTokens: clips * (frames * 25 + 1) });
     expect(result.tokens, turn.question).toEqual(turn.reference_tokens);
     expect(result.text).toBe(turn.reference_answer);
   }

@@ -28,7 +28,8 @@ afterAll(async () => {
 
 test("every kind of example with pictures is there", () => {
   const kinds = new Set(pictures.map(({ kind }) => kind));
-  expect([...kinds].sort()).toEqual(["chart", "gallery", "marks", "number", "pair", "shapes", "table"]);
+  const expected = ["cameras", "chart", "gallery", "marks", "number", "pair", "screenshots", "shapes", "table"];
+  expect([...kinds].sort()).toEqual(expected);
 });
 
 test.each(pictures.map((example) => ({ ...example, name: `${example.kind}: ${example.files.join(", ")}` })))(
