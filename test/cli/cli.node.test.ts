@@ -80,7 +80,7 @@ test("ask --messages takes paths relative to the file, and ends at --max-new-tok
 
 test("demo asks about its pictures", async () => {
   const { code, stdout } = await ocellus(["demo"]);
-  const [, same, asked] = /^(\d+) of (\d+) answers equal the reference's/m.exec(stdout) ?? [];
+  const [, same, asked] = /^(\d+) of (\d+) answers about bundled pictures equal the reference's/m.exec(stdout) ?? [];
   expect(Number(asked)).toBeGreaterThanOrEqual(12);
   expect(same).toBe(asked);
   expect(code).toBe(0);

@@ -141,7 +141,7 @@ test("a visitor without room for the weights is told so before they are fetched"
   await other.goto(demo.url);
   const state = other.locator("[data-state=no-room]");
   await state.waitFor();
-  expect(await state.textContent()).toMatch(/There is no room left\. It needs 7\.5 MB, and [\d.]+ [kM]?B are free\./);
+  expect(await state.textContent()).toMatch(/There is no room left\. It needs 10 MB, and [\d.]+ [kM]?B are free\./);
   expect(demo.sent(WEIGHTS) - before).toBe(0);
   await demo.shoot(other, "no-room");
   // What is kept can be deleted from there.

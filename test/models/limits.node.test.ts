@@ -100,7 +100,7 @@ describe("13 tiles and 40 frames", () => {
     ["a photograph", photograph, 13],
     ["a clip", clip, 40],
   ])("%s in batches and chunks", async (_, messages, tiles) => {
-    expect(small.model.internals.network.tilesPerBatch).toBe(5);
+    expect(small.model.internals.network.tilesPerBatch).toBe(4);
     expect(large.model.internals.network.tilesPerBatch).toBeGreaterThan(40);
     expect(small.model.internals.network.rowsPerChunk).toBeLessThan(large.model.internals.network.rowsPerChunk);
     const inPieces = await run(small.model, messages);

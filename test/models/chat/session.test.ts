@@ -173,7 +173,7 @@ describe("answers", () => {
     const others = new Set<string>();
     for (let seed = 0; seed < 4; seed++) {
       session.reset();
-      others.add((await session.generate("Hello!", { ...drawn, seed }).result).text);
+      others.add((await session.generate("What do you see?", { ...drawn, seed }).result).text);
     }
     expect(others.size).toBeGreaterThan(2);
     session.reset();
