@@ -171,9 +171,11 @@ describe("answers", () => {
     expect(again.tokens).toEqual(first.tokens);
     expect(first.seed).toBe(7);
     const others = new Set<string>();
+    // It was not trained on such a question: nothing is likely.
+    const strange = [image(square), { type: "text", text: "Sing about it." }] as const;
     for (let seed = 0; seed < 4; seed++) {
       session.reset();
-      others.add((await session.generate("What do you see?", { ...drawn, seed }).result).text);
+      others.add((await session.generate(strange, { ...drawn, seed }).result).text);
     }
     expect(others.size).toBeGreaterThan(2);
     session.reset();
