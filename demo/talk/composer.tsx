@@ -124,7 +124,7 @@ export function Composer({ onModels }: { onModels: () => void }) {
           ) : (
             <button type="submit" class="primary" disabled={!canSend.value}>
               <Icon of={SendHorizontal} />
-              Ask
+              <span class="label">Ask</span>
             </button>
           )}
         </div>
@@ -142,7 +142,8 @@ function Tokens() {
   if (context === undefined || taken === undefined) return null;
   return (
     <span class={`small ${overTokens.value > 0 ? "danger" : "muted"}`} data-tokens={taken}>
-      {taken.toLocaleString("en")} of {context.toLocaleString("en")} tokens
+      {taken.toLocaleString("en")} of {context.toLocaleString("en")}
+      <span class="label"> tokens</span>
     </span>
   );
 }

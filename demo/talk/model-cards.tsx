@@ -19,10 +19,10 @@ const MEDIUM = "llava-hf/llava-onevision-qwen2-7b-ov-hf";
 export const CARDS: readonly Card[] = [
   {
     title: "Tiny",
-    about: "A demonstration that knows simple drawings only, and is often wrong.",
+    about: "A demonstration that knows simple drawings only.",
     download: "10 MB",
-    memory: "8 MB",
-    memoryGigabytes: 0.01,
+    memory: "12 MB",
+    memoryGigabytes: 0.012,
     choice: TINY,
   },
   {
