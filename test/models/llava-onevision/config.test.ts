@@ -119,7 +119,7 @@ test("lmms-lab: the vision tower's sizes come from the tensors", async () => {
 test("the tiny model: no size of the published ones is written into the code", async () => {
   const config = parse(await configFilesOf(TINY));
   expect(config).toMatchObject({
-    vision: { tileSide: 126, cells: 9, layers: 3 },
+    vision: { tileSide: 126, cells: 9, layers: 4 },
     text: { layers: 4, maxPositions: 4096, tied: true },
     pooling: { cells: 5 },
     eosTokens: [597, 595],

@@ -6,7 +6,7 @@ import { LlavaOneVision, type LoadOptions } from "../../../src/models/llava-onev
 import { type EstimateOptions, estimate } from "../../../src/models/sizing/estimate.js";
 import { Device } from "../../../src/runtime/device.js";
 import { checkpointFiles, TINY } from "../../support/checkpoint.js";
-import { useDevice } from "../../support/device.js";
+import { checkGivenBack, useDevice } from "../../support/device.js";
 import { testPicture } from "../../support/pixels.js";
 
 // What a model will take, found without an adapter, against what it takes on one.
@@ -15,7 +15,8 @@ const files = await checkpointFiles(TINY);
 const held = useDevice();
 
 describe("weights", () => {
-  const small = useDevice({ maxBindingBytes: 512 * 1024 });
+  // Less than the largest matrices, and more than the pool rounds others up to.
+  const small = useDevice({ maxBindingBytes: 768 * 1024 });
 
   test.each<[string, LoadOptions["dtype"]]>([
     ["auto", "auto"],
@@ -35,6 +36,8 @@ describe("weights", () => {
       expect(weights.projector).toBeGreaterThanOrEqual(model.internals.network.projector.linear1.weight.sizeBytes);
       expect(weights.vision + weights.projector + weights.language + weights.embed).toBe(weightsBytes);
       model.dispose();
+      // Without free blocks, which the next weights would get although they are a little larger.
+      await checkGivenBack(device);
     }
   });
 
@@ -49,7 +52,7 @@ describe("weights", () => {
 
   test("parameters and files", async () => {
     const { parameters, download } = await estimate(files);
-    expect(parameters).toBe(3_747_616);
+    expect(parameters).toBe(5_063_632);
     expect(download).toEqual({ totalBytes: files.reduce((sum, file) => sum + file.size, 0), missingBytes: 0 });
   });
 });
