@@ -9,6 +9,9 @@ import { GPUFaults, type GPUOperation } from "../support/gpu-faults.js";
 // Every allocation, map and submission of a conversation fails once: the call that is hit answers as always or with a typed error, the same
 // conversation afterwards is that of an undisturbed model, and all memory comes back.
 
+/** Every point is a conversation: minutes where other tests keep the cores busy. */
+const PATIENCE_MS = 900_000;
+
 let device: Device;
 let faults: GPUFaults;
 let model: LlavaOneVision;
@@ -61,30 +64,34 @@ async function points(operation: GPUOperation): Promise<number> {
 }
 
 describe.each<GPUOperation>(["allocate", "map", "submit"])("every %s that fails", (operation) => {
-  it("leaves nothing, and the next conversation is as always", async () => {
-    const count = await points(operation);
-    expect(count).toBeGreaterThan(1);
-    const outcomes = new Map<string, number>();
-    for (let at = 0; at < count; at++) {
-      faults.failAt(operation, at);
-      const outcome = await conversation(true).then(
-        (texts) => {
-          expect(texts, `${operation} ${at}`).toEqual(wanted);
-          return "answered";
-        },
-        (error: unknown) => {
-          expect(error, `${operation} ${at}`).toBeInstanceOf(OcellusError);
-          return (error as OcellusError).code;
-        },
-      );
-      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-      expect(faults.injected).toBe(true);
-      faults.failAt(operation, undefined);
-      expect(await conversation(), `after ${operation} ${at}`).toEqual(wanted);
-      await device.sync();
-      expect(device.pool.liveBytes, `${operation} ${at}`).toBe(base);
-    }
-    const said = Array.from(outcomes, ([outcome, times]) => `${times} ${outcome}`).join(", ");
-    console.log(`${operation}: ${count} points, ${said}`);
-  });
+  it(
+    "leaves nothing, and the next conversation is as always",
+    async () => {
+      const count = await points(operation);
+      expect(count).toBeGreaterThan(1);
+      const outcomes = new Map<string, number>();
+      for (let at = 0; at < count; at++) {
+        faults.failAt(operation, at);
+        const outcome = await conversation(true).then(
+          (texts) => {
+            expect(texts, `${operation} ${at}`).toEqual(wanted);
+            return "answered";
+          },
+          (error: unknown) => {
+            expect(error, `${operation} ${at}`).toBeInstanceOf(OcellusError);
+            return (error as OcellusError).code;
+          },
+        );
+        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+        expect(faults.injected).toBe(true);
+        faults.failAt(operation, undefined);
+        expect(await conversation(), `after ${operation} ${at}`).toEqual(wanted);
+        await device.sync();
+        expect(device.pool.liveBytes, `${operation} ${at}`).toBe(base);
+      }
+      const said = Array.from(outcomes, ([outcome, times]) => `${times} ${outcome}`).join(", ");
+      console.log(`${operation}: ${count} points, ${said}`);
+    },
+    PATIENCE_MS,
+  );
 });
