@@ -40,13 +40,14 @@ export interface Drawn {
 export async function draw(): Promise<Drawn> {
   const { freshDrawing, KINDS } = await import("ocellus/drawings");
   const seed = Math.floor(Math.random() * 2 ** 31);
-  const kinds = (await clipCodec()) ? KINDS : KINDS.filter((kind) => kind !== "clip" && kind !== "clips");
+  const codec = await clipCodec();
+  const kinds = codec ? KINDS : KINDS.filter((kind) => kind !== "clip" && kind !== "clips");
   const kind = kinds[Math.floor(Math.random() * kinds.length)]!;
   const { pictures, clips, turns } = freshDrawing(kind, seed);
   const { question, answer } = turns[Math.floor(Math.random() * turns.length)]!;
   const files = [
     ...(await Promise.all(pictures.map((picture, i) => pngOf(picture, `${kind}-${i + 1}.png`)))),
-    ...(await Promise.all(clips.map((frames, i) => clipOf(frames, `clip-${i + 1}.webm`)))),
+    ...(await Promise.all(clips.map((frames, i) => clipOf(frames, codec!, `clip-${i + 1}.webm`)))),
   ];
   return { files, frames: clips[0]?.length, question, answer };
 }
@@ -78,12 +79,12 @@ async function clipCodec(): Promise<"vp9" | "vp8" | null> {
   return codec as "vp9" | "vp8" | null;
 }
 
-async function clipOf(frames: readonly Painted[], name: string): Promise<File> {
+async function clipOf(frames: readonly Painted[], codec: "vp9" | "vp8", name: string): Promise<File> {
   const { BufferTarget, CanvasSource, Output, WebMOutputFormat } = await import("mediabunny");
   const target = new BufferTarget();
   const output = new Output({ format: new WebMOutputFormat(), target });
   const { canvas, context } = canvasOf(frames[0]!);
-  const source = new CanvasSource(canvas, { codec: (await clipCodec())!, bitrate: BITRATE });
+  const source = new CanvasSource(canvas, { codec, bitrate: BITRATE });
   output.addVideoTrack(source, { frameRate: FRAMES_PER_SECOND });
   await output.start();
   for (const [i, frame] of frames.entries()) {

@@ -1,6 +1,5 @@
-import type { ComponentChildren } from "preact";
-import { useId } from "preact/hooks";
 import { Dialog } from "../dialog.js";
+import { Field } from "../field.js";
 import { MOST_FRAMES } from "./media.js";
 import { change, DEFAULTS, type ImageMode, schema, settings } from "./settings.js";
 
@@ -134,26 +133,6 @@ export function SettingsDialog({ onClose }: { onClose: () => void }) {
         </button>
       </div>
     </Dialog>
-  );
-}
-
-interface FieldProps {
-  readonly label: string;
-  readonly hint: string;
-  /** The control, which takes this id. */
-  readonly children: (id: string) => ComponentChildren;
-}
-
-function Field({ label, hint, children }: FieldProps) {
-  const id = useId();
-  return (
-    <div class="field">
-      <label htmlFor={id}>
-        {label}
-        <span class="small muted">{hint}</span>
-      </label>
-      {children(id)}
-    </div>
   );
 }
 

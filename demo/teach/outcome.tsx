@@ -1,15 +1,16 @@
 import { useSignal } from "@preact/signals";
 import { Check, Download, X } from "lucide";
+import { download } from "../download.js";
 import { Icon } from "../icon.js";
 import { adapters } from "../talk/model.js";
-import { type Run, use } from "./teaching.js";
+import { isRight, type Run, use } from "./teaching.js";
 
 /** Answers about the examples that were held out, before and after. */
 export function Outcome({ run }: { run: Run }) {
   const { tested, phase } = run;
   if (tested.length === 0) return null;
   const right = (answers: readonly (string | undefined)[]): number =>
-    answers.filter((answer, i) => answer === tested[i]!.example.answer.trim()).length;
+    answers.filter((answer, i) => isRight(tested[i]!.example, answer)).length;
   const before = right(tested.map((one) => one.before));
   const after = right(tested.map((one) => one.after));
   return (
@@ -46,7 +47,7 @@ export function Outcome({ run }: { run: Run }) {
                 <td>
                   {after !== undefined && (
                     <span class="row">
-                      <Icon of={after === example.answer.trim() ? Check : X} size={16} />
+                      <Icon of={isRight(example, after) ? Check : X} size={16} />
                       {after}
                     </span>
                   )}
@@ -65,13 +66,7 @@ export function Learnt({ run }: { run: Run }) {
   const saved = useSignal(false);
   if (run.adapter === undefined || run.files.length === 0) return null;
   const save = (): void => {
-    for (const file of run.files) {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(file);
-      link.download = file.name;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    }
+    for (const file of run.files) download(file, file.name);
     saved.value = true;
   };
   const isUsed = adapters.value.includes(run.adapter);

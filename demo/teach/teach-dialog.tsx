@@ -1,7 +1,7 @@
-import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { Dialog } from "../dialog.js";
 import { FaultView } from "../fault-view.js";
+import { Field } from "../field.js";
 import { inTime } from "../quantities.js";
 import { model } from "../talk/model.js";
 import { ExampleList } from "./example-list.js";
@@ -101,7 +101,7 @@ function statusOf({ phase, steps, losses, secondsLeft, tested }: Run): string {
 
 interface NumberFieldProps {
   readonly name: keyof Settings;
-  readonly label: ComponentChildren;
+  readonly label: string;
   readonly hint: string;
   readonly min: number;
   readonly max: number;
@@ -109,29 +109,26 @@ interface NumberFieldProps {
 }
 
 function NumberField({ name, label, hint, min, max, step }: NumberFieldProps) {
-  const id = useId();
   return (
-    <div class="field">
-      <label htmlFor={id}>
-        {label}
-        <span class="small muted">{hint}</span>
-      </label>
-      <input
-        id={id}
-        type="number"
-        min={min}
-        max={max}
-        step={step}
-        value={settings.value[name]}
-        disabled={isRunning.value}
-        onChange={({ currentTarget }) => {
-          const given = currentTarget.valueAsNumber;
-          const within = Math.min(max, Math.max(min, Number.isNaN(given) ? settings.value[name] : given));
-          const value = step === 1 ? Math.round(within) : within;
-          currentTarget.value = String(value);
-          settings.value = { ...settings.value, [name]: value };
-        }}
-      />
-    </div>
+    <Field label={label} hint={hint}>
+      {(id) => (
+        <input
+          id={id}
+          type="number"
+          min={min}
+          max={max}
+          step={step}
+          value={settings.value[name]}
+          disabled={isRunning.value}
+          onChange={({ currentTarget }) => {
+            const given = currentTarget.valueAsNumber;
+            const within = Math.min(max, Math.max(min, Number.isNaN(given) ? settings.value[name] : given));
+            const value = step === 1 ? Math.round(within) : within;
+            currentTarget.value = String(value);
+            settings.value = { ...settings.value, [name]: value };
+          }}
+        />
+      )}
+    </Field>
   );
 }

@@ -146,6 +146,10 @@ export async function teach(): Promise<void> {
   }
 }
 
+export function isRight({ answer }: Example, said: string | undefined): boolean {
+  return said === answer.trim();
+}
+
 /** Whether the conversation uses what was learnt. */
 export function use(isUsed: boolean): void {
   const { adapter } = run.value ?? {};

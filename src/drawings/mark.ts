@@ -1,5 +1,5 @@
 import { digitsAt, rowWidth } from "./digit-row.js";
-import type { Color, Figure } from "./paint.js";
+import { box, type Color, type Figure } from "./paint.js";
 
 const BLACK: Color = [0, 0, 0];
 
@@ -9,15 +9,9 @@ export function markAt(number: number, x: number, y: number, shorterSide: number
   const text = String(number);
   const wide = rowWidth(text, tall, MARK_WEIGHT);
   const [left, top] = [Math.round(x - wide / 2), Math.round(y - tall / 2)];
-  const box = (around: number, color: Color): Figure => ({
-    kind: "box",
-    left: left - around,
-    top: top - around,
-    right: left + Math.ceil(wide) + around,
-    bottom: top + tall + around,
-    color,
-  });
-  return [box(3, BLACK), box(2, [255, 255, 255]), ...digitsAt(text, left, top, tall, MARK_WEIGHT, BLACK)];
+  const plate = (around: number, color: Color): Figure =>
+    box(left - around, top - around, left + Math.ceil(wide) + around, top + tall + around, color);
+  return [plate(3, BLACK), plate(2, [255, 255, 255]), ...digitsAt(text, left, top, tall, MARK_WEIGHT, BLACK)];
 }
 
 const MARK_WEIGHT = 0.19;

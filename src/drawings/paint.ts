@@ -22,6 +22,11 @@ export type Figure =
     }
   | Digit;
 
+/** A rectangle between these sides. */
+export function box(left: number, top: number, right: number, bottom: number, color: Color): Figure {
+  return { kind: "box", left, top, right, bottom, color };
+}
+
 /** A digit of `height` whose box begins at `left` and `top`; `weight` is the thickness of its strokes as a share of the height. */
 export interface Digit {
   readonly kind: "digit";

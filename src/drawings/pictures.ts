@@ -22,7 +22,7 @@ import {
   turn,
   varied,
 } from "./objects.js";
-import { type Color, type Drawing, digitWidth, type Figure } from "./paint.js";
+import { box, type Color, type Drawing, digitWidth, type Figure } from "./paint.js";
 import type { Random } from "./random.js";
 
 const BLACK: Color = [0, 0, 0];
@@ -115,15 +115,7 @@ export function chart(random: Random): Scene {
   const heights = random.some([2, 3.5, 5, 6.5, 8, 9.5], count);
   const [left, base, top] = [0.1 * width, 0.9 * height, 0.08 * height];
   const step = (0.86 * width) / count;
-  const box = (left: number, top: number, right: number, bottom: number, color: Color): Figure => ({
-    kind: "box",
-    left,
-    top,
-    right,
-    bottom,
-    color,
-  });
-  const figures = colors.map((color, i) => {
+  const figures = colors.map((color, i): Figure => {
     const x = left + step * (i + 0.18);
     return box(x, base - ((base - top) * heights[i]!) / 10, x + 0.64 * step, base, varied(random, COLORS[color]));
   });
@@ -167,25 +159,11 @@ export function table(random: Random): Scene {
   const figures: Figure[] = [];
   for (let r = 0; r <= rows; r++) {
     const y = Math.round(y0 + r * high);
-    figures.push({
-      kind: "box",
-      left: Math.round(x0),
-      top: y,
-      right: Math.round(x0 + columns * wide) + 1,
-      bottom: y + 1,
-      color: gray,
-    });
+    figures.push(box(Math.round(x0), y, Math.round(x0 + columns * wide) + 1, y + 1, gray));
   }
   for (let c = 0; c <= columns; c++) {
     const x = Math.round(x0 + c * wide);
-    figures.push({
-      kind: "box",
-      left: x,
-      top: Math.round(y0),
-      right: x + 1,
-      bottom: Math.round(y0 + rows * high) + 1,
-      color: gray,
-    });
+    figures.push(box(x, Math.round(y0), x + 1, Math.round(y0 + rows * high) + 1, gray));
   }
   const turns: Turn[] = [];
   for (const [r, row] of cells.entries()) {

@@ -22,7 +22,7 @@ import {
   turn,
   varied,
 } from "./objects.js";
-import type { Color, Drawing, Figure } from "./paint.js";
+import { box, type Color, type Drawing, type Figure } from "./paint.js";
 import type { Random } from "./random.js";
 
 /** Several pictures with questions. */
@@ -161,14 +161,6 @@ export function screenshots(random: Random): Scene {
   const weight = random.between(0.12, 0.19);
   const drawings = numbers.map((number, i): Drawing => {
     const text = String(number);
-    const box = (left: number, top: number, right: number, bottom: number, color: Color): Figure => ({
-      kind: "box",
-      left,
-      top,
-      right,
-      bottom,
-      color,
-    });
     const dots = [10, 20, 30].map((x): Figure => ({ kind: "circle", x, y: 9, radius: 3, color: [230, 232, 236] }));
     return {
       width,

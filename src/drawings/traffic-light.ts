@@ -1,6 +1,6 @@
 import { type FreshDrawing, fromScene } from "./fresh.js";
 import { background, COLORS, type Scene, size, turn, varied } from "./objects.js";
-import type { Figure } from "./paint.js";
+import { box, type Figure } from "./paint.js";
 import { Random } from "./random.js";
 
 /** From the top. */
@@ -22,14 +22,8 @@ function trafficLight(random: Random): Scene {
       color: i === lit ? varied(random, COLORS[color]) : varied(random, [72, 74, 78], 8),
     }),
   );
-  const housing: Figure = {
-    kind: "box",
-    left: x - 1.4 * radius,
-    right: x + 1.4 * radius,
-    top,
-    bottom: top + LAMPS.length * step,
-    color: varied(random, [36, 38, 42], 6),
-  };
+  const [left, right] = [x - 1.4 * radius, x + 1.4 * radius];
+  const housing = box(left, top, right, top + LAMPS.length * step, varied(random, [36, 38, 42], 6));
   return {
     kind: "traffic light",
     media: [[{ width, height, background: background(random).color, figures: [housing, ...lamps] }]],
