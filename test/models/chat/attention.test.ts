@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { OptionError } from "../../../src/base/errors.js";
+import { inspectPicture } from "../../../src/io/pictures/inspect-picture.js";
+import { clipSize } from "../../../src/io/video/clip-size.js";
 import type { AttendedMedium } from "../../../src/models/chat/answer-attention.js";
 import type { Session } from "../../../src/models/chat/session.js";
 import { LlavaOneVision, type LoadOptions } from "../../../src/models/llava-onevision.js";
@@ -139,10 +141,11 @@ describe("looking", () => {
       { type: "text", text: "What changed?" },
     ]).result;
     const { media, textShare } = await session.attention();
+    const sizes = [inspectPicture(one!, "one"), inspectPicture(two!, "two"), await clipSize(video!, "video")];
     expect(media.map(({ kind, width, height, maps }) => [kind, width, height, maps.length])).toEqual([
-      ["image", 100, 110, 1],
-      ["image", 100, 110, 1],
-      ["video", 90, 82, 4],
+      ["image", sizes[0]!.width, sizes[0]!.height, 1],
+      ["image", sizes[1]!.width, sizes[1]!.height, 1],
+      ["video", sizes[2]!.width, sizes[2]!.height, 4],
     ]);
     expect(media[2]!.maps.map(({ rows, columns }) => [rows, columns])).toEqual(Array(4).fill([5, 5]));
     expect(media[2]!.maps.every(({ seconds }, i) => i === 0 || seconds! > media[2]!.maps[i - 1]!.seconds!)).toBe(true);
