@@ -47,7 +47,7 @@ const OWN_PROCESS = [
 const ONCE = [
   "test/{bench,layers,structure}/*.test.ts",
   "test/kernels/{!(matmul),*-*}.test.ts",
-  "test/models/{conversion-source,convert,goldens-gpu,packed-chunks,packed-files,tiny,tiny-clips}.test.ts",
+  "test/models/{conversion-source,convert,goldens-gpu,packed-chunks,packed-files,streaming,tiny,tiny-clips,training}.test.ts",
   "test/models/{chat,llava-onevision}/*.test.ts",
   "test/openai/*.test.ts",
   "test/worker/worker-session.test.ts",

@@ -65,6 +65,8 @@ const DIALECTS = Object.keys(RENAMES) as Dialect[];
 describe.each(DIALECTS)("%s", (dialect) => {
   const own = CONFIG[dialect] as typeof config;
   const flat = dialect === "lmms-lab";
+  /** The Hub's two layouts in every form; of the other spellings, names alone differ. */
+  const isLayout = flat || dialect === "llava-hf on disk";
   const untied = {
     ...own,
     tie_word_embeddings: false,
@@ -77,17 +79,19 @@ describe.each(DIALECTS)("%s", (dialect) => {
     );
   });
 
-  test("f32 in shards, with a head stored beside a tied table", async () => {
-    const named = renamed([...tensors, headOf(tensors)], dialect).map((tensor) => retyped(tensor, "F32"));
-    expect(await answers(await filesWith({ tensors: named, config: own, shards: 3 }), 1)).toEqual(reference(1));
-  });
+  if (isLayout) {
+    test("f32 in shards, with a head stored beside a tied table", async () => {
+      const named = renamed([...tensors, headOf(tensors)], dialect).map((tensor) => retyped(tensor, "F32"));
+      expect(await answers(await filesWith({ tensors: named, config: own, shards: 3 }), 1)).toEqual(reference(1));
+    });
 
-  test("bf16 with a head of its own", async () => {
-    const named = renamed([...tensors, headOf(tensors)], dialect).map((tensor) => retyped(tensor, "BF16"));
-    const [got] = await answers(await filesWith({ tensors: named, config: untied }), 1);
-    // Three bits less of every weight: an answer, not always the same.
-    expect(got!.length).toBeGreaterThan(2);
-  });
+    test("bf16 with a head of its own", async () => {
+      const named = renamed([...tensors, headOf(tensors)], dialect).map((tensor) => retyped(tensor, "BF16"));
+      const [got] = await answers(await filesWith({ tensors: named, config: untied }), 1);
+      // Three bits less of every weight: an answer, not always the same.
+      expect(got!.length).toBeGreaterThan(2);
+    });
+  }
 
   test("unknown tensors are rejected, and no memory is leaked", async () => {
     const odd = { name: "model.odd.weight", dtype: "F16" as const, shape: [2], bytes: new Uint8Array(4) };

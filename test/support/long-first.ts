@@ -6,6 +6,9 @@ import { random } from "./random.js";
 /** Files that take a minute on two cores. Begun last, each would run beside an idle core. */
 const LONG = [
   "test/docs/code-blocks.node.test.ts",
+  "test/models/tiny.test.ts",
+  "test/models/dialects.node.test.ts",
+  "test/worker/worker-training.test.ts",
   "test/cli/input-file.node.test.ts",
   "test/demo/talk.node.test.ts",
   "test/demo/conversations.node.test.ts",
@@ -14,9 +17,11 @@ const LONG = [
   "test/cli/cli.node.test.ts",
   "test/models/goldens.test.ts",
   "test/worker/worker-model.test.ts",
-  "test/models/tiny.test.ts",
   "test/models/tiny-clips.test.ts",
-  "test/models/dialects.node.test.ts",
+  "test/faults/gpu.node.test.ts",
+  "test/models/reload.node.test.ts",
+  "test/models/training.test.ts",
+  "test/models/streaming.test.ts",
   "test/models/goldens-plain.node.test.ts",
   "test/models/limits.node.test.ts",
   "test/models/chat/lifetime.test.ts",
