@@ -26,9 +26,10 @@ export function NoWebGPU({ fault: { detail, remedy }, onRetry }: { fault: ShownF
           </li>
         ))}
       </ul>
-      <p class="small muted">
+      <details class="small muted">
+        <summary>Details</summary>
         {detail} {remedy}
-      </p>
+      </details>
       <div class="row">
         <button type="button" onClick={onRetry}>
           Try again

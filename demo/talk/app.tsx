@@ -1,18 +1,19 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { ArrowDown, Box, GraduationCap, MessageSquarePlus, MessagesSquare } from "lucide";
 import { useEffect } from "preact/hooks";
-import { FaultView } from "../fault-view.js";
+import { shown } from "../fault.js";
+import { FaultText } from "../fault-view.js";
 import { Icon } from "../icon.js";
 import { TopBar } from "../layout.js";
 import type { TeachDialog } from "../teach/teach-dialog.js";
 import { Composer } from "./composer.js";
-import { turns } from "./conversation.js";
+import { removed, turns, undoRemove } from "./conversation.js";
 import { ConversationsDialog } from "./conversations-dialog.js";
 import { begin } from "./current.js";
 import { attach, text } from "./draft.js";
 import { takeDropped } from "./dropped.js";
 import { useFollowing } from "./following.js";
-import { choice, model, state } from "./model.js";
+import { choice, loadedChoice, model, state } from "./model.js";
 import { ModelDialog } from "./model-dialog.js";
 import { ModelStatus } from "./model-status.js";
 import { storageFault } from "./storage.js";
@@ -60,7 +61,7 @@ export function App() {
           data-phase={state.value.phase}
         >
           <Icon of={Box} />
-          <span class="ellipsis">Model: {choice.value.label}</span>
+          <span class="ellipsis">Model: {(loadedChoice.value ?? choice.value).label}</span>
         </button>
         {model.value && (
           <span class="chip muted adapter" title="The adapter that the model runs on">
@@ -73,7 +74,16 @@ export function App() {
           <div class="page stack">
             <h1 class="sr-only">Talk about pictures and clips</h1>
             <ModelStatus onModels={() => (dialog.value = true)} />
-            {storageFault.value !== undefined && <FaultView error={storageFault.value} />}
+            {storageFault.value !== undefined && (
+              <FaultText
+                fault={{
+                  ...shown(storageFault.value),
+                  title: "This conversation is not stored",
+                  remedy:
+                    "It stays until the page is closed. Allow this page to store data, or make room: delete conversations or cached models.",
+                }}
+              />
+            )}
             {count.value === 0 ? (
               <Welcome onModels={() => (dialog.value = true)} />
             ) : (
@@ -82,6 +92,14 @@ export function App() {
                   <TurnView key={turn.id} turn={turn} />
                 ))}
               </ol>
+            )}
+            {removed.value && (
+              <p class="small muted row" role="status">
+                A question was deleted.
+                <button type="button" onClick={undoRemove}>
+                  Undo
+                </button>
+              </p>
             )}
           </div>
         </div>

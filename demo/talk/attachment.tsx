@@ -1,8 +1,8 @@
 import { useSignal } from "@preact/signals";
-import { Clapperboard, X } from "lucide";
+import { Clapperboard, ImageOff, X } from "lucide";
 import type { MeasuredMedium } from "ocellus";
 import { Icon } from "../icon.js";
-import { attachments, detach, move } from "./draft.js";
+import { attachments, detach, fault, move } from "./draft.js";
 import type { Attachment } from "./media.js";
 import { MediaDialog } from "./media-dialog.js";
 
@@ -53,7 +53,11 @@ export function AttachmentView({ attachment }: { attachment: Attachment }) {
         <Icon of={X} size={14} />
       </button>
       <figcaption class="small muted">
-        {measured.value ? `${measured.value.tokens.toLocaleString("en")} tokens` : "measuring…"}
+        {measured.value
+          ? `${measured.value.tokens.toLocaleString("en")} tokens`
+          : fault.value === undefined
+            ? "measuring…"
+            : "not measured"}
       </figcaption>
       {isOpen.value && <MediaDialog attachment={attachment} isEditable onClose={() => (isOpen.value = false)} />}
     </figure>
@@ -64,17 +68,28 @@ export function AttachmentView({ attachment }: { attachment: Attachment }) {
 export function Thumbnail({ attachment }: { attachment: Attachment }) {
   const { file, kind, url, measured } = attachment;
   const cuts = measured.value?.cuts;
+  const isBroken = useSignal(false);
+  if (isBroken.value) {
+    return (
+      <span class="broken" role="img" aria-label={`${file.name}: can't be shown`}>
+        <Icon of={ImageOff} />
+      </span>
+    );
+  }
+  const onError = (): void => {
+    isBroken.value = true;
+  };
   return (
     <span class="thumbnail">
       {kind === "video" && !file.type.startsWith("image/") ? (
-        <>
-          <video src={`${url.value}#t=0.1`} muted playsInline preload="metadata" tabIndex={-1} aria-label={file.name} />
-          <span class="badge">
-            <Icon of={Clapperboard} size={14} />
-          </span>
-        </>
+        <video src={`${url.value}#t=0.1`} muted playsInline preload="metadata" tabIndex={-1} aria-label={file.name} />
       ) : (
-        <img src={url.value} alt={file.name} draggable={false} />
+        <img src={url.value} alt={file.name} draggable={false} onError={onError} />
+      )}
+      {kind === "video" && (
+        <span class="badge">
+          <Icon of={Clapperboard} size={14} />
+        </span>
       )}
       {cuts && (
         <svg class="tiles" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">

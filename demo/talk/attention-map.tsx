@@ -153,6 +153,7 @@ export function AttentionMaps({ turn }: { turn: Turn }) {
       </div>
       {failed.value !== undefined && <FaultView error={failed.value} />}
       <div class="maps">
+        {attention.value === undefined && working.value && <p class="small muted busy">Computing the attention map</p>}
         {turn.media.map((attachment, i) => {
           const medium = inOrder(attended, turn.media, i);
           return medium && <MediumMaps key={attachment.id} medium={medium} attachment={attachment} />;
@@ -161,9 +162,9 @@ export function AttentionMaps({ turn }: { turn: Turn }) {
       <p class="small muted legend">
         <span>less</span>
         <span class="scale" aria-hidden="true" />
-        <span>more attention</span>
+        <span>more</span>
         <span>
-          of {shown.value === undefined ? "the decoder" : `layer ${shown.value + 1}`}, averaged over{" "}
+          Attention of {shown.value === undefined ? "the decoder" : `layer ${shown.value + 1}`}, averaged over{" "}
           {shown.value === undefined ? "layers and heads" : "its heads"}. Attention is a hint, not an explanation.
         </span>
       </p>
@@ -178,7 +179,7 @@ function MediumMaps({ medium, attachment }: { medium: AttendedMedium; attachment
   useEffect(() => {
     if (attachment.kind === "image") return;
     const controller = new AbortController();
-    stillsOf(attachment.url.value, seconds, controller.signal).then(
+    stillsOf(attachment.file, attachment.url.value, seconds, controller.signal).then(
       ({ stills }) => (sources.value = stills.map(({ url }) => url)),
       () => {
         // If the browser can't play the clip, the maps are shown without its frames.

@@ -12,7 +12,7 @@ export function ClipTimeline({ attachment }: { attachment: Attachment }) {
     const seconds = measured.value?.frameSeconds;
     if (!seconds) return;
     const controller = new AbortController();
-    stillsOf(url.value, seconds, controller.signal).then(
+    stillsOf(file, url.value, seconds, controller.signal).then(
       (found) => {
         if (controller.signal.aborted) return release(found.stills);
         release(stills.peek());
@@ -71,7 +71,7 @@ export function ClipTimeline({ attachment }: { attachment: Attachment }) {
           />
         </label>
         <Second label="From second" value={start.value} onChange={(value) => (start.value = value)} />
-        <Second label="to" value={end.value} onChange={(value) => (end.value = value)} />
+        <Second label="To second" value={end.value} onChange={(value) => (end.value = value)} />
         {tooMany.value && <span role="status">At most {MOST_FRAMES} frames.</span>}
       </div>
     </div>

@@ -4,7 +4,8 @@ import { useRef } from "preact/hooks";
 import { FaultText } from "../fault-view.js";
 import { Icon } from "../icon.js";
 import { AttachmentView } from "./attachment.js";
-import { busy, stop, usedTokens } from "./conversation.js";
+import { askedAt, busy, stop, usedTokens } from "./conversation.js";
+import { edited, unedit } from "./current.js";
 import { attach, attachments, canSend, fault, measurement, overTokens, queued, refused, send, text } from "./draft.js";
 import { Live } from "./live.js";
 import { model } from "./model.js";
@@ -15,6 +16,8 @@ import { WebAddress } from "./web-address.js";
 
 const ACCEPTED =
   "image/png,image/jpeg,image/webp,image/gif,image/avif,video/mp4,video/quicktime,video/webm,video/x-matroska,.mov,.m4v,.mkv";
+
+const DOUBLE_CLICK_MS = 300;
 
 /** Form for the question: pictures and clips, text, options, and the number of tokens. */
 export function Composer({ onModels }: { onModels: () => void }) {
@@ -31,37 +34,51 @@ export function Composer({ onModels }: { onModels: () => void }) {
           send();
         }}
       >
-        <TinyNotice onModels={onModels} />
-        <WebAddress />
-        {attachments.value.length > 0 && (
-          <ul class="attachments" aria-label="Pictures and clips of the question">
-            {attachments.value.map((attachment) => (
-              <li key={attachment.id}>
-                <AttachmentView attachment={attachment} />
-              </li>
-            ))}
-          </ul>
-        )}
-        {refused.value.length > 0 && (
-          <p class="fault small row" role="alert">
-            <span class="grow">Neither picture nor clip: {refused.value.join(", ")}</span>
-            <button type="button" class="quiet" onClick={() => (refused.value = [])}>
-              Dismiss
-            </button>
-          </p>
-        )}
-        {fault.value !== undefined && <FaultText fault={fault.value} />}
-        {overTokens.value > 0 && (
-          <p class="fault small" role="alert">
-            The question is {overTokens.value.toLocaleString("en")} tokens over the model's context: shorten it, or take
-            fewer pictures or frames.
-          </p>
-        )}
-        {schema.value.fault !== undefined && (
-          <p class="fault small" role="alert">
-            The JSON schema under Options can't be used. {schema.value.fault}
-          </p>
-        )}
+        <div class="above stack">
+          <WebAddress />
+          {edited.value !== undefined && (
+            <p class="notice small row" role="status">
+              <span class="grow">
+                You are editing a question in a new branch. The conversation as it was stays under Conversations.
+              </span>
+              <button type="button" onClick={() => void unedit()}>
+                Cancel
+              </button>
+            </p>
+          )}
+          {attachments.value.length > 0 && (
+            <ul class="attachments" aria-label="Pictures and clips of the question">
+              {attachments.value.map((attachment) => (
+                <li key={attachment.id}>
+                  <AttachmentView attachment={attachment} />
+                </li>
+              ))}
+            </ul>
+          )}
+          <TinyNotice onModels={onModels} />
+          {refused.value.length > 0 && (
+            <p class="fault small row" role="alert">
+              <span class="grow">
+                {refused.value.join(", ")} {refused.value.length === 1 ? "is" : "are"} not a picture or clip.
+              </span>
+              <button type="button" class="quiet" onClick={() => (refused.value = [])}>
+                Dismiss
+              </button>
+            </p>
+          )}
+          {fault.value !== undefined && <FaultText fault={fault.value} />}
+          {overTokens.value > 0 && (
+            <p class="fault small" role="alert">
+              The question is {overTokens.value.toLocaleString("en")} tokens over the model's context: shorten it, or
+              take fewer pictures or frames.
+            </p>
+          )}
+          {schema.value.fault !== undefined && (
+            <p class="fault small" role="alert">
+              The JSON schema under Options can't be used. {schema.value.fault}
+            </p>
+          )}
+        </div>
         <textarea
           id="question"
           aria-label="Question"
@@ -70,6 +87,7 @@ export function Composer({ onModels }: { onModels: () => void }) {
           value={text.value}
           onInput={(event) => (text.value = event.currentTarget.value)}
           onKeyDown={(event) => {
+            if (event.key === "Escape") void unedit();
             if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
             event.preventDefault();
             send();
@@ -107,7 +125,7 @@ export function Composer({ onModels }: { onModels: () => void }) {
             <span class="label">Options</span>
           </button>
           <span class="space" />
-          {queued.value && (
+          {queued.value && !model.value && (
             <span class="small muted busy" role="status">
               Asked as soon as the model is ready{" "}
               <button type="button" class="quiet" onClick={() => (queued.value = false)}>
@@ -117,7 +135,14 @@ export function Composer({ onModels }: { onModels: () => void }) {
           )}
           <Tokens />
           {busy.value ? (
-            <button type="button" class="primary" onClick={stop}>
+            <button
+              type="button"
+              class="primary"
+              onClick={({ detail }) => {
+                // The second half of a double click on Ask, which was here.
+                if (detail === 0 || performance.now() - askedAt > DOUBLE_CLICK_MS) stop();
+              }}
+            >
               <Icon of={Square} />
               Stop
             </button>
@@ -141,9 +166,9 @@ function Tokens() {
   const taken = measurement.value?.promptTokens ?? usedTokens.value;
   if (context === undefined || taken === undefined) return null;
   return (
-    <span class={`small ${overTokens.value > 0 ? "danger" : "muted"}`} data-tokens={taken}>
-      {taken.toLocaleString("en")} of {context.toLocaleString("en")}
-      <span class="label"> tokens</span>
+    <span class={`small tokens ${overTokens.value > 0 ? "danger" : "muted"}`} data-tokens={taken}>
+      {taken.toLocaleString("en")}
+      <span class="of"> of {context.toLocaleString("en")}</span> tokens
     </span>
   );
 }

@@ -108,17 +108,16 @@ export function history(end = turns.value.length): ChatMessage[] {
 
 /** Asks a question, with pictures and clips before it; `expected` is the right answer, where it is known. */
 export async function ask(text: string, media: readonly Attachment[], expected?: string): Promise<void> {
+  forget();
   const id = crypto.randomUUID();
   const turn: Turn = { id, text, media, ...(expected !== undefined && { expected }), reply: WAITING };
   turns.value = [...turns.value, turn];
   await answerTo(turn.id);
 }
 
-/** Answers a turn once more; later turns are deleted. */
+/** Answers the last turn once more. */
 export async function retry(id: string): Promise<void> {
-  const at = turns.value.findIndex((turn) => turn.id === id);
-  release(turns.value.slice(at + 1));
-  turns.value = turns.value.slice(0, at + 1);
+  forget();
   update(id, WAITING);
   await answerTo(id);
 }
@@ -130,14 +129,37 @@ export async function resume(id: string): Promise<void> {
   await answerTo(id, before);
 }
 
-/** Deletes a turn. */
+/** The turn that was deleted last, and where it was. */
+export const removed = signal<{ readonly turn: Turn; readonly at: number } | undefined>(undefined);
+
+/** Deletes a turn; it can come back until something else is asked or deleted. */
 export function remove(id: string): void {
-  release(turns.value.filter((turn) => turn.id === id));
-  turns.value = turns.value.filter((turn) => turn.id !== id);
+  forget();
+  const at = turns.value.findIndex((turn) => turn.id === id);
+  const turn = turns.value[at];
+  if (!turn) return;
+  removed.value = { turn, at };
+  turns.value = turns.value.filter((other) => other !== turn);
+}
+
+/** Brings the deleted turn back. */
+export function undoRemove(): void {
+  if (!removed.value) return;
+  const { turn, at } = removed.value;
+  removed.value = undefined;
+  turns.value = [...turns.value.slice(0, at), turn, ...turns.value.slice(at)];
+}
+
+function forget(): void {
+  if (removed.value) release([removed.value.turn]);
+  removed.value = undefined;
 }
 
 /** The turn whose answer was stopped before it began: it waits for an attention map to end. */
 let stoppedEarly: string | undefined;
+
+/** When the running answer was asked for, by `performance.now()`. */
+export let askedAt = 0;
 
 /** Ends the answer early. */
 export function stop(): void {
@@ -163,6 +185,7 @@ export const NOT_COMPUTED: Pick<ReplyResult, "usage" | "timings"> = {
 /** Shows another conversation, in a new session, because a running answer may take a moment to end. */
 export function show(next: readonly Turn[]): void {
   const old = session;
+  forget();
   release(turns.value.filter((turn) => !next.includes(turn)));
   turns.value = next;
   answered.value = undefined;
@@ -182,12 +205,22 @@ function update(id: string, reply: Reply | ((before: Reply) => Reply)): void {
   );
 }
 
+/** The fault with the file's name in the place of "image 2" or "video 1", which count over all media. */
+export function named(fault: ShownFault, media: readonly Attachment[]): ShownFault {
+  const { detail = "" } = fault;
+  const [label, kind, number] = /\b(image|video) (\d+)\b/.exec(detail) ?? [];
+  if (label === undefined) return fault;
+  const file = media.filter((medium) => medium.kind === kind)[Number(number) - 1]?.file.name;
+  return file === undefined ? fault : { ...fault, file, detail: detail.replace(label, file) };
+}
+
 async function answerTo(id: string, before: readonly string[] = []): Promise<void> {
   const own = session;
   const at = turns.value.findIndex((turn) => turn.id === id);
   const turn = turns.value[at];
   if (!own || !turn) return;
   const asked = performance.now();
+  askedAt = asked;
   answered.value = undefined;
   if (attending) {
     attending.abort.abort();
@@ -222,7 +255,8 @@ async function answerTo(id: string, before: readonly string[] = []): Promise<voi
     update(id, (reply) => ({ ...reply, phase: "done", result }));
     if (before.length === 0) answered.value = id;
   } catch (error) {
-    update(id, (reply) => ({ ...reply, phase: "failed", error: shown(error) }));
+    const seen = turns.value.slice(0, at + 1).flatMap(({ media }) => media);
+    update(id, (reply) => ({ ...reply, phase: "failed", error: named(shown(error), seen) }));
     // The conversation stays, and the question can be asked again once the model is loaded again.
     const isGone = isCode(error, "DEVICE_LOST", "WORKER") || state.value.phase === "reloading";
     if (isGone && own === session) await recover();

@@ -5,21 +5,23 @@ import { Dialog } from "../dialog.js";
 import { download } from "../download.js";
 import { FaultView } from "../fault-view.js";
 import { Icon } from "../icon.js";
-import { begin, current, flush, open, rename } from "./current.js";
-import { type Deleted, list, remove, restore, type SavedConversation, save } from "./storage.js";
+import { begin, current, discard, flush, open, rename } from "./current.js";
+import { type Deleted, list, remove, restore, type SavedConversation, save, storageFault } from "./storage.js";
 import { asJSON, asMarkdown, importJSON } from "./transfer.js";
 
 /** Dialog with the conversations in this browser: open, rename, export and delete them, and import others. */
 export function ConversationsDialog({ onClose }: { onClose: () => void }) {
   const all = useSignal<readonly SavedConversation[] | undefined>(undefined);
   const failed = useSignal<unknown>(undefined);
-  const deleted = useSignal<Deleted | undefined>(undefined);
+  const deleted = useSignal<readonly Deleted[]>([]);
   const renamed = useSignal<string | undefined>(undefined);
   const picker = useRef<HTMLInputElement>(null);
   const refresh = async (): Promise<void> => {
     await flush();
     all.value = await list();
   };
+  const undo = useRef<HTMLButtonElement>(null);
+  const items = useRef<HTMLUListElement>(null);
   const guarded = (work: () => Promise<void>): void => {
     failed.value = undefined;
     work().catch((error: unknown) => (failed.value = error));
@@ -30,9 +32,18 @@ export function ConversationsDialog({ onClose }: { onClose: () => void }) {
       await work();
       onClose();
     });
+  /** Moves the focus to a conversation's title, once it is there again. */
+  const focusOn = (id: string): void => {
+    requestAnimationFrame(() => {
+      for (const item of items.current?.children ?? []) {
+        if ((item as HTMLElement).dataset.id === id) item.querySelector<HTMLElement>(".title")?.focus();
+      }
+    });
+  };
   const finishRename = (conversation: SavedConversation, title: string): void =>
     guarded(async () => {
       renamed.value = undefined;
+      focusOn(conversation.id);
       if (title === conversation.title) return;
       if (conversation.id === current.value) {
         rename(title);
@@ -40,6 +51,7 @@ export function ConversationsDialog({ onClose }: { onClose: () => void }) {
       } else await save({ ...conversation, title: title || conversation.title, isNamed: title !== "" }, []);
       await refresh();
     });
+  const last = deleted.value.at(-1);
   return (
     <Dialog title="Conversations" onClose={onClose}>
       <div class="row">
@@ -66,17 +78,18 @@ export function ConversationsDialog({ onClose }: { onClose: () => void }) {
       </div>
       {failed.value !== undefined && <FaultView error={failed.value} />}
       <p class="small muted" role="status">
-        {deleted.value && (
+        {last && (
           <span class="row">
-            Deleted “{deleted.value.conversation.title}”.
+            Deleted “{last.conversation.title}”.
             <button
               type="button"
+              ref={undo}
               onClick={() =>
                 guarded(async () => {
-                  const back = deleted.value!;
-                  deleted.value = undefined;
-                  await restore(back);
+                  deleted.value = deleted.value.slice(0, -1);
+                  await restore(last);
                   await refresh();
+                  focusOn(last.conversation.id);
                 })
               }
             >
@@ -84,24 +97,15 @@ export function ConversationsDialog({ onClose }: { onClose: () => void }) {
             </button>
           </span>
         )}
-        {all.value?.length === 0 && !deleted.value && "No conversations yet."}
+        {all.value?.length === 0 && !last && "No conversations yet."}
       </p>
-      <ul class="conversations">
+      <ul class="conversations" ref={items}>
         {(all.value ?? []).map((conversation) => {
           const { id, title, changed, turns } = conversation;
           return (
-            <li key={id} class="row" aria-current={id === current.value ? "true" : undefined}>
+            <li key={id} data-id={id} class="row" aria-current={id === current.value ? "true" : undefined}>
               {renamed.value === id ? (
-                <form
-                  class="row grow"
-                  onSubmit={(event) => {
-                    event.preventDefault();
-                    finishRename(conversation, new FormData(event.currentTarget).get("title")!.toString().trim());
-                  }}
-                >
-                  <input name="title" class="grow" aria-label="Title" defaultValue={title} maxLength={200} autofocus />
-                  <button type="submit">Save</button>
-                </form>
+                <Rename title={title} onEnd={(next = title) => finishRename(conversation, next)} />
               ) : (
                 <button type="button" class="quiet grow title" onClick={() => leave(() => open(id))}>
                   <span>{title}</span>
@@ -111,32 +115,73 @@ export function ConversationsDialog({ onClose }: { onClose: () => void }) {
                   </span>
                 </button>
               )}
-              <button type="button" class="quiet" aria-label={`Rename ${title}`} onClick={() => (renamed.value = id)}>
-                <Icon of={Pencil} />
-              </button>
-              <Export conversation={conversation} onFault={(error) => (failed.value = error)} />
-              <button
-                type="button"
-                class="quiet"
-                aria-label={`Delete ${title}`}
-                onClick={() =>
-                  guarded(async () => {
-                    deleted.value = await remove(id);
-                    if (id === current.value) begin();
-                    await refresh();
-                  })
-                }
-              >
-                <Icon of={Trash2} />
-              </button>
+              {renamed.value !== id && (
+                <>
+                  <button
+                    type="button"
+                    class="quiet"
+                    aria-label={`Rename ${title}`}
+                    onClick={() => (renamed.value = id)}
+                  >
+                    <Icon of={Pencil} />
+                  </button>
+                  <Export conversation={conversation} onFault={(error) => (failed.value = error)} />
+                  <button
+                    type="button"
+                    class="quiet"
+                    aria-label={`Delete ${title}`}
+                    onClick={() =>
+                      guarded(async () => {
+                        await flush();
+                        if (id === current.value) discard();
+                        const gone = await remove(id);
+                        if (gone) deleted.value = [...deleted.value, gone];
+                        await refresh();
+                        requestAnimationFrame(() => undo.current?.focus());
+                      })
+                    }
+                  >
+                    <Icon of={Trash2} />
+                  </button>
+                </>
+              )}
             </li>
           );
         })}
       </ul>
-      <p class="small muted">
-        Conversations are stored in this browser, with their pictures and clips, and nowhere else.
-      </p>
+      {storageFault.value === undefined && (
+        <p class="small muted">
+          Conversations are stored in this browser, with their pictures and clips, and nowhere else.
+        </p>
+      )}
     </Dialog>
+  );
+}
+
+/** A form for another title; `onEnd` gets none if it is cancelled. */
+function Rename({ title, onEnd }: { title: string; onEnd: (title?: string) => void }) {
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => input.current!.select(), []);
+  return (
+    <form
+      class="row grow"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onEnd(input.current!.value.trim());
+      }}
+      onKeyDown={(event) => {
+        if (event.key !== "Escape") return;
+        // The dialog stays open.
+        event.preventDefault();
+        onEnd();
+      }}
+    >
+      <input ref={input} name="title" class="grow" aria-label="Title" defaultValue={title} maxLength={200} />
+      <button type="submit">Save</button>
+      <button type="button" class="quiet" onClick={() => onEnd()}>
+        Cancel
+      </button>
+    </form>
   );
 }
 

@@ -1,7 +1,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import type { Measurement } from "ocellus";
 import { isCode, type ShownFault, shown } from "../fault.js";
-import { ask, busy, currentSession, history, messageOf, turns } from "./conversation.js";
+import { ask, busy, currentSession, history, messageOf, named, turns, usedTokens } from "./conversation.js";
 import { type Attachment, attachmentOf, during, inOrder, pending } from "./media.js";
 import { model, opening } from "./model.js";
 import { schema, settings } from "./settings.js";
@@ -15,7 +15,9 @@ export const refused = signal<readonly string[]>([]);
 export const measurement = signal<Measurement | undefined>(undefined);
 /** Why the draft cannot be asked: a picture or clip that is not read, named by its file. */
 export const fault = signal<ShownFault | undefined>(undefined);
-/** Whether the question is sent as soon as the model is ready. */
+/** Whether what is written now was measured, or can't be. */
+const isMeasured = signal(false);
+/** Whether the question is sent as soon as the model is ready and has measured it. */
 export const queued = signal(false);
 
 const isEmpty = computed(() => text.value.trim() === "" && attachments.value.length === 0);
@@ -65,12 +67,12 @@ export function move(id: string, to: number): void {
   attachments.value = [...others.slice(0, to), own, ...others.slice(to)];
 }
 
-/** Asks the question; while the model is being loaded, as soon as it is ready. */
+/** Asks the question as soon as the model is ready and has measured it: what is wrong with it is said before it is sent. */
 export function send(): void {
   isSent = pending.value > 0;
   if (isSent) return;
   if (!canSend.value) return;
-  if (!model.value) {
+  if (!model.value || !(isMeasured.value || surelyFits())) {
     queued.value = true;
     return;
   }
@@ -87,14 +89,25 @@ export function send(): void {
   void ask(question, media);
 }
 
+/** What a chat template puts around a question takes fewer tokens. */
+const TEMPLATE_TOKENS = 64;
+
+/** Whether the question fits for certain, also without being measured: a token has at least a byte. */
+function surelyFits(): boolean {
+  const { contextTokens } = model.value!;
+  const { byteLength } = new TextEncoder().encode(settings.value.system + text.value);
+  let most = (usedTokens.value ?? 0) + TEMPLATE_TOKENS + byteLength;
+  for (const { measured } of attachments.value) most += measured.value?.tokens ?? contextTokens;
+  return most < contextTokens;
+}
+
 effect(() => {
   if (pending.value === 0 && isSent) queueMicrotask(send);
 });
-// A question that waits for the model is measured first: what is wrong with it is said before it is sent.
 effect(() => {
   if (!queued.value || !model.value) return;
   if (fault.value !== undefined || overTokens.value > 0) queued.value = false;
-  else if (measurement.value) queueMicrotask(send);
+  else if (isMeasured.value) queueMicrotask(send);
 });
 // A load that ends without a model has nothing to wait for.
 effect(() => {
@@ -110,7 +123,9 @@ effect(() => {
   const media = attachments.value;
   const message = messageOf(text.value.trim(), media);
   const { imageMode } = settings.value;
+  const quietMs = queued.value ? 0 : QUIET_MS;
   fault.value = undefined;
+  isMeasured.value = false;
   if (!loaded || isEmpty.value || busy.value) {
     measurement.value = undefined;
     return;
@@ -124,6 +139,7 @@ effect(() => {
       const measured = await session.measure([...history(), message], { signal, imageMode });
       if (signal.aborted) return;
       batch(() => {
+        isMeasured.value = true;
         measurement.value = measured;
         const own = measured.media.slice(-media.length);
         for (const [i, attachment] of media.entries()) attachment.measured.value = inOrder(own, media, i);
@@ -131,24 +147,15 @@ effect(() => {
     } catch (error) {
       if (signal.aborted || isCode(error, "ABORTED", "DISPOSED")) return;
       batch(() => {
+        isMeasured.value = true;
         measurement.value = undefined;
-        fault.value = named(shown(error), media);
+        fault.value = named(shown(error), [...turns.value.flatMap((turn) => turn.media), ...media]);
       });
     }
   };
-  const timer = setTimeout(measure, QUIET_MS);
+  const timer = setTimeout(measure, quietMs);
   return () => {
     clearTimeout(timer);
     controller.abort();
   };
 });
-
-/** The fault with the file's name in the place of "image 2" or "video 1", which count over the whole conversation. */
-function named(fault: ShownFault, media: readonly Attachment[]): ShownFault {
-  const { detail = "" } = fault;
-  const [label, kind, number] = /\b(image|video) (\d+)\b/.exec(detail) ?? [];
-  if (label === undefined) return fault;
-  const all = [...turns.value.flatMap((turn) => turn.media), ...media].filter((medium) => medium.kind === kind);
-  const file = all[Number(number) - 1]?.file.name;
-  return file === undefined ? fault : { ...fault, file, detail: detail.replace(label, file) };
-}

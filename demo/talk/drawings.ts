@@ -1,5 +1,6 @@
 import { signal } from "@preact/signals";
 import type { Painted } from "ocellus/drawings";
+import { keep, recall } from "../remembered.js";
 
 /** Outcomes that are remembered. */
 const MOST = 20;
@@ -11,16 +12,12 @@ export const outcomes = signal<readonly boolean[]>(stored());
 
 export function remember(isRight: boolean): void {
   outcomes.value = [...outcomes.value, isRight].slice(-MOST);
-  try {
-    localStorage.setItem(STORED, JSON.stringify(outcomes.value));
-  } catch {
-    // Without storage they last as long as the page.
-  }
+  keep(STORED, JSON.stringify(outcomes.value));
 }
 
 function stored(): boolean[] {
   try {
-    const value: unknown = JSON.parse(localStorage.getItem(STORED) ?? "[]");
+    const value: unknown = JSON.parse(recall(STORED) ?? "[]");
     return Array.isArray(value) ? value.filter((one) => typeof one === "boolean").slice(-MOST) : [];
   } catch {
     return [];

@@ -1,9 +1,10 @@
 import { signal, useSignal } from "@preact/signals";
 import EXAMPLES from "../examples.json";
 import { FaultView } from "../fault-view.js";
-import { busy } from "./conversation.js";
-import { attach, send, text } from "./draft.js";
-import { loadedChoice, model, TINY } from "./model.js";
+import { ask, busy } from "./conversation.js";
+import { attachmentOf } from "./media.js";
+import { choice, loadedChoice, model, TINY } from "./model.js";
+import { settings } from "./settings.js";
 
 type Example = (typeof EXAMPLES)[number];
 
@@ -27,32 +28,36 @@ export const showsAttention = signal(false);
  */
 export function Examples() {
   const failed = useSignal<unknown>(undefined);
-  const ask = async (example: Example): Promise<void> => {
+  const onClick = async (example: Example): Promise<void> => {
     failed.value = undefined;
     try {
       const files = await Promise.all(example.files.map(fetchFile));
       asExamples(files);
-      await attach(files, "frames" in example ? example.frames : undefined);
-      text.value = example.question;
+      const all = await Promise.all(files.map((file) => attachmentOf(file, example.frames ?? settings.value.frames)));
       showsAttention.value = true;
-      send();
-      // The cards are gone now, and with them the focus.
+      // The cards are gone then, and with them the focus.
       document.getElementById("question")?.focus();
+      // What the visitor was writing stays as it is.
+      await ask(
+        example.question,
+        all.flatMap((one) => one ?? []),
+      );
     } catch (error) {
       failed.value = error;
     }
   };
+  const isTiny = (loadedChoice.value ?? choice.value) === TINY;
   return (
     <section class="stack" aria-labelledby="examples">
       <h2 id="examples">Try one</h2>
       <ul class="examples">
-        {EXAMPLES.filter(({ answer }) => (answer !== undefined) === (loadedChoice.value === TINY)).map((example) => (
+        {EXAMPLES.filter(({ answer }) => (answer !== undefined) === isTiny).map((example) => (
           <li key={example.title}>
             <button
               type="button"
               class="card"
               disabled={!model.value || busy.value}
-              onClick={() => ask(example)}
+              onClick={() => onClick(example)}
               data-kind={example.kind}
             >
               <span class="pictures">
@@ -60,7 +65,7 @@ export function Examples() {
                   name.endsWith(".mp4") ? (
                     <video
                       key={name}
-                      src={`./examples/${name}#t=1.2`}
+                      src={`./examples/${name}#t=2.6`}
                       muted
                       playsInline
                       preload="metadata"

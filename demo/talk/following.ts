@@ -28,6 +28,9 @@ export function useFollowing(): Following {
     const last = turns.value.at(-1)?.id;
     if (last === undefined) {
       away.value = false;
+      // An empty conversation begins at its top.
+      if (newest.current !== undefined) requestAnimationFrame(() => scroller.current?.scrollTo(0, 0));
+      newest.current = undefined;
       return;
     }
     if (last !== newest.current) away.value = false;

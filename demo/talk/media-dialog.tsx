@@ -162,7 +162,7 @@ function MarkEditor({ attachment }: { attachment: Attachment }) {
             style={styleOf(one)}
             onKeyDown={(event) => press(event, i)}
           >
-            {i + 1}
+            <span>{i + 1}</span>
           </button>
         ))}
       </fieldset>

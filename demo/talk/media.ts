@@ -103,20 +103,31 @@ export async function during<T>(work: Promise<T>): Promise<T> {
   return work.finally(() => pending.value--);
 }
 
+/** Time without changes before marks are drawn: a mark that is dragged changes with every frame. */
+const QUIET_MS = 150;
+/** Pictures that are being drawn, one at a time each: a large one takes a second and much memory. */
+const drawing = new WeakMap<Attachment, Promise<void>>();
+
 /** Draws marks into a picture, in the place of those before. */
 export function mark(attachment: Attachment, marks: readonly Mark[]): Promise<void> {
-  return during(draw(attachment, marks));
+  attachment.marks.value = marks;
+  const running = drawing.get(attachment) ?? during(draw(attachment)).finally(() => drawing.delete(attachment));
+  drawing.set(attachment, running);
+  return running;
 }
 
-async function draw(attachment: Attachment, marks: readonly Mark[]): Promise<void> {
-  const { file, sent, url } = attachment;
-  attachment.marks.value = marks;
-  const drawn = marks.length === 0 ? file : await drawMarks(file, marks);
-  // Another change was quicker.
-  if (attachment.marks.value !== marks) return;
-  URL.revokeObjectURL(url.value);
-  sent.value = drawn;
-  url.value = URL.createObjectURL(drawn);
+async function draw({ file, sent, url, marks }: Attachment): Promise<void> {
+  for (;;) {
+    const latest = marks.value;
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    if (marks.value !== latest) continue;
+    const drawn = latest.length === 0 ? file : await drawMarks(file, latest);
+    if (marks.value !== latest) continue;
+    URL.revokeObjectURL(url.value);
+    sent.value = drawn;
+    url.value = URL.createObjectURL(drawn);
+    return;
+  }
 }
 
 /** Returns the message part for an attachment. */

@@ -1,6 +1,6 @@
 import { Check, Download } from "lucide";
 import { Icon } from "../icon.js";
-import { loadedChoice, type ModelChoice, open, opening, TINY } from "./model.js";
+import { loadedChoice, type ModelChoice, open, opening, refusal, TINY } from "./model.js";
 
 /** A model that the page offers by itself. */
 export interface Card {
@@ -62,21 +62,39 @@ export function ModelCards({ onMore }: { onMore: () => void }) {
         <h2 id="models">Models</h2>
         <span class="space" />
         <button type="button" class="quiet" onClick={onMore} aria-haspopup="dialog">
-          More: your own, a folder, a limit of memory
+          Other models
         </button>
       </div>
-      <ul class="cards">
-        {CARDS.map((card) => (
-          <li key={card.title}>
-            <ModelCard card={card} />
-          </li>
-        ))}
-      </ul>
+      <CardList
+        onLoad={(choice) => {
+          // Progress is shown above the first screen.
+          document.querySelector(".model-status")?.scrollIntoView();
+          void open(choice);
+        }}
+      />
     </section>
   );
 }
 
-function ModelCard({ card: { title, about, download, memory, memoryGigabytes, choice } }: { card: Card }) {
+/** The cards; `onLoad` gets the model of the one that is chosen. */
+export function CardList({ onLoad }: { onLoad: (choice: ModelChoice) => void }) {
+  return (
+    <ul class="cards">
+      {CARDS.map((card) => (
+        <li key={card.title}>
+          <ModelCard card={card} onLoad={onLoad} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+interface ModelCardProps {
+  readonly card: Card;
+  readonly onLoad: (choice: ModelChoice) => void;
+}
+
+function ModelCard({ card: { title, about, download, memory, memoryGigabytes, choice }, onLoad }: ModelCardProps) {
   const isLoaded = loadedChoice.value === choice;
   // Pages share the memory with all else; a graphics card has its own, of which no page knows the size.
   const isTight = MACHINE_GIGABYTES !== undefined && memoryGigabytes > MACHINE_GIGABYTES / 2;
@@ -93,7 +111,12 @@ function ModelCard({ card: { title, about, download, memory, memoryGigabytes, ch
           <Icon of={Check} size={14} /> Loaded
         </span>
       ) : (
-        <button type="button" disabled={opening.value} onClick={() => void open(choice)} aria-label={`Load ${title}`}>
+        <button
+          type="button"
+          disabled={opening.value || refusal.value !== undefined}
+          onClick={() => onLoad(choice)}
+          aria-label={`Load ${title}`}
+        >
           <Icon of={Download} size={16} /> Load
         </button>
       )}

@@ -6,7 +6,8 @@ import { FaultView } from "../fault-view.js";
 import { CachedModels } from "./cached-models.js";
 import { openFiles } from "./dropped.js";
 import { EstimateTable } from "./estimate-table.js";
-import { budget, choice, open, TINY } from "./model.js";
+import { budget, choice, loadedChoice, open } from "./model.js";
+import { CardList } from "./model-cards.js";
 
 /** Checkpoints of the model family that fit into the graphics memory of a desktop or a phone. */
 const SUGGESTED = [
@@ -33,14 +34,16 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
     void open(next);
     onClose();
   };
+  const current = loadedChoice.value ?? choice.value;
   return (
     <Dialog title="Model" onClose={onClose}>
       <p>
-        Current model: <strong>{choice.value.label}</strong>{" "}
-        <button type="button" onClick={() => load(TINY)}>
-          Load {TINY.label}
+        Current model: <strong>{current.label}</strong>{" "}
+        <button type="button" onClick={() => load(current)}>
+          Load again
         </button>
       </p>
+      <CardList onLoad={load} />
       <label>
         Graphics memory that a model may use, in MB (empty for no limit){" "}
         <input
@@ -104,7 +107,7 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
           <button type="button" disabled={!id.value.includes("/")} onClick={() => (asked.value = id.value.trim())}>
             What will it take?
           </button>
-          <button type="submit" class="primary">
+          <button type="submit" class="primary" disabled={id.value.trim() === ""}>
             Download and load
           </button>
         </div>

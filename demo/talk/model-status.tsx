@@ -5,7 +5,21 @@ import { isCode, shown } from "../fault.js";
 import { FaultView } from "../fault-view.js";
 import { NoWebGPU } from "../no-webgpu.js";
 import { inBytes, inTime } from "../quantities.js";
-import { budget, cancel, choice, loadedChoice, model, open, recoveries, settle, state, TINY, unload } from "./model.js";
+import {
+  adapters,
+  budget,
+  cancel,
+  choice,
+  loadedChoice,
+  model,
+  open,
+  recoveries,
+  settle,
+  state,
+  TINY,
+  training,
+  unload,
+} from "./model.js";
 import { DTYPES } from "./model-dialog.js";
 
 /** State of the model: downloading, loading, ready, or why it failed. */
@@ -22,10 +36,12 @@ export function ModelStatus({ onModels }: { onModels: () => void }) {
       {now.phase === "ready" && model.value && (
         <p class="small muted">
           {choice.value.label} is ready on {model.value.adapter.name}
+          {adapters.value.length > 0 && ", with the adapter that you taught it"}
           {model.value.adapter.onCPU && ", a software adapter: answers are slow"}.
           {recoveries.value > 0 && " The GPU was reset, and the model was loaded again from this browser's storage."}
         </p>
       )}
+      {training.value !== undefined && <p class="small muted busy">{training.value}</p>}
       {now.phase === "reloading" && (
         <p class="small muted busy">
           The GPU was reset. Loading {choice.value.label} again: {Math.round(100 * now.share)} %

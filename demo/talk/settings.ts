@@ -1,5 +1,6 @@
 import { computed, effect, signal } from "@preact/signals";
 import type { GenerateOptions } from "ocellus";
+import { keep, recall } from "../remembered.js";
 import { FRAMES } from "./media.js";
 
 export type ImageMode = NonNullable<GenerateOptions["imageMode"]>;
@@ -38,7 +39,7 @@ const KEY = "ocellus settings";
 
 function stored(): Settings {
   try {
-    const given = JSON.parse(localStorage.getItem(KEY) ?? "{}") as Record<string, unknown>;
+    const given = JSON.parse(recall(KEY) ?? "{}") as Record<string, unknown>;
     const known = Object.entries(DEFAULTS).map(([name, value]) => {
       const own = given[name];
       return [name, typeof own === typeof value || (name === "seed" && typeof own === "number") ? own : value];
@@ -50,7 +51,7 @@ function stored(): Settings {
 }
 
 export const settings = signal<Settings>(stored());
-effect(() => localStorage.setItem(KEY, JSON.stringify(settings.value)));
+effect(() => keep(KEY, JSON.stringify(settings.value)));
 
 export function change(some: Partial<Settings>): void {
   settings.value = { ...settings.value, ...some };
@@ -65,7 +66,7 @@ export const schema = computed((): { readonly value?: object; readonly fault?: s
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return { value };
     return { fault: 'A JSON schema is an object, such as { "type": "object", … }.' };
   } catch (error) {
-    return { fault: `This is no JSON: ${error instanceof Error ? error.message : String(error)}` };
+    return { fault: `This is not JSON: ${error instanceof Error ? error.message : String(error)}` };
   }
 });
 

@@ -49,16 +49,32 @@ function store(name: "conversations" | "files"): UseStore {
 /** Files that this page has written. */
 const written = new Set<string>();
 
+let changes: Promise<unknown> = Promise.resolve();
+
+/** Runs one change after another. */
+function inOrder<T>(change: () => Promise<T>): Promise<T> {
+  const next = changes.then(change);
+  changes = next.catch(() => {});
+  return next;
+}
+
 /** Writes a conversation; the files of its attachments are written once. */
-export async function save(
+export function save(
+  conversation: SavedConversation,
+  media: readonly Pick<Attachment, "id" | "file">[],
+): Promise<void> {
+  return inOrder(() => write(conversation, media));
+}
+
+async function write(
   conversation: SavedConversation,
   media: readonly Pick<Attachment, "id" | "file">[],
 ): Promise<void> {
   try {
     for (const { id, file } of media) {
       if (written.has(id)) continue;
-      written.add(id);
       await set(id, { file, added: Date.now() } satisfies SavedFile, store("files"));
+      written.add(id);
     }
     await set(conversation.id, conversation, store("conversations"));
     storageFault.value = undefined;
@@ -68,7 +84,12 @@ export async function save(
 }
 
 export async function find(id: string): Promise<SavedConversation | undefined> {
-  return get<SavedConversation>(id, store("conversations")).catch(() => undefined);
+  try {
+    return await get<SavedConversation>(id, store("conversations"));
+  } catch (error) {
+    storageFault.value = error;
+    return undefined;
+  }
 }
 
 /** All conversations, the newest first. */
@@ -96,7 +117,11 @@ export async function filesOf(media: readonly SavedAttachment[]): Promise<Attach
 }
 
 /** Deletes a conversation, and the files that no other one has. */
-export async function remove(id: string): Promise<Deleted | undefined> {
+export function remove(id: string): Promise<Deleted | undefined> {
+  return inOrder(() => erase(id));
+}
+
+async function erase(id: string): Promise<Deleted | undefined> {
   const conversation = await find(id);
   if (!conversation) return undefined;
   const others = (await values<SavedConversation>(store("conversations"))).filter((one) => one.id !== conversation.id);
@@ -109,6 +134,7 @@ export async function remove(id: string): Promise<Deleted | undefined> {
   }
   await del(id, store("conversations"));
   await delMany([...files.keys()], store("files"));
+  for (const id of files.keys()) written.delete(id);
   return { conversation, files };
 }
 

@@ -1,4 +1,6 @@
 import { computed, signal } from "@preact/signals";
+import { X } from "lucide";
+import { Icon } from "../icon.js";
 import { attachments } from "./draft.js";
 import { isExample } from "./examples.js";
 import { loadedChoice, open, TINY } from "./model.js";
@@ -27,8 +29,8 @@ export function TinyNotice({ onModels }: { onModels: () => void }) {
       <button type="button" onClick={onModels}>
         Other models
       </button>
-      <button type="button" class="quiet" onClick={() => (isDismissed.value = true)}>
-        Dismiss
+      <button type="button" class="quiet dismiss" aria-label="Dismiss" onClick={() => (isDismissed.value = true)}>
+        <Icon of={X} size={16} />
       </button>
     </div>
   );

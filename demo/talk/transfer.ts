@@ -1,11 +1,14 @@
 import { NOT_COMPUTED, textOf } from "./conversation.js";
 import type { Mark } from "./marks.js";
+import { MOST_FRAMES } from "./media.js";
 import { fileOf, type SavedConversation, type SavedTurn, save } from "./storage.js";
 
 // Conversations as files: Markdown to read, JSON with the pictures and clips to take to another browser.
 
 const FORMAT = "ocellus conversation";
 const VERSION = 1;
+/** More than a picture has room for. */
+const MOST_MARKS = 100;
 
 interface ExportedMedium {
   readonly name: string;
@@ -83,7 +86,7 @@ export async function importJSON(file: File): Promise<string> {
     const attachments = media.flatMap(({ name, type, data, start, end, ...medium }) => {
       if (data === undefined) return [];
       const id = crypto.randomUUID();
-      files.push({ id, file: new File([bytesOf(data)], name, { type }) });
+      files.push({ id, file: new File([bytesOf(data, file.name)], name, { type }) });
       return [{ id, start, end, ...medium }];
     });
     const result = { text: answer, finishReason: "stop" as const, ...NOT_COMPUTED };
@@ -100,8 +103,12 @@ export async function importJSON(file: File): Promise<string> {
   return id;
 }
 
+function unknown(name: string): Error {
+  return new Error(`${name} is not a conversation that this page exported as JSON.`);
+}
+
 function parse(text: string, name: string): Exported {
-  const fail = (): Error => new Error(`${name} is no conversation that this page exported as JSON.`);
+  const fail = (): Error => unknown(name);
   let value: Partial<Exported> | null;
   try {
     value = JSON.parse(text) as Partial<Exported> | null;
@@ -122,16 +129,25 @@ function isTurn(value: unknown): value is ExportedTurn {
 }
 
 function isMedium(value: unknown): value is ExportedMedium {
-  const { name, type, kind, marks, frames, data } = Object(value) as Partial<ExportedMedium>;
+  const { name, type, kind, marks, frames, start, end, data } = Object(value) as Partial<ExportedMedium>;
   return (
     typeof name === "string" &&
     typeof type === "string" &&
     (kind === "image" || kind === "video") &&
     Array.isArray(marks) &&
-    marks.every(({ x, y }: Partial<Mark>) => typeof x === "number" && typeof y === "number") &&
-    typeof frames === "number" &&
+    marks.length <= MOST_MARKS &&
+    marks.every(isMark) &&
+    Number.isInteger(frames) &&
+    frames! >= 1 &&
+    frames! <= MOST_FRAMES &&
+    [start, end].every((second) => second === undefined || (typeof second === "number" && second >= 0)) &&
     (data === undefined || typeof data === "string")
   );
+}
+
+function isMark(value: unknown): value is Mark {
+  const { x, y, width = 0, height = 0 } = Object(value) as Partial<Mark>;
+  return [x, y, width, height].every((share) => typeof share === "number" && share >= 0 && share <= 1);
 }
 
 async function base64Of(file: Blob): Promise<string> {
@@ -144,6 +160,10 @@ async function base64Of(file: Blob): Promise<string> {
   return url.slice(url.indexOf(",") + 1);
 }
 
-function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+function bytesOf(base64: string, name: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  } catch {
+    throw unknown(name);
+  }
 }

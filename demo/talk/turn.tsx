@@ -6,8 +6,8 @@ import { FaultText } from "../fault-view.js";
 import { Icon } from "../icon.js";
 import { Thumbnail } from "./attachment.js";
 import { AttentionMaps } from "./attention-map.js";
-import { answered, busy, hasEnded, type Reply, remove, resume, retry, type Turn, textOf } from "./conversation.js";
-import { branch } from "./current.js";
+import { answered, busy, hasEnded, type Reply, remove, resume, type Turn, textOf } from "./conversation.js";
+import { again, branch } from "./current.js";
 import { showsAttention } from "./examples.js";
 import { Verdict } from "./fresh-drawing.js";
 import { JsonView, jsonOf } from "./json-view.js";
@@ -120,7 +120,7 @@ function Controls({ turn, children }: { turn: Turn; children: ComponentChildren 
           Continue
         </button>
       )}
-      <button type="button" class="quiet" disabled={!isIdle.value} onClick={() => retry(id)}>
+      <button type="button" class="quiet" disabled={!isIdle.value} onClick={() => again(id)}>
         <Icon of={RotateCcw} size={16} />
         {reply.phase === "failed" ? "Try again" : "Ask again"}
       </button>

@@ -1,9 +1,8 @@
-import { useSignal } from "@preact/signals";
 import { Check, Download, X } from "lucide";
 import { download } from "../download.js";
 import { Icon } from "../icon.js";
 import { adapters } from "../talk/model.js";
-import { isRight, type Run, use } from "./teaching.js";
+import { isRight, isSaved, type Run, use } from "./teaching.js";
 
 /** Answers about the examples that were held out, before and after. */
 export function Outcome({ run }: { run: Run }) {
@@ -63,11 +62,10 @@ export function Outcome({ run }: { run: Run }) {
 
 /** What can be done with what was learnt. */
 export function Learnt({ run }: { run: Run }) {
-  const saved = useSignal(false);
   if (run.adapter === undefined || run.files.length === 0) return null;
   const save = (): void => {
     for (const file of run.files) download(file, file.name);
-    saved.value = true;
+    isSaved.value = true;
   };
   const isUsed = adapters.value.includes(run.adapter);
   return (
@@ -82,7 +80,7 @@ export function Learnt({ run }: { run: Run }) {
           Download the adapter
         </button>
       </p>
-      {saved.value && (
+      {isSaved.value && (
         <p class="small muted" role="status">
           {run.files.map(({ name }) => name).join(" and ")}: in one folder they are an adapter that PEFT loads, and{" "}
           <code>ocellus ask --adapter FOLDER</code>.

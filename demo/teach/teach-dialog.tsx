@@ -20,7 +20,7 @@ export function TeachDialog({ onClose }: { onClose: () => void }) {
     <Dialog title="Teach the model" onClose={onClose}>
       <p>
         Add pictures and write the right answer to each. Training makes an adapter (LoRA) on this machine; the model
-        itself stays as it is. Every fourth picture is held out for a test.
+        itself stays as it is. Every fourth picture of an answer is held out for a test.
       </p>
       <ExampleList />
       <details>
@@ -31,7 +31,7 @@ export function TeachDialog({ onClose }: { onClose: () => void }) {
           <NumberField
             name="learningRate"
             label="Learning rate"
-            hint="Too large a one diverges."
+            hint="Smaller if the loss grows."
             min={0}
             max={1}
             step="any"

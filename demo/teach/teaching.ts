@@ -2,7 +2,7 @@ import { computed, effect, signal } from "@preact/signals";
 import type { TrainingRecord } from "ocellus/train";
 import type { WorkerModel } from "ocellus/worker";
 import { type ShownFault, shown } from "../fault.js";
-import { adapters, loadedChoice, model, TINY } from "../talk/model.js";
+import { adapters, loadedChoice, model, TINY, training } from "../talk/model.js";
 
 /** A picture and its right answer. */
 export interface Example {
@@ -40,7 +40,7 @@ export interface Run {
   readonly error?: ShownFault;
 }
 
-/** Every so many examples one is held out. */
+/** Every so many examples one is held out: of each answer that comes as often, and of all others. */
 const HELD_OUT = 4;
 /** Tokens of an answer that is checked. */
 const CHECKED_TOKENS = 40;
@@ -51,15 +51,33 @@ export const question = signal("What is this?");
 export const examples = signal<readonly Example[]>([]);
 export const settings = signal<Settings>({ steps: 100, rank: 16, learningRate: RATES.others });
 export const run = signal<Run | undefined>(undefined);
+/** Whether the adapter was downloaded. */
+export const isSaved = signal(false);
 export const isRunning = computed(() => run.value !== undefined && !["done", "failed"].includes(run.value.phase));
 /** Examples with an answer: all others, and those that are held out for the test. */
 export const labelled = computed(() => {
   const all = examples.value.filter(({ answer }) => answer.trim() !== "");
-  const held = new Set(all.filter((_, i) => i % HELD_OUT === HELD_OUT - 1));
+  const groups = [...new Set(all.map(({ answer }) => answer.trim()))].map((answer) =>
+    all.filter((example) => example.answer.trim() === answer),
+  );
+  const often = groups.filter(({ length }) => length >= HELD_OUT);
+  const others = groups.filter(({ length }) => length < HELD_OUT).flat();
+  const held = new Set([...often, others].flatMap((group) => group.filter((_, i) => i % HELD_OUT === HELD_OUT - 1)));
   return { taught: all.filter((example) => !held.has(example)), held: [...held] };
 });
 
 let stopping: AbortController | undefined;
+
+// What would be lost with the page.
+effect(() => {
+  const { phase, steps, losses } = run.value ?? { phase: "done", steps: 0, losses: [] };
+  training.value = isRunning.value
+    ? `Teaching: ${phase === "training" ? `step ${losses.length} of ${steps}` : "asking about the pictures of the test"}`
+    : undefined;
+});
+addEventListener("beforeunload", (event) => {
+  if (isRunning.value || (run.value?.files.length && !isSaved.value)) event.preventDefault();
+});
 
 // What was learnt belongs to the model.
 effect(() => {
@@ -109,6 +127,7 @@ export async function teach(): Promise<void> {
     if (stopping === controller && run.value) run.value = { ...run.value, ...change };
   };
   run.value = { phase: "asking", steps, losses: [], tested: [], files: [] };
+  isSaved.value = false;
   try {
     const tested: Tested[] = [];
     for (const example of held) {

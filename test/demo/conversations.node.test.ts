@@ -155,7 +155,7 @@ test("the list: open, rename, delete with undo, export and import", async () => 
   await expect.poll(titles).toEqual(["Hello!"]);
   const importer = page.getByLabel("Exported conversation");
   await importer.setInputFiles({ name: "wrong.json", mimeType: "application/json", buffer: Buffer.from("{}") });
-  await list.getByText("wrong.json is no conversation that this page exported as JSON.").waitFor();
+  await list.getByText("wrong.json is not a conversation that this page exported as JSON.").waitFor();
   await importer.setInputFiles({ name: json.name, mimeType: "application/json", buffer: readFileSync(json.path) });
   await expect.poll(() => list.count()).toBe(0);
   await expect.poll(answers).toEqual([ANSWER]);
@@ -171,7 +171,7 @@ test("options are remembered, and change the answer", async () => {
   await page.getByRole("button", { name: "Options" }).click();
   const options = page.getByRole("dialog", { name: "Options" });
   await options.getByLabel(/^JSON schema/).fill("{");
-  await options.getByText("This is no JSON").waitFor();
+  await options.getByText("This is not JSON").waitFor();
   await options
     .getByLabel(/^JSON schema/)
     .fill('{ "type": "object", "properties": { "shape": { "enum": ["square", "star"] } }, "required": ["shape"] }');

@@ -103,7 +103,7 @@ describe("a visitor", () => {
     await failed.getByRole("button", { name: "Keep tiny" }).click();
     await ready(page, "tiny");
     await page.getByRole("button", { name: /^Model:/ }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Load Tiny (embedded)" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Load Tiny" }).click();
     await ready(page, "Tiny (embedded)");
   });
 

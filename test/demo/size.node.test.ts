@@ -54,7 +54,7 @@ test("the library's core entry for browsers is under 125 kB gzipped, and asks fo
   expect([...asked].filter((id) => id.startsWith("node:") || builtinModules.includes(id))).toEqual([]);
 });
 
-test("the page's scripts at the start, its worker included, are under 300 kB gzipped", async () => {
+test("the page's scripts at the start, its worker included, are under 200 kB gzipped", async () => {
   const folder = await builtPage();
   const files = readdirSync(folder, { recursive: true }) as string[];
   const read = (name: string): string => readFileSync(join(folder, name), "utf8");
@@ -72,7 +72,7 @@ test("the page's scripts at the start, its worker included, are under 300 kB gzi
   console.log(`the page: ${own.toFixed(1)} kB gzipped, with its worker ${all.toFixed(1)} kB`);
   expect(own).toBeGreaterThan(10);
   expect(all).toBeGreaterThan(own + 50);
-  expect(all).toBeLessThan(300);
+  expect(all).toBeLessThan(200);
   // Nothing of it is code in the page itself, which the policy would refuse.
   expect(read("index.html")).not.toMatch(/<script(?![^>]*\ssrc=)/);
   expect(read("index.html")).toMatch(/Content-Security-Policy" content="default-src &#39;none&#39;/);

@@ -86,7 +86,7 @@ describe("a visitor", () => {
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel(/^Graphics memory/).fill("20");
     await dialog.getByLabel(/^Graphics memory/).press("Tab");
-    await dialog.getByRole("button", { name: "Load Tiny (embedded)" }).click();
+    await dialog.getByRole("button", { name: "Load again" }).click();
     const state = page.locator("[data-state=too-small]");
     await state.waitFor();
     expect(await state.textContent()).toMatch(/20\.0 MB|20 MB|20,000,000|20000000/);
