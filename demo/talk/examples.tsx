@@ -65,7 +65,7 @@ export function Examples() {
                   name.endsWith(".mp4") ? (
                     <video
                       key={name}
-                      src={`./examples/${name}#t=2.6`}
+                      src={`./examples/${name}#t=1.2`}
                       muted
                       playsInline
                       preload="metadata"
