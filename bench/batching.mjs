@@ -5,6 +5,7 @@
 //   node bench/batching.mjs [f16,q4] [1,2,4,8,16]
 import { GEOMETRY_05B, loadModel } from "../dist/bench/loaded-model.js";
 import { KVCache } from "../dist/layers/kv-cache.js";
+import { KVPool } from "../dist/layers/kv-pool.js";
 import { AdaptiveSteps } from "../dist/models/chat/adaptive-steps.js";
 import { Batching } from "../dist/models/chat/batching.js";
 import { decode } from "../dist/models/chat/decoding.js";
@@ -25,8 +26,10 @@ const { text } = geometry;
 for (const type of types) {
   const model = await loadModel(device, type, { geometry });
   const batching = new Batching(model.network);
+  const sizes = [text.layers, text.keyValueHeads * text.headSize, "f16"];
+  const pool = new KVPool(device, ...sizes);
   const caches = Array.from({ length: Math.max(...counts) }, () => {
-    const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize, "f16");
+    const cache = new KVCache(device, ...sizes, text.maxPositions, pool);
     cache.reserve(CACHED + TOKENS + 64);
     return cache;
   });

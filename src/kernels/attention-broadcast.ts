@@ -44,10 +44,10 @@ fn scaled(m: mat4x4f, by: vec4f) -> mat4x4f {
 }
 
 // The values of the four keys of a lane.
-fn valuesAt(last: u32, own: u32, key: u32) -> mat4x4f {
+fn valuesAt(last: u32, before: u32, own: u32, key: u32) -> mat4x4f {
   return mat4x4f(
-    valueAt(min(key, last) * params.vStride + own), valueAt(min(key + LANES, last) * params.vStride + own),
-    valueAt(min(key + 2u * LANES, last) * params.vStride + own), valueAt(min(key + 3u * LANES, last) * params.vStride + own));
+    valueAt((min(key, last) + before) * params.vStride + own), valueAt((min(key + LANES, last) + before) * params.vStride + own),
+    valueAt((min(key + 2u * LANES, last) + before) * params.vStride + own), valueAt((min(key + 3u * LANES, last) + before) * params.vStride + own));
 }
 
 // First element of a row of q or y; rows past the end repeat the last.
@@ -57,9 +57,9 @@ fn rowAt(row: u32, kvHead: u32, batch: u32, stride: u32) -> u32 {
 }
 
 // Causal mask for four rows: a row attends to the keys below this index.
-fn keysSeen(row: u32) -> vec4u {
-  if (params.causal == 0u) { return vec4u(params.keys); }
-  return min(vec4u(params.keys), vec4u(row, row + 1u, row + 2u, row + 3u) / params.group + params.firstPosition + 1u);
+fn keysSeen(row: u32, keys: u32, position: u32) -> vec4u {
+  if (params.causal == 0u) { return vec4u(keys); }
+  return min(vec4u(keys), vec4u(row, row + 1u, row + 2u, row + 3u) / params.group + position + 1u);
 }
 
 // One step of the online softmax for four rows: scores of the lane's four keys become probabilities; returns the decay.
@@ -84,24 +84,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let qb = rowAt(row + lane + LANES, kvHead, group.z, params.qStride) + params.qFirst;
   let qc = rowAt(row + lane + 2u * LANES, kvHead, group.z, params.qStride) + params.qFirst;
   let qd = rowAt(row + lane + 3u * LANES, kvHead, group.z, params.qStride) + params.qFirst;
-  let kAt = group.z * params.keys * params.kStride + params.kFirst + kvHead * QUADS;
-  let vAt = group.z * params.keys * params.vStride + params.vFirst + kvHead * QUADS;
-  let last = params.keys - 1u;
-  var end = params.keys;
-  if (params.causal == 1u) { end = min(end, params.firstPosition + (row + ROWS - 1u) / params.group + 1u); }
-  let seenA = keysSeen(row);
-  let seenB = keysSeen(row + 4u);
-  let seenC = keysSeen(row + 8u);
-  let seenD = keysSeen(row + 12u);
+  let kAt = params.kFirst + kvHead * QUADS;
+  let vAt = params.vFirst + kvHead * QUADS;
+  let keys = keysOf(group.z);
+  let position = positionOf(group.z);
+  let last = keys - 1u;
+  var end = keys;
+  if (params.causal == 1u) { end = min(end, position + (row + ROWS - 1u) / params.group + 1u); }
+  let seenA = keysSeen(row, keys, position);
+  let seenB = keysSeen(row + 4u, keys, position);
+  let seenC = keysSeen(row + 8u, keys, position);
+  let seenD = keysSeen(row + 12u, keys, position);
   var acc: array<mat4x4f, 4u * BLOCKS>;
   var ma = vec4f(-1e30); var mb = ma; var mc = ma; var md = ma;
   var la = vec4f(); var lb = la; var lc = la; var ld = la;
   for (var first = 0u; first < end; first += 4u * LANES) {
+    let before = rowsBefore(group.z, first);
     let key = first + lane;
-    let k0 = min(key, last) * params.kStride + kAt;
-    let k1 = min(key + LANES, last) * params.kStride + kAt;
-    let k2 = min(key + 2u * LANES, last) * params.kStride + kAt;
-    let k3 = min(key + 3u * LANES, last) * params.kStride + kAt;
+    let k0 = (min(key, last) + before) * params.kStride + kAt;
+    let k1 = (min(key + LANES, last) + before) * params.kStride + kAt;
+    let k2 = (min(key + 2u * LANES, last) + before) * params.kStride + kAt;
+    let k3 = (min(key + 3u * LANES, last) + before) * params.kStride + kAt;
     var s0 = vec4f(); var s1 = s0; var s2 = s0; var s3 = s0;
     var s4 = s0; var s5 = s0; var s6 = s0; var s7 = s0;
     var s8 = s0; var s9 = s0; var s10 = s0; var s11 = s0;
@@ -172,15 +175,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         var b = scaled(acc[4u * block + 1u], db);
         var c = scaled(acc[4u * block + 2u], dc);
         var d = scaled(acc[4u * block + 3u], dd);
-        { let v = valuesAt(last, own, first + 0u); a = weigh(a, v, from0(ta)); b = weigh(b, v, from0(tb)); if (ROWS == 16u) { c = weigh(c, v, from0(tc)); d = weigh(d, v, from0(td)); } }
-        { let v = valuesAt(last, own, first + 1u); a = weigh(a, v, from1(ta)); b = weigh(b, v, from1(tb)); if (ROWS == 16u) { c = weigh(c, v, from1(tc)); d = weigh(d, v, from1(td)); } }
-        { let v = valuesAt(last, own, first + 2u); a = weigh(a, v, from2(ta)); b = weigh(b, v, from2(tb)); if (ROWS == 16u) { c = weigh(c, v, from2(tc)); d = weigh(d, v, from2(td)); } }
-        { let v = valuesAt(last, own, first + 3u); a = weigh(a, v, from3(ta)); b = weigh(b, v, from3(tb)); if (ROWS == 16u) { c = weigh(c, v, from3(tc)); d = weigh(d, v, from3(td)); } }
+        { let v = valuesAt(last, before, own, first + 0u); a = weigh(a, v, from0(ta)); b = weigh(b, v, from0(tb)); if (ROWS == 16u) { c = weigh(c, v, from0(tc)); d = weigh(d, v, from0(td)); } }
+        { let v = valuesAt(last, before, own, first + 1u); a = weigh(a, v, from1(ta)); b = weigh(b, v, from1(tb)); if (ROWS == 16u) { c = weigh(c, v, from1(tc)); d = weigh(d, v, from1(td)); } }
+        { let v = valuesAt(last, before, own, first + 2u); a = weigh(a, v, from2(ta)); b = weigh(b, v, from2(tb)); if (ROWS == 16u) { c = weigh(c, v, from2(tc)); d = weigh(d, v, from2(td)); } }
+        { let v = valuesAt(last, before, own, first + 3u); a = weigh(a, v, from3(ta)); b = weigh(b, v, from3(tb)); if (ROWS == 16u) { c = weigh(c, v, from3(tc)); d = weigh(d, v, from3(td)); } }
         if (LANES == 8u) {
-          { let v = valuesAt(last, own, first + 4u); a = weigh(a, v, from4(ta)); b = weigh(b, v, from4(tb)); if (ROWS == 16u) { c = weigh(c, v, from4(tc)); d = weigh(d, v, from4(td)); } }
-          { let v = valuesAt(last, own, first + 5u); a = weigh(a, v, from5(ta)); b = weigh(b, v, from5(tb)); if (ROWS == 16u) { c = weigh(c, v, from5(tc)); d = weigh(d, v, from5(td)); } }
-          { let v = valuesAt(last, own, first + 6u); a = weigh(a, v, from6(ta)); b = weigh(b, v, from6(tb)); if (ROWS == 16u) { c = weigh(c, v, from6(tc)); d = weigh(d, v, from6(td)); } }
-          { let v = valuesAt(last, own, first + 7u); a = weigh(a, v, from7(ta)); b = weigh(b, v, from7(tb)); if (ROWS == 16u) { c = weigh(c, v, from7(tc)); d = weigh(d, v, from7(td)); } }
+          { let v = valuesAt(last, before, own, first + 4u); a = weigh(a, v, from4(ta)); b = weigh(b, v, from4(tb)); if (ROWS == 16u) { c = weigh(c, v, from4(tc)); d = weigh(d, v, from4(td)); } }
+          { let v = valuesAt(last, before, own, first + 5u); a = weigh(a, v, from5(ta)); b = weigh(b, v, from5(tb)); if (ROWS == 16u) { c = weigh(c, v, from5(tc)); d = weigh(d, v, from5(td)); } }
+          { let v = valuesAt(last, before, own, first + 6u); a = weigh(a, v, from6(ta)); b = weigh(b, v, from6(tb)); if (ROWS == 16u) { c = weigh(c, v, from6(tc)); d = weigh(d, v, from6(td)); } }
+          { let v = valuesAt(last, before, own, first + 7u); a = weigh(a, v, from7(ta)); b = weigh(b, v, from7(tb)); if (ROWS == 16u) { c = weigh(c, v, from7(tc)); d = weigh(d, v, from7(td)); } }
         }
         acc[4u * block] = a;
         acc[4u * block + 1u] = b;
@@ -192,16 +195,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       let decay = array<vec4f, 4>(da, db, dc, dd);
       for (var block = 0u; block < BLOCKS; block++) {
         let own = vAt + min(block * LANES + lane, QUADS - 1u);
-        let v0 = valuesAt(last, own, first);
-        let v1 = valuesAt(last, own, first + 1u);
-        let v2 = valuesAt(last, own, first + 2u);
-        let v3 = valuesAt(last, own, first + 3u);
+        let v0 = valuesAt(last, before, own, first);
+        let v1 = valuesAt(last, before, own, first + 1u);
+        let v2 = valuesAt(last, before, own, first + 2u);
+        let v3 = valuesAt(last, before, own, first + 3u);
         var v4 = v0; var v5 = v0; var v6 = v0; var v7 = v0;
         if (LANES == 8u) {
-          v4 = valuesAt(last, own, first + 4u);
-          v5 = valuesAt(last, own, first + 5u);
-          v6 = valuesAt(last, own, first + 6u);
-          v7 = valuesAt(last, own, first + 7u);
+          v4 = valuesAt(last, before, own, first + 4u);
+          v5 = valuesAt(last, before, own, first + 5u);
+          v6 = valuesAt(last, before, own, first + 6u);
+          v7 = valuesAt(last, before, own, first + 7u);
         }
         for (var four = 0u; four < ROWS / 4u; four++) {
           let t = p[four];

@@ -59,7 +59,9 @@ export function attentionPieces(
 ): AttentionPiece[] {
   const { batches, queries, keys, heads, keyValueHeads, headSize } = sizes;
   const whole = workOf(sizes, batches, 0, queries, heads);
-  if (budget.milliseconds(whole) <= SUBMISSION_MS) return [{ tensors, parameters, batches, heads, work: whole }];
+  // One query is short, and a block table does not say how a part of several sequences would be read.
+  if (queries === 1 || budget.milliseconds(whole) <= SUBMISSION_MS)
+    return [{ tensors, parameters, batches, heads, work: whole }];
   const group = heads / keyValueHeads;
   const width = heads * headSize;
   const quads = headSize / 4;

@@ -1,13 +1,12 @@
-import type { AdapterFacts } from "../runtime/adapter.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { tuned } from "../runtime/tuning.js";
-import { KV_SPLIT_KEYS, keysClass } from "./tunables.js";
+import { type BlockTable, COUNT_OF, KEYS_OF, type SequenceTables, SPLITS_OF } from "./kv-blocks.js";
+import { type KVSplits, MOST_SPLITS, STEP_LANES } from "./kv-splits.js";
 
 /**
- * Attention of one query over the cached keys, or over one KV split of them; called by `attention`, with two more parameters, and by
- * `rotatedAttention`. With several splits this is flash-decoding (Dao et al. 2023, "Flash-Decoding for long-context inference"):
- * splits run in parallel, and `attentionMerge` combines their partial softmax.
+ * Attention of one query of each sequence over its cached keys, or over one KV split of them; called by `attention`, with two more
+ * parameters, and by `rotatedAttention`. With several splits this is flash-decoding (Dao et al. 2023, "Flash-Decoding for long-context
+ * inference"): splits run in parallel, and `attentionMerge` combines their partial softmax.
  *
  * A workgroup computes HEADS query heads that share a key/value head, so that keys and values are read once for all of them.
  * LANES keys at a time: each lane scores one key for every head; then it owns a quad of the values, of every PARTS-th key.
@@ -19,8 +18,8 @@ struct Params {
   queries: u32, keys: u32, group: u32, causal: u32, firstPosition: u32,
   qStride: u32, qFirst: u32, kStride: u32, kFirst: u32, vStride: u32, vFirst: u32, yStride: u32, scale: f32, splitKeys: u32, splits: u32, kvQuads: u32
 }
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [1, qStride]
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [1, yStride], or the splits
+@group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [sequences, qStride]
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;  // [sequences, yStride], or the splits
 
 const PARTS = LANES / QUADS;
 const STAGES = (HEADS * QUADS + LANES - 1u) / LANES;
@@ -59,17 +58,23 @@ fn reduced(head: u32, isSum: bool) -> f32 {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let sequence = group.z;
+  // Others may have more splits.
+  if (group.x >= splitsOf(sequence)) { return; }
   let firstHead = group.y * HEADS;
+  // Of the result: sequences have all heads, one after the other.
+  let yHead = sequence * (params.yStride / QUADS) + firstHead;
   let kvHead = firstHead / params.group;
   for (var step = 0u; step < STAGES; step++) {
     let i = step * LANES + lane;
-    if (i < HEADS * QUADS) { queries[i] = queryAt(firstHead * QUADS + i) * params.scale; }
+    if (i < HEADS * QUADS) { queries[i] = queryAt(sequence, firstHead * QUADS + i) * params.scale; }
   }
-  append(group.x, kvHead, lane);
+  append(sequence, group.x, kvHead, lane);
   workgroupBarrier();
-  var seen = params.keys;
-  if (params.causal == 1u) { seen = min(params.keys, params.firstPosition + 1u); }
-  seen = min(seen, (group.x + 1u) * params.splitKeys);
+  var seen = keysOf(sequence);
+  if (params.causal == 1u) { seen = min(seen, positionOf(sequence) + 1u); }
+  let splitKeys = splitKeysOf(sequence);
+  seen = min(seen, (group.x + 1u) * splitKeys);
   let last = seen - 1u;
   let kAt = params.kFirst + kvHead * QUADS;
   let vAt = params.vFirst + kvHead * QUADS + lane % QUADS;
@@ -78,9 +83,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var largest: array<f32, HEADS>;
   for (var h = 0u; h < HEADS; h++) { largest[h] = -1e30; }
   for (var step = 0u; step < MOST_STEPS; step++) {
-    let first = group.x * params.splitKeys + step * LANES;
+    let first = group.x * splitKeys + step * LANES;
     if (first >= seen) { break; }
-    let key = min(first + lane, last) * params.kStride + kAt;
+    let before = rowsBefore(sequence, first);
+    let key = (min(first + lane, last) + before) * params.kStride + kAt;
     // Given a value, since some compilers clear a variable of a loop only once.
     var own = array<f32, HEADS>();
     // Not a constant bound: unrolled, this takes all registers.
@@ -105,7 +111,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var i = 0u; i < LANES / PARTS; i++) {
       let j = i * PARTS + lane / QUADS;
       if (lane < PARTS * QUADS) {
-        let v = valueAt(min(first + j, last) * params.vStride + vAt);
+        let v = valueAt((min(first + j, last) + before) * params.vStride + vAt);
         for (var h = 0u; h < HEADS; h++) { acc[h] += scores[h * LANES + j] * v; }
       }
     }
@@ -113,7 +119,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   for (var h = 0u; h < HEADS; h++) { scores[h * LANES + lane] = sums[h]; }
   if (SPLIT == 1u && lane == 0u) {
-    for (var h = 0u; h < HEADS; h++) { y[((firstHead + h) * params.splits + group.x) * (QUADS + 1u) + QUADS].x = largest[h]; }
+    for (var h = 0u; h < HEADS; h++) { y[((yHead + h) * params.splits + group.x) * (QUADS + 1u) + QUADS].x = largest[h]; }
   }
   reduceScores(lane, true);
   // One head at a time: with workgroup memory for all of them, few workgroups fit a GPU's core.
@@ -125,9 +131,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       for (var part = 1u; part < PARTS; part++) { output += quadsOfLanes[part * QUADS + lane]; }
       let sum = reduced(h, true);
       if (SPLIT == 0u) {
-        y[(firstHead + h) * QUADS + lane] = output / sum;
+        y[(yHead + h) * QUADS + lane] = output / sum;
       } else {
-        let at = ((firstHead + h) * params.splits + group.x) * (QUADS + 1u);
+        let at = ((yHead + h) * params.splits + group.x) * (QUADS + 1u);
         y[at + lane] = output;
         if (lane == 0u) { y[at + QUADS].y = sum; }
       }
@@ -136,13 +142,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
 }
 `,
-  { LANES: 64, QUADS: 16, HEADS: 1, SPLIT: 0 },
+  { LANES: STEP_LANES, QUADS: 16, HEADS: 1, SPLIT: 0 },
 );
 
 /** WGSL of the query where it is rotated already, and the cache complete. */
 export const READY = `
-fn queryAt(quad: u32) -> vec4f { return q[params.qFirst + quad]; }
-fn append(split: u32, kvHead: u32, lane: u32) {}`;
+fn queryAt(sequence: u32, quad: u32) -> vec4f { return q[sequence * params.qStride + params.qFirst + quad]; }
+fn append(sequence: u32, split: u32, kvHead: u32, lane: u32) {}`;
 
 /**
  * WGSL of the query where q is a row of queries, keys and values before RoPE, and the cache lacks the last key: `queryAt` rotates,
@@ -152,35 +158,34 @@ export const ROTATING = `
 @group(0) @binding(4) var<storage, read> cosines: array<vec4f>;  // [positions, QUADS / 2]
 @group(0) @binding(5) var<storage, read> sines: array<vec4f>;    // [positions, QUADS / 2]
 
-fn queryAt(quad: u32) -> vec4f {
+fn queryAt(sequence: u32, quad: u32) -> vec4f {
   const HALF = QUADS / 2u;
   let c = quad % QUADS;
-  let angle = (params.keys - 1u) * HALF + c % HALF;
-  let scaled = q[quad] * cosines[angle];
-  if (c < HALF) { return scaled - q[quad + HALF] * sines[angle]; }
-  return scaled + q[quad - HALF] * sines[angle];
+  let at = sequence * params.qStride + quad;
+  let angle = (keysOf(sequence) - 1u) * HALF + c % HALF;
+  let scaled = q[at] * cosines[angle];
+  if (c < HALF) { return scaled - q[at + HALF] * sines[angle]; }
+  return scaled + q[at - HALF] * sines[angle];
 }
 
-fn append(split: u32, kvHead: u32, lane: u32) {
-  if (split + 1u < params.splits) { return; }
+fn append(sequence: u32, split: u32, kvHead: u32, lane: u32) {
+  if (split + 1u < splitsOf(sequence)) { return; }
   const SPANS = QUADS / SPAN;
   // Rotated a quad per lane first: in the registers of one lane, the quads of a span and their partners are too many.
-  if (lane < QUADS) { quadsOfLanes[lane] = queryAt(params.yStride + kvHead * QUADS + lane); }
+  if (lane < QUADS) { quadsOfLanes[lane] = queryAt(sequence, params.yStride + kvHead * QUADS + lane); }
   // Behind the queries come the keys, then the values.
-  else if (lane < 2u * QUADS) { quadsOfLanes[lane] = q[params.yStride + params.kvQuads + kvHead * QUADS + lane - QUADS]; }
+  else if (lane < 2u * QUADS) { quadsOfLanes[lane] = q[sequence * params.qStride + params.yStride + params.kvQuads + kvHead * QUADS + lane - QUADS]; }
   workgroupBarrier();
   if (lane < 2u * SPANS) {
     var quads: array<vec4f, SPAN>;
     for (var j = 0u; j < SPAN; j++) { quads[j] = quadsOfLanes[lane * SPAN + j]; }
     let first = kvHead * QUADS + lane % SPANS * SPAN;
-    if (lane < SPANS) { storeKeys((params.keys - 1u) * params.kStride + first, quads); }
-    else { storeValues((params.keys - 1u) * params.vStride + first, quads); }
+    let row = keysOf(sequence) - 1u + rowsBefore(sequence, keysOf(sequence) - 1u);
+    if (lane < SPANS) { storeKeys(row * params.kStride + first, quads); }
+    else { storeValues(row * params.vStride + first, quads); }
   }
   storageBarrier();
 }`;
-
-/** The maximum number of KV splits. */
-const MOST_SPLITS = 64;
 
 /**
  * Merges the KV splits of a head, each an unnormalised output a with its maximum score m and sum of exponentials l:
@@ -189,24 +194,25 @@ const MOST_SPLITS = 64;
 export const attentionMergeKernel = new Kernel(
   "attentionMerge",
   `
-struct Params { count: u32 }
-@group(0) @binding(0) var<storage, read> splits: array<vec4f>;    // [heads, count, QUADS + 1]
-@group(0) @binding(1) var<storage, read_write> y: array<vec4f>;  // [heads, QUADS]
+struct Params { count: u32, heads: u32 }
+@group(0) @binding(0) var<storage, read> splits: array<vec4f>;    // [sequences, heads, count, QUADS + 1]
+@group(0) @binding(1) var<storage, read_write> y: array<vec4f>;  // [sequences, heads, QUADS]
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let head = group.x;
+  let head = group.y * params.heads + group.x;
+  let count = countOf(group.y);
   if (lane >= QUADS) { return; }
   let first = head * params.count * (QUADS + 1u);
   var largest = -1e30;
   for (var i = 0u; i < MOST_SPLITS; i++) {
-    if (i >= params.count) { break; }
+    if (i >= count) { break; }
     largest = max(largest, splits[first + i * (QUADS + 1u) + QUADS].x);
   }
   var acc = vec4f();
   var sum = 0.0;
   for (var i = 0u; i < MOST_SPLITS; i++) {
-    if (i >= params.count) { break; }
+    if (i >= count) { break; }
     let at = first + i * (QUADS + 1u);
     let weight = exp(splits[at + QUADS].x - largest);
     acc += weight * splits[at + lane];
@@ -236,12 +242,6 @@ export function headsPerWorkgroup({ heads, keyValueHeads }: StepSizes): number {
   return HEADS;
 }
 
-/** Returns the largest number of KV splits for an adapter. */
-export function kvSplitsFor(keys: number, facts: AdapterFacts): number {
-  // One workgroup per head leaves most of a GPU idle; a CPU adapter's few cores are busy with the heads alone.
-  return facts.onCPU ? 1 : Math.min(MOST_SPLITS, Math.ceil(keys / tuned(facts.tuning, KV_SPLIT_KEYS, keysClass(keys))));
-}
-
 /** Tensors of a step; with `cosines` and `sines` it rotates and appends ({@link ROTATING}). */
 export interface StepTensors {
   readonly q: Tensor;
@@ -253,34 +253,45 @@ export interface StepTensors {
 }
 
 /**
- * Runs `attentionStep` with the keys in at most `most` KV splits, each a multiple of LANES, and merges them; `header` has the
- * functions that read k, v and the query.
+ * Runs `attentionStep` over KV splits, each a multiple of LANES, and merges them; `header` has the functions that read k, v and the query.
+ * `table` says where the rows of k and v are: one after the other if not given.
  */
 export function attentionStep(
   tensors: StepTensors,
   parameters: Readonly<Record<string, number>> & { readonly keys: number },
   header: readonly string[],
   sizes: StepSizes,
-  most: number,
+  { splitKeys, count }: KVSplits,
+  table?: BlockTable | SequenceTables,
 ): void {
   const { y } = tensors;
   const { device } = y;
   const { QUADS, heads } = sizes;
   const HEADS = headsPerWorkgroup(sizes);
-  const { LANES } = attentionStepKernel.constants;
-  const splitKeys = Math.ceil(parameters.keys / LANES / most) * LANES;
-  const count = Math.ceil(parameters.keys / splitKeys);
-  const kernel = attentionStepKernel.variant({ QUADS, HEADS, SPLIT: count > 1 ? 1 : 0 }, ...header);
-  const grid = [count, heads / HEADS] as const;
+  const sequences = table && "count" in table ? table.count : 1;
+  const isOne = table?.of !== "several";
+  const kernel = attentionStepKernel.variant(
+    { QUADS, HEADS, SPLIT: count > 1 ? 1 : 0 },
+    ...header,
+    KEYS_OF[table?.of ?? "stacked"],
+    SPLITS_OF[isOne ? "one" : "several"],
+  );
+  const grid = [count, heads / HEADS, sequences] as const;
   // The keys and values so far; the cache may have room for many more.
-  const work = { bytes: (8 * parameters.keys * sizes.keyValueHeads + 8 * heads) * 4 * QUADS };
+  const work = { bytes: sequences * (8 * parameters.keys * sizes.keyValueHeads + 8 * heads) * 4 * QUADS };
+  const bound = { ...tensors, ...(table && { table: table.tensor }) };
   if (count === 1) {
-    device.run(kernel, { ...tensors }, { ...parameters, splitKeys, splits: 1 }, grid, work);
+    device.run(kernel, bound, { ...parameters, splitKeys, splits: 1 }, grid, work);
     return;
   }
   device.scope(() => {
-    const splits = device.empty([heads, count, QUADS + 1, 4], "f32", "splits");
-    device.run(kernel, { ...tensors, y: splits }, { ...parameters, splitKeys, splits: count }, grid, work);
-    device.run(attentionMergeKernel.variant({ QUADS }), { splits, y }, { count }, [heads]);
+    const splits = device.empty([sequences * heads, count, QUADS + 1, 4], "f32", "splits");
+    device.run(kernel, { ...bound, y: splits }, { ...parameters, splitKeys, splits: count }, grid, work);
+    device.run(
+      attentionMergeKernel.variant({ QUADS }, COUNT_OF[isOne ? "one" : "several"]),
+      { splits, y, ...(!isOne && { table: table.tensor }) },
+      { count, heads },
+      [heads, sequences],
+    );
   });
 }

@@ -1,13 +1,14 @@
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { HeadColumns } from "./attention.js";
+import { type BlockTable, KEYS_OF } from "./kv-blocks.js";
 import { cacheTypeOf, LOAD_KEYS } from "./kv-format.js";
 
 /** Attention weights of one query: softmax(q·kᵀ/√C). Used for attention maps only, so it is not optimised. */
 export const attentionWeightsKernel = new Kernel(
   "attentionWeights",
   `
-struct Params { keys: u32, group: u32, qFirst: u32, kStride: u32, kFirst: u32, scale: f32 }
+struct Params { keys: u32, firstPosition: u32, group: u32, qFirst: u32, kStride: u32, kFirst: u32, scale: f32 }
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;        // [1, heads * QUADS]
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;    // [heads, keys]
 var<workgroup> partial: array<f32, LANES>;
@@ -24,8 +25,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var step = 0u; step < MOST_STEPS; step++) {
     let key = step * LANES + lane;
     if (key >= params.keys) { break; }
+    let at = (key + rowsBefore(0u, key)) * params.kStride + kAt;
     var score = 0.0;
-    for (var c = 0u; c < QUADS; c++) { score += dot(q[qAt + c] * params.scale, keyAt(key * params.kStride + kAt + c)); }
+    for (var c = 0u; c < QUADS; c++) { score += dot(q[qAt + c] * params.scale, keyAt(at + c)); }
     y[yAt + key] = score;
     largest = max(largest, score);
   }
@@ -56,27 +58,34 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 );
 
 /**
- * Returns the attention weights `[heads, keys]` of one query, `[1, H·C]`, over the first `keys` rows of k; heads share key/value
- * heads evenly.
+ * Returns the attention weights `[heads, keys]` of one query, `[1, H·C]`, over the first `keys` rows of k, or of the sequence whose
+ * blocks `table` has; heads share key/value heads evenly.
  */
 export function attentionWeights(
   q: HeadColumns,
   k: HeadColumns,
   shape: { keys: number; heads: number; keyValueHeads: number; headSize: number },
   label: string,
+  table?: BlockTable,
 ): Tensor {
   const { keys, heads, keyValueHeads, headSize } = shape;
   const { device } = q.tensor;
   const y = device.empty([heads, keys], "f32", label);
-  const kernel = attentionWeightsKernel.variant({ QUADS: headSize / 4 }, LOAD_KEYS[cacheTypeOf(k.tensor, label)]);
+  const kernel = attentionWeightsKernel.variant(
+    { QUADS: headSize / 4 },
+    LOAD_KEYS[cacheTypeOf(k.tensor, label)],
+    KEYS_OF[table?.of ?? "stacked"],
+  );
   const parameters = {
     keys,
+    firstPosition: 0,
     group: heads / keyValueHeads,
     qFirst: q.first / 4,
     kStride: k.tensor.size(-1) / 4,
     kFirst: k.first / 4,
     scale: headSize ** -0.5,
   };
-  device.run(kernel, { q: q.tensor, k: k.tensor, y }, parameters, [heads]);
+  const tensors = { q: q.tensor, k: k.tensor, y, ...(table && { table: table.tensor }) };
+  device.run(kernel, tensors, parameters, [heads], { bytes: 8 * keys * (heads + keyValueHeads * headSize) });
   return y;
 }

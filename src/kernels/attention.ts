@@ -4,8 +4,10 @@ import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { attentionBroadcastKernel } from "./attention-broadcast.js";
 import { type AttentionPiece, type AttentionSizes, attentionPieces } from "./attention-pieces.js";
-import { attentionStep, kvSplitsFor, READY } from "./attention-step.js";
+import { attentionStep, READY } from "./attention-step.js";
+import { type BlockTable, KEYS_OF, type SequenceTables } from "./kv-blocks.js";
 import { cacheTypeOf, LOAD_KEYS, LOAD_VALUES } from "./kv-format.js";
+import { type KVSplits, splitsFor } from "./kv-splits.js";
 
 /** Queries, keys or values as columns of a matrix: head h is columns `first + h·headSize` to `first + (h + 1)·headSize`. */
 export interface HeadColumns {
@@ -21,6 +23,11 @@ export interface AttentionShape extends AttentionSizes {
    * given.
    */
   readonly kvSplits?: number | undefined;
+  /**
+   * Where the rows of k and v are. Without it, those of the sequences follow each other. Of several sequences, each has one query, and as
+   * many keys as the table says.
+   */
+  readonly table?: BlockTable | SequenceTables | undefined;
 }
 
 const PARAMS = `
@@ -67,16 +74,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let own = ty * ROWS;  // the thread's first query
   let qAt = group.z * params.queries * params.qStride + params.qFirst + head * QUADS;
   let kvHead = head / params.group * QUADS;
-  let kAt = group.z * params.keys * params.kStride + params.kFirst + kvHead;
-  let vAt = group.z * params.keys * params.vStride + params.vFirst + kvHead;
-  var end = params.keys;
-  if (params.causal == 1u) { end = min(end, params.firstPosition + firstQuery + QUERIES); }
+  let kAt = params.kFirst + kvHead;
+  let vAt = params.vFirst + kvHead;
+  let count = keysOf(group.z);
+  let position = positionOf(group.z);
+  var end = count;
+  if (params.causal == 1u) { end = min(end, position + firstQuery + QUERIES); }
   var acc: array<vec4f, CHUNKS * ROWS>;
   var largest = Rows(-1e30);
   var sums = Rows(0.0);
   for (var step = 0u; step < MOST_STEPS; step++) {
     let first = step * KEYS;
     if (first >= end) { break; }
+    let before = rowsBefore(group.z, first);
     var s = array<vec4f, ROWS>();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       for (var part = 0u; part < (CHUNK * QUERIES + THREADS - 1u) / THREADS; part++) {
@@ -88,7 +98,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       for (var part = 0u; part < (CHUNK * KEYS + THREADS - 1u) / THREADS; part++) {
         let i = part * THREADS + thread;
         if (RAGGED && i >= CHUNK * KEYS) { break; }
-        let key = min(first + i / CHUNK, params.keys - 1u);
+        let key = min(first + i / CHUNK, count - 1u) + before;
         kvs[i % CHUNK * KEYS + i / CHUNK] = keyAt(kAt + key * params.kStride + chunk * CHUNK + i % CHUNK);
       }
       workgroupBarrier();
@@ -109,8 +119,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let keys = first + tx + vec4u(0u, THREADS_X, 2u * THREADS_X, 3u * THREADS_X);
     var m = largest;
     for (var r = 0u; r < ROWS; r++) {
-      var seen = params.keys;
-      if (params.causal == 1u) { seen = min(seen, params.firstPosition + firstQuery + own + r + 1u); }
+      var seen = count;
+      if (params.causal == 1u) { seen = min(seen, position + firstQuery + own + r + 1u); }
       s[r] = select(s[r], vec4f(-1e30), keys >= vec4u(seen));
       m[r] = max(max(s[r].x, s[r].y), max(s[r].z, s[r].w));
     }
@@ -135,7 +145,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       for (var part = 0u; part < (CHUNK * KEYS + THREADS - 1u) / THREADS; part++) {
         let i = part * THREADS + thread;
         if (RAGGED && i >= CHUNK * KEYS) { break; }
-        let key = min(first + i / CHUNK, params.keys - 1u);
+        let key = min(first + i / CHUNK, count - 1u) + before;
         kvs[i] = valueAt(vAt + key * params.vStride + chunk * CHUNK + i % CHUNK);
       }
       workgroupBarrier();
@@ -204,6 +214,7 @@ export function attention(
   }
   const size = [batches * queries, heads * headSize];
   const y = into?.expect(size, label) ?? device.empty(size, "f32", label);
+  const { table } = shape;
   const loaders = [LOAD_KEYS[cacheTypeOf(k.tensor, label)], LOAD_VALUES[cacheTypeOf(v.tensor, label)]];
   const tensors = { q: q.tensor, k: k.tensor, v: v.tensor, y };
   const parameters = {
@@ -222,13 +233,15 @@ export function attention(
     scale: headSize ** -0.5,
   };
   const chosen = choose(shape, device.facts);
-  if ("kvSplits" in chosen) {
+  if ("splits" in chosen) {
     const sizes = { heads, keyValueHeads: shape.keyValueHeads, QUADS: quads };
-    attentionStep(tensors, { ...parameters, kvQuads: 0 }, [...loaders, READY], sizes, chosen.kvSplits);
+    attentionStep(tensors, { ...parameters, kvQuads: 0 }, [...loaders, READY], sizes, chosen.splits, table);
   } else {
-    const kernel = chosen.kernel.variant({}, ...loaders);
-    for (const piece of attentionPieces({ tensors, parameters }, shape, device.budget))
-      device.run(kernel, piece.tensors, piece.parameters, chosen.grid(piece), piece.work);
+    const kernel = chosen.kernel.variant({}, ...loaders, KEYS_OF[table?.of ?? "stacked"]);
+    for (const piece of attentionPieces({ tensors, parameters }, shape, device.budget)) {
+      const bound = { ...piece.tensors, ...(table && { table: table.tensor }) };
+      device.run(kernel, bound, piece.parameters, chosen.grid(piece), piece.work);
+    }
   }
   return y;
 }
@@ -242,8 +255,8 @@ const STEP_QUADS = 32;
 /** The workgroups of a dispatch. */
 type GridOf = (piece: AttentionPiece) => readonly [number, number, number];
 
-/** Chooses the algorithm by shape and adapter: a kernel and its grid, or `attentionStep` with a number of KV splits. */
-function choose(shape: AttentionShape, facts: AdapterFacts): { kernel: Kernel; grid: GridOf } | { kvSplits: number } {
+/** Chooses the algorithm by shape and adapter: a kernel and its grid, or `attentionStep` with KV splits. */
+function choose(shape: AttentionShape, facts: AdapterFacts): { kernel: Kernel; grid: GridOf } | { splits: KVSplits } {
   const { batches, queries, heads, keyValueHeads } = shape;
   const QUADS = shape.headSize / 4;
   if (facts.broadcastLanes) {
@@ -265,8 +278,10 @@ function choose(shape: AttentionShape, facts: AdapterFacts): { kernel: Kernel; g
       ],
     };
   }
-  if (queries === 1 && batches === 1 && QUADS <= STEP_QUADS) {
-    return { kvSplits: shape.kvSplits ?? kvSplitsFor(shape.keys, facts) };
+  if (queries === 1 && (batches === 1 || shape.table) && QUADS <= STEP_QUADS) {
+    const { table } = shape;
+    if (table && "count" in table) return { splits: { splitKeys: 0, count: table.splits } };
+    return { splits: splitsFor(shape.keys, facts, shape.kvSplits) };
   }
   const kernel = tiled(QUADS, facts.onCPU);
   const rows = (kernel.constants.ROWS * kernel.constants.THREADS) / 8;

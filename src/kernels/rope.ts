@@ -1,6 +1,7 @@
 import { ShapeError } from "../base/errors.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { type BlockTable, WRITTEN_TO } from "./kv-blocks.js";
 import { cacheTypeOf, SPAN, STORE_KEYS, STORE_VALUES } from "./kv-format.js";
 
 export const ropeKernel = new Kernel(
@@ -15,7 +16,7 @@ struct Params { queryQuads: u32, keyQuads: u32, half: u32, first: u32, stride: u
 fn rotated(row: u32, quad: u32) -> vec4f {
   let at = row * (params.queryQuads + 2u * params.keyQuads) + quad;
   let c = quad % (2u * params.half);
-  let angle = (params.first + row) * params.half + c % params.half;
+  let angle = positionOf(row) * params.half + c % params.half;
   let scaled = x[at] * cosines[angle];
   if (c < params.half) { return scaled - x[at + params.half] * sines[angle]; }
   return scaled + x[at - params.half] * sines[angle];
@@ -44,7 +45,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (isValue) { quads[i] = x[row * (params.queryQuads + 2u * params.keyQuads) + params.keyQuads + source]; }
     else { quads[i] = rotated(row, source); }
   }
-  let at = (params.first + row) * params.stride + quad;
+  let at = writtenTo(row) * params.stride + quad;
   if (isValue) { storeValues(at, quads); } else { storeKeys(at, quads); }
 }
 `,
@@ -55,7 +56,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
  * Rotary position embedding (RoPE, arXiv 2104.09864) in the half-split convention of GPT-NeoX, fused with the KV-cache write.
  * x `[T, (H + 2K)·C]` is queries, keys and values side by side, tables `[positions, C/2]`; row i has position `first + i`; C is a
  * multiple of 8. Returns the rotated queries `[T, H·C]` f32. Writes in place: rows `first` to `first + T` of keys (rotated) and
- * values, `[capacity, K·C or padded]`, as f32, f16 or q8. `keyWidth` is K·C. Throws ShapeError for other head sizes.
+ * values, `[capacity, K·C or padded]`, as f32, f16 or q8, or the rows that `table` has for them; of several sequences, row i is the next of
+ * sequence i. `keyWidth` is K·C. Throws ShapeError for other head sizes.
  */
 export function rope(
   x: Tensor,
@@ -65,6 +67,7 @@ export function rope(
   values: Tensor,
   first: number,
   keyWidth = keys.size(1),
+  table?: BlockTable,
 ): Tensor {
   const [rows, width] = [x.size(0), x.size(1)];
   const half = cosines.size(1);
@@ -78,13 +81,14 @@ export function rope(
     });
   }
   const type = cacheTypeOf(keys, "rope");
-  const kernel = ropeKernel.variant({ SPAN: SPAN[type] }, STORE_KEYS[type], STORE_VALUES[type]);
+  const header = [STORE_KEYS[type], STORE_VALUES[type], WRITTEN_TO[table?.of ?? "stacked"]];
+  const kernel = ropeKernel.variant({ SPAN: SPAN[type] }, ...header);
   const q = x.device.empty([rows, queryWidth], "f32", "queries");
   const [queryQuads, stride] = [queryWidth / 4, keys.size(1) / 4];
   const lanes = Math.ceil(queryQuads / SPAN[type]) + (2 * stride) / SPAN[type];
   x.device.run(
     kernel,
-    { x, cosines, sines, q, keys, values },
+    { x, cosines, sines, q, keys, values, ...(table && { table: table.tensor }) },
     { queryQuads, keyQuads: keyWidth / 4, half: half / 4, first, stride },
     [Math.ceil(lanes / kernel.constants.LANES), rows],
     { bytes: 16 * rows * width }, // x, its partners and two angles are read, as much is written

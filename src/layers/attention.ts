@@ -1,4 +1,5 @@
 import { attention } from "../kernels/attention.js";
+import type { SequenceTables } from "../kernels/kv-blocks.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Gradients } from "./gradients.js";
 import { Linear } from "./linear.js";
@@ -107,10 +108,13 @@ export class CausalAttention {
     this.out = new Linear(weights, heads * headSize, [{ name: "o_proj", columns: width }], { bias: false });
   }
 
-  /** x `[T, D]` → y `[T, D]`. Caches contain the positions before the rows of x; their keys and values are written after them. */
-  forward(x: Tensor, norm: RMSNorm, sequences: readonly SequenceRows[]): Tensor {
+  /**
+   * x `[T, D]` → y `[T, D]`. Caches contain the positions before the rows of x; their keys and values are written after them. `tables`: see
+   * `Rotary.attend`.
+   */
+  forward(x: Tensor, norm: RMSNorm, sequences: readonly SequenceRows[], tables?: SequenceTables): Tensor {
     const qkv = this.qkv.forward(x, { norm }); // of norm(x): [T, (H + 2K)·C]
-    const attended = this.rotary.attend(qkv, sequences, this.layer, this.sizes); // [T, H·C]; k and v go to the caches
+    const attended = this.rotary.attend(qkv, sequences, this.layer, this.sizes, tables); // [T, H·C]; k and v go to the caches
     return this.out.forward(attended, { residual: x }); // the epilogue adds x: [T, D]
   }
 

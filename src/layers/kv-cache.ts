@@ -1,16 +1,14 @@
-import { type CacheType, paddedRow } from "../kernels/kv-format.js";
-import type { Arena } from "../runtime/arena.js";
+import { BLOCK_ROWS, type BlockTable } from "../kernels/kv-blocks.js";
+import type { CacheType } from "../kernels/kv-format.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { type BlockUser, KVPool } from "./kv-pool.js";
 
-/** Capacities are multiples of this, so that a cache does not grow at every token. */
-const STEP = 256;
-
-/** Bytes per element, without the scales of q8. */
-const BYTES: Record<CacheType, number> = { f32: 4, f16: 2, q8: 1 };
+/** Block tables on the device have room for a multiple of this many blocks. */
+const TABLE_STEP = 64;
 
 /**
- * Keys and values of every layer, `[capacity, K·C]` each, rows padded where the type requires it. Owned by a Session.
+ * Keys and values of a sequence in every layer: a list of blocks of a pool, which sequences of one model share. Owned by a Session.
  * @example
  * ```ts
  * const cache = new KVCache(device, 24, 2 * 64, "f16"); // layers, key/value heads × head size
@@ -18,17 +16,16 @@ const BYTES: Record<CacheType, number> = { f32: 4, f16: 2, q8: 1 };
  * cache.dispose();
  * ```
  */
-export class KVCache {
-  readonly keys: Tensor[] = [];
-  readonly values: Tensor[] = [];
+export class KVCache implements BlockUser {
   /** Positions filled. */
   length = 0;
-  capacity = 0;
   /** Names of the adapters that its keys and values are computed with; undefined for all. */
   adapters: readonly string[] | undefined;
   /** Called with the queries `[T, H·C]` of a layer before they attend to this cache; set by `at` only. */
   watcher: ((layer: number, q: Tensor) => void) | undefined;
-  readonly #arena: Arena;
+  readonly #blocks: number[] = [];
+  #table: Tensor | undefined;
+  #tableIsOld = true;
   /** Passes that record work on it between waits. */
   #holders = 0;
   /** What was asked for meanwhile. */
@@ -42,34 +39,85 @@ export class KVCache {
     readonly type: CacheType = "f32",
     /** Maximum number of positions that are reserved. */
     readonly most = Number.POSITIVE_INFINITY,
-  ) {
-    this.#arena = device.arena("cache");
+    /** Has the rows of all sequences that share steps; one of its own if not given. */
+    readonly pool = new KVPool(device, layers, width, type),
+  ) {}
+
+  /** Keys of every layer, `[rows, K·C]`: all blocks of the pool. */
+  get keys(): readonly Tensor[] {
+    return this.pool.keys;
+  }
+
+  /** Values of every layer, like the keys. */
+  get values(): readonly Tensor[] {
+    return this.pool.values;
+  }
+
+  /** Positions that there is memory for. */
+  get capacity(): number {
+    return this.#blocks.length * BLOCK_ROWS;
+  }
+
+  /** Blocks of positions 0 to 63, 64 to 127, and so on. */
+  get blocks(): readonly number[] {
+    return this.#blocks;
+  }
+
+  /** The blocks on the device. */
+  get table(): BlockTable {
+    const { device, pool } = this;
+    const blocks = this.#blocks;
+    if (!this.#table || this.#table.length < blocks.length) {
+      const room = Math.ceil(blocks.length / TABLE_STEP) * TABLE_STEP;
+      const table = pool.run(() => device.empty([room], "u32", "block table"));
+      this.#table?.dispose();
+      this.#table = table;
+      this.#tableIsOld = true;
+    }
+    if (this.#tableIsOld) device.write(this.#table, Uint32Array.from(blocks));
+    this.#tableIsOld = false;
+    return { tensor: this.#table, of: "one" };
   }
 
   /**
-   * Grows the capacity to at least `positions`, preserving the content. A cache in use grows by at least half, so that long answers
-   * copy it seldom. Throws LimitError if that does not fit; the cache is then unchanged.
+   * Grows the capacity to at least `positions`, preserving the content, and makes the rows from `length` on the cache's own: a block that it
+   * shares is copied. Throws LimitError if that does not fit; the content is then unchanged.
    */
   reserve(positions: number): void {
     this.#later = undefined;
-    if (positions <= this.capacity) return;
-    const row = paddedRow(this.width, this.type);
-    const needed = Math.ceil(positions / STEP) * STEP;
-    const generous = Math.ceil((this.capacity * 1.5) / STEP) * STEP;
-    const fitting = Math.floor(this.device.facts.maxBindingBytes / (row * 4));
-    this.#resize(Math.max(needed, Math.min(generous, fitting, Math.ceil(this.most / STEP) * STEP)));
+    const blocks = this.#blocks;
+    for (let at = Math.floor(this.length / BLOCK_ROWS); at < blocks.length; at++) {
+      const shared = blocks[at]!;
+      if (!this.pool.isShared(shared)) continue;
+      const own = this.#take(1)[0]!;
+      if (at * BLOCK_ROWS < this.length) this.pool.copy(blocks[at]!, own);
+      const [released] = blocks.splice(at, 1, own);
+      this.#tableIsOld = true;
+      this.pool.release([released!]);
+    }
+    const more = Math.ceil(positions / BLOCK_ROWS) - blocks.length;
+    if (more > 0) blocks.push(...this.#take(more));
   }
 
-  /** Frees the memory beyond `capacity` positions; their content is discarded. */
-  shrink(capacity: number): void {
-    if (capacity >= this.capacity) return;
+  /** Takes blocks of the pool, which grows for one sequence by no more than that may get. */
+  #take(count: number): number[] {
+    const { pool, most } = this;
+    const others = (pool.usedBlocks - this.#blocks.length) * BLOCK_ROWS;
+    const taken = pool.take(count, this, others + most);
+    this.#tableIsOld = true;
+    return taken;
+  }
+
+  /** Frees the memory beyond `capacity` positions, whose content is discarded, and that of free blocks of the pool beyond `poolRows`. */
+  shrink(capacity: number, poolRows = 0): void {
     this.truncate(capacity);
     if (this.#holders > 0) {
-      this.#later = () => this.shrink(capacity);
+      this.#later = () => this.shrink(capacity, poolRows);
       return;
     }
     if (capacity === 0) this.dispose();
-    else this.#resize(capacity);
+    else this.pool.release(this.#blocks.splice(Math.ceil(capacity / BLOCK_ROWS)));
+    this.pool.trim(poolRows);
   }
 
   /**
@@ -90,22 +138,32 @@ export class KVCache {
     };
   }
 
-  /** Returns a copy. Throws LimitError if it does not fit. */
+  /** Returns a copy, which shares the blocks that are filled. Throws LimitError if the rest does not fit. */
   clone(): KVCache {
-    const other = new KVCache(this.device, this.layers, this.width, this.type, this.most);
+    this.device.check();
+    const other = new KVCache(this.device, this.layers, this.width, this.type, this.most, this.pool);
     other.adapters = this.adapters;
-    if (this.capacity === 0) return other;
+    other.restart(this.#blocks.slice(0, Math.floor(this.length / BLOCK_ROWS)));
+    if (other.length === this.length) return other;
     try {
-      other.#resize(this.capacity);
+      const [own] = other.#take(1);
+      this.pool.copy(this.#blocks[other.#blocks.length]!, own!);
+      other.#blocks.push(own!);
     } catch (cause) {
       other.dispose();
       throw cause;
     }
-    for (const name of ["keys", "values"] as const) {
-      for (const [layer, tensor] of this[name].entries()) this.#copy(tensor, other[name][layer]!);
-    }
     other.length = this.length;
     return other;
+  }
+
+  /** Replaces the content by filled blocks of the pool, which it shares. */
+  restart(blocks: readonly number[]): void {
+    this.pool.share(blocks, this);
+    const before = this.#blocks.splice(0, this.#blocks.length, ...blocks);
+    this.#tableIsOld = true;
+    this.length = this.capacity;
+    this.pool.release(before);
   }
 
   /**
@@ -113,11 +171,12 @@ export class KVCache {
    * row that `work` overwrites, of all layers or of `layer`, is restored afterwards. Synchronous.
    */
   at(position: number, watcher: NonNullable<KVCache["watcher"]>, work: () => void, layer?: number): void {
-    const { device, length } = this;
+    const { device, length, pool } = this;
     const own = <T>(all: readonly T[]): readonly T[] => (layer === undefined ? all : all.slice(layer, layer + 1));
+    const row = this.#blocks[Math.floor(position / BLOCK_ROWS)]! * BLOCK_ROWS + (position % BLOCK_ROWS);
     device.scope(() => {
       const saved = [...own(this.keys), ...own(this.values)].flatMap((tensor) =>
-        this.#rowsOf(tensor, position).map(({ firstByte, bytes }) => {
+        pool.rangesOf(tensor, row, 1).map(({ firstByte, bytes }) => {
           const copy = device.empty([bytes / 4], "u32", `${tensor.label} row`);
           device.copy(tensor, firstByte, copy, 0, bytes);
           return { tensor, firstByte, bytes, copy };
@@ -135,62 +194,27 @@ export class KVCache {
     });
   }
 
-  /** The byte ranges of a row; in q8 also of its scales, which follow all rows. */
-  #rowsOf(tensor: Tensor, row: number): { firstByte: number; bytes: number }[] {
-    const width = tensor.size(1);
-    const bytes = width * BYTES[this.type];
-    const rows = [{ firstByte: row * bytes, bytes }];
-    if (this.type === "q8") rows.push({ firstByte: tensor.length + (row * width) / 16, bytes: width / 16 });
-    return rows;
-  }
-
   /** Discards the positions from `length` on. */
   truncate(length: number): void {
     this.length = Math.min(this.length, length);
   }
 
+  /** Moves to the blocks' new places, for the pool. */
+  moved(places: ReadonlyMap<number, number>): void {
+    for (const [i, block] of this.#blocks.entries()) this.#blocks[i] = places.get(block) ?? block;
+    this.#tableIsOld = true;
+  }
+
   dispose(): void {
+    this.length = 0;
     if (this.#holders > 0) {
-      this.length = 0;
       this.#later = () => this.dispose();
       return;
     }
-    for (const tensor of [...this.keys, ...this.values]) tensor.dispose();
-    this.keys.length = 0;
-    this.values.length = 0;
-    this.length = 0;
-    this.capacity = 0;
-  }
-
-  /** Resizes one tensor at a time: after an error some have more capacity than the cache uses. */
-  #resize(capacity: number): void {
-    const row = paddedRow(this.width, this.type);
-    const shrinks = capacity < this.capacity;
-    if (shrinks) this.capacity = capacity;
-    for (let layer = 0; layer < this.layers; layer++) {
-      for (const [name, tensors] of [
-        ["keys", this.keys],
-        ["values", this.values],
-      ] as const) {
-        const old = tensors[layer];
-        if (old && old.size(0) >= capacity && !shrinks) continue;
-        const other = this.#arena.run(() => this.device.empty([capacity, row], this.type, `cache.${name}.${layer}`));
-        if (old) {
-          this.#copy(old, other);
-          old.dispose();
-        }
-        tensors[layer] = other;
-      }
-    }
-    this.capacity = capacity;
-  }
-
-  /** Copies the filled rows; in q8 also their scales, which follow all rows. */
-  #copy(from: Tensor, to: Tensor): void {
-    if (this.length === 0) return;
-    const row = from.size(1);
-    const bytes = row * BYTES[this.type];
-    this.device.copy(from, 0, to, 0, this.length * bytes);
-    if (this.type === "q8") this.device.copy(from, from.length, to, to.length, (this.length * row) / 16);
+    this.#table?.dispose();
+    this.#table = undefined;
+    this.#tableIsOld = true;
+    this.pool.leave(this);
+    this.pool.release(this.#blocks.splice(0));
   }
 }

@@ -1,4 +1,11 @@
-import { type HeadSizes, rotatedAttention } from "../kernels/rotated-attention.js";
+import type { SequenceTables } from "../kernels/kv-blocks.js";
+import {
+  type HeadSizes,
+  isOneDispatch,
+  type RotatedTensors,
+  rotatedAttention,
+  rotatedAttentionOfSequences,
+} from "../kernels/rotated-attention.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { Gradients } from "./gradients.js";
@@ -47,11 +54,21 @@ export class Rotary {
   /**
    * Causal attention of x `[T, (H + 2K)·C]`, queries, keys and values side by side, in which every sequence has consecutive rows from
    * position `cache.length` on: `softmax(rope(q)·rope(k)ᵀ / √C + causal mask)·v`. Writes the rotated keys and the values to the caches
-   * of `layer`. → `[T, H·C]`
+   * of `layer`. → `[T, H·C]`. `tables`: those of the sequences (`tablesOf`); without them each sequence has dispatches of its own.
    */
-  attend(x: Tensor, sequences: readonly SequenceRows[], layer: number, sizes: HeadSizes): Tensor {
+  attend(
+    x: Tensor,
+    sequences: readonly SequenceRows[],
+    layer: number,
+    sizes: HeadSizes,
+    tables?: SequenceTables,
+  ): Tensor {
     const [only, ...others] = sequences;
     if (others.length === 0) return this.#attend(x, only!.cache, only!.cache.length, layer, sizes);
+    const tensors = this.#tensors(only!.cache, layer);
+    // Rows of one sequence follow each other, so one dispatch must not append and attend to them.
+    if (tables && (tables.distinct || !isOneDispatch(tensors.keys, sizes, x.device.facts)))
+      return rotatedAttentionOfSequences(x, tensors, tables, sizes);
     const y = x.device.empty([x.size(0), sizes.heads * sizes.headSize], "f32", "attention");
     let first = 0;
     /** Rows of this step by their cache: those of one sequence may come one by one. */
@@ -69,10 +86,13 @@ export class Rotary {
 
   /** `position`: that of the first row. */
   #attend(x: Tensor, cache: KVCache, position: number, layer: number, sizes: HeadSizes, into?: Tensor): Tensor {
-    const { cosines, sines } = this;
-    const tensors = { cosines, sines, keys: cache.keys[layer]!, values: cache.values[layer]! };
-    const { watcher } = cache;
+    const { watcher, table } = cache;
     const watch = watcher && ((q: Tensor): void => watcher(layer, q));
-    return rotatedAttention(x, tensors, position, sizes, { watch, into });
+    return rotatedAttention(x, this.#tensors(cache, layer), position, sizes, { table, watch, into });
+  }
+
+  #tensors({ keys, values }: KVCache, layer: number): RotatedTensors {
+    const { cosines, sines } = this;
+    return { cosines, sines, keys: keys[layer]!, values: values[layer]! };
   }
 }

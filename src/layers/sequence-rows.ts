@@ -1,3 +1,4 @@
+import { type SequenceTables, sequenceTables } from "../kernels/kv-blocks.js";
 import { partStep, type Tensor } from "../runtime/tensor.js";
 import type { KVCache } from "./kv-cache.js";
 
@@ -9,6 +10,27 @@ import type { KVCache } from "./kv-cache.js";
 export interface SequenceRows {
   readonly cache: KVCache;
   readonly rows: number;
+}
+
+/**
+ * Uploads the block tables of a step of several rows, so that all layers attend with as many dispatches as for one row. Undefined for
+ * steps that are one sequence's alone, or longer ones, or watched.
+ */
+export function tablesOf(sequences: readonly SequenceRows[]): SequenceTables | undefined {
+  const [first, ...others] = sequences;
+  if (others.length === 0) return undefined;
+  const { pool, device } = first!.cache;
+  if (sequences.some(({ cache, rows }) => rows !== 1 || cache.pool !== pool || cache.watcher)) return undefined;
+  /** Rows of this step by their cache: those of one sequence come one by one. */
+  const rows = new Map<KVCache, number>();
+  return sequenceTables(
+    device,
+    sequences.map(({ cache }) => {
+      const before = rows.get(cache) ?? 0;
+      rows.set(cache, before + 1);
+      return { position: cache.length + before, blocks: cache.blocks };
+    }),
+  );
 }
 
 /** Rows of a matrix, and whether they are a copy because bindings may not begin there. */

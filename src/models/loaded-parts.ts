@@ -2,6 +2,7 @@ import { throwIfAborted } from "../base/errors.js";
 import type { CheckpointFiles, HubOptions, TensorIndex } from "../io/checkpoint.js";
 import type { JsonValue } from "../io/text.js";
 import type { CacheType } from "../kernels/kv-format.js";
+import { KVPool } from "../layers/kv-pool.js";
 import type { LayerPlan } from "../layers/layer-store.js";
 import { Adapters } from "../layers/low-rank.js";
 import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
@@ -163,10 +164,13 @@ export async function loadParts(
       // The store reads layers that stream from it, and closes it.
       if (!store.streams) await index.close();
       const batching = new Batching(network, source.prefillRows);
+      const { layers, keyValueHeads, headSize } = config.text;
+      const kvPool = new KVPool(device, layers, keyValueHeads * headSize, source.cacheType);
       return {
         device,
         network,
         visionCache,
+        kvPool,
         batching,
         // Training adds one.
         get adapters() {
@@ -200,6 +204,8 @@ export function releaseParts({ device, network, visionCache, arena, ownsDevice }
 /** Frees what can be computed again and is not in use: visual tokens, the KV caches of idle sessions, and free buffers. */
 export async function shed({ device, visionCache }: LoadedParts, sessions: Iterable<OwnedSession>): Promise<void> {
   visionCache.clear();
+  // The pool of keys and values may need some of it to become smaller.
+  device.pool.trim();
   for (const session of sessions) session.releaseIdle();
   device.pool.trim();
   // Errors about the buffer that was refused end here.

@@ -344,6 +344,11 @@ export class Device {
     }
   }
 
+  /** Whether `check` would throw nothing. */
+  get sound(): boolean {
+    return !this.#disposed && this.#faults.pending === undefined;
+  }
+
   /** Number of errors that the GPU reported so far. */
   get faults(): number {
     return this.#faults.count;

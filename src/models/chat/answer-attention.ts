@@ -112,7 +112,9 @@ async function weightsAt(
     if (!layers.includes(layer)) return;
     const k = { tensor: cache.keys[layer]!, first: 0 };
     const shape = { keys: row + 1, heads, keyValueHeads, headSize };
-    const read = device.read(attentionWeights({ tensor: q, first: 0 }, k, shape, `blocks.${layer}.weights`));
+    const read = device.read(
+      attentionWeights({ tensor: q, first: 0 }, k, shape, `blocks.${layer}.weights`, cache.table),
+    );
     read.catch(() => {}); // thrown where all are awaited
     reads.push(read);
   };

@@ -1,4 +1,5 @@
 import type { CacheType } from "../../kernels/kv-format.js";
+import type { KVPool } from "../../layers/kv-pool.js";
 import type { Device } from "../../runtime/device.js";
 import type { LlavaOneVisionConfig } from "../llava-onevision/config.js";
 import type { Network } from "../llava-onevision/network.js";
@@ -12,6 +13,8 @@ export interface DeviceParts {
   readonly device: Device;
   readonly network: Network;
   readonly visionCache: VisionCache;
+  /** Keys and values of all sessions. */
+  readonly kvPool: KVPool;
   /** What sequences share their steps through. */
   readonly batching: Batching;
   /** Names of the adapters that sessions can select. */

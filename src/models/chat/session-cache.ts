@@ -33,7 +33,8 @@ export class SessionCache {
   #empty(): KVCache {
     const { model } = this;
     const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
-    const cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
+    const { device, cacheType, kvPool } = model;
+    const cache = new KVCache(device, layers, keyValueHeads * headSize, cacheType, maxPositions, kvPool);
     cache.adapters = this.adapters;
     return cache;
   }
@@ -83,6 +84,7 @@ export class SessionCache {
   ): Promise<void> {
     const cache = this.rows;
     const { capacity } = cache;
+    const { rows } = cache.pool;
     const owner = new Arena(this.model.device, "answer");
     const pass = new PromptPass(this.model, prompt, owner, options);
     // Taps cover the whole prompt, so nothing of it may be reused.
@@ -100,7 +102,7 @@ export class SessionCache {
       cache.truncate(prompt.inputIds.length);
       if (isStop(cause, abort)) pass.keep();
       else if (isOutOfMemory(cause)) cache.dispose();
-      else if (cause instanceof AbortedError) cache.shrink(capacity);
+      else if (cause instanceof AbortedError) cache.shrink(capacity, rows);
       else cache.truncate(reused);
       throw cause;
     } finally {

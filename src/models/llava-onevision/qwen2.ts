@@ -7,7 +7,7 @@ import type { Adapters } from "../../layers/low-rank.js";
 import { GatedMLP } from "../../layers/mlp.js";
 import { RMSNorm } from "../../layers/norm.js";
 import { Rotary } from "../../layers/rotary.js";
-import type { SequenceRows } from "../../layers/sequence-rows.js";
+import { type SequenceRows, tablesOf } from "../../layers/sequence-rows.js";
 import type { Weights } from "../../layers/weights.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { TextConfig } from "./config.js";
@@ -35,8 +35,8 @@ export class Qwen2Layer {
   }
 
   /** x `[T, D]` → y `[T, D]`. Appends the keys and values of x to the caches. */
-  forward(x: Tensor, sequences: readonly SequenceRows[]): Tensor {
-    const h = this.attention.forward(x, this.inputNorm, sequences); // x + attention(RMSNorm₁(x)), [T, D]
+  forward(x: Tensor, sequences: readonly SequenceRows[], tables = tablesOf(sequences)): Tensor {
+    const h = this.attention.forward(x, this.inputNorm, sequences, tables); // x + attention(RMSNorm₁(x)), [T, D]
     return this.mlp.forward(h, this.postNorm); // h + mlp(RMSNorm₂(h)), [T, D]
   }
 
@@ -104,9 +104,10 @@ export class Qwen2 {
   forward(x: Tensor, sequences: readonly SequenceRows[]): Tensor {
     const { device } = x;
     this.select(sequences);
+    const tables = tablesOf(sequences);
     // x⁽ⁱ⁺¹⁾ = layer_i(x⁽ⁱ⁾), [T, D] throughout.
     const last = device.steps(x, this.layers, (h, layer, i) => {
-      const y = layer.forward(h, sequences);
+      const y = layer.forward(h, sequences, tables);
       device.tap?.(`blocks.${i}`, y);
       return y;
     });

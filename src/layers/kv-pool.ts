@@ -1,0 +1,230 @@
+import { LimitError } from "../base/errors.js";
+import { BLOCK_ROWS } from "../kernels/kv-blocks.js";
+import { type CacheType, paddedRow } from "../kernels/kv-format.js";
+import type { Arena } from "../runtime/arena.js";
+import type { Device } from "../runtime/device.js";
+import { sizeInBytes } from "../runtime/dtype.js";
+import type { Tensor } from "../runtime/tensor.js";
+
+/** Memory is a multiple of this many rows, so that a pool does not grow at every block. */
+const STEP = 256;
+
+/** Bytes per element, without the scales of q8. */
+const BYTES: Record<CacheType, number> = { f32: 4, f16: 2, q8: 1 };
+
+/** Whoever has blocks of a pool. */
+export interface BlockUser {
+  /** Blocks have moved: each to its place in the list, if it has one there. */
+  moved(places: ReadonlyMap<number, number>): void;
+}
+
+/** A byte range of a tensor of keys or values. */
+interface ByteRange {
+  readonly firstByte: number;
+  readonly bytes: number;
+}
+
+/**
+ * Keys and values of the sequences of a model in blocks of 64 rows, as in PagedAttention (arXiv 2309.06180): in each layer a tensor of keys and
+ * one of values, `[rows, K·C]`, rows padded where the type requires it. Sequences have lists of blocks, the same in every layer; a block may
+ * be in several lists. The tensors are as long as all blocks need: they grow by half, and shrink when half of them is free.
+ */
+export class KVPool {
+  /** Of every layer. */
+  readonly keys: Tensor[] = [];
+  readonly values: Tensor[] = [];
+  /** Called where rows do not fit: releases blocks that are only kept for later. */
+  reclaim: (() => void) | undefined;
+  /** Lists that have a block, by block. */
+  readonly #users: number[] = [];
+  /** Blocks that some list has. */
+  #used = 0;
+  readonly #lists = new Set<BlockUser>();
+  readonly #arena: Arena;
+
+  constructor(
+    readonly device: Device,
+    readonly layers: number,
+    /** K·C */
+    readonly width: number,
+    readonly type: CacheType = "f32",
+  ) {
+    this.#arena = device.arena("cache");
+  }
+
+  /** Rows that there is memory for. */
+  get rows(): number {
+    return this.#users.length * BLOCK_ROWS;
+  }
+
+  /** Bytes of a block in all layers. */
+  get blockBytes(): number {
+    const { layers, width, type } = this;
+    return 2 * layers * BLOCK_ROWS * sizeInBytes([paddedRow(width, type)], type);
+  }
+
+  /** Blocks that are in use. */
+  get usedBlocks(): number {
+    return this.#used;
+  }
+
+  /** Blocks that several lists have. */
+  get sharedBlocks(): number {
+    return this.#users.filter((users) => users > 1).length;
+  }
+
+  /** Runs `make` with the pool as the owner of its allocations. */
+  run<T>(make: () => T): T {
+    return this.#arena.run(make);
+  }
+
+  /**
+   * Returns `count` free blocks for a list of `user`; grows, by less than half if the rows would exceed `mostRows`. Throws LimitError if they
+   * do not fit: then nothing is taken.
+   */
+  take(count: number, user: BlockUser, mostRows = Number.POSITIVE_INFINITY): number[] {
+    if (this.#used + count > this.#users.length) {
+      try {
+        this.#grow((this.#used + count) * BLOCK_ROWS, mostRows);
+      } catch (cause) {
+        const used = this.#used;
+        if (cause instanceof LimitError) this.reclaim?.();
+        if (this.#used === used) throw cause;
+        return this.take(count, user, mostRows);
+      }
+    }
+    const taken: number[] = [];
+    for (let block = 0; taken.length < count; block++) {
+      if (this.#users[block] !== 0) continue;
+      this.#users[block] = 1;
+      taken.push(block);
+    }
+    this.#used += count;
+    this.#lists.add(user);
+    return taken;
+  }
+
+  /** Adds blocks that are in use to a list of `user`. */
+  share(blocks: readonly number[], user: BlockUser): void {
+    for (const block of blocks) this.#users[block]!++;
+    this.#lists.add(user);
+  }
+
+  /** Whether several lists have the block: its rows must not be written. */
+  isShared(block: number): boolean {
+    return this.#users[block]! > 1;
+  }
+
+  /** Removes blocks from a list. Frees memory if half of it or more is free then. */
+  release(blocks: readonly number[]): void {
+    for (const block of blocks) if (--this.#users[block]! === 0) this.#used--;
+    if (2 * this.#used <= this.#users.length) this.trim();
+  }
+
+  /** Forgets a user, who has no blocks. */
+  leave(user: BlockUser): void {
+    this.#lists.delete(user);
+  }
+
+  /** Frees the memory of free blocks, but not of the first `rows`. Does nothing on a device that has failed. */
+  trim(rows = 0): void {
+    const { device } = this;
+    const blocks = Math.max(stepped(this.#used * BLOCK_ROWS), rows) / BLOCK_ROWS;
+    if (blocks >= this.#users.length) return;
+    if (blocks === 0) {
+      for (const tensor of [...this.keys, ...this.values]) tensor.dispose();
+      for (const list of [this.keys, this.values, this.#users]) list.length = 0;
+    } else if (device.sound) {
+      this.#compact(blocks);
+      this.#users.length = blocks;
+      this.#resize(blocks, true);
+    }
+  }
+
+  /** Copies block `from` to block `to` in all layers. */
+  copy(from: number, to: number): void {
+    this.#move([[from, to]]);
+  }
+
+  /** The byte ranges of `count` rows of a tensor; in q8 also of their scales, which follow all rows. */
+  rangesOf(tensor: Tensor, first: number, count: number): ByteRange[] {
+    const width = tensor.size(1);
+    const rowBytes = width * BYTES[this.type];
+    const ranges = [{ firstByte: first * rowBytes, bytes: count * rowBytes }];
+    if (this.type === "q8")
+      ranges.push({ firstByte: tensor.length + (first * width) / 16, bytes: (count * width) / 16 });
+    return ranges;
+  }
+
+  #grow(rows: number, mostRows: number): void {
+    const row = paddedRow(this.width, this.type);
+    const generous = stepped(this.rows * 1.5);
+    const fitting = Math.floor(this.device.facts.maxBindingBytes / (row * 4));
+    const wanted = Math.max(stepped(rows), Math.min(generous, fitting, stepped(mostRows)));
+    const blocks = Math.floor(wanted / BLOCK_ROWS);
+    this.#resize(blocks, false);
+    while (this.#users.length < blocks) this.#users.push(0);
+  }
+
+  /** Moves the used blocks from `blocks` on into free places before it. */
+  #compact(blocks: number): void {
+    const places = new Map<number, number>();
+    let to = 0;
+    for (let from = blocks; from < this.#users.length; from++) {
+      if (this.#users[from] === 0) continue;
+      while (this.#users[to] !== 0) to++;
+      places.set(from, to++);
+    }
+    if (places.size === 0) return;
+    this.#move([...places]);
+    for (const [from, place] of places) this.#users[place] = this.#users[from]!;
+    for (const list of this.#lists) list.moved(places);
+  }
+
+  /** Copies blocks; WebGPU does not copy within a buffer. */
+  #move(places: readonly (readonly [from: number, to: number])[]): void {
+    const { device } = this;
+    device.scope(() => {
+      const row = paddedRow(this.width, this.type);
+      const between = device.empty([BLOCK_ROWS * row], "f32", "block");
+      for (const tensor of [...this.keys, ...this.values]) {
+        for (const [from, to] of places) {
+          const targets = this.rangesOf(tensor, to * BLOCK_ROWS, BLOCK_ROWS);
+          for (const [i, { firstByte, bytes }] of this.rangesOf(tensor, from * BLOCK_ROWS, BLOCK_ROWS).entries()) {
+            device.copy(tensor, firstByte, between, 0, bytes);
+            device.copy(between, 0, tensor, targets[i]!.firstByte, bytes);
+          }
+        }
+      }
+    });
+  }
+
+  /** Resizes one tensor at a time: after an error some have more rows than the pool uses. */
+  #resize(blocks: number, shrinks: boolean): void {
+    const { device } = this;
+    const [rows, row] = [blocks * BLOCK_ROWS, paddedRow(this.width, this.type)];
+    let filled = this.#users.length;
+    while (filled > 0 && this.#users[filled - 1] === 0) filled--;
+    for (let layer = 0; layer < this.layers; layer++) {
+      for (const [name, tensors] of [
+        ["keys", this.keys],
+        ["values", this.values],
+      ] as const) {
+        const old = tensors[layer];
+        if (old && (shrinks ? old.size(0) <= rows : old.size(0) >= rows)) continue;
+        const other = this.run(() => device.empty([rows, row], this.type, `cache.${name}.${layer}`));
+        if (old) {
+          const targets = this.rangesOf(other, 0, filled * BLOCK_ROWS);
+          for (const [i, { firstByte, bytes }] of this.rangesOf(old, 0, filled * BLOCK_ROWS).entries())
+            if (bytes > 0) device.copy(old, firstByte, other, targets[i]!.firstByte, bytes);
+          old.dispose();
+        }
+        tensors[layer] = other;
+      }
+    }
+  }
+}
+
+function stepped(rows: number): number {
+  return Math.ceil(rows / STEP) * STEP;
+}
