@@ -88,6 +88,9 @@ export class LlavaOneVision {
       get kvPool() {
         return current().kvPool;
       },
+      get prefixCache() {
+        return current().prefixCache;
+      },
       get adapters() {
         return current().adapters;
       },

@@ -44,6 +44,11 @@ export interface LoadOptions extends HubOptions {
    */
   visionCacheBytes?: number;
   /**
+   * Maximum size in bytes of keys and values that are kept for prompts that begin like those of sessions that have ended, while there are
+   * sessions. Beside `memoryBudget`, which does not count it, 0 if not given, else 256 MiB. What sessions have, others share in any case.
+   */
+  prefixCacheBytes?: number;
+  /**
    * Maximum rows of a prompt that are computed at once while other sessions generate (256): the delay of their next token. More of
    * them make the first token of a newcomer earlier.
    */
@@ -76,13 +81,14 @@ export function checkLoadOptions(options: LoadOptions): void {
     "memoryBudget",
     "weights",
     "visionCacheBytes",
+    "prefixCacheBytes",
     "prefillRows",
     "onDeviceLost",
     "adapter",
     "mergeAdapters",
     ...HUB_OPTIONS,
   ]);
-  const { visionCacheBytes, device: given, onDeviceLost } = options;
+  const { device: given, onDeviceLost } = options;
   if (given !== undefined && !(given instanceof Device)) {
     throw new OptionError({
       where: "LlavaOneVision.load, device",
@@ -99,11 +105,13 @@ export function checkLoadOptions(options: LoadOptions): void {
       remedy: given ? "leave the device out, or call model.reload with another" : "leave it out for an error",
     });
   }
-  if (visionCacheBytes !== undefined && !(visionCacheBytes >= 0)) {
+  for (const name of ["visionCacheBytes", "prefixCacheBytes"] as const) {
+    const bytes = options[name];
+    if (bytes === undefined || bytes >= 0) continue;
     throw new OptionError({
-      where: "LlavaOneVision.load, visionCacheBytes",
+      where: `LlavaOneVision.load, ${name}`,
       expected: "a number of bytes, 0 or above",
-      got: shown(visionCacheBytes),
+      got: shown(bytes),
       remedy: "leave it out for 256 MiB",
     });
   }

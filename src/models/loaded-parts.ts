@@ -10,6 +10,7 @@ import type { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
 import { Batching } from "./chat/batching.js";
 import type { DeviceParts, OwnedSession } from "./chat/model-internals.js";
+import { PREFIX_CACHE_BYTES, PrefixCache } from "./chat/prefix-cache.js";
 import type { AdapterLocations } from "./llava-onevision/adapted-weights.js";
 import { cacheTypeGiven } from "./llava-onevision/cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
@@ -29,6 +30,7 @@ export interface WeightsSource {
   readonly dtype: DtypeByPart;
   readonly cacheType: CacheType;
   readonly visionCacheBytes: number;
+  readonly prefixCacheBytes: number;
   readonly prefillRows: number | undefined;
   /** Which layers of the decoder stay on the device; undefined for all. */
   readonly plan: LayerPlan | undefined;
@@ -48,6 +50,7 @@ export interface SourceOptions {
   readonly cacheDtype?: CacheType | "auto";
   readonly contextTokens?: number;
   readonly visionCacheBytes?: number;
+  readonly prefixCacheBytes?: number;
   readonly prefillRows?: number;
   readonly memoryBudget?: number | { readonly bytes: number };
   readonly adapter?: AdapterLocations | undefined;
@@ -107,6 +110,7 @@ export async function readSource(
       dtype: dtypeByPart(options.dtype),
       cacheType: cacheTypeGiven(options.cacheDtype),
       visionCacheBytes: options.visionCacheBytes ?? VISION_CACHE_BYTES,
+      prefixCacheBytes: options.prefixCacheBytes ?? (options.memoryBudget === undefined ? PREFIX_CACHE_BYTES : 0),
       prefillRows: options.prefillRows,
       plan,
       budgetBytes: typeof memoryBudget === "object" ? memoryBudget.bytes : memoryBudget,
@@ -171,6 +175,7 @@ export async function loadParts(
         network,
         visionCache,
         kvPool,
+        prefixCache: new PrefixCache(kvPool, source.prefixCacheBytes),
         batching,
         // Training adds one.
         get adapters() {
@@ -193,20 +198,25 @@ export async function loadParts(
 }
 
 /** Frees the weights and the visual tokens, and the device unless it was given. */
-export function releaseParts({ device, network, visionCache, arena, ownsDevice }: LoadedParts): void {
+export function releaseParts({ device, network, visionCache, prefixCache, arena, ownsDevice }: LoadedParts): void {
   visionCache.dispose();
+  prefixCache.forget();
   network.language.store.close();
   arena.dispose();
   if (ownsDevice) device.dispose();
   else device.pool.trim();
 }
 
-/** Frees what can be computed again and is not in use: visual tokens, the KV caches of idle sessions, and free buffers. */
-export async function shed({ device, visionCache }: LoadedParts, sessions: Iterable<OwnedSession>): Promise<void> {
+/** Frees what can be computed again and is not in use: visual tokens, cached prefixes, the KV caches of idle sessions, and free buffers. */
+export async function shed(
+  { device, visionCache, prefixCache }: LoadedParts,
+  sessions: Iterable<OwnedSession>,
+): Promise<void> {
   visionCache.clear();
   // The pool of keys and values may need some of it to become smaller.
   device.pool.trim();
   for (const session of sessions) session.releaseIdle();
+  prefixCache.clear();
   device.pool.trim();
   // Errors about the buffer that was refused end here.
   await device.sync().catch(() => {});

@@ -84,6 +84,7 @@ export async function* trainingSteps(
       checkFinite(result, step);
       // What was computed with the weights before the step.
       internals.visionCache.clear();
+      internals.prefixCache.forget();
       for (const session of internals.sessions) session.releaseIdle();
       const saved = parametersOf(network, layout).filter(({ part }) =>
         parts.has(part === "newline" ? "language" : (part as "vision")),

@@ -6,6 +6,7 @@ import type { Network } from "../llava-onevision/network.js";
 import type { Processor } from "../llava-onevision/processor.js";
 import type { VisionCache } from "../llava-onevision/vision-cache.js";
 import type { Batching } from "./batching.js";
+import type { PrefixCache } from "./prefix-cache.js";
 import type { Recoverable, Recovery } from "./recovery.js";
 
 /** A network on a device, and the visual tokens cached there. Replaced by another when the model is reloaded. */
@@ -15,6 +16,8 @@ export interface DeviceParts {
   readonly visionCache: VisionCache;
   /** Keys and values of all sessions. */
   readonly kvPool: KVPool;
+  /** Prefixes whose blocks sessions share. */
+  readonly prefixCache: PrefixCache;
   /** What sequences share their steps through. */
   readonly batching: Batching;
   /** Names of the adapters that sessions can select. */

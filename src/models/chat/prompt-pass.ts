@@ -42,8 +42,8 @@ export class PromptPass {
     readonly owner: Arena,
     readonly options: PassOptions,
   ) {
-    const { device, network, visionCache, kvPool, batching, adapters } = model;
-    this.on = { device, network, visionCache, kvPool, batching, adapters };
+    const { device, network, visionCache, kvPool, prefixCache, batching, adapters } = model;
+    this.on = { device, network, visionCache, kvPool, prefixCache, batching, adapters };
     this.#faults = device.faults;
   }
 

@@ -1,4 +1,5 @@
 import { AbortedError, DeviceLostError } from "../../base/errors.js";
+import { BLOCK_ROWS } from "../../kernels/kv-blocks.js";
 import { KVCache } from "../../layers/kv-cache.js";
 import { Arena } from "../../runtime/arena.js";
 import { isOutOfMemory } from "../../runtime/gpu-fault.js";
@@ -53,9 +54,22 @@ export class SessionCache {
     return this.#cache;
   }
 
-  /** Length of the prompt's prefix that is in the cache. */
+  /** Length of the prompt's prefix that is in the cache, or in blocks of other sessions. */
   reused(prompt: Sequence): number {
-    return this.#prefix.common(prompt, this.rows.length);
+    return Math.max(this.#prefix.common(prompt, this.rows.length), this.#known(prompt).length * BLOCK_ROWS);
+  }
+
+  /** Blocks of the longest prefix that some session has computed. At least one row is left to compute. */
+  #known(prompt: Sequence): number[] {
+    return this.model.prefixCache.find(prompt, this.adapters, prompt.inputIds.length - 1);
+  }
+
+  /** Lets other sessions take the full blocks of the sequence, once its rows are known to be computed. */
+  offer({ on }: PromptPass): void {
+    const { ids, media } = this.#prefix;
+    const rows = Math.min(this.#cache.length, ids.length);
+    if (on.kvPool !== this.#cache.pool) return;
+    on.prefixCache.keep({ inputIds: ids, media }, this.adapters, this.#cache.blocks, rows);
   }
 
   /** Returns a copy. Throws LimitError if it does not fit, DeviceLostError unless the model recovers from that. */
@@ -88,8 +102,11 @@ export class SessionCache {
     const owner = new Arena(this.model.device, "answer");
     const pass = new PromptPass(this.model, prompt, owner, options);
     // Taps cover the whole prompt, so nothing of it may be reused.
-    const reused = options.taps ? 0 : this.#prefix.common(prompt, cache.length);
-    cache.truncate(reused);
+    const own = options.taps ? 0 : this.#prefix.common(prompt, cache.length);
+    const known = options.taps ? [] : this.#known(prompt);
+    if (known.length * BLOCK_ROWS > own) cache.restart(known);
+    else cache.truncate(own);
+    const reused = cache.length;
     this.#prefix = new CachedPrefix(prompt.inputIds, prompt.media);
     usage.reusedTokens = reused;
     try {
@@ -98,6 +115,7 @@ export class SessionCache {
       // Drop the steps that were recorded ahead of the last returned token.
       cache.truncate(prompt.inputIds.length + fed.length);
       this.#prefix = new CachedPrefix([...prompt.inputIds, ...fed], prompt.media);
+      this.offer(pass);
     } catch (cause) {
       cache.truncate(prompt.inputIds.length);
       if (isStop(cause, abort)) pass.keep();
@@ -130,6 +148,7 @@ export class SessionCache {
   /** Frees the memory of the rows. */
   release(): void {
     this.#cache.dispose();
+    this.model.prefixCache.evict();
   }
 }
 

@@ -203,11 +203,13 @@ export class Session implements Disposable {
     this.#leave();
   }
 
-  /** The vision cache is cleared with the model's last session. */
+  /** Visual tokens and prefixes are kept until the model's last session ends. */
   #leave(): void {
-    const { sessions, visionCache } = this.model;
+    const { sessions, visionCache, prefixCache } = this.model;
     sessions.delete(this.#owned);
-    if (sessions.size === 0) visionCache.clear();
+    if (sessions.size > 0) return;
+    visionCache.clear();
+    prefixCache.forget();
   }
 
   [Symbol.dispose](): void {
@@ -300,9 +302,10 @@ export class Session implements Disposable {
           let isFirst = true;
           for await (const choice of choices) {
             if (isFirst) clock.lap("prefill");
-            isFirst = false;
             throwIfAborted(options.signal, "generating");
             check();
+            if (isFirst) this.#cache.offer(pass);
+            isFirst = false;
             if (answer.ends(choice, config.eosTokens)) break;
             options.onProgress?.({ stage: "decode", done: answer.tokens.length, total: maxNewTokens });
           }
