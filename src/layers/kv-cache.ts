@@ -205,6 +205,20 @@ export class KVCache implements BlockUser {
     this.#tableIsOld = true;
   }
 
+  /** Gives back the blocks beyond `length` that it shares, which it would copy to write there. */
+  releaseShared(): void {
+    const first = Math.ceil(this.length / BLOCK_ROWS);
+    const beyond = this.#blocks.splice(first);
+    this.#blocks.push(...beyond.filter((block) => !this.pool.isShared(block)));
+    this.#tableIsOld = true;
+    this.pool.release(beyond.filter((block) => this.pool.isShared(block)));
+  }
+
+  /** Has no rows any more, for the pool. */
+  lost(): void {
+    this.length = 0;
+  }
+
   dispose(): void {
     this.length = 0;
     if (this.#holders > 0) {

@@ -16,6 +16,8 @@ const BYTES: Record<CacheType, number> = { f32: 4, f16: 2, q8: 1 };
 export interface BlockUser {
   /** Blocks have moved: each to its place in the list, if it has one there. */
   moved(places: ReadonlyMap<number, number>): void;
+  /** The rows of all blocks are lost. */
+  lost(): void;
 }
 
 /** A byte range of a tensor of keys or values. */
@@ -40,6 +42,8 @@ export class KVPool {
   /** Blocks that some list has. */
   #used = 0;
   readonly #lists = new Set<BlockUser>();
+  #losses = 0;
+  #lossCause: Error | undefined;
   readonly #arena: Arena;
 
   constructor(
@@ -130,15 +134,35 @@ export class KVPool {
   trim(rows = 0): void {
     const { device } = this;
     const blocks = Math.max(stepped(this.#used * BLOCK_ROWS), rows) / BLOCK_ROWS;
-    if (blocks >= this.#users.length) return;
     if (blocks === 0) {
       for (const tensor of [...this.keys, ...this.values]) tensor.dispose();
       for (const list of [this.keys, this.values, this.#users]) list.length = 0;
-    } else if (device.sound) {
+    } else if (blocks < this.#users.length && device.sound) {
       this.#compact(blocks);
       this.#users.length = blocks;
       this.#resize(blocks, true);
     }
+  }
+
+  /** How often all rows were lost. */
+  get losses(): number {
+    return this.#losses;
+  }
+
+  /**
+   * Discards the rows of all blocks because of an error, unless it was the cause of the last loss: where memory ran out while the tensors
+   * grew, no copy was made. Who uses them computes them again.
+   */
+  lose(cause: Error): void {
+    if (cause === this.#lossCause) return;
+    this.#lossCause = cause;
+    this.#losses++;
+    for (const list of [...this.#lists]) list.lost();
+  }
+
+  /** Throws the cause if rows were lost since there were `losses` losses. */
+  check(losses: number): void {
+    if (losses !== this.#losses && this.#lossCause) throw this.#lossCause;
   }
 
   /** Copies block `from` to block `to` in all layers. */
@@ -199,6 +223,13 @@ export class KVPool {
     });
   }
 
+  /** Copies the first rows of a tensor. */
+  #copyRows(from: Tensor, to: Tensor, rows: number): void {
+    const targets = this.rangesOf(to, 0, rows);
+    for (const [i, { firstByte, bytes }] of this.rangesOf(from, 0, rows).entries())
+      if (bytes > 0) this.device.copy(from, firstByte, to, targets[i]!.firstByte, bytes);
+  }
+
   /** Resizes one tensor at a time: after an error some have more rows than the pool uses. */
   #resize(blocks: number, shrinks: boolean): void {
     const { device } = this;
@@ -213,12 +244,13 @@ export class KVPool {
         const old = tensors[layer];
         if (old && (shrinks ? old.size(0) <= rows : old.size(0) >= rows)) continue;
         const other = this.run(() => device.empty([rows, row], this.type, `cache.${name}.${layer}`));
-        if (old) {
-          const targets = this.rangesOf(other, 0, filled * BLOCK_ROWS);
-          for (const [i, { firstByte, bytes }] of this.rangesOf(old, 0, filled * BLOCK_ROWS).entries())
-            if (bytes > 0) device.copy(old, firstByte, other, targets[i]!.firstByte, bytes);
-          old.dispose();
+        try {
+          if (old) this.#copyRows(old, other, filled * BLOCK_ROWS);
+        } catch (cause) {
+          other.dispose();
+          throw cause;
         }
+        old?.dispose();
         tensors[layer] = other;
       }
     }

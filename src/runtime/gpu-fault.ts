@@ -5,7 +5,7 @@ import { DeviceLostError, DisposedError, KernelError, LimitError, OcellusError }
 class OutOfMemory extends LimitError {}
 
 /** Whether an error says that the adapter ran out of memory, so that the call may succeed with less. */
-export function isOutOfMemory(cause: unknown): boolean {
+export function isOutOfMemory(cause: unknown): cause is LimitError {
   return cause instanceof OutOfMemory;
 }
 

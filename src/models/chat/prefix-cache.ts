@@ -29,9 +29,7 @@ export class PrefixCache implements BlockUser {
     readonly pool: KVPool,
     /** Maximum bytes of blocks that no session has; 0 keeps none. */
     readonly mostBytes: number,
-  ) {
-    pool.reclaim = () => this.clear();
-  }
+  ) {}
 
   /** Blocks that it has. */
   get size(): number {
@@ -94,6 +92,10 @@ export class PrefixCache implements BlockUser {
   forget(): void {
     for (const node of [...this.#nodes]) this.#drop(node);
     this.#first.clear();
+  }
+
+  lost(): void {
+    this.forget();
   }
 
   moved(places: ReadonlyMap<number, number>): void {

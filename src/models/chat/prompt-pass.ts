@@ -34,6 +34,7 @@ export class PromptPass {
   /** The parts on the device at the beginning: another call may reload the model meanwhile. */
   readonly on: DeviceParts;
   readonly #faults: number;
+  readonly #losses: number;
 
   constructor(
     readonly model: ModelInternals,
@@ -45,12 +46,14 @@ export class PromptPass {
     const { device, network, visionCache, kvPool, prefixCache, batching, adapters } = model;
     this.on = { device, network, visionCache, kvPool, prefixCache, batching, adapters };
     this.#faults = device.faults;
+    this.#losses = kvPool.losses;
   }
 
-  /** Throws if the model was disposed, or if the device reported an error since the pass began. */
+  /** Throws if the model was disposed, or if the device reported an error or cached rows were lost since the pass began. */
   check(): void {
     this.model.check();
     this.on.device.check(this.#faults);
+    this.on.kvPool.check(this.#losses);
   }
 
   /** Looks up or computes the visual tokens of every medium that extends beyond row `from` of the sequence. */

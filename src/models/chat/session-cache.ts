@@ -106,6 +106,9 @@ export class SessionCache {
     const known = options.taps ? [] : this.#known(prompt);
     if (known.length * BLOCK_ROWS > own) cache.restart(known);
     else cache.truncate(own);
+    // What follows is written anew; where no more is kept, its memory is needed for that.
+    cache.releaseShared();
+    this.model.prefixCache.evict();
     const reused = cache.length;
     this.#prefix = new CachedPrefix(prompt.inputIds, prompt.media);
     usage.reusedTokens = reused;
@@ -119,7 +122,10 @@ export class SessionCache {
     } catch (cause) {
       cache.truncate(prompt.inputIds.length);
       if (isStop(cause, abort)) pass.keep();
-      else if (isOutOfMemory(cause)) cache.dispose();
+      else if (isOutOfMemory(cause)) {
+        cache.pool.lose(cause);
+        cache.dispose();
+      }
       else if (cause instanceof AbortedError) cache.shrink(capacity, rows);
       else cache.truncate(reused);
       throw cause;

@@ -53,6 +53,7 @@ const ask = (messages: ChatMessage[], options: GenerateOptions = SHORT) => sessi
 
 /** The same question to a session that knows nothing. */
 async function fresh(messages: ChatMessage[], options: GenerateOptions = SHORT): Promise<readonly number[]> {
+  model.internals.prefixCache.forget();
   const other = model.createSession();
   const { tokens, usage } = await other.generate(messages, options).result;
   other.dispose();

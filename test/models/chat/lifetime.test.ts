@@ -118,7 +118,7 @@ describe("answers", () => {
   let weights: number;
   beforeAll(async () => {
     device = await sharedDevice();
-    model = await LlavaOneVision.load(files, { device });
+    model = await LlavaOneVision.load(files, { device, prefixCacheBytes: 0 });
     weights = device.pool.liveBytes;
   });
   afterAll(() => {
