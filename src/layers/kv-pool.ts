@@ -35,13 +35,18 @@ export class KVPool {
   /** Of every layer. */
   readonly keys: Tensor[] = [];
   readonly values: Tensor[] = [];
-  /** Called where rows do not fit: releases blocks that are only kept for later. */
+  /** Called where rows do not fit: releases blocks that can be computed again. */
   reclaim: (() => void) | undefined;
   /** Lists that have a block, by block. */
   readonly #users: number[] = [];
   /** Blocks that some list has. */
   #used = 0;
   readonly #lists = new Set<BlockUser>();
+  /** The latest error that said that rows do not fit. */
+  #full: unknown;
+  #waiting: (() => void)[] = [];
+  /** How often a sequence gave its rows up because they did not fit beside those of others. */
+  preemptions = 0;
   #losses = 0;
   #lossCause: Error | undefined;
   readonly #arena: Arena;
@@ -93,8 +98,9 @@ export class KVPool {
       } catch (cause) {
         const used = this.#used;
         if (cause instanceof LimitError) this.reclaim?.();
-        if (this.#used === used) throw cause;
-        return this.take(count, user, mostRows);
+        if (this.#used < used) return this.take(count, user, mostRows);
+        this.#full = cause;
+        throw cause;
       }
     }
     const taken: number[] = [];
@@ -106,6 +112,29 @@ export class KVPool {
     this.#used += count;
     this.#lists.add(user);
     return taken;
+  }
+
+  /** Whether `cause` is the latest error that said that rows do not fit. */
+  isFull(cause: unknown): boolean {
+    return cause !== undefined && cause === this.#full;
+  }
+
+  /**
+   * After an error that said that rows do not fit, when the caller has given up its own: resolves when others have released some, or may do so
+   * when asked. Undefined for other errors, and if nobody else has any.
+   */
+  room(cause: unknown): Promise<void> | undefined {
+    if (!this.isFull(cause)) return undefined;
+    // Its own blocks may have been kept for later.
+    this.reclaim?.();
+    if (this.#used === 0) return undefined;
+    this.preemptions++;
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Resolves what waits for room. */
+  wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   /** Adds blocks that are in use to a list of `user`. */
@@ -123,6 +152,7 @@ export class KVPool {
   release(blocks: readonly number[]): void {
     for (const block of blocks) if (--this.#users[block]! === 0) this.#used--;
     if (2 * this.#used <= this.#users.length) this.trim();
+    this.wake();
   }
 
   /** Forgets a user, who has no blocks. */

@@ -1,5 +1,6 @@
 import { unlessAborted } from "../../base/abort.js";
 import { DeviceLostError } from "../../base/errors.js";
+import type { KVPool } from "../../layers/kv-pool.js";
 import type { LoadProgress } from "../../layers/weights.js";
 import type { Device } from "../../runtime/device.js";
 import { isOutOfMemory } from "../../runtime/gpu-fault.js";
@@ -12,6 +13,7 @@ const LOSS_SECONDS = 60;
 /** The model that a {@link Recovery} restores. */
 export interface Recoverable {
   readonly device: Device;
+  readonly kvPool: KVPool;
   /** Replaces the lost device by another, and loads the weights again. */
   reloadLost(onProgress: (progress: LoadProgress) => void): Promise<void>;
   /** Frees all memory on the device that can be computed again and is not in use. */
@@ -27,7 +29,8 @@ export interface RecoveryOptions {
 }
 
 /**
- * Repeats work after the loss of the device, once the model is reloaded, and once where memory ran out, after the caches are freed.
+ * Repeats work after the loss of the device, once the model is reloaded; once where memory ran out, after the caches are freed; and where its
+ * keys and values do not fit beside those of others, when these have less.
  * Calls that fail together wait for one reload.
  */
 export class Recovery {
@@ -42,7 +45,7 @@ export class Recovery {
     readonly reloads: boolean,
   ) {}
 
-  /** Runs `work`, again after every loss and once after memory ran out. `work` continues from what it had given. */
+  /** Runs `work`, again after every loss and shortage. `work` continues from what it had given. */
   async run<T>(model: Recoverable, work: () => Promise<T>, options: RecoveryOptions): Promise<T> {
     for (let hasShed = false; ; ) {
       const { device } = model;
@@ -55,7 +58,11 @@ export class Recovery {
           await model.shed();
           if (hasShed) throw cause;
           hasShed = true;
-        } else throw cause;
+        } else {
+          const room = model.kvPool.room(cause);
+          if (!room) throw cause;
+          await unlessAborted(room, options.signal, "waiting for room in the KV cache");
+        }
       }
     }
   }

@@ -35,6 +35,10 @@ export class SessionCache {
     const { model } = this;
     const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
     const { device, cacheType, kvPool } = model;
+    kvPool.reclaim = () => {
+      for (const session of model.sessions) session.releaseIdle();
+      model.prefixCache.clear();
+    };
     const cache = new KVCache(device, layers, keyValueHeads * headSize, cacheType, maxPositions, kvPool);
     cache.adapters = this.adapters;
     return cache;
@@ -87,7 +91,7 @@ export class SessionCache {
 
   /**
    * Runs a pass over the rows of a prompt that are not cached. On failure the cache is restored to its capacity and a known prefix, or
-   * emptied where memory ran out.
+   * emptied where memory ran out, or where its rows do not fit beside those of others.
    */
   async during(
     prompt: Sequence,
@@ -125,7 +129,7 @@ export class SessionCache {
       else if (isOutOfMemory(cause)) {
         cache.pool.lose(cause);
         cache.dispose();
-      }
+      } else if (cache.pool.isFull(cause)) cache.dispose();
       else if (cause instanceof AbortedError) cache.shrink(capacity, rows);
       else cache.truncate(reused);
       throw cause;

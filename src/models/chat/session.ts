@@ -232,6 +232,7 @@ export class Session implements Disposable {
 
   #end(): void {
     this.#busy = false;
+    this.model.kvPool.wake();
   }
 
   #check(): void {

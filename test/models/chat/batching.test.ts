@@ -1,5 +1,5 @@
 import { beforeAll, expect, test, vi } from "vitest";
-import { AbortedError } from "../../../src/base/errors.js";
+import { AbortedError, LimitError } from "../../../src/base/errors.js";
 import type { GenerateOptions } from "../../../src/models/chat/generate-options.js";
 import type { Session } from "../../../src/models/chat/session.js";
 import { Network } from "../../../src/models/llava-onevision/network.js";
@@ -174,4 +174,33 @@ test("a session that joins later is prefilled in chunks between the steps of the
   } finally {
     limited.dispose();
   }
+});
+
+test("where keys and values of two sessions do not fit, one waits for the other; both answers are those of each alone", async () => {
+  const questions = [QUESTIONS[0]!, QUESTIONS[2]!].map(({ input, options }) => ({
+    input: `${"a b c d e f g h ".repeat(8)}${input}`,
+    options: { ...options, maxNewTokens: 64, minNewTokens: 64 },
+  }));
+  const alone = [];
+  for (const asked of questions) alone.push(await answerOf(asked));
+  const { kvPool } = model.internals;
+  const make = device.empty.bind(device);
+  // Room for 256 rows: one of them needs fewer.
+  const empty = vi.spyOn(device, "empty").mockImplementation((shape, dtype, label) => {
+    if (label.startsWith("cache.") && shape[0]! > 256)
+      throw new LimitError({ where: label, expected: "256 rows", got: `${shape[0]}`, remedy: "" });
+    return make(shape, dtype, label);
+  });
+  try {
+    const before = kvPool.preemptions;
+    using idle = model.createSession();
+    await idle.generate(questions[0]!.input, { maxNewTokens: 1 }).result;
+    expect(await Promise.all(questions.map(answerOf))).toEqual(alone);
+    expect(kvPool.preemptions).toBeGreaterThan(before);
+    // What does not fit alone is an error.
+    await expect(answerOf({ input: "a b c d e f g h ".repeat(40), options: LONG })).rejects.toThrow(LimitError);
+  } finally {
+    empty.mockRestore();
+  }
+  expect(kvPool.usedBlocks).toBe(0);
 });

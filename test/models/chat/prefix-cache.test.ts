@@ -98,6 +98,7 @@ test("where a binding has no room, blocks that no session has make some", () => 
   forge(device, { maxBindingBytes: 300 * 8 * 4 });
   try {
     const { pool, prefixes, cacheOf } = begin(2 ** 30);
+    pool.reclaim = () => prefixes.clear();
     const cache = cacheOf(256);
     prefixes.keep(sequence(counting(256)), undefined, cache.blocks, 256);
     cache.dispose();

@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { AbortedError, DeviceLostError, DisposedError, LimitError } from "../../../src/base/errors.js";
+import type { KVPool } from "../../../src/layers/kv-pool.js";
 import { Recovery } from "../../../src/models/chat/recovery.js";
 import type { Device } from "../../../src/runtime/device.js";
 import { faultOf } from "../../../src/runtime/gpu-fault.js";
@@ -11,12 +12,22 @@ class GPUOutOfMemoryError {
 }
 const outOfMemory = () => faultOf(new GPUOutOfMemoryError() as GPUError, "an adapter");
 
+/** Says that rows do not fit beside those of others. */
+const FULL = new LimitError(fault);
+
 /** A model of which nothing is real but the calls. */
 function model() {
   const calls: string[] = [];
   return {
     calls,
     device: {} as Device,
+    kvPool: {
+      room: (cause: unknown) => {
+        if (cause !== FULL) return undefined;
+        calls.push("wait");
+        return Promise.resolve();
+      },
+    } as KVPool,
     async reloadLost(onProgress: (progress: { loadedBytes: number; totalBytes: number; tensor: string }) => void) {
       calls.push("reload");
       await new Promise((resolve) => setTimeout(resolve, 0));
@@ -132,4 +143,12 @@ test("a reload that fails rejects, and the next call tries again; one of a dispo
     throw new AbortedError("loading");
   };
   await expect(recovery.run(own, failing(new DeviceLostError(fault)), {})).rejects.toThrow(DisposedError);
+});
+
+test("work whose keys and values do not fit beside those of others is repeated when these have less, as often as needed", async () => {
+  const own = model();
+  expect(await new Recovery(false).run(own, failing(FULL, FULL), {})).toBe("done");
+  expect(own.calls).toEqual(["wait", "wait"]);
+  const other = new LimitError(fault);
+  await expect(new Recovery(false).run(own, failing(other), {})).rejects.toBe(other);
 });
