@@ -22,7 +22,10 @@ async function load(settings: ModelSettings, { signal, progress }: LoadTools): P
       tokens: texts.reduce((sum, text) => sum + tokenizer.encodeLiteral(text).length, 0),
     }),
     adapter: model.device.facts.name,
-    gpuBytes: () => model.device.pool.reservedBytes,
+    memory: () => {
+      const { usedBlocks, sharedBlocks, preemptions } = model.internals.kvPool;
+      return { gpuBytes: model.device.pool.reservedBytes, usedBlocks, sharedBlocks, preemptions };
+    },
     lost: model.device.gpu.lost.then(
       ({ message, reason }) => `its GPU device was lost: ${message || reason || "no reason given"}`,
     ),

@@ -4,7 +4,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { shown } from "../base/errors.js";
 import { type ApiError, type ApiErrorBody, apiError, failure } from "../openai/api-error.js";
 import { type ApiKey, ApiKeys } from "./api-keys.js";
-import type { Backend, BackendEvents, Ended, LoadProgress, ReadyProcess } from "./backend.js";
+import type { Backend, BackendEvents, Ended, LoadProgress, MemoryUse, ReadyProcess } from "./backend.js";
 import { Bodies } from "./bodies.js";
 import { Deadline } from "./deadline.js";
 import { EVENT_STREAM } from "./event-stream.js";
@@ -20,6 +20,8 @@ import { Refusal } from "./refusal.js";
 import { isEvents, Relay } from "./relay.js";
 import { RequestRecord } from "./request-record.js";
 
+/** That of no model. */
+const NO_MEMORY: MemoryUse = { gpuBytes: 0, usedBlocks: 0, sharedBlocks: 0, preemptions: 0 };
 const RETRY: Readonly<Record<string, string>> = { "retry-after": "1" };
 /** Bytes of the bodies of all requests, in bodies of the maximum size. */
 const BODIES_IN_ALL = 4;
@@ -79,7 +81,7 @@ export class App implements BackendEvents {
   #closing: string | undefined;
   /** Whether the model was loaded once. */
   #started = false;
-  #gpuBytes = 0;
+  #memory = NO_MEMORY;
   /** When loading began, and how many seconds it took the last time. */
   #loading = { sinceMs: performance.now(), seconds: 1 };
 
@@ -92,7 +94,7 @@ export class App implements BackendEvents {
     this.metrics = new Metrics(prometheus, {
       active: () => this.queue.active,
       queued: () => this.queue.length,
-      gpuBytes: () => this.#gpuBytes,
+      memory: () => this.#memory,
       ready: () => Number(this.#unready === undefined),
     });
     this.#bodies = new Bodies({
@@ -180,7 +182,7 @@ export class App implements BackendEvents {
     this.metrics.loss();
     this.options.log.event("error", "model_lost", { reason });
     this.queue.pause();
-    this.#gpuBytes = 0;
+    this.#memory = NO_MEMORY;
     this.#loading = { ...this.#loading, sinceMs: performance.now() };
     this.#loadingWhy = "the model is being loaded again";
   }
@@ -190,8 +192,8 @@ export class App implements BackendEvents {
     this.options.onFailed?.(error);
   }
 
-  gpuBytes(bytes: number): void {
-    this.#gpuBytes = bytes;
+  memory(use: MemoryUse): void {
+    this.#memory = use;
   }
 
   error({ name, message, stack, known, request }: HiddenError): void {

@@ -43,6 +43,16 @@ export interface ReadyProcess {
   readonly adapter: string;
 }
 
+/** Memory of a model on its device. */
+export interface MemoryUse {
+  readonly gpuBytes: number;
+  /** Blocks of keys and values that are in use, and those of them that several sequences share. */
+  readonly usedBlocks: number;
+  readonly sharedBlocks: number;
+  /** How often a sequence gave its blocks up because they did not fit beside those of others. */
+  readonly preemptions: number;
+}
+
 /** What a backend reports at any time. */
 export interface BackendEvents {
   /** The model is loaded, for the first time or again. */
@@ -51,7 +61,7 @@ export interface BackendEvents {
   lost(reason: string): void;
   /** It is lost for good. */
   failed(error: Error): void;
-  gpuBytes(bytes: number): void;
+  memory(use: MemoryUse): void;
   error(error: HiddenError): void;
   /** Progress of loading. */
   progress(progress: LoadProgress): void;

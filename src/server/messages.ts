@@ -1,4 +1,4 @@
-import type { Ended, LoadProgress } from "./backend.js";
+import type { Ended, LoadProgress, MemoryUse } from "./backend.js";
 import type { HiddenError } from "./hidden-error.js";
 
 // Between the server and the model's process, over the channel of `fork`. Requests and answers go over a socket.
@@ -19,7 +19,7 @@ export type ProcessMessage =
   | { readonly kind: "failed"; readonly status: number; readonly text: string }
   | { readonly kind: "lost"; readonly reason: string }
   | { readonly kind: "ended"; readonly number: number; readonly ended: Ended }
-  | { readonly kind: "gpuBytes"; readonly bytes: number }
+  | { readonly kind: "memory"; readonly use: MemoryUse }
   | { readonly kind: "error"; readonly error: HiddenError }
   | { readonly kind: "progress"; readonly progress: LoadProgress };
 

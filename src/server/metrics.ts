@@ -1,11 +1,11 @@
 import type * as Prometheus from "prom-client";
-import type { AnswerCounts } from "./backend.js";
+import type { AnswerCounts, MemoryUse } from "./backend.js";
 
 /** Gauges, read when the metrics are scraped. */
 export interface Gauges {
   active(): number;
   queued(): number;
-  gpuBytes(): number;
+  memory(): MemoryUse;
   /** 1 if requests are accepted. */
   ready(): number;
 }
@@ -40,7 +40,11 @@ export class Metrics {
       });
     gauge("ocellus_active_requests", "Running requests", gauges.active);
     gauge("ocellus_queue_length", "Waiting requests", gauges.queued);
-    gauge("ocellus_gpu_bytes", "Bytes reserved on the device", gauges.gpuBytes);
+    const { memory } = gauges;
+    gauge("ocellus_gpu_bytes", "Bytes reserved on the device", () => memory().gpuBytes);
+    gauge("ocellus_kv_blocks", "Blocks of keys and values in use", () => memory().usedBlocks);
+    gauge("ocellus_shared_kv_blocks", "Blocks that several sequences share", () => memory().sharedBlocks);
+    gauge("ocellus_preemptions", "Sequences that gave up their blocks to others", () => memory().preemptions);
     gauge("ocellus_ready", "1 if requests are accepted", gauges.ready);
     this.#losses = counter("ocellus_model_losses_total", "Losses of the model's process or of its device");
     this.#requests = new Counter({

@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import type { Server } from "node:http";
 import { dirname } from "node:path";
-import type { LoadProgress } from "./backend.js";
+import type { LoadProgress, MemoryUse } from "./backend.js";
 import { Engine, type Served } from "./engine.js";
 import { hiddenError } from "./hidden-error.js";
 import { NUMBER, type ProcessMessage, type Start } from "./messages.js";
@@ -19,7 +19,7 @@ const LEFT_TO_SERVER = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export interface LoadedModel extends Served {
   /** The adapter's name. */
   readonly adapter: string;
-  gpuBytes(): number;
+  memory(): MemoryUse;
   /** Resolves with the reason when the device is lost. */
   readonly lost: Promise<string>;
 }
@@ -103,11 +103,12 @@ async function serveOver(start: Start, model: LoadedModel, send: (message: Proce
     server.once("error", reject);
     server.listen(start.socket, resolve);
   });
-  let told = -1;
+  let told = "";
   const tell = (): void => {
-    const bytes = model.gpuBytes();
-    if (bytes !== told) send({ kind: "gpuBytes", bytes });
-    told = bytes;
+    const use = model.memory();
+    const text = JSON.stringify(use);
+    if (text !== told) send({ kind: "memory", use });
+    told = text;
   };
   tell();
   setInterval(tell, REPORT_MS);

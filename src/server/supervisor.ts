@@ -262,8 +262,8 @@ export class Supervisor implements Backend {
         running.asked.get(message.number)?.(message.ended);
         running.asked.delete(message.number);
         break;
-      case "gpuBytes":
-        events.gpuBytes(message.bytes);
+      case "memory":
+        events.memory(message.use);
         break;
       case "error":
         events.error(message.error);

@@ -5,6 +5,7 @@ import { create } from "webgpu";
 import { attention } from "../../src/kernels/attention.js";
 import { chooseToken } from "../../src/kernels/choose-token.js";
 import type { Epilogue } from "../../src/kernels/epilogue.js";
+import { BLOCK_ROWS } from "../../src/kernels/kv-blocks.js";
 import { type CacheType, paddedRow } from "../../src/kernels/kv-format.js";
 import { matmul } from "../../src/kernels/matmul.js";
 import { layerNorm, rmsNorm } from "../../src/kernels/norm.js";
@@ -95,17 +96,20 @@ function attentions(type: CacheType): void {
     const cache = device.empty([KEYS, paddedRow(keyValueHeads * headSize, type)], type, "cache");
     const columns = { tensor: cache, first: 0 };
     const sizes = { batches: 1, keys: KEYS, heads, keyValueHeads, headSize };
+    // The decoder's keys and values are in blocks.
+    const blocks = device.empty([KEYS / BLOCK_ROWS], "u32", "table");
+    const table = headSize === TOWER.headSize ? undefined : ({ tensor: blocks, of: "one" } as const);
     for (const queries of [1, 256]) {
       const q = { tensor: floats(queries, heads * headSize), first: 0 };
       collect(`${headSize} ${type}`, () =>
-        attention(q, columns, columns, { ...sizes, queries, causalFrom: KEYS - queries }, "y"),
+        attention(q, columns, columns, { ...sizes, queries, causalFrom: KEYS - queries, table }, "y"),
       );
     }
     if (headSize === TOWER.headSize) continue;
     const x = floats(1, (heads + 2 * keyValueHeads) * headSize);
     const [cosines, sines] = [floats(KEYS, headSize / 2), floats(KEYS, headSize / 2)];
     collect(`with RoPE ${headSize} ${type}`, () =>
-      rotatedAttention(x, { cosines, sines, keys: cache, values: cache }, KEYS - 1, sizes),
+      rotatedAttention(x, { cosines, sines, keys: cache, values: cache }, KEYS - 1, sizes, { table }),
     );
   }
 }

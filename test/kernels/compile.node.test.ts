@@ -17,6 +17,7 @@ import type { Epilogue } from "../../src/kernels/epilogue.js";
 import { gather } from "../../src/kernels/gather.js";
 import { geluGradient } from "../../src/kernels/gelu-gradient.js";
 import { gradientProduct } from "../../src/kernels/gradient-product.js";
+import { sequenceTables } from "../../src/kernels/kv-blocks.js";
 import type { CacheType } from "../../src/kernels/kv-format.js";
 import { paddedRow } from "../../src/kernels/kv-format.js";
 import { matmul } from "../../src/kernels/matmul.js";
@@ -29,7 +30,7 @@ import { keepRankBlocks } from "../../src/kernels/rank-blocks.js";
 import { resample } from "../../src/kernels/resample.js";
 import { rope } from "../../src/kernels/rope.js";
 import { rotate } from "../../src/kernels/rotate.js";
-import { rotatedAttention } from "../../src/kernels/rotated-attention.js";
+import { rotatedAttention, rotatedAttentionOfSequences } from "../../src/kernels/rotated-attention.js";
 import { scatterRows } from "../../src/kernels/scatter-rows.js";
 import { addSumSquares } from "../../src/kernels/sum-squares.js";
 import { swiglu } from "../../src/kernels/swiglu.js";
@@ -150,16 +151,27 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
             const q = { tensor: floats(queries, heads * headSize), first: 0 };
             const k = { tensor: cache, first: 0 };
             const sizes = { batches: 1, queries, keys, heads, keyValueHeads: 2, headSize };
-            attention(q, k, k, { ...sizes, causalFrom: keys - queries }, "y");
+            const table = { tensor: device.empty([keys], "u32", "table"), of: "one" } as const;
+            for (const own of [undefined, table])
+              attention(q, k, k, { ...sizes, causalFrom: keys - queries, table: own }, "y");
             if (queries !== 1) continue;
-            attentionWeights(q, k, sizes, "weights");
+            for (const own of [undefined, table]) attentionWeights(q, k, sizes, "weights", own);
+            const tables = sequenceTables(device, [
+              { position: keys - 1, blocks: [0] },
+              { position: 3, blocks: [1] },
+            ]);
+            const several = { tensor: floats(2, heads * headSize), first: 0 };
+            attention(several, k, k, { ...sizes, batches: 2, table: tables }, "y");
             const tensors = {
               cosines: floats(keys, headSize / 2),
               sines: floats(keys, headSize / 2),
               keys: cache,
               values,
             };
-            if (headSize % 8 === 0) rotatedAttention(floats(1, (heads + 4) * headSize), tensors, keys - 1, sizes);
+            if (headSize % 8 !== 0) continue;
+            for (const own of [undefined, table])
+              rotatedAttention(floats(1, (heads + 4) * headSize), tensors, keys - 1, sizes, { table: own });
+            rotatedAttentionOfSequences(floats(2, (heads + 4) * headSize), tensors, tables, sizes);
           }
         }
       }
@@ -181,7 +193,9 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
       }
       for (const type of CACHES) {
         const cache = () => device.empty([8, paddedRow(64, type)], type, "cache");
-        rope(floats(3, 256), floats(8, 32), floats(8, 32), cache(), cache(), 0, 64);
+        const table = { tensor: device.empty([1], "u32", "table"), of: "one" } as const;
+        for (const own of [undefined, table, { ...table, of: "several" } as const])
+          rope(floats(3, 256), floats(8, 32), floats(8, 32), cache(), cache(), 0, 64, own);
       }
       rmsNorm(floats(2, INNER), floats(INNER), 1e-6);
       layerNorm(floats(2, INNER), floats(INNER), floats(INNER), 1e-6);

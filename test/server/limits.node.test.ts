@@ -81,7 +81,9 @@ test("a wrong key is refused, also for metrics; health is open", async () => {
   expect(await (await fetch(`${server.url}/health`)).json()).toMatchObject({ status: "ready" });
   expect((await fetch(`${server.url}/metrics`)).status).toBe(401);
   const headers = { authorization: "Bearer secret" };
-  expect(await (await fetch(`${server.url}/metrics`, { headers })).text()).toContain("ocellus_gpu_bytes 7");
+  const metrics = await (await fetch(`${server.url}/metrics`, { headers })).text();
+  for (const line of ["gpu_bytes 7", "kv_blocks 3", "shared_kv_blocks 2", "preemptions 1"])
+    expect(metrics).toContain(`ocellus_${line}\n`);
   expect((await fetch(`${server.url}/nothing`)).status).toBe(404);
 });
 

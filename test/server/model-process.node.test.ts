@@ -52,7 +52,7 @@ function ask(content: string, number: number): Promise<string> {
 test("it is ready when the model is loaded, and reports bytes and the ends of requests", async () => {
   await load();
   expect(messages).toEqual([
-    { kind: "gpuBytes", bytes: 7 },
+    { kind: "memory", use: { gpuBytes: 7, usedBlocks: 3, sharedBlocks: 2, preemptions: 1 } },
     { kind: "ready", adapter: "none" },
   ]);
   expect(await ask("one two", 5)).toContain("one two");

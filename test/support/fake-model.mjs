@@ -78,7 +78,8 @@ runModelProcess(
   async ({ failing, slowMs = 0 }) => {
     await sleep(slowMs);
     if (failing !== undefined && existsSync(failing)) throw new Error("no model here");
-    return { model: { createSession: session }, name: "fake", adapter: "none", gpuBytes: () => 7, lost };
+    const memory = () => ({ gpuBytes: 7, usedBlocks: 3, sharedBlocks: 2, preemptions: 1 });
+    return { model: { createSession: session }, name: "fake", adapter: "none", memory, lost };
   },
   (error) => ({ status: 3, text: `ocellus: ${error.message}\n` }),
 );

@@ -36,7 +36,7 @@ export class BackendHere implements Backend {
       },
     });
     ready();
-    events.gpuBytes(this.gpuBytes);
+    events.memory({ gpuBytes: this.gpuBytes, usedBlocks: 3, sharedBlocks: 2, preemptions: 1 });
   }
 
   ask({ id, path, body }: Asked, signal: AbortSignal): Asking {
