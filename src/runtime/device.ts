@@ -93,8 +93,6 @@ export class Device {
     });
   }
 
-  // ---- memory ----
-
   /** Creates an owner of memory that lives until it is disposed: a Model's weights, a Session's cache. */
   arena(label: string): Arena {
     return new Arena(this, label);
@@ -195,8 +193,6 @@ export class Device {
     block.owner = undefined;
     this.pool.release(block);
   }
-
-  // ---- work ----
 
   /**
    * Records one dispatch. `tensors` and `parameters` are bound by the names the WGSL gives them. `work` estimates its duration, and so
@@ -379,8 +375,6 @@ export class Device {
   [Symbol.dispose](): void {
     this.dispose();
   }
-
-  // ---- internal ----
 
   /** Submits what is recorded if it is full or `work` would make it take too long; then counts `work`. */
   #count(work: Work): void {

@@ -17,7 +17,8 @@ import type { AnswerProgress } from "./answer.js";
 import { copiedPart } from "./cached-media.js";
 import { checkPromptOptions, PROMPT_OPTIONS, type PromptOptions } from "./generate-options.js";
 import type { ModelInternals } from "./model-internals.js";
-import { PromptPass, type Sequence } from "./prompt-pass.js";
+import { PromptPass } from "./prompt-pass.js";
+import type { Sequence } from "./sequence.js";
 
 /** Options of picture and clip embeddings. */
 export interface EmbedMediaOptions extends PromptOptions {

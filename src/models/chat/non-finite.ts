@@ -2,7 +2,8 @@ import { KernelError } from "../../base/errors.js";
 import { KVCache } from "../../layers/kv-cache.js";
 import { Arena } from "../../runtime/arena.js";
 import type { ModelInternals } from "./model-internals.js";
-import { PromptPass, type Sequence } from "./prompt-pass.js";
+import { PromptPass } from "./prompt-pass.js";
+import type { Sequence } from "./sequence.js";
 import { TapRecorder } from "./taps.js";
 
 /** Finds the first intermediate with a number that is not finite, and drops their values. */

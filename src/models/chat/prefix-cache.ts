@@ -1,6 +1,6 @@
 import { BLOCK_ROWS } from "../../kernels/kv-blocks.js";
 import type { BlockUser, KVPool } from "../../layers/kv-pool.js";
-import type { Sequence } from "./prompt-pass.js";
+import type { Sequence } from "./sequence.js";
 
 /** Size of the cache if `prefixCacheBytes` is not given. */
 export const PREFIX_CACHE_BYTES = 256 * 1024 * 1024;

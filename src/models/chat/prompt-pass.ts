@@ -7,18 +7,13 @@ import type { Tensor } from "../../runtime/tensor.js";
 import type { PreparedMedium, Segment } from "../llava-onevision/processor.js";
 import type { AnswerProgress } from "./answer.js";
 import type { DeviceParts, ModelInternals } from "./model-internals.js";
+import type { Sequence } from "./sequence.js";
 import type { TapRecorder } from "./taps.js";
 
 export interface PassOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: AnswerProgress) => void) | undefined;
   readonly taps?: TapRecorder | undefined;
-}
-
-/** Token ids `[T]` with a placeholder for every visual token, and the media among them. */
-export interface Sequence {
-  readonly inputIds: readonly number[];
-  readonly media: readonly PreparedMedium[];
 }
 
 /** One forward pass over a prompt: the pictures' visual tokens, then the decoder over the rows that are not cached. */

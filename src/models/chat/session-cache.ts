@@ -4,7 +4,8 @@ import { KVCache } from "../../layers/kv-cache.js";
 import { Arena } from "../../runtime/arena.js";
 import { isOutOfMemory } from "../../runtime/gpu-fault.js";
 import type { ModelInternals } from "./model-internals.js";
-import { CachedPrefix, type PassOptions, PromptPass, type Sequence } from "./prompt-pass.js";
+import { CachedPrefix, type PassOptions, PromptPass } from "./prompt-pass.js";
+import type { Sequence } from "./sequence.js";
 
 /** Tokens reused from the cache, and tiles encoded. */
 export interface PassUsage {

@@ -3,7 +3,7 @@ import { LimitError } from "../../../src/base/errors.js";
 import { KVCache } from "../../../src/layers/kv-cache.js";
 import { KVPool } from "../../../src/layers/kv-pool.js";
 import { PrefixCache } from "../../../src/models/chat/prefix-cache.js";
-import type { Sequence } from "../../../src/models/chat/prompt-pass.js";
+import type { Sequence } from "../../../src/models/chat/sequence.js";
 import { forge } from "../../support/adapters.js";
 import { useDevice } from "../../support/device.js";
 import { exampleFile } from "../../support/examples.js";
