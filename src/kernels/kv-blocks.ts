@@ -51,7 +51,7 @@ fn keysOf(sequence: u32) -> u32 { return params.keys; }
 fn positionOf(sequence: u32) -> u32 { return params.firstPosition; }
 fn rowsBefore(sequence: u32, key: u32) -> u32 { return (table[key / ${ROWS}] - key / ${ROWS}) * ${ROWS}; }`,
   several: `
-${TABLE}  // [sequences, ${SEQUENCE_WORDS}], then the blocks of each
+${TABLE}  // words of each sequence, then its blocks
 fn keysOf(sequence: u32) -> u32 { return table[${SEQUENCE_WORDS}u * sequence] + 1u; }
 fn positionOf(sequence: u32) -> u32 { return table[${SEQUENCE_WORDS}u * sequence]; }
 fn rowsBefore(sequence: u32, key: u32) -> u32 {
@@ -74,7 +74,7 @@ fn splitsOf(sequence: u32) -> u32 { return table[${SEQUENCE_WORDS}u * sequence +
 export const COUNT_OF = {
   one: "fn countOf(sequence: u32) -> u32 { return params.count; }",
   several: `
-${TABLE}  // [sequences, ${SEQUENCE_WORDS}], then the blocks of each
+${TABLE}  // words of each sequence, then its blocks
 fn countOf(sequence: u32) -> u32 { return table[${SEQUENCE_WORDS}u * sequence + 3u]; }`,
 };
 
@@ -91,7 +91,7 @@ fn writtenTo(row: u32) -> u32 {
   return table[position / ${ROWS}] * ${ROWS} + position % ${ROWS};
 }`,
   several: `
-${TABLE}  // [sequences, ${SEQUENCE_WORDS}], then the blocks of each
+${TABLE}  // words of each sequence, then its blocks
 fn positionOf(row: u32) -> u32 { return table[${SEQUENCE_WORDS}u * row]; }
 fn writtenTo(row: u32) -> u32 {
   let position = positionOf(row);
