@@ -42,11 +42,13 @@ const PUBLISHED_LONG_TOKENS = 160;
 /** Runs the embedded checkpoint and golden cases on the platform's own adapter. Every case that is done is a line for `log`. */
 export async function report(wanted: Wanted, log: (line: string) => void): Promise<Report> {
   const device = await Device.open();
-  const { name, onCPU, reasons } = device.facts;
+  const own = device.facts;
+  const { name, onCPU, reasons } = own;
   const tiny = await askTiny(device, wanted === "all" ? PUBLISHED_LONG_TOKENS : LONG_TOKENS);
-  const goldens = await goldensOn(device, wanted, (line) => log(`${line}, its own kernels`));
   forge(device, ADAPTERS["GPU, no subgroups"]!);
-  const onGPUKernels = await goldensOn(device, wanted, (line) => log(`${line}, those of GPUs`));
+  const onGPUKernels = await goldensOn(device, wanted, (line) => log(`${line}, kernels of GPUs`));
+  forge(device, own);
+  const goldens = await goldensOn(device, wanted, (line) => log(`${line}, its own kernels`));
   device.dispose();
   return { adapter: name, onCPU, reasons, ...tiny, goldens, onGPUKernels };
 }
