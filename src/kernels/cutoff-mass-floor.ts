@@ -10,9 +10,9 @@ export const LISTABLE = 16384;
  *
  *     Σ over strips with top ≥ floor of: mass(top) + max(0, mass of the others − (STRIP − 1) · mass(floor))
  *
- * is at and above the floor. The floor is the highest of steps of 1/8 below the highest logit for which that is topP of all mass, or
- * higher than the rank below which all together can't have 1 − topP. The same numbers bound how many ranks there are from the floor on:
- * if these are many, they go to buckets. One workgroup.
+ * is at and above the floor. The floor is the highest in steps of 1/8 below the highest logit for which that is topP of all mass; where
+ * none is, it is so low that `count` ranks below it have less than half of 1 − topP. The same numbers bound how many ranks there are from
+ * the floor on: if these are many, they go to buckets. One workgroup.
  */
 export const cutoffMassFloorKernel = new Kernel(
   "cutoffMassFloor",
