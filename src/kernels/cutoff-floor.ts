@@ -25,11 +25,8 @@ const MASS_ABOVE_TOP_P = 10u;
 const MASS_IN_BUCKETS = 11u;
 ${RANK_OF}`;
 
-/**
- * WGSL of a radix search over the bits of a rank, two at a time, by one workgroup. The kernel defines `Range`, what is read, and
- * `sumAbove(lane, range, tried)`, three sums over the weights of the ranks at and above each of three, through `sumOfLanes`.
- */
-export const RADIX_SEARCH = `
+/** WGSL of a sum over the lanes of a workgroup. */
+export const SUM_OF_LANES = `
 var<workgroup> sums: array<vec3f, LANES>;
 
 fn sumOfLanes(lane: u32, own: vec3f) -> vec3f {
@@ -42,12 +39,37 @@ fn sumOfLanes(lane: u32, own: vec3f) -> vec3f {
     workgroupBarrier();
   }
   return sums[0];
-}
+}`;
 
-// The highest rank, at least low, at and above which the weights sum to at least wanted.
-fn find(lane: u32, range: Range, low: u32, wanted: f32) -> u32 {
-  var found = 0u;
+/** WGSL of the highest rank of the lanes of a workgroup. */
+export const HIGHEST_OF_LANES = `
+var<workgroup> highests: array<u32, LANES>;
+
+fn highestOfLanes(lane: u32, own: u32) -> u32 {
+  highests[lane] = own;
+  workgroupBarrier();
+  for (var level = 1u; level <= firstLeadingBit(LANES); level++) {
+    let reach = LANES >> level;
+    if (lane < reach) { highests[lane] = max(highests[lane], highests[lane + reach]); }
+    workgroupBarrier();
+  }
+  return highests[0];
+}`;
+
+/**
+ * WGSL of a radix search over the bits of a rank, two at a time, by one workgroup. The kernel defines `Range`, what is read, and
+ * `sumAbove(lane, range, tried)`, three sums over the weights of the ranks at and above each of three, through `sumOfLanes`.
+ */
+export const RADIX_SEARCH = `
+${SUM_OF_LANES}
+
+// The highest rank, at least low, at and above which the weights sum to at least wanted. Bits that the bounds of the result have in common
+// are not searched for; the bounds are uniform.
+fn find(lane: u32, range: Range, bounds: vec2u, low: u32, wanted: f32) -> u32 {
+  let equal = countLeadingZeros((bounds.x ^ bounds.y) | 1u) / 2u;
+  var found = bounds.y & ~(0xffffffffu >> (2u * equal));
   for (var digit = 0u; digit < 16u; digit++) {
+    if (digit < equal) { continue; }
     let step = 1u << (30u - 2u * digit);
     let tried = max(vec3u(found + step, found + 2u * step, found + 3u * step), vec3u(low));
     let enough = vec3u(sumAbove(lane, range, tried) >= vec3f(wanted));
@@ -57,19 +79,18 @@ fn find(lane: u32, range: Range, low: u32, wanted: f32) -> u32 {
 }`;
 
 /**
- * Finds the highest rank, and a floor that no cutoff is below: the `wanted`-th highest of the strips, since at least so many ranks are not
- * below it. For top-k that is k. For top-p it serves if these alone have enough probability; if not, the floor is so low that all
- * ranks below it together have too little. One workgroup.
+ * Finds the highest rank, and a floor that no top-k cutoff is below: the `wanted`-th highest of the strips, since at least so many ranks
+ * are not below it. (That of top-p is `cutoffMassFloor`'s.) One workgroup.
  */
 export const cutoffFloorKernel = new Kernel(
   "cutoffFloor",
   `
-struct Params { count: u32, strips: u32, wanted: f32, topP: f32 }
+struct Params { strips: u32, wanted: f32 }
 @group(0) @binding(0) var<storage, read> tops: array<u32>;           // [strips] highest ranks
 @group(0) @binding(1) var<storage, read_write> search: array<u32>;
 ${SEARCH_STATE}
+${HIGHEST_OF_LANES}
 
-const STAGED_STRIPS = STAGED * MERGED;
 var<workgroup> staged: array<u32, STAGED>;  // highest ranks of MERGED strips each
 alias Range = u32;                          // how many of them there are
 
@@ -98,62 +119,18 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   }
   let highest = highestOfLanes(lane, own);
   var low = LOWEST;
-  if (CUTS == 1u) { low = find(lane, count, low, params.wanted); }
-  var byBucket = BUCKETED == 1u;
-  var mass = 0.0;
-  if (WEIGHS) {
-    var own = vec3f();
-    for (var step = 0u; step < STAGED_STRIPS / LANES; step++) {
-      let i = step * LANES + lane;
-      if (i >= params.strips) { break; }
-      own.x += massOf(i, highest);
-    }
-    for (var step = 0u; step < STAGED / LANES; step++) {
-      let i = step * LANES + lane;
-      if (i >= count) { break; }
-      if (staged[i] >= low) { own.y += exp(floatOf(staged[i]) - floatOf(highest)); }
-    }
-    let all = sumOfLanes(lane, own);
-    mass = all.x;
-    // Wider than rounding.
-    byBucket = all.y < params.topP * mass * 1.0001;
-    if (byBucket) { low = max(LOWEST, rankOf(floatOf(highest) + log((1.0 - params.topP) * mass / f32(2u * params.count)))); }
-  }
+  if (CUTS == 1u) { low = find(lane, count, vec2u(0u, 0xffffffffu), low, params.wanted); }
   prepare(lane);
   if (lane == 0u) {
     search[HIGHEST] = highest;
     search[FLOOR] = low;
-    search[BY_BUCKET] = u32(byBucket);
+    search[BY_BUCKET] = BUCKETED;
     search[LISTED] = 0u;
-    search[MASS] = bitcast<u32>(mass);
   }
-}
-
-var<workgroup> highests: array<u32, LANES>;
-fn highestOfLanes(lane: u32, own: u32) -> u32 {
-  highests[lane] = own;
-  workgroupBarrier();
-  for (var level = 1u; level <= firstLeadingBit(LANES); level++) {
-    let reach = LANES >> level;
-    if (lane < reach) { highests[lane] = max(highests[lane], highests[lane + reach]); }
-    workgroupBarrier();
-  }
-  return highests[0];
 }
 `,
   { LANES: 64, STAGED, MERGED: 1, CUTS: 1, BUCKETED: 1 },
 );
-
-/** WGSL of the probability mass of a strip over that of the highest rank. */
-export const WEIGHED = {
-  no: `
-const WEIGHS = false;
-fn massOf(strip: u32, highest: u32) -> f32 { return 0.0; }`,
-  yes: `
-const WEIGHS = true;
-@group(0) @binding(2) var<storage, read> masses: array<f32>;  // [strips] over that of the strip's highest rank
-fn massOf(strip: u32, highest: u32) -> f32 { return masses[strip] * exp(floatOf(max(tops[strip], LOWEST)) - floatOf(highest)); }`,
-};
 
 /** WGSL that empties the buckets. */
 export const PREPARED = {

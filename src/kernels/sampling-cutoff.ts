@@ -17,15 +17,16 @@ import {
   RADIX_SEARCH,
   SEARCH_SIZE,
   SEARCH_STATE,
-  WEIGHED,
 } from "./cutoff-floor.js";
+import { cutoffMassFloorKernel } from "./cutoff-mass-floor.js";
 import { type Penalties, rankLogits, stripConstants, stripsOf } from "./rank-logits.js";
 
 /**
- * The sampling cutoff. `rankLogits` finds the highest rank of each strip of logits; `cutoffFloor`, from these, a floor that no cutoff is
- * below; `cutoffCollect` lists the ranks from it on; and `cutoffSearch` finds the cutoffs in the list. Where the floor is low (top-p of a
- * flat distribution, top-k of hundreds), `cutoffBuckets` counts and weighs the ranks from it on in buckets by their distance from the
- * highest, `cutoffBounds` finds the buckets of the cutoffs, and their ranks are listed. That is three passes over the ranks.
+ * The sampling cutoff. `rankLogits` finds the highest rank of each strip of logits, and the strip's probability mass; `cutoffFloor` or,
+ * for top-p alone, `cutoffMassFloor`, from these, a floor that no cutoff is below; `cutoffCollect` lists the ranks from it on; and
+ * `cutoffSearch` finds the cutoffs in the list. Where the list would be long (top-p of a flat distribution, top-k of hundreds),
+ * `cutoffBuckets` counts and weighs the ranks from the floor on in buckets by their distance from the highest, `cutoffBounds` finds the
+ * buckets of the cutoffs, and their ranks are listed. That is three passes over the ranks.
  */
 
 /** Lists the ranks from the floor on, or those of the buckets that the cutoffs are in. */
@@ -87,26 +88,36 @@ struct Params { count: u32, topK: f32, topP: f32, logMinP: f32 }
 ${SEARCH_STATE}
 ${BUCKET_OF}
 
-// What is read: the list, or all ranks; buckets from first to last, and ranks from low on; weights of 1, or probabilities over that of
-// the highest rank.
-struct Range { all: bool, byBucket: bool, first: u32, last: u32, low: u32, byMass: bool, highest: f32 }
+// What is read: the list, or all ranks; buckets from first to last; and weights of 1, or probabilities over that of the highest rank.
+struct Range { all: bool, byBucket: bool, first: u32, last: u32, byMass: bool, highest: f32 }
+
+fn weightsAbove(rank: u32, range: Range, tried: vec3u) -> vec3f {
+  var weight = 1.0;
+  // Constants first: a software adapter computes both sides of a branch.
+  if (TOP_P == 1u && (TOP_K == 0u || range.byMass)) { weight = exp(floatOf(rank) - range.highest); }
+  // Without top-k all that is listed is of these buckets.
+  if (BUCKETED == 1u && TOP_K == 1u && range.byBucket) {
+    let bucket = bucketOf(rank, range.highest);
+    if (bucket < range.first || bucket > range.last) { return vec3f(); }
+  }
+  return select(vec3f(), vec3f(weight), vec3u(rank) >= tried);
+}
 
 fn sumAbove(lane: u32, range: Range, tried: vec3u) -> vec3f {
-  let count = select(min(search[LISTED], CAPACITY), params.count, range.all);
   var own = vec3f();
-  for (var step = 0u; step < 1048576u; step++) {
-    let i = step * LANES + lane;
-    if (i >= count) { break; }
-    var rank = 0u;
-    if (range.all) { rank = ranks[i]; } else { rank = list[i]; }
-    if (rank < range.low) { continue; }
-    if (BUCKETED == 1u && range.byBucket) {
-      let bucket = bucketOf(rank, range.highest);
-      if (bucket < range.first || bucket > range.last) { continue; }
+  if (range.all) {
+    for (var step = 0u; step < 1048576u; step++) {
+      let i = step * LANES + lane;
+      if (i >= params.count) { break; }
+      own += weightsAbove(ranks[i], range, tried);
     }
-    var weight = 1.0;
-    if (range.byMass) { weight = exp(floatOf(rank) - range.highest); }
-    own += select(vec3f(), vec3f(weight), vec3u(rank) >= tried);
+  } else {
+    let count = min(search[LISTED], CAPACITY);
+    for (var step = 0u; step < CAPACITY / LANES; step++) {
+      let i = step * LANES + lane;
+      if (i >= count) { break; }
+      own += weightsAbove(list[i], range, tried);
+    }
   }
   return sumOfLanes(lane, own);
 }
@@ -122,10 +133,16 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   let unsure = bucketed && ((TOP_K == 1u && topK == LAST) || (TOP_P == 1u && first == NONE));
   let all = search[LISTED] > CAPACITY || unsure;
   let byBucket = bucketed && !all;
-  var low = LOWEST;
+  var bounds = vec2u(search[FLOOR], search[HIGHEST]);
+  if (bucketed && !unsure && TOP_K == 0u) {
+    // One bucket more on both sides than that of the cutoff: wider than rounding.
+    let least = rankOf(highest - f32(last + 2u) * WIDTH);
+    bounds = vec2u(max(bounds.x, least), min(bounds.y, rankOf(highest - (f32(first) - 1.0) * WIDTH)));
+  }
+  var low = search[FLOOR];
   if (TOP_K == 1u && !(byBucket && topK == NONE)) {
     let wanted = select(params.topK, f32(search[TOP_K_WANTED]), byBucket);
-    low = find(lane, Range(all, byBucket, topK, topK, low, false, highest), low, wanted);
+    low = find(lane, Range(all, byBucket, topK, topK, false, highest), bounds, low, wanted);
   }
   if (TOP_P == 1u) {
     var mass = bitcast<f32>(search[MASS]);
@@ -134,12 +151,12 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     if (TOP_K == 1u && byBucket && topK == NONE) {
       mass = bitcast<f32>(search[MASS_IN_BUCKETS]);
     } else if (TOP_K == 1u) {
-      mass = sumAbove(lane, Range(all, byBucket, topK, topK, low, true, highest), vec3u(low)).x;
+      mass = sumAbove(lane, Range(all, byBucket, topK, topK, true, highest), vec3u(low)).x;
       if (byBucket) { mass += bitcast<f32>(search[MASS_ABOVE_TOP_K]); }
     }
     // At least one survives, however small topP is.
     let wanted = max(params.topP * mass - above, 1e-30);
-    low = find(lane, Range(all, byBucket, first, last, low, true, highest), low, wanted);
+    low = find(lane, Range(all, byBucket, first, last, true, highest), bounds, low, wanted);
   }
   low = max(low, rankOf(highest + params.logMinP));
   if (lane == 0u) { cutoff[0] = low; }
@@ -198,16 +215,14 @@ export function rankWithCutoff(
   const search = device.empty([SEARCH_SIZE], "u32", "search");
   const cutoff = device.empty([1], "u32", "cutoff");
   const ranks = rankLogits(logits, count, temperature, penalties, tensors, { tops, masses });
-  device.run(
-    cutoffFloorKernel.variant(
-      { LANES, MERGED, CUTS, BUCKETED },
-      weighs ? WEIGHED.yes : WEIGHED.no,
-      ...(buckets ? [`const BUCKET_WORDS = ${BUCKETS * BUCKET_WORDS}u;`, PREPARED.yes] : [PREPARED.no]),
-    ),
-    { tops, search, ...(masses && { masses }), ...(buckets && { buckets }) },
-    { count, strips, wanted: topK || most, topP },
-    [1],
-  );
+  const prepared = buckets ? [`const BUCKET_WORDS = ${BUCKETS * BUCKET_WORDS}u;`, PREPARED.yes] : [PREPARED.no];
+  if (masses) {
+    const kernel = cutoffMassFloorKernel.variant({ LANES, STRIP, BUCKETED }, ...prepared);
+    device.run(kernel, { tops, search, masses, ...(buckets && { buckets }) }, { count, strips, topP }, [1]);
+  } else {
+    const kernel = cutoffFloorKernel.variant({ LANES, MERGED, CUTS, BUCKETED }, ...prepared);
+    device.run(kernel, { tops, search, ...(buckets && { buckets }) }, { strips, wanted: topK }, [1]);
+  }
   if (buckets) {
     const units = unitsFor(count);
     const kernel = cutoffBucketsKernel.variant({ LANES, PARTS, STRIP, BY_MASS: TOP_P }, units);

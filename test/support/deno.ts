@@ -14,12 +14,13 @@ export function missingForDeno(): string | undefined {
   return lavapipeDriver() ? undefined : "lavapipe is not installed (scripts/ci/with-lavapipe.sh)";
 }
 
-/** Runs a program in Deno with lavapipe as the only adapter; returns its standard output. */
+/** Runs a program in Deno with lavapipe as the only adapter; returns its standard output, and prints its errors. */
 export async function runInDeno(program: string, args: readonly string[] = []): Promise<string> {
   const { VK_DRIVER_FILES: _, OCELLUS_ADAPTER: __, ...env } = process.env;
-  const { stdout } = await promisify(execFile)(denoPath()!, ["run", "--allow-all", "--no-lock", program, ...args], {
+  const run = promisify(execFile)(denoPath()!, ["run", "--allow-all", "--no-lock", program, ...args], {
     env: { ...env, VK_ICD_FILENAMES: lavapipeDriver() },
     maxBuffer: 2 ** 26,
   });
-  return stdout;
+  run.child.stderr?.on("data", (text) => console.log(String(text).trimEnd()));
+  return (await run).stdout;
 }

@@ -12,7 +12,7 @@ const TYPES: Readonly<Record<string, string>> = {
   ".webmanifest": "application/manifest+json",
 };
 
-/** A server of files for a browser without remote control: its pages send what they found to `/report`. */
+/** A server of files for a browser without remote control: its pages send what they found to `/report`, and lines to print to `/log`. */
 export interface ReportServer {
   readonly url: string;
   /** Resolves with the first report, or rejects after `milliseconds`. */
@@ -31,11 +31,13 @@ export async function serveForReport(
   });
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url!, "http://localhost").pathname));
-    if (path === "/report") {
+    if (path === "/report" || path === "/log") {
       const parts: Buffer[] = [];
       for await (const part of request) parts.push(part as Buffer);
       response.end();
-      receive(Buffer.concat(parts).toString());
+      const text = Buffer.concat(parts).toString();
+      if (path === "/report") receive(text);
+      else console.log(text);
       return;
     }
     const name = path.endsWith("/") ? `${path}index.html` : path;

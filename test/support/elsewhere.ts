@@ -1,5 +1,6 @@
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { Device } from "../../src/runtime/device.js";
+import { ADAPTERS, forge } from "./adapter-facts.js";
 import { checkpointFiles, TINY } from "./checkpoint.js";
 import { readFixture, readFixtureJson } from "./fixture.js";
 import { goldenFaults, goldenIndex } from "./golden-case.js";
@@ -38,24 +39,36 @@ export type Wanted = Readonly<Record<string, readonly string[]>> | "all";
 const LONG_TOKENS = 24;
 const PUBLISHED_LONG_TOKENS = 160;
 
-/** Runs the embedded checkpoint and golden cases on the platform's own adapter. */
-export async function report(wanted: Wanted): Promise<Report> {
+/** Runs the embedded checkpoint and golden cases on the platform's own adapter. Every case that is done is a line for `log`. */
+export async function report(wanted: Wanted, log: (line: string) => void): Promise<Report> {
   const device = await Device.open();
-  const { name, onCPU, reasons } = device.facts;
+  const own = device.facts;
+  const { name, onCPU, reasons } = own;
   const tiny = await askTiny(device, wanted === "all" ? PUBLISHED_LONG_TOKENS : LONG_TOKENS);
-  const goldens = await goldensOn(device, wanted);
-  Object.assign(device, { facts: { ...device.facts, onCPU: false, broadcastLanes: 0 } });
-  const onGPUKernels = await goldensOn(device, wanted);
+  forge(device, ADAPTERS["GPU, no subgroups"]!);
+  const onGPUKernels = await goldensOn(device, wanted, (line) => log(`${line}, kernels of GPUs`));
+  forge(device, own);
+  const goldens = await goldensOn(device, wanted, (line) => log(`${line}, its own kernels`));
   device.dispose();
   return { adapter: name, onCPU, reasons, ...tiny, goldens, onGPUKernels };
 }
 
-async function goldensOn(device: Device, wanted: Wanted): Promise<Record<string, readonly string[]>> {
+async function goldensOn(
+  device: Device,
+  wanted: Wanted,
+  log: (line: string) => void,
+): Promise<Record<string, readonly string[]>> {
   const { steps, models } = await goldenIndex();
   const faults: Record<string, readonly string[]> = {};
   for (const [folder, cases] of Object.entries(wanted === "all" ? models : wanted)) {
     const model = await LlavaOneVision.load(await checkpointFiles(`goldens/${folder}`), { device });
-    for (const name of cases) faults[`${folder}/${name}`] = await goldenFaults(model, folder, name, steps);
+    for (const name of cases) {
+      const begunAt = performance.now();
+      const own = await goldenFaults(model, folder, name, steps);
+      faults[`${folder}/${name}`] = own;
+      const seconds = ((performance.now() - begunAt) / 1000).toFixed(1);
+      log(`${folder}/${name}: ${own.length === 0 ? "the reference's" : own.join("; ")}, ${seconds} s`);
+    }
     model.dispose();
   }
   return faults;

@@ -15,6 +15,7 @@ export async function testGoldens(
   features: "all" | "none",
   wanted: (name: string, folder: string) => boolean = () => true,
   facts: Partial<AdapterFacts> = {},
+  timeoutMs = SLOW_TEST_MS,
 ): Promise<void> {
   const { steps, models } = await goldenIndex();
   const chosen = Object.entries(models)
@@ -42,7 +43,7 @@ export async function testGoldens(
       async (name) => {
         expect(await goldenFaults(model, folder, name, steps)).toEqual([]);
       },
-      SLOW_TEST_MS,
+      timeoutMs,
     );
   });
 }

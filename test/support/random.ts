@@ -9,6 +9,15 @@ export function random(seed: number): () => number {
   };
 }
 
+/** `count` numbers of a normal distribution (Box and Muller 1958), rounded to float32. */
+export function gaussians(count: number, seed: number, deviation: number): Float32Array {
+  const next = random(seed);
+  return Float32Array.from(
+    { length: count },
+    () => deviation * Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()),
+  );
+}
+
 /** `count` numbers of roughly normal distribution, rounded to float32. */
 export function normals(count: number, seed: number, scale = 1): Float32Array {
   const next = random(seed);
