@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { GEOMETRY_05B } from "../../src/bench/loaded-model.js";
+import { GEOMETRY_05B } from "../../src/bench/geometries.js";
 import { KVCache } from "../../src/layers/kv-cache.js";
 import type { StoredType } from "../../src/layers/weights.js";
 import { Sampler, type SamplerOptions } from "../../src/models/chat/sampler.js";
