@@ -83,10 +83,12 @@ export class StreamedWeights {
  */
 export class WeightLoader {
   readonly #requests: Request[] = [];
-  readonly #faults: string[] = [];
-  readonly #requested = new Set<string>();
+  #faults: string[] = [];
+  #requested = new Set<string>();
   /** Storage dtype of each requested matrix. */
   readonly storageDtypes = new Map<string, StoredType>();
+  /** Loaders for other devices. */
+  readonly #others: WeightLoader[] = [];
   #piece: Uint8Array | undefined;
 
   constructor(
@@ -94,6 +96,15 @@ export class WeightLoader {
     readonly index: TensorIndex,
     readonly adapters = new Adapters(),
   ) {}
+
+  /** Returns a loader of the same checkpoint for another device: `check` and `load` of this one include its requests. */
+  beside(device: Device): WeightLoader {
+    const other = new WeightLoader(device, this.index, this.adapters);
+    other.#faults = this.#faults;
+    other.#requested = this.#requested;
+    this.#others.push(other);
+    return other;
+  }
 
   /** Returns a cursor at the top of the tree of names. */
   root(): Weights {
@@ -186,18 +197,22 @@ export class WeightLoader {
   ): Promise<void> {
     // Frees the garbage of parsing (some 60 MB for a vocabulary of 150,000 tokens) before the weights are loaded.
     platform.collectGarbage();
-    const reading = await this.#divided(this.#requests);
-    const tensorBytes = reading.tensors.reduce((sum, request) => sum + request.stored.entry.lengthBytes, 0);
-    const totalBytes = (reading.packed?.sizeBytes ?? 0) + tensorBytes;
-    let loadedBytes = 0;
-    const uploads = new UploadWindow(this.device, 0);
-    for await (const { bytes, tensor } of this.#read(reading, options.signal, true)) {
-      loadedBytes += bytes;
-      options.onProgress?.({ loadedBytes, totalBytes, tensor });
-      await uploads.add(bytes);
+    const readings: { loader: WeightLoader; reading: Reading }[] = [];
+    for (const loader of [this, ...this.#others]) {
+      readings.push({ loader, reading: await loader.#divided(loader.#requests) });
     }
-    await this.device.sync();
-    this.device.pool.trim(); // the pieces' memory
+    const totalBytes = readings.reduce((sum, { reading }) => sum + sizeOf(reading), 0);
+    let loadedBytes = 0;
+    for (const { loader, reading } of readings) {
+      const uploads = new UploadWindow(loader.device, 0);
+      for await (const { bytes, tensor } of loader.#read(reading, options.signal, true)) {
+        loadedBytes += bytes;
+        options.onProgress?.({ loadedBytes, totalBytes, tensor });
+        await uploads.add(bytes);
+      }
+      await loader.device.sync();
+      loader.device.pool.trim(); // the pieces' memory
+    }
   }
 
   /**
@@ -360,6 +375,10 @@ export class Weights {
   typeOf(name: string): Exclude<StorageDtype, "auto"> {
     return this.dtype === "auto" ? this.loader.typeOf(this.path(name)) : this.dtype;
   }
+}
+
+function sizeOf({ packed, tensors }: Reading): number {
+  return tensors.reduce((sum, { stored }) => sum + stored.entry.lengthBytes, packed?.sizeBytes ?? 0);
 }
 
 /** Loads the code for packed checkpoints with the first of them. */

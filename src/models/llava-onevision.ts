@@ -1,11 +1,10 @@
 import { unlessAborted } from "../base/abort.js";
-import { DisposedError, OptionError, shown } from "../base/errors.js";
+import { DisposedError, OptionError } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
-import { type CheckpointLocation, HUB_OPTIONS, type HubOptions, openCheckpoint } from "../io/checkpoint.js";
+import { type CheckpointLocation, openCheckpoint } from "../io/checkpoint.js";
 import type { PictureInput } from "../io/picture-input.js";
-import type { CacheType } from "../kernels/kv-format.js";
 import type { LayerPlan } from "../layers/layer-store.js";
-import type { LoadProgress, StorageDtype } from "../layers/weights.js";
+import type { LoadProgress } from "../layers/weights.js";
 import { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
 import type { TrainingRecord } from "../training/samples.js";
@@ -14,12 +13,12 @@ import type { EmbedMediaOptions, EmbedTextOptions, MediaEmbedding } from "./chat
 import type { ModelInternals, OwnedSession } from "./chat/model-internals.js";
 import { Recovery } from "./chat/recovery.js";
 import { Session } from "./chat/session.js";
-import type { AdapterLocations } from "./llava-onevision/adapted-weights.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
-import type { DtypeByPart } from "./llava-onevision/dtype-by-part.js";
 import { readFamily } from "./llava-onevision/family.js";
 import type { VideoContent } from "./llava-onevision/processor.js";
+import type { Stage } from "./llava-onevision/qwen2.js";
 import { inCheckpoint } from "./llava-onevision/read-config.js";
+import { checkLoadOptions, type LoadOptions } from "./load-options.js";
 import {
   type LoadedParts,
   lastingSignal,
@@ -30,65 +29,10 @@ import {
   type WeightsSource,
 } from "./loaded-parts.js";
 import type { Estimate, EstimateOptions } from "./sizing/estimate.js";
-import type { MemoryBudget, WeightsPlacement } from "./sizing/memory-budget.js";
 import type { TrainOptions } from "./training-options.js";
 import type { TrainingStep } from "./training-step.js";
 
-/** Options of loading. {@link HubOptions} apply to hub ids (`org/name`) only. */
-export interface LoadOptions extends HubOptions {
-  /** An existing device; it is not disposed with the model. */
-  device?: Device;
-  signal?: AbortSignal | undefined;
-  onProgress?: (progress: LoadProgress) => void;
-  /**
-   * Storage dtype of the weights, for all or by part; "auto" is the checkpoint's. Fewer bits are smaller and faster, but less
-   * precise.
-   */
-  dtype?: StorageDtype | Partial<DtypeByPart>;
-  /**
-   * Storage dtype of the KV cache; "auto" is f32. f16 halves its memory, with intermediates that differ from the reference's by up to
-   * a thousandth; q8 quarters it.
-   */
-  cacheDtype?: CacheType | "auto";
-  /** Maximum sequence length of a session, prompt and answer; the checkpoint's maximum if not given. */
-  contextTokens?: number;
-  /**
-   * Maximum bytes on the adapter for the model, one session of `contextTokens` (at most 8,192 if not given) and a question about a
-   * picture of the maximum number of tiles, or of `tiles`, as {@link LlavaOneVision.estimate} computes them. Loading fails with
-   * OverBudgetError before anything is downloaded. What adapters add is not counted.
-   */
-  memoryBudget?: number | MemoryBudget;
-  /**
-   * Whether the decoder's layers stay on the device ("resident", if not given), or those that do not fit `memoryBudget` pass through it
-   * ("auto"; "stream" at least one). Layers that stream are read again for each prompt and each token: the checkpoint should be on a fast
-   * disk. Not for training.
-   */
-  weights?: WeightsPlacement;
-  /**
-   * Maximum size in bytes of the vision cache, which keeps visual tokens while there are sessions; 256 MiB if not given, 0
-   * disables it.
-   */
-  visionCacheBytes?: number;
-  /**
-   * Maximum rows of a prompt that are computed at once while other sessions generate (256): the delay of their next token. More of
-   * them make the first token of a newcomer earlier.
-   */
-  prefillRows?: number;
-  /**
-   * What happens when the GPU resets or the browser restarts its GPU process. "fail", if not given: calls reject with DeviceLostError.
-   * "reload": the next call opens another device and loads the weights again; a running answer does so at once and continues its text.
-   * Three losses in a minute end with DeviceLostError. Not beside `device`.
-   */
-  onDeviceLost?: "fail" | "reload";
-  /**
-   * LoRA adapters in PEFT's format (arXiv 2106.09685): a folder, hub id or URL, or several with names and weights. What they add to the
-   * decoder's layers stays apart from the weights, and sessions select it (`createSession({ adapters })`); additions to the vision tower
-   * and the projector, and whole modules (`modules_to_save`), are merged into the weights.
-   */
-  adapter?: AdapterLocations | undefined;
-  /** Whether adapters are merged into the weights altogether, which costs nothing in use (false). */
-  mergeAdapters?: boolean | undefined;
-}
+export type { LoadOptions } from "./load-options.js";
 
 /**
  * LLaVA-OneVision on a device: SigLIP, projector and Qwen2, with the checkpoint's own tokenizer and chat template.
@@ -161,6 +105,11 @@ export class LlavaOneVision {
     return this.internals.device;
   }
 
+  /** The devices that the decoder's layers are on; the first is `device`. */
+  get devices(): readonly Device[] {
+    return this.internals.network.language.stages.map(({ device }) => device);
+  }
+
   /** Names of the adapters that sessions can select. */
   get adapters(): readonly string[] {
     return this.internals.adapters;
@@ -177,81 +126,38 @@ export class LlavaOneVision {
    * freeing what was allocated.
    */
   static async load(location: CheckpointLocation, options: LoadOptions = {}): Promise<LlavaOneVision> {
-    checkOptions("LlavaOneVision.load", options, [
-      "device",
-      "signal",
-      "onProgress",
-      "dtype",
-      "cacheDtype",
-      "contextTokens",
-      "memoryBudget",
-      "weights",
-      "visionCacheBytes",
-      "prefillRows",
-      "onDeviceLost",
-      "adapter",
-      "mergeAdapters",
-      ...HUB_OPTIONS,
-    ]);
-    const { visionCacheBytes, device: given, onDeviceLost } = options;
-    if (given !== undefined && !(given instanceof Device)) {
-      throw new OptionError({
-        where: "LlavaOneVision.load, device",
-        expected: "a Device",
-        got: shown(given),
-        remedy: "leave it out for WebGPU's own choice, or pass Device.from(gpuDevice) of ocellus/tensor",
-      });
-    }
-    if (onDeviceLost !== undefined && onDeviceLost !== "fail" && (onDeviceLost !== "reload" || given)) {
-      throw new OptionError({
-        where: "LlavaOneVision.load, onDeviceLost",
-        expected: given ? '"fail" beside a device' : '"fail" or "reload"',
-        got: shown(onDeviceLost),
-        remedy: given ? "leave the device out, or call model.reload with another" : "leave it out for an error",
-      });
-    }
-    if (visionCacheBytes !== undefined && !(visionCacheBytes >= 0)) {
-      throw new OptionError({
-        where: "LlavaOneVision.load, visionCacheBytes",
-        expected: "a number of bytes, 0 or above",
-        got: shown(visionCacheBytes),
-        remedy: "leave it out for 256 MiB",
-      });
-    }
-    const { prefillRows } = options;
-    if (prefillRows !== undefined && !(Number.isInteger(prefillRows) && prefillRows > 0)) {
-      throw new OptionError({
-        where: "LlavaOneVision.load, prefillRows",
-        expected: "a whole number above 0",
-        got: shown(prefillRows),
-        remedy: "leave it out for 256",
-      });
-    }
-    const { memoryBudget, weights = "resident" } = options;
+    checkLoadOptions(options);
+    const { memoryBudget, weights = "resident", devices } = options;
     let plan: LayerPlan | undefined;
     if (memoryBudget !== undefined || weights !== "resident") {
       const { planWithin } = await import("./sizing/memory-budget.js");
       plan = await planWithin(location, memoryBudget, weights, options);
     }
+    let stages: readonly Stage[] = [];
+    if (devices) {
+      const { stagesOn } = await import("./sizing/device-shares.js");
+      stages = await stagesOn(location, devices, options);
+    }
     const loading = lastingSignal(options.signal);
-    const recovery = new Recovery(onDeviceLost === "reload");
+    const recovery = new Recovery(options.onDeviceLost === "reload");
     const { signal } = loading.controller;
-    let device = options.device;
+    const given = stages[0]?.device ?? options.device;
+    let device = given;
     let name: string | undefined;
     try {
       const files = await openCheckpoint(location, { ...options, signal });
       name = files.name;
       const configJson = await readFamily(files);
       device ??= await Device.open();
-      const source = await readSource(files, configJson, loading.controller, options, plan);
+      const source = await readSource(files, configJson, loading.controller, options, plan, stages.slice(1));
       const parts = await recovery.load(() => {
         const opened = device;
         device = undefined;
-        return loadParts(source, options.device, options.onProgress, opened);
+        return loadParts(source, given, options.onProgress, opened);
       });
       return new LlavaOneVision(source, parts, recovery);
     } catch (cause) {
-      if (!options.device) device?.dispose();
+      if (!given) device?.dispose();
       throw name === undefined ? cause : inCheckpoint(name, cause);
     } finally {
       loading.end();
@@ -268,6 +174,7 @@ export class LlavaOneVision {
     const where = "model.reload";
     checkOptions(where, options, ["device", "signal", "onProgress"]);
     this.#check();
+    this.internals.network.checkOneDevice(where);
     const { device, signal, onProgress } = options;
     if ((device === undefined) === this.#parts.ownsDevice) {
       await unlessAborted(this.#replace(device, onProgress), signal, where);

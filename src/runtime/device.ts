@@ -34,6 +34,8 @@ const MOST_DISPATCHES = 1024;
  */
 export class Device {
   readonly pool: Pool;
+  /** Names the device in errors: the adapter's name, with its number where a model has several. */
+  title: string;
   /** Called with every named intermediate tensor of a forward pass. */
   tap: ((name: string, x: Tensor) => void) | undefined;
   readonly profile: Profile;
@@ -73,6 +75,7 @@ export class Device {
     readonly facts: AdapterFacts,
     private readonly ownsGPU = true,
   ) {
+    this.title = facts.name;
     this.#groups = new BindGroups(gpu);
     this.pool = new Pool(
       gpu,
@@ -86,14 +89,12 @@ export class Device {
     this.#slots = new ParameterSlots(gpu, MOST_DISPATCHES, facts.immediateBytes);
     this.#pipelines = new Pipelines(gpu, this.#slots, (fault) => this.#faults.report(fault));
     gpu.addEventListener("uncapturederror", ({ error }) => {
-      this.#faults.reportUncaptured(faultOf(error, facts.name));
+      this.#faults.reportUncaptured(faultOf(error, this.title));
     });
     gpu.lost.then((info) => {
-      if (!this.#disposed) this.#faults.report(lossOf(info, facts.name));
+      if (!this.#disposed) this.#faults.report(lossOf(info, this.title));
     });
   }
-
-  // ---- memory ----
 
   /** Creates an owner of memory that lives until it is disposed: a Model's weights, a Session's cache. */
   arena(label: string): Arena {
@@ -149,7 +150,7 @@ export class Device {
     if (sizeBytes > limit) {
       const fault = {
         where: `tensor ${label} [${shape.join(", ")}]`,
-        expected: `at most ${limit} bytes in one binding of ${this.facts.name}`,
+        expected: `at most ${limit} bytes in one binding of ${this.title}`,
         got: `${sizeBytes} bytes`,
         remedy: "split it by rows",
       };
@@ -195,8 +196,6 @@ export class Device {
     block.owner = undefined;
     this.pool.release(block);
   }
-
-  // ---- work ----
 
   /**
    * Records one dispatch. `tensors` and `parameters` are bound by the names the WGSL gives them. `work` estimates its duration, and so
@@ -337,7 +336,7 @@ export class Device {
     } catch (cause) {
       // Browsers reject pending promises of a lost device shortly before they report the loss.
       await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
-      throw rejectionOf(cause, this.facts.name);
+      throw rejectionOf(cause, this.title);
     } finally {
       await this.#pipelines.checked();
       this.check();
@@ -374,8 +373,6 @@ export class Device {
   [Symbol.dispose](): void {
     this.dispose();
   }
-
-  // ---- internal ----
 
   /** Submits what is recorded if it is full or `work` would make it take too long; then counts `work`. */
   #count(work: Work): void {

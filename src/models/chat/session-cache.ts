@@ -1,5 +1,5 @@
 import { AbortedError, DeviceLostError } from "../../base/errors.js";
-import { KVCache } from "../../layers/kv-cache.js";
+import type { KVCache } from "../../layers/kv-cache.js";
 import { Arena } from "../../runtime/arena.js";
 import { isOutOfMemory } from "../../runtime/gpu-fault.js";
 import type { ModelInternals } from "./model-internals.js";
@@ -32,8 +32,7 @@ export class SessionCache {
 
   #empty(): KVCache {
     const { model } = this;
-    const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
-    const cache = new KVCache(model.device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
+    const cache = model.network.cache(model.cacheType, model.config.text.maxPositions);
     cache.adapters = this.adapters;
     return cache;
   }

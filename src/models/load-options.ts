@@ -1,0 +1,164 @@
+import { OptionError, shown } from "../base/errors.js";
+import { isObject } from "../base/is-object.js";
+import { checkOptions } from "../base/options.js";
+import { HUB_OPTIONS, type HubOptions } from "../io/checkpoint.js";
+import type { CacheType } from "../kernels/kv-format.js";
+import type { LoadProgress, StorageDtype } from "../layers/weights.js";
+import { Device } from "../runtime/device.js";
+import type { AdapterLocations } from "./llava-onevision/adapted-weights.js";
+import type { DtypeByPart } from "./llava-onevision/dtype-by-part.js";
+import type { DeviceShare } from "./sizing/device-shares.js";
+import type { MemoryBudget, WeightsPlacement } from "./sizing/memory-budget.js";
+
+/** Options of loading. {@link HubOptions} apply to hub ids (`org/name`) only. */
+export interface LoadOptions extends HubOptions {
+  /** An existing device; it is not disposed with the model. */
+  device?: Device;
+  /**
+   * Several devices, which share the decoder's layers: each has a contiguous run of them, by memory, with their part of every KV cache. The
+   * first has everything else too. They are not disposed with the model. Not beside `device`, `memoryBudget`, `weights`, `adapter` and
+   * `onDeviceLost: "reload"`, and not for training and attention maps.
+   */
+  devices?: readonly (Device | DeviceShare)[];
+  signal?: AbortSignal | undefined;
+  onProgress?: (progress: LoadProgress) => void;
+  /**
+   * Storage dtype of the weights, for all or by part; "auto" is the checkpoint's. Fewer bits are smaller and faster, but less
+   * precise.
+   */
+  dtype?: StorageDtype | Partial<DtypeByPart>;
+  /**
+   * Storage dtype of the KV cache; "auto" is f32. f16 halves its memory, with intermediates that differ from the reference's by up to
+   * a thousandth; q8 quarters it.
+   */
+  cacheDtype?: CacheType | "auto";
+  /** Maximum sequence length of a session, prompt and answer; the checkpoint's maximum if not given. */
+  contextTokens?: number;
+  /**
+   * Maximum bytes on the adapter for the model, one session of `contextTokens` (at most 8,192 if not given) and a question about a
+   * picture of the maximum number of tiles, or of `tiles`, as {@link LlavaOneVision.estimate} computes them. Loading fails with
+   * OverBudgetError before anything is downloaded. What adapters add is not counted.
+   */
+  memoryBudget?: number | MemoryBudget;
+  /**
+   * Whether the decoder's layers stay on the device ("resident", if not given), or those that do not fit `memoryBudget` pass through it
+   * ("auto"; "stream" at least one). Layers that stream are read again for each prompt and each token: the checkpoint should be on a fast
+   * disk. Not for training.
+   */
+  weights?: WeightsPlacement;
+  /**
+   * Maximum size in bytes of the vision cache, which keeps visual tokens while there are sessions; 256 MiB if not given, 0
+   * disables it.
+   */
+  visionCacheBytes?: number;
+  /**
+   * Maximum rows of a prompt that are computed at once while other sessions generate (256): the delay of their next token. More of
+   * them make the first token of a newcomer earlier.
+   */
+  prefillRows?: number;
+  /**
+   * What happens when the GPU resets or the browser restarts its GPU process. "fail", if not given: calls reject with DeviceLostError.
+   * "reload": the next call opens another device and loads the weights again; a running answer does so at once and continues its text.
+   * Three losses in a minute end with DeviceLostError. Not beside `device`.
+   */
+  onDeviceLost?: "fail" | "reload";
+  /**
+   * LoRA adapters in PEFT's format (arXiv 2106.09685): a folder, hub id or URL, or several with names and weights. What they add to the
+   * decoder's layers stays apart from the weights, and sessions select it (`createSession({ adapters })`); additions to the vision tower
+   * and the projector, and whole modules (`modules_to_save`), are merged into the weights.
+   */
+  adapter?: AdapterLocations | undefined;
+  /** Whether adapters are merged into the weights altogether, which costs nothing in use (false). */
+  mergeAdapters?: boolean | undefined;
+}
+
+/** Throws OptionError for an option that loading does not know or that has no meaning, before anything is read. */
+export function checkLoadOptions(options: LoadOptions): void {
+  checkOptions("LlavaOneVision.load", options, [
+    "device",
+    "devices",
+    "signal",
+    "onProgress",
+    "dtype",
+    "cacheDtype",
+    "contextTokens",
+    "memoryBudget",
+    "weights",
+    "visionCacheBytes",
+    "prefillRows",
+    "onDeviceLost",
+    "adapter",
+    "mergeAdapters",
+    ...HUB_OPTIONS,
+  ]);
+  const { visionCacheBytes, device: given, onDeviceLost } = options;
+  if (given !== undefined && !(given instanceof Device)) {
+    throw new OptionError({
+      where: "LlavaOneVision.load, device",
+      expected: "a Device",
+      got: shown(given),
+      remedy: "leave it out for WebGPU's own choice, or pass Device.from(gpuDevice) of ocellus/tensor",
+    });
+  }
+  if (onDeviceLost !== undefined && onDeviceLost !== "fail" && (onDeviceLost !== "reload" || given)) {
+    throw new OptionError({
+      where: "LlavaOneVision.load, onDeviceLost",
+      expected: given ? '"fail" beside a device' : '"fail" or "reload"',
+      got: shown(onDeviceLost),
+      remedy: given ? "leave the device out, or call model.reload with another" : "leave it out for an error",
+    });
+  }
+  if (visionCacheBytes !== undefined && !(visionCacheBytes >= 0)) {
+    throw new OptionError({
+      where: "LlavaOneVision.load, visionCacheBytes",
+      expected: "a number of bytes, 0 or above",
+      got: shown(visionCacheBytes),
+      remedy: "leave it out for 256 MiB",
+    });
+  }
+  const { prefillRows } = options;
+  if (prefillRows !== undefined && !(Number.isInteger(prefillRows) && prefillRows > 0)) {
+    throw new OptionError({
+      where: "LlavaOneVision.load, prefillRows",
+      expected: "a whole number above 0",
+      got: shown(prefillRows),
+      remedy: "leave it out for 256",
+    });
+  }
+  if (options.devices !== undefined) checkDevices(options.devices, options);
+}
+
+/** Options that a model on several devices does not have. */
+const ON_ONE_DEVICE = ["device", "memoryBudget", "weights", "adapter"] as const;
+
+function checkDevices(devices: readonly unknown[], options: LoadOptions): void {
+  const where = "LlavaOneVision.load, devices";
+  const remedy = "pass devices of Device.open(), or { device, bytes } with the bytes that each may use";
+  const isDevice = (one: unknown): boolean => one instanceof Device;
+  const isShare = (one: unknown): boolean =>
+    isObject(one) && isDevice(one.device) && typeof one.bytes === "number" && one.bytes > 0;
+  const isList = Array.isArray(devices) && devices.length > 0;
+  const wrong = isList ? devices.find((one) => !(isDevice(one) || isShare(one))) : devices;
+  if (!isList || wrong !== undefined) {
+    throw new OptionError({ where, expected: "a list of Devices", got: shown(wrong), remedy });
+  }
+  const own = devices.map((one) => (isDevice(one) ? one : (one as DeviceShare).device));
+  if (new Set(own).size < own.length) {
+    const remedy = "open another device on the same adapter";
+    throw new OptionError({ where, expected: "each device once", got: "one twice", remedy });
+  }
+  if (new Set(devices.map(isDevice)).size > 1) {
+    throw new OptionError({ where, expected: "bytes for all devices, or for none", got: "bytes for some", remedy });
+  }
+  const beside = ON_ONE_DEVICE.find((name) => options[name] !== undefined);
+  if (beside === undefined && options.onDeviceLost !== "reload") return;
+  throw new OptionError({
+    where,
+    expected: beside ? `no \`${beside}\` beside it` : '`onDeviceLost` "fail" beside it',
+    got: beside ? "both" : '"reload"',
+    remedy:
+      beside === "adapter"
+        ? "leave one of them out; merged adapters can be saved by `ocellus convert`"
+        : "leave one of them out",
+  });
+}
