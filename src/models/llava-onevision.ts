@@ -128,15 +128,16 @@ export class LlavaOneVision {
   static async load(location: CheckpointLocation, options: LoadOptions = {}): Promise<LlavaOneVision> {
     checkLoadOptions(options);
     const { memoryBudget, weights = "resident", devices } = options;
+    let stages: readonly Stage[] = [];
+    if (devices !== undefined) {
+      const { checkDevices, stagesOn } = await import("./sizing/device-shares.js");
+      checkDevices(devices, { ...options });
+      stages = await stagesOn(location, devices, options);
+    }
     let plan: LayerPlan | undefined;
     if (memoryBudget !== undefined || weights !== "resident") {
       const { planWithin } = await import("./sizing/memory-budget.js");
       plan = await planWithin(location, memoryBudget, weights, options);
-    }
-    let stages: readonly Stage[] = [];
-    if (devices) {
-      const { stagesOn } = await import("./sizing/device-shares.js");
-      stages = await stagesOn(location, devices, options);
     }
     const loading = lastingSignal(options.signal);
     const recovery = new Recovery(options.onDeviceLost === "reload");

@@ -1,5 +1,4 @@
 import { OptionError, shown } from "../base/errors.js";
-import { isObject } from "../base/is-object.js";
 import { checkOptions } from "../base/options.js";
 import { HUB_OPTIONS, type HubOptions } from "../io/checkpoint.js";
 import type { CacheType } from "../kernels/kv-format.js";
@@ -125,40 +124,4 @@ export function checkLoadOptions(options: LoadOptions): void {
       remedy: "leave it out for 256",
     });
   }
-  if (options.devices !== undefined) checkDevices(options.devices, options);
-}
-
-/** Options that a model on several devices does not have. */
-const ON_ONE_DEVICE = ["device", "memoryBudget", "weights", "adapter"] as const;
-
-function checkDevices(devices: readonly unknown[], options: LoadOptions): void {
-  const where = "LlavaOneVision.load, devices";
-  const remedy = "pass devices of Device.open(), or { device, bytes } with the bytes that each may use";
-  const isDevice = (one: unknown): boolean => one instanceof Device;
-  const isShare = (one: unknown): boolean =>
-    isObject(one) && isDevice(one.device) && typeof one.bytes === "number" && one.bytes > 0;
-  const isList = Array.isArray(devices) && devices.length > 0;
-  const wrong = isList ? devices.find((one) => !(isDevice(one) || isShare(one))) : devices;
-  if (!isList || wrong !== undefined) {
-    throw new OptionError({ where, expected: "a list of Devices", got: shown(wrong), remedy });
-  }
-  const own = devices.map((one) => (isDevice(one) ? one : (one as DeviceShare).device));
-  if (new Set(own).size < own.length) {
-    const remedy = "open another device on the same adapter";
-    throw new OptionError({ where, expected: "each device once", got: "one twice", remedy });
-  }
-  if (new Set(devices.map(isDevice)).size > 1) {
-    throw new OptionError({ where, expected: "bytes for all devices, or for none", got: "bytes for some", remedy });
-  }
-  const beside = ON_ONE_DEVICE.find((name) => options[name] !== undefined);
-  if (beside === undefined && options.onDeviceLost !== "reload") return;
-  throw new OptionError({
-    where,
-    expected: beside ? `no \`${beside}\` beside it` : '`onDeviceLost` "fail" beside it',
-    got: beside ? "both" : '"reload"',
-    remedy:
-      beside === "adapter"
-        ? "leave one of them out; merged adapters can be saved by `ocellus convert`"
-        : "leave one of them out",
-  });
 }

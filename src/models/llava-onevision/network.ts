@@ -11,7 +11,7 @@ import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
-import { type Chunk, type PassOptions, passLayers } from "./layer-pass.js";
+import type { Chunk, PassOptions } from "./layer-pass.js";
 import { packFeatures } from "./pack-features.js";
 import type { PackingPlan } from "./packing.js";
 import { Projector } from "./projector.js";
@@ -241,7 +241,11 @@ export class Network {
     begin: (arena: Arena) => readonly Chunk[],
     options: PassOptions,
   ): Promise<Tensor[]> {
-    if (this.streams) return passLayers(this.language, caches, begin, options);
+    // Imported on demand: pages whose layers stay on one device load neither.
+    if (this.streams) {
+      const { passLayers } = await import("./layer-pass.js");
+      return passLayers(this.language, caches, begin, options);
+    }
     const { passStages } = await import("./stage-pass.js");
     return passStages(this.language, caches, begin, options);
   }

@@ -1,4 +1,5 @@
-import { OptionError, OverBudgetError } from "../../base/errors.js";
+import { OptionError, OverBudgetError, shown } from "../../base/errors.js";
+import { isObject } from "../../base/is-object.js";
 import type { CheckpointLocation } from "../../io/checkpoint.js";
 import { Device } from "../../runtime/device.js";
 import type { Stage } from "../llava-onevision/qwen2.js";
@@ -18,6 +19,42 @@ export interface LayerCosts {
   readonly layerBytes: number;
   /** Of each device besides its layers. */
   readonly fixedBytes: readonly number[];
+}
+
+/** Options that a model on several devices does not have. */
+const ON_ONE_DEVICE = ["device", "memoryBudget", "weights", "adapter"] as const;
+
+/** Throws OptionError for devices of another kind, and for options of `load` beside them that need one device. */
+export function checkDevices(devices: unknown, options: Readonly<Record<string, unknown>>): void {
+  const where = "LlavaOneVision.load, devices";
+  const remedy = "pass devices of Device.open(), or { device, bytes } with the bytes that each may use";
+  const isDevice = (one: unknown): boolean => one instanceof Device;
+  const isShare = (one: unknown): boolean =>
+    isObject(one) && isDevice(one.device) && typeof one.bytes === "number" && one.bytes > 0;
+  const isList = Array.isArray(devices) && devices.length > 0;
+  const wrong = isList ? devices.find((one) => !(isDevice(one) || isShare(one))) : devices;
+  if (!isList || wrong !== undefined) {
+    throw new OptionError({ where, expected: "a list of Devices", got: shown(wrong), remedy });
+  }
+  const own = devices.map((one) => (isDevice(one) ? one : (one as DeviceShare).device));
+  if (new Set(own).size < own.length) {
+    const remedy = "open another device on the same adapter";
+    throw new OptionError({ where, expected: "each device once", got: "one twice", remedy });
+  }
+  if (new Set(devices.map(isDevice)).size > 1) {
+    throw new OptionError({ where, expected: "bytes for all devices, or for none", got: "bytes for some", remedy });
+  }
+  const beside = ON_ONE_DEVICE.find((name) => options[name] !== undefined);
+  if (beside === undefined && options.onDeviceLost !== "reload") return;
+  throw new OptionError({
+    where,
+    expected: beside ? `no \`${beside}\` beside it` : '`onDeviceLost` "fail" beside it',
+    got: beside ? "both" : '"reload"',
+    remedy:
+      beside === "adapter"
+        ? "leave one of them out; merged adapters can be saved by `ocellus convert`"
+        : "leave one of them out",
+  });
 }
 
 /**

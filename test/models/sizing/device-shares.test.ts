@@ -1,6 +1,12 @@
 import { expect, test } from "vitest";
 import { OptionError, OverBudgetError } from "../../../src/base/errors.js";
-import { equalShares, type LayerCosts, sharesWithin, stagesOn } from "../../../src/models/sizing/device-shares.js";
+import {
+  checkDevices,
+  equalShares,
+  type LayerCosts,
+  sharesWithin,
+  stagesOn,
+} from "../../../src/models/sizing/device-shares.js";
 import { checkpointFiles, TINY } from "../../support/checkpoint.js";
 import { useDevice } from "../../support/device.js";
 
@@ -49,4 +55,33 @@ test("a checkpoint's layers: the first device has fewer, since it has the vision
   const small = devices.map((device) => ({ device, bytes: 2 ** 20 }));
   await expect(stagesOn(files, small, {})).rejects.toThrow(OverBudgetError);
   await expect(stagesOn(files, [...devices, ...devices, ...devices], {})).rejects.toThrow(OptionError);
+});
+
+test("devices are a list of different ones, with bytes for all or for none", () => {
+  const [device, second] = [held.device, other.device];
+  checkDevices([device, second], {});
+  checkDevices([{ device, bytes: 1e9 }], { dtype: "q4", onDeviceLost: "fail" });
+  const refused = (devices: unknown) => expect(() => checkDevices(devices, {}));
+  for (const wrong of [[], device, [{}], [{ device: {}, bytes: 1 }], [{ device, bytes: 0 }]]) {
+    refused(wrong).toThrow("LlavaOneVision.load, devices: expected a list of Devices");
+  }
+  refused([device, device]).toThrow("expected each device once");
+  refused([device, { device: second, bytes: 1e9 }]).toThrow("for all devices, or for none");
+});
+
+test.each([
+  ["device", {}],
+  ["memoryBudget", 1e9],
+  ["weights", "stream"],
+  ["adapter", "lora"],
+])("`%s` beside devices is refused by name", (name, value) => {
+  const check = (): void => checkDevices([held.device, other.device], { [name]: value });
+  expect(check).toThrow(OptionError);
+  expect(check).toThrow(`expected no \`${name}\` beside it`);
+});
+
+test("a model on several devices is not reloaded", () => {
+  expect(() => checkDevices([held.device, other.device], { onDeviceLost: "reload" })).toThrow(
+    '`onDeviceLost` "fail" beside it',
+  );
 });
