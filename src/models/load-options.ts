@@ -14,8 +14,8 @@ export interface LoadOptions extends HubOptions {
   /** An existing device; it is not disposed with the model. */
   device?: Device;
   /**
-   * Several devices, which share the decoder's layers: each has a contiguous run of them, by memory, with their part of every KV cache. The
-   * first has everything else too. They are not disposed with the model. Not beside `device`, `memoryBudget`, `weights`, `adapter` and
+   * Several devices, or `{ device, bytes }` with the bytes that each may use. They share the decoder's layers: each has a contiguous run of
+   * them, by memory, with their part of every KV cache; the first has everything else too. They are not disposed with the model. Not beside `device`, `memoryBudget`, `weights`, `adapter` and
    * `onDeviceLost: "reload"`, and not for training and attention maps.
    */
   devices?: readonly (Device | DeviceShare)[];

@@ -34,7 +34,10 @@ const MOST_DISPATCHES = 1024;
  */
 export class Device {
   readonly pool: Pool;
-  /** Names the device in errors: the adapter's name, with its number where a model has several. */
+  /**
+   * Names the device in errors: the adapter's name, with its number where a model has several.
+   * @internal
+   */
   title: string;
   /** Called with every named intermediate tensor of a forward pass. */
   tap: ((name: string, x: Tensor) => void) | undefined;
