@@ -89,7 +89,7 @@ export class WeightLoader {
   readonly storageDtypes = new Map<string, StoredType>();
   /** Loaders for other devices. */
   readonly #others: WeightLoader[] = [];
-  #piece: Uint8Array | undefined;
+  #pieces: readonly [Uint8Array, Uint8Array] | undefined;
 
   constructor(
     readonly device: Device,
@@ -243,10 +243,10 @@ export class WeightLoader {
     signal: AbortSignal | undefined,
     checks: boolean,
   ): AsyncGenerator<{ bytes: number; tensor: string }> {
-    // One reused buffer: `write` copies each piece, and large garbage would accumulate.
-    this.#piece ??= new Uint8Array(CHUNK_BYTES);
+    // Reused: `write` copies each piece, and large garbage would accumulate.
+    this.#pieces ??= [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)];
     if (packed) {
-      for await (const { bytes, layer } of packed.load(signal, this.#piece, checks)) yield { bytes, tensor: layer };
+      for await (const { bytes, layer } of packed.load(signal, this.#pieces, checks)) yield { bytes, tensor: layer };
     }
     for (const request of tensors) {
       for await (const bytes of this.#fill(request, signal, checks)) yield { bytes, tensor: request.name };
@@ -259,7 +259,7 @@ export class WeightLoader {
     const inner = elementCount(shape) / shape[0]!;
     const about = { name: request.name, stored, type, target: this.storageDtypes.get(request.name) ?? "f32", inner };
     if (into) {
-      const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal, this.#piece);
+      const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal, this.#pieces?.[0]);
       if (checks) checkRange(bytes, { ...about, firstRow: 0 });
       this.device.write(into, widen(bytes, type as FloatType), request.first * 4);
       yield bytes.length;
@@ -272,7 +272,7 @@ export class WeightLoader {
     for (let first = 0; first < rows; first += step) {
       const count = Math.min(step, rows - first);
       throwIfAborted(signal, `loading ${request.name}`);
-      const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal, this.#piece);
+      const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal, this.#pieces?.[0]);
       if (checks) checkRange(bytes, { ...about, firstRow: first });
       this.device.scope(() => {
         // Constant size, so that the pool reuses one buffer.
