@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { DeviceLostError, OptionError } from "../../src/base/errors.js";
+import { DeviceLostError, DisposedError, OptionError } from "../../src/base/errors.js";
 import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
 import type { Session } from "../../src/models/chat/session.js";
 import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
@@ -143,6 +143,19 @@ test("the loss of a device is an error that names it, before a question and duri
     session.dispose();
     model.dispose();
     lost.dispose();
+  }
+});
+
+test("a model that is disposed during a prompt ends its answers, and frees all on both devices", async () => {
+  const model = await load();
+  const session = model.createSession();
+  const onProgress = ({ stage }: { stage: string }): void => {
+    if (stage === "prefill") queueMicrotask(() => model.dispose());
+  };
+  await expect(session.generate("What do you see?", { onProgress }).result).rejects.toThrow(DisposedError);
+  for (const { device } of [held, other]) {
+    await device.sync();
+    expect(device.pool.liveBytes).toBe(0);
   }
 });
 
