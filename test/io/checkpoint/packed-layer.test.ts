@@ -31,7 +31,7 @@ test("comes in pieces", async () => {
 
 test("the next piece is read while one is used, into the other memory, and not after the end", async () => {
   const layer = await layerOf(3 * PIECE_BYTES);
-  const memory = [new Uint8Array(PIECE_BYTES), new Uint8Array(PIECE_BYTES)] as const;
+  const memory: readonly [Uint8Array, Uint8Array] = [new Uint8Array(PIECE_BYTES), new Uint8Array(PIECE_BYTES)];
   const { source } = layer;
   let [begun, ended] = [0, 0];
   const read: typeof source.read = async (offset, length, signal, into) => {
