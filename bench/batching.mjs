@@ -3,7 +3,8 @@
 // Run `npm run build` before; OCELLUS_ADAPTER chooses the adapter.
 //
 //   node bench/batching.mjs [f16,q4] [1,2,4,8,16]
-import { GEOMETRY_05B, loadModel } from "../dist/bench/loaded-model.js";
+import { GEOMETRY_05B } from "../dist/bench/geometries.js";
+import { loadModel } from "../dist/bench/loaded-model.js";
 import { KVCache } from "../dist/layers/kv-cache.js";
 import { KVPool } from "../dist/layers/kv-pool.js";
 import { AdaptiveSteps } from "../dist/models/chat/adaptive-steps.js";

@@ -69,7 +69,7 @@ async function run(folder) {
   cache.reserve(prompt.inputIds.length + 1);
   const pass = new PromptPass(model.internals, prompt, owner, {});
   print("prepare", `${lap()} s`);
-  await pass.see(0);
+  await pass.encodeMedia(0);
   print("vision", `${lap()} s for ${prompt.media[0].tileCount} tiles`);
   let logits = await pass.prefill(0, cache);
   const values = await logits.read();

@@ -161,7 +161,8 @@ function curves() {
   });
   const total = QUANTITIES.length * (height + gap) + 16;
   const unit = tokens < Number.POSITIVE_INFINITY ? "tokens generated" : "minutes";
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${total}" font-family="system-ui, sans-serif" font-size="11" fill="#444">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${total}" font-family="system-ui, sans-serif" font-size="11" fill="#444" role="img" aria-labelledby="title">
+<title id="title">What the server holds over ${values.tokens ? "its tokens" : "its minutes"}</title>
 <rect width="${width}" height="${total}" fill="#fff"/>
 ${panels.join("\n")}
 <text x="${width - 8}" y="${total - 6}" text-anchor="end">${Math.round(end).toLocaleString("en")} ${unit}</text>

@@ -24,6 +24,7 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
     items: [
       { text: "All documents", link: "/" },
       page("hardware"),
+      page("sizes"),
       page("glossary"),
       page("benchmarks"),
       page("robustness"),

@@ -1,45 +1,14 @@
 import { WeightLoader } from "../layers/weights.js";
-import type { LlavaOneVisionConfig } from "../models/llava-onevision/config.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
 import { Network } from "../models/llava-onevision/network.js";
 import { resolveLayout } from "../models/llava-onevision/tensor-names.js";
 import { LlavaOneVision } from "../models/llava-onevision.js";
 import { warmUp } from "../models/warm-up.js";
 import type { Device } from "../runtime/device.js";
-import { qwen2Tensors, type SyntheticTensor, siglipTensors, syntheticIndex } from "./synthetic.js";
+import { GEOMETRY_05B, type Geometry, modelTensors } from "./geometries.js";
+import { syntheticIndex } from "./synthetic.js";
 import { siglipLevels } from "./verify.js";
 import type { BenchType } from "./workload.js";
-
-/** The sizes of a model. */
-export type Geometry = Pick<LlavaOneVisionConfig, "vision" | "text">;
-
-/** Sizes of the published 0.5B model. */
-export const GEOMETRY_05B: Geometry = {
-  vision: {
-    width: 1152,
-    heads: 16,
-    headSize: 72,
-    layers: 26,
-    mlpWidth: 4304,
-    patchSide: 14,
-    tileSide: 384,
-    cells: 27,
-    layerNormEps: 1e-6,
-  },
-  text: {
-    width: 896,
-    layers: 24,
-    heads: 14,
-    keyValueHeads: 2,
-    headSize: 64,
-    mlpWidth: 4864,
-    vocabulary: 152000,
-    maxPositions: 32768,
-    ropeTheta: 1e6,
-    rmsNormEps: 1e-6,
-    tied: true,
-  },
-};
 
 /** A model on a device, with its loading time and size. */
 export interface LoadedModel {
@@ -100,7 +69,7 @@ async function random(
   geometry: Geometry,
   signal: AbortSignal | undefined,
 ): Promise<{ network: Network; dispose(): void }> {
-  const index = syntheticIndex(tensorsOf(geometry), "BF16");
+  const index = syntheticIndex(modelTensors(geometry), "BF16");
   const layout = resolveLayout(index.shapes.keys(), { tied: geometry.text.tied });
   const loader = new WeightLoader(device, index);
   const arena = device.arena("model");
@@ -118,21 +87,4 @@ async function random(
     arena.dispose();
     throw cause;
   }
-}
-
-/** All tensors of a model with a tied head, by the names of the published checkpoints. */
-function tensorsOf({ vision, text }: Geometry): Map<string, SyntheticTensor> {
-  const tensors = new Map<string, SyntheticTensor>();
-  for (const [name, tensor] of siglipTensors(vision)) tensors.set(`vision_tower.vision_model.${name}`, tensor);
-  for (const [name, tensor] of qwen2Tensors(text)) tensors.set(`language_model.model.${name}`, tensor);
-  const scale = 0.02;
-  for (const [name, inner] of [
-    ["linear_1", vision.width],
-    ["linear_2", text.width],
-  ] as const) {
-    tensors.set(`multi_modal_projector.${name}.weight`, { shape: [text.width, inner], scale });
-    tensors.set(`multi_modal_projector.${name}.bias`, { shape: [text.width], scale });
-  }
-  tensors.set("image_newline", { shape: [text.width], scale });
-  return tensors;
 }

@@ -21,7 +21,7 @@ import {
   textOfStandardInput,
 } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
-import { CACHE_DTYPES, loadOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
+import { CACHE_DTYPES, devicesGiven, loadOptions, MODEL_OPTIONS, modelLocation, openDevices } from "./model-options.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -113,6 +113,7 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
     onDeviceLost: "reload",
     signal,
     ...loadOptions(given),
+    ...(await openDevices(devicesGiven(given))),
     ...cacheDtypeOption(given),
     ...line.loading,
   }).finally(() => line.clear());

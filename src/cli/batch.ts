@@ -15,7 +15,7 @@ import { filesBelow } from "./files-below.js";
 import { isStandardInput, isStream, takeStandardInput, typed } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
 import { chunksOf, type Line, linesOf, textOf } from "./lines.js";
-import { loadOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
+import { devicesGiven, loadOptions, MODEL_OPTIONS, modelLocation, openDevices, servedName } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 import { queueOf } from "./queue-options.js";
 
@@ -126,6 +126,7 @@ async function answerByModel(
     onDeviceLost: "reload",
     signal,
     ...options,
+    ...(await openDevices(devicesGiven(given))),
     ...line.loading,
   }).finally(() => line.clear());
   const readMedia = folder === undefined ? {} : { readMedia: filesBelow(folder) };

@@ -7,7 +7,7 @@ import { type Chat, COMMANDS_HELP, runCommand } from "./chat-commands.js";
 import type { Arguments, Command } from "./command.js";
 import { takeStandardInput } from "./input-file.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
-import { loadOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
+import { devicesGiven, loadOptions, MODEL_OPTIONS, modelLocation, openDevices } from "./model-options.js";
 import { dim, note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -41,6 +41,7 @@ async function converse(given: Arguments, interruption: Interruption): Promise<v
     onDeviceLost: "reload",
     signal: interruption.signal,
     ...loadOptions(given),
+    ...(await openDevices(devicesGiven(given))),
     ...line.loading,
   }).finally(() => line.clear());
 

@@ -4,6 +4,7 @@ import { OcellusError } from "../base/errors.js";
 import { installCommand, OPTIONAL_PACKAGES, type OptionalPackage } from "../base/optional-packages.js";
 import { argmax } from "../kernels/argmax.js";
 import { TUNABLES } from "../kernels/tunables.js";
+import { adapterName } from "../platform/platform.js";
 import { Device } from "../runtime/device.js";
 import type { Command } from "./command.js";
 
@@ -11,9 +12,9 @@ import type { Command } from "./command.js";
 export const doctor: Command = {
   name: "doctor",
   usage: "",
-  about: `Reports which adapter is used and why, its limits and features, which optional
-packages are installed, and what to do if something is missing. Exit status 1 if
-Ocellus cannot run.`,
+  about: `Reports which adapter is used and why, its limits and features, the adapters that
+\`--devices\` can choose by number, which optional packages are installed, and what to
+do if something is missing. Exit status 1 if Ocellus cannot run.`,
   options: {},
   examples: ["ocellus doctor", "OCELLUS_ADAPTER=swiftshader ocellus doctor"],
   run: report,
@@ -48,6 +49,7 @@ async function report(): Promise<void> {
     const values = Object.entries(facts.tuning).map(([name, value]) => `${name} = ${value}`);
     out.write(`tuning    ${values.join(", ") || "defaults"}; parameters: `);
     out.write(`${TUNABLES.map(({ name }) => name).join(", ")}\n`);
+    out.write(await adapters());
     const best = device.scope(() => argmax(device.upload(Float32Array.of(1, 3, 2), [3], "x"), 3));
     const [place] = await best.read("u32");
     out.write(
@@ -61,6 +63,16 @@ async function report(): Promise<void> {
   } finally {
     device.dispose();
   }
+}
+
+/** A line for each adapter, with the number that `--devices` takes. WebGPU does not say how much memory they have. */
+async function adapters(): Promise<string> {
+  const listed = (await platform.listAdapters?.()) ?? [];
+  const lines = listed.map(({ info, limits }, i) => {
+    const buffer = Math.round(limits.maxBufferSize / 2 ** 20);
+    return `${i === 0 ? "adapters" : "        "}  ${i} ${adapterName(info)}: buffers of up to ${buffer} MiB\n`;
+  });
+  return lines.join("");
 }
 
 function yes(value: boolean): string {

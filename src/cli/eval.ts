@@ -8,7 +8,7 @@ import { BatchResults } from "./batch-results.js";
 import type { Arguments, Command } from "./command.js";
 import { pathsBelow, readText } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
-import { loadOptions, MODEL_OPTIONS, modelLocation } from "./model-options.js";
+import { devicesGiven, loadOptions, MODEL_OPTIONS, modelLocation, openDevices } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 
 /** Scores a model on questions with known answers. */
@@ -115,6 +115,7 @@ async function answerAll(
   const model = await LlavaOneVision.load(modelLocation(given.value("model")), {
     signal,
     ...loadOptions(given),
+    ...(await openDevices(devicesGiven(given))),
     ...line.loading,
   }).finally(() => line.clear());
   let failed = 0;

@@ -4,6 +4,7 @@ import { OptionError } from "../base/errors.js";
 import type { StorageDtype } from "../layers/weights.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
 import type { LoadOptions } from "../models/llava-onevision.js";
+import { Device } from "../runtime/device.js";
 import type { Arguments, CommandOptions } from "./command.js";
 import { note } from "./note.js";
 import { tinyCheckpoint } from "./tiny-checkpoint.js";
@@ -63,6 +64,11 @@ export const MODEL_OPTIONS: CommandOptions = {
   ...DTYPE_OPTION,
   ...ADAPTER_OPTIONS,
   ...MEMORY_OPTIONS,
+  devices: {
+    value: "A,B",
+    help: "adapters that share the layers, by the numbers or names that `ocellus doctor` lists",
+    rare: true,
+  },
   ...HUB_OPTIONS,
 };
 
@@ -123,6 +129,33 @@ export function adapterOption(given: Arguments): Pick<LoadOptions, "adapter" | "
     got: "none",
     remedy: "add --adapter WHERE, or leave --merge out",
   });
+}
+
+/** The adapters of `--devices 0,1`; none if it was not given. Throws OptionError. */
+export function devicesGiven(given: Arguments): readonly string[] {
+  const text = given.value("devices");
+  if (text === undefined) return [];
+  const names = text.split(",").map((name) => name.trim());
+  if (names.every((name) => name !== "")) return names;
+  throw new OptionError({
+    where: `${given.where}, --devices`,
+    expected: "numbers or names of adapters with commas between them",
+    got: text,
+    remedy: "give for example 0,1; `ocellus doctor` lists the adapters",
+  });
+}
+
+/** Opens the adapters of `--devices`, which stay open until the process ends. Throws OptionError, NoAdapterError. */
+export async function openDevices(names: readonly string[]): Promise<Pick<LoadOptions, "devices" | "onDeviceLost">> {
+  if (names.length === 0) return {};
+  const devices: Device[] = [];
+  try {
+    for (const name of names) devices.push(await Device.open({ adapter: /^\d+$/.test(name) ? Number(name) : name }));
+  } catch (cause) {
+    for (const device of devices) device.dispose();
+    throw cause;
+  }
+  return { devices, onDeviceLost: "fail" };
 }
 
 /** Reads the options that say how a model is loaded ({@link MODEL_OPTIONS} but for the model itself). */

@@ -6,6 +6,8 @@ export interface ModelSettings {
   /** Model name in requests and responses. */
   readonly name: string;
   readonly options: ModelLoadOptions;
+  /** Adapters that share the model's layers, by number or name; WebGPU's choice if there are none. */
+  readonly devices: readonly string[];
   /** Whether errors are printed with their stack. */
   readonly debug: boolean;
 }

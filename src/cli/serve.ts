@@ -7,7 +7,7 @@ import { LoadFailure, Supervisor } from "../server/supervisor.js";
 import type { Arguments, Command } from "./command.js";
 import { readText } from "./input-file.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
-import { loadOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
+import { devicesGiven, loadOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
 import type { ModelSettings } from "./model-settings.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
@@ -82,6 +82,7 @@ async function listen(given: Arguments, interruption: Interruption): Promise<voi
     where,
     name,
     options: loadOptions(given),
+    devices: devicesGiven(given),
     debug,
   };
   const supervisor = new Supervisor({

@@ -156,7 +156,7 @@ export class PackedLoading {
    */
   async *load(
     signal: AbortSignal | undefined,
-    into: Uint8Array,
+    into: readonly [Uint8Array, Uint8Array],
     checks = true,
   ): AsyncGenerator<{ layer: string; bytes: number }> {
     for (const placed of this.#direct) {

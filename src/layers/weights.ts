@@ -83,17 +83,28 @@ export class StreamedWeights {
  */
 export class WeightLoader {
   readonly #requests: Request[] = [];
-  readonly #faults: string[] = [];
-  readonly #requested = new Set<string>();
+  #faults: string[] = [];
+  #requested = new Set<string>();
   /** Storage dtype of each requested matrix. */
   readonly storageDtypes = new Map<string, StoredType>();
-  #piece: Uint8Array | undefined;
+  /** Loaders for other devices. */
+  readonly #others: WeightLoader[] = [];
+  #pieces: readonly [Uint8Array, Uint8Array] | undefined;
 
   constructor(
     readonly device: Device,
     readonly index: TensorIndex,
     readonly adapters = new Adapters(),
   ) {}
+
+  /** Returns a loader of the same checkpoint for another device: `check` and `load` of this one include its requests. */
+  beside(device: Device): WeightLoader {
+    const other = new WeightLoader(device, this.index, this.adapters);
+    other.#faults = this.#faults;
+    other.#requested = this.#requested;
+    this.#others.push(other);
+    return other;
+  }
 
   /** Returns a cursor at the top of the tree of names. */
   root(): Weights {
@@ -186,18 +197,22 @@ export class WeightLoader {
   ): Promise<void> {
     // Frees the garbage of parsing (some 60 MB for a vocabulary of 150,000 tokens) before the weights are loaded.
     platform.collectGarbage();
-    const reading = await this.#divided(this.#requests);
-    const tensorBytes = reading.tensors.reduce((sum, request) => sum + request.stored.entry.lengthBytes, 0);
-    const totalBytes = (reading.packed?.sizeBytes ?? 0) + tensorBytes;
-    let loadedBytes = 0;
-    const uploads = new UploadWindow(this.device, 0);
-    for await (const { bytes, tensor } of this.#read(reading, options.signal, true)) {
-      loadedBytes += bytes;
-      options.onProgress?.({ loadedBytes, totalBytes, tensor });
-      await uploads.add(bytes);
+    const readings: { loader: WeightLoader; reading: Reading }[] = [];
+    for (const loader of [this, ...this.#others]) {
+      readings.push({ loader, reading: await loader.#divided(loader.#requests) });
     }
-    await this.device.sync();
-    this.device.pool.trim(); // the pieces' memory
+    const totalBytes = readings.reduce((sum, { reading }) => sum + sizeOf(reading), 0);
+    let loadedBytes = 0;
+    for (const { loader, reading } of readings) {
+      const uploads = new UploadWindow(loader.device, 0);
+      for await (const { bytes, tensor } of loader.#read(reading, options.signal, true)) {
+        loadedBytes += bytes;
+        options.onProgress?.({ loadedBytes, totalBytes, tensor });
+        await uploads.add(bytes);
+      }
+      await loader.device.sync();
+      loader.device.pool.trim(); // the pieces' memory
+    }
   }
 
   /**
@@ -228,10 +243,10 @@ export class WeightLoader {
     signal: AbortSignal | undefined,
     checks: boolean,
   ): AsyncGenerator<{ bytes: number; tensor: string }> {
-    // One reused buffer: `write` copies each piece, and large garbage would accumulate.
-    this.#piece ??= new Uint8Array(CHUNK_BYTES);
+    // Reused: `write` copies each piece, and large garbage would accumulate.
+    this.#pieces ??= [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)];
     if (packed) {
-      for await (const { bytes, layer } of packed.load(signal, this.#piece, checks)) yield { bytes, tensor: layer };
+      for await (const { bytes, layer } of packed.load(signal, this.#pieces, checks)) yield { bytes, tensor: layer };
     }
     for (const request of tensors) {
       for await (const bytes of this.#fill(request, signal, checks)) yield { bytes, tensor: request.name };
@@ -244,7 +259,7 @@ export class WeightLoader {
     const inner = elementCount(shape) / shape[0]!;
     const about = { name: request.name, stored, type, target: this.storageDtypes.get(request.name) ?? "f32", inner };
     if (into) {
-      const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal, this.#piece);
+      const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal, this.#pieces?.[0]);
       if (checks) checkRange(bytes, { ...about, firstRow: 0 });
       this.device.write(into, widen(bytes, type as FloatType), request.first * 4);
       yield bytes.length;
@@ -257,7 +272,7 @@ export class WeightLoader {
     for (let first = 0; first < rows; first += step) {
       const count = Math.min(step, rows - first);
       throwIfAborted(signal, `loading ${request.name}`);
-      const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal, this.#piece);
+      const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal, this.#pieces?.[0]);
       if (checks) checkRange(bytes, { ...about, firstRow: first });
       this.device.scope(() => {
         // Constant size, so that the pool reuses one buffer.
@@ -360,6 +375,10 @@ export class Weights {
   typeOf(name: string): Exclude<StorageDtype, "auto"> {
     return this.dtype === "auto" ? this.loader.typeOf(this.path(name)) : this.dtype;
   }
+}
+
+function sizeOf({ packed, tensors }: Reading): number {
+  return tensors.reduce((sum, { stored }) => sum + stored.entry.lengthBytes, packed?.sizeBytes ?? 0);
 }
 
 /** Loads the code for packed checkpoints with the first of them. */

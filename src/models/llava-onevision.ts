@@ -16,6 +16,7 @@ import { Session } from "./chat/session.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
 import { readFamily } from "./llava-onevision/family.js";
 import type { VideoContent } from "./llava-onevision/processor.js";
+import type { Stage } from "./llava-onevision/qwen2.js";
 import { inCheckpoint } from "./llava-onevision/read-config.js";
 import { checkLoadOptions, type LoadOptions } from "./load-options.js";
 import {
@@ -31,7 +32,7 @@ import type { Estimate, EstimateOptions } from "./sizing/estimate.js";
 import type { TrainOptions } from "./training-options.js";
 import type { TrainingStep } from "./training-step.js";
 
-export type { LoadOptions };
+export type { LoadOptions } from "./load-options.js";
 
 /**
  * LLaVA-OneVision on a device: SigLIP, projector and Qwen2, with the checkpoint's own tokenizer and chat template.
@@ -110,6 +111,11 @@ export class LlavaOneVision {
     return this.internals.device;
   }
 
+  /** The devices that the decoder's layers are on; the first is `device`. */
+  get devices(): readonly Device[] {
+    return this.internals.network.language.stages.map(({ device }) => device);
+  }
+
   /** Names of the adapters that sessions can select. */
   get adapters(): readonly string[] {
     return this.internals.adapters;
@@ -127,32 +133,38 @@ export class LlavaOneVision {
    */
   static async load(location: CheckpointLocation, options: LoadOptions = {}): Promise<LlavaOneVision> {
     checkLoadOptions(options);
-    const { onDeviceLost } = options;
-    const { memoryBudget, weights = "resident" } = options;
+    const { memoryBudget, weights = "resident", devices } = options;
+    let stages: readonly Stage[] = [];
+    if (devices !== undefined) {
+      const { checkDevices, stagesOn } = await import("./sizing/device-shares.js");
+      checkDevices(devices, { ...options });
+      stages = await stagesOn(location, devices, options);
+    }
     let plan: LayerPlan | undefined;
     if (memoryBudget !== undefined || weights !== "resident") {
       const { planWithin } = await import("./sizing/memory-budget.js");
       plan = await planWithin(location, memoryBudget, weights, options);
     }
     const loading = lastingSignal(options.signal);
-    const recovery = new Recovery(onDeviceLost === "reload");
+    const recovery = new Recovery(options.onDeviceLost === "reload");
     const { signal } = loading.controller;
-    let device = options.device;
+    const given = stages[0]?.device ?? options.device;
+    let device = given;
     let name: string | undefined;
     try {
       const files = await openCheckpoint(location, { ...options, signal });
       name = files.name;
       const configJson = await readFamily(files);
       device ??= await Device.open();
-      const source = await readSource(files, configJson, loading.controller, options, plan);
+      const source = await readSource(files, configJson, loading.controller, options, plan, stages.slice(1));
       const parts = await recovery.load(() => {
         const opened = device;
         device = undefined;
-        return loadParts(source, options.device, options.onProgress, opened);
+        return loadParts(source, given, options.onProgress, opened);
       });
       return new LlavaOneVision(source, parts, recovery);
     } catch (cause) {
-      if (!options.device) device?.dispose();
+      if (!given) device?.dispose();
       throw name === undefined ? cause : inCheckpoint(name, cause);
     } finally {
       loading.end();
@@ -169,6 +181,7 @@ export class LlavaOneVision {
     const where = "model.reload";
     checkOptions(where, options, ["device", "signal", "onProgress"]);
     this.#check();
+    this.internals.network.checkOneDevice(where);
     const { device, signal, onProgress } = options;
     if ((device === undefined) === this.#parts.ownsDevice) {
       await unlessAborted(this.#replace(device, onProgress), signal, where);

@@ -6,12 +6,19 @@ import type { LoadProgress, StorageDtype } from "../layers/weights.js";
 import { Device } from "../runtime/device.js";
 import type { AdapterLocations } from "./llava-onevision/adapted-weights.js";
 import type { DtypeByPart } from "./llava-onevision/dtype-by-part.js";
+import type { DeviceShare } from "./sizing/device-shares.js";
 import type { MemoryBudget, WeightsPlacement } from "./sizing/memory-budget.js";
 
 /** Options of loading. {@link HubOptions} apply to hub ids (`org/name`) only. */
 export interface LoadOptions extends HubOptions {
   /** An existing device; it is not disposed with the model. */
   device?: Device;
+  /**
+   * Several devices, or `{ device, bytes }` with the bytes that each may use. They share the decoder's layers: each has a contiguous run of
+   * them, by memory, with their part of every KV cache; the first has everything else too. They are not disposed with the model. Not beside `device`, `memoryBudget`, `weights`, `adapter` and
+   * `onDeviceLost: "reload"`, and not for training and attention maps.
+   */
+  devices?: readonly (Device | DeviceShare)[];
   signal?: AbortSignal | undefined;
   onProgress?: (progress: LoadProgress) => void;
   /**
@@ -69,10 +76,11 @@ export interface LoadOptions extends HubOptions {
   mergeAdapters?: boolean | undefined;
 }
 
-/** Throws OptionError for an unknown option, and for a value that is none of its option's; `readSource` and `planWithin` check the others. */
+/** Throws OptionError for an option that loading does not know or that has no meaning, before anything is read. */
 export function checkLoadOptions(options: LoadOptions): void {
   checkOptions("LlavaOneVision.load", options, [
     "device",
+    "devices",
     "signal",
     "onProgress",
     "dtype",

@@ -18,6 +18,7 @@ import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.j
 import { Network } from "./llava-onevision/network.js";
 import { Processor } from "./llava-onevision/processor.js";
 import { placeholderIds } from "./llava-onevision/prompt.js";
+import type { Stage } from "./llava-onevision/qwen2.js";
 import { readConfig } from "./llava-onevision/read-config.js";
 import { VISION_CACHE_BYTES, VisionCache } from "./llava-onevision/vision-cache.js";
 import { warmUp } from "./warm-up.js";
@@ -36,6 +37,8 @@ export interface WeightsSource {
   readonly plan: LayerPlan | undefined;
   /** Most bytes on a device of the model's own. */
   readonly budgetBytes: number;
+  /** Devices that have the last layers of the decoder, after the first device's. */
+  readonly others: readonly Stage[];
   /** Ends loading and reloading. */
   readonly loading: AbortController;
   /** Opens the adapters; undefined without any. */
@@ -61,6 +64,8 @@ export interface SourceOptions {
 export interface LoadedParts extends DeviceParts {
   /** Owns the weights. */
   readonly arena: Arena;
+  /** Own the weights on other devices. */
+  readonly others: readonly Arena[];
   readonly ownsDevice: boolean;
 }
 
@@ -80,6 +85,7 @@ export async function readSource(
   loading: AbortController,
   options: SourceOptions & HubOptions,
   plan: LayerPlan | undefined,
+  others: readonly Stage[] = [],
 ): Promise<WeightsSource> {
   const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([
     files.json("tokenizer.json"),
@@ -114,6 +120,7 @@ export async function readSource(
       prefillRows: options.prefillRows,
       plan,
       budgetBytes: typeof memoryBudget === "object" ? memoryBudget.bytes : memoryBudget,
+      others,
       loading,
       adapted:
         adapter === undefined
@@ -150,14 +157,21 @@ export async function loadParts(
     device ??= await Device.open();
     if (!given) device.pool.mostBytes = source.budgetBytes;
     const arena = device.arena("model");
+    const others = source.others.map((stage) => ({ ...stage, arena: stage.device.arena("model") }));
+    if (others.length > 0) {
+      for (const [i, one] of [device, ...others.map((stage) => stage.device)].entries()) {
+        one.title = `devices[${i}], ${one.facts.name}`;
+      }
+    }
     const visionCache = new VisionCache(device, source.visionCacheBytes);
     let store: Network["language"]["store"] | undefined;
     try {
       const loader = new WeightLoader(device, index, adapters);
-      const { levels } = processor;
-      const network = arena.run(
-        () => new Network(loader.root(), config, source.dtype, device!.upload(levels, [3, 256], "levels"), source.plan),
-      );
+      const network = arena.run(() => {
+        const levels = device!.upload(processor.levels, [3, 256], "levels");
+        const stages = others.map((stage) => ({ ...stage, weights: loader.beside(stage.device).root() }));
+        return new Network(loader.root(), config, source.dtype, levels, source.plan, stages);
+      });
       store = network.language.store;
       loader.check(files.name, (name) => config.layout.ignored(name));
       // On CPU adapters compilation would compete with reading and packing the weights.
@@ -182,12 +196,12 @@ export async function loadParts(
           return adapters.names;
         },
         arena,
+        others: others.map((stage) => stage.arena),
         ownsDevice: given === undefined,
       };
     } catch (cause) {
       store?.close();
-      arena.dispose();
-      device.pool.trim();
+      freeAll([arena, ...others.map((stage) => stage.arena)]);
       throw cause;
     }
   } catch (cause) {
@@ -198,18 +212,26 @@ export async function loadParts(
 }
 
 /** Frees the weights and the visual tokens, and the device unless it was given. */
-export function releaseParts({ device, network, visionCache, prefixCache, arena, ownsDevice }: LoadedParts): void {
+export function releaseParts(parts: LoadedParts): void {
+  const { device, network, visionCache, prefixCache, arena, others, ownsDevice } = parts;
   visionCache.dispose();
   prefixCache.forget();
   network.language.store.close();
-  arena.dispose();
+  freeAll([arena, ...others]);
   if (ownsDevice) device.dispose();
-  else device.pool.trim();
+}
+
+function freeAll(arenas: readonly Arena[]): void {
+  for (const arena of arenas) {
+    arena.dispose();
+    arena.device.pool.trim();
+    arena.device.title = arena.device.facts.name;
+  }
 }
 
 /** Frees what can be computed again and is not in use: visual tokens, cached prefixes, the KV caches of idle sessions, and free buffers. */
 export async function shed(
-  { device, visionCache, prefixCache }: LoadedParts,
+  { device, network, visionCache, prefixCache }: LoadedParts,
   sessions: Iterable<OwnedSession>,
 ): Promise<void> {
   visionCache.clear();
@@ -217,7 +239,9 @@ export async function shed(
   device.pool.trim();
   for (const session of sessions) session.releaseIdle();
   prefixCache.clear();
-  device.pool.trim();
-  // Errors about the buffer that was refused end here.
-  await device.sync().catch(() => {});
+  for (const { device } of network.language.stages) {
+    device.pool.trim();
+    // Errors about the buffer that was refused end here.
+    await device.sync().catch(() => {});
+  }
 }

@@ -50,6 +50,7 @@ export async function* trainingSteps(
   skipOrThrow(faults, records.length, options.skipBad);
   const { internals, source } = model;
   const { network, processor } = internals;
+  network.checkOneDevice("model.train");
   if (network.streams) {
     throw new OptionError({
       where: "model.train",

@@ -1,4 +1,4 @@
-import { NoAdapterError, SourceError } from "../base/errors.js";
+import { NoAdapterError, OptionError, SourceError, shown } from "../base/errors.js";
 import { openAnimation } from "./browser-animation.js";
 import { endOfLifeline, holdLifeline } from "./browser-lifeline.js";
 import { decodePicture, readPixels, snapshot } from "./browser-pictures.js";
@@ -30,6 +30,14 @@ const RESTART_MS = 1000;
 const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
+  if (options.adapter !== undefined) {
+    throw new OptionError({
+      where: "Device.open, adapter",
+      expected: "none in a browser, which has the choice",
+      got: shown(options.adapter),
+      remedy: "leave it out; `powerPreference` and `prefer` say what is wanted",
+    });
+  }
   const gpu = entryPoint();
   const software = options.prefer === "software";
   const ask = (): Promise<GPUAdapter | null> =>

@@ -6,6 +6,7 @@ import { createInflate, constants as zlib } from "node:zlib";
 import { causeMessage } from "../base/cause-message.js";
 import { NoAdapterError, OptionError } from "../base/errors.js";
 import { installCommand } from "../base/optional-packages.js";
+import { byPreference, chosenAdapter, type ListedAdapter, systemNames } from "./node-adapters.js";
 import { openAnimation } from "./node-animation.js";
 import { cache } from "./node-cache.js";
 import { listFolder, openFile } from "./node-files.js";
@@ -32,7 +33,7 @@ const GPU_SWITCHES = ["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_
 const SWITCHES = ["disable-dawn-features=timestamp_quantization"];
 
 /** The binding's entry points, never released: garbage-collecting an instance crashes the process if its devices are alive. */
-const instances: Partial<Record<InstanceKind, GPU>> = {};
+const instances: Record<string, GPU | undefined> = {};
 
 /** "system-software" is the system's driver restricted to CPU adapters (lavapipe, WARP). */
 type AdapterKind = "system" | "system-software" | "swiftshader";
@@ -45,12 +46,8 @@ type Attempt = { adapter: GPUAdapter; reason: string } | { adapter?: undefined; 
 /** The WebGPU of Node: Dawn through the `webgpu` package, on the system's driver or on SwiftShader. */
 export const platform: Platform = {
   name: "node",
-  requestAdapter(options) {
-    // Serialised: opening SwiftShader temporarily changes the environment.
-    const result = queue.then(() => requestAdapter(options));
-    queue = result.catch(() => undefined);
-    return result;
-  },
+  requestAdapter: (options) => inTurn(() => requestAdapter(options)),
+  listAdapters: () => inTurn(async () => (await listAdapters()).map(({ adapter }) => adapter)),
   languageFeatures() {
     const opened = [denosGPU(), ...Object.values(instances)];
     return new Set(opened.flatMap((gpu) => [...(gpu?.wgslLanguageFeatures ?? [])]));
@@ -75,7 +72,18 @@ export const platform: Platform = {
 
 let queue: Promise<unknown> = Promise.resolve();
 
+/** Serialised: opening SwiftShader temporarily changes the environment. */
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const result = queue.then(work);
+  queue = result.catch(() => undefined);
+  return result;
+}
+
 async function requestAdapter(options: AdapterRequest): Promise<OpenedAdapter> {
+  if (options.adapter !== undefined) {
+    const { adapter } = chosenAdapter(await listAdapters(), options.adapter);
+    return { adapter, reasons: [`${adapterName(adapter.info)} was chosen by the program.`] };
+  }
   const { kinds, reasons } = kindsToTry(options);
   if (!denosGPU()) await importWebGPU();
   for (const kind of kinds) {
@@ -109,6 +117,27 @@ function kindsToTry(options: AdapterRequest): { kinds: AdapterKind[]; reasons: s
     return { kinds: ["swiftshader", "system-software"], reasons: ["A software adapter was requested."] };
   }
   return { kinds: ["system", "swiftshader"], reasons: [] };
+}
+
+/** The adapters that can be chosen: those of the system's drivers, GPUs first, then SwiftShader. */
+async function listAdapters(): Promise<readonly ListedAdapter[]> {
+  const { kinds } = kindsToTry({});
+  if (!denosGPU()) await importWebGPU();
+  const found: ListedAdapter[] = [];
+  const add = (adapter: GPUAdapter | null | undefined, own = ""): void => {
+    if (adapter) found.push({ adapter, names: [own, adapterName(adapter.info)] });
+  };
+  if (kinds.includes("system") && !absentDrivers()) {
+    const names = denosGPU() ? [] : await systemNames((flag) => openInstance("system", {}, flag));
+    for (const name of names) {
+      const plain = await openInstance("system", {}, `adapter=${name}`);
+      const switched = plain && !isSoftware(plain.info);
+      add(switched ? await openInstance("system-switched", {}, `adapter=${name}`) : plain, name);
+    }
+    if (names.length === 0) add((await openSystem("system", {})).adapter);
+  }
+  if (kinds.includes("swiftshader")) add((await openSwiftShader({})).adapter, "swiftshader");
+  return byPreference(found);
 }
 
 async function openSystem(kind: "system" | "system-software", options: AdapterRequest): Promise<Attempt> {
@@ -165,11 +194,14 @@ function isSwiftShader(adapter: GPUAdapter): boolean {
   return /swiftshader/i.test(adapterName(adapter.info));
 }
 
-async function openInstance(kind: InstanceKind, options: AdapterRequest): Promise<GPUAdapter | null> {
-  let gpu = kind === "swiftshader" ? instances[kind] : (denosGPU() ?? instances[kind]);
+/** `flag`: another of Dawn's. */
+async function openInstance(kind: InstanceKind, options: AdapterRequest, flag?: string): Promise<GPUAdapter | null> {
+  const key = flag ? `${kind} ${flag}` : kind;
+  let gpu = kind === "swiftshader" ? instances[key] : (denosGPU() ?? instances[key]);
   if (!gpu) {
-    gpu = (await importWebGPU()).create([...SWITCHES, ...(kind === "system-switched" ? GPU_SWITCHES : [])]);
-    instances[kind] = gpu;
+    const switches = [...SWITCHES, ...(kind === "system-switched" ? GPU_SWITCHES : []), ...(flag ? [flag] : [])];
+    gpu = (await importWebGPU()).create(switches);
+    instances[key] = gpu;
   }
   return gpu.requestAdapter({
     featureLevel: "core",

@@ -7,8 +7,11 @@ export type { FileCache, Hasher, HubSettings, PartialFile } from "./file-cache.j
 export interface Platform {
   readonly name: "node" | "browser";
 
-  /** Requests a WebGPU adapter. Throws NoAdapterError. */
+  /** Requests a WebGPU adapter. Throws NoAdapterError, and OptionError for an `adapter` that is not there. */
   requestAdapter(options: AdapterRequest): Promise<OpenedAdapter>;
+
+  /** Lists the adapters that a request can choose by number, in the order of preference; undefined in browsers. */
+  listAdapters?(): Promise<readonly GPUAdapter[]>;
 
   /** WGSL's language features (`wgslLanguageFeatures`); none before an adapter was requested (Node). */
   languageFeatures(): ReadonlySet<string>;
@@ -120,6 +123,8 @@ export interface AdapterRequest {
   powerPreference?: GPUPowerPreference;
   /** "software" requests a CPU adapter. */
   prefer?: "software";
+  /** An adapter of those that `ocellus doctor` lists, by its number or a part of its name (Node). */
+  adapter?: number | string;
 }
 
 export interface OpenedAdapter {

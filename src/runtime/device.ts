@@ -34,6 +34,8 @@ const MOST_DISPATCHES = 1024;
  */
 export class Device {
   readonly pool: Pool;
+  /** Names the device in errors: the adapter's name, with its number where a model has several. @internal */
+  title: string;
   /** Called with every named intermediate tensor of a forward pass. */
   tap: ((name: string, x: Tensor) => void) | undefined;
   readonly profile: Profile;
@@ -73,6 +75,7 @@ export class Device {
     readonly facts: AdapterFacts,
     private readonly ownsGPU = true,
   ) {
+    this.title = facts.name;
     this.#groups = new BindGroups(gpu);
     this.pool = new Pool(
       gpu,
@@ -85,11 +88,9 @@ export class Device {
     );
     this.#slots = new ParameterSlots(gpu, MOST_DISPATCHES, facts.immediateBytes);
     this.#pipelines = new Pipelines(gpu, this.#slots, (fault) => this.#faults.report(fault));
-    gpu.addEventListener("uncapturederror", ({ error }) => {
-      this.#faults.reportUncaptured(faultOf(error, facts.name));
-    });
+    gpu.addEventListener("uncapturederror", ({ error }) => this.#faults.reportUncaptured(faultOf(error, this.title)));
     gpu.lost.then((info) => {
-      if (!this.#disposed) this.#faults.report(lossOf(info, facts.name));
+      if (!this.#disposed) this.#faults.report(lossOf(info, this.title));
     });
   }
 
@@ -147,7 +148,7 @@ export class Device {
     if (sizeBytes > limit) {
       const fault = {
         where: `tensor ${label} [${shape.join(", ")}]`,
-        expected: `at most ${limit} bytes in one binding of ${this.facts.name}`,
+        expected: `at most ${limit} bytes in one binding of ${this.title}`,
         got: `${sizeBytes} bytes`,
         remedy: "split it by rows",
       };
@@ -333,7 +334,7 @@ export class Device {
     } catch (cause) {
       // Browsers reject pending promises of a lost device shortly before they report the loss.
       await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
-      throw rejectionOf(cause, this.facts.name);
+      throw rejectionOf(cause, this.title);
     } finally {
       await this.#pipelines.checked();
       this.check();

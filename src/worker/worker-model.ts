@@ -17,11 +17,12 @@ import type { EmbedMethod, LoadReply } from "./messages.js";
 import { sendLocation, sendOptions, Transferables } from "./transferables.js";
 import { type Names, type Transfers, WorkerSession } from "./worker-session.js";
 
-/** {@link LoadOptions} without `device`: the worker opens its own. */
-export type WorkerLoadOptions = Omit<LoadOptions, "device">;
+/** {@link LoadOptions} without `device` and `devices`: the worker opens its own. */
+export type WorkerLoadOptions = Omit<LoadOptions, "device" | "devices">;
 
 const WHERE = "WorkerModel.load";
-const REFUSED = { device: "leave it out: the worker opens its own" } as const;
+const OWN = "leave it out: the worker opens its own";
+const REFUSED = { device: OWN, devices: OWN } as const;
 
 /**
  * LLaVA-OneVision in a worker, with the interface of {@link ChatModel}, which `LlavaOneVision` also has. The page stays responsive while

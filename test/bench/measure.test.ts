@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { AbortedError, KernelError } from "../../src/base/errors.js";
+import type { Geometry } from "../../src/bench/geometries.js";
 import { KERNEL_WORKLOADS, MODEL_WORKLOADS, measure, measurePeak, PEER_WORKLOADS } from "../../src/bench/index.js";
 import { attending, coldCopies, product } from "../../src/bench/kernels.js";
-import type { Geometry } from "../../src/bench/loaded-model.js";
 import { ModelBench } from "../../src/bench/models.js";
 import { ROW_KERNELS, rootNorm } from "../../src/bench/row-kernels.js";
 import { allowedError } from "../../src/bench/run.js";

@@ -103,6 +103,7 @@ test("doctor says which adapter there is, and what to do without one", async () 
   expect(good.code).toBe(0);
   expect(good.stdout).toMatch(/^adapter +\S/m);
   expect(good.stdout).toContain("a kernel ran and its result is correct");
+  expect(good.stdout).toMatch(/^adapters +0 .*SwiftShader.*: buffers of up to \d+ MiB$/m);
   expect(good.stdout).toMatch(/^tuning +defaults; parameters: matvec\.slices, .*norm\.lanes$/m);
   // Every optional package with its version, and the command for those that are missing.
   for (const name of Object.keys(OPTIONAL_PACKAGES))

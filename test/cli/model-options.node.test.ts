@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { OptionError } from "../../src/base/errors.js";
 import { parse } from "../../src/cli/arguments.js";
 import { ask } from "../../src/cli/ask.js";
-import { loadOptions } from "../../src/cli/model-options.js";
+import { devicesGiven, loadOptions } from "../../src/cli/model-options.js";
 import { ocellusHere } from "../support/cli-in-process.js";
 import { failure } from "../support/failure.js";
 
@@ -36,4 +36,22 @@ test("an answer of a model whose layers stream, and a budget that is too small",
   const small = await ocellusHere([...args, "--weights", "auto", "--memory-budget", "9MB", "What do you see?"]);
   expect(small.code).toBe(1);
   expect(small.stderr).toContain("expected at most 8.6 MiB (memoryBudget)");
+});
+
+test("the adapters of --devices", () => {
+  const given = (...args: string[]) => devicesGiven(parse(ask, args));
+  expect(given()).toEqual([]);
+  expect(given("--devices", "0, llvmpipe")).toEqual(["0", "llvmpipe"]);
+  expect(failure(OptionError, () => given("--devices", "0,")).message).toContain(
+    "--devices: expected numbers or names",
+  );
+});
+
+test("an answer of a model on two devices, and a device that is not there", async () => {
+  const args = ["ask", "--model", "ocellus/tiny", "--max-new-tokens", "6"];
+  const one = await ocellusHere([...args, "What do you see?"]);
+  expect(await ocellusHere([...args, "--devices", "0,0", "What do you see?"])).toEqual(one);
+  const none = await ocellusHere([...args, "--devices", "0,7", "What do you see?"]);
+  expect(none.code).not.toBe(0);
+  expect(none.stderr).toContain("Device.open, adapter: expected one of 0 ");
 });

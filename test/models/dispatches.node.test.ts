@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { GEOMETRY_05B } from "../../src/bench/loaded-model.js";
+import { GEOMETRY_05B } from "../../src/bench/geometries.js";
 import { KVCache } from "../../src/layers/kv-cache.js";
 import { KVPool } from "../../src/layers/kv-pool.js";
 import type { StoredType } from "../../src/layers/weights.js";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { GEOMETRY_05B, type Geometry } from "../../src/bench/loaded-model.js";
+import { GEOMETRY_7B, GEOMETRY_05B, GEOMETRY_72B, type Geometry } from "../../src/bench/geometries.js";
 import type { RowPiece } from "../../src/kernels/resample.js";
 import { KVCache } from "../../src/layers/kv-cache.js";
 import { Sampler } from "../../src/models/chat/sampler.js";
@@ -15,33 +15,15 @@ import { TINY_FOLDER } from "../support/damaged.js";
 
 const LAYERS = 2;
 
-const sizes = (
-  width: number,
-  heads: number,
-  keyValueHeads: number,
-  mlpWidth: number,
-  vocabulary: number,
-): Geometry => ({
-  vision: { ...GEOMETRY_05B.vision, layers: LAYERS },
-  text: {
-    ...GEOMETRY_05B.text,
-    ...{
-      width,
-      layers: LAYERS,
-      heads,
-      keyValueHeads,
-      headSize: width / heads,
-      mlpWidth,
-      vocabulary,
-      tied: width < 1000,
-    },
-  },
+const ofTwoLayers = ({ vision, text }: Geometry): Geometry => ({
+  vision: { ...vision, layers: LAYERS },
+  text: { ...text, layers: LAYERS },
 });
 
 const MODELS: Readonly<Record<string, Geometry>> = {
-  "0.5B": sizes(896, 14, 2, 4864, 152000),
-  "7B": sizes(3584, 28, 4, 18944, 152128),
-  "72B": sizes(8192, 64, 8, 29568, 152064),
+  "0.5B": ofTwoLayers(GEOMETRY_05B),
+  "7B": ofTwoLayers(GEOMETRY_7B),
+  "72B": ofTwoLayers(GEOMETRY_72B),
 };
 
 const { flops, bytes } = FIRST_RATES;

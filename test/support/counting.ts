@@ -1,5 +1,6 @@
-import type { Geometry } from "../../src/bench/loaded-model.js";
-import { qwen2Tensors, siglipTensors, syntheticIndex } from "../../src/bench/synthetic.js";
+import { type Geometry, modelTensors } from "../../src/bench/geometries.js";
+import { SIMULATED_GPU } from "../../src/bench/model-sizes.js";
+import { syntheticIndex } from "../../src/bench/synthetic.js";
 import { type StoredType, WeightLoader } from "../../src/layers/weights.js";
 import { Network } from "../../src/models/llava-onevision/network.js";
 import { resolveLayout } from "../../src/models/llava-onevision/tensor-names.js";
@@ -7,21 +8,6 @@ import { Device } from "../../src/runtime/device.js";
 import { DryRunGPU } from "../../src/runtime/dry-run-gpu.js";
 import type { Kernel } from "../../src/runtime/kernel.js";
 import { bytesOf, type Rates, type Work } from "../../src/runtime/work-budget.js";
-
-/** The facts of a GPU with everything. */
-const GPU = {
-  vendor: "",
-  architecture: "",
-  description: "a GPU",
-  onCPU: false,
-  subgroupMinSize: 32,
-  subgroupMaxSize: 32,
-  f16: true,
-  maxBindingBytes: 2 ** 31 - 4,
-  maxBufferBytes: 2 ** 31 - 4,
-  maxWorkgroupBytes: 32768,
-  immediateBytes: 64,
-};
 
 /** Work of a dispatch as its operands and parameters imply it, whatever was declared: products and attention. */
 function impliedWork(
@@ -54,7 +40,7 @@ export interface Count {
 
 /** Builds a network of random weights on a mock GPU that counts, at fixed rates. */
 export function counting(geometry: Geometry, type: StoredType, rates: Rates) {
-  const { gpu } = new DryRunGPU(GPU);
+  const { gpu } = new DryRunGPU(SIMULATED_GPU);
   const count: Count = {
     dispatches: 0,
     submissions: 0,
@@ -94,21 +80,8 @@ export function counting(geometry: Geometry, type: StoredType, rates: Rates) {
     copy(source, from, target, to, length);
     add(time({ bytes: 2 * length }), time({ bytes: 2 * length }));
   };
-  const tensors = new Map(
-    [...siglipTensors(geometry.vision)].map(([name, tensor]) => [`vision_tower.vision_model.${name}`, tensor]),
-  );
-  for (const [name, tensor] of qwen2Tensors(geometry.text)) tensors.set(`language_model.model.${name}`, tensor);
-  const { width, vocabulary, tied } = geometry.text;
-  const matrix = (out: number, inner: number) => ({ shape: [out, inner], scale: 1 });
-  if (!tied) tensors.set("language_model.lm_head.weight", matrix(vocabulary, width));
-  tensors.set("multi_modal_projector.linear_1.weight", matrix(width, geometry.vision.width));
-  tensors.set("multi_modal_projector.linear_2.weight", matrix(width, width));
-  for (const name of ["linear_1", "linear_2"]) {
-    tensors.set(`multi_modal_projector.${name}.bias`, { shape: [width], scale: 1 });
-  }
-  tensors.set("image_newline", { shape: [width], scale: 1 });
-  const index = syntheticIndex(tensors, "BF16");
-  const layout = resolveLayout(index.shapes.keys(), { tied });
+  const index = syntheticIndex(modelTensors(geometry), "BF16");
+  const layout = resolveLayout(index.shapes.keys(), { tied: geometry.text.tied });
   const loader = new WeightLoader(device, index);
   const dtype = { vision: type, projector: type, language: type, embed: type };
   const arena = device.arena("model");

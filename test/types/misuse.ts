@@ -141,7 +141,7 @@ export async function misuses(): Promise<void> {
 
   // Tensors
   // @ts-expect-error unknown option
-  await Device.open({ adapter: "swiftshader" });
+  await Device.open({ gpu: "swiftshader" });
   // @ts-expect-error numbers want a typed array
   device.upload([1, 2, 3], [3], "x");
   // @ts-expect-error no shape

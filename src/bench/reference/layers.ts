@@ -26,15 +26,32 @@ export async function heldMatrix(matrix: PackedMatrix, columns?: readonly number
   return whole;
 }
 
+/** Elements of dequantised weights that exist at a time: a matrix of the 72B model is 484 million. */
+const BLOCK_ELEMENTS = 2 ** 26;
+
 async function linear(
   x: ArrayLike<number>,
-  layer: Linear,
+  { weight, bias: added }: Linear,
   epilogue: Omit<ReferenceEpilogue, "bias"> = {},
 ): Promise<Float64Array> {
-  const { columns, inner } = layer.weight;
-  const bias = layer.bias && (await layer.bias.read());
-  const weight = await heldMatrix(layer.weight);
-  return matmul(x, weight, x.length / inner, inner, columns, { ...epilogue, ...(bias && { bias }) });
+  const { columns, inner } = weight;
+  const rows = x.length / inner;
+  const bias = added && (await added.read());
+  const residual = epilogue.residual && Float64Array.from(epilogue.residual);
+  const y = new Float64Array(rows * columns);
+  const step = Math.ceil(BLOCK_ELEMENTS / inner);
+  for (let first = 0; first < columns; first += step) {
+    const own = Array.from({ length: Math.min(step, columns - first) }, (_, i) => first + i);
+    const part = matmul(x, await heldMatrix(weight, own), rows, inner, own.length, {
+      ...epilogue,
+      ...(bias && { bias: bias.subarray(first) }),
+      ...(residual && { residual: columnsOf(residual, columns, first, own.length) }),
+    });
+    for (let i = 0; i < part.length; i++) {
+      y[Math.floor(i / own.length) * columns + first + (i % own.length)] = part[i]!;
+    }
+  }
+  return y;
 }
 
 /** Columns `first` to `first + width` of rows of `stride`. */

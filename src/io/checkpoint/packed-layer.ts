@@ -10,22 +10,34 @@ export interface LayerPiece {
 }
 
 /**
- * Reads a layer in pieces of 2 MiB and checks its hash after the last, unless `verify` is false: for a layer that was checked before. `into`
- * may be used for the pieces.
+ * Reads a layer in pieces of 2 MiB and checks its hash after the last, unless `verify` is false: for a layer that was checked before. While a
+ * piece is used, the next one is read; `into`, which is written to by turns, may be used for them.
  * @throws CheckpointError for another hash, naming file and layer; SourceError; AbortedError.
  */
 export async function* readLayer(
   layer: PackedLayer,
   signal?: AbortSignal,
-  into?: Uint8Array,
+  into?: readonly [Uint8Array, Uint8Array],
   verify = true,
 ): AsyncGenerator<LayerPiece> {
   const hash = verify ? new LayerHash() : undefined;
-  for (let at = 0; at < layer.lengthBytes; at += PIECE_BYTES) {
+  const read = (at: number): Promise<Uint8Array> => {
     const length = Math.min(PIECE_BYTES, layer.lengthBytes - at);
-    const bytes = await layer.source.read(layer.offsetBytes + at, length, signal, into);
-    await hash?.add(bytes);
-    yield { at, bytes };
+    const piece = layer.source.read(layer.offsetBytes + at, length, signal, into?.[(at / PIECE_BYTES) % 2]);
+    piece.catch(() => {}); // thrown where it is awaited
+    return piece;
+  };
+  let next = read(0);
+  try {
+    for (let at = 0; at < layer.lengthBytes; at += PIECE_BYTES) {
+      const bytes = await next;
+      if (at + PIECE_BYTES < layer.lengthBytes) next = read(at + PIECE_BYTES);
+      await hash?.add(bytes);
+      yield { at, bytes };
+    }
+  } finally {
+    // Nothing is written to `into` after the end.
+    await next.catch(() => {});
   }
   const got = await hash?.hex();
   if (got === undefined || got === layer.sha256) return;
@@ -46,7 +58,7 @@ export async function verifyLayers(
   signal?: AbortSignal,
   onProgress?: (bytes: number) => void,
 ): Promise<void> {
-  const memory = new Uint8Array(PIECE_BYTES);
+  const memory = [new Uint8Array(PIECE_BYTES), new Uint8Array(PIECE_BYTES)] as const;
   let read = 0;
   for (const layer of layers) {
     for await (const { bytes } of readLayer(layer, signal, memory)) {

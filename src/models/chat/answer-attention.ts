@@ -64,6 +64,7 @@ export async function answerAttention(
   const { config, device } = model;
   const { faults } = device;
   checkOptions(WHERE, options, ["tokens", "layers", "heads", "signal"]);
+  model.network.checkOneDevice(WHERE);
   const tokens = numbers("tokens", options.tokens, answered.tokens);
   const layers = numbers("layers", options.layers, config.text.layers);
   const heads = numbers("heads", options.heads, config.text.heads);

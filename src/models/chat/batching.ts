@@ -108,7 +108,7 @@ class Group {
   readonly #members = new Set<BatchMember>();
   #waiting: Waiting[] = [];
   readonly #adaptiveSteps = new AdaptiveSteps();
-  /** The step over layers that stream which is being recorded. */
+  /** The step that is being recorded, where a pass has to wait. */
   #passing: { readonly taken: readonly Waiting[]; readonly left: AbortController } | undefined;
   /** Steps so far. */
   #count = 0;
@@ -183,7 +183,7 @@ class Group {
     const { network } = this;
     this.#count++;
     const taken = this.#waiting.splice(0, FEW_ROWS);
-    if (network.streams) {
+    if (network.waits) {
       void this.#pass(taken);
       return;
     }
@@ -198,7 +198,7 @@ class Group {
     settle(taken, failures);
   }
 
-  /** The same where layers stream: waits for them, and ends early if all of the sequences leave. */
+  /** The same where a pass has to wait; ends early if all of the sequences leave. */
   async #pass(taken: readonly Waiting[]): Promise<void> {
     const { network } = this;
     const { device } = network;

@@ -42,9 +42,9 @@ function isAmong(member: BatchMember | undefined): member is BatchMember {
   return member !== undefined && !member.alone;
 }
 
-/** What steps are shared through, and where layers stream recorded by, since they have to be waited for. */
+/** What steps are shared through, and where a pass has to wait recorded by. */
 function batchingOf(network: Network, { batching }: DecodingOptions): Batching | undefined {
-  return batching ?? (network.streams ? new Batching(network) : undefined);
+  return batching ?? (network.waits ? new Batching(network) : undefined);
 }
 
 /**
@@ -62,8 +62,8 @@ export async function* decode(
   const { device } = network;
   const { maxNewTokens, adaptiveSteps, check, readLogits, signal, drafts } = options;
   const sampler = owner.run(() => new Sampler(device, options, MOST_STEPS));
-  // A pass over layers that stream is long: the token before it is returned first.
-  const mostInFlight = network.streams ? 1 : MAX_IN_FLIGHT;
+  // A pass that waits for layers or devices is long: the token before it is returned first.
+  const mostInFlight = network.waits ? 1 : MAX_IN_FLIGHT;
   const idle = Array.from({ length: mostInFlight }, () => new Reads(network, options, MOST_STEPS));
   const inFlight: InFlightBatch[] = [];
   let chosen = options.given?.length ?? 0;
@@ -126,7 +126,7 @@ export async function* decode(
         const most = isAmong(member) ? member.steps : adaptiveSteps.steps;
         const steps = readLogits ? 1 : Math.min(most, maxNewTokens - chosen);
         cache.reserve(cache.length + steps);
-        if (member && (network.streams || isAmong(member))) await beginAmong(member, steps);
+        if (member && (network.waits || isAmong(member))) await beginAmong(member, steps);
         else begin(steps, () => network.step(sampler.token, cache));
       }
       const batch = inFlight[0];
@@ -181,7 +181,7 @@ export async function* decodeUnder(
   /** The logits of the next step, of the sequence's own: they wait for their mask. */
   const next = async (): Promise<Tensor> => {
     cache.reserve(cache.length + 1);
-    if (!member || !(network.streams || isAmong(member))) {
+    if (!member || !(network.waits || isAmong(member))) {
       return owner.run(() => network.step(sampler.token, cache));
     }
     let own: Tensor | undefined;

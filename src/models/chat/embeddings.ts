@@ -8,7 +8,6 @@ import {
   throwIfAborted,
 } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
-import { KVCache } from "../../layers/kv-cache.js";
 import { Arena } from "../../runtime/arena.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { SpecialTokens } from "../llava-onevision/literal-text.js";
@@ -168,8 +167,7 @@ async function hiddenStates(
 ): Promise<Float32Array> {
   const { device, network, config } = model;
   const { faults } = device;
-  const { layers, keyValueHeads, headSize, maxPositions } = config.text;
-  const cache = new KVCache(device, layers, keyValueHeads * headSize, model.cacheType, maxPositions);
+  const cache = network.cache(model.cacheType, config.text.maxPositions);
   const owner = new Arena(device, "embedding");
   try {
     cache.reserve(ids.length);
@@ -183,7 +181,7 @@ async function hiddenStates(
       check();
       hidden.dispose();
     };
-    if (network.streams) {
+    if (network.waits) {
       for (const hidden of await network.passPrompt(ids, 0, [], cache, { owner, where, signal, check }))
         await read(hidden);
       return joined(parts);

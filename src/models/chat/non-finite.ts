@@ -1,5 +1,4 @@
 import { KernelError } from "../../base/errors.js";
-import { KVCache } from "../../layers/kv-cache.js";
 import { Arena } from "../../runtime/arena.js";
 import type { ModelInternals } from "./model-internals.js";
 import { PromptPass } from "./prompt-pass.js";
@@ -26,10 +25,9 @@ class FiniteCheck extends TapRecorder {
  * not finite. `cause` is the error of the call.
  */
 export async function notFinite(cause: KernelError, model: ModelInternals, sequence: Sequence): Promise<KernelError> {
-  const { device, config } = model;
-  const { layers, keyValueHeads, headSize } = config.text;
+  const { device } = model;
   const owner = new Arena(device, "check");
-  const cache = new KVCache(device, layers, keyValueHeads * headSize, model.cacheType);
+  const cache = model.network.cache(model.cacheType);
   const taps = new FiniteCheck(device);
   const pass = new PromptPass(model, sequence, owner, { taps });
   try {

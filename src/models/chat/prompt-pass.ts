@@ -152,7 +152,7 @@ export class PromptPass {
   async #prefill(from: number, cache: KVCache): Promise<Tensor> {
     const ids = Uint32Array.from(this.prompt.inputIds);
     const { network } = this.on;
-    if (network.streams) {
+    if (network.waits) {
       const hidden = await this.#through(from, ids.length, cache);
       const logits = this.owner.run(() => this.#tapped(() => network.lastLogits(hidden.at(-1)!)));
       for (const chunk of hidden) chunk.dispose();
@@ -187,7 +187,7 @@ export class PromptPass {
   /** Prefills rows `from` to `to` into the KV cache, without logits. */
   async fill(from: number, to: number, cache: KVCache): Promise<void> {
     const { device, network } = this.on;
-    if (network.streams) {
+    if (network.waits) {
       for (const chunk of await this.#through(from, to, cache)) chunk.dispose();
       return;
     }
@@ -204,7 +204,7 @@ export class PromptPass {
     }
   }
 
-  /** Prefills rows `from` to `to` layer by layer, where layers stream. Returns their hidden states in chunks. */
+  /** Prefills rows `from` to `to` where a pass has to wait. Returns their hidden states in chunks. */
   #through(from: number, to: number, cache: KVCache): Promise<Tensor[]> {
     const { owner, options, visual } = this;
     const total = this.prompt.inputIds.length - from;

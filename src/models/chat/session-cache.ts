@@ -1,6 +1,6 @@
 import { AbortedError, DeviceLostError } from "../../base/errors.js";
 import { BLOCK_ROWS } from "../../kernels/kv-blocks.js";
-import { KVCache } from "../../layers/kv-cache.js";
+import type { KVCache } from "../../layers/kv-cache.js";
 import { Arena } from "../../runtime/arena.js";
 import { isOutOfMemory } from "../../runtime/gpu-fault.js";
 import type { ModelInternals } from "./model-internals.js";
@@ -34,13 +34,12 @@ export class SessionCache {
 
   #empty(): KVCache {
     const { model } = this;
-    const { layers, keyValueHeads, headSize, maxPositions } = model.config.text;
-    const { device, cacheType, kvPool } = model;
+    const { network, cacheType, kvPool } = model;
     kvPool.reclaim = () => {
       for (const session of model.sessions) session.releaseIdle();
       model.prefixCache.clear();
     };
-    const cache = new KVCache(device, layers, keyValueHeads * headSize, cacheType, maxPositions, kvPool);
+    const cache = network.cache(cacheType, model.config.text.maxPositions, kvPool);
     cache.adapters = this.adapters;
     return cache;
   }

@@ -27,7 +27,7 @@ export class TapRecorder {
   }
 
   #take(name: string, x: Tensor): void {
-    this.add(name, x.size(-1), this.device.read(x));
+    this.add(name, x.size(-1), x.device.read(x));
   }
 
   /** Adds rows from host memory. */

@@ -16,7 +16,7 @@ export interface Chunk {
   readonly positions: readonly number[];
 }
 
-/** Options of a pass over layers that are not all on the device. */
+/** Options of a pass over layers that are not all on one device. */
 export interface PassOptions {
   /** Owns the result. */
   readonly owner: Arena;
@@ -64,6 +64,11 @@ export function* recordLayers(
     );
   }
   around(() => each(({ x }) => language.normed(x)), language.layers.length);
+  advance(chunks);
+}
+
+/** Counts the rows of chunks in their caches, unless their sequences have ended meanwhile and they were truncated. */
+export function advance(chunks: readonly Pick<Chunk, "sequences" | "positions">[]): void {
   for (const { sequences, positions } of chunks) {
     const unchanged = sequences.filter(({ cache }, i) => cache.length === positions[i]);
     for (const { cache, rows } of unchanged) cache.length += rows;
@@ -71,7 +76,7 @@ export function* recordLayers(
 }
 
 /** Runs `work` as if the caches had the rows before the chunk. */
-function atPositions<T>({ sequences, positions }: Chunk, work: () => T): T {
+export function atPositions<T>({ sequences, positions }: Pick<Chunk, "sequences" | "positions">, work: () => T): T {
   const lengths = sequences.map(({ cache }) => cache.length);
   for (const [i, { cache }] of sequences.entries()) cache.length = positions[i]!;
   try {

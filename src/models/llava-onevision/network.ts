@@ -1,5 +1,9 @@
+import { OptionError } from "../../base/errors.js";
+import type { CacheType } from "../../kernels/kv-format.js";
 import type { RowPiece } from "../../kernels/resample.js";
-import type { KVCache } from "../../layers/kv-cache.js";
+import { DividedKVCache } from "../../layers/divided-kv-cache.js";
+import { KVCache } from "../../layers/kv-cache.js";
+import type { KVPool } from "../../layers/kv-pool.js";
 import type { LayerPlan } from "../../layers/layer-store.js";
 import type { SequenceRows } from "../../layers/sequence-rows.js";
 import type { Weights } from "../../layers/weights.js";
@@ -8,17 +12,21 @@ import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
-import { type Chunk, type PassOptions, passLayers } from "./layer-pass.js";
+import type { Chunk, PassOptions } from "./layer-pass.js";
 import { packFeatures } from "./pack-features.js";
 import type { PackingPlan } from "./packing.js";
 import { Projector } from "./projector.js";
-import { Qwen2 } from "./qwen2.js";
+import { Qwen2, type StageWeights } from "./qwen2.js";
 import { SigLIP } from "./siglip.js";
 
 /** Maximum bytes of the widest activation of a vision batch. */
 const VISION_BATCH_BYTES = 128 * 1024 * 1024;
 /** Maximum rows per prefill chunk. */
 const PREFILL_ROWS = 1024;
+/** Chunks of a prompt for each of several devices: while the pipeline fills and drains, some of them have nothing to do. */
+const STAGE_CHUNKS = 4;
+/** Chunks of fewer rows would make products slower than the pipeline gains. */
+const FEWEST_STAGE_ROWS = 64;
 
 /**
  * The neural network of LLaVA-OneVision (arXiv 2408.03326):
@@ -37,13 +45,17 @@ export class Network {
   /** `[1, D]`, the learned newline embedding: ends a row of visual tokens, a padded picture and a clip. */
   readonly newline: Tensor;
 
-  /** `levels` `[3, 256]`: the normalised value of each level of each channel. `plan`: which layers of the decoder stay on the device. */
+  /**
+   * `levels` `[3, 256]`: the normalised value of each level of each channel. `plan`: which layers of the decoder stay on the device. `others`:
+   * the last layers on other devices, with a cursor at the top of the checkpoint.
+   */
   constructor(
     root: Weights,
     readonly config: Pick<LlavaOneVisionConfig, "layout" | "vision" | "text">,
     dtype: DtypeByPart,
     levels: Tensor,
     plan?: LayerPlan,
+    others: readonly StageWeights[] = [],
   ) {
     const { layout, vision, text } = config;
     this.device = root.device;
@@ -51,13 +63,46 @@ export class Network {
     const language = root.at(layout.language);
     this.vision = new SigLIP(root.at(layout.vision).storedAs(dtype.vision), vision, levels);
     this.projector = new Projector(root.storedAs(dtype.projector), layout.projector, vision.width, text.width);
-    this.language = new Qwen2(language.storedAs(dtype.language), language.storedAs(dtype.embed), head, text, plan);
+    const later = others.map((stage) => {
+      return { ...stage, weights: stage.weights.at(layout.language).storedAs(dtype.language) };
+    });
+    const own = language.storedAs(dtype.language);
+    this.language = new Qwen2(own, language.storedAs(dtype.embed), head, text, plan, later);
     this.newline = root.tensor(layout.newline, [text.width]).view([1, text.width]);
   }
 
-  /** Whether layers of the decoder pass through the device: its passes are then `passPrompt` and `passRows`. */
+  /** Whether layers of the decoder pass through the device. */
   get streams(): boolean {
     return this.language.store.streams;
+  }
+
+  /** Whether a pass over the decoder has to wait, for layers that stream or for other devices: it is then `passPrompt` or `passRows`. */
+  get waits(): boolean {
+    return this.streams || this.language.stages.length > 1;
+  }
+
+  /** Throws OptionError if the layers are on several devices, for what needs all of them on one. */
+  checkOneDevice(where: string): void {
+    const { length: devices } = this.language.stages;
+    if (devices === 1) return;
+    throw new OptionError({
+      where,
+      expected: "a model on one device",
+      got: `one on ${devices}`,
+      remedy: 'load it without `devices`; with a `memoryBudget` and weights "auto" if it is larger than the device',
+    });
+  }
+
+  /**
+   * Creates an empty KV cache for a sequence of at most `most` positions, in blocks of `pool`; where there are several devices, on each for
+   * its layers.
+   */
+  cache(type: CacheType, most?: number, pool?: KVPool): KVCache {
+    const { layers, keyValueHeads, headSize } = this.config.text;
+    const width = keyValueHeads * headSize;
+    const { stages } = this.language;
+    if (stages.length === 1) return new KVCache(this.device, layers, width, type, most, pool);
+    return new DividedKVCache(stages, width, type, most);
   }
 
   /** Tiles per vision batch. */
@@ -72,7 +117,8 @@ export class Network {
   get rowsPerChunk(): number {
     const { text } = this.config;
     const widest = Math.max(2 * text.mlpWidth, (text.heads + 2 * text.keyValueHeads) * text.headSize);
-    return Math.max(1, Math.min(PREFILL_ROWS, Math.floor(this.device.facts.maxBindingBytes / (widest * 4))));
+    const limit = Math.min(...this.language.stages.map(({ device }) => device.facts.maxBindingBytes));
+    return Math.max(1, Math.min(PREFILL_ROWS, Math.floor(limit / (widest * 4))));
   }
 
   /** Tiles `[n, S, S, 3]` RGB8 → features `[n·P, D_vision]`. Synchronous; call within an arena. */
@@ -153,17 +199,17 @@ export class Network {
   }
 
   /**
-   * The logits `[T, V]` after each of up to 16 tokens of one sequence, the numbers of T steps. Appends to the cache. Synchronous unless layers
-   * stream.
+   * The logits `[T, V]` after each of up to 16 tokens of one sequence, the numbers of T steps. Appends to the cache. Synchronous unless a pass
+   * has to wait.
    */
   async after(ids: Uint32Array, cache: KVCache, options: PassOptions): Promise<Tensor> {
     const rows = Array.from(ids, () => ({ cache, rows: 1 }));
     const upload = (): Tensor => this.device.upload(ids, [ids.length], "ids");
-    if (this.streams) return this.passRows(upload, rows, options);
+    if (this.waits) return this.passRows(upload, rows, options);
     return options.owner.run(() => this.device.scope(() => this.stepAll(upload(), rows)));
   }
 
-  /** Like `stepAll` where layers stream: waits for them. `ids` is called when the pass begins. */
+  /** Like `stepAll` where a pass has to wait. `ids` is called when the pass begins. */
   async passRows(ids: () => Tensor, sequences: readonly SequenceRows[], options: PassOptions): Promise<Tensor> {
     const { device, language } = this;
     const positions = sequences.map(({ cache }) => cache.length);
@@ -172,14 +218,14 @@ export class Network {
       return [{ x, sequences, positions }];
     };
     const caches = sequences.map(({ cache }) => cache);
-    const [hidden] = await passLayers(language, caches, begin, options);
+    const [hidden] = await this.#pass(caches, begin, options);
     const logits = options.owner.run(() => device.scope(() => language.logits(hidden!))); // [T, V]
     hidden!.dispose();
     return logits;
   }
 
   /**
-   * Like `decode` where layers stream: ids of the rows from `first` on → hidden states `[T, D]` in chunks. Each layer is used once, over all
+   * Like `decode` where a pass has to wait: ids of the rows from `first` on → hidden states `[T, D]` in chunks. Each layer is used once, over all
    * chunks.
    */
   passPrompt(
@@ -190,7 +236,22 @@ export class Network {
     options: PassOptions,
   ): Promise<Tensor[]> {
     const begin = (arena: Arena): Chunk[] => this.promptChunks(ids, first, visual, cache, arena, options.around);
-    return passLayers(this.language, [cache], begin, options);
+    return this.#pass([cache], begin, options);
+  }
+
+  /** Streaming layers are used one after the other by all chunks; devices have a chunk each. */
+  async #pass(
+    caches: readonly KVCache[],
+    begin: (arena: Arena) => readonly Chunk[],
+    options: PassOptions,
+  ): Promise<Tensor[]> {
+    // Imported on demand: pages whose layers stay on one device load neither.
+    if (this.streams) {
+      const { passLayers } = await import("./layer-pass.js");
+      return passLayers(this.language, caches, begin, options);
+    }
+    const { passStages } = await import("./stage-pass.js");
+    return passStages(this.language, caches, begin, options);
   }
 
   /** The chunks of a prompt's rows, before the first layer; `arena` owns them. */
@@ -203,8 +264,11 @@ export class Network {
     around: PassOptions["around"] = (work) => work(),
   ): Chunk[] {
     const chunks: Chunk[] = [];
-    for (let at = 0; at < ids.length; at += this.rowsPerChunk) {
-      const rows = ids.subarray(at, at + this.rowsPerChunk);
+    const { length: devices } = this.language.stages;
+    const enough = Math.max(FEWEST_STAGE_ROWS, Math.ceil(ids.length / (STAGE_CHUNKS * devices)));
+    const step = devices > 1 ? Math.min(this.rowsPerChunk, enough) : this.rowsPerChunk;
+    for (let at = 0; at < ids.length; at += step) {
+      const rows = ids.subarray(at, at + step);
       around(() => {
         const x = arena.run(() => this.embed(rows, first + at, visual)); // [T, D]
         chunks.push({ x, sequences: [{ cache, rows: rows.length }], positions: [first + at] });

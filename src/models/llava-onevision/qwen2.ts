@@ -9,6 +9,8 @@ import { RMSNorm } from "../../layers/norm.js";
 import { Rotary } from "../../layers/rotary.js";
 import { type SequenceRows, tablesOf } from "../../layers/sequence-rows.js";
 import type { Weights } from "../../layers/weights.js";
+import type { Arena } from "../../runtime/arena.js";
+import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { TextConfig } from "./config.js";
 
@@ -47,6 +49,20 @@ export class Qwen2Layer {
   }
 }
 
+/** A contiguous run of layers on one device: a stage of pipeline parallelism. */
+export interface Stage {
+  readonly device: Device;
+  readonly layers: number;
+}
+
+/** A stage on another device than the tables, before it is loaded. */
+export interface StageWeights extends Stage {
+  /** The decoder's weights, for that device. */
+  readonly weights: Weights;
+  /** Owns what the stage has on its device. */
+  readonly arena: Arena;
+}
+
 /**
  * The Qwen2 decoder (arXiv 2407.10671): `logits = W_head·RMSNorm(layer_L(… layer_1(x)))`, x the embedded tokens.
  * `head` is undefined if the output head is tied to the embedding table.
@@ -54,6 +70,8 @@ export class Qwen2Layer {
 export class Qwen2 {
   readonly embedding: Embedding;
   readonly store: LayerStore<Qwen2Layer>;
+  /** Where the layers are; the first stage's device has everything else. */
+  readonly stages: readonly Stage[];
   readonly norm: RMSNorm;
   readonly head: Linear | undefined;
   readonly adapters: Adapters;
@@ -66,14 +84,20 @@ export class Qwen2 {
     readonly config: TextConfig,
     /** Which layers stay on the device; all if not given. */
     plan?: LayerPlan,
+    /** The last layers, on other devices. */
+    others: readonly StageWeights[] = [],
   ) {
     this.adapters = weights.adapters;
-    const rotary = new Rotary(weights.device, config.headSize, config.ropeTheta, config.maxPositions);
+    const elsewhere = others.reduce((sum, { layers }) => sum + layers, 0);
+    this.stages = [{ device: weights.device, layers: config.layers - elsewhere }, ...others];
+    const rotary = rotaryOn(weights.device, config);
     this.embedding = new Embedding(tables.at("embed_tokens"), config.vocabulary, config.width);
+    const later = others.flatMap((stage) => layersOf(stage, config));
     this.store = new LayerStore(
       weights,
       config.layers,
-      (own, i) => new Qwen2Layer(own.at(`layers.${i}`), config, rotary, i),
+      // KV caches count layers from the first of a device.
+      (own, i) => later[i - this.stages[0]!.layers]?.(i) ?? new Qwen2Layer(own.at(`layers.${i}`), config, rotary, i),
       plan,
     );
     try {
@@ -128,4 +152,16 @@ export class Qwen2 {
     hidden.device.tap?.("logits", y);
     return y;
   }
+}
+
+function rotaryOn(device: Device, { headSize, ropeTheta, maxPositions }: TextConfig): Rotary {
+  return new Rotary(device, headSize, ropeTheta, maxPositions);
+}
+
+/** Makers of a stage's layers, which take the number of a layer in the decoder. */
+function layersOf({ weights, arena, layers }: StageWeights, config: TextConfig): ((layer: number) => Qwen2Layer)[] {
+  const rotary = arena.run(() => rotaryOn(weights.device, config));
+  return Array.from({ length: layers }, (_, own) => (layer) => {
+    return arena.run(() => new Qwen2Layer(weights.at(`layers.${layer}`), config, rotary, own));
+  });
 }

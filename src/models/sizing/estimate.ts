@@ -19,7 +19,7 @@ import { readFamily } from "../llava-onevision/family.js";
 import { CONFIG_FILES, inCheckpoint, readConfig } from "../llava-onevision/read-config.js";
 import { VISION_CACHE_BYTES } from "../llava-onevision/vision-cache.js";
 import { type BytesByPart, type Described, footprint, LEAST_PLAN, neededBinding, type Use } from "./footprint.js";
-import { measuredRate, residentLayers, type StreamingEstimate, streamedTensors } from "./streaming-estimate.js";
+import { measuredRate, residentLayers, type StreamingEstimate, streamedRanges } from "./streaming-estimate.js";
 
 /** Options shared with `load` have the same meaning. {@link HubOptions} apply to hub ids (`org/name`) only. */
 export interface EstimateOptions extends HubOptions {
@@ -151,9 +151,9 @@ async function streaming(
   const leastBytes = total(least.weights) + least.cacheBytes + least.visionCacheBytes + least.activationBytes;
   const { layers } = config.text;
   const resident = residentLayers(memoryBudget, least, leastBytes, layers);
-  const tensors = streamedTensors(index, config, resident);
-  const readBytes = tensors.reduce((sum, { entry }) => sum + entry.lengthBytes, 0);
-  const rate = readBytesPerSecond === "measured" ? await measuredRate(index, tensors, signal) : readBytesPerSecond;
+  const ranges = streamedRanges(index, config, resident);
+  const readBytes = ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+  const rate = readBytesPerSecond === "measured" ? await measuredRate(ranges, signal) : readBytesPerSecond;
   return {
     leastBytes,
     layerBytes: least.layerBytes,

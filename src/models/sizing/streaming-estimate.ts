@@ -1,4 +1,5 @@
-import type { IndexedTensor, TensorIndex } from "../../io/checkpoint.js";
+import type { TensorIndex } from "../../io/checkpoint.js";
+import type { ByteSource } from "../../io/source.js";
 import { CHUNK_BYTES } from "../../layers/weights.js";
 import type { LlavaOneVisionConfig } from "../llava-onevision/config.js";
 import type { Footprint } from "./footprint.js";
@@ -34,35 +35,50 @@ export function residentLayers(
   return Math.max(0, Math.min(fitting, layers - least.slots - 1));
 }
 
-/** The stored tensors of a decoder's layers from `first` on, in the order of their layers. */
-export function streamedTensors(index: TensorIndex, config: LlavaOneVisionConfig, first: number): IndexedTensor[] {
-  const tensors: IndexedTensor[] = [];
-  const { layout, text } = config;
-  for (let layer = first; layer < text.layers; layer++) {
-    const prefix = `${layout.language}.layers.${layer}.`;
-    for (const [name, tensor] of index.entries) if (name.startsWith(prefix)) tensors.push(tensor);
-  }
-  return tensors;
+/** Bytes of a file that a pass reads. */
+export interface StreamedRange {
+  readonly source: ByteSource;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
 }
 
 /**
- * Measures the bytes per second at which tensors are read, for at most two seconds. What the operating system has in memory is read faster than
+ * What is read of a decoder's layers from `first` on, in their order: tensors, or the layers of a packed checkpoint as they are, which takes its
+ * own storage dtypes for granted.
+ */
+export function streamedRanges(
+  index: TensorIndex,
+  { layout, text }: LlavaOneVisionConfig,
+  first: number,
+): StreamedRange[] {
+  const ranges: StreamedRange[] = [];
+  const packed = new Map(index.packed?.layers.map((layer) => [layer.name, layer]));
+  for (let layer = first; layer < text.layers; layer++) {
+    const name = `${layout.language}.layers.${layer}`;
+    const whole = packed.get(name);
+    if (whole) ranges.push(whole);
+    else
+      for (const [tensor, { entry, source }] of index.entries) {
+        if (tensor.startsWith(`${name}.`)) ranges.push({ ...entry, source });
+      }
+  }
+  return ranges;
+}
+
+/**
+ * Measures the bytes per second at which ranges are read, for at most two seconds. What the operating system has in memory is read faster than
  * from the disk. Throws SourceError, AbortedError.
  */
-export async function measuredRate(
-  index: TensorIndex,
-  tensors: readonly IndexedTensor[],
-  signal: AbortSignal | undefined,
-): Promise<number> {
+export async function measuredRate(ranges: readonly StreamedRange[], signal: AbortSignal | undefined): Promise<number> {
   const into = new Uint8Array(CHUNK_BYTES);
   const begun = performance.now();
   let bytes = 0;
-  for (const tensor of tensors) {
-    const { lengthBytes } = tensor.entry;
+  for (const { source, offsetBytes, lengthBytes } of ranges) {
     for (let at = 0; at < lengthBytes; at += CHUNK_BYTES) {
       const seconds = (performance.now() - begun) / 1000;
       if (bytes >= MEASURED_BYTES || seconds >= MEASURED_SECONDS) return bytes / seconds;
-      bytes += (await index.read(tensor, at, Math.min(CHUNK_BYTES, lengthBytes - at), signal, into)).length;
+      const length = Math.min(CHUNK_BYTES, lengthBytes - at);
+      bytes += (await source.read(offsetBytes + at, length, signal, into)).length;
     }
   }
   return (1000 * bytes) / (performance.now() - begun);

@@ -29,6 +29,33 @@ test("comes in pieces", async () => {
   ]);
 });
 
+test("the next piece is read while one is used, into the other memory, and not after the end", async () => {
+  const layer = await layerOf(3 * PIECE_BYTES);
+  const memory: readonly [Uint8Array, Uint8Array] = [new Uint8Array(PIECE_BYTES), new Uint8Array(PIECE_BYTES)];
+  const { source } = layer;
+  let [begun, ended] = [0, 0];
+  const read: typeof source.read = async (offset, length, signal, into) => {
+    begun++;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    into!.set(await source.read(offset, length, signal));
+    ended++;
+    return into!;
+  };
+  const slow = { ...layer, source: { ...source, read } };
+  const seen: [number, number][] = [];
+  for await (const { at, bytes } of readLayer(slow, undefined, memory)) {
+    seen.push([begun, memory.indexOf(bytes)]);
+    expect(bytes[1]).toBe(((START + at + 1) * 7) % 256);
+  }
+  expect(seen).toEqual([
+    [2, 0],
+    [3, 1],
+    [3, 0],
+  ]);
+  for await (const _ of readLayer(slow, undefined, memory)) break;
+  expect(ended).toBe(begun);
+});
+
 test("progress is the bytes of all layers", async () => {
   const told: number[] = [];
   await verifyLayers([await layerOf(8), await layerOf(16)], undefined, (bytes) => told.push(bytes));

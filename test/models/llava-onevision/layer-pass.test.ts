@@ -1,66 +1,25 @@
 import { expect, test } from "vitest";
 import { AbortedError } from "../../../src/base/errors.js";
-import { qwen2Tensors, type SyntheticTensor } from "../../../src/bench/synthetic.js";
 import { KVCache } from "../../../src/layers/kv-cache.js";
 import type { LayerPlan } from "../../../src/layers/layer-store.js";
-import { WeightLoader } from "../../../src/layers/weights.js";
 import { type Chunk, passLayers } from "../../../src/models/llava-onevision/layer-pass.js";
-import { Qwen2 } from "../../../src/models/llava-onevision/qwen2.js";
 import type { Arena } from "../../../src/runtime/arena.js";
 import { useDevice } from "../../support/device.js";
-import { floatTensor, indexOf } from "../../support/layers.js";
-import { normals } from "../../support/random.js";
-
-// A decoder of random weights, of a geometry that no checkpoint here has: wider heads than its width, five layers, a head of its own.
+import { randomDecoder, randomRows, RANDOM_TEXT as TEXT } from "../../support/random-decoder.js";
 
 const held = useDevice();
-const TEXT = {
-  width: 72,
-  layers: 5,
-  heads: 3,
-  keyValueHeads: 1,
-  headSize: 32,
-  mlpWidth: 200,
-  vocabulary: 96,
-  maxPositions: 128,
-  ropeTheta: 10_000,
-  rmsNormEps: 1e-6,
-  tied: false,
-};
 const ROWS = 50;
 
 async function decoder(plan?: LayerPlan) {
   const { device } = held;
-  const head: SyntheticTensor = { shape: [TEXT.vocabulary, TEXT.width], scale: 0.1 };
-  const tensors = [...qwen2Tensors(TEXT).set("lm_head.weight", head)].map(([name, { shape, scale, offset = 0 }], i) => {
-    const count = shape.reduce((a, b) => a * b, 1);
-    return floatTensor(
-      name,
-      shape,
-      normals(count, i + 1, 4 * scale).map((value) => value + offset),
-    );
-  });
-  const loader = new WeightLoader(device, await indexOf(tensors));
-  const arena = device.arena("model");
-  const root = loader.root();
-  const language = arena.run(() => new Qwen2(root, root, { weights: root, name: "lm_head" }, TEXT, plan));
-  loader.check("random", () => false);
-  await loader.load();
-  await language.store.prepare();
-  const free = (): void => {
-    language.store.close();
-    arena.dispose();
-  };
+  const { language, free } = await randomDecoder(device, plan);
   const cache = new KVCache(device, TEXT.layers, TEXT.keyValueHeads * TEXT.headSize);
   cache.reserve(ROWS + 1);
   return { language, cache, free };
 }
 
-const x = (owner: Arena, first: number, rows: number) => {
-  const all = normals(ROWS * TEXT.width, 7);
-  const own = all.subarray(first * TEXT.width, (first + rows) * TEXT.width);
-  return owner.run(() => held.device.upload(own, [rows, TEXT.width], "x"));
-};
+const x = (owner: Arena, first: number, rows: number) =>
+  owner.run(() => held.device.upload(randomRows(first, rows), [rows, TEXT.width], "x"));
 
 /** Hidden states of rows in chunks, then of a row that follows, layer by layer. */
 async function streamed(plan: LayerPlan, rows: readonly number[]) {

@@ -1,11 +1,13 @@
 import { expect, test } from "vitest";
 import { OptionError } from "../../../src/base/errors.js";
+import { uploadBytes } from "../../../src/bench/model-sizes.js";
+import { bytesSource } from "../../../src/io/bytes/source.js";
 import { LlavaOneVision } from "../../../src/models/llava-onevision.js";
 import { estimate } from "../../../src/models/sizing/estimate.js";
 import { measuredRate } from "../../../src/models/sizing/streaming-estimate.js";
 import { checkpointFiles, TINY } from "../../support/checkpoint.js";
 import { useDevice } from "../../support/device.js";
-import { floatTensor, indexOf } from "../../support/layers.js";
+import { packedFiles } from "../../support/packed.js";
 
 const files = await checkpointFiles(TINY);
 const held = useDevice();
@@ -41,15 +43,22 @@ test("a budget keeps layers, and a rate gives the seconds of a token", async () 
   await expect(estimate(files, { memoryBudget: -1 })).rejects.toThrow("estimate, memoryBudget: expected a number");
 });
 
+test("of a packed checkpoint whole layers are read, as a pass reads them", async () => {
+  const packed = await packedFiles(files, { dtype: "q4" });
+  const model = await LlavaOneVision.load(packed, { device: held.device, weights: "stream" });
+  const bytes = uploadBytes(model.internals.network.language, 0);
+  model.dispose();
+  expect((await estimate(packed)).streaming.readBytes).toBe(bytes);
+});
+
 test("a rate is measured on what is read, at most 256 MiB", async () => {
-  const index = await indexOf([floatTensor("a", [1000], new Float32Array(1000))]);
-  const [tensor] = [...index.entries.values()];
   let bytes = 0;
-  const large = { ...tensor!, entry: { ...tensor!.entry, lengthBytes: 2 ** 40 } };
-  const read = async (_: unknown, _offset: number, lengthBytes: number): Promise<Uint8Array> => {
+  const read = async (_offset: number, lengthBytes: number): Promise<Uint8Array> => {
     bytes += lengthBytes;
     return new Uint8Array(lengthBytes);
   };
-  expect(await measuredRate({ ...index, read }, [large], undefined)).toBeGreaterThan(0);
+  const source = { ...bytesSource(new Uint8Array(0), "large"), read };
+  expect(await measuredRate([{ source, offsetBytes: 0, lengthBytes: 2 ** 40 }], undefined)).toBeGreaterThan(0);
+  expect(bytes).toBeGreaterThan(0);
   expect(bytes).toBeLessThanOrEqual(2 ** 28);
 });
