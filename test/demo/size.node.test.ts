@@ -21,7 +21,7 @@ function atOnce(chunks: readonly Rollup.OutputChunk[], entry: Rollup.OutputChunk
   return [...found];
 }
 
-test("the library's core entry for browsers is under 125 kB gzipped, and asks for nothing of Node's", async () => {
+test("the library's core entry for browsers is under 130 kB gzipped, and asks for nothing of Node's", async () => {
   const asked = new Set<string>();
   const { output } = (await build({
     configFile: false,
@@ -50,7 +50,7 @@ test("the library's core entry for browsers is under 125 kB gzipped, and asks fo
     `core entry: ${size.toFixed(1)} kB gzipped, with all that is loaded later ${sum(chunks.map(({ code }) => kilobytes(code))).toFixed(1)} kB`,
   );
   expect(core[0]!.exports).toContain("LlavaOneVision");
-  expect(size).toBeLessThan(125);
+  expect(size).toBeLessThan(130);
   expect([...asked].filter((id) => id.startsWith("node:") || builtinModules.includes(id))).toEqual([]);
 });
 

@@ -26,8 +26,8 @@ test("each device has the keys and values of its layers, in one capacity", () =>
   const cache = divided();
   cache.reserve(300);
   expect(cache.parts.map(({ keys, values, capacity, type }) => [keys.length, values.length, capacity, type])).toEqual([
-    [2, 2, 512, "f16"],
-    [3, 3, 512, "f16"],
+    [2, 2, 320, "f16"],
+    [3, 3, 320, "f16"],
   ]);
   expect(cache.parts[0]).toBe(cache);
   expect(cache.parts[1]!.keys[0]!.device).toBe(other.device);
@@ -58,7 +58,7 @@ test("a cache that is held keeps its memory on every device until it is released
   cache.reserve(8);
   const release = cache.hold();
   cache.dispose();
-  expect([cache.length, cache.parts[1]!.capacity]).toEqual([0, 256]);
+  expect([cache.length, cache.parts[1]!.capacity]).toEqual([0, 64]);
   release();
   expect(bytes()).toEqual(before);
 });
