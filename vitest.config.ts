@@ -22,9 +22,9 @@ const SEED = Number(process.env.OCELLUS_TEST_SEED ?? 1);
 /** Measured on two cores: two files at once took 18 s, one by one 30 s, since most files wait for the GPU only now and then. */
 const MAX_WORKERS = Math.min(2, availableParallelism());
 
-/** What differs on another adapter: the files for lavapipe, which compiles slowly. Of GPUs' kernels, goldens-gpu takes most there. */
+/** What differs on another adapter: the files for lavapipe, which compiles slowly. Of GPUs' kernels, goldens-gpu takes most there, attention too. */
 const ABOUT_ADAPTERS = [
-  "test/kernels/{argmax,attention*,choose-token,copy-rows,cutoff*,epilogue,gather,kv-format,norm}.test.ts",
+  "test/kernels/{argmax,attention-{broadcast,pieces,step},choose-token,copy-rows,cutoff*,epilogue,gather,norm}.test.ts",
   "test/kernels/{few-rows,matmul,matmul-block,matmul-broadcast,matmul-broadcast4,matvec,matvec-b*,matvec-quantized}.test.ts",
   "test/kernels/{pack,packed,pad-rows,patchify,product-pieces,rank-logits,resample,rope,sampling-cutoff,swiglu}.test.ts",
   "test/layers/kv-cache.test.ts",
