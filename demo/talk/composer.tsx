@@ -6,7 +6,19 @@ import { Icon } from "../icon.js";
 import { AttachmentView } from "./attachment.js";
 import { askedAt, busy, stop, usedTokens } from "./conversation.js";
 import { edited, unedit } from "./current.js";
-import { attach, attachments, canSend, fault, measurement, overTokens, queued, refused, send, text } from "./draft.js";
+import {
+  attach,
+  attachments,
+  cancelSend,
+  canSend,
+  fault,
+  measurement,
+  overTokens,
+  queued,
+  refused,
+  send,
+  text,
+} from "./draft.js";
 import { Live } from "./live.js";
 import { model } from "./model.js";
 import { schema } from "./settings.js";
@@ -125,10 +137,10 @@ export function Composer({ onModels }: { onModels: () => void }) {
             <span class="label">Options</span>
           </button>
           <span class="space" />
-          {queued.value && !model.value && (
+          {queued.value && (
             <span class="small muted busy" role="status">
-              Asked as soon as the model is ready{" "}
-              <button type="button" class="quiet" onClick={() => (queued.value = false)}>
+              {model.value ? "Measuring first" : "Asked as soon as the model is ready"}{" "}
+              <button type="button" class="quiet" onClick={cancelSend}>
                 Cancel
               </button>
             </span>

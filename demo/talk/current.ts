@@ -1,7 +1,7 @@
 import { batch, effect, signal } from "@preact/signals";
 import { keep, recall } from "../remembered.js";
 import { busy, type Reply, retry, show, type Turn, turns } from "./conversation.js";
-import { attachments, detach, text } from "./draft.js";
+import { attachments, cancelSend, detach, text } from "./draft.js";
 import { type Attachment, restored, saved } from "./media.js";
 import { filesOf, find, remove, type SavedConversation, save, tidy } from "./storage.js";
 
@@ -82,6 +82,7 @@ export function begin(kept: readonly Turn[] = [], draft: Draft = { text: "", med
   void flush();
   batch(() => {
     edited.value = undefined;
+    cancelSend();
     for (const { id } of attachments.value) detach(id);
     current.value = crypto.randomUUID();
     void claim(current.value);

@@ -89,6 +89,12 @@ export function send(): void {
   void ask(question, media);
 }
 
+/** Does not send a question that waits. */
+export function cancelSend(): void {
+  isSent = false;
+  queued.value = false;
+}
+
 /** What a chat template puts around a question takes fewer tokens. */
 const TEMPLATE_TOKENS = 64;
 
