@@ -200,13 +200,14 @@ export class Session implements Disposable {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#cache.release();
-    this.#leave();
+    // An operation that is running writes to its blocks until it ends, which is soon.
+    if (!this.#busy) this.#leave();
   }
 
   /** Visual tokens and prefixes are kept until the model's last session ends. */
   #leave(): void {
     const { sessions, visionCache, prefixCache } = this.model;
+    this.#cache.release();
     sessions.delete(this.#owned);
     if (sessions.size > 0) return;
     visionCache.clear();
@@ -233,6 +234,7 @@ export class Session implements Disposable {
 
   #end(): void {
     this.#busy = false;
+    if (this.#disposed) this.#leave();
     this.model.kvPool.wake();
   }
 
@@ -276,6 +278,7 @@ export class Session implements Disposable {
         const work: PassWork = async (pass, owner, reused, cache) => {
           cache.reserve(inputIds.length + Math.min(maxNewTokens - given.length, 64));
           await pass.encodeMedia(reused);
+          this.#check();
           clock.lap("vision");
           const logits = await pass.prefill(reused, cache);
           if (taps) await onTaps?.(await taps.collect());

@@ -246,6 +246,31 @@ describe("answers", () => {
   });
 });
 
+test.each(["vision", "prefill", "decode"] as const)(
+  "a session that is disposed at %s leaves the answers of others as they are, and all blocks",
+  async (stage) => {
+    const model = await LlavaOneVision.load(files, { device: await sharedDevice(), visionCacheBytes: 0 });
+    using other = model.createSession();
+    const expected = (await other.generate(question, SHORT).result).tokens;
+    model.internals.prefixCache.forget();
+    other.reset();
+    const { usedBlocks } = model.internals.kvPool;
+    const left = model.createSession();
+    const onProgress: GenerateOptions["onProgress"] = (progress) => {
+      if (progress.stage === stage) left.dispose();
+    };
+    const [ended, answered] = await Promise.allSettled([
+      left.generate(instructed, { ...SHORT, onProgress }).result,
+      other.generate(question, SHORT).result,
+    ]);
+    expect(ended.status === "rejected" && ended.reason).toBeInstanceOf(DisposedError);
+    expect(answered.status === "fulfilled" && answered.value.tokens).toEqual(expected);
+    model.internals.prefixCache.forget();
+    expect(model.internals.kvPool.usedBlocks).toBe(usedBlocks);
+    model.dispose();
+  },
+);
+
 test("what is disposed refuses to work", async () => {
   const model = await LlavaOneVision.load(files);
   const session = model.createSession();
