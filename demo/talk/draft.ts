@@ -98,12 +98,12 @@ export function cancelSend(): void {
 /** What a chat template puts around a question takes fewer tokens. */
 const TEMPLATE_TOKENS = 64;
 
-/** Whether the question fits for certain, also without being measured: a token has at least a byte. */
+/** Whether the text fits for certain, also without being measured: a token has at least a byte. Media that are not measured are not waited for. */
 function surelyFits(): boolean {
   const { contextTokens } = model.value!;
   const { byteLength } = new TextEncoder().encode(settings.value.system + text.value);
   let most = (usedTokens.value ?? 0) + TEMPLATE_TOKENS + byteLength;
-  for (const { measured } of attachments.value) most += measured.value?.tokens ?? contextTokens;
+  for (const { measured } of attachments.value) most += measured.value?.tokens ?? 0;
   return most < contextTokens;
 }
 
