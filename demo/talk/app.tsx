@@ -13,7 +13,7 @@ import { begin } from "./current.js";
 import { attach, text } from "./draft.js";
 import { takeDropped } from "./dropped.js";
 import { useFollowing } from "./following.js";
-import { choice, loadedChoice, model, state } from "./model.js";
+import { answeringChoice, model, state } from "./model.js";
 import { ModelDialog } from "./model-dialog.js";
 import { ModelStatus } from "./model-status.js";
 import { storageFault } from "./storage.js";
@@ -61,7 +61,7 @@ export function App() {
           data-phase={state.value.phase}
         >
           <Icon of={Box} />
-          <span class="ellipsis">Model: {(loadedChoice.value ?? choice.value).label}</span>
+          <span class="ellipsis">Model: {answeringChoice.value.label}</span>
         </button>
         {model.value && (
           <span class="chip muted adapter" title="The adapter that the model runs on">

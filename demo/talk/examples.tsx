@@ -2,8 +2,9 @@ import { signal, useSignal } from "@preact/signals";
 import EXAMPLES from "../examples.json";
 import { FaultView } from "../fault-view.js";
 import { ask, busy } from "./conversation.js";
+import type { Drawn } from "./drawings.js";
 import { attachmentOf } from "./media.js";
-import { choice, loadedChoice, model, TINY } from "./model.js";
+import { answeringChoice, model, TINY } from "./model.js";
 import { settings } from "./settings.js";
 
 type Example = (typeof EXAMPLES)[number];
@@ -15,12 +16,23 @@ export function isExample(file: File): boolean {
   return own.has(file);
 }
 
-export function asExamples(files: readonly File[]): void {
-  for (const file of files) own.add(file);
-}
-
 /** Whether attention maps are shown without being asked for: beside the answers of examples. */
 export const showsAttention = signal(false);
+
+/** Asks about media of the page's own, beside what the visitor is writing; `answer` is the right one, where it is known. */
+export async function askAbout({
+  files,
+  frames,
+  question,
+  answer,
+}: Omit<Drawn, "answer"> & Partial<Drawn>): Promise<void> {
+  for (const file of files) own.add(file);
+  const media = (await Promise.all(files.map((file) => attachmentOf(file, frames)))).flatMap((one) => one ?? []);
+  showsAttention.value = true;
+  // What was clicked is gone then, and with it the focus.
+  document.getElementById("question")?.focus();
+  await ask(question, media, answer);
+}
 
 /**
  * Example questions, one card each; a click sends the question. The embedded model has drawings, each with the right answer; other models
@@ -32,21 +44,12 @@ export function Examples() {
     failed.value = undefined;
     try {
       const files = await Promise.all(example.files.map(fetchFile));
-      asExamples(files);
-      const all = await Promise.all(files.map((file) => attachmentOf(file, example.frames ?? settings.value.frames)));
-      showsAttention.value = true;
-      // The cards are gone then, and with them the focus.
-      document.getElementById("question")?.focus();
-      // What the visitor was writing stays as it is.
-      await ask(
-        example.question,
-        all.flatMap((one) => one ?? []),
-      );
+      await askAbout({ files, frames: example.frames ?? settings.value.frames, question: example.question });
     } catch (error) {
       failed.value = error;
     }
   };
-  const isTiny = (loadedChoice.value ?? choice.value) === TINY;
+  const isTiny = answeringChoice.value === TINY;
   return (
     <section class="stack" aria-labelledby="examples">
       <h2 id="examples">Try one</h2>

@@ -2,24 +2,19 @@ import { useSignal } from "@preact/signals";
 import { Check, Dices, X } from "lucide";
 import { FaultView } from "../fault-view.js";
 import { Icon } from "../icon.js";
-import { ask, busy, turns } from "./conversation.js";
+import { busy, turns } from "./conversation.js";
 import { begin } from "./current.js";
 import { draw, outcomes, remember } from "./drawings.js";
-import { asExamples, showsAttention } from "./examples.js";
-import { attachmentOf } from "./media.js";
+import { askAbout } from "./examples.js";
 import { loadedChoice, model, TINY } from "./model.js";
 
 /** Draws something new, and asks the embedded model about it in a conversation of its own. */
 async function askAboutDrawing(): Promise<void> {
-  const { files, frames, question, answer } = await draw();
-  asExamples(files);
-  const media = (await Promise.all(files.map((file) => attachmentOf(file, frames)))).flatMap((one) => one ?? []);
+  const drawn = await draw();
   begin();
-  showsAttention.value = true;
-  document.getElementById("question")?.focus();
-  await ask(question, media, answer);
+  await askAbout(drawn);
   const reply = turns.value[0]?.reply;
-  if (reply?.result?.finishReason === "stop") remember(reply.result.text === answer);
+  if (reply?.result?.finishReason === "stop") remember(reply.result.text === drawn.answer);
 }
 
 /** A button that draws and asks, and how many of the last answers were right. */

@@ -1,6 +1,6 @@
 import { Check, Download } from "lucide";
 import { Icon } from "../icon.js";
-import { loadedChoice, type ModelChoice, open, opening, refusal, TINY } from "./model.js";
+import { hasNoAdapter, loadedChoice, type ModelChoice, open, opening, TINY } from "./model.js";
 
 /** A model that the page offers by itself. */
 export interface Card {
@@ -113,7 +113,7 @@ function ModelCard({ card: { title, about, download, memory, memoryGigabytes, ch
       ) : (
         <button
           type="button"
-          disabled={opening.value || refusal.value !== undefined}
+          disabled={opening.value || hasNoAdapter.value}
           onClick={() => onLoad(choice)}
           aria-label={`Load ${title}`}
         >

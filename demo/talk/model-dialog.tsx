@@ -6,7 +6,7 @@ import { FaultView } from "../fault-view.js";
 import { CachedModels } from "./cached-models.js";
 import { openFiles } from "./dropped.js";
 import { EstimateTable } from "./estimate-table.js";
-import { budget, choice, loadedChoice, open } from "./model.js";
+import { answeringChoice, budget, open } from "./model.js";
 import { CardList } from "./model-cards.js";
 
 /** Checkpoints of the model family that fit into the graphics memory of a desktop or a phone. */
@@ -34,7 +34,7 @@ export function ModelDialog({ onClose }: { onClose: () => void }) {
     void open(next);
     onClose();
   };
-  const current = loadedChoice.value ?? choice.value;
+  const current = answeringChoice.value;
   return (
     <Dialog title="Model" onClose={onClose}>
       <p>

@@ -50,16 +50,16 @@ export const answering = signal(false);
 export const adapters = signal<readonly string[]>([]);
 /** Whether a model is on its way. */
 export const opening = computed(() => ["starting", "downloading", "loading", "compiling"].includes(state.value.phase));
-/** Why no model can be loaded here at all: there is no adapter. */
-export const refusal = computed(() =>
-  state.value.phase === "failed" && isCode(state.value.error, "NO_ADAPTER") ? state.value.error : undefined,
-);
+/** Whether no model can be loaded here at all. */
+export const hasNoAdapter = computed(() => state.value.phase === "failed" && isCode(state.value.error, "NO_ADAPTER"));
 /** What is being trained, for those who look at the conversation meanwhile. */
 export const training = signal<string | undefined>(undefined);
 /** The model that answers. It stays until another one is ready. */
 const loaded = signal<Loaded | undefined>(undefined);
 export const model = computed(() => loaded.value?.model);
 export const loadedChoice = computed(() => loaded.value?.choice);
+/** The model that answers, or that will once it is ready. */
+export const answeringChoice = computed(() => loadedChoice.value ?? choice.value);
 let controlling: AbortController | undefined;
 
 /**

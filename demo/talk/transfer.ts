@@ -108,18 +108,17 @@ function unknown(name: string): Error {
 }
 
 function parse(text: string, name: string): Exported {
-  const fail = (): Error => unknown(name);
   let value: Partial<Exported> | null;
   try {
     value = JSON.parse(text) as Partial<Exported> | null;
   } catch {
-    throw fail();
+    throw unknown(name);
   }
-  if (value?.format !== FORMAT || !Array.isArray(value.turns) || typeof value.title !== "string") throw fail();
+  if (value?.format !== FORMAT || !Array.isArray(value.turns) || typeof value.title !== "string") throw unknown(name);
   if (value.version !== VERSION) {
     throw new Error(`${name} was exported by a newer version of this page: reload the page to get it.`);
   }
-  if (!value.turns.every(isTurn)) throw fail();
+  if (!value.turns.every(isTurn)) throw unknown(name);
   return value as Exported;
 }
 

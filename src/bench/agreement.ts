@@ -1,4 +1,3 @@
-import { KVCache } from "../layers/kv-cache.js";
 import { PromptPass } from "../models/chat/prompt-pass.js";
 import { TapRecorder } from "../models/chat/taps.js";
 import type { ChatMessage } from "../models/llava-onevision/processor.js";
@@ -20,11 +19,11 @@ export async function judge(
 ): Promise<Judgement> {
   const { internals } = model;
   const { device, network, config, processor } = internals;
-  const { width, layers, keyValueHeads, headSize } = config.text;
+  const { width } = config.text;
   const prompt = await processor.prepare(messages, {});
   const inputIds = [...prompt.inputIds, ...answer];
   const owner = new Arena(device, "judgement");
-  const cache = new KVCache(device, layers, keyValueHeads * headSize);
+  const cache = network.cache("f32");
   try {
     cache.reserve(inputIds.length);
     const taps = new TapRecorder(device);

@@ -1,4 +1,4 @@
-import { KVCache } from "../layers/kv-cache.js";
+import type { KVCache } from "../layers/kv-cache.js";
 import { WeightLoader } from "../layers/weights.js";
 import { parseConfig } from "../models/llava-onevision/config.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
@@ -106,12 +106,11 @@ function simulatePasses({ index, config }: Described, dtype: DtypeByPart) {
   const loader = new WeightLoader(device, index);
   const levels = arena.run(() => device.empty([3, 256], "f32", "levels"));
   const network = arena.run(() => new Network(loader.root(), config, dtype, levels, LEAST_PLAN));
-  const { layers, keyValueHeads, headSize } = config.text;
-  const cache = new KVCache(device, layers, keyValueHeads * headSize, USE.cacheType, USE.contextTokens);
+  const cache = network.cache(USE.cacheType, USE.contextTokens);
   cache.reserve(PROMPT_ROWS + 1);
   const prompt = simulatePass(network, cache, PROMPT_ROWS);
   const step = simulatePass(network, cache, 1);
-  return { prompt, step, layerBytes: uploadBytes(network.language, layers - 1) };
+  return { prompt, step, layerBytes: uploadBytes(network.language, config.text.layers - 1) };
 }
 
 /** Records a pass over the next `rows` rows, and the logits of the last one. */

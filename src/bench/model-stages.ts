@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../base/errors.js";
 import type { RowPiece } from "../kernels/resample.js";
-import { KVCache } from "../layers/kv-cache.js";
+import type { KVCache } from "../layers/kv-cache.js";
 import { AdaptiveSteps } from "../models/chat/adaptive-steps.js";
 import { decode } from "../models/chat/decoding.js";
 import { Sampler } from "../models/chat/sampler.js";
@@ -72,9 +72,8 @@ export async function prefill(
 }
 
 /** A cache for the model's decoder. */
-export function cacheOf({ network, geometry }: LoadedModel): KVCache {
-  const { layers, keyValueHeads, headSize } = geometry.text;
-  return new KVCache(network.device, layers, keyValueHeads * headSize);
+export function cacheOf({ network }: LoadedModel): KVCache {
+  return network.cache("f32");
 }
 
 /** Timings of decoding. */

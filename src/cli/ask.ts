@@ -21,7 +21,7 @@ import {
   textOfStandardInput,
 } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
-import { CACHE_DTYPES, devicesGiven, loadOptions, MODEL_OPTIONS, modelLocation, openDevices } from "./model-options.js";
+import { CACHE_DTYPES, MODEL_OPTIONS, modelLocation, openOptions } from "./model-options.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -112,8 +112,7 @@ async function answer(given: Arguments, interruption: Interruption): Promise<voi
   const model = await LlavaOneVision.load(location, {
     onDeviceLost: "reload",
     signal,
-    ...loadOptions(given),
-    ...(await openDevices(devicesGiven(given))),
+    ...(await openOptions(given)),
     ...cacheDtypeOption(given),
     ...line.loading,
   }).finally(() => line.clear());

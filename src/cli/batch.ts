@@ -15,7 +15,7 @@ import { filesBelow } from "./files-below.js";
 import { isStandardInput, isStream, takeStandardInput, typed } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
 import { chunksOf, type Line, linesOf, textOf } from "./lines.js";
-import { devicesGiven, loadOptions, MODEL_OPTIONS, modelLocation, openDevices, servedName } from "./model-options.js";
+import { MODEL_OPTIONS, modelLocation, openOptions, servedName } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 import { queueOf } from "./queue-options.js";
 
@@ -119,14 +119,13 @@ async function answerByModel(
   const folder = given.value("input-dir");
   const parallel = given.count("max-sequences") ?? given.count("parallel") ?? 4;
   const specialTokens = specialTokensOption(given);
-  const options = loadOptions(given);
+  const options = await openOptions(given);
   const where = modelLocation(given.value("model"));
   const name = given.value("name") ?? servedName(where);
   const model = await LlavaOneVision.load(where, {
     onDeviceLost: "reload",
     signal,
     ...options,
-    ...(await openDevices(devicesGiven(given))),
     ...line.loading,
   }).finally(() => line.clear());
   const readMedia = folder === undefined ? {} : { readMedia: filesBelow(folder) };

@@ -7,7 +7,7 @@ import { type Chat, COMMANDS_HELP, runCommand } from "./chat-commands.js";
 import type { Arguments, Command } from "./command.js";
 import { takeStandardInput } from "./input-file.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
-import { devicesGiven, loadOptions, MODEL_OPTIONS, modelLocation, openDevices } from "./model-options.js";
+import { MODEL_OPTIONS, modelLocation, openOptions } from "./model-options.js";
 import { dim, note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
 
@@ -40,8 +40,7 @@ async function converse(given: Arguments, interruption: Interruption): Promise<v
   const model = await LlavaOneVision.load(modelLocation(given.value("model")), {
     onDeviceLost: "reload",
     signal: interruption.signal,
-    ...loadOptions(given),
-    ...(await openDevices(devicesGiven(given))),
+    ...(await openOptions(given)),
     ...line.loading,
   }).finally(() => line.clear());
 

@@ -8,7 +8,7 @@ import { BatchResults } from "./batch-results.js";
 import type { Arguments, Command } from "./command.js";
 import { pathsBelow, readText } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
-import { devicesGiven, loadOptions, MODEL_OPTIONS, modelLocation, openDevices } from "./model-options.js";
+import { MODEL_OPTIONS, modelLocation, openOptions } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 
 /** Scores a model on questions with known answers. */
@@ -114,8 +114,7 @@ async function answerAll(
   const line = new ProgressLine(process.stderr);
   const model = await LlavaOneVision.load(modelLocation(given.value("model")), {
     signal,
-    ...loadOptions(given),
-    ...(await openDevices(devicesGiven(given))),
+    ...(await openOptions(given)),
     ...line.loading,
   }).finally(() => line.clear());
   let failed = 0;

@@ -158,6 +158,13 @@ export async function openDevices(names: readonly string[]): Promise<Pick<LoadOp
   return { devices, onDeviceLost: "fail" };
 }
 
+/** {@link loadOptions} with the devices of `--devices`, opened: for a process that has the model itself. */
+export async function openOptions(
+  given: Arguments,
+): Promise<ModelLoadOptions & Awaited<ReturnType<typeof openDevices>>> {
+  return { ...loadOptions(given), ...(await openDevices(devicesGiven(given))) };
+}
+
 /** Reads the options that say how a model is loaded ({@link MODEL_OPTIONS} but for the model itself). */
 export function loadOptions(given: Arguments): ModelLoadOptions {
   return { ...dtypeOption(given), ...adapterOption(given), ...memoryOptions(given), ...hubOptions(given) };

@@ -12,7 +12,7 @@ import { SPECIAL_TOKENS_OPTION, specialTokensOption } from "./answer-options.js"
 import type { Arguments, Command } from "./command.js";
 import { filesBelow } from "./files-below.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
-import { devicesGiven, loadOptions, MODEL_OPTIONS, modelLocation, openDevices, servedName } from "./model-options.js";
+import { MODEL_OPTIONS, modelLocation, openOptions, servedName } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 import { queueOf } from "./queue-options.js";
 
@@ -78,8 +78,7 @@ async function work(given: Arguments, interruption: Interruption): Promise<void>
     const model = await LlavaOneVision.load(where, {
       onDeviceLost: "reload",
       signal: loading.signal,
-      ...loadOptions(given),
-      ...(await openDevices(devicesGiven(given))),
+      ...(await openOptions(given)),
       ...line.loading,
     }).finally(() => line.clear());
     try {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Page } from "playwright";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { ROOT } from "../support/cli.js";
-import { Demo, ready } from "../support/demo.js";
+import { Demo, picker, ready } from "../support/demo.js";
 
 // Conversations outlive the page: a reload, the bench page, the list of conversations, files.
 
@@ -28,7 +28,7 @@ beforeEach(async () => {
 
 const box = () => page.getByLabel("Question", { exact: true });
 async function attach(name: string): Promise<void> {
-  await page.locator("input[type=file][aria-label='Pictures and clips']").setInputFiles(join(DRAWINGS, name));
+  await picker(page).setInputFiles(join(DRAWINGS, name));
   await page.locator(".attachment[data-measured=true]").waitFor();
 }
 const answers = () => page.locator(".answer .markdown").allTextContents();

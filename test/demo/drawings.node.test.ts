@@ -1,15 +1,13 @@
 import type { Page } from "playwright";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Demo, ready, violations } from "../support/demo.js";
+import { type Demo, openDemo, ready, violations } from "../support/demo.js";
 
 // Fresh drawings: made on the spot, asked about, and judged.
 
 let demo: Demo;
 let page: Page;
 beforeAll(async () => {
-  demo = await Demo.open();
-  page = await demo.visit();
-  await ready(page);
+  ({ demo, page } = await openDemo());
 });
 afterAll(async () => {
   expect(demo?.faults).toEqual([]);

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Page } from "playwright";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ROOT } from "../support/cli.js";
-import { Demo, ready } from "../support/demo.js";
+import { Demo, picker, ready } from "../support/demo.js";
 import { random } from "../support/random.js";
 
 // The browser's GPU process ends while the page answers: the answers and the conversation are those of an undisturbed page.
@@ -33,7 +33,7 @@ async function ask(page: Page, question: string, meanwhile?: () => Promise<void>
 /** Two questions about a drawing. */
 async function talk(page: Page, meanwhile?: () => Promise<void>): Promise<(string | null)[]> {
   await ready(page);
-  await page.locator("input[type=file][aria-label='Pictures and clips']").setInputFiles(SQUARE);
+  await picker(page).setInputFiles(SQUARE);
   return [await ask(page, "What do you see?", meanwhile), await ask(page, "Describe all of it.", meanwhile)];
 }
 

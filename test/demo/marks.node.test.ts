@@ -1,16 +1,14 @@
 import type { Page } from "playwright";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Demo, ready } from "../support/demo.js";
+import { type Demo, openDemo, picker } from "../support/demo.js";
 
 // Numbered marks are set on a picture and reach the model's pixels.
 
 let demo: Demo;
 let page: Page;
 beforeAll(async () => {
-  demo = await Demo.open();
-  page = await demo.visit();
-  await ready(page);
+  ({ demo, page } = await openDemo());
 });
 afterAll(async () => {
   expect(demo?.faults).toEqual([]);
@@ -21,8 +19,7 @@ afterAll(async () => {
 async function open(): Promise<void> {
   const grey = { width: 200, height: 100, channels: 3 as const, background: { r: 128, g: 128, b: 128 } };
   const buffer = await sharp({ create: grey }).png().toBuffer();
-  const picker = page.locator("input[type=file][aria-label='Pictures and clips']");
-  await picker.setInputFiles({ name: "grey.png", mimeType: "image/png", buffer });
+  await picker(page).setInputFiles({ name: "grey.png", mimeType: "image/png", buffer });
   await page.getByRole("button", { name: "grey.png: details" }).click();
   await page.locator(".mark-area img").waitFor();
 }

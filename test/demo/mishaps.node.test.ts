@@ -3,7 +3,7 @@ import type { Page } from "playwright";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ROOT } from "../support/cli.js";
-import { Demo, ready } from "../support/demo.js";
+import { type Demo, openDemo, picker, ready } from "../support/demo.js";
 
 // What visitors do by mistake, and what browsers forbid: nothing is lost, and nothing is done that was not meant.
 
@@ -12,14 +12,11 @@ const SQUARE = join(ROOT, "models/tiny/examples/00-shapes.png");
 let demo: Demo;
 let page: Page;
 beforeAll(async () => {
-  demo = await Demo.open();
-  page = await demo.visit();
-  await ready(page);
+  ({ demo, page } = await openDemo());
 });
 afterAll(() => demo?.close());
 
 const box = (tab = page) => tab.getByLabel("Question", { exact: true });
-const picker = (tab = page) => tab.locator("input[type=file][aria-label='Pictures and clips']");
 const done = (tab = page) => tab.locator(".turn[data-phase=done]");
 
 async function anew(): Promise<void> {
@@ -28,7 +25,7 @@ async function anew(): Promise<void> {
 }
 
 test("an example leaves what was being written", async () => {
-  await picker().setInputFiles(SQUARE);
+  await picker(page).setInputFiles(SQUARE);
   await box().fill("half a question");
   await page.locator(".examples button").first().click();
   await done().waitFor();
@@ -39,7 +36,7 @@ test("an example leaves what was being written", async () => {
 });
 
 test("a double click on Ask asks, and does not stop", async () => {
-  await picker().setInputFiles(SQUARE);
+  await picker(page).setInputFiles(SQUARE);
   await box().fill("Describe all of it.");
   await page.locator(".attachment[data-measured=true]").waitFor();
   await page.getByRole("button", { name: "Ask", exact: true }).dblclick();
@@ -97,7 +94,7 @@ test("a mark that is dragged is drawn once, when it rests", async () => {
       return convertToBlob.call(this, options);
     };
   });
-  await picker().setInputFiles({ name: "grey.png", mimeType: "image/png", buffer });
+  await picker(page).setInputFiles({ name: "grey.png", mimeType: "image/png", buffer });
   await page.getByRole("button", { name: "grey.png: details" }).click();
   await page.locator(".mark-area img").waitFor();
   const area = (await page.locator(".mark-area").boundingBox())!;
@@ -131,7 +128,7 @@ test("a copied tab goes on in a conversation of its own", async () => {
 });
 
 test("a conversation that is deleted while it is answered stays deleted", async () => {
-  await picker().setInputFiles(SQUARE);
+  await picker(page).setInputFiles(SQUARE);
   await box().fill("Tell me all of it.");
   await page.locator(".attachment[data-measured=true]").waitFor();
   await box().press("Enter");

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { BrowserContext, Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ROOT } from "../support/cli.js";
-import { Demo, ready } from "../support/demo.js";
+import { Demo, picker, ready } from "../support/demo.js";
 
 // What the page says and does when something is missing: WebGPU, memory, room for weights, the adapter, the network.
 
@@ -18,7 +18,7 @@ afterAll(() => demo?.close());
 
 /** Asks about a drawing and gives the answer. */
 async function ask(page: Page): Promise<string | null> {
-  await page.locator("input[type=file][aria-label='Pictures and clips']").setInputFiles(SQUARE);
+  await picker(page).setInputFiles(SQUARE);
   await page.getByLabel("Question", { exact: true }).fill("What do you see?");
   await page.getByRole("button", { name: "Ask", exact: true }).click();
   const turn = page.locator(".turn").last();

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ImageContent, VideoContent } from "../../src/models/llava-onevision/processor.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { ROOT } from "../support/cli.js";
-import { Demo, ready, violations } from "../support/demo.js";
+import { type Demo, openDemo, picker, violations } from "../support/demo.js";
 
 // The page as a visitor uses it: built for a host of files and opened in a headless Chromium.
 
@@ -28,9 +28,7 @@ const DRAWINGS = join(ROOT, "models/tiny/examples");
 let demo: Demo;
 let page: Page;
 beforeAll(async () => {
-  demo = await Demo.open();
-  page = await demo.visit();
-  await ready(page);
+  ({ demo, page } = await openDemo());
 });
 afterAll(() => demo?.close());
 
@@ -81,10 +79,9 @@ describe("the bundled examples", () => {
 
 describe("a question", () => {
   const file = (name: string): string => join(DRAWINGS, name);
-  const picker = () => page.locator("input[type=file][aria-label='Pictures and clips']");
 
   test("shows tiles, frames and tokens before it is sent", async () => {
-    await picker().setInputFiles(file("01-shapes.png"));
+    await picker(page).setInputFiles(file("01-shapes.png"));
     const picture = page.locator(".attachment[data-kind=image][data-measured=true]");
     await picture.waitFor();
     expect(await picture.locator("figcaption").textContent()).toBe("216 tokens");
@@ -94,7 +91,7 @@ describe("a question", () => {
     const [cut] = await picture.locator(".tiles line").all();
     expect(await cut!.getAttribute("x1")).toMatch(/^50(\.\d+)?$/);
 
-    await picker().setInputFiles(file("13-clip.mp4"));
+    await picker(page).setInputFiles(file("13-clip.mp4"));
     const clip = page.locator(".attachment[data-kind=video][data-measured=true]");
     await clip.waitFor();
     await page.getByRole("button", { name: "13-clip.mp4: details" }).click();
@@ -135,9 +132,9 @@ describe("a question", () => {
       );
     }
     await expect.poll(() => page.locator(".attachment[data-measured=true]").count()).toBe(2);
-    await picker().setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("?") });
+    await picker(page).setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("?") });
     expect(await page.getByRole("alert").textContent()).toContain("notes.txt");
-    await picker().setInputFiles({ name: "broken.png", mimeType: "image/png", buffer: Buffer.from("no picture") });
+    await picker(page).setInputFiles({ name: "broken.png", mimeType: "image/png", buffer: Buffer.from("no picture") });
     await page.locator(".composer .fault[data-code=MEDIA]").waitFor();
     const remove = page.getByRole("button", { name: /^Remove/ });
     while ((await remove.count()) > 0) await remove.first().click();
@@ -145,7 +142,7 @@ describe("a question", () => {
   });
 
   test("is asked with the keyboard, goes on from what was said, and is asked again", async () => {
-    await picker().setInputFiles(file("00-shapes.png"));
+    await picker(page).setInputFiles(file("00-shapes.png"));
     const box = page.getByLabel("Question", { exact: true });
     await box.fill("What do you see?");
     await box.press("Enter");
@@ -163,7 +160,7 @@ describe("a question", () => {
   });
 
   test("is given up for another conversation while it is answered", async () => {
-    await picker().setInputFiles(file("12-clip.mp4"));
+    await picker(page).setInputFiles(file("12-clip.mp4"));
     await page.getByLabel("Question", { exact: true }).fill("Describe the video.");
     await page.getByLabel("Question", { exact: true }).press("Enter");
     await page.getByRole("button", { name: "New conversation" }).click();
@@ -173,7 +170,7 @@ describe("a question", () => {
   });
 
   test("is stopped before its answer begins, and the next one is answered", async () => {
-    await picker().setInputFiles(file("14-clip.mp4"));
+    await picker(page).setInputFiles(file("14-clip.mp4"));
     await page.locator(".attachment[data-kind=video]").waitFor();
     // Clicked inside the page as soon as the button is drawn: a click from here can come after a short answer.
     await page.evaluate(() => {
@@ -281,7 +278,7 @@ describe("the conversation and the question box", () => {
 });
 
 test("every panel fits into every width, and anybody can use it", async () => {
-  await page.locator("input[type=file][aria-label='Pictures and clips']").setInputFiles(join(DRAWINGS, "13-clip.mp4"));
+  await picker(page).setInputFiles(join(DRAWINGS, "13-clip.mp4"));
   await page.locator(".attachment[data-measured=true]").waitFor();
   for (const width of [320, 390, 820, 1440]) {
     await page.setViewportSize({ width, height: 800 });

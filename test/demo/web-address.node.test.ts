@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Page, Route } from "playwright";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { ROOT } from "../support/cli.js";
-import { Demo, ready } from "../support/demo.js";
+import { type Demo, openDemo } from "../support/demo.js";
 
 // A pasted address is a picture or clip that the visitor may load, after being asked.
 
@@ -12,9 +12,7 @@ const SITE = "https://pictures.example";
 let demo: Demo;
 let page: Page;
 beforeAll(async () => {
-  demo = await Demo.open();
-  page = await demo.visit();
-  await ready(page);
+  ({ demo, page } = await openDemo());
   const cors = { "access-control-allow-origin": "*" };
   await page.route(`${SITE}/**`, (route: Route) => {
     const name = new URL(route.request().url()).pathname;

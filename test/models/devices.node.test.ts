@@ -1,13 +1,11 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { DeviceLostError, DisposedError, OptionError } from "../../src/base/errors.js";
-import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
-import type { Session } from "../../src/models/chat/session.js";
 import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
 import { Device } from "../../src/runtime/device.js";
+import { ASKED, answerOf, LONG } from "../support/asked.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { useDevice } from "../support/device.js";
-import { exampleFile } from "../support/examples.js";
-import { goldenFaults, goldenIndex } from "../support/golden-case.js";
+import { goldenFaults, goldenIndex, smallCases } from "../support/golden-case.js";
 import { packedFiles } from "../support/packed.js";
 
 // A model on two devices answers what it answers on one.
@@ -16,12 +14,7 @@ const held = useDevice();
 const other = useDevice({ f16: true });
 const { steps, models } = await goldenIndex();
 const tiny = await checkpointFiles(TINY);
-const square = await exampleFile("00-shapes.png");
-/** The large pictures take minutes on SwiftShader. */
-const isWhole = process.env.OCELLUS_WHOLE_GOLDENS === "1";
-const SMALL = ["text", "image-423x47", "image-50x37"];
 const SLOW_TEST_MS = 600_000;
-const LONG = { maxNewTokens: 16, minNewTokens: 16 };
 
 const opened: LlavaOneVision[] = [];
 afterEach(() => {
@@ -36,7 +29,7 @@ async function load(options: LoadOptions = { devices: [held.device, other.device
 }
 
 describe.each(Object.entries(models))("golden cases of %s", (folder, cases) => {
-  test.each(isWhole ? cases : cases.filter((name) => SMALL.includes(name)))(
+  test.each(smallCases(cases))(
     "%s",
     async (name) => {
       const model = await load(undefined, await checkpointFiles(`goldens/${folder}`));
@@ -46,32 +39,6 @@ describe.each(Object.entries(models))("golden cases of %s", (folder, cases) => {
     SLOW_TEST_MS,
   );
 });
-
-/** A question, and how it is asked. */
-interface Asked {
-  readonly input: Parameters<Session["generate"]>[0];
-  readonly options: GenerateOptions;
-}
-
-const ASKED: readonly Asked[] = [
-  { input: "What do you see?", options: LONG },
-  {
-    input: [
-      { type: "image", image: square },
-      { type: "text", text: "What do you see?" },
-    ],
-    options: { maxNewTokens: 16 },
-  },
-  { input: "Which shape is orange?", options: { ...LONG, temperature: 0.9, seed: 7, topK: 40, topP: 0.95 } },
-  { input: "How many?", options: { maxNewTokens: 16, regex: "[a-z]{3} [0-9]{2,4}" } },
-  { input: "a b c d e f g a b c d e f g a b c d e f g", options: { maxNewTokens: 24 } },
-];
-
-async function answerOf(model: LlavaOneVision, { input, options }: Asked): Promise<unknown> {
-  using session = model.createSession();
-  const { tokens, text, finishReason } = await session.generate(input, options).result;
-  return { tokens, text, finishReason };
-}
 
 test("answers alone and at once, with drafts and masks, are those of one device", async () => {
   const one = await load({ device: held.device });

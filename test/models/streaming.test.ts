@@ -2,16 +2,14 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { AbortedError, DisposedError, OptionError } from "../../src/base/errors.js";
 import { LayerHash } from "../../src/io/checkpoint/layer-hash.js";
 import { WeightLoader } from "../../src/layers/weights.js";
-import type { GenerateOptions } from "../../src/models/chat/generate-options.js";
-import type { Session } from "../../src/models/chat/session.js";
 import { Network } from "../../src/models/llava-onevision/network.js";
 import { Qwen2Layer } from "../../src/models/llava-onevision/qwen2.js";
 import { LlavaOneVision, type LoadOptions } from "../../src/models/llava-onevision.js";
 import { Device } from "../../src/runtime/device.js";
+import { ASKED, answerOf, LONG } from "../support/asked.js";
 import { adapterFiles, checkpointFiles, TINY } from "../support/checkpoint.js";
 import { useDevice } from "../support/device.js";
-import { exampleFile } from "../support/examples.js";
-import { goldenFaults, goldenIndex } from "../support/golden-case.js";
+import { goldenFaults, goldenIndex, smallCases } from "../support/golden-case.js";
 import { packedFiles } from "../support/packed.js";
 
 // Layers that pass through a ring of slots give what layers that stay give, bit by bit.
@@ -19,12 +17,7 @@ import { packedFiles } from "../support/packed.js";
 const held = useDevice();
 const { steps, models } = await goldenIndex();
 const tiny = await checkpointFiles(TINY);
-const square = await exampleFile("00-shapes.png");
 const SLOW_TEST_MS = 600_000;
-/** The large pictures take minutes on SwiftShader. */
-const isWhole = typeof process !== "undefined" && process.env.OCELLUS_WHOLE_GOLDENS === "1";
-const SMALL = ["text", "image-423x47", "image-50x37"];
-const LONG = { maxNewTokens: 16, minNewTokens: 16 };
 
 const opened: LlavaOneVision[] = [];
 afterEach(() => {
@@ -50,7 +43,7 @@ async function layersRead(work: () => Promise<unknown>): Promise<number[]> {
 }
 
 describe.each(Object.entries(models))("golden cases of %s", (folder, cases) => {
-  test.each(isWhole ? cases : cases.filter((name) => SMALL.includes(name)))(
+  test.each(smallCases(cases))(
     "%s",
     async (name) => {
       const model = await load({ weights: "stream" }, await checkpointFiles(`goldens/${folder}`));
@@ -60,34 +53,6 @@ describe.each(Object.entries(models))("golden cases of %s", (folder, cases) => {
     SLOW_TEST_MS,
   );
 });
-
-/** A question, and how it is asked. */
-interface Asked {
-  readonly input: Parameters<Session["generate"]>[0];
-  readonly options: GenerateOptions;
-}
-
-const ASKED: readonly Asked[] = [
-  { input: "What do you see?", options: LONG },
-  {
-    input: [
-      { type: "image", image: square },
-      { type: "text", text: "What do you see?" },
-    ],
-    options: { maxNewTokens: 16 },
-  },
-  { input: "Which shape is orange?", options: { ...LONG, temperature: 0.9, seed: 7, topK: 40, topP: 0.95 } },
-  { input: "Name a colour.", options: { ...LONG, repetitionPenalty: 1.3 } },
-  { input: "Name a colour.", options: { ...LONG, logprobs: true, topLogprobs: 2 } },
-  { input: "How many?", options: { maxNewTokens: 16, regex: "[a-z]{3} [0-9]{2,4}" } },
-  { input: "a b c d e f g a b c d e f g a b c d e f g", options: { maxNewTokens: 24 } },
-];
-
-async function answerOf(model: LlavaOneVision, { input, options }: Asked): Promise<unknown> {
-  using session = model.createSession();
-  const { tokens, text, logprobs, finishReason } = await session.generate(input, options).result;
-  return { tokens, text, finishReason, logprobs: logprobs?.map(({ logprob }) => logprob) };
-}
 
 test("answers alone and at once, with drafts, masks and logits, are those of layers that stay", async () => {
   const resident = await load();

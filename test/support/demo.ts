@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright";
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright";
 import { builtPage } from "./built-page.js";
 import { chromiumLaunch } from "./chromium.js";
 import { ROOT } from "./cli.js";
@@ -163,4 +163,22 @@ export async function ready(page: Page, label?: string): Promise<void> {
   const failed = status.and(page.locator("[data-phase=failed]"));
   await good.or(failed).waitFor();
   if ((await failed.count()) > 0) throw new Error(`The model failed: ${await failed.textContent()}`);
+}
+
+/** Opens the page in a browser of its own, and waits for its model. */
+export async function openDemo(): Promise<{ demo: Demo; page: Page }> {
+  const demo = await Demo.open();
+  try {
+    const page = await demo.visit();
+    await ready(page);
+    return { demo, page };
+  } catch (cause) {
+    await demo.close();
+    throw cause;
+  }
+}
+
+/** The input for pictures and clips. */
+export function picker(page: Page): Locator {
+  return page.locator("input[type=file][aria-label='Pictures and clips']");
 }

@@ -185,3 +185,12 @@ function tapFaults(taps: readonly Tap[], truth: readonly GoldenTap[], golden: Go
   }
   return faults;
 }
+
+/** The large pictures take minutes on SwiftShader. */
+const isWhole = typeof process !== "undefined" && process.env.OCELLUS_WHOLE_GOLDENS === "1";
+const SMALL: readonly string[] = ["text", "image-423x47", "image-50x37"];
+
+/** The golden cases with small pictures; all with OCELLUS_WHOLE_GOLDENS=1. */
+export function smallCases(cases: readonly string[]): readonly string[] {
+  return isWhole ? cases : cases.filter((name) => SMALL.includes(name));
+}

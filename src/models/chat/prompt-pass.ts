@@ -14,6 +14,8 @@ export interface PassOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: AnswerProgress) => void) | undefined;
   readonly taps?: TapRecorder | undefined;
+  /** Throws if its session was disposed. */
+  readonly check?: (() => void) | undefined;
 }
 
 /** One forward pass over a prompt: the pictures' visual tokens, then the decoder over the rows that are not cached. */
@@ -44,8 +46,9 @@ export class PromptPass {
     this.#losses = kvPool.losses;
   }
 
-  /** Throws if the model was disposed, or if the device reported an error or cached rows were lost since the pass began. */
+  /** Throws if the session or the model was disposed, or if the device reported an error or cached rows were lost since the pass began. */
   check(): void {
+    this.options.check?.();
     this.model.check();
     this.on.device.check(this.#faults);
     this.on.kvPool.check(this.#losses);

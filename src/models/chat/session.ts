@@ -269,7 +269,7 @@ export class Session implements Disposable {
       clock.lap("preprocess");
       const maxNewTokens = newTokenBudget(asking, config, options.maxNewTokens);
       let { onTaps } = options;
-      const passOptions = { signal, onProgress: options.onProgress };
+      const passOptions = { signal, onProgress: options.onProgress, check: () => this.#check() };
       // Runs again after the loss of the device, with the tokens so far as the end of the prompt.
       const run = async (): Promise<void> => {
         const given = [...answer.tokens];
@@ -278,15 +278,10 @@ export class Session implements Disposable {
         const work: PassWork = async (pass, owner, reused, cache) => {
           cache.reserve(inputIds.length + Math.min(maxNewTokens - given.length, 64));
           await pass.encodeMedia(reused);
-          this.#check();
           clock.lap("vision");
           const logits = await pass.prefill(reused, cache);
           if (taps) await onTaps?.(await taps.collect());
           onTaps = undefined;
-          const check = (): void => {
-            this.#check();
-            pass.check();
-          };
           const decoding: DecodingOptions = {
             ...options,
             seed: answer.seed,
@@ -299,7 +294,7 @@ export class Session implements Disposable {
             adaptiveSteps: this.#adaptiveSteps,
             batching: pass.on.batching,
             drafts: draftsFor(options, inputIds, model.processor.tokenizer, drafted),
-            check,
+            check: () => pass.check(),
           };
           const choices = constraint
             ? decodeUnder(constraint, pass.on.network, cache, logits, owner, decoding)
@@ -308,7 +303,7 @@ export class Session implements Disposable {
           for await (const choice of choices) {
             if (isFirst) clock.lap("prefill");
             throwIfAborted(options.signal, "generating");
-            check();
+            pass.check();
             if (isFirst) this.#cache.offer(pass);
             isFirst = false;
             if (answer.ends(choice, config.eosTokens)) break;
