@@ -53,18 +53,19 @@ export interface AppOptions {
   readonly onFailed?: ((error: Error) => void) | undefined;
 }
 
-interface Variables {
+interface Env {
+  Bindings: { incoming: IncomingMessage };
   Variables: {
     record: RequestRecord;
     /** Headers of the response, whatever it is. */
     headers: Record<string, string>;
   };
 }
-type RequestContext = Context<Variables>;
+type RequestContext = Context<Env>;
 
 /** The HTTP routes. What a request costs is bounded here; its answer comes from a backend, to which bodies go unparsed. */
 export class App implements BackendEvents {
-  readonly hono: Hono<Variables>;
+  readonly hono: Hono<Env>;
   readonly queue: Queue;
   readonly metrics: Metrics;
   /** Those of the requests that are being answered. */
@@ -104,7 +105,7 @@ export class App implements BackendEvents {
     });
     this.#keys = new ApiKeys(options.apiKeys ?? []);
     this.#rates = options.rateLimit === undefined ? undefined : new RateLimit(options.rateLimit);
-    const app = new Hono<Variables>();
+    const app = new Hono<Env>();
     this.hono = app;
     app.use(async (context, next) => {
       const { method, path } = context.req;
@@ -277,7 +278,10 @@ export class App implements BackendEvents {
     };
     try {
       this.#reading++;
-      const body = await this.#bodies.read(context.req.raw, signal).finally(() => this.#reading--);
+      // Node's own stream: a stream of the web for each of hundreds of requests at once would delay /health.
+      const { incoming } = context.env;
+      const declared = Number(incoming.headers["content-length"] ?? 0);
+      const body = await this.#bodies.read(incoming, declared, signal).finally(() => this.#reading--);
       releases.push(body.release);
       const asked = { id: record.id, path: context.req.path, priority, body: body.bytes };
       const relay = new Relay(this.queue, this.backend, asked, signal, {
@@ -357,7 +361,7 @@ function routeOf(path: string): string {
 }
 
 function addressOf(context: RequestContext): string | undefined {
-  return (context.env as { incoming?: IncomingMessage } | undefined)?.incoming?.socket.remoteAddress;
+  return context.env.incoming.socket.remoteAddress;
 }
 
 /** A body of these pieces; `left` is called when the client disconnects, `over` when nothing more is sent. */

@@ -1,4 +1,6 @@
+import type { Readable } from "node:stream";
 import { failure } from "../openai/api-error.js";
+import { LEFT } from "./deadline.js";
 import { Refusal } from "./refusal.js";
 
 /** Bounds of the bodies of requests. */
@@ -28,60 +30,49 @@ export class Bodies {
     return this.#held;
   }
 
-  /** Reads the body. Throws Refusal, the signal's reason, or what the connection throws when it breaks. */
-  async read(request: Request, signal: AbortSignal): Promise<Body> {
-    const { most, total } = this.bounds;
-    const declared = Number(request.headers.get("content-length") ?? 0);
-    if (declared > most) throw tooLarge(most);
-    if (this.#held + declared > total) throw tooMany(total);
+  /** Reads the body of a request that declared this many bytes, or 0. Throws Refusal, or the signal's reason. */
+  read(request: Readable, declared: number, signal: AbortSignal): Promise<Body> {
+    const { most, total, idleMs } = this.bounds;
+    const bytes = new Blocks();
     let own = 0;
     const release = (): void => {
       this.#held -= own;
       own = 0;
     };
-    const bytes = new Blocks();
-    const reader = request.body?.getReader();
-    try {
-      while (reader) {
-        const { done, value } = await this.#next(reader, signal);
-        if (done) break;
-        own += value.byteLength;
-        this.#held += value.byteLength;
-        if (own > most) throw tooLarge(most);
-        if (this.#held > total) throw tooMany(total);
-        bytes.add(value);
+    return new Promise((resolve, reject) => {
+      const over = (error?: unknown): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", aborted);
+        // Not destroyed: that would close the connection before the reply is sent.
+        request.off("data", add).off("end", ended).off("error", left).off("close", left).pause();
+        if (error === undefined) resolve({ bytes: bytes.all, release });
+        else {
+          release();
+          reject(error);
+        }
+      };
+      const add = (piece: Uint8Array): void => {
+        timer.refresh();
+        own += piece.byteLength;
+        this.#held += piece.byteLength;
+        if (own > most) over(tooLarge(most));
+        else if (this.#held > total) over(tooMany(total));
+        else bytes.add(piece);
+      };
+      const ended = (): void => over();
+      const left = (): void => over(LEFT);
+      const aborted = (): void => over(signal.reason);
+      const late = `expected the next bytes of the body within ${idleMs / 1000} s`;
+      const timer = setTimeout(() => over(new Refusal(failure(408, late, "request_timeout"), CLOSE)), idleMs);
+      if (declared > most) over(tooLarge(most));
+      else if (this.#held + declared > total) over(tooMany(total));
+      else if (signal.aborted) aborted();
+      else if (request.destroyed) left();
+      else {
+        signal.addEventListener("abort", aborted, { once: true });
+        request.on("data", add).on("end", ended).on("error", left).on("close", left);
       }
-      return { bytes: bytes.all, release };
-    } catch (error) {
-      release();
-      // Not cancelled: that would close the connection before the reply is sent.
-      reader?.releaseLock();
-      throw error;
-    }
-  }
-
-  async #next(
-    reader: ReadableStreamDefaultReader<Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<ReadableStreamReadResult<Uint8Array>> {
-    const { idleMs } = this.bounds;
-    let reject: (reason: unknown) => void = () => {};
-    const over = new Promise<never>((_, rejectOver) => {
-      reject = rejectOver;
     });
-    const aborted = (): void => reject(signal.reason);
-    const timer = setTimeout(() => {
-      const message = `expected the next bytes of the body within ${idleMs / 1000} s`;
-      reject(new Refusal(failure(408, message, "request_timeout"), CLOSE));
-    }, idleMs);
-    signal.addEventListener("abort", aborted, { once: true });
-    try {
-      signal.throwIfAborted();
-      return await Promise.race([reader.read(), over]);
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", aborted);
-    }
   }
 }
 

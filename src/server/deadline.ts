@@ -3,7 +3,8 @@ import { Refusal } from "./refusal.js";
 
 /** A longer timer would fire at once. */
 export const LONGEST_MS = 2 ** 31 - 1;
-const LEFT = new Refusal(failure(499, "the client has disconnected", "aborted"));
+/** The client has disconnected. */
+export const LEFT = new Refusal(failure(499, "the client has disconnected", "aborted"));
 
 /** The signal that ends one request: when time is over, its client leaves, or the server stops. Its reason is a Refusal. */
 export class Deadline {

@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import type { Server } from "node:http";
+import { setPriority } from "node:os";
 import { dirname } from "node:path";
 import type { LoadProgress, MemoryUse } from "./backend.js";
 import { Engine, type Served } from "./engine.js";
@@ -12,6 +13,11 @@ import { remoteMedia } from "./remote-media.js";
 const REPORT_MS = 1000;
 /** After this time a process that should end does, even if loading has not noticed the abort. */
 const END_MS = 2000;
+/**
+ * Nice value of the process: the server's own comes first where an adapter computes on the CPU and takes every core, so that /health is
+ * answered in milliseconds. The adapter's threads inherit it.
+ */
+const NICE = 10;
 /** Signals go to a terminal's whole process group; the server decides when its model ends. */
 const LEFT_TO_SERVER = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -40,6 +46,7 @@ export function runModelProcess(
   load: LoadModel,
   describe: (error: unknown) => { readonly status: number; readonly text: string },
 ): void {
+  setPriority(NICE);
   for (const name of LEFT_TO_SERVER) process.on(name, () => {});
   // Without a reader of them, as in `guardErrors` of the command line.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});

@@ -1,4 +1,5 @@
 import { type IncomingMessage, request } from "node:http";
+import { Readable } from "node:stream";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Answer } from "../../src/models/chat/answer.js";
 import type { ChatModel, ChatSession } from "../../src/models/chat/chat-model.js";
@@ -129,7 +130,7 @@ test.each([
 test("bodies of requests count together until they are released", async () => {
   const bodies = new Bodies({ most: 100, total: 150, idleMs: 1000 });
   const body = (text: string) =>
-    bodies.read(new Request("http://x/", { method: "POST", body: text }), new AbortController().signal);
+    bodies.read(Readable.from([Buffer.from(text)]), text.length, new AbortController().signal);
   const first = await body("a".repeat(90));
   expect(bodies.heldBytes).toBe(90);
   const refused = await body("b".repeat(90)).catch((error: unknown) => error);
@@ -146,18 +147,29 @@ test("chunks of any size are kept in few pieces", async () => {
   const bodies = new Bodies({ most: 2 ** 20, total: 2 ** 20, idleMs: 1000 });
   const bytes = Buffer.from(Array.from({ length: 600_000 }, (_, i) => i % 251));
   for (const size of [7, 5000, 600_000]) {
-    let at = 0;
-    const body = new ReadableStream<Uint8Array>({
-      pull(controller) {
-        if (at >= bytes.length) return controller.close();
-        controller.enqueue(bytes.subarray(at, at + size));
-        at += size;
-      },
-    });
-    const request = new Request("http://x/", { method: "POST", body, duplex: "half" } as RequestInit);
-    const read = await bodies.read(request, new AbortController().signal);
+    const pieces = function* () {
+      for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+    };
+    const read = await bodies.read(Readable.from(pieces()), 0, new AbortController().signal);
     expect(read.bytes.length).toBeLessThan(5);
     expect(Buffer.concat(read.bytes).equals(bytes)).toBe(true);
     read.release();
+  }
+});
+
+test("a body whose client leaves, before or while it is read, is refused and its bytes are not held", async () => {
+  const bodies = new Bodies({ most: 100, total: 150, idleMs: 1000 });
+  for (const begun of [false, true]) {
+    const body = new Readable({ read: () => {} });
+    if (!begun) body.destroy();
+    const read = bodies.read(body, 0, new AbortController().signal).catch((error: unknown) => error);
+    if (begun) {
+      body.push("half of");
+      await new Promise(setImmediate);
+      expect(bodies.heldBytes).toBe(7);
+      body.destroy();
+    }
+    expect(((await read) as Refusal).reply.status).toBe(499);
+    expect(bodies.heldBytes).toBe(0);
   }
 });

@@ -1,5 +1,5 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ApiErrorBody } from "../../src/openai/api-error.js";
@@ -62,6 +62,12 @@ function ask(content: string, fields: object = {}, path = "/v1/chat/completions"
     body: JSON.stringify({ ...(path === "/v1/chat/completions" ? { messages } : { input: content }), ...fields }),
   });
 }
+
+test("the model's process leaves the processor to the server's", async () => {
+  await start();
+  const { pid } = JSON.parse(lines.find((line) => line.includes("model_ready"))!) as { pid: number };
+  expect(getPriority(pid)).toBeGreaterThan(getPriority());
+});
 
 async function textOf(response: Response): Promise<string> {
   expect(response.status).toBe(200);
