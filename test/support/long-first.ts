@@ -8,7 +8,7 @@ const LONG = [
   "test/docs/code-blocks.node.test.ts",
   "test/models/tiny.test.ts",
   "test/models/dialects.node.test.ts",
-  "test/worker/worker-training.test.ts",
+  "test/worker/worker-training.browser.test.ts",
   "test/cli/input-file.node.test.ts",
   "test/demo/talk.node.test.ts",
   "test/demo/conversations.node.test.ts",
