@@ -19,6 +19,15 @@ struct Params { rows: u32, quads: u32, groups: u32, columns: u32, firstColumn: u
 
 ${PUT_COLUMNS}
 
+// Every lane has the sum of its subgroup's quads, in the order of sumOf.
+fn sumOfLanes(own: vec4f, other: vec4f) -> vec4f {
+  let pairs = own + subgroupShuffleXor(own, 1u);
+  let fours = pairs + subgroupShuffleXor(pairs, 2u);
+  if (LANES == 8u) { return fours + subgroupShuffleXor(fours, 4u); }
+  let next = other + subgroupShuffleXor(other, 1u);
+  return fours + (next + subgroupShuffleXor(next, 2u));
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = group.y * ROWS;
@@ -45,6 +54,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       var u = vec4f();
       if (lane < GROUP && quad < width) { v = x[start + quad]; }
       if (LANES == 4u && quad + 4u < width) { u = x[start + quad + 4u]; }
+      let total = totalOf(sumOfLanes(v, u));
+      v = shifted(v);
+      u = shifted(u);
       let a = subgroupBroadcast(v, 0u); let b = subgroupBroadcast(v, 1u);
       let c = subgroupBroadcast(v, 2u); let d = subgroupBroadcast(v, 3u);
       var e = vec4f(); var f = e; var h = e; var i = e;
@@ -53,9 +65,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       } else {
         e = subgroupBroadcast(v, 4u); f = subgroupBroadcast(v, 5u); h = subgroupBroadcast(v, 6u); i = subgroupBroadcast(v, 7u);
       }
-      let total = sumOf(a, b, c, d, e, f, h, i);
-      let low = add(add(vec4f(), shifted(a), w0), shifted(b), w1) + add(add(vec4f(), shifted(c), w2), shifted(d), w3);
-      let high = add(add(vec4f(), shifted(e), w4), shifted(f), w5) + add(add(vec4f(), shifted(h), w6), shifted(i), w7);
+      let low = add(add(vec4f(), a, w0), b, w1) + add(add(vec4f(), c, w2), d, w3);
+      let high = add(add(vec4f(), e, w4), f, w5) + add(add(vec4f(), h, w6), i, w7);
       s[${at}] += scaled(low + high, block, inPanel, total);
     }`;
     }).join("\n    ")}
