@@ -66,6 +66,8 @@ export interface LoadedParts extends DeviceParts {
   readonly arena: Arena;
   /** Own the weights on other devices. */
   readonly others: readonly Arena[];
+  /** The weights, open where layers stream. */
+  readonly index: TensorIndex;
   readonly ownsDevice: boolean;
 }
 
@@ -164,7 +166,7 @@ export async function loadParts(
       }
     }
     const visionCache = new VisionCache(device, source.visionCacheBytes);
-    let store: Network["language"]["store"] | undefined;
+    let language: Network["language"] | undefined;
     try {
       const loader = new WeightLoader(device, index, adapters);
       const network = arena.run(() => {
@@ -172,15 +174,15 @@ export async function loadParts(
         const stages = others.map((stage) => ({ ...stage, weights: loader.beside(stage.device).root() }));
         return new Network(loader.root(), config, source.dtype, levels, source.plan, stages);
       });
-      store = network.language.store;
+      language = network.language;
       loader.check(files.name, (name) => config.layout.ignored(name));
       // On CPU adapters compilation would compete with reading and packing the weights.
       if (!device.facts.onCPU) warmUp(network, source.cacheType);
       await loader.load({ signal: loading.signal, onProgress });
-      await store.prepare(loading.signal);
+      await language.prepare(loading.signal);
       await device.prepared();
-      // The store reads layers that stream from it, and closes it.
-      if (!store.streams) await index.close();
+      // Layers that stream are read from it.
+      if (!network.streams) await index.close();
       const batching = new Batching(network, source.prefillRows);
       const { layers, keyValueHeads, headSize } = config.text;
       const kvPool = new KVPool(device, layers, keyValueHeads * headSize, source.cacheType);
@@ -197,10 +199,11 @@ export async function loadParts(
         },
         arena,
         others: others.map((stage) => stage.arena),
+        index,
         ownsDevice: given === undefined,
       };
     } catch (cause) {
-      store?.close();
+      await language?.close();
       freeAll([arena, ...others.map((stage) => stage.arena)]);
       throw cause;
     }
@@ -216,7 +219,9 @@ export function releaseParts(parts: LoadedParts): void {
   const { device, network, visionCache, prefixCache, arena, others, ownsDevice } = parts;
   visionCache.dispose();
   prefixCache.forget();
-  network.language.store.close();
+  const { index } = parts;
+  const closed = network.language.close();
+  if (network.streams) void closed.then(() => index.close());
   freeAll([arena, ...others]);
   if (ownsDevice) device.dispose();
 }

@@ -4,6 +4,7 @@ import type { RowPiece } from "../../kernels/resample.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Tensor } from "../../runtime/tensor.js";
+import type { PassOptions as LayerPassOptions } from "../llava-onevision/pass-options.js";
 import type { PreparedMedium, Segment } from "../llava-onevision/processor.js";
 import type { AnswerProgress } from "./answer.js";
 import type { DeviceParts, ModelInternals } from "./model-internals.js";
@@ -157,7 +158,7 @@ export class PromptPass {
     const { network } = this.on;
     if (network.waits) {
       const hidden = await this.#through(from, ids.length, cache);
-      const logits = this.owner.run(() => this.#tapped(() => network.lastLogits(hidden.at(-1)!)));
+      const logits = await network.waitedLastLogits(hidden.at(-1)!, this.#passOptions);
       for (const chunk of hidden) chunk.dispose();
       this.#dropLarge();
       return logits;
@@ -209,17 +210,23 @@ export class PromptPass {
 
   /** Prefills rows `from` to `to` where a pass has to wait. Returns their hidden states in chunks. */
   #through(from: number, to: number, cache: KVCache): Promise<Tensor[]> {
-    const { owner, options, visual } = this;
     const total = this.prompt.inputIds.length - from;
     this.#report("prefill", 0, total);
-    return this.on.network.passPrompt(Uint32Array.from(this.prompt.inputIds).subarray(from, to), from, visual, cache, {
-      owner,
-      where: "prefill",
-      signal: options.signal,
-      check: () => this.check(),
-      around: (work) => this.#tapped(work),
+    const ids = Uint32Array.from(this.prompt.inputIds).subarray(from, to);
+    return this.on.network.passPrompt(ids, from, this.visual, cache, {
+      ...this.#passOptions,
       onLayer: (done, layers) => this.#report("prefill", Math.floor(((to - from) * done) / layers), total),
     });
+  }
+
+  get #passOptions(): LayerPassOptions {
+    return {
+      owner: this.owner,
+      where: "prefill",
+      signal: this.options.signal,
+      check: () => this.check(),
+      around: (work) => this.#tapped(work),
+    };
   }
 
   /** Moves the computed visual tokens to the vision cache, after success. */

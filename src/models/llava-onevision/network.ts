@@ -6,15 +6,17 @@ import { KVCache } from "../../layers/kv-cache.js";
 import type { KVPool } from "../../layers/kv-pool.js";
 import type { LayerPlan } from "../../layers/layer-store.js";
 import type { SequenceRows } from "../../layers/sequence-rows.js";
+import type { ReadRows } from "../../layers/stored-rows.js";
 import type { Weights } from "../../layers/weights.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
-import type { Chunk, PassOptions } from "./layer-pass.js";
+import type { Chunk } from "./layer-pass.js";
 import { packFeatures } from "./pack-features.js";
 import type { PackingPlan } from "./packing.js";
+import type { PassOptions } from "./pass-options.js";
 import { Projector } from "./projector.js";
 import { Qwen2, type StageWeights } from "./qwen2.js";
 import { SigLIP } from "./siglip.js";
@@ -149,14 +151,15 @@ export class Network {
     ); // [T, D]
   }
 
-  /** The decoder's input `[T, D]`: embeddings of rows `first` to `first + ids.length` of the sequence, and visual tokens among them. */
-  embed(ids: Uint32Array, first: number, visual: readonly RowPiece[]): Tensor {
+  /**
+   * The decoder's input `[T, D]`: embeddings of rows `first` to `first + ids.length` of the sequence, and visual tokens among them. `read`: the rows
+   * of `readRows`, where the table is not on the device.
+   */
+  embed(ids: Uint32Array, first: number, visual: readonly RowPiece[], read?: ReadRows): Tensor {
     const { device } = this;
     const rowBytes = this.config.text.width * 4;
     return device.scope(() => {
-      // Placeholder ids may lie outside the table; their rows are overwritten.
-      const known = ids.map((id) => Math.min(id, this.config.text.vocabulary - 1));
-      const x = this.language.embedding.forward(device.upload(known, [ids.length], "ids")); // [T, D]
+      const x = this.#embedded(this.#known(ids), read); // [T, D]
       for (const { first: start, tensor } of visual) {
         const from = Math.max(start, first);
         const to = Math.min(start + tensor.size(0), first + ids.length);
@@ -168,6 +171,18 @@ export class Network {
     });
   }
 
+  /** Placeholder ids may lie outside the table; their rows are overwritten. */
+  #known(ids: Uint32Array): Uint32Array {
+    return ids.map((id) => Math.min(id, this.config.text.vocabulary - 1));
+  }
+
+  /** Embeddings `[T, D]`; of rows that are yet to be read only in a dry run. */
+  #embedded(ids: Uint32Array, read: ReadRows | undefined): Tensor {
+    const { tables, embedding } = this.language;
+    if (!tables) return embedding.forward(this.device.upload(ids, [ids.length], "ids"));
+    return read ? tables.rows.forward(read) : tables.rows.recorded(ids.length);
+  }
+
   /** Like `decode`, then returns the logits `[1, V]` of the last row. */
   next(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache): Tensor {
     return this.device.scope(() => this.lastLogits(this.decode(ids, first, visual, cache)));
@@ -175,13 +190,29 @@ export class Network {
 
   /** The logits `[1, V]` of the last row of hidden states `[T, D]`. */
   lastLogits(hidden: Tensor): Tensor {
+    return this.device.scope(() => this.logits(this.#lastRow(hidden))); // [1, V]
+  }
+
+  /** The same where a pass has to wait. */
+  async waitedLastLogits(hidden: Tensor, options: PassOptions): Promise<Tensor> {
+    const last = options.owner.run(() => this.#lastRow(hidden)); // [1, D]
+    const logits = await this.language.waitedLogits(last, options); // [1, V]
+    last.dispose();
+    return logits;
+  }
+
+  /** The last row `[1, D]` of hidden states `[T, D]`. */
+  #lastRow(hidden: Tensor): Tensor {
     const { device } = this;
     const rowBytes = this.config.text.width * 4;
-    return device.scope(() => {
-      const last = device.empty([1, this.config.text.width], "f32", "last row");
-      device.copy(hidden, (hidden.size(0) - 1) * rowBytes, last, 0, rowBytes);
-      return this.language.logits(last); // [1, V]
-    });
+    const last = device.empty([1, this.config.text.width], "f32", "last row");
+    device.copy(hidden, (hidden.size(0) - 1) * rowBytes, last, 0, rowBytes);
+    return last;
+  }
+
+  /** hidden `[T, D]` → logits `[T, V]`; of blocks of a head that are yet to be read only in a dry run. */
+  logits(hidden: Tensor): Tensor {
+    return this.language.tables?.head.recorded(hidden) ?? this.language.logits(hidden);
   }
 
   /** One decode step: the logits `[1, V]` after a token whose id `[1]` u32 is on the device. Appends to the cache. */
@@ -195,7 +226,10 @@ export class Network {
    */
   stepAll(ids: Tensor, sequences: readonly SequenceRows[]): Tensor {
     const { language } = this;
-    return this.device.scope(() => language.logits(language.forward(language.embedding.forward(ids), sequences)));
+    return this.device.scope(() => {
+      const x = language.tables?.rows.recorded(ids.length) ?? language.embedding.forward(ids); // [T, D]
+      return this.logits(language.forward(x, sequences)); // [T, V]
+    });
   }
 
   /**
@@ -213,15 +247,29 @@ export class Network {
   async passRows(ids: () => Tensor, sequences: readonly SequenceRows[], options: PassOptions): Promise<Tensor> {
     const { device, language } = this;
     const positions = sequences.map(({ cache }) => cache.length);
-    const begin = (arena: Arena): Chunk[] => {
-      const x = arena.run(() => device.scope(() => language.embedding.forward(ids()))); // [T, D]
+    const begin = async (arena: Arena): Promise<Chunk[]> => {
+      const { tables } = language;
+      const read = tables && (await tables.rows.read(await this.#idsOnHost(ids), options.signal));
+      const x = arena.run(() =>
+        device.scope(() => (read ? tables.rows.forward(read) : language.embedding.forward(ids()))),
+      ); // [T, D]
       return [{ x, sequences, positions }];
     };
     const caches = sequences.map(({ cache }) => cache);
     const [hidden] = await this.#pass(caches, begin, options);
-    const logits = options.owner.run(() => device.scope(() => language.logits(hidden!))); // [T, V]
+    const logits = await language.waitedLogits(hidden!, options); // [T, V]
     hidden!.dispose();
     return logits;
+  }
+
+  /** Ids of rows that the host has to read. */
+  async #idsOnHost(ids: () => Tensor): Promise<Uint32Array> {
+    const arena = this.device.arena("ids");
+    try {
+      return await arena.run(ids).read("u32");
+    } finally {
+      arena.dispose();
+    }
   }
 
   /**
@@ -235,14 +283,22 @@ export class Network {
     cache: KVCache,
     options: PassOptions,
   ): Promise<Tensor[]> {
-    const begin = (arena: Arena): Chunk[] => this.promptChunks(ids, first, visual, cache, arena, options.around);
+    const begin = async (arena: Arena): Promise<Chunk[]> => {
+      const chunks: Chunk[] = [];
+      for (const at of this.#chunkStarts(ids.length)) {
+        const rows = ids.subarray(at, at + this.#chunkRows(ids.length));
+        const read = await this.language.tables?.rows.read(this.#known(rows), options.signal);
+        chunks.push(this.#chunk(rows, first + at, visual, cache, { ...options, owner: arena }, read));
+      }
+      return chunks;
+    };
     return this.#pass([cache], begin, options);
   }
 
   /** Streaming layers are used one after the other by all chunks; devices have a chunk each. */
   async #pass(
     caches: readonly KVCache[],
-    begin: (arena: Arena) => readonly Chunk[],
+    begin: (arena: Arena) => Promise<readonly Chunk[]>,
     options: PassOptions,
   ): Promise<Tensor[]> {
     // Imported on demand: pages whose layers stay on one device load neither.
@@ -254,26 +310,38 @@ export class Network {
     return passStages(this.language, caches, begin, options);
   }
 
-  /** The chunks of a prompt's rows, before the first layer; `arena` owns them. */
-  promptChunks(
+  /** The chunks of a prompt's rows, before the first layer, in a dry run; `arena` owns them. */
+  promptChunks(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache, arena: Arena): Chunk[] {
+    const rows = this.#chunkRows(ids.length);
+    return this.#chunkStarts(ids.length).map((at) => {
+      return this.#chunk(ids.subarray(at, at + rows), first + at, visual, cache, { owner: arena });
+    });
+  }
+
+  #chunkStarts(count: number): number[] {
+    const rows = this.#chunkRows(count);
+    return Array.from({ length: Math.ceil(count / rows) }, (_, i) => i * rows);
+  }
+
+  /** Rows of a prompt of `count` that go through the layers together. */
+  #chunkRows(count: number): number {
+    const { length: devices } = this.language.stages;
+    const enough = Math.max(FEWEST_STAGE_ROWS, Math.ceil(count / (STAGE_CHUNKS * devices)));
+    return devices > 1 ? Math.min(this.rowsPerChunk, enough) : this.rowsPerChunk;
+  }
+
+  #chunk(
     ids: Uint32Array,
-    first: number,
+    position: number,
     visual: readonly RowPiece[],
     cache: KVCache,
-    arena: Arena,
-    around: PassOptions["around"] = (work) => work(),
-  ): Chunk[] {
-    const chunks: Chunk[] = [];
-    const { length: devices } = this.language.stages;
-    const enough = Math.max(FEWEST_STAGE_ROWS, Math.ceil(ids.length / (STAGE_CHUNKS * devices)));
-    const step = devices > 1 ? Math.min(this.rowsPerChunk, enough) : this.rowsPerChunk;
-    for (let at = 0; at < ids.length; at += step) {
-      const rows = ids.subarray(at, at + step);
-      around(() => {
-        const x = arena.run(() => this.embed(rows, first + at, visual)); // [T, D]
-        chunks.push({ x, sequences: [{ cache, rows: rows.length }], positions: [first + at] });
-      }, -1);
-    }
-    return chunks;
+    { owner, around = (work) => work() }: Pick<PassOptions, "owner" | "around">,
+    read?: ReadRows,
+  ): Chunk {
+    let x: Tensor | undefined;
+    around(() => {
+      x = owner.run(() => this.embed(ids, position, visual, read)); // [T, D]
+    }, -1);
+    return { x: x!, sequences: [{ cache, rows: ids.length }], positions: [position] };
   }
 }

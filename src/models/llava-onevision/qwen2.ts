@@ -8,11 +8,14 @@ import { GatedMLP } from "../../layers/mlp.js";
 import { RMSNorm } from "../../layers/norm.js";
 import { Rotary } from "../../layers/rotary.js";
 import { type SequenceRows, tablesOf } from "../../layers/sequence-rows.js";
+import { StoredRows } from "../../layers/stored-rows.js";
+import { StreamedHead } from "../../layers/streamed-head.js";
 import type { Weights } from "../../layers/weights.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { TextConfig } from "./config.js";
+import type { PassOptions } from "./pass-options.js";
 
 /**
  * One pre-norm decoder layer:
@@ -68,8 +71,11 @@ export interface StageWeights extends Stage {
  * `head` is undefined if the output head is tied to the embedding table.
  */
 export class Qwen2 {
-  readonly embedding: Embedding;
+  /** Undefined where the tables are not on the device. */
+  readonly #embedding: Embedding | undefined;
   readonly store: LayerStore<Qwen2Layer>;
+  /** The embedding table and the head, where they are read when they are needed. */
+  readonly tables: { readonly rows: StoredRows; readonly head: StreamedHead } | undefined;
   /** Where the layers are; the first stage's device has everything else. */
   readonly stages: readonly Stage[];
   readonly norm: RMSNorm;
@@ -91,28 +97,61 @@ export class Qwen2 {
     const elsewhere = others.reduce((sum, { layers }) => sum + layers, 0);
     this.stages = [{ device: weights.device, layers: config.layers - elsewhere }, ...others];
     const rotary = rotaryOn(weights.device, config);
-    this.embedding = new Embedding(tables.at("embed_tokens"), config.vocabulary, config.width);
+    const table = tables.at("embed_tokens");
+    const { vocabulary, width } = config;
+    const [headWeights, headName] = head ? [head.weights, `${head.name}.weight`] : [table, "weight"];
+    this.tables = plan?.tables
+      ? {
+          rows: new StoredRows(table, "weight", vocabulary, width),
+          head: new StreamedHead(headWeights, headName, vocabulary, width),
+        }
+      : undefined;
+    this.#embedding = this.tables ? undefined : new Embedding(table, vocabulary, width);
     const later = others.flatMap((stage) => layersOf(stage, config));
-    this.store = new LayerStore(
-      weights,
-      config.layers,
-      // KV caches count layers from the first of a device.
-      (own, i) => later[i - this.stages[0]!.layers]?.(i) ?? new Qwen2Layer(own.at(`layers.${i}`), config, rotary, i),
-      plan,
-    );
+    let store: LayerStore<Qwen2Layer> | undefined;
     try {
+      store = new LayerStore(
+        weights,
+        config.layers,
+        // KV caches count layers from the first of a device.
+        (own, i) => later[i - this.stages[0]!.layers]?.(i) ?? new Qwen2Layer(own.at(`layers.${i}`), config, rotary, i),
+        plan,
+      );
+      this.store = store;
       this.norm = new RMSNorm(weights.at("norm"), config.width, config.rmsNormEps);
-      const parts = head && [{ name: head.name, columns: config.vocabulary }];
-      this.head = parts && new Linear(head.weights, config.width, parts, { bias: false });
+      const parts = !this.tables && head && [{ name: head.name, columns: vocabulary }];
+      this.head = parts ? new Linear(head.weights, width, parts, { bias: false }) : undefined;
     } catch (cause) {
-      // Its slots are not the current arena's.
-      this.store.close();
+      // Their slots are not the current arena's.
+      void this.tables?.head.store.close();
+      void store?.close();
       throw cause;
     }
   }
 
   get layers(): readonly Qwen2Layer[] {
     return this.store.layers;
+  }
+
+  /** The embedding table on the device. Where the tables are not there, `tables` has its rows. */
+  get embedding(): Embedding {
+    return this.#embedding!;
+  }
+
+  /** What passes through the device. */
+  get stores(): readonly Pick<LayerStore<unknown>, "slots" | "prepare" | "close">[] {
+    return this.tables ? [this.store, this.tables.head.store] : [this.store];
+  }
+
+  /** Reads what the first pass begins with. Throws CheckpointError, SourceError, AbortedError. */
+  async prepare(signal?: AbortSignal): Promise<void> {
+    await this.tables?.rows.prepare(signal);
+    for (const store of this.stores) await store.prepare(signal);
+  }
+
+  /** Frees the memory of what streams. Resolves when nothing is read any more. */
+  async close(): Promise<void> {
+    await Promise.all(this.stores.map((store) => store.close()));
   }
 
   /** Selects the adapters of what is recorded next: those of the first sequence, which all sequences have. */
@@ -146,11 +185,23 @@ export class Qwen2 {
     return hidden;
   }
 
-  /** hidden `[T, D]` → logits `[T, V]` */
+  /** hidden `[T, D]` → logits `[T, V]`, with a head that is on the device. */
   logits(hidden: Tensor): Tensor {
     const y = this.head ? this.head.forward(hidden) : this.embedding.logits(hidden);
     hidden.device.tap?.("logits", y);
     return y;
+  }
+
+  /** The same where the head may stream; `around` runs what is recorded at the end. Throws CheckpointError, SourceError, AbortedError. */
+  async waitedLogits(hidden: Tensor, options: PassOptions): Promise<Tensor> {
+    const { owner, around = (work) => work() } = options;
+    const { device } = owner;
+    let y = await this.tables?.head.forward(hidden, options);
+    around(() => {
+      if (y) device.tap?.("logits", y);
+      else y = owner.run(() => device.scope(() => this.logits(hidden)));
+    }, this.layers.length + 1);
+    return y!;
   }
 }
 

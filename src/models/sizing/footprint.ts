@@ -56,10 +56,17 @@ export interface Footprint {
   readonly layerBytes: number;
   /** Layers that the ring has room for. */
   readonly slots: number;
+  /** Bytes of the head that a pass uploads; 0 where it stays. */
+  readonly headBytes: number;
 }
 
-/** All layers stream: the least memory. One is computed while the next is read. */
-export const LEAST_PLAN: LayerPlan = { resident: 0, slots: 2 };
+/** All layers stream. One is computed while the next is read. */
+export const LAYERS_PLAN: LayerPlan = { resident: 0, slots: 2 };
+
+/** The embedding table and the head too: the least memory. */
+export const LEAST_PLAN: LayerPlan = { ...LAYERS_PLAN, tables: true };
+
+export const STREAMING_PLANS: readonly LayerPlan[] = [LAYERS_PLAN, LEAST_PLAN];
 
 /** A checkpoint with its headers read. */
 export interface Described {
@@ -136,14 +143,14 @@ export function weightsOf(
     Set<StoredType>
   >;
   for (const [name, type] of storageDtypes) types[part(name)].add(type);
-  return { weights: byPart([arena, ...network.language.store.slots], part), storageDtypes: types };
+  return { weights: byPart([arena, ...slotsOf(network)], part), storageDtypes: types };
 }
 
 /** Measures the memory of one question by a dry run of the real model code on a mock GPU. */
 export function footprint(described: Described, dtype: DtypeByPart, use: Use, facts: DryRunFacts): Footprint {
   const { counter, device, arena, network } = dryRun(described, dtype, facts, use.plan);
   const { slots } = network.language.store;
-  const weights = byPart([arena, ...slots], partOf(described.config));
+  const weights = byPart([arena, ...slotsOf(network)], partOf(described.config));
   const model = counter.heldBytes;
   const cache = network.cache(use.cacheType, use.contextTokens);
   cache.reserve(use.contextTokens);
@@ -161,12 +168,17 @@ export function footprint(described: Described, dtype: DtypeByPart, use: Use, fa
     visualTokens: medium?.plan.tokens ?? 0,
     layerBytes: slots.length > 0 ? bytesOf(slots[0]!) : 0,
     slots: slots.length,
+    headBytes: network.language.tables?.head.sizeBytes ?? 0,
   };
 }
 
 /** Size of a piece of weights that is read, as the loader allocates it. */
 function pieceBytes({ maxBindingBytes }: DryRunFacts): number {
   return Math.min(CHUNK_BYTES, Math.floor(maxBindingBytes / 4) * 4);
+}
+
+function slotsOf({ language }: Network): Arena[] {
+  return language.stores.flatMap(({ slots }) => slots);
 }
 
 function bytesOf({ blocks }: Arena): number {
@@ -210,7 +222,7 @@ function ask(network: Network, cache: KVCache, { contextTokens }: Use, medium: M
     cache.length = contextTokens - 1;
     device.scope(() => {
       if (!network.streams) return sampler.choose(network.step(sampler.token, cache), 1, 0);
-      const x = (arena: Arena): Tensor => arena.run(() => network.language.embedding.forward(sampler.token));
+      const x = (arena: Arena): Tensor => arena.run(() => network.embed(Uint32Array.of(0), cache.length, []));
       const sequences = [{ cache, rows: 1 }];
       const hidden = overLayers(network, (arena) => [{ x: x(arena), sequences, positions: [cache.length] }]);
       sampler.choose(network.lastLogits(hidden), 1, 0);

@@ -7,8 +7,16 @@ import type { StorageDtype, StoredType } from "../../layers/weights.js";
 import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
 import type { DtypeByPart } from "../llava-onevision/dtype-by-part.js";
 import { atLeast, type EstimateOptions, inspect, type Subject, total } from "./estimate.js";
-import { type BytesByPart, type Footprint, footprint, LEAST_PLAN, neededBinding, weightsOf } from "./footprint.js";
-import { residentLayers } from "./streaming-estimate.js";
+import {
+  type BytesByPart,
+  type Footprint,
+  footprint,
+  LAYERS_PLAN,
+  neededBinding,
+  STREAMING_PLANS,
+  weightsOf,
+} from "./footprint.js";
+import { planWithinBytes } from "./streaming-estimate.js";
 
 /** Bits per element, including scales. */
 const BITS: Record<StoredType, number> = { f32: 32, f16: 16, bf16: 16, q8: 8.5, q4: 5 };
@@ -60,7 +68,7 @@ interface Setting {
   readonly contextTokens: number;
 }
 
-interface Need extends Setting, Pick<Footprint, "layerBytes" | "slots"> {
+interface Need extends Setting, Pick<Footprint, "layerBytes" | "slots" | "headBytes"> {
   readonly plan: LayerPlan | undefined;
   readonly weightsBytes: number;
   readonly cacheBytes: number;
@@ -79,7 +87,7 @@ export async function planWithin(
   location: CheckpointLocation,
   budget: number | MemoryBudget | undefined,
   placement: WeightsPlacement,
-  options: Omit<EstimateOptions, "tiles" | "memoryBudget">,
+  options: Omit<EstimateOptions, "tiles" | "memoryBudget"> & { adapter?: unknown; mergeAdapters?: boolean | undefined },
 ): Promise<LayerPlan | undefined> {
   if (!PLACEMENTS.includes(placement)) {
     throw new OptionError({
@@ -89,7 +97,9 @@ export async function planWithin(
       remedy: "leave it out for weights that stay on the device",
     });
   }
-  if (budget === undefined) return placement === "stream" ? LEAST_PLAN : undefined;
+  // What an adapter adds to the head is added by `Linear`.
+  const plans = options.adapter === undefined || options.mergeAdapters ? STREAMING_PLANS : [LAYERS_PLAN];
+  if (budget === undefined) return placement === "stream" ? plans.at(-1) : undefined;
   const { bytes: budgetBytes, tiles } = typeof budget === "object" && budget !== null ? budget : { bytes: budget };
   if (typeof budget === "object") checkOptions("memoryBudget", budget, ["bytes", "tiles"]);
   if (!(budgetBytes > 0)) {
@@ -102,33 +112,34 @@ export async function planWithin(
   }
   return inspect(location, { ...options, ...(tiles !== undefined && { tiles }) }, (subject) => {
     const given = { dtype: subject.dtype, ...subject.use };
-    if (placement !== "stream") {
-      const needs = new Needs(subject);
-      const need = needs.of(given);
-      if (need.totalBytes <= budgetBytes) return undefined;
-      if (placement === "resident") {
-        const { totalBytes } = streamingNeeds(subject).of(given);
-        const streams = totalBytes <= budgetBytes ? '; or with weights "auto": layers that do not fit stream' : "";
-        throw overBudget(needs, need, budgetBytes, streams);
-      }
-    }
-    const needs = streamingNeeds(subject);
-    const need = needs.of(given);
-    if (need.totalBytes > budgetBytes) throw overBudget(needs, need, budgetBytes);
+    const all = new Needs(subject);
+    const need = all.of(given);
+    if (placement !== "stream" && need.totalBytes <= budgetBytes) return undefined;
     const { layers } = subject.described.config.text;
-    return { ...LEAST_PLAN, resident: residentLayers(budgetBytes, need, need.totalBytes, layers) };
+    const sized = plans.map((plan) => {
+      const needs = streamingNeeds(subject, plan);
+      return { needs, need: needs.of(given) };
+    });
+    const plan = planWithinBytes(budgetBytes, layers, plans, (plan) => sized[plans.indexOf(plan)]!.need);
+    if (placement === "resident") {
+      const streams = plan ? '; or with weights "auto": layers that do not fit stream' : "";
+      throw overBudget(all, need, budgetBytes, streams);
+    }
+    if (plan) return plan;
+    const [least] = sized.sort((a, b) => a.need.totalBytes - b.need.totalBytes);
+    throw overBudget(least!.needs, least!.need, budgetBytes);
   });
 }
 
 /** The needs where all layers stream. */
-function streamingNeeds(subject: Subject): Needs {
-  return new Needs({ ...subject, use: { ...subject.use, plan: LEAST_PLAN } });
+function streamingNeeds(subject: Subject, plan: LayerPlan): Needs {
+  return new Needs({ ...subject, use: { ...subject.use, plan } });
 }
 
 function overBudget(needs: Needs, need: Need, budgetBytes: number, otherwise = ""): OverBudgetError {
   const { fitting, least } = nearest(needs, need, budgetBytes);
   const weights = need.plan
-    ? `weights without the layers that stream ${mebibytes(need.weightsBytes)}`
+    ? `weights without those that stream ${mebibytes(need.weightsBytes)}`
     : `weights ${mebibytes(need.weightsBytes)}`;
   return new OverBudgetError(
     {

@@ -74,7 +74,7 @@ test("a budget that is too small says the least that works", async () => {
   const { neededBytes } = await refusal(1);
   const error = await refusal(neededBytes - 1);
   expect(error).toMatchObject({ neededBytes, budgetBytes: neededBytes - 1 });
-  expect(error.message).toContain("weights without the layers that stream");
+  expect(error.message).toContain("weights without those that stream");
   expect(error.fault.remedy).toMatch(/^with dtype "f16"|^with cacheDtype "f16"/);
   await load({ memoryBudget: { bytes: neededBytes, tiles: TILES }, weights: "stream" });
 });

@@ -13,6 +13,8 @@ const files = await checkpointFiles(TINY);
 const held = useDevice();
 /** Bytes of a layer of the toy as it is stored: 256 wide, 4 query and 2 key/value heads of 64, 640 in the middle, in 16 bits. */
 const STORED = 2 * (256 * (256 + 128 + 128) + 512 + 256 * 256 + 3 * 640 * 256 + 2 * 256);
+/** And of its table of 640 tokens, which is the head too. */
+const TABLE = 2 * 640 * 256;
 
 test("the least memory, a layer's, and what is read for a token", async () => {
   const { device } = held;
@@ -20,11 +22,18 @@ test("the least memory, a layer's, and what is read for a token", async () => {
   const model = await LlavaOneVision.load(files, { device, weights: "stream" });
   const { slots } = model.internals.network.language.store;
   const slotBytes = [...slots[0]!.blocks].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  expect(streaming).toMatchObject({ layerBytes: slotBytes, layers: 4, residentLayers: 0, readBytes: 4 * STORED });
+  expect(streaming).toMatchObject({
+    layerBytes: slotBytes,
+    layers: 4,
+    residentLayers: 0,
+    tables: true,
+    readBytes: 4 * STORED + TABLE,
+  });
   expect(streaming.readSeconds).toBeUndefined();
-  // Two of four layers are not there; a piece of 2 MiB is read, and a prompt of 4,096 rows has its hidden states.
-  expect(device.pool.liveBytes).toBe(weightsBytes - 2 * slotBytes);
-  const more = streaming.leastBytes - (totalBytes - 2 * slotBytes);
+  // Two of four layers are not there, nor are two of four blocks of the table; a piece of 2 MiB is read, and a prompt of 4,096 rows has its
+  // hidden states.
+  expect(device.pool.liveBytes).toBe(weightsBytes - 2 * slotBytes - TABLE / 2);
+  const more = streaming.leastBytes - (totalBytes - 2 * slotBytes - TABLE / 2);
   expect(more).toBeGreaterThanOrEqual(2 ** 21);
   expect(more).toBeLessThanOrEqual(2 ** 21 + 4096 * 256 * 4 + 2 ** 20);
   model.dispose();
@@ -46,7 +55,8 @@ test("a budget keeps layers, and a rate gives the seconds of a token", async () 
 test("of a packed checkpoint whole layers are read, as a pass reads them", async () => {
   const packed = await packedFiles(files, { dtype: "q4" });
   const model = await LlavaOneVision.load(packed, { device: held.device, weights: "stream" });
-  const bytes = uploadBytes(model.internals.network.language, 0);
+  const { language } = model.internals.network;
+  const bytes = uploadBytes(language, 0) + language.tables!.head.sizeBytes;
   model.dispose();
   expect((await estimate(packed)).streaming.readBytes).toBe(bytes);
 });
