@@ -169,7 +169,9 @@ async function streaming(
     return { ...found, totalBytes: bytesOf(found) };
   };
   const sizes = STREAMING_PLANS.map(sizeOf);
-  const plan = planWithinBytes(memoryBudget, layers, STREAMING_PLANS, (plan) => sizes[STREAMING_PLANS.indexOf(plan)]!) ?? LEAST_PLAN;
+  const plan =
+    planWithinBytes(memoryBudget, layers, STREAMING_PLANS, (plan) => sizes[STREAMING_PLANS.indexOf(plan)]!) ??
+    LEAST_PLAN;
   const ranges = streamedRanges(index, config, plan);
   const readBytes = ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
   const rate = readBytesPerSecond === "measured" ? await measuredRate(ranges, signal) : readBytesPerSecond;
