@@ -23,7 +23,7 @@ export async function writeRandomPacked(from, folder) {
     for (const file of plan.files) {
       const handle = await open(join(folder, file.name), "w");
       const hashes = [];
-      for (const { offsetBytes, tensors } of file.layers) {
+      for (const { name, offsetBytes, lengthBytes, tensors } of file.layers) {
         const hash = new LayerHash();
         let at = offsetBytes;
         for (const tensor of tensors) {
@@ -33,6 +33,7 @@ export async function writeRandomPacked(from, folder) {
             at += piece.length;
           }
         }
+        if (at !== offsetBytes + lengthBytes) throw new Error(`${name}: ${at - offsetBytes} bytes of ${lengthBytes}`);
         hashes.push(await hash.hex());
       }
       await handle.write(file.header(hashes), 0, undefined, 0);
@@ -51,13 +52,20 @@ export async function writeRandomPacked(from, folder) {
 }
 
 /** The bytes of a tensor in pieces: whole groups of a matrix, or values in f32, around 1 if they are a norm's weights. */
-function* pieces({ name, inner, parts }, table) {
+function* pieces({ name, type, inner, parts }, table) {
   const columns = parts.reduce((sum, { shape }) => sum + shape[0], 0);
   if (inner === undefined) {
     const count = parts.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     const isScale = /norm\d?\.weight$/.test(name);
     const values = Float32Array.from({ length: count }, () => (isScale ? 1 : 0) + 0.04 * (Math.random() - 0.5));
     yield new Uint8Array(values.buffer);
+    return;
+  }
+  if (type !== "q4") {
+    // The patch embedding, in bf16: the upper halves of numbers in f32.
+    const count = Math.ceil(columns / 32) * Math.ceil(inner / 32) * 1024;
+    const values = Float32Array.from({ length: count }, () => 0.07 * (Math.random() - 0.5));
+    yield new Uint8Array(Uint16Array.from(new Uint32Array(values.buffer), (bits) => bits >>> 16).buffer);
     return;
   }
   for (let left = Math.ceil(columns / 32) * Math.ceil(inner / 32) * GROUP_BYTES; left > 0; ) {
