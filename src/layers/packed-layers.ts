@@ -9,6 +9,7 @@ import {
 } from "../io/packed.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { HostCache } from "./host-cache.js";
 
 /** Rows of a stored matrix. */
 export interface RowRange {
@@ -179,16 +180,19 @@ export class PackedLoading {
 
   /**
    * Copies layers to the device, and yields the bytes of each piece. Checks the hashes of all layers that are used, also of those that
-   * are packed again; `checks` is false for layers that were checked before. `into` is used for the pieces. Throws CheckpointError, SourceError, AbortedError.
+   * are packed again; `checks` is false for layers that were checked before. `into` is used for the pieces; `cache` keeps
+   * them. Throws CheckpointError, SourceError, AbortedError.
    */
   async *load(
     signal: AbortSignal | undefined,
     into: readonly [Uint8Array, Uint8Array],
     checks = true,
+    cache?: HostCache,
   ): AsyncGenerator<{ layer: string; bytes: number }> {
     for (const placed of this.#direct) {
       if (checks && placed.whole) await checkWhole(placed.whole, signal);
-      for await (const piece of readLayer(placed.layer, signal, into, checks && !placed.whole)) {
+      const source = cache?.over(placed.layer.source) ?? placed.layer.source;
+      for await (const piece of readLayer({ ...placed.layer, source }, signal, into, checks && !placed.whole)) {
         writePiece(placed, piece);
         yield { layer: placed.layer.name, bytes: piece.bytes.length };
       }

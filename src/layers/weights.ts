@@ -7,6 +7,7 @@ import type { PackedMatrix } from "../kernels/packed.js";
 import type { Device } from "../runtime/device.js";
 import { elementCount, showShape } from "../runtime/dtype.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { HostCache } from "./host-cache.js";
 import { Adapters } from "./low-rank.js";
 import type { MatrixPlace, PackedLoading, RowRange, TargetRequest } from "./packed-layers.js";
 import { UploadWindow } from "./upload-window.js";
@@ -68,6 +69,8 @@ export class WeightLoader {
     readonly device: Device,
     readonly index: TensorIndex,
     readonly adapters = new Adapters(),
+    /** What layers that stream keep in host memory. */
+    readonly hostCache?: HostCache,
   ) {}
 
   /** Returns a loader of the same checkpoint for another device: `check` and `load` of this one include its requests. */
@@ -204,7 +207,8 @@ export class WeightLoader {
     const loaded = this.#layers.then(async () => {
       throwIfAborted(signal, "reading a layer");
       const reading = weights.reading ?? (await this.#divided(weights.requests));
-      for await (const { bytes } of this.#read(reading, signal, !weights.reading)) await uploads.add(bytes);
+      const pieces = this.#read(reading, signal, !weights.reading, this.hostCache);
+      for await (const { bytes } of pieces) await uploads.add(bytes);
       weights.reading = reading;
     });
     this.#layers = loaded.catch(() => {});
@@ -228,24 +232,35 @@ export class WeightLoader {
     { packed, tensors }: WeightReading,
     signal: AbortSignal | undefined,
     checks: boolean,
+    cache?: HostCache,
   ): AsyncGenerator<{ bytes: number; tensor: string }> {
     // Reused: `write` copies each piece, and large garbage would accumulate.
     this.#pieces ??= [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)];
     if (packed) {
-      for await (const { bytes, layer } of packed.load(signal, this.#pieces, checks)) yield { bytes, tensor: layer };
+      const pieces = packed.load(signal, this.#pieces, checks, cache);
+      for await (const { bytes, layer } of pieces) yield { bytes, tensor: layer };
     }
     for (const request of tensors) {
-      for await (const bytes of this.#fill(request, signal, checks)) yield { bytes, tensor: request.name };
+      for await (const bytes of this.#fill(request, signal, checks, cache)) yield { bytes, tensor: request.name };
     }
   }
 
-  async *#fill(request: WeightRequest, signal: AbortSignal | undefined, checks: boolean): AsyncGenerator<number> {
+  async *#fill(
+    request: WeightRequest,
+    signal: AbortSignal | undefined,
+    checks: boolean,
+    cache: HostCache | undefined,
+  ): AsyncGenerator<number> {
     const { stored, type, shape, consume, into } = request;
     const pieceBytes = Math.min(CHUNK_BYTES, this.device.facts.maxBindingBytes);
     const inner = elementCount(shape) / shape[0]!;
+    const read = (at: number, length: number): Promise<Uint8Array> => {
+      const stored = () => this.index.read(request.stored, at, length, signal, this.#pieces?.[0]);
+      return cache ? cache.read(`${request.name} ${at} ${length}`, stored) : stored();
+    };
     const about = { name: request.name, stored, type, target: this.storageDtypes.get(request.name) ?? "f32", inner };
     if (into) {
-      const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal, this.#pieces?.[0]);
+      const bytes = await read(0, stored.entry.lengthBytes);
       if (checks) checkRange(bytes, { ...about, firstRow: 0 });
       this.device.write(into, widen(bytes, type as FloatType), request.first * 4);
       yield bytes.length;
@@ -258,8 +273,7 @@ export class WeightLoader {
     for (let first = 0; first < rows; first += step) {
       const count = Math.min(step, rows - first);
       throwIfAborted(signal, `loading ${request.name}`);
-      const at = (firstRow + first) * rowBytes;
-      const bytes = await this.index.read(stored, at, count * rowBytes, signal, this.#pieces?.[0]);
+      const bytes = await read((firstRow + first) * rowBytes, count * rowBytes);
       if (checks) checkRange(bytes, { ...about, firstRow: firstRow + first });
       this.device.scope(() => {
         // Constant size, so that the pool reuses one buffer.

@@ -46,6 +46,11 @@ export interface LoadOptions extends HubOptions {
    */
   weights?: WeightsPlacement;
   /**
+   * Bytes of host memory in which layers that stream are kept between passes; 0 if not given. What is kept is not read again: useful for URLs and
+   * the browser's storage, since operating systems keep files of a disk in memory by themselves.
+   */
+  hostBudget?: number;
+  /**
    * Maximum size in bytes of the vision cache, which keeps visual tokens while there are sessions; 256 MiB if not given, 0
    * disables it.
    */
@@ -88,6 +93,7 @@ export function checkLoadOptions(options: LoadOptions): void {
     "contextTokens",
     "memoryBudget",
     "weights",
+    "hostBudget",
     "visionCacheBytes",
     "prefixCacheBytes",
     "prefillRows",
@@ -113,14 +119,22 @@ export function checkLoadOptions(options: LoadOptions): void {
       remedy: given ? "leave the device out, or call model.reload with another" : "leave it out for an error",
     });
   }
-  for (const name of ["visionCacheBytes", "prefixCacheBytes"] as const) {
+  for (const name of ["visionCacheBytes", "prefixCacheBytes", "hostBudget"] as const) {
     const bytes = options[name];
     if (bytes === undefined || bytes >= 0) continue;
     throw new OptionError({
       where: `LlavaOneVision.load, ${name}`,
       expected: "a number of bytes, 0 or above",
       got: shown(bytes),
-      remedy: "leave it out for 256 MiB",
+      remedy: name === "hostBudget" ? "leave it out for none" : "leave it out for 256 MiB",
+    });
+  }
+  if (options.hostBudget && (options.weights ?? "resident") === "resident") {
+    throw new OptionError({
+      where: "LlavaOneVision.load, hostBudget",
+      expected: 'weights "auto" or "stream" beside it',
+      got: shown(options.weights ?? "resident"),
+      remedy: "leave it out: layers that stay on the device are read once",
     });
   }
   const { prefillRows } = options;

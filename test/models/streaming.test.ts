@@ -118,6 +118,27 @@ test("layers of a packed checkpoint stream as they are, and their hashes are che
   expect(length).toBeGreaterThanOrEqual(model.config.text.layers);
 });
 
+test.each(["stored", "packed"])(
+  "with host memory for them the layers of a %s checkpoint are read once",
+  async (form) => {
+    const files = form === "packed" ? await packedFiles(tiny, { dtype: "q4" }) : tiny;
+    const resident = await load({}, files);
+    const truth = await answerOf(resident, ASKED[0]!);
+    resident.dispose();
+    const model = await load({ weights: "stream", hostBudget: 2 ** 30 }, files);
+    expect(await answerOf(model, ASKED[0]!)).toEqual(truth);
+    const { language } = model.internals.network;
+    await language.prepare();
+    const slice = vi.spyOn(Blob.prototype, "slice");
+    expect(await answerOf(model, ASKED[0]!)).toEqual(truth);
+    await language.prepare();
+    // Rows of the embedding table are read by their ids.
+    const rowBytes = 2 * model.config.text.width;
+    const panelBytes = 32 * rowBytes;
+    for (const [from, to] of slice.mock.calls) expect(to! - from!).toBeLessThanOrEqual(panelBytes);
+  },
+);
+
 test("a prompt of several chunks reads each layer once", async () => {
   const model = await load({ weights: "stream" });
   const rows = vi.spyOn(model.internals.network, "rowsPerChunk", "get").mockReturnValue(16);
