@@ -53,8 +53,8 @@ export interface SimulatedSize {
   readonly layers: number;
   /** Layers that stay on the adapter. */
   readonly residentLayers: number;
-  /** Whether the embedding table and the head stream too. */
-  readonly tables: boolean;
+  /** Whether the vision tower, the embedding table and the head stream too. */
+  readonly everything: boolean;
   /** Uploaded for each pass: a prompt, or a step of one token or of several. */
   readonly uploadBytes: number;
   readonly prompt: SimulatedPass;
@@ -102,7 +102,7 @@ export function simulateSizes(
       totalBytes: bytesOf(found),
       layers,
       residentLayers: fits ? layers : plan.resident,
-      tables: !fits && plan.tables === true,
+      everything: !fits && plan.everything === true,
       uploadBytes: fits ? 0 : layerBytes * (layers - plan.resident) + found.headBytes,
       prompt,
       step,

@@ -171,7 +171,7 @@ export async function loadParts(
       }
     }
     const visionCache = new VisionCache(device, source.visionCacheBytes);
-    let language: Network["language"] | undefined;
+    let made: Network | undefined;
     try {
       const loader = new WeightLoader(device, index, adapters, await hostCache(source));
       const network = arena.run(() => {
@@ -179,12 +179,12 @@ export async function loadParts(
         const stages = others.map((stage) => ({ ...stage, weights: loader.beside(stage.device).root() }));
         return new Network(loader.root(), config, source.dtype, levels, source.plan, stages);
       });
-      language = network.language;
+      made = network;
       loader.check(files.name, (name) => config.layout.ignored(name));
       // On CPU adapters compilation would compete with reading and packing the weights.
       if (!device.facts.onCPU) warmUp(network, source.cacheType);
       await loader.load({ signal: loading.signal, onProgress });
-      await language.prepare(loading.signal);
+      await network.prepare(loading.signal);
       await device.prepared();
       // Layers that stream are read from it.
       if (!network.streams) await index.close();
@@ -208,7 +208,7 @@ export async function loadParts(
         ownsDevice: given === undefined,
       };
     } catch (cause) {
-      await language?.close();
+      await made?.close();
       freeAll([arena, ...others.map((stage) => stage.arena)]);
       throw cause;
     }
@@ -232,7 +232,7 @@ export function releaseParts(parts: LoadedParts): void {
   visionCache.dispose();
   prefixCache.forget();
   const { index } = parts;
-  const closed = network.language.close();
+  const closed = network.close();
   if (network.streams) void closed.then(() => index.close());
   freeAll([arena, ...others]);
   if (ownsDevice) device.dispose();

@@ -127,11 +127,11 @@ test.each(["stored", "packed"])(
     resident.dispose();
     const model = await load({ weights: "stream", hostBudget: 2 ** 30 }, files);
     expect(await answerOf(model, ASKED[0]!)).toEqual(truth);
-    const { language } = model.internals.network;
-    await language.prepare();
+    const { network } = model.internals;
+    await network.prepare();
     const slice = vi.spyOn(Blob.prototype, "slice");
     expect(await answerOf(model, ASKED[0]!)).toEqual(truth);
-    await language.prepare();
+    await network.prepare();
     // Rows of the embedding table are read by their ids.
     const rowBytes = 2 * model.config.text.width;
     const panelBytes = 32 * rowBytes;

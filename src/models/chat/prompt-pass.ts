@@ -4,6 +4,7 @@ import type { RowPiece } from "../../kernels/resample.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Tensor } from "../../runtime/tensor.js";
+import { FeaturePacking } from "../llava-onevision/pack-features.js";
 import type { PassOptions as LayerPassOptions } from "../llava-onevision/pass-options.js";
 import type { PreparedMedium, Segment } from "../llava-onevision/processor.js";
 import type { AnswerProgress } from "./answer.js";
@@ -93,13 +94,12 @@ export class PromptPass {
 
   /** Yields the vision tower's features, before the projector: `[n·P, 1152]` for each batch of n tiles. */
   async *features(): AsyncGenerator<Tensor, void, undefined> {
-    const { owner } = this;
     const segments = this.prompt.media.flatMap(({ segments }) => segments);
     const total = segments.reduce((sum, { tileCount }) => sum + tileCount, 0);
     for (const segment of segments) {
       for (const { tiles, count } of this.#batches(segment)) {
         throwIfAborted(this.options.signal, "vision");
-        const tensor = owner.run(() => this.on.network.features(tiles, count));
+        const tensor = await this.on.network.waitedFeatures(tiles, count, this.#passOptions("vision"));
         await this.#settled("vision");
         this.tiles += count;
         this.#report("vision", this.tiles, total);
@@ -131,19 +131,19 @@ export class PromptPass {
   async #segment(segment: Segment, total: number): Promise<Tensor> {
     const { model, owner } = this;
     const patches = model.config.vision.cells ** 2;
-    const features: RowPiece[] = [];
+    const packing = owner.run(() => new FeaturePacking(this.on.network.newline, segment.plan));
     for (const { first, count, tiles } of this.#batches(segment)) {
       throwIfAborted(this.options.signal, "vision");
       this.options.taps?.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(tiles)));
-      const tensor = owner.run(() => this.#tapped(() => this.on.network.project(tiles, count)));
-      features.push({ first: first * patches, tensor });
+      const tensor = await this.on.network.waitedProject(tiles, count, this.#passOptions("vision"));
+      owner.run(() => packing.add({ first: first * patches, tensor }));
+      tensor.dispose();
       await this.#settled("vision");
       this.tiles += count;
       this.#report("vision", this.tiles, total);
     }
-    const packed = owner.run(() => this.on.network.pack(features, segment.plan));
+    const packed = owner.run(() => packing.finish());
     this.#tapped(() => this.on.device.tap?.("packed", packed));
-    for (const { tensor } of features) tensor.dispose();
     this.#made.set(segment.key, packed);
     return packed;
   }
@@ -158,7 +158,7 @@ export class PromptPass {
     const { network } = this.on;
     if (network.waits) {
       const hidden = await this.#through(from, ids.length, cache);
-      const logits = await network.waitedLastLogits(hidden.at(-1)!, this.#passOptions);
+      const logits = await network.waitedLastLogits(hidden.at(-1)!, this.#passOptions("prefill"));
       for (const chunk of hidden) chunk.dispose();
       this.#dropLarge();
       return logits;
@@ -214,15 +214,15 @@ export class PromptPass {
     this.#report("prefill", 0, total);
     const ids = Uint32Array.from(this.prompt.inputIds).subarray(from, to);
     return this.on.network.passPrompt(ids, from, this.visual, cache, {
-      ...this.#passOptions,
+      ...this.#passOptions("prefill"),
       onLayer: (done, layers) => this.#report("prefill", Math.floor(((to - from) * done) / layers), total),
     });
   }
 
-  get #passOptions(): LayerPassOptions {
+  #passOptions(where: AnswerProgress["stage"]): LayerPassOptions {
     return {
       owner: this.owner,
-      where: "prefill",
+      where,
       signal: this.options.signal,
       check: () => this.check(),
       around: (work) => this.#tapped(work),

@@ -18,7 +18,7 @@ import { packFeatures } from "./pack-features.js";
 import type { PackingPlan } from "./packing.js";
 import type { PassOptions } from "./pass-options.js";
 import { Projector } from "./projector.js";
-import { Qwen2, type StageWeights } from "./qwen2.js";
+import { Qwen2, type StageWeights, type StreamingStore } from "./qwen2.js";
 import { SigLIP } from "./siglip.js";
 
 /** Maximum bytes of the widest activation of a vision batch. */
@@ -63,13 +63,20 @@ export class Network {
     this.device = root.device;
     const head = layout.head === undefined ? undefined : { weights: root.storedAs(dtype.embed), name: layout.head };
     const language = root.at(layout.language);
-    this.vision = new SigLIP(root.at(layout.vision).storedAs(dtype.vision), vision, levels);
+    const towerPlan = plan?.everything ? { ...plan, resident: 0 } : undefined;
+    this.vision = new SigLIP(root.at(layout.vision).storedAs(dtype.vision), vision, levels, towerPlan);
     this.projector = new Projector(root.storedAs(dtype.projector), layout.projector, vision.width, text.width);
     const later = others.map((stage) => {
       return { ...stage, weights: stage.weights.at(layout.language).storedAs(dtype.language) };
     });
     const own = language.storedAs(dtype.language);
-    this.language = new Qwen2(own, language.storedAs(dtype.embed), head, text, plan, later);
+    try {
+      this.language = new Qwen2(own, language.storedAs(dtype.embed), head, text, plan, later);
+    } catch (cause) {
+      // Its slots are not the current arena's.
+      void this.vision.store.close();
+      throw cause;
+    }
     this.newline = root.tensor(layout.newline, [text.width]).view([1, text.width]);
   }
 
@@ -81,6 +88,22 @@ export class Network {
   /** Whether a pass over the decoder has to wait, for layers that stream or for other devices: it is then `passPrompt` or `passRows`. */
   get waits(): boolean {
     return this.streams || this.language.stages.length > 1;
+  }
+
+  /** What passes through the device. */
+  get stores(): readonly StreamingStore[] {
+    return [...this.language.stores, this.vision.store];
+  }
+
+  /** Reads what the first passes begin with. Throws CheckpointError, SourceError, AbortedError. */
+  async prepare(signal?: AbortSignal): Promise<void> {
+    await this.language.tables?.rows.prepare(signal);
+    for (const store of this.stores) await store.prepare(signal);
+  }
+
+  /** Frees the memory of what streams. Resolves when nothing is read any more. */
+  async close(): Promise<void> {
+    await Promise.all(this.stores.map((store) => store.close()));
   }
 
   /** Throws OptionError if the layers are on several devices, for what needs all of them on one. */
@@ -134,6 +157,24 @@ export class Network {
   /** Tiles `[n, S, S, 3]` RGB8 → projected features `[n·P, D]`. */
   project(tiles: Uint8Array, count: number): Tensor {
     return this.device.scope(() => this.projector.forward(this.features(tiles, count)));
+  }
+
+  /** Like `features`, waiting for layers of the tower that stream. Throws CheckpointError, SourceError, AbortedError. */
+  async waitedFeatures(tiles: Uint8Array, count: number, options: PassOptions): Promise<Tensor> {
+    const { tileSide } = this.config.vision;
+    if (!this.vision.store.streams) return recorded(options, -1, () => this.features(tiles, count));
+    const { passTower } = await import("./tower-pass.js");
+    const pixels = (): Tensor => this.device.upload(tiles, [count, tileSide, tileSide, 3], "pixels");
+    return passTower(this.vision, pixels, options);
+  }
+
+  /** Like `project`, waiting for layers of the tower that stream. Throws CheckpointError, SourceError, AbortedError. */
+  async waitedProject(tiles: Uint8Array, count: number, options: PassOptions): Promise<Tensor> {
+    const features = await this.waitedFeatures(tiles, count, options);
+    const project = (): Tensor => this.device.scope(() => this.projector.forward(features));
+    const projected = recorded(options, this.vision.layers.length, project);
+    features.dispose();
+    return projected;
   }
 
   /** Projected features `[n·P, D]` → visual tokens `[M, D]` of a segment. */
@@ -335,13 +376,23 @@ export class Network {
     position: number,
     visual: readonly RowPiece[],
     cache: KVCache,
-    { owner, around = (work) => work() }: Pick<PassOptions, "owner" | "around">,
+    options: Pick<PassOptions, "owner" | "around">,
     read?: ReadRows,
   ): Chunk {
-    let x: Tensor | undefined;
-    around(() => {
-      x = owner.run(() => this.embed(ids, position, visual, read)); // [T, D]
-    }, -1);
-    return { x: x!, sequences: [{ cache, rows: ids.length }], positions: [position] };
+    const x = recorded(options, -1, () => this.embed(ids, position, visual, read)); // [T, D]
+    return { x, sequences: [{ cache, rows: ids.length }], positions: [position] };
   }
+}
+
+/** Records what a step of a pass makes. */
+function recorded(
+  { owner, around = (work) => work() }: Pick<PassOptions, "owner" | "around">,
+  layer: number,
+  make: () => Tensor,
+): Tensor {
+  let made: Tensor | undefined;
+  around(() => {
+    made = owner.run(make);
+  }, layer);
+  return made!;
 }

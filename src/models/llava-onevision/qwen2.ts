@@ -52,6 +52,9 @@ export class Qwen2Layer {
   }
 }
 
+/** What a model does with layers that stream, whichever they are. */
+export type StreamingStore = Pick<LayerStore<unknown>, "slots" | "prepare" | "close">;
+
 /** A contiguous run of layers on one device: a stage of pipeline parallelism. */
 export interface Stage {
   readonly device: Device;
@@ -100,7 +103,7 @@ export class Qwen2 {
     const table = tables.at("embed_tokens");
     const { vocabulary, width } = config;
     const [headWeights, headName] = head ? [head.weights, `${head.name}.weight`] : [table, "weight"];
-    this.tables = plan?.tables
+    this.tables = plan?.everything
       ? {
           rows: new StoredRows(table, "weight", vocabulary, width),
           head: new StreamedHead(headWeights, headName, vocabulary, width),
@@ -139,19 +142,8 @@ export class Qwen2 {
   }
 
   /** What passes through the device. */
-  get stores(): readonly Pick<LayerStore<unknown>, "slots" | "prepare" | "close">[] {
+  get stores(): readonly StreamingStore[] {
     return this.tables ? [this.store, this.tables.head.store] : [this.store];
-  }
-
-  /** Reads what the first pass begins with. Throws CheckpointError, SourceError, AbortedError. */
-  async prepare(signal?: AbortSignal): Promise<void> {
-    await this.tables?.rows.prepare(signal);
-    for (const store of this.stores) await store.prepare(signal);
-  }
-
-  /** Frees the memory of what streams. Resolves when nothing is read any more. */
-  async close(): Promise<void> {
-    await Promise.all(this.stores.map((store) => store.close()));
   }
 
   /** Selects the adapters of what is recorded next: those of the first sequence, which all sequences have. */

@@ -180,7 +180,7 @@ async function streaming(
     layerBytes: sizes[0]!.layerBytes,
     layers,
     residentLayers: plan.resident,
-    tables: plan.tables === true,
+    everything: plan.everything === true,
     readBytes,
     ...(rate !== undefined && { readSeconds: readBytes / rate }),
   };

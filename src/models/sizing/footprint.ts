@@ -15,6 +15,7 @@ import type { LlavaOneVisionConfig } from "../llava-onevision/config.js";
 import type { DtypeByPart } from "../llava-onevision/dtype-by-part.js";
 import { type Chunk, recordLayers } from "../llava-onevision/layer-pass.js";
 import { Network } from "../llava-onevision/network.js";
+import { FeaturePacking } from "../llava-onevision/pack-features.js";
 import {
   type PackingPlan,
   packImage,
@@ -63,8 +64,8 @@ export interface Footprint {
 /** All layers stream. One is computed while the next is read. */
 export const LAYERS_PLAN: LayerPlan = { resident: 0, slots: 2 };
 
-/** The embedding table and the head too: the least memory. */
-export const LEAST_PLAN: LayerPlan = { ...LAYERS_PLAN, tables: true };
+/** The vision tower, the embedding table and the head too: the least memory. */
+export const LEAST_PLAN: LayerPlan = { ...LAYERS_PLAN, everything: true };
 
 export const STREAMING_PLANS: readonly LayerPlan[] = [LAYERS_PLAN, LEAST_PLAN];
 
@@ -177,8 +178,8 @@ function pieceBytes({ maxBindingBytes }: DryRunFacts): number {
   return Math.min(CHUNK_BYTES, Math.floor(maxBindingBytes / 4) * 4);
 }
 
-function slotsOf({ language }: Network): Arena[] {
-  return language.stores.flatMap(({ slots }) => slots);
+function slotsOf({ stores }: Network): Arena[] {
+  return stores.flatMap(({ slots }) => slots);
 }
 
 function bytesOf({ blocks }: Arena): number {
@@ -280,13 +281,14 @@ function see(network: Network, { tiles, plan }: Medium) {
   const { device, config, tilesPerBatch } = network;
   const { tileSide, cells } = config.vision;
   return device.scope(() => {
-    const features: RowPiece[] = [];
+    const packing = new FeaturePacking(network.newline, plan);
     for (let first = 0; first < tiles; first += tilesPerBatch) {
       const count = Math.min(tilesPerBatch, tiles - first);
       const tensor = network.project(new Uint8Array(count * tileSide ** 2 * 3), count);
-      features.push({ first: first * cells ** 2, tensor });
+      packing.add({ first: first * cells ** 2, tensor });
+      tensor.dispose();
     }
-    return network.pack(features, plan);
+    return packing.finish();
   });
 }
 

@@ -7,7 +7,7 @@ import type { Footprint } from "./footprint.js";
 
 /** What a decoder takes whose layers stream (`weights: "stream"`). All sizes are in bytes. */
 export interface StreamingEstimate {
-  /** The least `memoryBudget` that works: two layers, two blocks of the head, the vision tower, the caches and the activations. */
+  /** The least `memoryBudget` that works: two layers of the decoder and of the vision tower, two blocks of the head, the caches and the activations. */
   readonly leastBytes: number;
   /** Memory of a layer on the adapter. */
   readonly layerBytes: number;
@@ -15,8 +15,8 @@ export interface StreamingEstimate {
   readonly layers: number;
   /** Those of them that stay on the adapter within `memoryBudget`; 0 without one. */
   readonly residentLayers: number;
-  /** Whether the embedding table and the head are read when they are needed too. */
-  readonly tables: boolean;
+  /** Whether the vision tower, the embedding table and the head are read when they are needed too. */
+  readonly everything: boolean;
   /** Bytes of the checkpoint that are read for a prompt, and for each step, which may be of several tokens (drafts) or sequences (batches). */
   readonly readBytes: number;
   /** How long that takes at `readBytesPerSecond`: the least seconds of a step, however fast the adapter is. */
@@ -66,12 +66,12 @@ export interface StreamedRange {
 export function streamedRanges(
   index: TensorIndex,
   { layout, text }: LlavaOneVisionConfig,
-  { resident, tables }: LayerPlan,
+  { resident, everything }: LayerPlan,
 ): StreamedRange[] {
   const packed = new Map(index.packed?.layers.map((layer) => [layer.name, layer]));
   const names = Array.from({ length: text.layers - resident }, (_, i) => `${layout.language}.layers.${resident + i}`);
   const head = layout.head ?? `${layout.language}.embed_tokens`;
-  return [...names, ...(tables ? [head] : [])].flatMap((name): StreamedRange[] => {
+  return [...names, ...(everything ? [head] : [])].flatMap((name): StreamedRange[] => {
     const whole = packed.get(name) ?? packed.get(`${name}.weight`);
     if (whole) return [whole];
     const tensors = [...index.entries].filter(([tensor]) => tensor.startsWith(`${name}.`));
