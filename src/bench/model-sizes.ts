@@ -1,12 +1,13 @@
 import type { KVCache } from "../layers/kv-cache.js";
-import type { LayerPlan } from "../layers/layer-store.js";
 import { WeightLoader } from "../layers/weights.js";
 import { parseConfig } from "../models/llava-onevision/config.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
 import { recordLayers } from "../models/llava-onevision/layer-pass.js";
+import type { ModelPlan } from "../models/llava-onevision/model-plan.js";
 import { Network } from "../models/llava-onevision/network.js";
 import type { Qwen2, Qwen2Layer } from "../models/llava-onevision/qwen2.js";
 import { VISION_CACHE_BYTES } from "../models/llava-onevision/vision-cache.js";
+import { promptChunks } from "../models/llava-onevision/waited-pass.js";
 import { bytesOf } from "../models/sizing/estimate.js";
 import {
   type Described,
@@ -92,7 +93,7 @@ export function simulateSizes(
     const found = sizeOf(plan);
     return { ...found, totalBytes: bytesOf(found) };
   });
-  const streaming = (plan: LayerPlan): PlanSize => sizes[STREAMING_PLANS.indexOf(plan)]!;
+  const streaming = (plan: ModelPlan): PlanSize => sizes[STREAMING_PLANS.indexOf(plan)]!;
   return budgets.map((budgetBytes) => {
     const fits = bytesOf(all) <= budgetBytes;
     const plan = planWithinBytes(budgetBytes, layers, STREAMING_PLANS, streaming) ?? LEAST_PLAN;
@@ -102,7 +103,7 @@ export function simulateSizes(
       totalBytes: bytesOf(found),
       layers,
       residentLayers: fits ? layers : plan.resident,
-      everything: !fits && plan.everything === true,
+      everything: !fits && plan.everything !== undefined,
       uploadBytes: fits ? 0 : layerBytes * (layers - plan.resident) + found.headBytes,
       prompt,
       step,
@@ -138,7 +139,7 @@ function simulatePass(network: Network, cache: KVCache, rows: number): Simulated
     if (kernel.name.startsWith("mat")) readBytes += tensors.weights!.sizeBytes * (grid[1] ?? 1);
     run(kernel, tensors, parameters, grid, work);
   };
-  const chunks = network.promptChunks(new Uint32Array(rows), cache.length, [], cache, arena);
+  const chunks = promptChunks(network, new Uint32Array(rows), cache.length, [], cache, arena);
   for (const layer of recordLayers(language, chunks, arena)) void layer;
   arena.run(() => network.lastLogits(chunks.at(-1)!.x));
   device.run = run;

@@ -11,8 +11,6 @@ export interface LayerPlan {
   readonly resident: number;
   /** Layers that the device has room for besides; the others pass through it. */
   readonly slots: number;
-  /** Whether the vision tower, the embedding table and the head are read when they are needed too. */
-  readonly everything?: boolean;
 }
 
 /** Staging memory of uploads: how far reading may be ahead of the adapter. */

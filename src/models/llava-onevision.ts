@@ -3,7 +3,6 @@ import { DisposedError, OptionError } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
 import { type CheckpointLocation, openCheckpoint } from "../io/checkpoint.js";
 import type { PictureInput } from "../io/picture-input.js";
-import type { LayerPlan } from "../layers/layer-store.js";
 import type { LoadProgress } from "../layers/weights.js";
 import { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
@@ -15,6 +14,7 @@ import { Recovery } from "./chat/recovery.js";
 import { Session } from "./chat/session.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
 import { readFamily } from "./llava-onevision/family.js";
+import type { ModelPlan } from "./llava-onevision/model-plan.js";
 import type { VideoContent } from "./llava-onevision/processor.js";
 import type { Stage } from "./llava-onevision/qwen2.js";
 import { inCheckpoint } from "./llava-onevision/read-config.js";
@@ -140,7 +140,7 @@ export class LlavaOneVision {
       checkDevices(devices, { ...options });
       stages = await stagesOn(location, devices, options);
     }
-    let plan: LayerPlan | undefined;
+    let plan: ModelPlan | undefined;
     if (memoryBudget !== undefined || weights !== "resident") {
       const { planWithin } = await import("./sizing/memory-budget.js");
       plan = await planWithin(location, memoryBudget, weights, options);

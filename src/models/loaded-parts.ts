@@ -4,7 +4,6 @@ import type { JsonValue } from "../io/text.js";
 import type { CacheType } from "../kernels/kv-format.js";
 import type { HostCache } from "../layers/host-cache.js";
 import { KVPool } from "../layers/kv-pool.js";
-import type { LayerPlan } from "../layers/layer-store.js";
 import { Adapters } from "../layers/low-rank.js";
 import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
 import type { Arena } from "../runtime/arena.js";
@@ -16,6 +15,7 @@ import type { AdapterLocations } from "./llava-onevision/adapted-weights.js";
 import { cacheTypeGiven } from "./llava-onevision/cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
 import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.js";
+import type { ModelPlan } from "./llava-onevision/model-plan.js";
 import { Network } from "./llava-onevision/network.js";
 import { Processor } from "./llava-onevision/processor.js";
 import { placeholderIds } from "./llava-onevision/prompt.js";
@@ -35,7 +35,7 @@ export interface WeightsSource {
   readonly prefixCacheBytes: number;
   readonly prefillRows: number | undefined;
   /** Which layers of the decoder stay on the device; undefined for all. */
-  readonly plan: LayerPlan | undefined;
+  readonly plan: ModelPlan | undefined;
   /** Bytes of layers that stream in host memory. */
   readonly hostBudget: number;
   /** Most bytes on a device of the model's own. */
@@ -90,7 +90,7 @@ export async function readSource(
   configJson: JsonValue,
   loading: AbortController,
   options: SourceOptions & HubOptions,
-  plan: LayerPlan | undefined,
+  plan: ModelPlan | undefined,
   others: readonly Stage[] = [],
 ): Promise<WeightsSource> {
   const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([

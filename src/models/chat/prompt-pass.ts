@@ -99,7 +99,7 @@ export class PromptPass {
     for (const segment of segments) {
       for (const { tiles, count } of this.#batches(segment)) {
         throwIfAborted(this.options.signal, "vision");
-        const tensor = await this.on.network.waitedFeatures(tiles, count, this.#passOptions("vision"));
+        const tensor = await this.on.network.see("features", tiles, count, this.#passOptions("vision"));
         await this.#settled("vision");
         this.tiles += count;
         this.#report("vision", this.tiles, total);
@@ -135,7 +135,7 @@ export class PromptPass {
     for (const { first, count, tiles } of this.#batches(segment)) {
       throwIfAborted(this.options.signal, "vision");
       this.options.taps?.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(tiles)));
-      const tensor = await this.on.network.waitedProject(tiles, count, this.#passOptions("vision"));
+      const tensor = await this.on.network.see("project", tiles, count, this.#passOptions("vision"));
       owner.run(() => packing.add({ first: first * patches, tensor }));
       tensor.dispose();
       await this.#settled("vision");

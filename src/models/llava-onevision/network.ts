@@ -4,16 +4,14 @@ import type { RowPiece } from "../../kernels/resample.js";
 import { DividedKVCache } from "../../layers/divided-kv-cache.js";
 import { KVCache } from "../../layers/kv-cache.js";
 import type { KVPool } from "../../layers/kv-pool.js";
-import type { LayerPlan } from "../../layers/layer-store.js";
 import type { SequenceRows } from "../../layers/sequence-rows.js";
 import type { ReadRows } from "../../layers/stored-rows.js";
 import type { Weights } from "../../layers/weights.js";
-import type { Arena } from "../../runtime/arena.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
-import type { Chunk } from "./layer-pass.js";
+import type { ModelPlan } from "./model-plan.js";
 import { packFeatures } from "./pack-features.js";
 import type { PackingPlan } from "./packing.js";
 import type { PassOptions } from "./pass-options.js";
@@ -25,11 +23,6 @@ import { SigLIP } from "./siglip.js";
 const VISION_BATCH_BYTES = 128 * 1024 * 1024;
 /** Maximum rows per prefill chunk. */
 const PREFILL_ROWS = 1024;
-/** Chunks of a prompt for each of several devices: while the pipeline fills and drains, some of them have nothing to do. */
-const STAGE_CHUNKS = 4;
-/** Chunks of fewer rows would make products slower than the pipeline gains. */
-const FEWEST_STAGE_ROWS = 64;
-
 /**
  * The neural network of LLaVA-OneVision (arXiv 2408.03326):
  *
@@ -56,7 +49,7 @@ export class Network {
     readonly config: Pick<LlavaOneVisionConfig, "layout" | "vision" | "text">,
     dtype: DtypeByPart,
     levels: Tensor,
-    plan?: LayerPlan,
+    plan?: ModelPlan,
     others: readonly StageWeights[] = [],
   ) {
     const { layout, vision, text } = config;
@@ -159,22 +152,18 @@ export class Network {
     return this.device.scope(() => this.projector.forward(this.features(tiles, count)));
   }
 
-  /** Like `features`, waiting for layers of the tower that stream. Throws CheckpointError, SourceError, AbortedError. */
-  async waitedFeatures(tiles: Uint8Array, count: number, options: PassOptions): Promise<Tensor> {
-    const { tileSide } = this.config.vision;
-    if (!this.vision.store.streams) return recorded(options, -1, () => this.features(tiles, count));
-    const { passTower } = await import("./tower-pass.js");
-    const pixels = (): Tensor => this.device.upload(tiles, [count, tileSide, tileSide, 3], "pixels");
-    return passTower(this.vision, pixels, options);
-  }
-
-  /** Like `project`, waiting for layers of the tower that stream. Throws CheckpointError, SourceError, AbortedError. */
-  async waitedProject(tiles: Uint8Array, count: number, options: PassOptions): Promise<Tensor> {
-    const features = await this.waitedFeatures(tiles, count, options);
-    const project = (): Tensor => this.device.scope(() => this.projector.forward(features));
-    const projected = recorded(options, this.vision.layers.length, project);
-    features.dispose();
-    return projected;
+  /** Like `features` or `project`, waiting for layers of the tower that stream. Throws CheckpointError, SourceError, AbortedError. */
+  async see(of: "features" | "project", tiles: Uint8Array, count: number, options: PassOptions): Promise<Tensor> {
+    if (this.vision.store.streams) {
+      const { passTower } = await import("./tower-pass.js");
+      return passTower(this.vision, of === "project" ? this.projector : undefined, tiles, count, options);
+    }
+    const { owner, around = (work) => work() } = options;
+    let seen: Tensor | undefined;
+    around(() => {
+      seen = owner.run(() => this[of](tiles, count));
+    }, -1);
+    return seen!;
   }
 
   /** Projected features `[n·P, D]` → visual tokens `[M, D]` of a segment. */
@@ -200,7 +189,9 @@ export class Network {
     const { device } = this;
     const rowBytes = this.config.text.width * 4;
     return device.scope(() => {
-      const x = this.#embedded(this.#known(ids), read); // [T, D]
+      // Placeholder ids may lie outside the table; their rows are overwritten.
+      const known = ids.map((id) => Math.min(id, this.config.text.vocabulary - 1));
+      const x = this.#embedded(known, read); // [T, D]
       for (const { first: start, tensor } of visual) {
         const from = Math.max(start, first);
         const to = Math.min(start + tensor.size(0), first + ids.length);
@@ -210,11 +201,6 @@ export class Network {
       device.tap?.("embeddings", x);
       return x;
     });
-  }
-
-  /** Placeholder ids may lie outside the table; their rows are overwritten. */
-  #known(ids: Uint32Array): Uint32Array {
-    return ids.map((id) => Math.min(id, this.config.text.vocabulary - 1));
   }
 
   /** Embeddings `[T, D]`; of rows that are yet to be read only in a dry run. */
@@ -236,8 +222,9 @@ export class Network {
 
   /** The same where a pass has to wait. */
   async waitedLastLogits(hidden: Tensor, options: PassOptions): Promise<Tensor> {
+    const { logitsOf } = await import("./waited-pass.js");
     const last = options.owner.run(() => this.#lastRow(hidden)); // [1, D]
-    const logits = await this.language.waitedLogits(last, options); // [1, V]
+    const logits = await logitsOf(this.language, last, options); // [1, V]
     last.dispose();
     return logits;
   }
@@ -286,113 +273,22 @@ export class Network {
 
   /** Like `stepAll` where a pass has to wait. `ids` is called when the pass begins. */
   async passRows(ids: () => Tensor, sequences: readonly SequenceRows[], options: PassOptions): Promise<Tensor> {
-    const { device, language } = this;
-    const positions = sequences.map(({ cache }) => cache.length);
-    const begin = async (arena: Arena): Promise<Chunk[]> => {
-      const { tables } = language;
-      const read = tables && (await tables.rows.read(await this.#idsOnHost(ids), options.signal));
-      const x = arena.run(() =>
-        device.scope(() => (read ? tables.rows.forward(read) : language.embedding.forward(ids()))),
-      ); // [T, D]
-      return [{ x, sequences, positions }];
-    };
-    const caches = sequences.map(({ cache }) => cache);
-    const [hidden] = await this.#pass(caches, begin, options);
-    const logits = await language.waitedLogits(hidden!, options); // [T, V]
-    hidden!.dispose();
-    return logits;
-  }
-
-  /** Ids of rows that the host has to read. */
-  async #idsOnHost(ids: () => Tensor): Promise<Uint32Array> {
-    const arena = this.device.arena("ids");
-    try {
-      return await arena.run(ids).read("u32");
-    } finally {
-      arena.dispose();
-    }
+    const { passRows } = await import("./waited-pass.js");
+    return passRows(this, ids, sequences, options);
   }
 
   /**
    * Like `decode` where a pass has to wait: ids of the rows from `first` on → hidden states `[T, D]` in chunks. Each layer is used once, over all
    * chunks.
    */
-  passPrompt(
+  async passPrompt(
     ids: Uint32Array,
     first: number,
     visual: readonly RowPiece[],
     cache: KVCache,
     options: PassOptions,
   ): Promise<Tensor[]> {
-    const begin = async (arena: Arena): Promise<Chunk[]> => {
-      const chunks: Chunk[] = [];
-      for (const at of this.#chunkStarts(ids.length)) {
-        const rows = ids.subarray(at, at + this.#chunkRows(ids.length));
-        const read = await this.language.tables?.rows.read(this.#known(rows), options.signal);
-        chunks.push(this.#chunk(rows, first + at, visual, cache, { ...options, owner: arena }, read));
-      }
-      return chunks;
-    };
-    return this.#pass([cache], begin, options);
+    const { passPrompt } = await import("./waited-pass.js");
+    return passPrompt(this, ids, first, visual, cache, options);
   }
-
-  /** Streaming layers are used one after the other by all chunks; devices have a chunk each. */
-  async #pass(
-    caches: readonly KVCache[],
-    begin: (arena: Arena) => Promise<readonly Chunk[]>,
-    options: PassOptions,
-  ): Promise<Tensor[]> {
-    // Imported on demand: pages whose layers stay on one device load neither.
-    if (this.streams) {
-      const { passLayers } = await import("./layer-pass.js");
-      return passLayers(this.language, caches, begin, options);
-    }
-    const { passStages } = await import("./stage-pass.js");
-    return passStages(this.language, caches, begin, options);
-  }
-
-  /** The chunks of a prompt's rows, before the first layer, in a dry run; `arena` owns them. */
-  promptChunks(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache, arena: Arena): Chunk[] {
-    const rows = this.#chunkRows(ids.length);
-    return this.#chunkStarts(ids.length).map((at) => {
-      return this.#chunk(ids.subarray(at, at + rows), first + at, visual, cache, { owner: arena });
-    });
-  }
-
-  #chunkStarts(count: number): number[] {
-    const rows = this.#chunkRows(count);
-    return Array.from({ length: Math.ceil(count / rows) }, (_, i) => i * rows);
-  }
-
-  /** Rows of a prompt of `count` that go through the layers together. */
-  #chunkRows(count: number): number {
-    const { length: devices } = this.language.stages;
-    const enough = Math.max(FEWEST_STAGE_ROWS, Math.ceil(count / (STAGE_CHUNKS * devices)));
-    return devices > 1 ? Math.min(this.rowsPerChunk, enough) : this.rowsPerChunk;
-  }
-
-  #chunk(
-    ids: Uint32Array,
-    position: number,
-    visual: readonly RowPiece[],
-    cache: KVCache,
-    options: Pick<PassOptions, "owner" | "around">,
-    read?: ReadRows,
-  ): Chunk {
-    const x = recorded(options, -1, () => this.embed(ids, position, visual, read)); // [T, D]
-    return { x, sequences: [{ cache, rows: ids.length }], positions: [position] };
-  }
-}
-
-/** Records what a step of a pass makes. */
-function recorded(
-  { owner, around = (work) => work() }: Pick<PassOptions, "owner" | "around">,
-  layer: number,
-  make: () => Tensor,
-): Tensor {
-  let made: Tensor | undefined;
-  around(() => {
-    made = owner.run(make);
-  }, layer);
-  return made!;
 }

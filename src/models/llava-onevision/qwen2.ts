@@ -1,21 +1,20 @@
 import { CausalAttention } from "../../layers/attention.js";
 import { Embedding } from "../../layers/embedding.js";
 import type { Gradients } from "../../layers/gradients.js";
-import { type LayerPlan, LayerStore } from "../../layers/layer-store.js";
+import { LayerStore } from "../../layers/layer-store.js";
 import { Linear } from "../../layers/linear.js";
 import type { Adapters } from "../../layers/low-rank.js";
 import { GatedMLP } from "../../layers/mlp.js";
 import { RMSNorm } from "../../layers/norm.js";
 import { Rotary } from "../../layers/rotary.js";
 import { type SequenceRows, tablesOf } from "../../layers/sequence-rows.js";
-import { StoredRows } from "../../layers/stored-rows.js";
-import { StreamedHead } from "../../layers/streamed-head.js";
+import type { StreamedTables } from "../../layers/streamed-tables.js";
 import type { Weights } from "../../layers/weights.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { TextConfig } from "./config.js";
-import type { PassOptions } from "./pass-options.js";
+import type { ModelPlan } from "./model-plan.js";
 
 /**
  * One pre-norm decoder layer:
@@ -78,7 +77,7 @@ export class Qwen2 {
   readonly #embedding: Embedding | undefined;
   readonly store: LayerStore<Qwen2Layer>;
   /** The embedding table and the head, where they are read when they are needed. */
-  readonly tables: { readonly rows: StoredRows; readonly head: StreamedHead } | undefined;
+  readonly tables: StreamedTables | undefined;
   /** Where the layers are; the first stage's device has everything else. */
   readonly stages: readonly Stage[];
   readonly norm: RMSNorm;
@@ -92,7 +91,7 @@ export class Qwen2 {
     head: { weights: Weights; name: string } | undefined,
     readonly config: TextConfig,
     /** Which layers stay on the device; all if not given. */
-    plan?: LayerPlan,
+    plan?: ModelPlan,
     /** The last layers, on other devices. */
     others: readonly StageWeights[] = [],
   ) {
@@ -102,13 +101,7 @@ export class Qwen2 {
     const rotary = rotaryOn(weights.device, config);
     const table = tables.at("embed_tokens");
     const { vocabulary, width } = config;
-    const [headWeights, headName] = head ? [head.weights, `${head.name}.weight`] : [table, "weight"];
-    this.tables = plan?.everything
-      ? {
-          rows: new StoredRows(table, "weight", vocabulary, width),
-          head: new StreamedHead(headWeights, headName, vocabulary, width),
-        }
-      : undefined;
+    this.tables = plan?.everything?.(table, head, vocabulary, width);
     this.#embedding = this.tables ? undefined : new Embedding(table, vocabulary, width);
     const later = others.flatMap((stage) => layersOf(stage, config));
     let store: LayerStore<Qwen2Layer> | undefined;
@@ -182,18 +175,6 @@ export class Qwen2 {
     const y = this.head ? this.head.forward(hidden) : this.embedding.logits(hidden);
     hidden.device.tap?.("logits", y);
     return y;
-  }
-
-  /** The same where the head may stream; `around` runs what is recorded at the end. Throws CheckpointError, SourceError, AbortedError. */
-  async waitedLogits(hidden: Tensor, options: PassOptions): Promise<Tensor> {
-    const { owner, around = (work) => work() } = options;
-    const { device } = owner;
-    let y = await this.tables?.head.forward(hidden, options);
-    around(() => {
-      if (y) device.tap?.("logits", y);
-      else y = owner.run(() => device.scope(() => this.logits(hidden)));
-    }, this.layers.length + 1);
-    return y!;
   }
 }
 

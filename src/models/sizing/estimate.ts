@@ -8,7 +8,6 @@ import {
   openCheckpoint,
 } from "../../io/checkpoint.js";
 import type { CacheType } from "../../kernels/kv-format.js";
-import type { LayerPlan } from "../../layers/layer-store.js";
 import type { StorageDtype } from "../../layers/weights.js";
 import { WANTED } from "../../runtime/adapter.js";
 import type { Device } from "../../runtime/device.js";
@@ -17,6 +16,7 @@ import { elementCount } from "../../runtime/dtype.js";
 import { cacheTypeGiven } from "../llava-onevision/cache-dtype.js";
 import { type DtypeByPart, dtypeByPart } from "../llava-onevision/dtype-by-part.js";
 import { readFamily } from "../llava-onevision/family.js";
+import type { ModelPlan } from "../llava-onevision/model-plan.js";
 import { CONFIG_FILES, inCheckpoint, readConfig } from "../llava-onevision/read-config.js";
 import { VISION_CACHE_BYTES } from "../llava-onevision/vision-cache.js";
 import {
@@ -164,7 +164,7 @@ async function streaming(
 ): Promise<StreamingEstimate> {
   const { index, config } = described;
   const { layers } = config.text;
-  const sizeOf = (plan: LayerPlan): PlanSize => {
+  const sizeOf = (plan: ModelPlan): PlanSize => {
     const found = footprint(described, dtype, { ...use, plan }, facts);
     return { ...found, totalBytes: bytesOf(found) };
   };
@@ -180,7 +180,7 @@ async function streaming(
     layerBytes: sizes[0]!.layerBytes,
     layers,
     residentLayers: plan.resident,
-    everything: plan.everything === true,
+    everything: plan.everything !== undefined,
     readBytes,
     ...(rate !== undefined && { readSeconds: readBytes / rate }),
   };

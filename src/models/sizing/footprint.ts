@@ -4,7 +4,7 @@ import { planAnyres } from "../../io/picture-input.js";
 import type { CacheType } from "../../kernels/kv-format.js";
 import type { RowPiece } from "../../kernels/resample.js";
 import type { KVCache } from "../../layers/kv-cache.js";
-import type { LayerPlan } from "../../layers/layer-store.js";
+import { streamedTables } from "../../layers/streamed-tables.js";
 import { CHUNK_BYTES, type StoredType, WeightLoader } from "../../layers/weights.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
@@ -14,6 +14,7 @@ import { Sampler } from "../chat/sampler.js";
 import type { LlavaOneVisionConfig } from "../llava-onevision/config.js";
 import type { DtypeByPart } from "../llava-onevision/dtype-by-part.js";
 import { type Chunk, recordLayers } from "../llava-onevision/layer-pass.js";
+import type { ModelPlan } from "../llava-onevision/model-plan.js";
 import { Network } from "../llava-onevision/network.js";
 import { FeaturePacking } from "../llava-onevision/pack-features.js";
 import {
@@ -26,6 +27,7 @@ import {
   videoTokens,
 } from "../llava-onevision/packing.js";
 import { FRAMES_A_SEGMENT } from "../llava-onevision/processor.js";
+import { promptChunks } from "../llava-onevision/waited-pass.js";
 
 /** Bytes of each part's weights on the adapter, including padding and computed tables. */
 export type BytesByPart = Readonly<Record<keyof DtypeByPart, number>>;
@@ -40,7 +42,7 @@ export interface Use {
   /** Maximum size of the vision cache. */
   readonly visionCacheBytes: number;
   /** Which layers of the decoder stay on the device; undefined for all. */
-  readonly plan?: LayerPlan | undefined;
+  readonly plan?: ModelPlan | undefined;
 }
 
 export interface Footprint {
@@ -62,12 +64,12 @@ export interface Footprint {
 }
 
 /** All layers stream. One is computed while the next is read. */
-export const LAYERS_PLAN: LayerPlan = { resident: 0, slots: 2 };
+export const LAYERS_PLAN: ModelPlan = { resident: 0, slots: 2 };
 
 /** The vision tower, the embedding table and the head too: the least memory. */
-export const LEAST_PLAN: LayerPlan = { ...LAYERS_PLAN, everything: true };
+export const LEAST_PLAN: ModelPlan = { ...LAYERS_PLAN, everything: streamedTables };
 
-export const STREAMING_PLANS: readonly LayerPlan[] = [LAYERS_PLAN, LEAST_PLAN];
+export const STREAMING_PLANS: readonly ModelPlan[] = [LAYERS_PLAN, LEAST_PLAN];
 
 /** A checkpoint with its headers read. */
 export interface Described {
@@ -117,7 +119,7 @@ function dryRun(
   { name, index, config }: Described,
   dtype: DtypeByPart,
   facts: DryRunFacts,
-  plan: LayerPlan | undefined,
+  plan: ModelPlan | undefined,
 ) {
   const counter = new DryRunGPU(facts);
   const device = Device.from(counter.gpu);
@@ -135,7 +137,7 @@ export function weightsOf(
   described: Described,
   dtype: DtypeByPart,
   facts: DryRunFacts,
-  plan?: LayerPlan,
+  plan?: ModelPlan,
 ): { weights: BytesByPart; storageDtypes: Readonly<Record<keyof DtypeByPart, ReadonlySet<StoredType>>> } {
   const { arena, network, storageDtypes } = dryRun(described, dtype, facts, plan);
   const part = partOf(described.config);
@@ -261,7 +263,7 @@ function promptOverLayers(
 ): Tensor {
   const ids = new Uint32Array(contextTokens);
   cache.length = 0;
-  const hidden = overLayers(network, (arena) => network.promptChunks(ids, 0, visual, cache, arena));
+  const hidden = overLayers(network, (arena) => promptChunks(network, ids, 0, visual, cache, arena));
   const logits = owner.run(() => network.lastLogits(hidden));
   hidden.dispose();
   return logits;

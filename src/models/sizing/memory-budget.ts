@@ -2,10 +2,10 @@ import { OptionError, OverBudgetError, shown } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
 import type { CheckpointLocation } from "../../io/checkpoint.js";
 import type { CacheType } from "../../kernels/kv-format.js";
-import type { LayerPlan } from "../../layers/layer-store.js";
 import type { StorageDtype, StoredType } from "../../layers/weights.js";
 import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
 import type { DtypeByPart } from "../llava-onevision/dtype-by-part.js";
+import type { ModelPlan } from "../llava-onevision/model-plan.js";
 import { atLeast, type EstimateOptions, inspect, type Subject, total } from "./estimate.js";
 import {
   type BytesByPart,
@@ -69,7 +69,7 @@ interface Setting {
 }
 
 interface Need extends Setting, Pick<Footprint, "layerBytes" | "slots" | "headBytes"> {
-  readonly plan: LayerPlan | undefined;
+  readonly plan: ModelPlan | undefined;
   readonly weightsBytes: number;
   readonly cacheBytes: number;
   readonly activationBytes: number;
@@ -88,7 +88,7 @@ export async function planWithin(
   budget: number | MemoryBudget | undefined,
   placement: WeightsPlacement,
   options: Omit<EstimateOptions, "tiles" | "memoryBudget"> & { adapter?: unknown; mergeAdapters?: boolean | undefined },
-): Promise<LayerPlan | undefined> {
+): Promise<ModelPlan | undefined> {
   if (!PLACEMENTS.includes(placement)) {
     throw new OptionError({
       where: "weights",
@@ -132,7 +132,7 @@ export async function planWithin(
 }
 
 /** The needs where all layers stream. */
-function streamingNeeds(subject: Subject, plan: LayerPlan): Needs {
+function streamingNeeds(subject: Subject, plan: ModelPlan): Needs {
   return new Needs({ ...subject, use: { ...subject.use, plan } });
 }
 

@@ -1,8 +1,8 @@
 import type { TensorIndex } from "../../io/checkpoint.js";
 import type { ByteSource } from "../../io/source.js";
-import type { LayerPlan } from "../../layers/layer-store.js";
 import { CHUNK_BYTES } from "../../layers/weights.js";
 import type { LlavaOneVisionConfig } from "../llava-onevision/config.js";
+import type { ModelPlan } from "../llava-onevision/model-plan.js";
 import type { Footprint } from "./footprint.js";
 
 /** What a decoder takes whose layers stream (`weights: "stream"`). All sizes are in bytes. */
@@ -39,9 +39,9 @@ export interface PlanSize extends Pick<Footprint, "layerBytes" | "slots" | "head
 export function planWithinBytes(
   budgetBytes: number,
   layers: number,
-  plans: readonly LayerPlan[],
-  sizeOf: (plan: LayerPlan) => PlanSize,
-): LayerPlan | undefined {
+  plans: readonly ModelPlan[],
+  sizeOf: (plan: ModelPlan) => PlanSize,
+): ModelPlan | undefined {
   const fitting = plans.flatMap((plan) => {
     const { totalBytes, layerBytes, slots, headBytes } = sizeOf(plan);
     if (totalBytes > budgetBytes) return [];
@@ -66,7 +66,7 @@ export interface StreamedRange {
 export function streamedRanges(
   index: TensorIndex,
   { layout, text }: LlavaOneVisionConfig,
-  { resident, everything }: LayerPlan,
+  { resident, everything }: ModelPlan,
 ): StreamedRange[] {
   const packed = new Map(index.packed?.layers.map((layer) => [layer.name, layer]));
   const names = Array.from({ length: text.layers - resident }, (_, i) => `${layout.language}.layers.${resident + i}`);
