@@ -119,22 +119,14 @@ export function checkLoadOptions(options: LoadOptions): void {
       remedy: given ? "leave the device out, or call model.reload with another" : "leave it out for an error",
     });
   }
-  for (const name of ["visionCacheBytes", "prefixCacheBytes", "hostBudget"] as const) {
+  for (const name of ["visionCacheBytes", "prefixCacheBytes"] as const) {
     const bytes = options[name];
     if (bytes === undefined || bytes >= 0) continue;
     throw new OptionError({
       where: `LlavaOneVision.load, ${name}`,
       expected: "a number of bytes, 0 or above",
       got: shown(bytes),
-      remedy: name === "hostBudget" ? "leave it out for none" : "leave it out for 256 MiB",
-    });
-  }
-  if (options.hostBudget && (options.weights ?? "resident") === "resident") {
-    throw new OptionError({
-      where: "LlavaOneVision.load, hostBudget",
-      expected: 'weights "auto" or "stream" beside it',
-      got: shown(options.weights ?? "resident"),
-      remedy: "leave it out: layers that stay on the device are read once",
+      remedy: "leave it out for 256 MiB",
     });
   }
   const { prefillRows } = options;

@@ -2,7 +2,6 @@ import { throwIfAborted } from "../base/errors.js";
 import type { CheckpointFiles, HubOptions, TensorIndex } from "../io/checkpoint.js";
 import type { JsonValue } from "../io/text.js";
 import type { CacheType } from "../kernels/kv-format.js";
-import type { HostCache } from "../layers/host-cache.js";
 import { KVPool } from "../layers/kv-pool.js";
 import { Adapters } from "../layers/low-rank.js";
 import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
@@ -36,8 +35,6 @@ export interface WeightsSource {
   readonly prefillRows: number | undefined;
   /** Which layers of the decoder stay on the device; undefined for all. */
   readonly plan: ModelPlan | undefined;
-  /** Bytes of layers that stream in host memory. */
-  readonly hostBudget: number;
   /** Most bytes on a device of the model's own. */
   readonly budgetBytes: number;
   /** Devices that have the last layers of the decoder, after the first device's. */
@@ -59,7 +56,6 @@ export interface SourceOptions {
   readonly prefixCacheBytes?: number;
   readonly prefillRows?: number;
   readonly memoryBudget?: number | { readonly bytes: number };
-  readonly hostBudget?: number;
   readonly adapter?: AdapterLocations | undefined;
   readonly mergeAdapters?: boolean | undefined;
 }
@@ -125,7 +121,6 @@ export async function readSource(
       prefixCacheBytes: options.prefixCacheBytes ?? (options.memoryBudget === undefined ? PREFIX_CACHE_BYTES : 0),
       prefillRows: options.prefillRows,
       plan,
-      hostBudget: options.hostBudget ?? 0,
       budgetBytes: typeof memoryBudget === "object" ? memoryBudget.bytes : memoryBudget,
       others,
       loading,
@@ -173,7 +168,7 @@ export async function loadParts(
     const visionCache = new VisionCache(device, source.visionCacheBytes);
     let made: Network | undefined;
     try {
-      const loader = new WeightLoader(device, index, adapters, await hostCache(source));
+      const loader = new WeightLoader(device, index, adapters, source.plan?.hostCache);
       const network = arena.run(() => {
         const levels = device!.upload(processor.levels, [3, 256], "levels");
         const stages = others.map((stage) => ({ ...stage, weights: loader.beside(stage.device).root() }));
@@ -217,13 +212,6 @@ export async function loadParts(
     await index.close();
     throw cause;
   }
-}
-
-/** Loads the code with the first model that has one. */
-async function hostCache({ plan, hostBudget }: WeightsSource): Promise<HostCache | undefined> {
-  if (!plan || hostBudget === 0) return undefined;
-  const { HostCache } = await import("../layers/host-cache.js");
-  return new HostCache(hostBudget);
 }
 
 /** Frees the weights and the visual tokens, and the device unless it was given. */

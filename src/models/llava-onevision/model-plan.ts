@@ -1,3 +1,4 @@
+import type { HostCache } from "../../layers/host-cache.js";
 import type { LayerPlan } from "../../layers/layer-store.js";
 import type { streamedTables } from "../../layers/streamed-tables.js";
 
@@ -8,4 +9,6 @@ export interface ModelPlan extends LayerPlan {
    * whose models stay on the device do not load it.
    */
   readonly everything?: typeof streamedTables;
+  /** What layers that stream keep in host memory, also over reloads. */
+  readonly hostCache?: HostCache;
 }

@@ -2,6 +2,7 @@ import { OptionError, OverBudgetError, shown } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
 import type { CheckpointLocation } from "../../io/checkpoint.js";
 import type { CacheType } from "../../kernels/kv-format.js";
+import { HostCache } from "../../layers/host-cache.js";
 import type { StorageDtype, StoredType } from "../../layers/weights.js";
 import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
 import type { DtypeByPart } from "../llava-onevision/dtype-by-part.js";
@@ -78,6 +79,13 @@ interface Need extends Setting, Pick<Footprint, "layerBytes" | "slots" | "headBy
   readonly tiles: number;
 }
 
+/** Options of loading that decide where weights are. */
+type PlanOptions = Omit<EstimateOptions, "tiles" | "memoryBudget"> & {
+  adapter?: unknown;
+  mergeAdapters?: boolean | undefined;
+  hostBudget?: number;
+};
+
 /**
  * Returns which layers stay on the device so that a model with one session needs at most its budget; undefined for all. Throws OverBudgetError
  * if that is impossible; the message has the numbers and the nearest setting that fits. Reads config files and headers only. Throws
@@ -87,7 +95,30 @@ export async function planWithin(
   location: CheckpointLocation,
   budget: number | MemoryBudget | undefined,
   placement: WeightsPlacement,
-  options: Omit<EstimateOptions, "tiles" | "memoryBudget"> & { adapter?: unknown; mergeAdapters?: boolean | undefined },
+  options: PlanOptions,
+): Promise<ModelPlan | undefined> {
+  const { hostBudget } = options;
+  checkHostBudget(hostBudget, placement);
+  const plan = await planOf(location, budget, placement, options);
+  if (!plan || !hostBudget) return plan;
+  return { ...plan, hostCache: new HostCache(hostBudget) };
+}
+
+function checkHostBudget(given: number | undefined, placement: WeightsPlacement): void {
+  if (given === undefined || (given >= 0 && placement !== "resident")) return;
+  throw new OptionError({
+    where: "hostBudget",
+    expected: placement === "resident" ? 'weights "auto" or "stream" beside it' : "a number of bytes, 0 or above",
+    got: placement === "resident" ? '"resident"' : shown(given),
+    remedy: "leave it out: layers that stay on the device are read once",
+  });
+}
+
+async function planOf(
+  location: CheckpointLocation,
+  budget: number | MemoryBudget | undefined,
+  placement: WeightsPlacement,
+  options: PlanOptions,
 ): Promise<ModelPlan | undefined> {
   if (!PLACEMENTS.includes(placement)) {
     throw new OptionError({

@@ -97,6 +97,13 @@ test("without a budget all layers stream or none", async () => {
   );
 });
 
+test("host memory is for layers that stream", async () => {
+  const plan = await planWithin(files, undefined, "stream", { hostBudget: 1000 });
+  expect(plan).toMatchObject({ resident: 0, hostCache: { mostBytes: 1000 } });
+  await expect(load({ hostBudget: 1000 })).rejects.toThrow('hostBudget: expected weights "auto" or "stream" beside it');
+  await expect(load({ weights: "stream", hostBudget: -1 })).rejects.toThrow("hostBudget: expected a number of bytes");
+});
+
 test("a budget for everything leaves a layer to stream where that is asked for", async () => {
   const plan = await planWithin(files, 2 ** 40, "stream", {});
   expect(plan).toEqual({ resident: 1, slots: 2 });
