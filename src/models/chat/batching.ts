@@ -1,32 +1,56 @@
+import { chooseTokens } from "../../kernels/choose-token.js";
 import { FEW_ROWS } from "../../kernels/few-rows-broadcast.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import { rowsOf, type SequenceRows } from "../../layers/sequence-rows.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { Network } from "../llava-onevision/network.js";
 import { AdaptiveSteps } from "./adaptive-steps.js";
+import { Gathering } from "./gathering.js";
+import type { Sampler } from "./sampler.js";
+import { SamplerRows, type SharedRow } from "./sampler-rows.js";
 
-/** How long the device idles before a step begins without the sequences that are not ready. */
-const PATIENCE_MS = 10;
 /** Rows of a prompt per chunk while others generate, if not given. */
 const PREFILL_ROWS = 256;
 
+/** What a sequence does in a step. */
+interface MemberStep {
+  /** Has its last token, with which the step begins. */
+  readonly sampler: Sampler;
+  /** The token that is chosen from its logits: the answer's token `index`, written to `answer[at]` of the sampler; if not given, `choose` follows. */
+  readonly choice?: { readonly index: number; readonly at: number } | undefined;
+  /** Uses its logits `[1, V]`, which are freed afterwards. */
+  readonly use?: ((logits: Tensor) => void) | undefined;
+}
+
 /** A sequence that waits for the next step. */
-interface Waiting {
+interface Waiting extends MemberStep, Settled {
   readonly member: BatchMember;
-  /** `[1]` u32: its last token, on the device. */
-  readonly token: Tensor;
-  /** Uses the logits `[1, V]`, which are freed afterwards. */
-  readonly use: (logits: Tensor) => void;
+}
+
+/** The choice of the answer's token `index` from logits that have waited for their mask, written to `answer[0]`. */
+interface LateChoice {
+  readonly sampler: Sampler;
+  readonly logits: SharedRow;
+  readonly index: number;
+}
+
+interface Choosing extends LateChoice, Settled {
+  readonly member: BatchMember;
+}
+
+interface Settled {
   readonly done: () => void;
   readonly failed: (error: unknown) => void;
 }
 
 /**
  * Continuous batching: sequences of one model that generate share each step, which reads the weights once for up to 16 of them. They
- * join and leave between steps. Each keeps its cache, its sampler and its readbacks, and its products and attention have the same sums
- * as alone (`Network.stepAll`). Sequences with other adapters have steps of their own.
+ * join and leave between steps. Each keeps its cache, its sampler and its readbacks; its products and attention have the same sums as alone
+ * (`Network.stepAll`), and its tokens are chosen by the same arithmetic (`chooseTokens`). Sequences with other adapters have steps of their own.
  */
 export class Batching {
+  /** State of the samplers whose choices may share dispatches. */
+  readonly samplerRows: SamplerRows;
   readonly #groups = new Map<string, Group>();
   /** Prompts that are being computed. */
   #prompts = 0;
@@ -35,7 +59,10 @@ export class Batching {
     readonly network: Network,
     /** Rows of a prompt per chunk while others generate. */
     readonly prefillRows = PREFILL_ROWS,
-  ) {}
+  ) {
+    const { device, config } = network;
+    this.samplerRows = new SamplerRows(device, config.text.vocabulary, device.arena("samplers"));
+  }
 
   /** Adds a sequence. `single`: whether it takes one step per readback, since the host has to see each token or its logits. */
   join(cache: KVCache, single: boolean): BatchMember {
@@ -67,6 +94,9 @@ export class Batching {
 
 /** A sequence that generates. */
 export class BatchMember {
+  /** Whether a step was recorded whose token it chooses later. */
+  owesChoice = false;
+
   constructor(
     private readonly group: Group,
     readonly cache: KVCache,
@@ -89,12 +119,14 @@ export class BatchMember {
     this.group.learn(this, steps, milliseconds);
   }
 
-  /**
-   * Takes part in the next step, with a token `[1]` u32 that is on the device; appends to the cache. Resolves once the step is recorded
-   * and `use` was called with its logits `[1, V]`, which are freed afterwards. Rejects with the device's error.
-   */
-  step(token: Tensor, use: (logits: Tensor) => void): Promise<void> {
-    return new Promise((done, failed) => this.group.request({ member: this, token, use, done, failed }));
+  /** Takes part in the next step; appends to the cache. Resolves once the step is recorded. Rejects with the device's error. */
+  step(step: MemberStep): Promise<void> {
+    return new Promise((done, failed) => this.group.request({ ...step, member: this, done, failed }));
+  }
+
+  /** Chooses the token of a step that had no choice, together with other sequences that do. Resolves once it is recorded. */
+  choose(choice: LateChoice): Promise<void> {
+    return new Promise((done, failed) => this.group.choose({ ...choice, member: this, done, failed }));
   }
 
   /** Call when it generates no more. */
@@ -106,18 +138,25 @@ export class BatchMember {
 /** Sequences that can share steps. */
 class Group {
   readonly #members = new Set<BatchMember>();
-  #waiting: Waiting[] = [];
+  readonly #steps: Gathering<Waiting>;
+  readonly #choices: Gathering<Choosing>;
   readonly #adaptiveSteps = new AdaptiveSteps();
   /** The step that is being recorded, where a pass has to wait. */
   #passing: { readonly taken: readonly Waiting[]; readonly left: AbortController } | undefined;
-  /** Steps so far. */
-  #count = 0;
-  #watching = false;
 
   constructor(
     private readonly network: Network,
     private readonly hasPrompts: () => boolean,
-  ) {}
+  ) {
+    this.#steps = new Gathering(network.device, (taken) => this.#step(taken), {
+      expected: () => this.#members.size,
+      most: FEW_ROWS,
+      isBusy: () => this.#passing !== undefined,
+    });
+    this.#choices = new Gathering(network.device, (taken) => this.#choose(taken), {
+      expected: () => [...this.#members].filter(({ owesChoice }) => owesChoice).length,
+    });
+  }
 
   get size(): number {
     return this.#members.size;
@@ -132,14 +171,18 @@ class Group {
 
   leave(member: BatchMember): void {
     this.#members.delete(member);
-    this.#waiting = this.#waiting.filter((waiting) => waiting.member !== member);
+    for (const requests of [this.#steps, this.#choices]) requests.drop((request) => request.member === member);
     if (this.#passing?.taken.every((taken) => !this.#members.has(taken.member))) this.#passing.left.abort();
-    this.#next();
+    this.#choices.check();
+    this.#steps.check();
   }
 
   request(waiting: Waiting): void {
-    this.#waiting.push(waiting);
-    this.#next();
+    this.#steps.add(waiting);
+  }
+
+  choose(choosing: Choosing): void {
+    this.#choices.add(choosing);
   }
 
   /** Steps are learnt from one of the members, since all have the same. */
@@ -154,35 +197,9 @@ class Group {
     return this.#adaptiveSteps.steps;
   }
 
-  /** Begins a step if every sequence waits for it, or as many as fit; else waits for the others while the device is busy anyway. */
-  #next(): void {
-    if (this.#waiting.length === 0 || this.#passing) return;
-    if (this.#waiting.length >= Math.min(this.#members.size, FEW_ROWS)) this.#step();
-    else void this.#watch();
-  }
-
-  /** Begins a step without the sequences that are not ready some time after the device has nothing left to do. */
-  async #watch(): Promise<void> {
-    if (this.#watching) return;
-    this.#watching = true;
-    try {
-      for (let count = -1; this.#waiting.length > 0; ) {
-        if (count === this.#count && !this.#passing) this.#step();
-        count = this.#count;
-        // The loss of the device is reported by the step.
-        await this.network.device.sync().catch(() => {});
-        await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
-      }
-    } finally {
-      this.#watching = false;
-    }
-  }
-
   /** Records a step of the sequences that have waited longest. */
-  #step(): void {
+  #step(taken: readonly Waiting[]): void {
     const { network } = this;
-    this.#count++;
-    const taken = this.#waiting.splice(0, FEW_ROWS);
     if (network.waits) {
       void this.#pass(taken);
       return;
@@ -218,23 +235,43 @@ class Group {
     owner.dispose();
     this.#passing = undefined;
     settle(taken, failures);
-    this.#next();
+    this.#steps.check();
+  }
+
+  /** Records the choices of sequences whose masks are known. */
+  #choose(taken: readonly Choosing[]): void {
+    const { device } = this.network;
+    const failures = new Map<Choosing, unknown>();
+    for (const { member } of taken) member.owesChoice = false;
+    const choices = taken.map(({ sampler, logits, index }) => sampler.choiceFrom(logits.place, index, 0));
+    try {
+      device.together(() => device.scope(() => chooseTokens(device, choices)));
+    } catch (error) {
+      for (const choosing of taken) failures.set(choosing, error);
+    }
+    settle(taken, failures);
   }
 
   /** The tokens that a step begins with: `[n]` u32. */
   #ids(taken: readonly Waiting[]): Tensor {
     const { device } = this.network;
     const ids = device.empty([taken.length], "u32", "ids");
-    for (const [row, { token }] of taken.entries()) device.copy(token, 0, ids, 4 * row, 4);
+    for (const [row, { sampler }] of taken.entries()) device.copy(sampler.token, 0, ids, 4 * row, 4);
     return ids;
   }
 
-  /** Passes each sequence that is still present its row of the logits `[n, V]`. */
+  /** Chooses the tokens of the sequences that are still present, and passes them their rows of the logits `[n, V]`. */
   #use(taken: readonly Waiting[], logits: Tensor, failures: Map<Waiting, unknown>, present = taken): void {
-    for (const [row, waiting] of taken.entries()) {
-      if (!present.includes(waiting)) continue;
+    const rows = [...taken.entries()].filter(([, waiting]) => present.includes(waiting));
+    const width = logits.size(-1);
+    const choices = rows.flatMap(([row, { sampler, choice }]) =>
+      choice ? [sampler.choiceFrom({ tensor: logits, first: row * width }, choice.index, choice.at)] : [],
+    );
+    chooseTokens(logits.device, choices);
+    for (const [row, waiting] of rows) {
+      waiting.member.owesChoice = !waiting.choice;
       try {
-        waiting.use(rowsOf(logits, row, 1));
+        waiting.use?.(rowsOf(logits, row, 1));
       } catch (error) {
         failures.set(waiting, error);
       }
@@ -246,7 +283,7 @@ function rowsEach(taken: readonly Waiting[]): SequenceRows[] {
   return taken.map(({ member: { cache } }) => ({ cache, rows: 1 }));
 }
 
-function settle(taken: readonly Waiting[], failures: ReadonlyMap<Waiting, unknown>): void {
+function settle<T extends Settled>(taken: readonly T[], failures: ReadonlyMap<T, unknown>): void {
   for (const waiting of taken) {
     if (failures.has(waiting)) waiting.failed(failures.get(waiting));
     else waiting.done();

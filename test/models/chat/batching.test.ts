@@ -42,6 +42,7 @@ const QUESTIONS: readonly Asked[] = [
   { input: "Name a colour.", options: { maxNewTokens: 12, minNewTokens: 12, logprobs: true, topLogprobs: 2 } },
   { input: "How many?", options: { maxNewTokens: 24, regex: "[a-z]{3} [0-9]{2,4}" } },
   { input: "How many?", options: { ...LONG, stop: ["e"] } },
+  { input: "Which?", options: { maxNewTokens: 24, regex: "[a-z]{4} [0-9]{3}", temperature: 1, seed: 3 } },
 ];
 
 /** The answer to a question in a session of its own. */
