@@ -8,6 +8,7 @@ import { AdaptiveSteps } from "./adaptive-steps.js";
 import { Gathering } from "./gathering.js";
 import type { Sampler } from "./sampler.js";
 import { SamplerRows, type SharedRow } from "./sampler-rows.js";
+import { VisionBatching } from "./vision-batching.js";
 
 /** Rows of a prompt per chunk while others generate, if not given. */
 const PREFILL_ROWS = 256;
@@ -51,6 +52,8 @@ interface Settled {
 export class Batching {
   /** State of the samplers whose choices may share dispatches. */
   readonly samplerRows: SamplerRows;
+  /** What prompts share the vision tower's batches through. */
+  readonly vision: VisionBatching;
   readonly #groups = new Map<string, Group>();
   /** Prompts that are being computed. */
   #prompts = 0;
@@ -62,6 +65,7 @@ export class Batching {
   ) {
     const { device, config } = network;
     this.samplerRows = new SamplerRows(device, config.text.vocabulary, device.arena("samplers"));
+    this.vision = new VisionBatching(network, () => this.busy);
   }
 
   /** Adds a sequence. `single`: whether it takes one step per readback, since the host has to see each token or its logits. */

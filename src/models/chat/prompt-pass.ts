@@ -131,10 +131,10 @@ export class PromptPass {
     const { model, owner } = this;
     const patches = model.config.vision.cells ** 2;
     const features: RowPiece[] = [];
-    for (const { first, count, tiles } of this.#batches(segment)) {
+    for (let first = 0, count = 0; first < segment.tileCount; first += count) {
       throwIfAborted(this.options.signal, "vision");
-      this.options.taps?.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(tiles)));
-      const tensor = owner.run(() => this.#tapped(() => this.on.network.project(tiles, count)));
+      const tensor = await this.#project(segment, first);
+      count = tensor.size(0) / patches;
       features.push({ first: first * patches, tensor });
       await this.#settled("vision");
       this.tiles += count;
@@ -145,6 +145,22 @@ export class PromptPass {
     for (const { tensor } of features) tensor.dispose();
     this.#made.set(segment.key, packed);
     return packed;
+  }
+
+  /** Projected features `[n·P, D]` of tiles of a segment from tile `first` on, in a batch with those of other requests. */
+  #project({ tiles, tileCount }: Segment, first: number): Promise<Tensor> {
+    const { model, owner, options } = this;
+    const { network, batching } = this.on;
+    const count = tileCount - first;
+    const rest = tiles.subarray((first * tiles.length) / tileCount);
+    const { taps } = options;
+    if (!taps)
+      return unlessAborted(batching.vision.project(rest, count, owner, options.signal), options.signal, "vision");
+    // Taps have the tiles of this prompt only.
+    const own = Math.min(network.tilesPerBatch, count);
+    const batch = rest.subarray(0, (own * rest.length) / count);
+    taps.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(batch)));
+    return Promise.resolve(owner.run(() => this.#tapped(() => network.project(batch, own))));
   }
 
   /** Prefills rows `from` to the end. Returns the logits `[1, V]` of the last row. */
