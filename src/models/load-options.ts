@@ -36,7 +36,8 @@ export interface LoadOptions extends HubOptions {
   /**
    * Maximum bytes on the adapter for the model, one session of `contextTokens` (at most 8,192 if not given) and a question about a
    * picture of the maximum number of tiles, or of `tiles`, as `LlavaOneVision.estimate` computes them. Loading fails with
-   * OverBudgetError before anything is downloaded. What adapters add is not counted.
+   * OverBudgetError before anything is downloaded. What adapters add is not counted. A prompt whose keys and values do not fit beside those of
+   * other sessions waits for them, before its pictures are encoded.
    */
   memoryBudget?: number | MemoryBudget;
   /**

@@ -21,6 +21,7 @@ import { placeholderIds } from "./llava-onevision/prompt.js";
 import type { Stage } from "./llava-onevision/qwen2.js";
 import { readConfig } from "./llava-onevision/read-config.js";
 import { VISION_CACHE_BYTES, VisionCache } from "./llava-onevision/vision-cache.js";
+import type { BudgetPlan } from "./sizing/memory-budget.js";
 import { warmUp } from "./warm-up.js";
 
 /** Where the weights of a model come from, and what of it stays in host memory: everything but the weights. */
@@ -35,6 +36,8 @@ export interface WeightsSource {
   readonly prefillRows: number | undefined;
   /** Which layers of the decoder stay on the device; undefined for all. */
   readonly plan: LayerPlan | undefined;
+  /** Rows of the KV caches of all sessions; undefined for as many as fit. */
+  readonly cacheRows: number | undefined;
   /** Most bytes on a device of the model's own. */
   readonly budgetBytes: number;
   /** Devices that have the last layers of the decoder, after the first device's. */
@@ -84,7 +87,7 @@ export async function readSource(
   configJson: JsonValue,
   loading: AbortController,
   options: SourceOptions & HubOptions,
-  plan: LayerPlan | undefined,
+  { plan, cacheRows }: BudgetPlan,
   others: readonly Stage[] = [],
 ): Promise<WeightsSource> {
   const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([
@@ -119,6 +122,7 @@ export async function readSource(
       prefixCacheBytes: options.prefixCacheBytes ?? (options.memoryBudget === undefined ? PREFIX_CACHE_BYTES : 0),
       prefillRows: options.prefillRows,
       plan,
+      cacheRows,
       budgetBytes: typeof memoryBudget === "object" ? memoryBudget.bytes : memoryBudget,
       others,
       loading,
@@ -183,7 +187,7 @@ export async function loadParts(
       if (!store.streams) await index.close();
       const batching = new Batching(network, source.prefillRows);
       const { layers, keyValueHeads, headSize } = config.text;
-      const kvPool = new KVPool(device, layers, keyValueHeads * headSize, source.cacheType);
+      const kvPool = new KVPool(device, layers, keyValueHeads * headSize, source.cacheType, source.cacheRows);
       return {
         device,
         network,
