@@ -62,6 +62,11 @@ export interface LoadOptions extends HubOptions {
    */
   prefillRows?: number;
   /**
+   * Milliseconds for which the prompts of other sessions may delay a token (20), but by one chunk of rows or one tile in any case. More of them
+   * make the first token of a newcomer earlier where chunks are short.
+   */
+  prefillMs?: number;
+  /**
    * What happens when the GPU resets or the browser restarts its GPU process. "fail", if not given: calls reject with DeviceLostError.
    * "reload": the next call opens another device and loads the weights again; a running answer does so at once and continues its text.
    * Three losses in a minute end with DeviceLostError. Not beside `device`.
@@ -92,6 +97,7 @@ export function checkLoadOptions(options: LoadOptions): void {
     "visionCacheBytes",
     "prefixCacheBytes",
     "prefillRows",
+    "prefillMs",
     "onDeviceLost",
     "adapter",
     "mergeAdapters",
@@ -124,7 +130,15 @@ export function checkLoadOptions(options: LoadOptions): void {
       remedy: "leave it out for 256 MiB",
     });
   }
-  const { prefillRows } = options;
+  const { prefillRows, prefillMs } = options;
+  if (prefillMs !== undefined && !(prefillMs >= 0)) {
+    throw new OptionError({
+      where: "LlavaOneVision.load, prefillMs",
+      expected: "a number of milliseconds, 0 or above",
+      got: shown(prefillMs),
+      remedy: "leave it out for 20",
+    });
+  }
   if (prefillRows !== undefined && !(Number.isInteger(prefillRows) && prefillRows > 0)) {
     throw new OptionError({
       where: "LlavaOneVision.load, prefillRows",

@@ -34,6 +34,7 @@ export interface WeightsSource {
   readonly visionCacheBytes: number;
   readonly prefixCacheBytes: number;
   readonly prefillRows: number | undefined;
+  readonly prefillMs: number | undefined;
   /** Which layers of the decoder stay on the device; undefined for all. */
   readonly plan: LayerPlan | undefined;
   /** Rows of the KV caches of all sessions; undefined for as many as fit. */
@@ -58,6 +59,7 @@ export interface SourceOptions {
   readonly visionCacheBytes?: number;
   readonly prefixCacheBytes?: number;
   readonly prefillRows?: number;
+  readonly prefillMs?: number;
   readonly memoryBudget?: number | { readonly bytes: number };
   readonly adapter?: AdapterLocations | undefined;
   readonly mergeAdapters?: boolean | undefined;
@@ -121,6 +123,7 @@ export async function readSource(
       visionCacheBytes: options.visionCacheBytes ?? VISION_CACHE_BYTES,
       prefixCacheBytes: options.prefixCacheBytes ?? (options.memoryBudget === undefined ? PREFIX_CACHE_BYTES : 0),
       prefillRows: options.prefillRows,
+      prefillMs: options.prefillMs,
       plan,
       cacheRows,
       budgetBytes: typeof memoryBudget === "object" ? memoryBudget.bytes : memoryBudget,
@@ -185,7 +188,7 @@ export async function loadParts(
       await device.prepared();
       // The store reads layers that stream from it, and closes it.
       if (!store.streams) await index.close();
-      const batching = new Batching(network, source.prefillRows);
+      const batching = new Batching(network, source.prefillRows, source.prefillMs);
       const { layers, keyValueHeads, headSize } = config.text;
       const kvPool = new KVPool(device, layers, keyValueHeads * headSize, source.cacheType, source.cacheRows);
       return {

@@ -6,6 +6,7 @@ import type { Tensor } from "../../runtime/tensor.js";
 import type { Network } from "../llava-onevision/network.js";
 import { AdaptiveSteps } from "./adaptive-steps.js";
 import { Gathering } from "./gathering.js";
+import { PromptShare } from "./prompt-share.js";
 import type { Sampler } from "./sampler.js";
 import { SamplerRows, type SharedRow } from "./sampler-rows.js";
 import { VisionBatching } from "./vision-batching.js";
@@ -54,6 +55,8 @@ export class Batching {
   readonly samplerRows: SamplerRows;
   /** What prompts share the vision tower's batches through. */
   readonly vision: VisionBatching;
+  /** What prompts run their pieces through. */
+  readonly share: PromptShare;
   readonly #groups = new Map<string, Group>();
   /** Prompts that are being computed. */
   #prompts = 0;
@@ -62,9 +65,12 @@ export class Batching {
     readonly network: Network,
     /** Rows of a prompt per chunk while others generate. */
     readonly prefillRows = PREFILL_ROWS,
+    /** Milliseconds for which prompts may delay a step, a chunk or a tile at least. */
+    prefillMs?: number,
   ) {
     const { device, config } = network;
     this.samplerRows = new SamplerRows(device, config.text.vocabulary, device.arena("samplers"));
+    this.share = new PromptShare(() => this.#release(), prefillMs);
     this.vision = new VisionBatching(network, () => this.busy);
   }
 
@@ -73,7 +79,11 @@ export class Batching {
     const key = JSON.stringify(cache.adapters ?? null);
     let group = this.#groups.get(key);
     if (!group) {
-      group = new Group(this.network, () => this.#prompts > 0);
+      group = new Group(
+        this.network,
+        () => this.#prompts > 0,
+        () => this.share.holds,
+      );
       this.#groups.set(key, group);
     }
     return group.join(cache, single);
@@ -92,7 +102,13 @@ export class Batching {
     return () => {
       if (counted) this.#prompts--;
       counted = false;
+      this.#release();
     };
+  }
+
+  /** Records the steps that are ready. */
+  #release(): void {
+    for (const group of this.#groups.values()) group.check();
   }
 }
 
@@ -108,9 +124,9 @@ export class BatchMember {
     readonly single: boolean,
   ) {}
 
-  /** Whether no other sequence can share its steps. */
+  /** Whether no other sequence can share its steps, and no prompt waits for them. */
   get alone(): boolean {
-    return this.group.size === 1;
+    return this.group.size === 1 && !this.group.hasPrompts();
   }
 
   /** Steps per readback that the sequences of its steps have in common. */
@@ -150,12 +166,13 @@ class Group {
 
   constructor(
     private readonly network: Network,
-    private readonly hasPrompts: () => boolean,
+    readonly hasPrompts: () => boolean,
+    isHeld: () => boolean,
   ) {
     this.#steps = new Gathering(network.device, (taken) => this.#step(taken), {
       expected: () => this.#members.size,
       most: FEW_ROWS,
-      isBusy: () => this.#passing !== undefined,
+      isBusy: () => this.#passing !== undefined || isHeld(),
     });
     this.#choices = new Gathering(network.device, (taken) => this.#choose(taken), {
       expected: () => [...this.#members].filter(({ owesChoice }) => owesChoice).length,
@@ -178,6 +195,10 @@ class Group {
     for (const requests of [this.#steps, this.#choices]) requests.drop((request) => request.member === member);
     if (this.#passing?.taken.every((taken) => !this.#members.has(taken.member))) this.#passing.left.abort();
     this.#choices.check();
+    this.#steps.check();
+  }
+
+  check(): void {
     this.#steps.check();
   }
 
@@ -268,10 +289,16 @@ class Group {
   #use(taken: readonly Waiting[], logits: Tensor, failures: Map<Waiting, unknown>, present = taken): void {
     const rows = [...taken.entries()].filter(([, waiting]) => present.includes(waiting));
     const width = logits.size(-1);
-    const choices = rows.flatMap(([row, { sampler, choice }]) =>
-      choice ? [sampler.choiceFrom({ tensor: logits, first: row * width }, choice.index, choice.at)] : [],
-    );
-    chooseTokens(logits.device, choices);
+    const chosen = rows.filter(([, { choice }]) => choice);
+    const [first] = chosen;
+    // The kernels for one row are those of its steps alone.
+    if (first && taken.length === 1) first[1].sampler.choose(logits, first[1].choice!.index, first[1].choice!.at);
+    else {
+      const placed = chosen.map(([row, { sampler, choice }]) =>
+        sampler.choiceFrom({ tensor: logits, first: row * width }, choice!.index, choice!.at),
+      );
+      chooseTokens(logits.device, placed);
+    }
     for (const [row, waiting] of rows) {
       waiting.member.owesChoice = !waiting.choice;
       try {

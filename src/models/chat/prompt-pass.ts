@@ -133,10 +133,13 @@ export class PromptPass {
     const features: RowPiece[] = [];
     for (let first = 0, count = 0; first < segment.tileCount; first += count) {
       throwIfAborted(this.options.signal, "vision");
-      const tensor = await this.#project(segment, first);
+      const tensor = await this.on.batching.share.piece(async () => {
+        const tensor = await this.#project(segment, first);
+        await this.#settled("vision");
+        return tensor;
+      });
       count = tensor.size(0) / patches;
       features.push({ first: first * patches, tensor });
-      await this.#settled("vision");
       this.tiles += count;
       this.#report("vision", this.tiles, total);
     }
@@ -205,7 +208,7 @@ export class PromptPass {
 
   /** Prefills rows `from` to `to` into the KV cache, without logits. */
   async fill(from: number, to: number, cache: KVCache): Promise<void> {
-    const { device, network } = this.on;
+    const { device, network, batching } = this.on;
     if (network.waits) {
       for (const chunk of await this.#through(from, to, cache)) chunk.dispose();
       return;
@@ -216,10 +219,12 @@ export class PromptPass {
       this.#report("prefill", first - from, this.prompt.inputIds.length - from);
       rows = this.#rowsPerChunk;
       const chunk = ids.subarray(first, first + rows);
-      this.owner.run(() =>
-        this.#tapped(() => device.scope(() => void network.decode(chunk, first, this.visual, cache))),
-      );
-      await this.#settled("prefill");
+      await batching.share.piece(() => {
+        this.owner.run(() =>
+          this.#tapped(() => device.scope(() => void network.decode(chunk, first, this.visual, cache))),
+        );
+        return this.#settled("prefill");
+      });
     }
   }
 
