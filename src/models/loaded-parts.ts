@@ -22,7 +22,6 @@ import type { Stage } from "./llava-onevision/qwen2.js";
 import { readConfig } from "./llava-onevision/read-config.js";
 import { VISION_CACHE_BYTES, VisionCache } from "./llava-onevision/vision-cache.js";
 import type { BudgetPlan } from "./sizing/memory-budget.js";
-import { warmUp } from "./warm-up.js";
 
 /** Where the weights of a model come from, and what of it stays in host memory: everything but the weights. */
 export interface WeightsSource {
@@ -182,7 +181,10 @@ export async function loadParts(
       store = network.language.store;
       loader.check(files.name, (name) => config.layout.ignored(name));
       // On CPU adapters compilation would compete with reading and packing the weights.
-      if (!device.facts.onCPU) warmUp(network, source.cacheType);
+      if (!device.facts.onCPU) {
+        const { warmUp } = await import("./warm-up.js");
+        warmUp(network, source.cacheType);
+      }
       await loader.load({ signal: loading.signal, onProgress });
       await store.prepare(loading.signal);
       await device.prepared();

@@ -11,7 +11,7 @@ import { Batching, type BatchMember } from "./batching.js";
 import { chooseAlong, type DraftParts, MOST_DRAFT } from "./draft-pass.js";
 import { type Drafts, draftUnder } from "./drafts.js";
 import { type Choice, type ReadOptions, Reads } from "./reads.js";
-import { Sampler, type SamplerOptions } from "./sampler.js";
+import type { Sampler, SamplerOptions } from "./sampler.js";
 import type { SamplerRows, SharedRow } from "./sampler-rows.js";
 
 /** Batches in flight: one executes while the other is read back. */
@@ -48,6 +48,18 @@ function batchingOf(network: Network, { batching }: DecodingOptions): Batching |
   return batching ?? (network.waits ? new Batching(network) : undefined);
 }
 
+/** The sampler and its kernels are imported on demand: a page loads them with the first answer. */
+async function samplerOf(
+  { device }: Network,
+  options: SamplerOptions,
+  owner: Arena,
+  masked: boolean,
+  batching: Batching | undefined,
+): Promise<Sampler> {
+  const { Sampler } = await import("./sampler.js");
+  return owner.run(() => new Sampler(device, options, masked, batching?.samplerRows));
+}
+
 /**
  * Generates the tokens of an answer from the prompt's logits `[1, V]`. The sampled token stays on the GPU and feeds the next step;
  * steps are recorded ahead, and their tokens are read back in batches. While other sequences generate, steps are shared with them. If
@@ -63,7 +75,7 @@ export async function* decode(
   const { device } = network;
   const { maxNewTokens, adaptiveSteps, check, readLogits, signal, drafts } = options;
   const batching = batchingOf(network, options);
-  const sampler = owner.run(() => new Sampler(device, options, false, batching?.samplerRows));
+  const sampler = await samplerOf(network, options, owner, false, batching);
   // A pass that waits for layers or devices is long: the token before it is returned first.
   const mostInFlight = network.waits ? 1 : MAX_IN_FLIGHT;
   const idle = Array.from({ length: mostInFlight }, () => new Reads(network, options, MOST_STEPS));
@@ -175,7 +187,7 @@ export async function* decodeUnder(
   const { maxNewTokens, check, allowed, signal, drafts } = options;
   const batching = batchingOf(network, options);
   const rows = batching?.samplerRows;
-  const sampler = owner.run(() => new Sampler(device, options, true, rows));
+  const sampler = await samplerOf(network, options, owner, true, batching);
   /** Its logits of a step that it shares. */
   let waiting: SharedRow | undefined;
   const reads = new Reads(network, options, MOST_DRAFT + 1);

@@ -151,19 +151,22 @@ export class PromptPass {
   }
 
   /** Projected features `[n·P, D]` of tiles of a segment from tile `first` on, in a batch with those of other requests. */
-  #project({ tiles, tileCount }: Segment, first: number): Promise<Tensor> {
+  async #project({ tiles, tileCount }: Segment, first: number): Promise<Tensor> {
     const { model, owner, options } = this;
     const { network, batching } = this.on;
     const count = tileCount - first;
     const rest = tiles.subarray((first * tiles.length) / tileCount);
     const { taps } = options;
-    if (!taps)
-      return unlessAborted(batching.vision.project(rest, count, owner, options.signal), options.signal, "vision");
+    if (!taps) {
+      const { signal } = options;
+      const vision = await batching.vision();
+      return unlessAborted(vision.project(rest, count, owner, signal), signal, "vision");
+    }
     // Taps have the tiles of this prompt only.
     const own = Math.min(network.tilesPerBatch, count);
     const batch = rest.subarray(0, (own * rest.length) / count);
     taps.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(batch)));
-    return Promise.resolve(owner.run(() => this.#tapped(() => network.project(batch, own))));
+    return owner.run(() => this.#tapped(() => network.project(batch, own)));
   }
 
   /** Prefills rows `from` to the end. Returns the logits `[1, V]` of the last row. */

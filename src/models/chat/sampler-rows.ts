@@ -1,4 +1,4 @@
-import type { RowPlace } from "../../kernels/choose-token.js";
+import type { RowPlace } from "../../kernels/choose-tokens.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Device } from "../../runtime/device.js";
 import type { DType } from "../../runtime/dtype.js";

@@ -1,8 +1,9 @@
-import { KernelError } from "../../base/errors.js";
-import { type ChoiceMethod, chooseToken, type RowChoice, type RowPlace } from "../../kernels/choose-token.js";
+import { type ChoiceMethod, chooseToken } from "../../kernels/choose-token.js";
+import type { RowChoice, RowPlace } from "../../kernels/choose-tokens.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { SamplingOptions } from "./generate-options.js";
+import { NoNumbers } from "./no-numbers.js";
 import { MOST_CHOICES, SamplerRows, type SharedRow } from "./sampler-rows.js";
 
 export interface SamplerOptions extends Omit<SamplingOptions, "seed" | "logitBias"> {
@@ -24,9 +25,6 @@ export interface SamplerOptions extends Omit<SamplingOptions, "seed" | "logitBia
  * decides only between logits that differ by less than 0.0002.
  */
 const LEAST_TEMPERATURE = 1e-5;
-
-/** No logit of a row is a number. */
-export class NoNumbers extends KernelError {}
 
 /** Chooses the next token on the device, greedily or by sampling, without a host round trip. */
 export class Sampler {
@@ -113,12 +111,7 @@ export class Sampler {
   /** Throws KernelError for the token of an all-NaN row of logits. */
   check(token: number): void {
     if (token < this.options.allowed) return;
-    throw new NoNumbers({
-      where: "logits",
-      expected: "numbers",
-      got: "none: every one is NaN",
-      remedy: "check the checkpoint's weights; report this with the output of `ocellus doctor`",
-    });
+    throw new NoNumbers();
   }
 
   /** Occurrences of each token in the answer so far. */
