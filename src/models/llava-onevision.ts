@@ -3,7 +3,6 @@ import { DisposedError, OptionError } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
 import { type CheckpointLocation, openCheckpoint } from "../io/checkpoint.js";
 import type { PictureInput } from "../io/picture-input.js";
-import type { LayerPlan } from "../layers/layer-store.js";
 import type { LoadProgress } from "../layers/weights.js";
 import { Arena } from "../runtime/arena.js";
 import { Device } from "../runtime/device.js";
@@ -29,6 +28,7 @@ import {
   type WeightsSource,
 } from "./loaded-parts.js";
 import type { Estimate, EstimateOptions } from "./sizing/estimate.js";
+import type { BudgetPlan } from "./sizing/memory-budget.js";
 import type { TrainOptions } from "./training-options.js";
 import type { TrainingStep } from "./training-step.js";
 
@@ -140,10 +140,10 @@ export class LlavaOneVision {
       checkDevices(devices, { ...options });
       stages = await stagesOn(location, devices, options);
     }
-    let plan: LayerPlan | undefined;
+    let within: BudgetPlan = { plan: undefined, cacheRows: undefined };
     if (memoryBudget !== undefined || weights !== "resident") {
       const { planWithin } = await import("./sizing/memory-budget.js");
-      plan = await planWithin(location, memoryBudget, weights, options);
+      within = await planWithin(location, memoryBudget, weights, options);
     }
     const loading = lastingSignal(options.signal);
     const recovery = new Recovery(options.onDeviceLost === "reload");
@@ -156,7 +156,7 @@ export class LlavaOneVision {
       name = files.name;
       const configJson = await readFamily(files);
       device ??= await Device.open();
-      const source = await readSource(files, configJson, loading.controller, options, plan, stages.slice(1));
+      const source = await readSource(files, configJson, loading.controller, options, within, stages.slice(1));
       const parts = await recovery.load(() => {
         const opened = device;
         device = undefined;

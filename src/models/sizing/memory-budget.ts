@@ -70,9 +70,17 @@ interface Need extends Setting, Pick<Footprint, "layerBytes" | "slots"> {
   readonly tiles: number;
 }
 
+/** What a model does to keep to a memory budget. */
+export interface BudgetPlan {
+  /** Which layers stay on the device; undefined for all. */
+  readonly plan: LayerPlan | undefined;
+  /** Rows of the KV caches of all sessions; undefined without a budget. */
+  readonly cacheRows: number | undefined;
+}
+
 /**
- * Returns which layers stay on the device so that a model with one session needs at most its budget; undefined for all. Throws OverBudgetError
- * if that is impossible; the message has the numbers and the nearest setting that fits. Reads config files and headers only. Throws
+ * Returns which layers stay on the device so that a model with one session needs at most its budget, and the rows of all sessions' KV caches
+ * that it leaves room for. Throws OverBudgetError if that is impossible; the message has the numbers and the nearest setting that fits. Reads config files and headers only. Throws
  * CheckpointError, SourceError, OptionError, AbortedError.
  */
 export async function planWithin(
@@ -80,7 +88,7 @@ export async function planWithin(
   budget: number | MemoryBudget | undefined,
   placement: WeightsPlacement,
   options: Omit<EstimateOptions, "tiles" | "memoryBudget">,
-): Promise<LayerPlan | undefined> {
+): Promise<BudgetPlan> {
   if (!PLACEMENTS.includes(placement)) {
     throw new OptionError({
       where: "weights",
@@ -89,7 +97,7 @@ export async function planWithin(
       remedy: "leave it out for weights that stay on the device",
     });
   }
-  if (budget === undefined) return placement === "stream" ? LEAST_PLAN : undefined;
+  if (budget === undefined) return { plan: placement === "stream" ? LEAST_PLAN : undefined, cacheRows: undefined };
   const { bytes: budgetBytes, tiles } = typeof budget === "object" && budget !== null ? budget : { bytes: budget };
   if (typeof budget === "object") checkOptions("memoryBudget", budget, ["bytes", "tiles"]);
   if (!(budgetBytes > 0)) {
@@ -105,7 +113,7 @@ export async function planWithin(
     if (placement !== "stream") {
       const needs = new Needs(subject);
       const need = needs.of(given);
-      if (need.totalBytes <= budgetBytes) return undefined;
+      if (need.totalBytes <= budgetBytes) return { plan: undefined, cacheRows: rowsWithin(budgetBytes, need) };
       if (placement === "resident") {
         const { totalBytes } = streamingNeeds(subject).of(given);
         const streams = totalBytes <= budgetBytes ? '; or with weights "auto": layers that do not fit stream' : "";
@@ -116,8 +124,15 @@ export async function planWithin(
     const need = needs.of(given);
     if (need.totalBytes > budgetBytes) throw overBudget(needs, need, budgetBytes);
     const { layers } = subject.described.config.text;
-    return { ...LEAST_PLAN, resident: residentLayers(budgetBytes, need, need.totalBytes, layers) };
+    const resident = residentLayers(budgetBytes, need, need.totalBytes, layers);
+    const cacheRows = rowsWithin(budgetBytes - resident * need.layerBytes, need);
+    return { plan: { ...LEAST_PLAN, resident }, cacheRows };
   });
+}
+
+/** Rows of KV caches for which a budget has room: those of one session, and what else fits. */
+function rowsWithin(budgetBytes: number, { contextTokens, cacheBytes, totalBytes }: Need): number {
+  return Math.floor((contextTokens * (cacheBytes + budgetBytes - totalBytes)) / cacheBytes);
 }
 
 /** The needs where all layers stream. */
