@@ -67,7 +67,17 @@ async function run(command, args, { cwd, env } = {}) {
 
 async function byOcellus(folder) {
   const output = join(folder, "ocellus.jsonl");
-  const options = ["--model", MODEL, "--metric", "exact", "--max-new-tokens", String(MOST_TOKENS), "-o", output, "--json"];
+  const options = [
+    "--model",
+    MODEL,
+    "--metric",
+    "exact",
+    "--max-new-tokens",
+    String(MOST_TOKENS),
+    "-o",
+    output,
+    "--json",
+  ];
   const { score } = JSON.parse(
     await run(process.execPath, [OCELLUS, "eval", join(folder, "records.jsonl"), ...options]),
   );

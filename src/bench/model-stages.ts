@@ -143,7 +143,7 @@ export async function stepOf(
   cache.reserve(held + 1);
   try {
     const rules = { repetitionPenalty: 1, minNewTokens: 0, eosTokens: [], allowed: geometry.text.vocabulary };
-    const sampler = owner.run(() => new Sampler(device, rules, 1));
+    const sampler = owner.run(() => new Sampler(device, rules));
     const x = owner.run(() => device.upload(new Float32Array(geometry.text.width), [1, geometry.text.width], "x"));
     device.write(sampler.token, Uint32Array.of(1));
     const start = counters.dispatches;

@@ -1,6 +1,7 @@
+import { oneChoice, PLAIN_CHOICE } from "../kernels/choice-rows.js";
 import { chooseToken } from "../kernels/choose-token.js";
 import { rankLogits } from "../kernels/rank-logits.js";
-import { rankWithCutoff } from "../kernels/sampling-cutoff.js";
+import { cutOf, rankWithCutoff } from "../kernels/sampling-cutoff.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { gumbel, samplingProbabilities } from "./reference/choose.js";
 import { workload } from "./row-kernels.js";
@@ -25,9 +26,12 @@ function cutting(count: number): Workload {
   return workload(description, (device) => {
     const logits = logitsOf(count);
     const x = device.upload(logits, [1, count], "logits");
-    const ranks = rankLogits(x, count, SAMPLING.temperature, PENALTIES, {});
+    const { temperature, topK, topP } = SAMPLING;
+    const rows = oneChoice({ ...PLAIN_CHOICE, inverseTemperature: 1 / temperature, topK, topP });
+    const ranks = rankLogits(x, count, rows, {});
+    const cut = cutOf(SAMPLING, count, device.facts);
     return {
-      run: () => rankWithCutoff(x, count, SAMPLING.temperature, PENALTIES, {}, SAMPLING).cutoff,
+      run: () => rankWithCutoff(x, count, rows, {}, cut).cutoff,
       async verify(y: Tensor) {
         const [lowest] = await y.read("u32");
         const truth = samplingProbabilities(logits, { count }, SAMPLING);

@@ -15,7 +15,7 @@ import { filesBelow } from "./files-below.js";
 import { isStandardInput, isStream, takeStandardInput, typed } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
 import { chunksOf, type Line, linesOf, textOf } from "./lines.js";
-import { MODEL_OPTIONS, modelLocation, openOptions, servedName } from "./model-options.js";
+import { MAX_SEQUENCES, MODEL_OPTIONS, modelLocation, openOptions, servedName } from "./model-options.js";
 import { ProgressLine } from "./progress-line.js";
 import { queueOf } from "./queue-options.js";
 
@@ -36,7 +36,7 @@ pipe or -, OUT.jsonl may be - (without resuming). Exit status 1 if a request fai
       help: "allow paths below DIR beside data: URLs",
       path: true,
     },
-    "max-sequences": { value: "N", help: "requests answered at once, which share decode steps (4)" },
+    "max-sequences": { value: "N", help: `requests answered at once, which share decode steps (${MAX_SEQUENCES})` },
     parallel: { value: "N", help: "former name of --max-sequences", rare: true },
     queue: { value: "URL", help: "workers answer: redis://HOST:PORT (ocellus worker)" },
     "queue-name": { value: "NAME", help: `name of that queue (${QUEUE_NAME})`, rare: true },
@@ -117,7 +117,7 @@ async function answerByModel(
   { line, abort, signal }: Run,
 ): Promise<void> {
   const folder = given.value("input-dir");
-  const parallel = given.count("max-sequences") ?? given.count("parallel") ?? 4;
+  const parallel = given.count("max-sequences") ?? given.count("parallel") ?? MAX_SEQUENCES;
   const specialTokens = specialTokensOption(given);
   const options = await openOptions(given);
   const where = modelLocation(given.value("model"));

@@ -175,6 +175,9 @@ export async function openOptions(
   return { ...loadOptions(given), ...(await openDevices(devicesGiven(given))) };
 }
 
+/** Requests that `serve` and `batch` answer at once, if not given. */
+export const MAX_SEQUENCES = 8;
+
 /** Reads the options that say how a model is loaded ({@link MODEL_OPTIONS} but for the model itself). */
 export function loadOptions(given: Arguments): ModelLoadOptions {
   return { ...dtypeOption(given), ...adapterOption(given), ...memoryOptions(given), ...hubOptions(given) };
@@ -220,7 +223,16 @@ export function bytesOption(given: Arguments, name: string): number | undefined 
 /** Options of loading that the command line gives. */
 export type ModelLoadOptions = Pick<
   LoadOptions,
-  "dtype" | "adapter" | "mergeAdapters" | "memoryBudget" | "weights" | "hostBudget" | "revision" | "refresh" | "offline"
+  | "dtype"
+  | "adapter"
+  | "mergeAdapters"
+  | "memoryBudget"
+  | "weights"
+  | "hostBudget"
+  | "prefillMs"
+  | "revision"
+  | "refresh"
+  | "offline"
 >;
 
 /** Reads `--revision`, `--refresh` and `--offline`. */

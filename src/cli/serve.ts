@@ -7,7 +7,7 @@ import { LoadFailure, Supervisor } from "../server/supervisor.js";
 import type { Arguments, Command } from "./command.js";
 import { readText } from "./input-file.js";
 import { type Interruption, type StopSignal, statusOf } from "./interruption.js";
-import { devicesGiven, loadOptions, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
+import { devicesGiven, loadOptions, MAX_SEQUENCES, MODEL_OPTIONS, modelLocation, servedName } from "./model-options.js";
 import type { ModelSettings } from "./model-settings.js";
 import { note } from "./note.js";
 import { ProgressLine } from "./progress-line.js";
@@ -38,10 +38,11 @@ a process of its own, which is started again if it ends.`,
       rare: true,
     },
     cors: { value: "ORIGIN", help: "allow pages of this origin, or all with *" },
-    "max-sequences": { value: "N", help: "requests answered at once, which share decode steps (4)" },
+    "max-sequences": { value: "N", help: `requests answered at once, which share decode steps (${MAX_SEQUENCES})` },
     parallel: { value: "N", help: "former name of --max-sequences", rare: true },
     timeout: { value: "S", help: "maximum seconds per request, waiting included (300)" },
     "allow-remote-media": { help: "fetch pictures by http(s) from public addresses" },
+    "prefill-ms": { value: "N", help: "ms that prompts may delay a token of other requests (20)", rare: true },
     queue: { value: "N", help: "maximum waiting requests; further ones get status 429 (256)", rare: true },
     "rate-limit": { value: "N", help: "requests a minute per key, or per address without keys", rare: true },
     log: { value: "FORMAT", help: "requests on standard error: json, text or none", choices: LOG_FORMATS, rare: true },
@@ -63,7 +64,7 @@ async function listen(given: Arguments, interruption: Interruption): Promise<voi
   const options = {
     host,
     port: portOf(given.value("port")),
-    parallel: given.count("max-sequences") ?? given.count("parallel") ?? 4,
+    parallel: given.count("max-sequences") ?? given.count("parallel") ?? MAX_SEQUENCES,
     queue: given.count("queue") ?? 256,
     timeoutSeconds: given.count("timeout") ?? 300,
     maxBodyBytes: (given.count("max-body") ?? 64) * 2 ** 20,
@@ -78,10 +79,11 @@ async function listen(given: Arguments, interruption: Interruption): Promise<voi
   const name = given.value("name") ?? servedName(where);
   // Checked by the parser.
   const format = (given.value("log") ?? (process.stderr.isTTY ? "text" : "json")) as LogFormat;
+  const prefillMs = given.count("prefill-ms", 0);
   const settings: ModelSettings = {
     where,
     name,
-    options: loadOptions(given),
+    options: { ...loadOptions(given), ...(prefillMs !== undefined && { prefillMs }) },
     devices: devicesGiven(given),
     debug,
   };

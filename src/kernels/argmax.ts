@@ -1,5 +1,6 @@
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
+import { ABSENT, type ChoiceRows, oneChoice, PLAIN_CHOICE, rowHeader, runRows } from "./choice-rows.js";
 
 /**
  * WGSL that maps floats to order-preserving u32 ranks. Adapters may assume that no float is NaN, so floats are compared as
@@ -50,9 +51,8 @@ export const FIRST_OF = "fn firstOf(strip: u32) -> u32 { return strip / LANES * 
 export const argmaxKernel = new Kernel(
   "argmax",
   `
-struct Params { count: u32, upperKey: u32, lowerKey: u32 }
-@group(0) @binding(0) var<storage, read> x: array<Element>;       // [count or more]
-@group(0) @binding(1) var<storage, read_write> best: array<vec2u>;  // [slices] rank and index
+@group(0) @binding(0) var<storage, read> x: array<Element>;       // [rows, count or more]
+@group(0) @binding(1) var<storage, read_write> best: array<vec2u>;  // [rows, slices] rank and index
 ${RANK_OF}
 ${BEST_LANE}
 
@@ -60,21 +60,23 @@ ${FIRST_OF}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y;
+  let start = startOf(row);
   var rank = 0u;
   var place = 0xffffffffu;
   for (var part = 0u; part < PARTS; part++) {
     let strip = (group.x * PARTS + part) * LANES + lane;
     let first = firstOf(strip);
-    let end = select(0u, params.count, mayHaveBest(strip));
+    let end = select(0u, params.count, mayHaveBest(row, strip));
     for (var step = 0u; step < STRIP; step++) {
       let i = first + step * LANES;
       if (i >= end) { break; }
-      let own = rankAt(i);
+      let own = rankAt(row, start, i);
       if (own > rank) { rank = own; place = i; }
     }
   }
   keepBest(lane, rank, place);
-  if (lane == 0u) { best[group.x] = vec2u(ranks[0], places[0]); }
+  if (lane == 0u) { best[rowStart(row, params.slices) + group.x] = vec2u(ranks[0], places[0]); }
 }
 `,
   { LANES: 128, PARTS: 1, STRIP: 16 },
@@ -90,26 +92,30 @@ const ON_CPU = { LANES: 32, PARTS: 1, STRIP: 256 };
 export const RANK_AT = {
   element: `
 alias Element = f32;
-fn mayHaveBest(strip: u32) -> bool { return true; }
-fn rankAt(i: u32) -> u32 { return rankOf(x[i]); }`,
+fn startOf(row: u32) -> u32 { return firstLogitOf(row); }
+fn mayHaveBest(row: u32, strip: u32) -> bool { return true; }
+fn rankAt(row: u32, start: u32, i: u32) -> u32 { return rankOf(x[start + i]); }`,
   rank: `
 alias Element = u32;
-fn mayHaveBest(strip: u32) -> bool { return true; }
-fn rankAt(i: u32) -> u32 { return x[i]; }`,
+fn startOf(row: u32) -> u32 { return rowStart(row, params.count); }
+fn mayHaveBest(row: u32, strip: u32) -> bool { return true; }
+fn rankAt(row: u32, start: u32, i: u32) -> u32 { return x[start + i]; }`,
   /**
    * Gumbel-max sampling (Gumbel 1954; arXiv 1611.01144, section 2): the argmax of logits/T plus independent Gumbel(0, 1) noise is a
    * sample from softmax(logits/T). The noise is a function of the RNG key and the token id.
    */
   sampled: `
 alias Element = u32;
-@group(0) @binding(2) var<storage, read> cutoff: array<u32>;  // [1] ranks below it have probability 0
-@group(0) @binding(3) var<storage, read> tops: array<u32>;    // [strips] highest ranks
+@group(0) @binding(2) var<storage, read> cutoff: array<u32>;  // [rows] ranks below it have probability 0
+@group(0) @binding(3) var<storage, read> tops: array<u32>;    // [rows, strips] highest ranks
 
-fn mayHaveBest(strip: u32) -> bool { return tops[strip] >= cutoff[0]; }
+fn startOf(row: u32) -> u32 { return rowStart(row, params.count); }
 
-fn rankAt(i: u32) -> u32 {
-  if (x[i] < cutoff[0]) { return 0u; }
-  return rankOf(floatOf(x[i]) + gumbel(mixed(mixed(i ^ params.upperKey) + params.lowerKey)));
+fn mayHaveBest(row: u32, strip: u32) -> bool { return tops[rowStart(row, params.strips) + strip] >= cutoff[row]; }
+
+fn rankAt(row: u32, start: u32, i: u32) -> u32 {
+  if (x[start + i] < cutoff[row]) { return 0u; }
+  return rankOf(floatOf(x[start + i]) + gumbel(mixed(mixed(i ^ upperKeyOf(row)) + lowerKeyOf(row))));
 }
 
 // The 32-bit hash finalizer lowbias32 (C. Wellons, "hash-prospector"): every output bit depends on every input bit.
@@ -130,25 +136,26 @@ fn gumbel(bits: u32) -> f32 {
 export const argmaxMergeKernel = new Kernel(
   "argmaxMerge",
   `
-struct Params { count: u32, slices: u32, at: u32 }
-@group(0) @binding(0) var<storage, read> best: array<vec2u>;   // [slices] rank and index
-@group(0) @binding(1) var<storage, read_write> y: array<u32>;  // [1]
+@group(0) @binding(0) var<storage, read> best: array<vec2u>;   // [rows, slices] rank and index
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
 ${BEST_LANE}
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y;
+  let start = rowStart(row, params.slices);
   var rank = 0u;
   var place = 0xffffffffu;
   // A constant bound proves that the loop ends; there are never so many slices.
   for (var step = 0u; step < 65536u; step++) {
     let i = step * LANES + lane;
     if (i >= params.slices) { break; }
-    if (best[i].x > rank) { rank = best[i].x; place = best[i].y; }
+    if (best[start + i].x > rank) { rank = best[start + i].x; place = best[start + i].y; }
   }
   keepBest(lane, rank, place);
   if (lane == 0u) {
-    y[0] = places[0];
-    keep(places[0]);
+    y[tokenPlaceOf(row)] = places[0];
+    keep(row, places[0]);
   }
 }
 `,
@@ -157,37 +164,59 @@ fn main(@builtin(local_invocation_index) lane: u32) {
 
 /** What the second stage does with the chosen index besides returning it. */
 export const KEEP = {
-  nothing: "fn keep(place: u32) {}",
+  nothing: "fn keep(row: u32, place: u32) {}",
   answer: `
-@group(0) @binding(2) var<storage, read_write> answer: array<u32>;  // [more than at]
-fn keep(place: u32) { answer[params.at] = place; }`,
+@group(0) @binding(2) var<storage, read_write> answer: array<u32>;
+fn keep(row: u32, place: u32) { answer[answerPlaceOf(row)] = place; }`,
   answerAndCount: `
-@group(0) @binding(2) var<storage, read_write> answer: array<u32>;  // [more than at]
+@group(0) @binding(2) var<storage, read_write> answer: array<u32>;
 @group(0) @binding(3) var<storage, read_write> counts: array<u32>;  // [count] occurrences of each token in the answer
-fn keep(place: u32) {
-  answer[params.at] = place;
-  if (place < params.count) { counts[place] += 1u; }
+fn keep(row: u32, place: u32) {
+  answer[answerPlaceOf(row)] = place;
+  let first = firstCountOf(row);
+  if (place < params.count && first != ${ABSENT}u) { counts[first + place] += 1u; }
 }`,
 };
 
+const SLICES = {
+  element: rowHeader(["count", "slices"], ["firstLogit"]),
+  rank: rowHeader(["count", "slices"], []),
+  sampled: rowHeader(["count", "slices", "strips"], ["upperKey", "lowerKey"]),
+};
+const MERGE = rowHeader(["count", "slices"], ["tokenPlace", "answerPlace", "firstCount"]);
+
 /**
- * Runs the first stage over the first `count` elements of x. Returns rank and index per slice, `[slices, 2]` u32. `strips`: the lanes and
- * lengths of strips, where `tensors` has their highest ranks.
+ * Runs the first stage over the first `count` elements of each row of x. Returns rank and index per slice, `[rows, slices, 2]` u32.
+ * `tensors`: for "sampled", the cutoff of each row and the highest ranks of its strips, which have the lanes and lengths `strips`.
  */
 export function bestOfSlices(
   x: Tensor,
   rankAt: keyof typeof RANK_AT,
-  tensors: { cutoff?: Tensor; tops?: Tensor },
-  parameters: { count: number; upperKey: number; lowerKey: number },
+  count: number,
+  rows: ChoiceRows,
+  tensors?: { cutoff: Tensor; tops: Tensor },
   strips: Partial<typeof argmaxKernel.constants> = {},
 ): Tensor {
   const { device } = x;
   const kernel = argmaxKernel.variant({ ...(device.facts.onCPU && ON_CPU), ...strips }, RANK_AT[rankAt]);
   const { LANES, PARTS, STRIP } = kernel.constants;
-  const slices = Math.ceil(parameters.count / (LANES * PARTS * STRIP));
-  const best = device.empty([slices, 2], "u32", "best");
-  device.run(kernel, { x, best, ...tensors }, parameters, [slices]);
+  const slices = Math.ceil(count / (LANES * PARTS * STRIP));
+  const best = device.empty([rows.count, slices, 2], "u32", "best");
+  const common = { count, slices, ...(tensors && { strips: tensors.tops.size(-1) }) };
+  runRows(device, kernel, SLICES[rankAt], rows, { x, best, ...tensors }, common, slices);
   return best;
+}
+
+/** Second stage of each row: writes the index of the best to `y`, and with `answer` and `counts` as `keep` says. */
+export function mergeSlices(
+  best: Tensor,
+  keep: keyof typeof KEEP,
+  count: number,
+  rows: ChoiceRows,
+  tensors: { y: Tensor; answer?: Tensor; counts?: Tensor },
+): void {
+  const kernel = argmaxMergeKernel.variant({}, KEEP[keep]);
+  runRows(best.device, kernel, MERGE, rows, { best, ...tensors }, { count, slices: best.size(1) }, 1);
 }
 
 /**
@@ -195,10 +224,10 @@ export function bestOfSlices(
  * number).
  */
 export function argmax(x: Tensor, count: number): Tensor {
-  const { device } = x;
-  const y = device.empty([1], "u32", "argmax");
-  const best = bestOfSlices(x, "element", {}, { count, upperKey: 0, lowerKey: 0 });
-  device.run(argmaxMergeKernel.variant({}, KEEP.nothing), { best, y }, { count, slices: best.size(0), at: 0 }, [1]);
+  const y = x.device.empty([1], "u32", "argmax");
+  const rows = oneChoice(PLAIN_CHOICE);
+  const best = bestOfSlices(x, "element", count, rows);
+  mergeSlices(best, "nothing", count, rows, { y });
   best.dispose();
   return y;
 }

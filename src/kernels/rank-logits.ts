@@ -2,19 +2,22 @@ import type { AdapterFacts } from "../runtime/adapter.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { FIRST_OF, RANK_OF } from "./argmax.js";
+import { ABSENT, type ChoiceRows, rowHeader, runRows } from "./choice-rows.js";
 
 /** Applies bias, penalties, temperature and mask to the logits and returns ranks; excluded tokens have rank 0, which no number has. */
 export const rankLogitsKernel = new Kernel(
   "rankLogits",
   `
-struct Params { count: u32, inverseTemperature: f32, repetition: f32, presence: f32, frequency: f32 }
-@group(0) @binding(0) var<storage, read> x: array<f32>;            // [count or more]
-@group(0) @binding(1) var<storage, read_write> ranks: array<u32>;  // [count]
+@group(0) @binding(0) var<storage, read> x: array<f32>;            // [rows, count or more]
+@group(0) @binding(1) var<storage, read_write> ranks: array<u32>;  // [rows, count]
 ${RANK_OF}
 ${FIRST_OF}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y;
+  let start = firstLogitOf(row);
+  let ranksStart = rowStart(row, params.count);
   for (var part = 0u; part < PARTS; part++) {
     let strip = (group.x * PARTS + part) * LANES + lane;
     let first = firstOf(strip);
@@ -23,12 +26,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var step = 0u; step < STRIP; step++) {
       let i = first + step * LANES;
       if (i >= params.count) { break; }
-      let rank = select(0u, rankOf(penalised(i, biased(i, x[i])) * params.inverseTemperature), allowed(i));
-      ranks[i] = rank;
+      let rank = select(0u, rankOf(penalised(row, i, biased(row, i, x[start + i])) * inverseTemperatureOf(row)), allowed(row, i));
+      ranks[ranksStart + i] = rank;
       if (WEIGHS && rank >= LOWEST) { mass = massWith(mass, top, rank); }
       top = max(top, rank);
     }
-    summarise(strip, top, mass);
+    summarise(rowStart(row, params.strips) + strip, top, mass);
   }
 }
 `,
@@ -45,16 +48,18 @@ export function stripConstants({ onCPU }: AdapterFacts): { LANES: number; PARTS:
 
 /** WGSL of the repetition, presence and frequency penalties. */
 export const PENALISED = {
-  no: "fn penalised(i: u32, e: f32) -> f32 { return e; }",
+  no: "fn penalised(row: u32, i: u32, e: f32) -> f32 { return e; }",
   yes: `
 @group(0) @binding(2) var<storage, read> counts: array<u32>;  // [count] occurrences of each token in the answer
 
-fn penalised(i: u32, e: f32) -> f32 {
-  let n = counts[i];
+fn penalised(row: u32, i: u32, e: f32) -> f32 {
+  let first = firstCountOf(row);
+  if (first == ${ABSENT}u) { return e; }
+  let n = counts[first + i];
   if (n == 0u) { return e; }
-  var d = e * params.repetition;
-  if (e > 0.0) { d = divided(e, params.repetition); }
-  return d - params.presence - params.frequency * f32(n);
+  var d = e * repetitionOf(row);
+  if (e > 0.0) { d = divided(e, repetitionOf(row)); }
+  return d - presenceOf(row) - frequencyOf(row) * f32(n);
 }
 
 // a / b, correctly rounded, for positive a and b: WGSL allows division an error of 2.5 ULP.
@@ -78,18 +83,26 @@ fn divided(a: f32, b: f32) -> f32 {
 
 /** WGSL of the logit bias. */
 export const BIASED = {
-  no: "fn biased(i: u32, e: f32) -> f32 { return e; }",
+  no: "fn biased(row: u32, i: u32, e: f32) -> f32 { return e; }",
   yes: `
 @group(0) @binding(4) var<storage, read> bias: array<f32>;  // [count]
-fn biased(i: u32, e: f32) -> f32 { return e + bias[i]; }`,
+fn biased(row: u32, i: u32, e: f32) -> f32 {
+  let first = firstBiasOf(row);
+  if (first == ${ABSENT}u) { return e; }
+  return e + bias[first + i];
+}`,
 };
 
 /** WGSL of the token mask. */
 export const ALLOWED = {
-  all: "fn allowed(i: u32) -> bool { return true; }",
+  all: "fn allowed(row: u32, i: u32) -> bool { return true; }",
   masked: `
 @group(0) @binding(3) var<storage, read> mask: array<u32>;  // [ceil(count / 32)] one bit per token
-fn allowed(i: u32) -> bool { return ((mask[i / 32u] >> (i % 32u)) & 1u) == 1u; }`,
+fn allowed(row: u32, i: u32) -> bool {
+  let first = firstMaskOf(row);
+  if (first == ${ABSENT}u) { return true; }
+  return ((mask[first + i / 32u] >> (i % 32u)) & 1u) == 1u;
+}`,
 };
 
 /** WGSL that stores, for the search for a sampling cutoff, each strip's highest rank, and the probability mass over that of this rank. */
@@ -100,13 +113,13 @@ fn massWith(mass: f32, top: u32, rank: u32) -> f32 { return mass; }
 fn summarise(strip: u32, top: u32, mass: f32) {}`,
   tops: `
 const WEIGHS = false;
-@group(0) @binding(5) var<storage, read_write> tops: array<u32>;  // [strips]
+@group(0) @binding(5) var<storage, read_write> tops: array<u32>;  // [rows, strips]
 fn massWith(mass: f32, top: u32, rank: u32) -> f32 { return mass; }
 fn summarise(strip: u32, top: u32, mass: f32) { tops[strip] = top; }`,
   topsAndMasses: `
 const WEIGHS = true;
-@group(0) @binding(5) var<storage, read_write> tops: array<u32>;    // [strips]
-@group(0) @binding(6) var<storage, read_write> masses: array<f32>;  // [strips]
+@group(0) @binding(5) var<storage, read_write> tops: array<u32>;    // [rows, strips]
+@group(0) @binding(6) var<storage, read_write> masses: array<f32>;  // [rows, strips]
 
 // Online softmax (arXiv 1805.02867): when the highest rank rises, the mass so far is scaled.
 fn massWith(mass: f32, top: u32, rank: u32) -> f32 {
@@ -123,9 +136,9 @@ fn summarise(strip: u32, top: u32, mass: f32) {
 
 /** What {@link SUMMARISED} stores per strip. */
 export interface StripTensors {
-  /** `[strips]` u32; that of minus infinity in a strip without a number above it. */
+  /** `[rows, strips]` u32; that of minus infinity in a strip without a number above it. */
   readonly tops: Tensor;
-  /** `[strips]` f32, for top-p. */
+  /** `[rows, strips]` f32, for top-p. */
   readonly masses?: Tensor | undefined;
 }
 
@@ -147,22 +160,44 @@ export interface Penalties {
   readonly frequency: number;
 }
 
+/** Tensors that change the logits of a row; rows of several have theirs at places of the parameters. */
+export interface LogitRules {
+  /** `[count]` u32: occurrences of each token in the answer. */
+  readonly counts?: Tensor | undefined;
+  /** `[ceil(count / 32)]` u32: a bit for each allowed token. */
+  readonly mask?: Tensor | undefined;
+  /** `[count]` f32: added to the logits before the penalties. */
+  readonly bias?: Tensor | undefined;
+}
+
+const FIELDS = ["inverseTemperature", "firstLogit"] as const;
+const PENALTIES = ["repetition", "presence", "frequency", "firstCount"] as const;
+/** By which of counts, bias and mask there are. */
+const HEADERS = Array.from({ length: 8 }, (_, bits) =>
+  rowHeader(
+    ["count", "strips"],
+    [
+      ...FIELDS,
+      ...(bits & 1 ? PENALTIES : []),
+      ...(bits & 2 ? (["firstBias"] as const) : []),
+      ...(bits & 4 ? (["firstMask"] as const) : []),
+    ],
+  ),
+);
+
 /**
- * Returns order-preserving ranks `[count]` u32 of logits `[1, V]` f32 over `temperature`, 0 for excluded tokens.
- * `counts` `[count]` u32: occurrences of each token in the answer; `mask` `[ceil(count / 32)]` u32: a bit for each allowed token;
- * `bias` `[count]` f32: added to the logits before the penalties; `summary`: filled for `rankWithCutoff`.
+ * Returns order-preserving ranks `[rows, count]` u32 of logits `[…, V]` f32 over the temperature, 0 for excluded tokens. `summary`: filled
+ * for `rankWithCutoff`.
  */
 export function rankLogits(
   logits: Tensor,
   count: number,
-  temperature: number,
-  penalties: Penalties,
-  tensors: { counts?: Tensor | undefined; mask?: Tensor | undefined; bias?: Tensor | undefined },
+  rows: ChoiceRows,
+  { counts, mask, bias }: LogitRules,
   summary?: StripTensors,
 ): Tensor {
   const { device } = logits;
-  const { counts, mask, bias } = tensors;
-  const ranks = device.empty([count], "u32", "ranks");
+  const ranks = device.empty([rows.count, count], "u32", "ranks");
   const strips = stripConstants(device.facts);
   const { PARTS, STRIP } = strips;
   const kernel = rankLogitsKernel.variant(
@@ -173,18 +208,10 @@ export function rankLogits(
     mask ? ALLOWED.masked : ALLOWED.all,
     !summary ? SUMMARISED.no : summary.masses ? SUMMARISED.topsAndMasses : SUMMARISED.tops,
   );
-  device.run(
-    kernel,
-    {
-      x: logits,
-      ranks,
-      ...(counts && { counts }),
-      ...(mask && { mask }),
-      ...(bias && { bias }),
-      ...(summary && { tops: summary.tops, ...(summary.masses && { masses: summary.masses }) }),
-    },
-    { count, inverseTemperature: 1 / temperature, ...penalties },
-    [stripsOf(count, device.facts).workgroups],
-  );
+  const header = HEADERS[(counts ? 1 : 0) + (bias ? 2 : 0) + (mask ? 4 : 0)]!;
+  const read = { x: logits, ranks, ...(counts && { counts }), ...(mask && { mask }), ...(bias && { bias }) };
+  const written = summary && { tops: summary.tops, ...(summary.masses && { masses: summary.masses }) };
+  const { strips: stripCount, workgroups } = stripsOf(count, device.facts);
+  runRows(device, kernel, header, rows, { ...read, ...written }, { count, strips: stripCount }, workgroups);
   return ranks;
 }

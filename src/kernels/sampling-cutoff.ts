@@ -1,10 +1,14 @@
+import type { AdapterFacts } from "../runtime/adapter.js";
 import { Kernel } from "../runtime/kernel.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { FIRST_OF } from "./argmax.js";
+import { type ChoiceRows, type RowHeader, rowHeader, runRows } from "./choice-rows.js";
 import {
+  BOUNDS_HEADER,
   BUCKET_OF,
   BUCKET_WORDS,
   BUCKETS,
+  BUCKETS_HEADER,
   cutoffBoundsKernel,
   cutoffBucketsKernel,
   unitsFor,
@@ -12,14 +16,15 @@ import {
 import {
   CAPACITY,
   cutoffFloorKernel,
+  FLOOR_HEADER,
   mergedStrips,
   PREPARED,
   RADIX_SEARCH,
   SEARCH_SIZE,
   SEARCH_STATE,
 } from "./cutoff-floor.js";
-import { cutoffMassFloorKernel } from "./cutoff-mass-floor.js";
-import { type Penalties, rankLogits, stripConstants, stripsOf } from "./rank-logits.js";
+import { cutoffMassFloorKernel, MASS_FLOOR_HEADER } from "./cutoff-mass-floor.js";
+import { type LogitRules, rankLogits, stripConstants, stripsOf } from "./rank-logits.js";
 
 /**
  * The sampling cutoff. `rankLogits` finds the highest rank of each strip of logits, and the strip's probability mass; `cutoffFloor` or,
@@ -33,38 +38,42 @@ import { type Penalties, rankLogits, stripConstants, stripsOf } from "./rank-log
 export const cutoffCollectKernel = new Kernel(
   "cutoffCollect",
   `
-struct Params { count: u32 }
-@group(0) @binding(0) var<storage, read> ranks: array<u32>;                 // [count]
-@group(0) @binding(1) var<storage, read> tops: array<u32>;                  // [strips] highest ranks
-@group(0) @binding(2) var<storage, read_write> search: array<atomic<u32>>;
-@group(0) @binding(3) var<storage, read_write> list: array<u32>;            // [CAPACITY]
+@group(0) @binding(0) var<storage, read> ranks: array<u32>;                 // [rows, count]
+@group(0) @binding(1) var<storage, read> tops: array<u32>;                  // [rows, strips] highest ranks
+@group(0) @binding(2) var<storage, read_write> search: array<atomic<u32>>;  // [rows, SEARCH_SIZE]
+@group(0) @binding(3) var<storage, read_write> list: array<u32>;            // [rows, CAPACITY]
 ${SEARCH_STATE}
 ${BUCKET_OF}
 ${FIRST_OF}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let low = atomicLoad(&search[FLOOR]);
-  let byBucket = BUCKETED == 1u && atomicLoad(&search[BY_BUCKET]) == 1u;
-  let highest = floatOf(atomicLoad(&search[HIGHEST]));
-  let topK = atomicLoad(&search[TOP_K_BUCKET]);
-  let firstBucket = atomicLoad(&search[FIRST_TOP_P_BUCKET]);
-  let lastBucket = atomicLoad(&search[LAST_TOP_P_BUCKET]);
+  let row = group.y;
+  let start = rowStart(row, params.count);
+  let stripsStart = rowStart(row, params.strips);
+  let listStart = rowStart(row, CAPACITY);
+  let state = rowStart(row, SEARCH_SIZE);
+  let low = atomicLoad(&search[state + FLOOR]);
+  let byBucket = BUCKETED == 1u && atomicLoad(&search[state + BY_BUCKET]) == 1u;
+  let highest = floatOf(atomicLoad(&search[state + HIGHEST]));
+  let topK = atomicLoad(&search[state + TOP_K_BUCKET]);
+  let firstBucket = atomicLoad(&search[state + FIRST_TOP_P_BUCKET]);
+  let lastBucket = atomicLoad(&search[state + LAST_TOP_P_BUCKET]);
   for (var part = 0u; part < PARTS; part++) {
     let strip = (group.x * PARTS + part) * LANES + lane;
     let first = firstOf(strip);
-    let end = select(0u, params.count, tops[strip] >= low);
+    let end = select(0u, params.count, tops[stripsStart + strip] >= low);
     for (var step = 0u; step < STRIP; step++) {
       let i = first + step * LANES;
       if (i >= end) { break; }
-      let rank = ranks[i];
+      let rank = ranks[start + i];
       if (rank < low) { continue; }
       if (byBucket) {
         let bucket = bucketOf(rank, highest);
         if (bucket != topK && (bucket < firstBucket || bucket > lastBucket)) { continue; }
       }
-      let place = atomicAdd(&search[LISTED], 1u);
-      if (place < CAPACITY) { list[place] = rank; }
+      let place = atomicAdd(&search[state + LISTED], 1u);
+      if (place < CAPACITY) { list[listStart + place] = rank; }
     }
   }
 }
@@ -80,11 +89,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 export const cutoffSearchKernel = new Kernel(
   "cutoffSearch",
   `
-struct Params { count: u32, topK: f32, topP: f32, logMinP: f32 }
-@group(0) @binding(0) var<storage, read> ranks: array<u32>;         // [count]
-@group(0) @binding(1) var<storage, read> search: array<u32>;
-@group(0) @binding(2) var<storage, read> list: array<u32>;          // [CAPACITY]
-@group(0) @binding(3) var<storage, read_write> cutoff: array<u32>;  // [1]
+@group(0) @binding(0) var<storage, read> ranks: array<u32>;         // [rows, count]
+@group(0) @binding(1) var<storage, read> search: array<u32>;        // [rows, SEARCH_SIZE]
+@group(0) @binding(2) var<storage, read> list: array<u32>;          // [rows, CAPACITY]
+@group(0) @binding(3) var<storage, read_write> cutoff: array<u32>;  // [rows]
 ${SEARCH_STATE}
 ${BUCKET_OF}
 
@@ -103,20 +111,22 @@ fn weightsAbove(rank: u32, range: Range, tried: vec3u) -> vec3f {
   return select(vec3f(), vec3f(weight), vec3u(rank) >= tried);
 }
 
-fn sumAbove(lane: u32, range: Range, tried: vec3u) -> vec3f {
+fn sumAbove(row: u32, lane: u32, range: Range, tried: vec3u) -> vec3f {
   var own = vec3f();
   if (range.all) {
+    let start = rowStart(row, params.count);
     for (var step = 0u; step < 1048576u; step++) {
       let i = step * LANES + lane;
       if (i >= params.count) { break; }
-      own += weightsAbove(ranks[i], range, tried);
+      own += weightsAbove(ranks[start + i], range, tried);
     }
   } else {
-    let count = min(search[LISTED], CAPACITY);
+    let start = rowStart(row, CAPACITY);
+    let count = min(search[rowStart(row, SEARCH_SIZE) + LISTED], CAPACITY);
     for (var step = 0u; step < CAPACITY / LANES; step++) {
       let i = step * LANES + lane;
       if (i >= count) { break; }
-      own += weightsAbove(list[i], range, tried);
+      own += weightsAbove(list[start + i], range, tried);
     }
   }
   return sumOfLanes(lane, own);
@@ -124,42 +134,44 @@ fn sumAbove(lane: u32, range: Range, tried: vec3u) -> vec3f {
 ${RADIX_SEARCH}
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(local_invocation_index) lane: u32) {
-  let topK = search[TOP_K_BUCKET];
-  let first = search[FIRST_TOP_P_BUCKET];
-  let last = search[LAST_TOP_P_BUCKET];
-  let highest = floatOf(search[HIGHEST]);
-  let bucketed = BUCKETED == 1u && search[BY_BUCKET] == 1u;
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y;
+  let state = rowStart(row, SEARCH_SIZE);
+  let topK = search[state + TOP_K_BUCKET];
+  let first = search[state + FIRST_TOP_P_BUCKET];
+  let last = search[state + LAST_TOP_P_BUCKET];
+  let highest = floatOf(search[state + HIGHEST]);
+  let bucketed = BUCKETED == 1u && search[state + BY_BUCKET] == 1u;
   let unsure = bucketed && ((TOP_K == 1u && topK == LAST) || (TOP_P == 1u && first == NONE));
-  let all = search[LISTED] > CAPACITY || unsure;
+  let all = search[state + LISTED] > CAPACITY || unsure;
   let byBucket = bucketed && !all;
-  var bounds = vec2u(search[FLOOR], search[HIGHEST]);
+  var bounds = vec2u(search[state + FLOOR], search[state + HIGHEST]);
   if (bucketed && !unsure && TOP_K == 0u) {
     // One bucket more on both sides than that of the cutoff: wider than rounding.
     let least = rankOf(highest - f32(last + 2u) * WIDTH);
     bounds = vec2u(max(bounds.x, least), min(bounds.y, rankOf(highest - (f32(first) - 1.0) * WIDTH)));
   }
-  var low = search[FLOOR];
+  var low = search[state + FLOOR];
   if (TOP_K == 1u && !(byBucket && topK == NONE)) {
-    let wanted = select(params.topK, f32(search[TOP_K_WANTED]), byBucket);
-    low = find(lane, Range(all, byBucket, topK, topK, false, highest), bounds, low, wanted);
+    let wanted = select(f32(topKOf(row)), f32(search[state + TOP_K_WANTED]), byBucket);
+    low = find(row, lane, Range(all, byBucket, topK, topK, false, highest), bounds, low, wanted);
   }
   if (TOP_P == 1u) {
-    var mass = bitcast<f32>(search[MASS]);
+    var mass = bitcast<f32>(search[state + MASS]);
     var above = 0.0;
-    if (byBucket) { above = bitcast<f32>(search[MASS_ABOVE_TOP_P]); }
+    if (byBucket) { above = bitcast<f32>(search[state + MASS_ABOVE_TOP_P]); }
     if (TOP_K == 1u && byBucket && topK == NONE) {
-      mass = bitcast<f32>(search[MASS_IN_BUCKETS]);
+      mass = bitcast<f32>(search[state + MASS_IN_BUCKETS]);
     } else if (TOP_K == 1u) {
-      mass = sumAbove(lane, Range(all, byBucket, topK, topK, true, highest), vec3u(low)).x;
-      if (byBucket) { mass += bitcast<f32>(search[MASS_ABOVE_TOP_K]); }
+      mass = sumAbove(row, lane, Range(all, byBucket, topK, topK, true, highest), vec3u(low)).x;
+      if (byBucket) { mass += bitcast<f32>(search[state + MASS_ABOVE_TOP_K]); }
     }
     // At least one survives, however small topP is.
-    let wanted = max(params.topP * mass - above, 1e-30);
-    low = find(lane, Range(all, byBucket, first, last, true, highest), bounds, low, wanted);
+    let wanted = max(topPOf(row) * mass - above, 1e-30);
+    low = find(row, lane, Range(all, byBucket, first, last, true, highest), bounds, low, wanted);
   }
-  low = max(low, rankOf(highest + params.logMinP));
-  if (lane == 0u) { cutoff[0] = low; }
+  low = max(low, rankOf(highest + logMinPOf(row)));
+  if (lane == 0u) { cutoff[row] = low; }
 }
 `,
   { LANES: 64, BUCKETS, CAPACITY, BUCKETED: 1, TOP_K: 1, TOP_P: 1 },
@@ -180,62 +192,82 @@ export interface Truncation {
 
 /** Logits in the form that `bestOfSlices` samples from. */
 export interface CutRanks {
-  /** `[count]` u32, as `rankLogits` returns them. */
+  /** `[rows, count]` u32, as `rankLogits` returns them. */
   readonly ranks: Tensor;
-  /** `[strips]` u32: the highest ranks. */
+  /** `[rows, strips]` u32: the highest ranks. */
   readonly tops: Tensor;
-  /** `[1]` u32: the smallest rank with nonzero probability. */
+  /** `[rows]` u32: the smallest rank with nonzero probability. */
   readonly cutoff: Tensor;
 }
 
-/** Ranks logits as `rankLogits` does, and finds the top-k/top-p/min-p cutoff. */
+/** What of {@link Truncation} a kernel does; rows that are cut alike are cut together. */
+export interface Cut {
+  readonly byCount: boolean;
+  readonly byMass: boolean;
+  readonly inBuckets: boolean;
+}
+
+const COLLECT = rowHeader(["count", "strips"], []);
+const SEARCH = rowHeader(["count"], ["topK", "topP", "logMinP"]);
+
+/** Returns how the sampling cutoff among `count` logits is found. */
+export function cutOf({ topK, topP }: Pick<Truncation, "topK" | "topP">, count: number, facts: AdapterFacts): Cut {
+  const { STRIP } = stripConstants(facts);
+  /** As many strips have no more ranks than can be listed. Those from the floor on are in as many as are wanted, unless ranks are equal. */
+  const most = Math.floor(CAPACITY / (STRIP * mergedStrips(stripsOf(count, facts).strips)));
+  const [byCount, byMass] = [topK > 0, topP < 1];
+  return { byCount, byMass, inBuckets: count > CAPACITY && ((byMass && !byCount) || topK > most) };
+}
+
+/** Ranks logits as `rankLogits` does, and finds the top-k/top-p/min-p cutoff of each row. */
 export function rankWithCutoff(
   logits: Tensor,
   count: number,
-  temperature: number,
-  penalties: Penalties,
-  tensors: Parameters<typeof rankLogits>[4],
-  { topK, topP, minP }: Truncation,
+  rows: ChoiceRows,
+  rules: LogitRules,
+  { byCount, byMass, inBuckets }: Cut,
 ): CutRanks {
   const { device } = logits;
   const { strips, workgroups } = stripsOf(count, device.facts);
   const { LANES, PARTS, STRIP } = stripConstants(device.facts);
   const MERGED = mergedStrips(strips);
-  /** As many strips have no more ranks than can be listed. Those from the floor on are in as many as are wanted, unless ranks are equal. */
-  const most = Math.floor(CAPACITY / (STRIP * MERGED));
-  const [TOP_K, TOP_P] = [topK > 0 ? 1 : 0, topP < 1 ? 1 : 0];
+  const [TOP_K, TOP_P, BUCKETED] = [byCount ? 1 : 0, byMass ? 1 : 0, inBuckets ? 1 : 0];
   const CUTS = TOP_K || TOP_P;
-  const weighs = TOP_P && !TOP_K;
-  const BUCKETED = count > CAPACITY && (weighs || topK > most) ? 1 : 0;
 
-  const tops = device.empty([strips], "u32", "tops");
-  const masses = weighs ? device.empty([strips], "f32", "masses") : undefined;
-  const buckets = BUCKETED ? device.empty([BUCKETS, BUCKET_WORDS], "u32", "buckets") : undefined;
-  const list = device.empty([CAPACITY], "u32", "list");
-  const search = device.empty([SEARCH_SIZE], "u32", "search");
-  const cutoff = device.empty([1], "u32", "cutoff");
-  const ranks = rankLogits(logits, count, temperature, penalties, tensors, { tops, masses });
+  const tops = device.empty([rows.count, strips], "u32", "tops");
+  const masses = byMass && !byCount ? device.empty([rows.count, strips], "f32", "masses") : undefined;
+  const buckets = inBuckets ? device.empty([rows.count, BUCKETS, BUCKET_WORDS], "u32", "buckets") : undefined;
+  const list = device.empty([rows.count, CAPACITY], "u32", "list");
+  const search = device.empty([rows.count, SEARCH_SIZE], "u32", "search");
+  const cutoff = device.empty([rows.count], "u32", "cutoff");
+  const ranks = rankLogits(logits, count, rows, rules, { tops, masses });
+  const run = (
+    kernel: Kernel,
+    header: RowHeader,
+    tensors: Record<string, Tensor>,
+    common: Record<string, number>,
+    across = 1,
+  ): void => runRows(device, kernel, header, rows, tensors, common, across);
   const prepared = buckets ? [`const BUCKET_WORDS = ${BUCKETS * BUCKET_WORDS}u;`, PREPARED.yes] : [PREPARED.no];
+  const emptied = buckets && { buckets };
   if (masses) {
     const kernel = cutoffMassFloorKernel.variant({ LANES, STRIP, BUCKETED }, ...prepared);
-    device.run(kernel, { tops, search, masses, ...(buckets && { buckets }) }, { count, strips, topP }, [1]);
+    run(kernel, MASS_FLOOR_HEADER, { tops, search, masses, ...emptied }, { count, strips });
   } else {
     const kernel = cutoffFloorKernel.variant({ LANES, MERGED, CUTS, BUCKETED }, ...prepared);
-    device.run(kernel, { tops, search, ...(buckets && { buckets }) }, { strips, wanted: topK }, [1]);
+    run(kernel, FLOOR_HEADER, { tops, search, ...emptied }, { strips });
   }
   if (buckets) {
     const units = unitsFor(count);
     const kernel = cutoffBucketsKernel.variant({ LANES, PARTS, STRIP, BY_MASS: TOP_P }, units);
-    device.run(kernel, { ranks, tops, search, buckets }, { count }, [workgroups]);
-    device.run(cutoffBoundsKernel.variant({ LANES, TOP_K, TOP_P }, units), { search, buckets }, { topK, topP }, [1]);
+    run(kernel, BUCKETS_HEADER, { ranks, tops, search, buckets }, { count, strips }, workgroups);
+    run(cutoffBoundsKernel.variant({ LANES, TOP_K, TOP_P }, units), BOUNDS_HEADER, { search, buckets }, {});
   }
   if (CUTS) {
     const kernel = cutoffCollectKernel.variant({ LANES, PARTS, STRIP, BUCKETED });
-    device.run(kernel, { ranks, tops, search, list }, { count }, [workgroups]);
+    run(kernel, COLLECT, { ranks, tops, search, list }, { count, strips }, workgroups);
   }
-  // -3e38 is below every difference of logits.
-  const logMinP = minP > 0 ? Math.log(minP) : -3e38;
   const kernel = cutoffSearchKernel.variant({ LANES, BUCKETED, TOP_K, TOP_P });
-  device.run(kernel, { ranks, search, list, cutoff }, { count, topK, topP, logMinP }, [1]);
+  run(kernel, SEARCH, { ranks, search, list, cutoff }, { count });
   return { ranks, tops, cutoff };
 }

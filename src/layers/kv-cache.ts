@@ -99,11 +99,9 @@ export class KVCache implements BlockUser {
     if (more > 0) blocks.push(...this.#take(more));
   }
 
-  /** Takes blocks of the pool, which grows for one sequence by no more than that may get. */
+  /** Takes blocks of the pool. */
   #take(count: number): number[] {
-    const { pool, most } = this;
-    const others = (pool.usedBlocks - this.#blocks.length) * BLOCK_ROWS;
-    const taken = pool.take(count, this, others + most);
+    const taken = this.pool.take(count, this, this.#blocks.length, this.most);
     this.#tableIsOld = true;
     return taken;
   }

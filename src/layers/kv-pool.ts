@@ -57,6 +57,8 @@ export class KVPool {
     /** K·C */
     readonly width: number,
     readonly type: CacheType = "f32",
+    /** Rows that sequences have together at most, within a memory budget; one of them alone may have more. */
+    readonly mostRows = Number.POSITIVE_INFINITY,
   ) {
     this.#arena = device.arena("cache");
   }
@@ -88,17 +90,21 @@ export class KVPool {
   }
 
   /**
-   * Returns `count` free blocks for a list of `user`; grows, by less than half if the rows would exceed `mostRows`. Throws LimitError if they
-   * do not fit: then nothing is taken.
+   * Returns `count` free blocks for a list of `user`, which has `own` already and gets `most` rows in all. Throws LimitError if they do not fit,
+   * or not beside those of others: then nothing is taken.
    */
-  take(count: number, user: BlockUser, mostRows = Number.POSITIVE_INFINITY): number[] {
-    if (this.#used + count > this.#users.length) {
+  take(count: number, user: BlockUser, own = 0, most = Number.POSITIVE_INFINITY): number[] {
+    const others = this.#used - own;
+    const rows = (this.#used + count) * BLOCK_ROWS;
+    const isOver = others > 0 && rows > this.mostRows;
+    if (isOver || rows > this.rows) {
       try {
-        this.#grow((this.#used + count) * BLOCK_ROWS, mostRows);
+        if (isOver) throw this.#overBudget(rows);
+        this.#grow(rows, others * BLOCK_ROWS + most);
       } catch (cause) {
         const used = this.#used;
         if (cause instanceof LimitError) this.reclaim?.();
-        if (this.#used < used) return this.take(count, user, mostRows);
+        if (this.#used < used) return this.take(count, user, own, most);
         this.#full = cause;
         throw cause;
       }
@@ -210,11 +216,21 @@ export class KVPool {
     return ranges;
   }
 
-  #grow(rows: number, mostRows: number): void {
+  #overBudget(rows: number): LimitError {
+    return new LimitError({
+      where: "keys and values of all sessions",
+      expected: `at most ${this.mostRows} rows within the memory budget`,
+      got: `${rows}`,
+      remedy: "wait for other answers, or load the model with a larger memoryBudget",
+    });
+  }
+
+  /** Grows to `rows` at least, and by half unless that is over `most` or `mostRows`. */
+  #grow(rows: number, most: number): void {
     const row = paddedRow(this.width, this.type);
     const generous = stepped(this.rows * 1.5);
     const fitting = Math.floor(this.device.facts.maxBindingBytes / (row * 4));
-    const wanted = Math.max(stepped(rows), Math.min(generous, fitting, stepped(mostRows)));
+    const wanted = Math.max(stepped(rows), Math.min(generous, fitting, stepped(Math.min(most, this.mostRows))));
     const blocks = Math.floor(wanted / BLOCK_ROWS);
     this.#resize(blocks, false);
     while (this.#users.length < blocks) this.#users.push(0);

@@ -14,7 +14,6 @@ import { Recovery } from "./chat/recovery.js";
 import { Session } from "./chat/session.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
 import { readFamily } from "./llava-onevision/family.js";
-import type { ModelPlan } from "./llava-onevision/model-plan.js";
 import type { VideoContent } from "./llava-onevision/processor.js";
 import type { Stage } from "./llava-onevision/qwen2.js";
 import { inCheckpoint } from "./llava-onevision/read-config.js";
@@ -29,6 +28,7 @@ import {
   type WeightsSource,
 } from "./loaded-parts.js";
 import type { Estimate, EstimateOptions } from "./sizing/estimate.js";
+import type { BudgetPlan } from "./sizing/memory-budget.js";
 import type { TrainOptions } from "./training-options.js";
 import type { TrainingStep } from "./training-step.js";
 
@@ -140,10 +140,10 @@ export class LlavaOneVision {
       checkDevices(devices, { ...options });
       stages = await stagesOn(location, devices, options);
     }
-    let plan: ModelPlan | undefined;
+    let within: BudgetPlan = { plan: undefined, cacheRows: undefined };
     if (memoryBudget !== undefined || weights !== "resident" || hostBudget !== undefined) {
       const { planWithin } = await import("./sizing/memory-budget.js");
-      plan = await planWithin(location, memoryBudget, weights, options);
+      within = await planWithin(location, memoryBudget, weights, options);
     }
     const loading = lastingSignal(options.signal);
     const recovery = new Recovery(options.onDeviceLost === "reload");
@@ -156,7 +156,7 @@ export class LlavaOneVision {
       name = files.name;
       const configJson = await readFamily(files);
       device ??= await Device.open();
-      const source = await readSource(files, configJson, loading.controller, options, plan, stages.slice(1));
+      const source = await readSource(files, configJson, loading.controller, options, within, stages.slice(1));
       const parts = await recovery.load(() => {
         const opened = device;
         device = undefined;

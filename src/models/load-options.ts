@@ -36,7 +36,8 @@ export interface LoadOptions extends HubOptions {
   /**
    * Maximum bytes on the adapter for the model, one session of `contextTokens` (at most 8,192 if not given) and a question about a
    * picture of the maximum number of tiles, or of `tiles`, as `LlavaOneVision.estimate` computes them. Loading fails with
-   * OverBudgetError before anything is downloaded. What adapters add is not counted.
+   * OverBudgetError before anything is downloaded. What adapters add is not counted. A prompt whose keys and values do not fit beside those of
+   * other sessions waits for them, before its pictures are encoded.
    */
   memoryBudget?: number | MemoryBudget;
   /**
@@ -65,6 +66,11 @@ export interface LoadOptions extends HubOptions {
    * them make the first token of a newcomer earlier.
    */
   prefillRows?: number;
+  /**
+   * Milliseconds for which the prompts of other sessions may delay a token (20), but by one chunk of rows or one tile in any case. More of them
+   * make the first token of a newcomer earlier where chunks are short.
+   */
+  prefillMs?: number;
   /**
    * What happens when the GPU resets or the browser restarts its GPU process. "fail", if not given: calls reject with DeviceLostError.
    * "reload": the next call opens another device and loads the weights again; a running answer does so at once and continues its text.
@@ -97,6 +103,7 @@ export function checkLoadOptions(options: LoadOptions): void {
     "visionCacheBytes",
     "prefixCacheBytes",
     "prefillRows",
+    "prefillMs",
     "onDeviceLost",
     "adapter",
     "mergeAdapters",
@@ -129,7 +136,15 @@ export function checkLoadOptions(options: LoadOptions): void {
       remedy: "leave it out for 256 MiB",
     });
   }
-  const { prefillRows } = options;
+  const { prefillRows, prefillMs } = options;
+  if (prefillMs !== undefined && !(prefillMs >= 0)) {
+    throw new OptionError({
+      where: "LlavaOneVision.load, prefillMs",
+      expected: "a number of milliseconds, 0 or above",
+      got: shown(prefillMs),
+      remedy: "leave it out for 20",
+    });
+  }
   if (prefillRows !== undefined && !(Number.isInteger(prefillRows) && prefillRows > 0)) {
     throw new OptionError({
       where: "LlavaOneVision.load, prefillRows",

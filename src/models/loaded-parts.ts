@@ -21,7 +21,7 @@ import { placeholderIds } from "./llava-onevision/prompt.js";
 import type { Stage } from "./llava-onevision/qwen2.js";
 import { readConfig } from "./llava-onevision/read-config.js";
 import { VISION_CACHE_BYTES, VisionCache } from "./llava-onevision/vision-cache.js";
-import { warmUp } from "./warm-up.js";
+import type { BudgetPlan } from "./sizing/memory-budget.js";
 
 /** Where the weights of a model come from, and what of it stays in host memory: everything but the weights. */
 export interface WeightsSource {
@@ -33,8 +33,11 @@ export interface WeightsSource {
   readonly visionCacheBytes: number;
   readonly prefixCacheBytes: number;
   readonly prefillRows: number | undefined;
+  readonly prefillMs: number | undefined;
   /** Which layers of the decoder stay on the device; undefined for all. */
   readonly plan: ModelPlan | undefined;
+  /** Rows of the KV caches of all sessions; undefined for as many as fit. */
+  readonly cacheRows: number | undefined;
   /** Most bytes on a device of the model's own. */
   readonly budgetBytes: number;
   /** Devices that have the last layers of the decoder, after the first device's. */
@@ -55,6 +58,7 @@ export interface SourceOptions {
   readonly visionCacheBytes?: number;
   readonly prefixCacheBytes?: number;
   readonly prefillRows?: number;
+  readonly prefillMs?: number;
   readonly memoryBudget?: number | { readonly bytes: number };
   readonly adapter?: AdapterLocations | undefined;
   readonly mergeAdapters?: boolean | undefined;
@@ -86,7 +90,7 @@ export async function readSource(
   configJson: JsonValue,
   loading: AbortController,
   options: SourceOptions & HubOptions,
-  plan: ModelPlan | undefined,
+  { plan, cacheRows }: BudgetPlan,
   others: readonly Stage[] = [],
 ): Promise<WeightsSource> {
   const [tokenizerJson, tokenizerConfig, addedTokens, jinja, json] = await Promise.all([
@@ -120,7 +124,9 @@ export async function readSource(
       visionCacheBytes: options.visionCacheBytes ?? VISION_CACHE_BYTES,
       prefixCacheBytes: options.prefixCacheBytes ?? (options.memoryBudget === undefined ? PREFIX_CACHE_BYTES : 0),
       prefillRows: options.prefillRows,
+      prefillMs: options.prefillMs,
       plan,
+      cacheRows,
       budgetBytes: typeof memoryBudget === "object" ? memoryBudget.bytes : memoryBudget,
       others,
       loading,
@@ -177,15 +183,18 @@ export async function loadParts(
       made = network;
       loader.check(files.name, (name) => config.layout.ignored(name));
       // On CPU adapters compilation would compete with reading and packing the weights.
-      if (!device.facts.onCPU) warmUp(network, source.cacheType);
+      if (!device.facts.onCPU) {
+        const { warmUp } = await import("./warm-up.js");
+        warmUp(network, source.cacheType);
+      }
       await loader.load({ signal: loading.signal, onProgress });
       await network.prepare(loading.signal);
       await device.prepared();
       // Layers that stream are read from it.
       if (!network.streams) await index.close();
-      const batching = new Batching(network, source.prefillRows);
+      const batching = new Batching(network, source.prefillRows, source.prefillMs);
       const { layers, keyValueHeads, headSize } = config.text;
-      const kvPool = new KVPool(device, layers, keyValueHeads * headSize, source.cacheType);
+      const kvPool = new KVPool(device, layers, keyValueHeads * headSize, source.cacheType, source.cacheRows);
       return {
         device,
         network,

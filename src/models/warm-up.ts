@@ -26,7 +26,7 @@ export function warmUp(network: Network, cacheType: CacheType): void {
       const rows = Math.min(network.rowsPerChunk, text.maxPositions - 1);
       cache.reserve(rows + 1);
       const rules = { repetitionPenalty: 1, minNewTokens: 0, eosTokens: [], allowed: text.vocabulary };
-      const sampler = new Sampler(device, rules, 1);
+      const sampler = new Sampler(device, rules);
       for (const count of [rows, Math.min(rows, SHORT_PROMPT)]) {
         cache.length = 0;
         sampler.choose(network.next(new Uint32Array(count), 0, [visual], cache), 0, 0);

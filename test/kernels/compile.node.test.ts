@@ -9,6 +9,7 @@ import { attention } from "../../src/kernels/attention.js";
 import { attentionGradient } from "../../src/kernels/attention-gradient.js";
 import { attentionWeights } from "../../src/kernels/attention-weights.js";
 import { chooseToken } from "../../src/kernels/choose-token.js";
+import { chooseTokens } from "../../src/kernels/choose-tokens.js";
 import { addColumnSums } from "../../src/kernels/column-sums.js";
 import { copyRows } from "../../src/kernels/copy-rows.js";
 import { crossEntropy } from "../../src/kernels/cross-entropy.js";
@@ -250,6 +251,16 @@ describe.each(Object.entries(ADAPTERS))("%s", (_name, facts) => {
             for (const sampled of [undefined, sampling, { ...sampling, topK: 0 }, { ...sampling, topK: count }]) {
               const rules = { count, at: 0, penalties, mask: masked, sampling: sampled };
               chooseToken(floats(1, count), { token, answer, counts }, rules);
+              const placed = (tensor: Tensor | undefined) => tensor && { tensor, first: 0 };
+              const places = { token: { tensor: token, first: 0 }, answer: { tensor: answer, first: 0 } };
+              const choice = {
+                ...rules,
+                ...places,
+                logits: { tensor: floats(2, count), first: 0 },
+                counts: placed(counts),
+                mask: placed(masked),
+              };
+              chooseTokens(device, [choice, choice]);
             }
           }
         }

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { samplingProbabilities } from "../../src/bench/reference/choose.js";
 import { unitsFor } from "../../src/kernels/cutoff-buckets.js";
-import { rankWithCutoff, type Truncation } from "../../src/kernels/sampling-cutoff.js";
+import type { Truncation } from "../../src/kernels/sampling-cutoff.js";
 import { useFacts } from "../support/adapters.js";
+import { cutRanks } from "../support/cutoff-search.js";
 import { useDevice } from "../support/device.js";
 import { normals } from "../support/random.js";
 
 const held = useDevice();
-const PENALTIES = { repetition: 1, presence: 0, frequency: 0 };
 const COUNT = 60_000;
 
 describe.each([
@@ -27,8 +27,7 @@ describe.each([
     const logits = normals(COUNT, 11, deviation);
     const truncation = { topK: 0, topP: 1, minP: 0, ...some };
     const [ranks, cutoff] = device.scope(() => {
-      const x = device.upload(logits, [1, COUNT], "logits");
-      const found = rankWithCutoff(x, COUNT, 1, PENALTIES, {}, truncation);
+      const found = cutRanks(device, logits, truncation);
       return [found.ranks, found.cutoff] as const;
     });
     expect(ran.slice(2, 4)).toEqual(["cutoffBuckets", "cutoffBounds"]);

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { oneChoice, PLAIN_CHOICE } from "../../src/kernels/choice-rows.js";
 import { type Penalties, rankLogits } from "../../src/kernels/rank-logits.js";
 import { useDevice } from "../support/device.js";
 import { normals, random } from "../support/random.js";
@@ -28,8 +29,9 @@ async function ranksOf(
   const { device } = held;
   const words = new Uint32Array(Math.ceil(logits.length / 32)).fill(0xffffffff);
   for (const token of banned ?? []) words[token >>> 5]! &= ~(1 << (token & 31));
+  const rows = oneChoice({ ...PLAIN_CHOICE, ...penalties, inverseTemperature: 1 / temperature });
   const ranks = device.scope(() =>
-    rankLogits(device.upload(logits, [1, logits.length], "logits"), logits.length, temperature, penalties, {
+    rankLogits(device.upload(logits, [1, logits.length], "logits"), logits.length, rows, {
       counts: counts && device.upload(Uint32Array.from(counts), [counts.length], "counts"),
       bias: bias && device.upload(Float32Array.from(bias), [bias.length], "bias"),
       mask: banned && device.upload(words, [words.length], "mask"),

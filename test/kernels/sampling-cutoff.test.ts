@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { samplingProbabilities } from "../../src/bench/reference/choose.js";
-import { rankWithCutoff, type Truncation } from "../../src/kernels/sampling-cutoff.js";
+import type { Truncation } from "../../src/kernels/sampling-cutoff.js";
+import { cutRanks } from "../support/cutoff-search.js";
 import { useDevice } from "../support/device.js";
 import { normals } from "../support/random.js";
 
@@ -11,9 +12,7 @@ const ALL: Truncation = { topK: 0, topP: 1, minP: 0 };
 async function kept(logits: Float32Array, truncation: Truncation, temperature = 1): Promise<number[]> {
   const { device } = held;
   const [ranks, cutoff] = device.scope(() => {
-    const x = device.upload(logits, [1, logits.length], "logits");
-    const penalties = { repetition: 1, presence: 0, frequency: 0 };
-    const { ranks, cutoff } = rankWithCutoff(x, logits.length, temperature, penalties, {}, truncation);
+    const { ranks, cutoff } = cutRanks(device, logits, truncation, temperature);
     return [ranks, cutoff] as const;
   });
   const lowest = (await cutoff.read("u32"))[0]!;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { LimitError } from "../../src/base/errors.js";
 import { rowsOfBlocks } from "../../src/bench/reference/kv-blocks.js";
 import { storedRows } from "../../src/bench/reference/kv-format.js";
 import { BLOCK_ROWS } from "../../src/kernels/kv-blocks.js";
@@ -156,4 +157,29 @@ test("a thousand random appends, clones, truncations and ends: every row is righ
   expect(pool.usedBlocks).toBe(used.size);
   for (const cache of marks.keys()) cache.dispose();
   expect([pool.usedBlocks, pool.rows, held.device.pool.liveBytes]).toEqual([0, 0, 0]);
+});
+
+test("within a budget of rows one sequence has as many as it needs, but a second waits for room", () => {
+  const { device } = held;
+  const pool = new KVPool(device, LAYERS, WIDTH, "f32", 256);
+  const [large, small] = [cacheIn(pool), cacheIn(pool)];
+  large.reserve(300);
+  expect(pool.rows).toBe(512);
+  large.dispose();
+  large.reserve(130);
+  small.reserve(64);
+  let cause: unknown;
+  try {
+    small.reserve(65);
+  } catch (error) {
+    cause = error;
+  }
+  expect(cause).toBeInstanceOf(LimitError);
+  expect(pool.isFull(cause)).toBe(true);
+  expect(small.capacity).toBe(64);
+  expect(pool.rows).toBe(256);
+  large.dispose();
+  small.reserve(256);
+  small.dispose();
+  expect(pool.usedBlocks).toBe(0);
 });

@@ -13,6 +13,7 @@ test("sizes of caches are numbers of bytes, and rows are whole numbers above 0",
   const wrong: [LoadOptions, RegExp][] = [
     [{ prefixCacheBytes: -1 }, /LlavaOneVision.load, prefixCacheBytes: expected a number of bytes, 0 or above, got -1/],
     [{ visionCacheBytes: Number.NaN }, /visionCacheBytes: expected a number of bytes/],
+    [{ prefillMs: -1 }, /prefillMs: expected a number of milliseconds, 0 or above, got -1/],
     [{ prefillRows: 0.5 }, /prefillRows: expected a whole number above 0, got 0.5/],
     [{ prefixCacheByte: 1 } as LoadOptions, /did you mean `prefixCacheBytes`/],
   ];
@@ -38,6 +39,7 @@ test.each<[string, object, string]>([
   ["an action that does not exist", { onDeviceLost: "again" }, '"fail" or "reload"'],
   ["a negative cache", { visionCacheBytes: -1 }, "visionCacheBytes"],
   ["half a row", { prefillRows: 0.5 }, "prefillRows"],
+  ["less than no time", { prefillMs: -1 }, "prefillMs"],
 ])("%s is refused", (_, options, message) => {
   expect(() => checkLoadOptions(options as LoadOptions)).toThrow(OptionError);
   expect(() => checkLoadOptions(options as LoadOptions)).toThrow(message);

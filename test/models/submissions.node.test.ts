@@ -107,7 +107,7 @@ describe.each(Object.entries(MODELS))("%s", (_, geometry) => {
       const rules = { temperature: 1, topK: 40, topP: 0.9, repetitionPenalty: 1.1, eosTokens: [], minNewTokens: 1 };
       const before = count.flops;
       arena.run(() => {
-        const sampler = new Sampler(device, { ...rules, allowed: text.vocabulary }, 16);
+        const sampler = new Sampler(device, { ...rules, allowed: text.vocabulary });
         device.together(() => {
           sampler.choose(logits, 0, 0);
           cache.reserve(rows + 16);

@@ -1,6 +1,7 @@
 import { beforeEach } from "vitest";
+import { oneChoice, PLAIN_CHOICE } from "../../src/kernels/choice-rows.js";
 import { SEARCH_STATE } from "../../src/kernels/cutoff-floor.js";
-import { rankWithCutoff, type Truncation } from "../../src/kernels/sampling-cutoff.js";
+import { type CutRanks, cutOf, rankWithCutoff, type Truncation } from "../../src/kernels/sampling-cutoff.js";
 import type { Device } from "../../src/runtime/device.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
 
@@ -27,15 +28,22 @@ export function useSearches(held: { readonly device: Device }) {
   return async (logits: Float32Array, some: Partial<Truncation>): Promise<Uint32Array> => {
     const { device } = held;
     const kept = device.scope(() => {
-      const x = device.upload(logits, [1, logits.length], "logits");
-      const penalties = { repetition: 1, presence: 0, frequency: 0 };
-      rankWithCutoff(x, logits.length, 1, penalties, {}, { topK: 0, topP: 1, minP: 0, ...some });
+      cutRanks(device, logits, { topK: 0, topP: 1, minP: 0, ...some });
       return search;
     });
     const words = await kept.read("u32");
     kept.dispose();
     return words;
   };
+}
+
+/** Ranks one row of logits, and finds the cutoff. */
+export function cutRanks(device: Device, logits: Float32Array, truncation: Truncation, temperature = 1): CutRanks {
+  const { topK, topP, minP } = truncation;
+  const logMinP = minP > 0 ? Math.log(minP) : PLAIN_CHOICE.logMinP;
+  const rows = oneChoice({ ...PLAIN_CHOICE, inverseTemperature: 1 / temperature, topK, topP, logMinP });
+  const x = device.upload(logits, [1, logits.length], "logits");
+  return rankWithCutoff(x, logits.length, rows, {}, cutOf(truncation, logits.length, device.facts));
 }
 
 /** The rank of a number, as on the device. */

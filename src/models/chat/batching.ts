@@ -1,33 +1,26 @@
-import { FEW_ROWS } from "../../kernels/few-rows-broadcast.js";
 import type { KVCache } from "../../layers/kv-cache.js";
-import { rowsOf, type SequenceRows } from "../../layers/sequence-rows.js";
-import type { Tensor } from "../../runtime/tensor.js";
 import type { Network } from "../llava-onevision/network.js";
 import { AdaptiveSteps } from "./adaptive-steps.js";
+import { PromptShare } from "./prompt-share.js";
+import { SamplerRows } from "./sampler-rows.js";
+import type { LateChoice, MemberStep, SharedSteps, StepMember } from "./shared-steps.js";
+import type { VisionBatching } from "./vision-batching.js";
 
-/** How long the device idles before a step begins without the sequences that are not ready. */
-const PATIENCE_MS = 10;
 /** Rows of a prompt per chunk while others generate, if not given. */
 const PREFILL_ROWS = 256;
 
-/** A sequence that waits for the next step. */
-interface Waiting {
-  readonly member: BatchMember;
-  /** `[1]` u32: its last token, on the device. */
-  readonly token: Tensor;
-  /** Uses the logits `[1, V]`, which are freed afterwards. */
-  readonly use: (logits: Tensor) => void;
-  readonly done: () => void;
-  readonly failed: (error: unknown) => void;
-}
-
 /**
  * Continuous batching: sequences of one model that generate share each step, which reads the weights once for up to 16 of them. They
- * join and leave between steps. Each keeps its cache, its sampler and its readbacks, and its products and attention have the same sums
- * as alone (`Network.stepAll`). Sequences with other adapters have steps of their own.
+ * join and leave between steps. Each keeps its cache, its sampler and its readbacks; its products and attention have the same sums as alone
+ * (`Network.stepAll`), and its tokens are chosen by the same arithmetic (`chooseTokens`). Sequences with other adapters have steps of their own.
  */
 export class Batching {
+  /** State of the samplers whose choices may share dispatches. */
+  readonly samplerRows: SamplerRows;
+  /** What prompts run their pieces through. */
+  readonly share: PromptShare;
   readonly #groups = new Map<string, Group>();
+  #vision: Promise<VisionBatching> | undefined;
   /** Prompts that are being computed. */
   #prompts = 0;
 
@@ -35,14 +28,32 @@ export class Batching {
     readonly network: Network,
     /** Rows of a prompt per chunk while others generate. */
     readonly prefillRows = PREFILL_ROWS,
-  ) {}
+    /** Milliseconds for which prompts may delay a step, a chunk or a tile at least. */
+    prefillMs?: number,
+  ) {
+    const { device, config } = network;
+    this.samplerRows = new SamplerRows(device, config.text.vocabulary, device.arena("samplers"));
+    this.share = new PromptShare(() => this.#release(), prefillMs);
+  }
+
+  /** What prompts share the vision tower's batches through; imported on demand. */
+  vision(): Promise<VisionBatching> {
+    this.#vision ??= import("./vision-batching.js").then(
+      ({ VisionBatching }) => new VisionBatching(this.network, () => this.busy),
+    );
+    return this.#vision;
+  }
 
   /** Adds a sequence. `single`: whether it takes one step per readback, since the host has to see each token or its logits. */
   join(cache: KVCache, single: boolean): BatchMember {
     const key = JSON.stringify(cache.adapters ?? null);
     let group = this.#groups.get(key);
     if (!group) {
-      group = new Group(this.network, () => this.#prompts > 0);
+      group = new Group(
+        this.network,
+        () => this.#prompts > 0,
+        () => this.share.holds,
+      );
       this.#groups.set(key, group);
     }
     return group.join(cache, single);
@@ -61,12 +72,20 @@ export class Batching {
     return () => {
       if (counted) this.#prompts--;
       counted = false;
+      this.#release();
     };
+  }
+
+  /** Records the steps that are ready. */
+  #release(): void {
+    for (const group of this.#groups.values()) group.check();
   }
 }
 
 /** A sequence that generates. */
-export class BatchMember {
+export class BatchMember implements StepMember {
+  owesChoice = false;
+
   constructor(
     private readonly group: Group,
     readonly cache: KVCache,
@@ -74,9 +93,9 @@ export class BatchMember {
     readonly single: boolean,
   ) {}
 
-  /** Whether no other sequence can share its steps. */
+  /** Whether no other sequence can share its steps, and no prompt waits for them. */
   get alone(): boolean {
-    return this.group.size === 1;
+    return this.group.size === 1 && !this.group.hasPrompts();
   }
 
   /** Steps per readback that the sequences of its steps have in common. */
@@ -89,12 +108,14 @@ export class BatchMember {
     this.group.learn(this, steps, milliseconds);
   }
 
-  /**
-   * Takes part in the next step, with a token `[1]` u32 that is on the device; appends to the cache. Resolves once the step is recorded
-   * and `use` was called with its logits `[1, V]`, which are freed afterwards. Rejects with the device's error.
-   */
-  step(token: Tensor, use: (logits: Tensor) => void): Promise<void> {
-    return new Promise((done, failed) => this.group.request({ member: this, token, use, done, failed }));
+  /** Takes part in the next step; appends to the cache. Resolves once the step is recorded. Rejects with the device's error. */
+  async step(step: MemberStep): Promise<void> {
+    await (await this.group.shared()).step(this, step);
+  }
+
+  /** Chooses the token of a step that had no choice, together with other sequences that do. Resolves once it is recorded. */
+  async choose(choice: LateChoice): Promise<void> {
+    await (await this.group.shared()).choose(this, choice);
   }
 
   /** Call when it generates no more. */
@@ -106,18 +127,24 @@ export class BatchMember {
 /** Sequences that can share steps. */
 class Group {
   readonly #members = new Set<BatchMember>();
-  #waiting: Waiting[] = [];
   readonly #adaptiveSteps = new AdaptiveSteps();
-  /** The step that is being recorded, where a pass has to wait. */
-  #passing: { readonly taken: readonly Waiting[]; readonly left: AbortController } | undefined;
-  /** Steps so far. */
-  #count = 0;
-  #watching = false;
+  #loading: Promise<SharedSteps> | undefined;
+  #shared: SharedSteps | undefined;
 
   constructor(
     private readonly network: Network,
-    private readonly hasPrompts: () => boolean,
+    readonly hasPrompts: () => boolean,
+    private readonly isHeld: () => boolean,
   ) {}
+
+  /** Records the steps. Imported on demand: pages with one conversation do not load it. */
+  shared(): Promise<SharedSteps> {
+    this.#loading ??= import("./shared-steps.js").then(({ SharedSteps }) => {
+      this.#shared = new SharedSteps(this.network, this.#members, this.isHeld);
+      return this.#shared;
+    });
+    return this.#loading;
+  }
 
   get size(): number {
     return this.#members.size;
@@ -132,14 +159,11 @@ class Group {
 
   leave(member: BatchMember): void {
     this.#members.delete(member);
-    this.#waiting = this.#waiting.filter((waiting) => waiting.member !== member);
-    if (this.#passing?.taken.every((taken) => !this.#members.has(taken.member))) this.#passing.left.abort();
-    this.#next();
+    this.#shared?.left(member);
   }
 
-  request(waiting: Waiting): void {
-    this.#waiting.push(waiting);
-    this.#next();
+  check(): void {
+    this.#shared?.check();
   }
 
   /** Steps are learnt from one of the members, since all have the same. */
@@ -152,103 +176,5 @@ class Group {
     if (this.hasPrompts()) return 1;
     for (const { single } of this.#members) if (single) return 1;
     return this.#adaptiveSteps.steps;
-  }
-
-  /** Begins a step if every sequence waits for it, or as many as fit; else waits for the others while the device is busy anyway. */
-  #next(): void {
-    if (this.#waiting.length === 0 || this.#passing) return;
-    if (this.#waiting.length >= Math.min(this.#members.size, FEW_ROWS)) this.#step();
-    else void this.#watch();
-  }
-
-  /** Begins a step without the sequences that are not ready some time after the device has nothing left to do. */
-  async #watch(): Promise<void> {
-    if (this.#watching) return;
-    this.#watching = true;
-    try {
-      for (let count = -1; this.#waiting.length > 0; ) {
-        if (count === this.#count && !this.#passing) this.#step();
-        count = this.#count;
-        // The loss of the device is reported by the step.
-        await this.network.device.sync().catch(() => {});
-        await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
-      }
-    } finally {
-      this.#watching = false;
-    }
-  }
-
-  /** Records a step of the sequences that have waited longest. */
-  #step(): void {
-    const { network } = this;
-    this.#count++;
-    const taken = this.#waiting.splice(0, FEW_ROWS);
-    if (network.waits) {
-      void this.#pass(taken);
-      return;
-    }
-    const failures = new Map<Waiting, unknown>();
-    try {
-      network.device.together(() =>
-        network.device.scope(() => this.#use(taken, network.stepAll(this.#ids(taken), rowsEach(taken)), failures)),
-      );
-    } catch (error) {
-      for (const waiting of taken) failures.set(waiting, error);
-    }
-    settle(taken, failures);
-  }
-
-  /** The same where a pass has to wait; ends early if all of the sequences leave. */
-  async #pass(taken: readonly Waiting[]): Promise<void> {
-    const { network } = this;
-    const { device } = network;
-    const left = new AbortController();
-    this.#passing = { taken, left };
-    const failures = new Map<Waiting, unknown>();
-    const owner = device.arena("step");
-    try {
-      const ids = owner.run(() => this.#ids(taken));
-      const pass = { owner, where: "generating", signal: left.signal };
-      const logits = await network.passRows(() => ids, rowsEach(taken), pass);
-      const present = taken.filter(({ member }) => this.#members.has(member));
-      owner.run(() => device.scope(() => this.#use(taken, logits, failures, present)));
-    } catch (error) {
-      for (const waiting of taken) failures.set(waiting, error);
-    }
-    owner.dispose();
-    this.#passing = undefined;
-    settle(taken, failures);
-    this.#next();
-  }
-
-  /** The tokens that a step begins with: `[n]` u32. */
-  #ids(taken: readonly Waiting[]): Tensor {
-    const { device } = this.network;
-    const ids = device.empty([taken.length], "u32", "ids");
-    for (const [row, { token }] of taken.entries()) device.copy(token, 0, ids, 4 * row, 4);
-    return ids;
-  }
-
-  /** Passes each sequence that is still present its row of the logits `[n, V]`. */
-  #use(taken: readonly Waiting[], logits: Tensor, failures: Map<Waiting, unknown>, present = taken): void {
-    for (const [row, waiting] of taken.entries()) {
-      if (!present.includes(waiting)) continue;
-      try {
-        waiting.use(rowsOf(logits, row, 1));
-      } catch (error) {
-        failures.set(waiting, error);
-      }
-    }
-  }
-}
-
-function rowsEach(taken: readonly Waiting[]): SequenceRows[] {
-  return taken.map(({ member: { cache } }) => ({ cache, rows: 1 }));
-}
-
-function settle(taken: readonly Waiting[], failures: ReadonlyMap<Waiting, unknown>): void {
-  for (const waiting of taken) {
-    if (failures.has(waiting)) waiting.failed(failures.get(waiting));
-    else waiting.done();
   }
 }

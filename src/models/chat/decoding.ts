@@ -11,7 +11,8 @@ import { Batching, type BatchMember } from "./batching.js";
 import { chooseAlong, type DraftParts, MOST_DRAFT } from "./draft-pass.js";
 import { type Drafts, draftUnder } from "./drafts.js";
 import { type Choice, type ReadOptions, Reads } from "./reads.js";
-import { Sampler, type SamplerOptions } from "./sampler.js";
+import type { Sampler, SamplerOptions } from "./sampler.js";
+import type { SamplerRows, SharedRow } from "./sampler-rows.js";
 
 /** Batches in flight: one executes while the other is read back. */
 const MAX_IN_FLIGHT = 2;
@@ -47,6 +48,18 @@ function batchingOf(network: Network, { batching }: DecodingOptions): Batching |
   return batching ?? (network.waits ? new Batching(network) : undefined);
 }
 
+/** The sampler and its kernels are imported on demand: a page loads them with the first answer. */
+async function samplerOf(
+  { device }: Network,
+  options: SamplerOptions,
+  owner: Arena,
+  masked: boolean,
+  batching: Batching | undefined,
+): Promise<Sampler> {
+  const { Sampler } = await import("./sampler.js");
+  return owner.run(() => new Sampler(device, options, masked, batching?.samplerRows));
+}
+
 /**
  * Generates the tokens of an answer from the prompt's logits `[1, V]`. The sampled token stays on the GPU and feeds the next step;
  * steps are recorded ahead, and their tokens are read back in batches. While other sequences generate, steps are shared with them. If
@@ -61,7 +74,8 @@ export async function* decode(
 ): AsyncGenerator<Choice, void, undefined> {
   const { device } = network;
   const { maxNewTokens, adaptiveSteps, check, readLogits, signal, drafts } = options;
-  const sampler = owner.run(() => new Sampler(device, options, MOST_STEPS));
+  const batching = batchingOf(network, options);
+  const sampler = await samplerOf(network, options, owner, false, batching);
   // A pass that waits for layers or devices is long: the token before it is returned first.
   const mostInFlight = network.waits ? 1 : MAX_IN_FLIGHT;
   const idle = Array.from({ length: mostInFlight }, () => new Reads(network, options, MOST_STEPS));
@@ -93,10 +107,8 @@ export async function* decode(
     const reads = idle.shift()!;
     inFlight.push({ steps, begunAt, reads });
     for (let at = 0; at < steps; at++) {
-      const step = member.step(sampler.token, (own) => {
-        owner.run(() => sampler.choose(own, chosen++, at));
-        reads.copyLogits(own);
-      });
+      const use = readLogits ? (own: Tensor): void => reads.copyLogits(own) : undefined;
+      const step = member.step({ sampler, choice: { index: chosen++, at }, use });
       await unlessAborted(step, signal, "generating");
     }
     reads.begin(sampler, steps);
@@ -116,7 +128,7 @@ export async function* decode(
     adaptiveSteps.start();
     begin(1, () => logits);
     logits.dispose();
-    member = batchingOf(network, options)?.join(cache, readLogits ?? false);
+    member = batching?.join(cache, readLogits ?? false);
     let arrivedAt: number | undefined;
     for (;;) {
       // Where a draft may follow, the steps that are recorded end first: each of them is a token of the answer.
@@ -154,6 +166,7 @@ export async function* decode(
     }
   } finally {
     member?.leave();
+    sampler.dispose();
     for (const reads of [...idle, ...inFlight.map((batch) => batch.reads)]) reads.dispose();
   }
 }
@@ -172,25 +185,32 @@ export async function* decodeUnder(
 ): AsyncGenerator<Choice, void, undefined> {
   const { device } = network;
   const { maxNewTokens, check, allowed, signal, drafts } = options;
-  const sampler = owner.run(() => new Sampler(device, options, MOST_DRAFT + 1, true));
+  const batching = batchingOf(network, options);
+  const rows = batching?.samplerRows;
+  const sampler = await samplerOf(network, options, owner, true, batching);
+  /** Its logits of a step that it shares. */
+  let waiting: SharedRow | undefined;
   const reads = new Reads(network, options, MOST_DRAFT + 1);
   const mask = new Uint32Array(Math.ceil(allowed / 32));
-  const member = batchingOf(network, options)?.join(cache, true);
+  const member = batching?.join(cache, true);
   let index = options.given?.length ?? 0;
 
-  /** The logits of the next step, of the sequence's own: they wait for their mask. */
-  const next = async (): Promise<Tensor> => {
+  /** The choice after a step that is shared: its logits wait for the mask, and are used with those of others that do. */
+  const chooseAmong = async (member: BatchMember, rows: SamplerRows): Promise<Choice[]> => {
     cache.reserve(cache.length + 1);
-    if (!member || !(network.waits || isAmong(member))) {
-      return owner.run(() => network.step(sampler.token, cache));
-    }
-    let own: Tensor | undefined;
-    const step = member.step(sampler.token, (row) => {
-      own = owner.run(() => device.empty(row.shape, "f32", "logits"));
-      device.copy(row, 0, own, 0, row.sizeBytes);
-    });
-    await unlessAborted(step, signal, "generating");
-    return own!;
+    waiting ??= rows.logits.take();
+    const own = waiting;
+    const use = (logits: Tensor): void => {
+      const { tensor, first } = own.place;
+      device.copy(logits, 0, tensor, first * 4, logits.sizeBytes);
+      reads.copyLogits(logits);
+    };
+    await unlessAborted(member.step({ sampler, use }), signal, "generating");
+    device.flush();
+    await allow(constraint, index);
+    await unlessAborted(member.choose({ sampler, logits: own, index }), signal, "generating");
+    reads.begin(sampler, 1);
+    return reads.choices(sampler);
   };
   /** Allows what may come after `state` as the answer's token `at`. */
   const allow = async (state: Constraint, at: number): Promise<void> => {
@@ -223,7 +243,12 @@ export async function* decodeUnder(
       const most = isAmong(member) ? 0 : Math.min(MOST_DRAFT, maxNewTokens - index - 1);
       const draft = drafts && most > 0 ? draftUnder(constraint, drafts, most) : [];
       if (draft.length === 0) {
-        choices = await choose(await next());
+        if (member && rows && (network.waits || isAmong(member))) {
+          choices = await chooseAmong(member, rows);
+        } else {
+          cache.reserve(cache.length + 1);
+          choices = await choose(owner.run(() => network.step(sampler.token, cache)));
+        }
         continue;
       }
       const state = constraint.fork();
@@ -235,6 +260,8 @@ export async function* decodeUnder(
     }
   } finally {
     member?.leave();
+    waiting?.release();
+    sampler.dispose();
     reads.dispose();
   }
 }

@@ -132,13 +132,16 @@ export class PromptPass {
     const { model, owner } = this;
     const patches = model.config.vision.cells ** 2;
     const packing = owner.run(() => new FeaturePacking(this.on.network.newline, segment.plan));
-    for (const { first, count, tiles } of this.#batches(segment)) {
+    for (let first = 0, count = 0; first < segment.tileCount; first += count) {
       throwIfAborted(this.options.signal, "vision");
-      this.options.taps?.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(tiles)));
-      const tensor = await this.on.network.see("project", tiles, count, this.#passOptions("vision"));
+      const tensor = await this.on.batching.share.piece(async () => {
+        const tensor = await this.#project(segment, first);
+        await this.#settled("vision");
+        return tensor;
+      });
+      count = tensor.size(0) / patches;
       owner.run(() => packing.add({ first: first * patches, tensor }));
       tensor.dispose();
-      await this.#settled("vision");
       this.tiles += count;
       this.#report("vision", this.tiles, total);
     }
@@ -146,6 +149,25 @@ export class PromptPass {
     this.#tapped(() => this.on.device.tap?.("packed", packed));
     this.#made.set(segment.key, packed);
     return packed;
+  }
+
+  /** Projected features `[n·P, D]` of tiles of a segment from tile `first` on, in a batch with those of other requests. */
+  async #project({ tiles, tileCount }: Segment, first: number): Promise<Tensor> {
+    const { model, owner, options } = this;
+    const { network, batching } = this.on;
+    const count = tileCount - first;
+    const rest = tiles.subarray((first * tiles.length) / tileCount);
+    const { taps } = options;
+    if (!taps) {
+      const { signal } = options;
+      const vision = await batching.vision();
+      return unlessAborted(vision.project(rest, count, owner, signal), signal, "vision");
+    }
+    // Taps have the tiles of this prompt only.
+    const own = Math.min(network.tilesPerBatch, count);
+    const batch = rest.subarray(0, (own * rest.length) / count);
+    taps.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(batch)));
+    return network.see("project", batch, own, this.#passOptions("vision"));
   }
 
   /** Prefills rows `from` to the end. Returns the logits `[1, V]` of the last row. */
@@ -190,7 +212,7 @@ export class PromptPass {
 
   /** Prefills rows `from` to `to` into the KV cache, without logits. */
   async fill(from: number, to: number, cache: KVCache): Promise<void> {
-    const { device, network } = this.on;
+    const { device, network, batching } = this.on;
     if (network.waits) {
       for (const chunk of await this.#through(from, to, cache)) chunk.dispose();
       return;
@@ -201,10 +223,12 @@ export class PromptPass {
       this.#report("prefill", first - from, this.prompt.inputIds.length - from);
       rows = this.#rowsPerChunk;
       const chunk = ids.subarray(first, first + rows);
-      this.owner.run(() =>
-        this.#tapped(() => device.scope(() => void network.decode(chunk, first, this.visual, cache))),
-      );
-      await this.#settled("prefill");
+      await batching.share.piece(() => {
+        this.owner.run(() =>
+          this.#tapped(() => device.scope(() => void network.decode(chunk, first, this.visual, cache))),
+        );
+        return this.#settled("prefill");
+      });
     }
   }
 

@@ -1,8 +1,10 @@
-import { KernelError } from "../../base/errors.js";
-import { type ChoiceState, chooseToken } from "../../kernels/choose-token.js";
+import { type ChoiceMethod, chooseToken } from "../../kernels/choose-token.js";
+import type { RowChoice, RowPlace } from "../../kernels/choose-tokens.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { SamplingOptions } from "./generate-options.js";
+import { NoNumbers } from "./no-numbers.js";
+import { MOST_CHOICES, SamplerRows, type SharedRow } from "./sampler-rows.js";
 
 export interface SamplerOptions extends Omit<SamplingOptions, "seed" | "logitBias"> {
   /** Bias of every token, `[allowed]`. */
@@ -24,82 +26,96 @@ export interface SamplerOptions extends Omit<SamplingOptions, "seed" | "logitBia
  */
 const LEAST_TEMPERATURE = 1e-5;
 
-/** No logit of a row is a number. */
-export class NoNumbers extends KernelError {}
-
 /** Chooses the next token on the device, greedily or by sampling, without a host round trip. */
 export class Sampler {
-  readonly #state: ChoiceState;
-  readonly #mask: Tensor | undefined;
-  readonly #bias: Tensor | undefined;
+  readonly #token: SharedRow;
+  readonly #answer: SharedRow;
+  readonly #counts: SharedRow | undefined;
+  readonly #bias: SharedRow | undefined;
+  readonly #mask: SharedRow | undefined;
   readonly #penalties: { repetition: number; presence: number; frequency: number };
 
-  /** Allocates in the current arena; at most `most` tokens are chosen per readback. */
+  /** Takes rows of tensors that it shares with the samplers of other sequences, or allocates its own in the current arena. */
   constructor(
     readonly device: Device,
     readonly options: SamplerOptions,
-    most: number,
     /** Whether `allow` sets the mask of allowed tokens. */
     readonly masked = false,
+    rows = new SamplerRows(device, options.allowed),
   ) {
-    const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0, allowed } = options;
+    const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0 } = options;
     this.#penalties = { repetition: repetitionPenalty, presence: presencePenalty, frequency: frequencyPenalty };
     const penalised = repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
-    this.#state = {
-      token: device.empty([1], "u32", "token"),
-      answer: device.empty([most], "u32", "answer"),
-      counts: penalised ? device.upload(this.#counts(), [allowed], "counts") : undefined,
-    };
-    this.#bias = options.bias && device.upload(options.bias, [allowed], "bias");
-    if (masked || options.minNewTokens)
-      this.#mask = device.upload(this.#withoutEos(), [Math.ceil(allowed / 32)], "mask");
+    this.#token = rows.tokens.take();
+    this.#answer = rows.answers.take();
+    if (penalised) this.#counts = rows.counts.take(this.#given());
+    this.#bias = options.bias && rows.biases.take(options.bias);
+    if (masked || options.minNewTokens) this.#mask = rows.masks.take(this.#withoutEos());
   }
 
   /** The last chosen token, `[1]` u32. */
   get token(): Tensor {
-    return this.#state.token;
+    return this.#token.part(1);
   }
 
-  /** The chosen tokens, u32, at the indices passed to `choose`. */
+  /** The chosen tokens, u32, at the indices passed to `choose`, which are below `MOST_CHOICES`. */
   get answer(): Tensor {
-    return this.#state.answer;
+    return this.#answer.part(MOST_CHOICES);
   }
 
   /** Sets the mask of allowed tokens, one bit per token: `[ceil(allowed / 32)]`. */
   allow(mask: Uint32Array): void {
-    this.device.write(this.#mask!, mask);
+    this.device.write(this.#mask!.part(mask.length), mask);
   }
 
   /** Records the choice of the answer's token `index` from logits `[1, V]`; writes it to `answer[at]`. */
   choose(logits: Tensor, index: number, at: number): void {
-    const { allowed, temperature = 0, topK = 0, topP = 1, minP = 0, minNewTokens = 0, seed = 0 } = this.options;
+    const { allowed } = this.options;
+    const state = { token: this.token, answer: this.answer, counts: this.#counts?.part(allowed) };
+    const bias = this.#bias?.part(allowed);
+    const mask = this.#masks(index) ? this.#mask?.part(Math.ceil(allowed / 32)) : undefined;
+    this.device.scope(() => chooseToken(logits, state, { ...this.#method(index, at), bias, mask }));
+  }
+
+  /** The same from logits in a tensor with those of several sequences, for `chooseTokens`. */
+  choiceFrom(logits: RowPlace, index: number, at: number): RowChoice {
+    return {
+      ...this.#method(index, at),
+      logits,
+      token: this.#token.place,
+      answer: this.#answer.place,
+      counts: this.#counts?.place,
+      bias: this.#bias?.place,
+      mask: this.#masks(index) ? this.#mask?.place : undefined,
+    };
+  }
+
+  /** Releases its rows. */
+  dispose(): void {
+    for (const row of [this.#token, this.#answer, this.#counts, this.#bias, this.#mask]) row?.release();
+  }
+
+  /** Whether the mask applies to the answer's token `index`. */
+  #masks(index: number): boolean {
+    return this.masked || index < (this.options.minNewTokens ?? 0);
+  }
+
+  #method(index: number, at: number): ChoiceMethod {
+    const { allowed, temperature = 0, topK = 0, topP = 1, minP = 0, seed = 0 } = this.options;
     // The most likely token alone has at least the probability 1 / allowed.
     const samples = temperature >= LEAST_TEMPERATURE && topP > 1 / allowed;
-    this.device.scope(() =>
-      chooseToken(logits, this.#state, {
-        count: allowed,
-        at,
-        penalties: this.#penalties,
-        bias: this.#bias,
-        mask: this.masked || index < minNewTokens ? this.#mask : undefined,
-        sampling: samples ? { temperature, topK, topP, minP, rngKey: rngKey(seed, index) } : undefined,
-      }),
-    );
+    const sampling = samples ? { temperature, topK, topP, minP, rngKey: rngKey(seed, index) } : undefined;
+    return { count: allowed, at, penalties: this.#penalties, sampling };
   }
 
   /** Throws KernelError for the token of an all-NaN row of logits. */
   check(token: number): void {
     if (token < this.options.allowed) return;
-    throw new NoNumbers({
-      where: "logits",
-      expected: "numbers",
-      got: "none: every one is NaN",
-      remedy: "check the checkpoint's weights; report this with the output of `ocellus doctor`",
-    });
+    throw new NoNumbers();
   }
 
   /** Occurrences of each token in the answer so far. */
-  #counts(): Uint32Array {
+  #given(): Uint32Array {
     const counts = new Uint32Array(this.options.allowed);
     for (const token of this.options.given ?? []) counts[token]!++;
     return counts;

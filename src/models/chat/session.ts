@@ -23,8 +23,8 @@ import {
 } from "./generate-options.js";
 import { type AppendResult, type Measurement, measured } from "./measurement.js";
 import type { ModelInternals, OwnedSession } from "./model-internals.js";
+import { NoNumbers } from "./no-numbers.js";
 import type { PassOptions } from "./prompt-pass.js";
-import { NoNumbers } from "./sampler.js";
 import type { Sequence } from "./sequence.js";
 import { isStop, type PassUsage, type PassWork, SessionCache } from "./session-cache.js";
 import { TapRecorder } from "./taps.js";

@@ -219,7 +219,7 @@ function ask(network: Network, cache: KVCache, { contextTokens }: Use, medium: M
     : promptInChunks(network, cache, contextTokens, visual, owner);
   const rules = { temperature: 1, topK: 40, topP: 0.9, repetitionPenalty: 1.1, eosTokens: [], minNewTokens: 1 };
   owner.run(() => {
-    const sampler = new Sampler(device, { ...rules, allowed: text.vocabulary }, 1);
+    const sampler = new Sampler(device, { ...rules, allowed: text.vocabulary });
     sampler.choose(logits, 0, 0);
     logits.dispose();
     cache.length = contextTokens - 1;

@@ -86,9 +86,17 @@ type PlanOptions = Omit<EstimateOptions, "tiles" | "memoryBudget"> & {
   hostBudget?: number;
 };
 
+/** What a model does to keep to a memory budget. */
+export interface BudgetPlan {
+  /** Which layers stay on the device; undefined for all. */
+  readonly plan: ModelPlan | undefined;
+  /** Rows of the KV caches of all sessions; undefined without a budget. */
+  readonly cacheRows: number | undefined;
+}
+
 /**
- * Returns which layers stay on the device so that a model with one session needs at most its budget; undefined for all. Throws OverBudgetError
- * if that is impossible; the message has the numbers and the nearest setting that fits. Reads config files and headers only. Throws
+ * Returns which layers stay on the device so that a model with one session needs at most its budget, and the rows of all sessions' KV caches
+ * that it leaves room for. Throws OverBudgetError if that is impossible; the message has the numbers and the nearest setting that fits. Reads config files and headers only. Throws
  * CheckpointError, SourceError, OptionError, AbortedError.
  */
 export async function planWithin(
@@ -96,12 +104,12 @@ export async function planWithin(
   budget: number | MemoryBudget | undefined,
   placement: WeightsPlacement,
   options: PlanOptions,
-): Promise<ModelPlan | undefined> {
+): Promise<BudgetPlan> {
   const { hostBudget } = options;
   checkHostBudget(hostBudget, placement);
-  const plan = await planOf(location, budget, placement, options);
-  if (!plan || !hostBudget) return plan;
-  return { ...plan, hostCache: new HostCache(hostBudget) };
+  const { plan, cacheRows } = await planOf(location, budget, placement, options);
+  if (!plan || !hostBudget) return { plan, cacheRows };
+  return { plan: { ...plan, hostCache: new HostCache(hostBudget) }, cacheRows };
 }
 
 function checkHostBudget(given: number | undefined, placement: WeightsPlacement): void {
@@ -119,7 +127,7 @@ async function planOf(
   budget: number | MemoryBudget | undefined,
   placement: WeightsPlacement,
   options: PlanOptions,
-): Promise<ModelPlan | undefined> {
+): Promise<BudgetPlan> {
   if (!PLACEMENTS.includes(placement)) {
     throw new OptionError({
       where: "weights",
@@ -130,7 +138,7 @@ async function planOf(
   }
   // What an adapter adds to the head is added by `Linear`.
   const plans = options.adapter === undefined || options.mergeAdapters ? STREAMING_PLANS : [LAYERS_PLAN];
-  if (budget === undefined) return placement === "stream" ? plans.at(-1) : undefined;
+  if (budget === undefined) return { plan: placement === "stream" ? plans.at(-1) : undefined, cacheRows: undefined };
   const { bytes: budgetBytes, tiles } = typeof budget === "object" && budget !== null ? budget : { bytes: budget };
   if (typeof budget === "object") checkOptions("memoryBudget", budget, ["bytes", "tiles"]);
   if (!(budgetBytes > 0)) {
@@ -145,21 +153,31 @@ async function planOf(
     const given = { dtype: subject.dtype, ...subject.use };
     const all = new Needs(subject);
     const need = all.of(given);
-    if (placement !== "stream" && need.totalBytes <= budgetBytes) return undefined;
+    if (placement !== "stream" && need.totalBytes <= budgetBytes) {
+      return { plan: undefined, cacheRows: rowsWithin(budgetBytes, need) };
+    }
     const { layers } = subject.described.config.text;
-    const sized = plans.map((plan) => {
-      const needs = streamingNeeds(subject, plan);
-      return { needs, need: needs.of(given) };
+    const sized = plans.map((base) => {
+      const needs = streamingNeeds(subject, base);
+      return { base, needs, need: needs.of(given) };
     });
-    const plan = planWithinBytes(budgetBytes, layers, plans, (plan) => sized[plans.indexOf(plan)]!.need);
+    const plan = planWithinBytes(budgetBytes, layers, plans, (base) => sized[plans.indexOf(base)]!.need);
     if (placement === "resident") {
       const streams = plan ? '; or with weights "auto": layers that do not fit stream' : "";
       throw overBudget(all, need, budgetBytes, streams);
     }
-    if (plan) return plan;
+    if (plan) {
+      const own = sized.find(({ base }) => base.everything === plan.everything)!.need;
+      return { plan, cacheRows: rowsWithin(budgetBytes - plan.resident * own.layerBytes, own) };
+    }
     const [least] = sized.sort((a, b) => a.need.totalBytes - b.need.totalBytes);
     throw overBudget(least!.needs, least!.need, budgetBytes);
   });
+}
+
+/** Rows of KV caches for which a budget has room: those of one session, and what else fits. */
+function rowsWithin(budgetBytes: number, { contextTokens, cacheBytes, totalBytes }: Need): number {
+  return Math.floor((contextTokens * (cacheBytes + budgetBytes - totalBytes)) / cacheBytes);
 }
 
 /** The needs where all layers stream. */

@@ -42,6 +42,7 @@ const QUESTIONS: readonly Asked[] = [
   { input: "Name a colour.", options: { maxNewTokens: 12, minNewTokens: 12, logprobs: true, topLogprobs: 2 } },
   { input: "How many?", options: { maxNewTokens: 24, regex: "[a-z]{3} [0-9]{2,4}" } },
   { input: "How many?", options: { ...LONG, stop: ["e"] } },
+  { input: "Which?", options: { maxNewTokens: 24, regex: "[a-z]{4} [0-9]{3}", temperature: 1, seed: 3 } },
 ];
 
 /** The answer to a question in a session of its own. */
@@ -174,6 +175,44 @@ test("a session that joins later is prefilled in chunks between the steps of the
   } finally {
     limited.dispose();
   }
+});
+
+test("prompts have the device for as long between two steps as the load option says", async () => {
+  const stepsBeside = async (prefillMs: number): Promise<number> => {
+    const limited = await LlavaOneVision.load(await checkpointFiles(TINY), { device, prefillRows: 16, prefillMs });
+    try {
+      using running = limited.createSession();
+      using late = limited.createSession();
+      let begin = (_: unknown): void => {};
+      const begun = new Promise((resolve) => {
+        begin = resolve;
+      });
+      const first = running.generate("What do you see?", {
+        maxNewTokens: 400,
+        minNewTokens: 400,
+        onProgress: ({ stage }) => stage === "decode" && begin(undefined),
+      });
+      await begun;
+      const steps = vi.spyOn(Network.prototype, "stepAll");
+      let beside: number | undefined;
+      await late.generate("a b c d e f g h ".repeat(12), {
+        maxNewTokens: 1,
+        onProgress: ({ stage }) => {
+          if (stage === "decode") beside ??= steps.mock.calls.length;
+        },
+      }).result;
+      steps.mockRestore();
+      first.stop();
+      await first.result;
+      return beside!;
+    } finally {
+      limited.dispose();
+    }
+  };
+  const [often, seldom] = [await stepsBeside(0), await stepsBeside(100_000)];
+  // 200 rows are 13 chunks.
+  expect(often).toBeGreaterThan(8);
+  expect(seldom).toBeLessThan(often / 2);
 });
 
 test("where keys and values of two sessions do not fit, one waits for the other; both answers are those of each alone", async () => {

@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { OptionError, OverBudgetError } from "../../../src/base/errors.js";
+import type { GenerateOptions } from "../../../src/models/chat/generate-options.js";
 import { LlavaOneVision, type LoadOptions } from "../../../src/models/llava-onevision.js";
 import { estimate } from "../../../src/models/sizing/estimate.js";
 import { LEAST_PLAN } from "../../../src/models/sizing/footprint.js";
@@ -89,8 +90,9 @@ test("a budget that only layers that stream keep to is refused with their option
 });
 
 test("without a budget all layers stream or none", async () => {
-  expect(await planWithin(files, undefined, "stream", {})).toEqual(LEAST_PLAN);
-  expect(await planWithin(files, undefined, "auto", {})).toBeUndefined();
+  const cacheRows = undefined;
+  expect(await planWithin(files, undefined, "stream", {})).toEqual({ plan: LEAST_PLAN, cacheRows });
+  expect(await planWithin(files, undefined, "auto", {})).toEqual({ plan: undefined, cacheRows });
   await expect(load({ weights: "disk" as "stream" })).rejects.toThrow(OptionError);
   await expect(load({ weights: "disk" as "stream" })).rejects.toThrow(
     'weights: expected "auto" or "resident" or "stream"',
@@ -98,14 +100,54 @@ test("without a budget all layers stream or none", async () => {
 });
 
 test("host memory is for layers that stream", async () => {
-  const plan = await planWithin(files, undefined, "stream", { hostBudget: 1000 });
+  const { plan } = await planWithin(files, undefined, "stream", { hostBudget: 1000 });
   expect(plan).toMatchObject({ resident: 0, hostCache: { mostBytes: 1000 } });
   await expect(load({ hostBudget: 1000 })).rejects.toThrow('hostBudget: expected weights "auto" or "stream" beside it');
   await expect(load({ weights: "stream", hostBudget: -1 })).rejects.toThrow("hostBudget: expected a number of bytes");
 });
 
 test("a budget for everything leaves a layer to stream where that is asked for", async () => {
-  const plan = await planWithin(files, 2 ** 40, "stream", {});
+  const { plan } = await planWithin(files, 2 ** 40, "stream", {});
   expect(plan).toEqual({ resident: 1, slots: 2 });
-  expect(await planWithin(files, 2 ** 40, "auto", {})).toBeUndefined();
+  expect((await planWithin(files, 2 ** 40, "auto", {})).plan).toBeUndefined();
+});
+
+test("a budget has room for the rows of one session, and for more where bytes are left", async () => {
+  const { totalBytes, cacheBytes } = await estimate(files, { ...USE, tiles: TILES });
+  const rowsOf = async (bytes: number) => (await planWithin(files, { bytes, tiles: TILES }, "resident", USE)).cacheRows;
+  expect(await rowsOf(totalBytes)).toBe(USE.contextTokens);
+  expect(await rowsOf(totalBytes + 2 * cacheBytes)).toBe(3 * USE.contextTokens);
+});
+
+test("a prompt that does not fit the budget beside another session's waits before its pictures are encoded", async () => {
+  const contextTokens = 256;
+  const { totalBytes } = await estimate(files, { ...USE, contextTokens, tiles: TILES });
+  const model = await load({ contextTokens, memoryBudget: { bytes: totalBytes, tiles: TILES } });
+  const { kvPool, network } = model.internals;
+  const tiles: number[] = [];
+  const project = network.project.bind(network);
+  vi.spyOn(network, "project").mockImplementation((bytes, count) => {
+    tiles.push(count);
+    return project(bytes, count);
+  });
+  const ask = async (options: GenerateOptions = {}) => {
+    using session = model.createSession();
+    return await session.generate(QUESTION, { maxNewTokens: 8, minNewTokens: 8, ...options }).result;
+  };
+  const alone = await ask();
+  tiles.length = 0;
+  let rows = 0;
+  let before: number[] | undefined;
+  const first = ask({
+    onProgress: ({ stage, done }) => {
+      rows = Math.max(rows, kvPool.rows);
+      if (stage === "decode" && done === 8) before = [...tiles];
+    },
+  });
+  const all = await Promise.all([first, ask()]);
+  expect(all.map(({ text }) => text)).toEqual([alone.text, alone.text]);
+  expect(kvPool.preemptions).toBeGreaterThan(0);
+  expect(rows).toBeLessThanOrEqual(contextTokens);
+  // The tiles of one of them until the end of its answer.
+  expect(before).toEqual([TILES]);
 });
