@@ -65,7 +65,8 @@ test("answers alone and at once, with drafts, masks and logits, are those of lay
   expect(alone).toEqual(truth);
   const steps = vi.spyOn(Network.prototype, "passRows");
   expect(await Promise.all(ASKED.map((asked) => answerOf(model, asked)))).toEqual(truth);
-  expect(Math.max(...steps.mock.calls.map(([, sequences]) => new Set(sequences).size))).toBeGreaterThanOrEqual(5);
+  // Those with pictures come later: their tower streams too.
+  expect(Math.max(...steps.mock.calls.map(([, sequences]) => new Set(sequences).size))).toBeGreaterThanOrEqual(3);
 });
 
 test("embeddings, attention and a second question are those of layers that stay", async () => {
