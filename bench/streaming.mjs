@@ -5,8 +5,14 @@
 //
 //   node bench/streaming.mjs [FOLDER] [--rows 1500] [--tokens 8]     FOLDER keeps the checkpoints (2.3 GB) for the next run
 //
+// With --geometry 7b the 28 layers of the 7B model, packed in 4 bits (5 GB), answer a question about a picture within one budget, and the bytes on
+// the adapter, the host's memory and the seconds of a token are printed. Fails for a budget that is exceeded.
+//
+//   node bench/streaming.mjs [FOLDER] --geometry 7b [--budget 1.5GB] [--context 4096] [--tokens 16]
+//
 // Run `npm run build` before. OCELLUS_ADAPTER chooses the adapter.
 import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { loadavg, tmpdir } from "node:os";
@@ -14,27 +20,40 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { LlavaOneVision } from "../dist/index.js";
+import { writeRandomPacked } from "./random-packed.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rows: { type: "string", default: "1500" }, tokens: { type: "string", default: "8" } },
+  options: {
+    rows: { type: "string", default: "1500" },
+    tokens: { type: "string" },
+    geometry: { type: "string", default: "05b" },
+    budget: { type: "string", default: "1.5GB" },
+    context: { type: "string", default: "4096" },
+  },
 });
-const [rows, tokens] = [Number(values.rows), Number(values.tokens)];
+const is7B = values.geometry === "7b";
+const [rows, tokens] = [Number(values.rows), Number(values.tokens ?? (is7B ? 16 : 8))];
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 const [given] = positionals;
 const folder = given ?? (await mkdtemp(join(tmpdir(), "ocellus-streaming-")));
 /** Without a picture: the vision tower stays on the adapter, but has nothing to do. */
 const OPTIONS = { contextTokens: rows + tokens + 64, visionCacheBytes: 0 };
 const SHARES = [0.4, 0.2, 0];
+/** Of a picture that is no larger than a tile: itself, and the whole. */
+const TILES = 2;
 
 try {
-  const packed = join(folder, "packed");
-  const stored = join(folder, "stored");
-  if (!existsSync(packed)) {
+  const packed = join(folder, is7B ? "packed-7b" : "packed");
+  const stored = join(folder, is7B ? "headers-7b" : "stored");
+  if (is7B && !existsSync(packed)) {
+    node("scripts/make-checkpoint.mjs", stored, "--size", "7b", "--zeros");
+    console.log(`${packed}: ${mega(await writeRandomPacked(stored, packed))}`);
+  } else if (!existsSync(packed)) {
     if (!existsSync(stored)) node("scripts/make-checkpoint.mjs", stored, "--size", "0.5b");
     node("dist/cli/main.js", "convert", stored, packed, "--dtype", "q4", "--packed");
   }
-  await measure(packed);
+  await (is7B ? answer7B(packed) : measure(packed));
 } finally {
   if (!given) await rm(folder, { recursive: true, force: true });
 }
@@ -64,6 +83,56 @@ async function measure(location) {
       seconds(got.step),
       `${seconds(resident.step)}, ${seconds(streaming.readBytes / rate)}: ${percent(got.step, Math.max(resident.step, streaming.readBytes / rate))}`,
     );
+  }
+}
+
+/** Answers a question about a small picture within the budget. */
+async function answer7B(location) {
+  const bytes = Number.parseFloat(values.budget) * 1e9;
+  const options = { contextTokens: Number(values.context), visionCacheBytes: 0, cacheDtype: "f16" };
+  const image = { width: 384, height: 64, data: randomBytes(384 * 64 * 3) };
+  const { streaming } = await LlavaOneVision.estimate(location, { ...options, tiles: TILES, memoryBudget: bytes });
+  console.log(
+    `least budget ${mega(streaming.leastBytes)}; ${streaming.residentLayers} of ${streaming.layers} layers stay within ${mega(bytes)}; a token reads ${mega(streaming.readBytes)}`,
+  );
+  const begun = performance.now();
+  const model = await LlavaOneVision.load(location, {
+    ...options,
+    memoryBudget: { bytes, tiles: TILES },
+    weights: "stream",
+  });
+  const { pool, facts } = model.device;
+  const loaded = (performance.now() - begun) / 1000;
+  console.log(`${facts.name}; loaded in ${seconds(loaded)}; load ${loadavg()[0].toFixed(1)}`);
+  try {
+    const question = [
+      { type: "image", image },
+      { type: "text", text: "What is this?" },
+    ];
+    const answer = model.createSession().generate(question, {
+      maxNewTokens: tokens,
+      minNewTokens: tokens,
+      drafts: false,
+      onProgress: ({ stage, done, total }) => {
+        if (process.stderr.isTTY) process.stderr.write(`\r${stage} ${done} of ${total}   `);
+      },
+    });
+    const { tokens: ids, timings, promptTokens, usage } = await answer.result;
+    const mostBytes = Math.max(pool.peakBytes, pool.reservedBytes);
+    const isWithin = mostBytes <= bytes;
+    if (!isWithin || ids.length !== tokens) process.exitCode = 1;
+    console.log(`${promptTokens.length} rows, ${usage.tiles} tiles, ${ids.length} tokens: ${ids.join(" ")}`);
+    console.log(`most bytes on the adapter ${mega(mostBytes)}${isWithin ? "" : ", over it"}`);
+    // The memory of a CPU adapter is the process's.
+    const resident = process.resourceUsage().maxRSS * 1024;
+    console.log(
+      `most memory of the process ${mega(resident)}; ${mega(resident - (facts.onCPU ? mostBytes : 0))} of it not the adapter's`,
+    );
+    console.log(
+      `vision ${seconds(timings.vision)}, prefill ${seconds(timings.prefill)}, a token ${seconds(timings.decode / (ids.length - 1))}`,
+    );
+  } finally {
+    model.dispose();
   }
 }
 

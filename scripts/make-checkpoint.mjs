@@ -1,11 +1,11 @@
 // Writes a LLaVA-OneVision checkpoint folder with seeded random weights in the llava-hf layout: for measuring memory and
 // speed without the real weights. Its answers are meaningless.
 //
-//   node scripts/make-checkpoint.mjs FOLDER [--size tiny|0.5b|1gb|7b-layer] [--layers N] [--dtype bf16|f16|f32] [--shards N] [--seed N]
+//   node scripts/make-checkpoint.mjs FOLDER [--size tiny|0.5b|1gb|7b|7b-layer] [--layers N] [--dtype bf16|f16|f32] [--shards N] [--seed N] [--zeros]
 
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -16,11 +16,13 @@ const HELP = `usage: node scripts/make-checkpoint.mjs FOLDER [options]
   --size NAME    tiny       the embedded checkpoint's geometry (7 MB)
                  0.5b       the published 0.5B model: vision 26 layers of 1152, text 24 layers of 896, tied head (1.8 GB in bf16)
                  1gb        the same with 13 vision and 12 text layers (1.04 GB in bf16)
+                 7b         vision 26 layers, text 28 layers of 3584, untied head (16 GB in bf16)
                  7b-layer   vision 1 layer, text 1 layer of the 7B model's 3584, untied head (2.7 GB in bf16)
   --layers N     layers of the language model in place of the size's own
   --dtype NAME   bf16 (default), f16 or f32
   --shards N     files the weights are divided into (1)
   --seed N       another seed, other weights (1)
+  --zeros        weights are zeros that take no room on the disk: for a checkpoint of which only the headers are used
 
 Weights are normal with standard deviation 0.02, norms around 1: activations stay finite. Written as a stream; memory stays low.
 `;
@@ -30,13 +32,12 @@ const TINY = { folder: root("models/tiny") };
 
 const SIGLIP = { width: 1152, mlp: 4304, heads: 16, layers: 26, tile: 384, patch: 14 };
 const QWEN_HALF = { width: 896, mlp: 4864, heads: 14, kv: 2, layers: 24, vocabulary: 152000, tied: true };
+const QWEN_7B = { width: 3584, mlp: 18944, heads: 28, kv: 4, layers: 28, vocabulary: 152128, tied: false };
 const SIZES = {
   "0.5b": { vision: SIGLIP, text: QWEN_HALF },
   "1gb": { vision: { ...SIGLIP, layers: 13 }, text: { ...QWEN_HALF, layers: 12 } },
-  "7b-layer": {
-    vision: { ...SIGLIP, layers: 1 },
-    text: { width: 3584, mlp: 18944, heads: 28, kv: 4, layers: 1, vocabulary: 152128, tied: false },
-  },
+  "7b": { vision: SIGLIP, text: QWEN_7B },
+  "7b-layer": { vision: { ...SIGLIP, layers: 1 }, text: { ...QWEN_7B, layers: 1 } },
 };
 const BYTES = { bf16: 2, f16: 2, f32: 4 };
 /** Weights are slices of a table of this many bytes at random offsets: random enough, and as fast as the disk. */
@@ -50,6 +51,7 @@ const { values, positionals } = parseArgs({
     dtype: { type: "string", default: "bf16" },
     shards: { type: "string", default: "1" },
     seed: { type: "string", default: "1" },
+    zeros: { type: "boolean", default: false },
     help: { type: "boolean", short: "h" },
   },
 });
@@ -289,7 +291,7 @@ async function writeFileOf(path, tensors, bytesOf, tables, next) {
   };
   await write(length);
   await write(json);
-  for (const tensor of tensors) {
+  for (const tensor of values.zeros ? [] : tensors) {
     const source = tables[tensor.kind];
     for (let left = bytesOf(tensor); left > 0; ) {
       const at = (next() % (source.length / 8)) * 8;
@@ -300,6 +302,8 @@ async function writeFileOf(path, tensors, bytesOf, tables, next) {
   }
   stream.end();
   await once(stream, "finish");
+  // A file whose end was never written: the zeros take no room.
+  await truncate(path, length.length + json.length + offset);
 }
 
 /** Normal numbers of the wanted type. */

@@ -3,12 +3,22 @@ import { WeightLoader } from "../layers/weights.js";
 import { parseConfig } from "../models/llava-onevision/config.js";
 import type { DtypeByPart } from "../models/llava-onevision/dtype-by-part.js";
 import { recordLayers } from "../models/llava-onevision/layer-pass.js";
+import type { ModelPlan } from "../models/llava-onevision/model-plan.js";
 import { Network } from "../models/llava-onevision/network.js";
 import type { Qwen2, Qwen2Layer } from "../models/llava-onevision/qwen2.js";
 import { VISION_CACHE_BYTES } from "../models/llava-onevision/vision-cache.js";
-import { total } from "../models/sizing/estimate.js";
-import { type Described, type Footprint, footprint, LEAST_PLAN, type Use } from "../models/sizing/footprint.js";
-import { residentLayers } from "../models/sizing/streaming-estimate.js";
+import { promptChunks } from "../models/llava-onevision/waited-pass.js";
+import { bytesOf } from "../models/sizing/estimate.js";
+import {
+  type Described,
+  type Footprint,
+  footprint,
+  LAYERS_PLAN,
+  LEAST_PLAN,
+  STREAMING_PLANS,
+  type Use,
+} from "../models/sizing/footprint.js";
+import { type PlanSize, planWithinBytes } from "../models/sizing/streaming-estimate.js";
 import { Device } from "../runtime/device.js";
 import { type DryRunFacts, DryRunGPU } from "../runtime/dry-run-gpu.js";
 import { configJson, GEOMETRY_7B, GEOMETRY_72B, type Geometry, modelTensors } from "./geometries.js";
@@ -44,6 +54,8 @@ export interface SimulatedSize {
   readonly layers: number;
   /** Layers that stay on the adapter. */
   readonly residentLayers: number;
+  /** Whether the vision tower, the embedding table and the head stream too. */
+  readonly everything: boolean;
   /** Uploaded for each pass: a prompt, or a step of one token or of several. */
   readonly uploadBytes: number;
   readonly prompt: SimulatedPass;
@@ -75,26 +87,28 @@ export function simulateSizes(
   const byPart: DtypeByPart = { vision: "f16", projector: "f16", language: dtype, embed: dtype };
   const sizeOf = (plan?: Use["plan"]): Footprint => footprint(described, byPart, { ...USE, plan }, SIMULATED_GPU);
   const all = sizeOf();
-  const least = sizeOf(LEAST_PLAN);
   const { layers } = geometry.text;
   const { prompt, step, layerBytes } = simulatePasses(described, byPart);
+  const sizes = STREAMING_PLANS.map((plan): PlanSize => {
+    const found = sizeOf(plan);
+    return { ...found, totalBytes: bytesOf(found) };
+  });
+  const streaming = (plan: ModelPlan): PlanSize => sizes[STREAMING_PLANS.indexOf(plan)]!;
   return budgets.map((budgetBytes) => {
-    const resident = residentLayers(budgetBytes, least, bytesOf(least), layers);
     const fits = bytesOf(all) <= budgetBytes;
+    const plan = planWithinBytes(budgetBytes, layers, STREAMING_PLANS, streaming) ?? LEAST_PLAN;
+    const found = fits ? all : sizeOf(plan);
     return {
       budgetBytes,
-      totalBytes: bytesOf(fits ? all : resident === 0 ? least : sizeOf({ ...LEAST_PLAN, resident })),
+      totalBytes: bytesOf(found),
       layers,
-      residentLayers: fits ? layers : resident,
-      uploadBytes: fits ? 0 : layerBytes * (layers - resident),
+      residentLayers: fits ? layers : plan.resident,
+      everything: !fits && plan.everything !== undefined,
+      uploadBytes: fits ? 0 : layerBytes * (layers - plan.resident) + found.headBytes,
       prompt,
       step,
     };
   });
-}
-
-function bytesOf({ weights, cacheBytes, visionCacheBytes, activationBytes }: Footprint): number {
-  return total(weights) + cacheBytes + visionCacheBytes + activationBytes;
 }
 
 /** Passes over layers that stream record what those over layers that stay record. */
@@ -105,7 +119,7 @@ function simulatePasses({ index, config }: Described, dtype: DtypeByPart) {
   const arena = device.arena("model");
   const loader = new WeightLoader(device, index);
   const levels = arena.run(() => device.empty([3, 256], "f32", "levels"));
-  const network = arena.run(() => new Network(loader.root(), config, dtype, levels, LEAST_PLAN));
+  const network = arena.run(() => new Network(loader.root(), config, dtype, levels, LAYERS_PLAN));
   const cache = network.cache(USE.cacheType, USE.contextTokens);
   cache.reserve(PROMPT_ROWS + 1);
   const prompt = simulatePass(network, cache, PROMPT_ROWS);
@@ -125,7 +139,7 @@ function simulatePass(network: Network, cache: KVCache, rows: number): Simulated
     if (kernel.name.startsWith("mat")) readBytes += tensors.weights!.sizeBytes * (grid[1] ?? 1);
     run(kernel, tensors, parameters, grid, work);
   };
-  const chunks = network.promptChunks(new Uint32Array(rows), cache.length, [], cache, arena);
+  const chunks = promptChunks(network, new Uint32Array(rows), cache.length, [], cache, arena);
   for (const layer of recordLayers(language, chunks, arena)) void layer;
   arena.run(() => network.lastLogits(chunks.at(-1)!.x));
   device.run = run;

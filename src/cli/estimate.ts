@@ -85,8 +85,9 @@ function table(model: string, e: Estimate): string {
 }
 
 /** What is read where layers stream, and how long that takes at least. */
-function streamed({ layers, residentLayers, readBytes, readSeconds }: Estimate["streaming"]): string {
-  const which = residentLayers > 0 ? `${layers - residentLayers} of ${layers} layers` : `${layers} layers`;
+function streamed({ layers, residentLayers, everything, readBytes, readSeconds }: Estimate["streaming"]): string {
+  const some = residentLayers > 0 ? `${layers - residentLayers} of ${layers} layers` : `${layers} layers`;
+  const which = everything ? `${some} and the head` : some;
   const time = readSeconds === undefined ? "" : `, ${readSeconds.toPrecision(2)} s`;
   return `at least; reads ${which} for each token: ${size(readBytes)}${time}`;
 }

@@ -58,12 +58,22 @@ export const MEMORY_OPTIONS: CommandOptions = {
   },
 };
 
+/** How much of what is read again stays in memory. */
+const HOST_OPTION: CommandOptions = {
+  "host-budget": {
+    value: "SIZE",
+    help: "memory in which layers that are read again are kept, such as 4GB",
+    rare: true,
+  },
+};
+
 /** Options of commands that load a model. */
 export const MODEL_OPTIONS: CommandOptions = {
   ...MODEL_OPTION,
   ...DTYPE_OPTION,
   ...ADAPTER_OPTIONS,
   ...MEMORY_OPTIONS,
+  ...HOST_OPTION,
   devices: {
     value: "A,B",
     help: "adapters that share the layers, by the numbers or names that `ocellus doctor` lists",
@@ -173,11 +183,16 @@ export function loadOptions(given: Arguments): ModelLoadOptions {
   return { ...dtypeOption(given), ...adapterOption(given), ...memoryOptions(given), ...hubOptions(given) };
 }
 
-/** Reads `--memory-budget 6GB` and `--weights auto`. */
-function memoryOptions(given: Arguments): Pick<LoadOptions, "memoryBudget" | "weights"> {
+/** Reads `--memory-budget 6GB`, `--weights auto` and `--host-budget 4GB`. */
+function memoryOptions(given: Arguments): Pick<LoadOptions, "memoryBudget" | "weights" | "hostBudget"> {
   const memoryBudget = bytesOption(given, "memory-budget");
   const weights = given.value("weights") as LoadOptions["weights"];
-  return { ...(memoryBudget !== undefined && { memoryBudget }), ...(weights !== undefined && { weights }) };
+  const hostBudget = bytesOption(given, "host-budget");
+  return {
+    ...(memoryBudget !== undefined && { memoryBudget }),
+    ...(weights !== undefined && { weights }),
+    ...(hostBudget !== undefined && { hostBudget }),
+  };
 }
 
 const UNITS: Readonly<Record<string, number>> = {
@@ -208,7 +223,16 @@ export function bytesOption(given: Arguments, name: string): number | undefined 
 /** Options of loading that the command line gives. */
 export type ModelLoadOptions = Pick<
   LoadOptions,
-  "dtype" | "adapter" | "mergeAdapters" | "memoryBudget" | "weights" | "prefillMs" | "revision" | "refresh" | "offline"
+  | "dtype"
+  | "adapter"
+  | "mergeAdapters"
+  | "memoryBudget"
+  | "weights"
+  | "hostBudget"
+  | "prefillMs"
+  | "revision"
+  | "refresh"
+  | "offline"
 >;
 
 /** Reads `--revision`, `--refresh` and `--offline`. */

@@ -31,9 +31,16 @@ import { MATMUL_ACTIVATIONS, MATMUL_TILE, MATMUL_UNITS, MATVEC_BLOCKS, MATVEC_SL
 
 /**
  * Matrix product with a fused epilogue, `y = residual + activation(norm(x)·Wᵀ + bias)`: x `[rows, inner]` f32, W `[columns, inner]`
- * packed, y `[rows, columns]` f32, or `[rows, columns / 2]` with `swiglu`. Throws ShapeError for widths that do not match.
+ * packed, y `[rows, columns]` f32, or `[rows, columns / 2]` with `swiglu`. `into` is y where the caller has it: the columns of a matrix that has
+ * only some of its blocks. Throws ShapeError for widths that do not match.
  */
-export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}, label = weights.label): Tensor {
+export function matmul(
+  x: Tensor,
+  weights: PackedMatrix,
+  epilogue: Epilogue = {},
+  label = weights.label,
+  into?: Tensor,
+): Tensor {
   const [rows, width] = [x.length / x.size(-1), x.size(-1)];
   if (width !== weights.inner) {
     throw new ShapeError({
@@ -65,7 +72,8 @@ export function matmul(x: Tensor, weights: PackedMatrix, epilogue: Epilogue = {}
   const scaled = norm && normsRows && normedRows(padded, weights.quads, norm, normsRows);
   const quantized = inBytes && quantizeActivations(padded, weights.quads);
   const outputs = epilogue.swiglu ? weights.columns / 2 : weights.columns;
-  const y = device.empty([...x.shape.slice(0, -1), outputs], "f32", label);
+  const shape = [...x.shape.slice(0, -1), outputs];
+  const y = into?.expect(shape, `matmul ${weights.label}, into`) ?? device.empty(shape, "f32", label);
   const { header, tensors, parameters } = epilogueCode(fusesNorm ? epilogue : withoutNorm, padded, device.facts.onCPU);
   const kernel = chosen.variant({}, reader ?? LOAD_QUAD[weights.type], ...header);
   for (const { block, work } of productPieces(weights, rows, columnsAGroup, device.budget)) {

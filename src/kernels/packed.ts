@@ -67,9 +67,14 @@ export class PackedMatrix {
     return Math.ceil(this.quads / GROUP);
   }
 
+  /** Bytes of a panel whose rows have `inner` elements. */
+  static panelBytes(inner: number, type: WeightType): number {
+    return 4 * Math.ceil(inner / QUAD / GROUP) * GROUP_WORDS[type];
+  }
+
   /** Allocates a matrix `[columns, inner]` in as many blocks as the adapter's limits require. Throws LimitError. */
   static allocate(device: Device, columns: number, inner: number, type: WeightType, label: string): PackedMatrix {
-    const panelWords = Math.ceil(inner / QUAD / GROUP) * GROUP_WORDS[type];
+    const panelWords = PackedMatrix.panelBytes(inner, type) / 4;
     const limit = Math.min(device.facts.maxBindingBytes, device.facts.maxBufferBytes, BLOCK_BYTES);
     const panelsABlock = Math.floor(limit / (panelWords * 4));
     if (panelsABlock === 0) {

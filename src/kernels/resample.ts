@@ -48,13 +48,23 @@ export function resample(x: readonly RowPiece[], sources: Tensor, weights: Tenso
   const width = x[0]!.tensor.size(-1);
   const rows = sources.size(0);
   const y = sources.device.empty([rows, width], "f32", label);
-  x.forEach(({ first, tensor }, i) => {
-    sources.device.run(
-      resampleKernel,
-      { x: tensor, sources, weights, y },
-      { width, first, count: tensor.size(0), add: i > 0 ? 1 : 0 },
-      [Math.ceil(width / resampleKernel.constants.LANES), rows],
-    );
-  });
+  for (const [i, piece] of x.entries()) resamplePiece(piece, sources, weights, y, i > 0);
   return y;
+}
+
+/** What one piece of x contributes to the result y of `resample`: added to it, or in its place. */
+export function resamplePiece(
+  { first, tensor }: RowPiece,
+  sources: Tensor,
+  weights: Tensor,
+  y: Tensor,
+  adds: boolean,
+): void {
+  const [rows, width] = [y.size(0), y.size(1)];
+  y.device.run(
+    resampleKernel,
+    { x: tensor, sources, weights, y },
+    { width, first, count: tensor.size(0), add: adds ? 1 : 0 },
+    [Math.ceil(width / resampleKernel.constants.LANES), rows],
+  );
 }

@@ -2,7 +2,8 @@ import { unlessAborted } from "../base/abort.js";
 import type { Device } from "../runtime/device.js";
 import { LayerSlot } from "./layer-slot.js";
 import { UploadWindow } from "./upload-window.js";
-import { StreamedWeights, type Weights } from "./weights.js";
+import { StreamedWeights } from "./weight-requests.js";
+import type { Weights } from "./weights.js";
 
 /** Where the layers of a decoder are. */
 export interface LayerPlan {
@@ -49,7 +50,7 @@ export class LayerStore<Layer> {
   readonly #weights: Weights;
   readonly #uploads: UploadWindow;
   readonly #closing = new AbortController();
-  /** Layers are read one after the other. */
+  /** Ends with the latest read. */
   #reading: Promise<void> = Promise.resolve();
   /** Ends with the latest pass. */
   #passes: Promise<void> = Promise.resolve();
@@ -140,11 +141,11 @@ export class LayerStore<Layer> {
     this.device.pool.trim(); // the pieces' memory
   }
 
-  /** Ends reading, frees the slots and closes the checkpoint. */
-  close(): void {
+  /** Frees the slots and ends reading. Resolves when nothing is read any more. */
+  close(): Promise<void> {
     this.#closing.abort();
     this.#free();
-    if (this.streams) void this.#reading.then(() => this.#weights.loader.index.close());
+    return this.#reading;
   }
 
   #free(): void {

@@ -9,6 +9,13 @@ import {
 } from "../io/packed.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import type { Tensor } from "../runtime/tensor.js";
+import type { HostCache } from "./host-cache.js";
+
+/** Rows of a stored matrix. */
+export interface RowRange {
+  readonly first: number;
+  readonly count: number;
+}
 
 /** A stored tensor, or a part of a target that it becomes. */
 export interface TargetPart {
@@ -16,6 +23,8 @@ export interface TargetPart {
   readonly stored: IndexedTensor;
   readonly shape: readonly number[];
   readonly interleave: 0 | 1 | undefined;
+  /** The rows that are wanted; all if undefined. */
+  readonly rows: RowRange | undefined;
 }
 
 /** The packed matrix that rows become a part of. */
@@ -33,6 +42,7 @@ export interface TargetRequest {
   readonly into: Tensor | undefined;
   /** Element of `into` at which the tensor begins. */
   readonly first: number;
+  readonly rows: RowRange | undefined;
 }
 
 /** Memory of the device, and the stored tensors that fill it, in their order in it. */
@@ -44,12 +54,12 @@ export interface Target {
 /** Returns the memory that was requested, in the order of requests; without tensors that the caller consumes in chunks. */
 export function targetsOf(requests: readonly TargetRequest[]): Target[] {
   const targets = new Map<PackedMatrix | Tensor, (TargetPart & { first: number })[]>();
-  for (const { name, stored, shape, into, first, place } of requests) {
+  for (const { name, stored, shape, into, first, place, rows } of requests) {
     const memory = place?.matrix ?? into;
     if (!memory) continue;
     const parts = targets.get(memory) ?? [];
     targets.set(memory, parts);
-    parts.push({ name, stored, shape, first, interleave: place?.interleave });
+    parts.push({ name, stored, shape, first, interleave: place?.interleave, rows });
   }
   return [...targets].map(([memory, parts]) => ({ memory, parts: parts.sort((a, b) => a.first - b.first) }));
 }
@@ -58,7 +68,12 @@ export function targetsOf(requests: readonly TargetRequest[]): Target[] {
 export interface PlacedLayer {
   readonly layer: PackedLayer;
   readonly targets: ReadonlyMap<string, Target>;
+  /** The layer as it is stored, where `layer` has only some rows of it. */
+  readonly whole?: PackedLayer | undefined;
 }
+
+/** Layers that are not read as a whole, and were checked. */
+const checkedWhole = new WeakSet<PackedLayer>();
 
 /**
  * Divides the layers of a packed checkpoint: those whose tensors are, all of them, what the memory of the device has to be, and those that
@@ -78,12 +93,25 @@ export function placeLayers(
       const target = byName.get(tensor.name);
       if (target && isSame(tensor, target, packed)) own.set(tensor.name, target);
     }
-    if (own.size === layer.tensors.length) direct.push({ layer, targets: own });
+    if (own.size === layer.tensors.length) direct.push(withRows({ layer, targets: own }));
     else if (layer.tensors.some(({ parts }) => parts.some(({ name }) => stored.has(packed.entries.get(name)!)))) {
       again.push(layer);
     }
   }
   return { direct, again };
+}
+
+/** Narrows a layer of one matrix to the panels of the rows that its target wants. */
+function withRows({ layer, targets }: PlacedLayer): PlacedLayer {
+  const [tensor] = layer.tensors;
+  const rows = targets.get(tensor!.name)!.parts[0]!.rows;
+  if (!rows) return { layer, targets };
+  const panelBytes = tensor!.lengthBytes / Math.ceil(tensor!.parts[0]!.shape[0]! / PANEL_COLUMNS);
+  const range = {
+    offsetBytes: tensor!.offsetBytes + (rows.first / PANEL_COLUMNS) * panelBytes,
+    lengthBytes: Math.ceil(rows.count / PANEL_COLUMNS) * panelBytes,
+  };
+  return { layer: { ...layer, ...range, tensors: [{ ...tensor!, ...range }] }, targets, whole: layer };
 }
 
 /** Whether a packed tensor has the bytes of a target. */
@@ -152,19 +180,30 @@ export class PackedLoading {
 
   /**
    * Copies layers to the device, and yields the bytes of each piece. Checks the hashes of all layers that are used, also of those that
-   * are packed again; `checks` is false for layers that were checked before. `into` is used for the pieces. Throws CheckpointError, SourceError, AbortedError.
+   * are packed again; `checks` is false for layers that were checked before. `into` is used for the pieces; `cache` keeps
+   * them. Throws CheckpointError, SourceError, AbortedError.
    */
   async *load(
     signal: AbortSignal | undefined,
     into: readonly [Uint8Array, Uint8Array],
     checks = true,
+    cache?: HostCache,
   ): AsyncGenerator<{ layer: string; bytes: number }> {
     for (const placed of this.#direct) {
-      for await (const piece of readLayer(placed.layer, signal, into, checks)) {
+      if (checks && placed.whole) await checkWhole(placed.whole, signal);
+      const source = cache?.over(placed.layer.source) ?? placed.layer.source;
+      for await (const piece of readLayer({ ...placed.layer, source }, signal, into, checks && !placed.whole)) {
         writePiece(placed, piece);
         yield { layer: placed.layer.name, bytes: piece.bytes.length };
       }
     }
-    if (checks) await verifyLayers(this.#again, signal);
+    if (checks) for (const layer of this.#again) await checkWhole(layer, signal);
   }
+}
+
+/** Checks the hash of a layer that is not read as a whole, once. Throws CheckpointError, SourceError, AbortedError. */
+export async function checkWhole(layer: PackedLayer, signal: AbortSignal | undefined): Promise<void> {
+  if (checkedWhole.has(layer)) return;
+  await verifyLayers([layer], signal);
+  checkedWhole.add(layer);
 }

@@ -1,19 +1,21 @@
 import { platform } from "#platform";
 import { CheckpointError, throwIfAborted } from "../base/errors.js";
 import type { IndexedTensor, PackedIndex, TensorIndex } from "../io/checkpoint.js";
-import { foreignTensors, PIECE_BYTES, type QuantizedType } from "../io/safetensors.js";
+import { foreignTensors, PIECE_BYTES } from "../io/safetensors.js";
+import { pack } from "../kernels/pack.js";
+import type { PackedMatrix } from "../kernels/packed.js";
 import type { Device } from "../runtime/device.js";
 import { elementCount, showShape } from "../runtime/dtype.js";
 import type { Tensor } from "../runtime/tensor.js";
-import type { LayerSlot } from "./layer-slot.js";
+import type { HostCache } from "./host-cache.js";
 import { Adapters } from "./low-rank.js";
-import type { MatrixPlace, PackedLoading, TargetRequest } from "./packed-layers.js";
+import type { MatrixPlace, PackedLoading, RowRange, TargetRequest } from "./packed-layers.js";
 import { UploadWindow } from "./upload-window.js";
 import { checkRange } from "./weight-range.js";
+import type { RowConsumer, StoredType, StreamedWeights, WeightReading, WeightRequest } from "./weight-requests.js";
 import { type FloatType, widen } from "./widen.js";
 
-/** Dtype of a stored tensor; only matrices may be quantised. */
-export type StoredType = "f32" | "f16" | "bf16" | QuantizedType;
+export type { RowConsumer, StoredType } from "./weight-requests.js";
 
 /** Storage dtype of weight matrices; "auto" is the dtype of the checkpoint. */
 export type StorageDtype = StoredType | "auto";
@@ -25,9 +27,6 @@ export function storedType({ entry, quantized }: IndexedTensor): StoredType | un
   return quantized?.type ?? STORED[entry.dtype];
 }
 
-/** Receives rows `[rows, inner]` of a stored matrix, uploaded as `u32` words. */
-export type RowConsumer = (chunk: Tensor, type: StoredType, firstRow: number, rows: number) => void;
-
 /** Progress of loading. */
 export interface LoadProgress {
   readonly loadedBytes: number;
@@ -36,35 +35,8 @@ export interface LoadProgress {
   readonly tensor: string;
 }
 
-interface Request {
-  readonly name: string;
-  readonly stored: IndexedTensor;
-  readonly type: StoredType;
-  readonly shape: readonly number[];
-  readonly consume: RowConsumer | undefined;
-  readonly into: Tensor | undefined;
-  /** Element of `into` at which the tensor begins. */
-  readonly first: number;
-  readonly place: MatrixPlace | undefined;
-}
-
 /** Size of the pieces in which rows are read and uploaded; it bounds the host memory of loading. */
 export const CHUNK_BYTES = PIECE_BYTES;
-
-/** How requests are read: layers of a packed checkpoint as they are, then the other tensors in the order of the files. */
-interface Reading {
-  readonly packed: PackedLoading | undefined;
-  readonly tensors: readonly Request[];
-}
-
-/** The weights of a streamed layer, which are read again and again into memory that other layers use too. */
-export class StreamedWeights {
-  readonly requests: Request[] = [];
-  /** Known once they were read and checked. */
-  reading: Reading | undefined;
-
-  constructor(readonly slot: LayerSlot) {}
-}
 
 /**
  * Loads a checkpoint in two steps. Layers request weights by name and shape in their constructors and get tensors
@@ -82,7 +54,7 @@ export class StreamedWeights {
  * ```
  */
 export class WeightLoader {
-  readonly #requests: Request[] = [];
+  readonly #requests: WeightRequest[] = [];
   #faults: string[] = [];
   #requested = new Set<string>();
   /** Storage dtype of each requested matrix. */
@@ -90,11 +62,15 @@ export class WeightLoader {
   /** Loaders for other devices. */
   readonly #others: WeightLoader[] = [];
   #pieces: readonly [Uint8Array, Uint8Array] | undefined;
+  /** Streamed layers are read one after the other. */
+  #layers: Promise<void> = Promise.resolve();
 
   constructor(
     readonly device: Device,
     readonly index: TensorIndex,
     readonly adapters = new Adapters(),
+    /** What layers that stream keep in host memory. */
+    readonly hostCache?: HostCache,
   ) {}
 
   /** Returns a loader of the same checkpoint for another device: `check` and `load` of this one include its requests. */
@@ -126,7 +102,14 @@ export class WeightLoader {
   request(
     name: string,
     shape: readonly number[],
-    target: { consume?: RowConsumer; storageDtype?: StoredType; into?: Tensor; first?: number; place?: MatrixPlace },
+    target: {
+      consume?: RowConsumer;
+      storageDtype?: StoredType;
+      into?: Tensor;
+      first?: number;
+      place?: MatrixPlace;
+      rows?: RowRange;
+    },
     streamed?: StreamedWeights,
   ): void {
     this.#requested.add(name);
@@ -159,6 +142,7 @@ export class WeightLoader {
       into: target.into,
       first: target.first ?? 0,
       place: target.place,
+      rows: target.rows,
     });
   }
 
@@ -197,7 +181,7 @@ export class WeightLoader {
   ): Promise<void> {
     // Frees the garbage of parsing (some 60 MB for a vocabulary of 150,000 tokens) before the weights are loaded.
     platform.collectGarbage();
-    const readings: { loader: WeightLoader; reading: Reading }[] = [];
+    const readings: { loader: WeightLoader; reading: WeightReading }[] = [];
     for (const loader of [this, ...this.#others]) {
       readings.push({ loader, reading: await loader.#divided(loader.#requests) });
     }
@@ -216,16 +200,22 @@ export class WeightLoader {
   }
 
   /**
-   * Reads the weights of a streamed layer, one layer at a time; throws what `load` throws. They are checked the first time.
+   * Reads the weights of a streamed layer, after those that were asked for before; throws what `load` throws. They are checked the first time.
    * @internal
    */
-  async loadLayer(weights: StreamedWeights, uploads: UploadWindow, signal?: AbortSignal): Promise<void> {
-    const reading = weights.reading ?? (await this.#divided(weights.requests));
-    for await (const { bytes } of this.#read(reading, signal, !weights.reading)) await uploads.add(bytes);
-    weights.reading = reading;
+  loadLayer(weights: StreamedWeights, uploads: UploadWindow, signal?: AbortSignal): Promise<void> {
+    const loaded = this.#layers.then(async () => {
+      throwIfAborted(signal, "reading a layer");
+      const reading = weights.reading ?? (await this.#divided(weights.requests));
+      const pieces = this.#read(reading, signal, !weights.reading, this.hostCache);
+      for await (const { bytes } of pieces) await uploads.add(bytes);
+      weights.reading = reading;
+    });
+    this.#layers = loaded.catch(() => {});
+    return loaded;
   }
 
-  async #divided(requests: readonly Request[]): Promise<Reading> {
+  async #divided(requests: readonly WeightRequest[]): Promise<WeightReading> {
     const packed = this.index.packed && (await packedLoading(this.index.packed, requests));
     const tensors = requests
       .filter(({ place, into }) => !packed?.fills(place?.matrix ?? into))
@@ -239,41 +229,52 @@ export class WeightLoader {
 
   /** Yields the bytes of each piece once it is uploaded. */
   async *#read(
-    { packed, tensors }: Reading,
+    { packed, tensors }: WeightReading,
     signal: AbortSignal | undefined,
     checks: boolean,
+    cache?: HostCache,
   ): AsyncGenerator<{ bytes: number; tensor: string }> {
     // Reused: `write` copies each piece, and large garbage would accumulate.
     this.#pieces ??= [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)];
     if (packed) {
-      for await (const { bytes, layer } of packed.load(signal, this.#pieces, checks)) yield { bytes, tensor: layer };
+      const pieces = packed.load(signal, this.#pieces, checks, cache);
+      for await (const { bytes, layer } of pieces) yield { bytes, tensor: layer };
     }
     for (const request of tensors) {
-      for await (const bytes of this.#fill(request, signal, checks)) yield { bytes, tensor: request.name };
+      for await (const bytes of this.#fill(request, signal, checks, cache)) yield { bytes, tensor: request.name };
     }
   }
 
-  async *#fill(request: Request, signal: AbortSignal | undefined, checks: boolean): AsyncGenerator<number> {
+  async *#fill(
+    request: WeightRequest,
+    signal: AbortSignal | undefined,
+    checks: boolean,
+    cache: HostCache | undefined,
+  ): AsyncGenerator<number> {
     const { stored, type, shape, consume, into } = request;
     const pieceBytes = Math.min(CHUNK_BYTES, this.device.facts.maxBindingBytes);
     const inner = elementCount(shape) / shape[0]!;
+    const read = (at: number, length: number): Promise<Uint8Array> => {
+      const stored = () => this.index.read(request.stored, at, length, signal, this.#pieces?.[0]);
+      return cache ? cache.read(`${request.name} ${at} ${length}`, stored) : stored();
+    };
     const about = { name: request.name, stored, type, target: this.storageDtypes.get(request.name) ?? "f32", inner };
     if (into) {
-      const bytes = await this.index.read(stored, 0, stored.entry.lengthBytes, signal, this.#pieces?.[0]);
+      const bytes = await read(0, stored.entry.lengthBytes);
       if (checks) checkRange(bytes, { ...about, firstRow: 0 });
       this.device.write(into, widen(bytes, type as FloatType), request.first * 4);
       yield bytes.length;
       return;
     }
-    const rows = shape[0]!;
-    const rowBytes = stored.entry.lengthBytes / rows;
+    const rowBytes = stored.entry.lengthBytes / shape[0]!;
+    const { first: firstRow, count: rows } = request.rows ?? { first: 0, count: shape[0]! };
     // An even number of rows keeps 16-bit rows of odd length on whole words.
     const step = Math.max(2, 2 * Math.floor(pieceBytes / rowBytes / 2));
     for (let first = 0; first < rows; first += step) {
       const count = Math.min(step, rows - first);
       throwIfAborted(signal, `loading ${request.name}`);
-      const bytes = await this.index.read(stored, first * rowBytes, count * rowBytes, signal, this.#pieces?.[0]);
-      if (checks) checkRange(bytes, { ...about, firstRow: first });
+      const bytes = await read((firstRow + first) * rowBytes, count * rowBytes);
+      if (checks) checkRange(bytes, { ...about, firstRow: firstRow + first });
       this.device.scope(() => {
         // Constant size, so that the pool reuses one buffer.
         const chunk = this.device.empty([Math.ceil(Math.max(bytes.length, pieceBytes) / 4)], "u32", request.name);
@@ -371,18 +372,28 @@ export class Weights {
     this.loader.request(this.path(name), shape, target, this.streamed);
   }
 
+  /**
+   * Requests some rows of a large tensor, whole panels of a matrix.
+   * @internal
+   */
+  streamRows(name: string, shape: readonly number[], matrix: PackedMatrix, rows: RowRange): void {
+    const consume: RowConsumer = (chunk, stored, first, count) => pack(chunk, stored, count, matrix, first, undefined);
+    const target = { consume, storageDtype: matrix.type, place: { matrix }, rows };
+    this.loader.request(this.path(name), shape, target, this.streamed);
+  }
+
   /** Returns the storage dtype of a matrix. */
   typeOf(name: string): Exclude<StorageDtype, "auto"> {
     return this.dtype === "auto" ? this.loader.typeOf(this.path(name)) : this.dtype;
   }
 }
 
-function sizeOf({ packed, tensors }: Reading): number {
+function sizeOf({ packed, tensors }: WeightReading): number {
   return tensors.reduce((sum, { stored }) => sum + stored.entry.lengthBytes, packed?.sizeBytes ?? 0);
 }
 
 /** Loads the code for packed checkpoints with the first of them. */
-async function packedLoading(packed: PackedIndex, requests: readonly Request[]): Promise<PackedLoading> {
+async function packedLoading(packed: PackedIndex, requests: readonly WeightRequest[]): Promise<PackedLoading> {
   const { PackedLoading, targetsOf } = await import("./packed-layers.js");
   return new PackedLoading(packed, targetsOf(requests));
 }

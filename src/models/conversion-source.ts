@@ -18,6 +18,11 @@ import { inCheckpoint, readConfig } from "./llava-onevision/read-config.js";
 export interface ConvertOptions extends HubOptions {
   /** Storage dtype of each part's matrices; "auto" leaves them unchanged. */
   dtype: StorageDtype | Partial<DtypeByPart>;
+  /**
+   * Whether the weights are written as they are on the GPU, one range with a hash for each layer (false). The header of a file has the hashes of
+   * its layers, so these are packed twice, first for the hashes.
+   */
+  packed?: boolean;
   /** An existing device, used for quantisation. */
   device?: Device;
   /** Maximum size of a weights file in bytes; 5 GB if not given. */

@@ -62,7 +62,15 @@ export async function* convertedFiles(
   location: CheckpointLocation,
   options: ConvertOptions,
 ): AsyncGenerator<ConvertedFile, void, undefined> {
-  checkOptions("convertCheckpoint", options, ["dtype", "device", "shardBytes", "signal", "adapter", ...HUB_OPTIONS]);
+  checkOptions("convertCheckpoint", options, [
+    "dtype",
+    "packed",
+    "device",
+    "shardBytes",
+    "signal",
+    "adapter",
+    ...HUB_OPTIONS,
+  ]);
   const source = await openSource(location, options);
   const { files, index, device } = source;
   try {

@@ -133,7 +133,7 @@ export class LlavaOneVision {
    */
   static async load(location: CheckpointLocation, options: LoadOptions = {}): Promise<LlavaOneVision> {
     checkLoadOptions(options);
-    const { memoryBudget, weights = "resident", devices } = options;
+    const { memoryBudget, weights = "resident", devices, hostBudget } = options;
     let stages: readonly Stage[] = [];
     if (devices !== undefined) {
       const { checkDevices, stagesOn } = await import("./sizing/device-shares.js");
@@ -141,7 +141,7 @@ export class LlavaOneVision {
       stages = await stagesOn(location, devices, options);
     }
     let within: BudgetPlan = { plan: undefined, cacheRows: undefined };
-    if (memoryBudget !== undefined || weights !== "resident") {
+    if (memoryBudget !== undefined || weights !== "resident" || hostBudget !== undefined) {
       const { planWithin } = await import("./sizing/memory-budget.js");
       within = await planWithin(location, memoryBudget, weights, options);
     }

@@ -47,6 +47,11 @@ export interface LoadOptions extends HubOptions {
    */
   weights?: WeightsPlacement;
   /**
+   * Bytes of host memory in which layers that stream are kept between passes; 0 if not given. What is kept is not read again: useful for URLs and
+   * the browser's storage, since operating systems keep files of a disk in memory by themselves.
+   */
+  hostBudget?: number;
+  /**
    * Maximum size in bytes of the vision cache, which keeps visual tokens while there are sessions; 256 MiB if not given, 0
    * disables it.
    */
@@ -94,6 +99,7 @@ export function checkLoadOptions(options: LoadOptions): void {
     "contextTokens",
     "memoryBudget",
     "weights",
+    "hostBudget",
     "visionCacheBytes",
     "prefixCacheBytes",
     "prefillRows",

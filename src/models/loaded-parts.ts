@@ -3,7 +3,6 @@ import type { CheckpointFiles, HubOptions, TensorIndex } from "../io/checkpoint.
 import type { JsonValue } from "../io/text.js";
 import type { CacheType } from "../kernels/kv-format.js";
 import { KVPool } from "../layers/kv-pool.js";
-import type { LayerPlan } from "../layers/layer-store.js";
 import { Adapters } from "../layers/low-rank.js";
 import { type LoadProgress, type StorageDtype, WeightLoader } from "../layers/weights.js";
 import type { Arena } from "../runtime/arena.js";
@@ -15,6 +14,7 @@ import type { AdapterLocations } from "./llava-onevision/adapted-weights.js";
 import { cacheTypeGiven } from "./llava-onevision/cache-dtype.js";
 import type { LlavaOneVisionConfig } from "./llava-onevision/config.js";
 import { type DtypeByPart, dtypeByPart } from "./llava-onevision/dtype-by-part.js";
+import type { ModelPlan } from "./llava-onevision/model-plan.js";
 import { Network } from "./llava-onevision/network.js";
 import { Processor } from "./llava-onevision/processor.js";
 import { placeholderIds } from "./llava-onevision/prompt.js";
@@ -35,7 +35,7 @@ export interface WeightsSource {
   readonly prefillRows: number | undefined;
   readonly prefillMs: number | undefined;
   /** Which layers of the decoder stay on the device; undefined for all. */
-  readonly plan: LayerPlan | undefined;
+  readonly plan: ModelPlan | undefined;
   /** Rows of the KV caches of all sessions; undefined for as many as fit. */
   readonly cacheRows: number | undefined;
   /** Most bytes on a device of the model's own. */
@@ -70,6 +70,8 @@ export interface LoadedParts extends DeviceParts {
   readonly arena: Arena;
   /** Own the weights on other devices. */
   readonly others: readonly Arena[];
+  /** The weights, open where layers stream. */
+  readonly index: TensorIndex;
   readonly ownsDevice: boolean;
 }
 
@@ -170,15 +172,15 @@ export async function loadParts(
       }
     }
     const visionCache = new VisionCache(device, source.visionCacheBytes);
-    let store: Network["language"]["store"] | undefined;
+    let made: Network | undefined;
     try {
-      const loader = new WeightLoader(device, index, adapters);
+      const loader = new WeightLoader(device, index, adapters, source.plan?.hostCache);
       const network = arena.run(() => {
         const levels = device!.upload(processor.levels, [3, 256], "levels");
         const stages = others.map((stage) => ({ ...stage, weights: loader.beside(stage.device).root() }));
         return new Network(loader.root(), config, source.dtype, levels, source.plan, stages);
       });
-      store = network.language.store;
+      made = network;
       loader.check(files.name, (name) => config.layout.ignored(name));
       // On CPU adapters compilation would compete with reading and packing the weights.
       if (!device.facts.onCPU) {
@@ -186,10 +188,10 @@ export async function loadParts(
         warmUp(network, source.cacheType);
       }
       await loader.load({ signal: loading.signal, onProgress });
-      await store.prepare(loading.signal);
+      await network.prepare(loading.signal);
       await device.prepared();
-      // The store reads layers that stream from it, and closes it.
-      if (!store.streams) await index.close();
+      // Layers that stream are read from it.
+      if (!network.streams) await index.close();
       const batching = new Batching(network, source.prefillRows, source.prefillMs);
       const { layers, keyValueHeads, headSize } = config.text;
       const kvPool = new KVPool(device, layers, keyValueHeads * headSize, source.cacheType, source.cacheRows);
@@ -206,10 +208,11 @@ export async function loadParts(
         },
         arena,
         others: others.map((stage) => stage.arena),
+        index,
         ownsDevice: given === undefined,
       };
     } catch (cause) {
-      store?.close();
+      await made?.close();
       freeAll([arena, ...others.map((stage) => stage.arena)]);
       throw cause;
     }
@@ -225,7 +228,9 @@ export function releaseParts(parts: LoadedParts): void {
   const { device, network, visionCache, prefixCache, arena, others, ownsDevice } = parts;
   visionCache.dispose();
   prefixCache.forget();
-  network.language.store.close();
+  const { index } = parts;
+  const closed = network.close();
+  if (network.streams) void closed.then(() => index.close());
   freeAll([arena, ...others]);
   if (ownsDevice) device.dispose();
 }

@@ -56,7 +56,15 @@ const SAMPLES = 64;
  * {@link PlannedLayer.chunks} is read, some panels of one matrix at a time. Throws as `LlavaOneVision.load` does.
  */
 export async function planPacked(location: CheckpointLocation, options: ConvertOptions): Promise<PackedPlan> {
-  checkOptions("planPacked", options, ["dtype", "device", "shardBytes", "signal", "adapter", ...HUB_OPTIONS]);
+  checkOptions("convertCheckpoint", options, [
+    "dtype",
+    "packed",
+    "device",
+    "shardBytes",
+    "signal",
+    "adapter",
+    ...HUB_OPTIONS,
+  ]);
   const source = await openSource(location, options);
   try {
     const shards = divide(layersOf(source), bytesOf, source.shardBytes);
@@ -82,6 +90,38 @@ export async function planPacked(location: CheckpointLocation, options: ConvertO
   } catch (cause) {
     await source.close();
     throw cause;
+  }
+}
+
+/** Yields the files of the packed form of a checkpoint, each from its beginning to its end. Throws as `planPacked` does. */
+export async function* packedCheckpoint(
+  location: CheckpointLocation,
+  options: ConvertOptions,
+): AsyncGenerator<ConvertedFile, void, undefined> {
+  const plan = await planPacked(location, options);
+  try {
+    for (const file of plan.files) yield { name: file.name, sizeBytes: file.sizeBytes, chunks: inOrder(file) };
+    yield* plan.texts();
+  } finally {
+    await plan.close();
+  }
+}
+
+/** The bytes of a file in their order. Its header comes first, for which all layers are packed once before. */
+async function* inOrder({ layers, header }: PlannedFile): AsyncGenerator<Uint8Array> {
+  const hashes: string[] = [];
+  for (const { chunks } of layers) {
+    const hash = new LayerHash();
+    for await (const chunk of chunks()) await hash.add(chunk);
+    hashes.push(await hash.hex());
+  }
+  const head = header(hashes);
+  yield head;
+  let at = head.length;
+  for (const { offsetBytes, lengthBytes, chunks } of layers) {
+    if (offsetBytes > at) yield new Uint8Array(offsetBytes - at);
+    yield* chunks();
+    at = offsetBytes + lengthBytes;
   }
 }
 

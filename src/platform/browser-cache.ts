@@ -16,6 +16,8 @@ export const SCHEME = "opfs:/";
 const LINK = ".link";
 /** Bytes between flushes, which protect against a crash of the browser. */
 const FLUSH_BYTES = 8 * 1024 * 1024;
+/** Mode of handles that several contexts can have at once. */
+const READ_ONLY = "read-only";
 /** Polling interval of a lock that another tab holds. */
 const LOOK_MS = 100;
 
@@ -93,20 +95,43 @@ const cache: FileCache = {
   },
 };
 
-/** Opens a cached file for reading. Throws SourceError if it does not exist. */
+/**
+ * Opens a cached file for reading: in workers that can, by a synchronous access handle, which reads into the caller's memory. Throws SourceError
+ * if it does not exist.
+ */
 export async function openCached(path: string): Promise<FileHandle> {
-  const file = await fileAt(path);
-  if (!file) throw new SourceError({ where: path, expected: "a cached file", got: "none", remedy: "load it again" });
+  const handle = await handleAt(path);
+  const file = await handle?.getFile();
+  if (!handle || !file)
+    throw new SourceError({ where: path, expected: "a cached file", got: "none", remedy: "load it again" });
+  const access = await readingAccess(handle as Writable);
   return {
     sizeBytes: file.size,
     async read(offsetBytes, lengthBytes, into) {
+      if (access) {
+        const bytes = into?.subarray(0, lengthBytes) ?? new Uint8Array(lengthBytes);
+        return bytes.subarray(0, access.read(bytes, { at: offsetBytes }));
+      }
       const bytes = new Uint8Array(await file.slice(offsetBytes, offsetBytes + lengthBytes).arrayBuffer());
       if (!into) return bytes;
       into.set(bytes);
       return into.subarray(0, bytes.length);
     },
-    close: async () => {},
+    close: async () => access?.close(),
   };
+}
+
+/** A handle that others can have too. Undefined outside of dedicated workers, where handles are exclusive, and while the file is written. */
+async function readingAccess(file: Writable): Promise<AccessHandle | undefined> {
+  if (!cache.canDownload) return undefined;
+  try {
+    const access = await file.createSyncAccessHandle({ mode: READ_ONLY });
+    if (access.mode === READ_ONLY) return access;
+    access.close();
+  } catch (cause) {
+    if (!(cause instanceof DOMException)) throw cause;
+  }
+  return undefined;
 }
 
 /** Lists the files of a cached folder. Throws SourceError if it does not exist. */
@@ -121,6 +146,8 @@ export async function listCached(path: string): Promise<string[]> {
 
 /** Synchronous access handle of dedicated workers, missing in the DOM types. */
 interface AccessHandle {
+  /** Missing in browsers whose handles are all exclusive. */
+  readonly mode?: string;
   getSize(): number;
   read(into: Uint8Array, options: { at: number }): number;
   write(bytes: Uint8Array, options: { at: number }): number;
@@ -128,7 +155,7 @@ interface AccessHandle {
   flush(): void;
   close(): void;
 }
-type Writable = FileSystemFileHandle & { createSyncAccessHandle(): Promise<AccessHandle> };
+type Writable = FileSystemFileHandle & { createSyncAccessHandle(options?: { mode: string }): Promise<AccessHandle> };
 type Movable = FileSystemFileHandle & { move(folder: FileSystemDirectoryHandle, name: string): Promise<void> };
 
 async function folderAt(path: string, create = false): Promise<FileSystemDirectoryHandle | undefined> {
@@ -153,23 +180,29 @@ async function place(
   return { folder: await folderAt(path.slice(0, at), create), name: path.slice(at + 1) };
 }
 
-/** Resolves a link file to its target. */
 async function fileAt(path: string): Promise<File | undefined> {
+  return unlessAbsent(async () => (await handleAt(path))?.getFile());
+}
+
+/** Resolves a link file to its target. */
+async function handleAt(path: string): Promise<FileSystemFileHandle | undefined> {
   if (!path.startsWith(SCHEME)) return undefined;
   const { folder, name } = await place(path);
-  const read = async (own: string): Promise<File | undefined> => {
-    try {
-      return await (await folder!.getFileHandle(own)).getFile();
-    } catch (cause) {
-      if (isAbsent(cause)) return undefined;
-      throw cause;
-    }
-  };
   if (!folder) return undefined;
-  const file = await read(name);
+  const named = (own: string) => unlessAbsent(() => folder.getFileHandle(own));
+  const file = await named(name);
   if (file) return file;
-  const target = await textOf(() => read(name + LINK));
-  return target === undefined ? undefined : fileAt(target);
+  const target = await textOf(() => unlessAbsent(async () => (await named(name + LINK))?.getFile()));
+  return target === undefined ? undefined : handleAt(target);
+}
+
+async function unlessAbsent<T>(open: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await open();
+  } catch (cause) {
+    if (isAbsent(cause)) return undefined;
+    throw cause;
+  }
 }
 
 /** Times that a file is opened again. */
@@ -256,8 +289,8 @@ function isCalled(cause: unknown, ...names: readonly string[]): boolean {
 /** Messages by DOMException name. */
 const NAMES: Record<string, { got: string; remedy: string }> = {
   NoModificationAllowedError: {
-    got: "a file that another tab works with",
-    remedy: "close the other tab, or wait for it",
+    got: "a file that is in use, by another tab or by a model whose layers stream",
+    remedy: "close the other tab or dispose the model, or wait for it",
   },
   NotFoundError: { got: "nothing there", remedy: "load it again: the browser may have cleared its storage" },
 };

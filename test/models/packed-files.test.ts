@@ -207,3 +207,19 @@ test("a weight that the dtype can't hold ends the conversion with its name", asy
   files[at] = new File([bytes], "model.safetensors");
   await expect(packedFiles(files, { device, dtype: "q4" })).rejects.toThrow(CheckpointError);
 });
+
+test("the library writes the files that the command writes, in order", async () => {
+  const files = await checkpointFiles(HF);
+  const options = { dtype: "q4", device, shardBytes: 3e5 } as const;
+  const truth = new Map((await packedFiles(files, options)).map((file) => [file.name, file]));
+  expect([...truth.keys()].filter((name) => name.endsWith(".safetensors")).length).toBeGreaterThan(1);
+  for await (const { name, sizeBytes, chunks } of convertCheckpoint(files, { ...options, packed: true })) {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of chunks) parts.push(chunk);
+    const bytes = new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
+    expect(bytes.length).toBe(sizeBytes);
+    expect(difference(bytes, new Uint8Array(await truth.get(name)!.arrayBuffer()))).toBe(-1);
+    truth.delete(name);
+  }
+  expect([...truth.keys()]).toEqual([]);
+});

@@ -4,6 +4,8 @@ import type { RowPiece } from "../../kernels/resample.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Tensor } from "../../runtime/tensor.js";
+import { FeaturePacking } from "../llava-onevision/pack-features.js";
+import type { PassOptions as LayerPassOptions } from "../llava-onevision/pass-options.js";
 import type { PreparedMedium, Segment } from "../llava-onevision/processor.js";
 import type { AnswerProgress } from "./answer.js";
 import type { DeviceParts, ModelInternals } from "./model-internals.js";
@@ -92,13 +94,12 @@ export class PromptPass {
 
   /** Yields the vision tower's features, before the projector: `[n·P, 1152]` for each batch of n tiles. */
   async *features(): AsyncGenerator<Tensor, void, undefined> {
-    const { owner } = this;
     const segments = this.prompt.media.flatMap(({ segments }) => segments);
     const total = segments.reduce((sum, { tileCount }) => sum + tileCount, 0);
     for (const segment of segments) {
       for (const { tiles, count } of this.#batches(segment)) {
         throwIfAborted(this.options.signal, "vision");
-        const tensor = owner.run(() => this.on.network.features(tiles, count));
+        const tensor = await this.on.network.see("features", tiles, count, this.#passOptions("vision"));
         await this.#settled("vision");
         this.tiles += count;
         this.#report("vision", this.tiles, total);
@@ -130,7 +131,7 @@ export class PromptPass {
   async #segment(segment: Segment, total: number): Promise<Tensor> {
     const { model, owner } = this;
     const patches = model.config.vision.cells ** 2;
-    const features: RowPiece[] = [];
+    const packing = owner.run(() => new FeaturePacking(this.on.network.newline, segment.plan));
     for (let first = 0, count = 0; first < segment.tileCount; first += count) {
       throwIfAborted(this.options.signal, "vision");
       const tensor = await this.on.batching.share.piece(async () => {
@@ -139,13 +140,13 @@ export class PromptPass {
         return tensor;
       });
       count = tensor.size(0) / patches;
-      features.push({ first: first * patches, tensor });
+      owner.run(() => packing.add({ first: first * patches, tensor }));
+      tensor.dispose();
       this.tiles += count;
       this.#report("vision", this.tiles, total);
     }
-    const packed = owner.run(() => this.on.network.pack(features, segment.plan));
+    const packed = owner.run(() => packing.finish());
     this.#tapped(() => this.on.device.tap?.("packed", packed));
-    for (const { tensor } of features) tensor.dispose();
     this.#made.set(segment.key, packed);
     return packed;
   }
@@ -166,7 +167,7 @@ export class PromptPass {
     const own = Math.min(network.tilesPerBatch, count);
     const batch = rest.subarray(0, (own * rest.length) / count);
     taps.add("tiles", model.config.vision.tileSide, Promise.resolve(model.processor.normalised(batch)));
-    return owner.run(() => this.#tapped(() => network.project(batch, own)));
+    return network.see("project", batch, own, this.#passOptions("vision"));
   }
 
   /** Prefills rows `from` to the end. Returns the logits `[1, V]` of the last row. */
@@ -179,7 +180,7 @@ export class PromptPass {
     const { network } = this.on;
     if (network.waits) {
       const hidden = await this.#through(from, ids.length, cache);
-      const logits = this.owner.run(() => this.#tapped(() => network.lastLogits(hidden.at(-1)!)));
+      const logits = await network.waitedLastLogits(hidden.at(-1)!, this.#passOptions("prefill"));
       for (const chunk of hidden) chunk.dispose();
       this.#dropLarge();
       return logits;
@@ -233,17 +234,23 @@ export class PromptPass {
 
   /** Prefills rows `from` to `to` where a pass has to wait. Returns their hidden states in chunks. */
   #through(from: number, to: number, cache: KVCache): Promise<Tensor[]> {
-    const { owner, options, visual } = this;
     const total = this.prompt.inputIds.length - from;
     this.#report("prefill", 0, total);
-    return this.on.network.passPrompt(Uint32Array.from(this.prompt.inputIds).subarray(from, to), from, visual, cache, {
-      owner,
-      where: "prefill",
-      signal: options.signal,
-      check: () => this.check(),
-      around: (work) => this.#tapped(work),
+    const ids = Uint32Array.from(this.prompt.inputIds).subarray(from, to);
+    return this.on.network.passPrompt(ids, from, this.visual, cache, {
+      ...this.#passOptions("prefill"),
       onLayer: (done, layers) => this.#report("prefill", Math.floor(((to - from) * done) / layers), total),
     });
+  }
+
+  #passOptions(where: AnswerProgress["stage"]): LayerPassOptions {
+    return {
+      owner: this.owner,
+      where,
+      signal: this.options.signal,
+      check: () => this.check(),
+      around: (work) => this.#tapped(work),
+    };
   }
 
   /** Moves the computed visual tokens to the vision cache, after success. */

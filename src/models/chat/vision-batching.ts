@@ -52,7 +52,7 @@ export class VisionBatching {
     while (this.#waiting.length > 0) {
       const taken = this.#take();
       try {
-        this.#record(taken);
+        await this.#record(taken);
       } catch (error) {
         for (const { request } of taken) request.failed(error);
       }
@@ -78,25 +78,27 @@ export class VisionBatching {
     return taken;
   }
 
-  #record(taken: readonly Taken[]): void {
+  async #record(taken: readonly Taken[]): Promise<void> {
     const { network } = this;
     const { device } = network;
     const [first, ...others] = taken;
     if (!first) return;
     if (others.length === 0) {
       const { request, count, tiles } = first;
-      request.done(request.owner.run(() => network.project(tiles, count)));
+      const { owner, signal } = request;
+      request.done(await network.see("project", tiles, count, { owner, where: "vision", signal }));
       return;
     }
-    device.scope(() => {
-      const bytes = new Uint8Array(taken.reduce((sum, { tiles }) => sum + tiles.length, 0));
-      let at = 0;
-      for (const { tiles } of taken) {
-        bytes.set(tiles, at);
-        at += tiles.length;
-      }
-      const all = taken.reduce((sum, { count }) => sum + count, 0);
-      const features = network.project(bytes, all); // [n·P, D]
+    const bytes = new Uint8Array(taken.reduce((sum, { tiles }) => sum + tiles.length, 0));
+    let at = 0;
+    for (const { tiles } of taken) {
+      bytes.set(tiles, at);
+      at += tiles.length;
+    }
+    const all = taken.reduce((sum, { count }) => sum + count, 0);
+    const arena = device.arena("vision");
+    try {
+      const features = await network.see("project", bytes, all, { owner: arena, where: "vision" }); // [n·P, D]
       const width = features.size(1);
       let row = 0;
       for (const { request, count } of taken) {
@@ -110,6 +112,8 @@ export class VisionBatching {
         }
         row += rows;
       }
-    });
+    } finally {
+      arena.dispose();
+    }
   }
 }

@@ -5,6 +5,7 @@ import type { KVCache } from "../../layers/kv-cache.js";
 import type { SequenceRows } from "../../layers/sequence-rows.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Tensor } from "../../runtime/tensor.js";
+import type { PassOptions } from "./pass-options.js";
 import type { Qwen2 } from "./qwen2.js";
 
 /** Rows that go through the layers together. */
@@ -14,21 +15,6 @@ export interface Chunk {
   readonly sequences: readonly SequenceRows[];
   /** Positions of the sequences' caches before these rows. */
   readonly positions: readonly number[];
-}
-
-/** Options of a pass over layers that are not all on one device. */
-export interface PassOptions {
-  /** Owns the result. */
-  readonly owner: Arena;
-  /** Names the pass in AbortedError. */
-  readonly where: string;
-  readonly signal?: AbortSignal | undefined;
-  /** Throws if the model was disposed or the device has failed; called before each layer. */
-  readonly check?: (() => void) | undefined;
-  /** Runs what a layer records; −1 is what comes before the first layer, the number of layers what follows the last. */
-  readonly around?: ((work: () => void, layer: number) => void) | undefined;
-  /** Called when a layer is recorded. */
-  readonly onLayer?: ((done: number, layers: number) => void) | undefined;
 }
 
 /**
@@ -88,13 +74,13 @@ export function atPositions<T>({ sequences, positions }: Pick<Chunk, "sequences"
 
 /**
  * A pass over layers that stream: waits for each layer's weights, and records at most one layer more than the device has computed, so that it
- * ends within a layer of an abort. `begin` records the layers' input, owned by an arena, when the passes before have ended. Returns the
+ * ends within a layer of an abort. `begin` records the layers' input, owned by an arena, when the passes before have ended; it may read rows first. Returns the
  * hidden states `[T, D]` of each chunk after the final norm.
  */
 export async function passLayers(
   language: Qwen2,
   caches: readonly KVCache[],
-  begin: (arena: Arena) => readonly Chunk[],
+  begin: (arena: Arena) => readonly Chunk[] | Promise<readonly Chunk[]>,
   { owner, where, signal, check, around, onLayer }: PassOptions,
 ): Promise<Tensor[]> {
   const { store, layers } = language;
@@ -103,7 +89,7 @@ export async function passLayers(
   const releases = [...new Set(caches)].map((cache) => cache.hold());
   const work = async (): Promise<Tensor[]> => {
     check?.();
-    const chunks = begin(arena);
+    const chunks = await begin(arena);
     const isLong = chunks.reduce((sum, { x }) => sum + x.size(0), 0) > FEW_ROWS;
     let computed: Promise<void> = Promise.resolve();
     for (const layer of recordLayers(language, chunks, arena, around)) {

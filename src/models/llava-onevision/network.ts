@@ -4,30 +4,25 @@ import type { RowPiece } from "../../kernels/resample.js";
 import { DividedKVCache } from "../../layers/divided-kv-cache.js";
 import { KVCache } from "../../layers/kv-cache.js";
 import type { KVPool } from "../../layers/kv-pool.js";
-import type { LayerPlan } from "../../layers/layer-store.js";
 import type { SequenceRows } from "../../layers/sequence-rows.js";
+import type { ReadRows } from "../../layers/stored-rows.js";
 import type { Weights } from "../../layers/weights.js";
-import type { Arena } from "../../runtime/arena.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { LlavaOneVisionConfig } from "./config.js";
 import type { DtypeByPart } from "./dtype-by-part.js";
-import type { Chunk, PassOptions } from "./layer-pass.js";
+import type { ModelPlan } from "./model-plan.js";
 import { packFeatures } from "./pack-features.js";
 import type { PackingPlan } from "./packing.js";
+import type { PassOptions } from "./pass-options.js";
 import { Projector } from "./projector.js";
-import { Qwen2, type StageWeights } from "./qwen2.js";
+import { Qwen2, type StageWeights, type StreamingStore } from "./qwen2.js";
 import { SigLIP } from "./siglip.js";
 
 /** Maximum bytes of the widest activation of a vision batch. */
 const VISION_BATCH_BYTES = 128 * 1024 * 1024;
 /** Maximum rows per prefill chunk. */
 const PREFILL_ROWS = 1024;
-/** Chunks of a prompt for each of several devices: while the pipeline fills and drains, some of them have nothing to do. */
-const STAGE_CHUNKS = 4;
-/** Chunks of fewer rows would make products slower than the pipeline gains. */
-const FEWEST_STAGE_ROWS = 64;
-
 /**
  * The neural network of LLaVA-OneVision (arXiv 2408.03326):
  *
@@ -54,20 +49,27 @@ export class Network {
     readonly config: Pick<LlavaOneVisionConfig, "layout" | "vision" | "text">,
     dtype: DtypeByPart,
     levels: Tensor,
-    plan?: LayerPlan,
+    plan?: ModelPlan,
     others: readonly StageWeights[] = [],
   ) {
     const { layout, vision, text } = config;
     this.device = root.device;
     const head = layout.head === undefined ? undefined : { weights: root.storedAs(dtype.embed), name: layout.head };
     const language = root.at(layout.language);
-    this.vision = new SigLIP(root.at(layout.vision).storedAs(dtype.vision), vision, levels);
+    const towerPlan = plan?.everything ? { ...plan, resident: 0 } : undefined;
+    this.vision = new SigLIP(root.at(layout.vision).storedAs(dtype.vision), vision, levels, towerPlan);
     this.projector = new Projector(root.storedAs(dtype.projector), layout.projector, vision.width, text.width);
     const later = others.map((stage) => {
       return { ...stage, weights: stage.weights.at(layout.language).storedAs(dtype.language) };
     });
     const own = language.storedAs(dtype.language);
-    this.language = new Qwen2(own, language.storedAs(dtype.embed), head, text, plan, later);
+    try {
+      this.language = new Qwen2(own, language.storedAs(dtype.embed), head, text, plan, later);
+    } catch (cause) {
+      // Its slots are not the current arena's.
+      void this.vision.store.close();
+      throw cause;
+    }
     this.newline = root.tensor(layout.newline, [text.width]).view([1, text.width]);
   }
 
@@ -79,6 +81,22 @@ export class Network {
   /** Whether a pass over the decoder has to wait, for layers that stream or for other devices: it is then `passPrompt` or `passRows`. */
   get waits(): boolean {
     return this.streams || this.language.stages.length > 1;
+  }
+
+  /** What passes through the device. */
+  get stores(): readonly StreamingStore[] {
+    return [...this.language.stores, this.vision.store];
+  }
+
+  /** Reads what the first passes begin with. Throws CheckpointError, SourceError, AbortedError. */
+  async prepare(signal?: AbortSignal): Promise<void> {
+    await this.language.tables?.rows.prepare(signal);
+    for (const store of this.stores) await store.prepare(signal);
+  }
+
+  /** Frees the memory of what streams. Resolves when nothing is read any more. */
+  async close(): Promise<void> {
+    await Promise.all(this.stores.map((store) => store.close()));
   }
 
   /** Throws OptionError if the layers are on several devices, for what needs all of them on one. */
@@ -134,6 +152,20 @@ export class Network {
     return this.device.scope(() => this.projector.forward(this.features(tiles, count)));
   }
 
+  /** Like `features` or `project`, waiting for layers of the tower that stream. Throws CheckpointError, SourceError, AbortedError. */
+  async see(of: "features" | "project", tiles: Uint8Array, count: number, options: PassOptions): Promise<Tensor> {
+    if (this.vision.store.streams) {
+      const { passTower } = await import("./tower-pass.js");
+      return passTower(this.vision, of === "project" ? this.projector : undefined, tiles, count, options);
+    }
+    const { owner, around = (work) => work() } = options;
+    let seen: Tensor | undefined;
+    around(() => {
+      seen = owner.run(() => this[of](tiles, count));
+    }, -1);
+    return seen!;
+  }
+
   /** Projected features `[n·P, D]` → visual tokens `[M, D]` of a segment. */
   pack(features: readonly RowPiece[], plan: PackingPlan): Tensor {
     return this.device.scope(() => packFeatures(features, this.newline, plan));
@@ -149,14 +181,17 @@ export class Network {
     ); // [T, D]
   }
 
-  /** The decoder's input `[T, D]`: embeddings of rows `first` to `first + ids.length` of the sequence, and visual tokens among them. */
-  embed(ids: Uint32Array, first: number, visual: readonly RowPiece[]): Tensor {
+  /**
+   * The decoder's input `[T, D]`: embeddings of rows `first` to `first + ids.length` of the sequence, and visual tokens among them. `read`: the rows
+   * of `readRows`, where the table is not on the device.
+   */
+  embed(ids: Uint32Array, first: number, visual: readonly RowPiece[], read?: ReadRows): Tensor {
     const { device } = this;
     const rowBytes = this.config.text.width * 4;
     return device.scope(() => {
       // Placeholder ids may lie outside the table; their rows are overwritten.
       const known = ids.map((id) => Math.min(id, this.config.text.vocabulary - 1));
-      const x = this.language.embedding.forward(device.upload(known, [ids.length], "ids")); // [T, D]
+      const x = this.#embedded(known, read); // [T, D]
       for (const { first: start, tensor } of visual) {
         const from = Math.max(start, first);
         const to = Math.min(start + tensor.size(0), first + ids.length);
@@ -168,6 +203,13 @@ export class Network {
     });
   }
 
+  /** Embeddings `[T, D]`; of rows that are yet to be read only in a dry run. */
+  #embedded(ids: Uint32Array, read: ReadRows | undefined): Tensor {
+    const { tables, embedding } = this.language;
+    if (!tables) return embedding.forward(this.device.upload(ids, [ids.length], "ids"));
+    return read ? tables.rows.forward(read) : tables.rows.recorded(ids.length);
+  }
+
   /** Like `decode`, then returns the logits `[1, V]` of the last row. */
   next(ids: Uint32Array, first: number, visual: readonly RowPiece[], cache: KVCache): Tensor {
     return this.device.scope(() => this.lastLogits(this.decode(ids, first, visual, cache)));
@@ -175,13 +217,30 @@ export class Network {
 
   /** The logits `[1, V]` of the last row of hidden states `[T, D]`. */
   lastLogits(hidden: Tensor): Tensor {
+    return this.device.scope(() => this.logits(this.#lastRow(hidden))); // [1, V]
+  }
+
+  /** The same where a pass has to wait. */
+  async waitedLastLogits(hidden: Tensor, options: PassOptions): Promise<Tensor> {
+    const { logitsOf } = await import("./waited-pass.js");
+    const last = options.owner.run(() => this.#lastRow(hidden)); // [1, D]
+    const logits = await logitsOf(this.language, last, options); // [1, V]
+    last.dispose();
+    return logits;
+  }
+
+  /** The last row `[1, D]` of hidden states `[T, D]`. */
+  #lastRow(hidden: Tensor): Tensor {
     const { device } = this;
     const rowBytes = this.config.text.width * 4;
-    return device.scope(() => {
-      const last = device.empty([1, this.config.text.width], "f32", "last row");
-      device.copy(hidden, (hidden.size(0) - 1) * rowBytes, last, 0, rowBytes);
-      return this.language.logits(last); // [1, V]
-    });
+    const last = device.empty([1, this.config.text.width], "f32", "last row");
+    device.copy(hidden, (hidden.size(0) - 1) * rowBytes, last, 0, rowBytes);
+    return last;
+  }
+
+  /** hidden `[T, D]` → logits `[T, V]`; of blocks of a head that are yet to be read only in a dry run. */
+  logits(hidden: Tensor): Tensor {
+    return this.language.tables?.head.recorded(hidden) ?? this.language.logits(hidden);
   }
 
   /** One decode step: the logits `[1, V]` after a token whose id `[1]` u32 is on the device. Appends to the cache. */
@@ -195,7 +254,10 @@ export class Network {
    */
   stepAll(ids: Tensor, sequences: readonly SequenceRows[]): Tensor {
     const { language } = this;
-    return this.device.scope(() => language.logits(language.forward(language.embedding.forward(ids), sequences)));
+    return this.device.scope(() => {
+      const x = language.tables?.rows.recorded(ids.length) ?? language.embedding.forward(ids); // [T, D]
+      return this.logits(language.forward(x, sequences)); // [T, V]
+    });
   }
 
   /**
@@ -211,69 +273,22 @@ export class Network {
 
   /** Like `stepAll` where a pass has to wait. `ids` is called when the pass begins. */
   async passRows(ids: () => Tensor, sequences: readonly SequenceRows[], options: PassOptions): Promise<Tensor> {
-    const { device, language } = this;
-    const positions = sequences.map(({ cache }) => cache.length);
-    const begin = (arena: Arena): Chunk[] => {
-      const x = arena.run(() => device.scope(() => language.embedding.forward(ids()))); // [T, D]
-      return [{ x, sequences, positions }];
-    };
-    const caches = sequences.map(({ cache }) => cache);
-    const [hidden] = await this.#pass(caches, begin, options);
-    const logits = options.owner.run(() => device.scope(() => language.logits(hidden!))); // [T, V]
-    hidden!.dispose();
-    return logits;
+    const { passRows } = await import("./waited-pass.js");
+    return passRows(this, ids, sequences, options);
   }
 
   /**
    * Like `decode` where a pass has to wait: ids of the rows from `first` on → hidden states `[T, D]` in chunks. Each layer is used once, over all
    * chunks.
    */
-  passPrompt(
+  async passPrompt(
     ids: Uint32Array,
     first: number,
     visual: readonly RowPiece[],
     cache: KVCache,
     options: PassOptions,
   ): Promise<Tensor[]> {
-    const begin = (arena: Arena): Chunk[] => this.promptChunks(ids, first, visual, cache, arena, options.around);
-    return this.#pass([cache], begin, options);
-  }
-
-  /** Streaming layers are used one after the other by all chunks; devices have a chunk each. */
-  async #pass(
-    caches: readonly KVCache[],
-    begin: (arena: Arena) => readonly Chunk[],
-    options: PassOptions,
-  ): Promise<Tensor[]> {
-    // Imported on demand: pages whose layers stay on one device load neither.
-    if (this.streams) {
-      const { passLayers } = await import("./layer-pass.js");
-      return passLayers(this.language, caches, begin, options);
-    }
-    const { passStages } = await import("./stage-pass.js");
-    return passStages(this.language, caches, begin, options);
-  }
-
-  /** The chunks of a prompt's rows, before the first layer; `arena` owns them. */
-  promptChunks(
-    ids: Uint32Array,
-    first: number,
-    visual: readonly RowPiece[],
-    cache: KVCache,
-    arena: Arena,
-    around: PassOptions["around"] = (work) => work(),
-  ): Chunk[] {
-    const chunks: Chunk[] = [];
-    const { length: devices } = this.language.stages;
-    const enough = Math.max(FEWEST_STAGE_ROWS, Math.ceil(ids.length / (STAGE_CHUNKS * devices)));
-    const step = devices > 1 ? Math.min(this.rowsPerChunk, enough) : this.rowsPerChunk;
-    for (let at = 0; at < ids.length; at += step) {
-      const rows = ids.subarray(at, at + step);
-      around(() => {
-        const x = arena.run(() => this.embed(rows, first + at, visual)); // [T, D]
-        chunks.push({ x, sequences: [{ cache, rows: rows.length }], positions: [first + at] });
-      }, -1);
-    }
-    return chunks;
+    const { passPrompt } = await import("./waited-pass.js");
+    return passPrompt(this, ids, first, visual, cache, options);
   }
 }

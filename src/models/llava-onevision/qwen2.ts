@@ -1,18 +1,20 @@
 import { CausalAttention } from "../../layers/attention.js";
 import { Embedding } from "../../layers/embedding.js";
 import type { Gradients } from "../../layers/gradients.js";
-import { type LayerPlan, LayerStore } from "../../layers/layer-store.js";
+import { LayerStore } from "../../layers/layer-store.js";
 import { Linear } from "../../layers/linear.js";
 import type { Adapters } from "../../layers/low-rank.js";
 import { GatedMLP } from "../../layers/mlp.js";
 import { RMSNorm } from "../../layers/norm.js";
 import { Rotary } from "../../layers/rotary.js";
 import { type SequenceRows, tablesOf } from "../../layers/sequence-rows.js";
+import type { StreamedTables } from "../../layers/streamed-tables.js";
 import type { Weights } from "../../layers/weights.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Device } from "../../runtime/device.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import type { TextConfig } from "./config.js";
+import type { ModelPlan } from "./model-plan.js";
 
 /**
  * One pre-norm decoder layer:
@@ -49,6 +51,9 @@ export class Qwen2Layer {
   }
 }
 
+/** What a model does with layers that stream, whichever they are. */
+export type StreamingStore = Pick<LayerStore<unknown>, "slots" | "prepare" | "close">;
+
 /** A contiguous run of layers on one device: a stage of pipeline parallelism. */
 export interface Stage {
   readonly device: Device;
@@ -68,8 +73,11 @@ export interface StageWeights extends Stage {
  * `head` is undefined if the output head is tied to the embedding table.
  */
 export class Qwen2 {
-  readonly embedding: Embedding;
+  /** Undefined where the tables are not on the device. */
+  readonly #embedding: Embedding | undefined;
   readonly store: LayerStore<Qwen2Layer>;
+  /** The embedding table and the head, where they are read when they are needed. */
+  readonly tables: StreamedTables | undefined;
   /** Where the layers are; the first stage's device has everything else. */
   readonly stages: readonly Stage[];
   readonly norm: RMSNorm;
@@ -83,7 +91,7 @@ export class Qwen2 {
     head: { weights: Weights; name: string } | undefined,
     readonly config: TextConfig,
     /** Which layers stay on the device; all if not given. */
-    plan?: LayerPlan,
+    plan?: ModelPlan,
     /** The last layers, on other devices. */
     others: readonly StageWeights[] = [],
   ) {
@@ -91,28 +99,44 @@ export class Qwen2 {
     const elsewhere = others.reduce((sum, { layers }) => sum + layers, 0);
     this.stages = [{ device: weights.device, layers: config.layers - elsewhere }, ...others];
     const rotary = rotaryOn(weights.device, config);
-    this.embedding = new Embedding(tables.at("embed_tokens"), config.vocabulary, config.width);
+    const table = tables.at("embed_tokens");
+    const { vocabulary, width } = config;
+    this.tables = plan?.everything?.(table, head, vocabulary, width);
+    this.#embedding = this.tables ? undefined : new Embedding(table, vocabulary, width);
     const later = others.flatMap((stage) => layersOf(stage, config));
-    this.store = new LayerStore(
-      weights,
-      config.layers,
-      // KV caches count layers from the first of a device.
-      (own, i) => later[i - this.stages[0]!.layers]?.(i) ?? new Qwen2Layer(own.at(`layers.${i}`), config, rotary, i),
-      plan,
-    );
+    let store: LayerStore<Qwen2Layer> | undefined;
     try {
+      store = new LayerStore(
+        weights,
+        config.layers,
+        // KV caches count layers from the first of a device.
+        (own, i) => later[i - this.stages[0]!.layers]?.(i) ?? new Qwen2Layer(own.at(`layers.${i}`), config, rotary, i),
+        plan,
+      );
+      this.store = store;
       this.norm = new RMSNorm(weights.at("norm"), config.width, config.rmsNormEps);
-      const parts = head && [{ name: head.name, columns: config.vocabulary }];
-      this.head = parts && new Linear(head.weights, config.width, parts, { bias: false });
+      const parts = !this.tables && head && [{ name: head.name, columns: vocabulary }];
+      this.head = parts ? new Linear(head.weights, width, parts, { bias: false }) : undefined;
     } catch (cause) {
-      // Its slots are not the current arena's.
-      this.store.close();
+      // Their slots are not the current arena's.
+      void this.tables?.head.store.close();
+      void store?.close();
       throw cause;
     }
   }
 
   get layers(): readonly Qwen2Layer[] {
     return this.store.layers;
+  }
+
+  /** The embedding table on the device. Where the tables are not there, `tables` has its rows. */
+  get embedding(): Embedding {
+    return this.#embedding!;
+  }
+
+  /** What passes through the device. */
+  get stores(): readonly StreamingStore[] {
+    return this.tables ? [this.store, this.tables.head.store] : [this.store];
   }
 
   /** Selects the adapters of what is recorded next: those of the first sequence, which all sequences have. */
@@ -146,7 +170,7 @@ export class Qwen2 {
     return hidden;
   }
 
-  /** hidden `[T, D]` → logits `[T, V]` */
+  /** hidden `[T, D]` → logits `[T, V]`, with a head that is on the device. */
   logits(hidden: Tensor): Tensor {
     const y = this.head ? this.head.forward(hidden) : this.embedding.logits(hidden);
     hidden.device.tap?.("logits", y);

@@ -1,5 +1,6 @@
 import { BidirectionalAttention } from "../../layers/attention.js";
 import type { Gradients } from "../../layers/gradients.js";
+import { type LayerPlan, LayerStore } from "../../layers/layer-store.js";
 import { MLP } from "../../layers/mlp.js";
 import { LayerNorm } from "../../layers/norm.js";
 import { PatchEmbedding } from "../../layers/patch-embedding.js";
@@ -52,12 +53,14 @@ export class SigLIPLayer {
  */
 export class SigLIP {
   readonly embeddings: PatchEmbedding;
-  readonly layers: SigLIPLayer[];
+  readonly store: LayerStore<SigLIPLayer>;
 
+  /** `plan`: which layers stay on the device; all if not given. */
   constructor(
     weights: Weights,
     readonly config: VisionConfig,
     levels: Tensor,
+    plan?: LayerPlan,
   ) {
     this.embeddings = new PatchEmbedding(
       weights.at("embeddings"),
@@ -66,13 +69,19 @@ export class SigLIP {
       config.cells,
       levels,
     );
-    this.layers = Array.from(
-      { length: config.layers },
-      (_, j) => new SigLIPLayer(weights.at(`encoder.layers.${j}`), config),
+    this.store = new LayerStore(
+      weights,
+      config.layers,
+      (own, j) => new SigLIPLayer(own.at(`encoder.layers.${j}`), config),
+      plan,
     );
   }
 
-  /** pixels `[N, S, S, 3]` u8 → features `[N·P, D]` */
+  get layers(): readonly SigLIPLayer[] {
+    return this.store.layers;
+  }
+
+  /** pixels `[N, S, S, 3]` u8 → features `[N·P, D]`, with layers that are all on the device; `passTower` waits for those that stream. */
   forward(pixels: Tensor): Tensor {
     const { device } = pixels;
     const tiles = pixels.size(0);

@@ -4,7 +4,8 @@ import { partOf } from "../../layers/divided-kv-cache.js";
 import type { KVCache } from "../../layers/kv-cache.js";
 import type { Arena } from "../../runtime/arena.js";
 import type { Tensor } from "../../runtime/tensor.js";
-import { advance, atPositions, type Chunk, type PassOptions } from "./layer-pass.js";
+import { advance, atPositions, type Chunk } from "./layer-pass.js";
+import type { PassOptions } from "./pass-options.js";
 import type { Qwen2, Stage } from "./qwen2.js";
 
 /** A stage in a pass. */
@@ -32,7 +33,7 @@ interface Recorded {
 export async function passStages(
   language: Qwen2,
   caches: readonly KVCache[],
-  begin: (arena: Arena) => readonly Chunk[],
+  begin: (arena: Arena) => readonly Chunk[] | Promise<readonly Chunk[]>,
   options: PassOptions,
 ): Promise<Tensor[]> {
   const { where, signal, check } = options;
@@ -45,7 +46,7 @@ export async function passStages(
   const releases = [...new Set(caches)].map((cache) => cache.hold());
   const work = async (): Promise<Tensor[]> => {
     check?.();
-    const chunks = begin(places[0]!.arena);
+    const chunks = await begin(places[0]!.arena);
     const computed = await new Pipeline(language, places, chunks, options).run();
     const hidden = computed.map((rows) => lastNorm(language, rows, options));
     advance(chunks);

@@ -4,7 +4,7 @@ import type { CheckpointLocation } from "../../io/checkpoint.js";
 import { Device } from "../../runtime/device.js";
 import type { Stage } from "../llava-onevision/qwen2.js";
 import { atLeast, type EstimateOptions, inspect, type Subject, total } from "./estimate.js";
-import { footprint, LEAST_PLAN, neededBinding } from "./footprint.js";
+import { footprint, LAYERS_PLAN, neededBinding } from "./footprint.js";
 
 /** A device, and the bytes on its adapter that a model may use together with one session. */
 export interface DeviceShare {
@@ -80,7 +80,7 @@ export function stagesOn(
 function costsOf({ described, dtype, use, facts }: Subject, devices: number): LayerCosts {
   const enough = atLeast(facts, neededBinding(described, dtype, use, facts));
   const all = footprint(described, dtype, use, enough);
-  const { layerBytes } = footprint(described, dtype, { ...use, plan: LEAST_PLAN }, enough);
+  const { layerBytes } = footprint(described, dtype, { ...use, plan: LAYERS_PLAN }, enough);
   const { layers } = described.config.text;
   if (devices > layers) {
     throw new OptionError({

@@ -16,10 +16,26 @@ import { elementCount } from "../../runtime/dtype.js";
 import { cacheTypeGiven } from "../llava-onevision/cache-dtype.js";
 import { type DtypeByPart, dtypeByPart } from "../llava-onevision/dtype-by-part.js";
 import { readFamily } from "../llava-onevision/family.js";
+import type { ModelPlan } from "../llava-onevision/model-plan.js";
 import { CONFIG_FILES, inCheckpoint, readConfig } from "../llava-onevision/read-config.js";
 import { VISION_CACHE_BYTES } from "../llava-onevision/vision-cache.js";
-import { type BytesByPart, type Described, footprint, LEAST_PLAN, neededBinding, type Use } from "./footprint.js";
-import { measuredRate, residentLayers, type StreamingEstimate, streamedRanges } from "./streaming-estimate.js";
+import {
+  type BytesByPart,
+  type Described,
+  type Footprint,
+  footprint,
+  LEAST_PLAN,
+  neededBinding,
+  STREAMING_PLANS,
+  type Use,
+} from "./footprint.js";
+import {
+  measuredRate,
+  type PlanSize,
+  planWithinBytes,
+  type StreamingEstimate,
+  streamedRanges,
+} from "./streaming-estimate.js";
 
 /** Options shared with `load` have the same meaning. {@link HubOptions} apply to hub ids (`org/name`) only. */
 export interface EstimateOptions extends HubOptions {
@@ -147,18 +163,24 @@ async function streaming(
   { memoryBudget = 0, readBytesPerSecond, signal }: EstimateOptions,
 ): Promise<StreamingEstimate> {
   const { index, config } = described;
-  const least = footprint(described, dtype, { ...use, plan: LEAST_PLAN }, facts);
-  const leastBytes = total(least.weights) + least.cacheBytes + least.visionCacheBytes + least.activationBytes;
   const { layers } = config.text;
-  const resident = residentLayers(memoryBudget, least, leastBytes, layers);
-  const ranges = streamedRanges(index, config, resident);
+  const sizeOf = (plan: ModelPlan): PlanSize => {
+    const found = footprint(described, dtype, { ...use, plan }, facts);
+    return { ...found, totalBytes: bytesOf(found) };
+  };
+  const sizes = STREAMING_PLANS.map(sizeOf);
+  const plan =
+    planWithinBytes(memoryBudget, layers, STREAMING_PLANS, (plan) => sizes[STREAMING_PLANS.indexOf(plan)]!) ??
+    LEAST_PLAN;
+  const ranges = streamedRanges(index, config, plan);
   const readBytes = ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
   const rate = readBytesPerSecond === "measured" ? await measuredRate(ranges, signal) : readBytesPerSecond;
   return {
-    leastBytes,
-    layerBytes: least.layerBytes,
+    leastBytes: Math.min(...sizes.map(({ totalBytes }) => totalBytes)),
+    layerBytes: sizes[0]!.layerBytes,
     layers,
-    residentLayers: resident,
+    residentLayers: plan.resident,
+    everything: plan.everything !== undefined,
     readBytes,
     ...(rate !== undefined && { readSeconds: readBytes / rate }),
   };
@@ -216,6 +238,11 @@ export function atLeast(facts: DryRunFacts, binding: number): DryRunFacts {
     maxBindingBytes: Math.max(facts.maxBindingBytes, binding),
     maxBufferBytes: Math.max(facts.maxBufferBytes, binding),
   };
+}
+
+/** All bytes of a footprint. */
+export function bytesOf({ weights, cacheBytes, visionCacheBytes, activationBytes }: Footprint): number {
+  return total(weights) + cacheBytes + visionCacheBytes + activationBytes;
 }
 
 export function total(weights: BytesByPart): number {

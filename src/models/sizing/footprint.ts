@@ -4,7 +4,7 @@ import { planAnyres } from "../../io/picture-input.js";
 import type { CacheType } from "../../kernels/kv-format.js";
 import type { RowPiece } from "../../kernels/resample.js";
 import type { KVCache } from "../../layers/kv-cache.js";
-import type { LayerPlan } from "../../layers/layer-store.js";
+import { streamedTables } from "../../layers/streamed-tables.js";
 import { CHUNK_BYTES, type StoredType, WeightLoader } from "../../layers/weights.js";
 import type { Arena } from "../../runtime/arena.js";
 import { Device } from "../../runtime/device.js";
@@ -14,7 +14,9 @@ import { Sampler } from "../chat/sampler.js";
 import type { LlavaOneVisionConfig } from "../llava-onevision/config.js";
 import type { DtypeByPart } from "../llava-onevision/dtype-by-part.js";
 import { type Chunk, recordLayers } from "../llava-onevision/layer-pass.js";
+import type { ModelPlan } from "../llava-onevision/model-plan.js";
 import { Network } from "../llava-onevision/network.js";
+import { FeaturePacking } from "../llava-onevision/pack-features.js";
 import {
   type PackingPlan,
   packImage,
@@ -25,6 +27,7 @@ import {
   videoTokens,
 } from "../llava-onevision/packing.js";
 import { FRAMES_A_SEGMENT } from "../llava-onevision/processor.js";
+import { promptChunks } from "../llava-onevision/waited-pass.js";
 
 /** Bytes of each part's weights on the adapter, including padding and computed tables. */
 export type BytesByPart = Readonly<Record<keyof DtypeByPart, number>>;
@@ -39,7 +42,7 @@ export interface Use {
   /** Maximum size of the vision cache. */
   readonly visionCacheBytes: number;
   /** Which layers of the decoder stay on the device; undefined for all. */
-  readonly plan?: LayerPlan | undefined;
+  readonly plan?: ModelPlan | undefined;
 }
 
 export interface Footprint {
@@ -56,10 +59,17 @@ export interface Footprint {
   readonly layerBytes: number;
   /** Layers that the ring has room for. */
   readonly slots: number;
+  /** Bytes of the head that a pass uploads; 0 where it stays. */
+  readonly headBytes: number;
 }
 
-/** All layers stream: the least memory. One is computed while the next is read. */
-export const LEAST_PLAN: LayerPlan = { resident: 0, slots: 2 };
+/** All layers stream. One is computed while the next is read. */
+export const LAYERS_PLAN: ModelPlan = { resident: 0, slots: 2 };
+
+/** The vision tower, the embedding table and the head too: the least memory. */
+export const LEAST_PLAN: ModelPlan = { ...LAYERS_PLAN, everything: streamedTables };
+
+export const STREAMING_PLANS: readonly ModelPlan[] = [LAYERS_PLAN, LEAST_PLAN];
 
 /** A checkpoint with its headers read. */
 export interface Described {
@@ -109,7 +119,7 @@ function dryRun(
   { name, index, config }: Described,
   dtype: DtypeByPart,
   facts: DryRunFacts,
-  plan: LayerPlan | undefined,
+  plan: ModelPlan | undefined,
 ) {
   const counter = new DryRunGPU(facts);
   const device = Device.from(counter.gpu);
@@ -127,7 +137,7 @@ export function weightsOf(
   described: Described,
   dtype: DtypeByPart,
   facts: DryRunFacts,
-  plan?: LayerPlan,
+  plan?: ModelPlan,
 ): { weights: BytesByPart; storageDtypes: Readonly<Record<keyof DtypeByPart, ReadonlySet<StoredType>>> } {
   const { arena, network, storageDtypes } = dryRun(described, dtype, facts, plan);
   const part = partOf(described.config);
@@ -136,14 +146,14 @@ export function weightsOf(
     Set<StoredType>
   >;
   for (const [name, type] of storageDtypes) types[part(name)].add(type);
-  return { weights: byPart([arena, ...network.language.store.slots], part), storageDtypes: types };
+  return { weights: byPart([arena, ...slotsOf(network)], part), storageDtypes: types };
 }
 
 /** Measures the memory of one question by a dry run of the real model code on a mock GPU. */
 export function footprint(described: Described, dtype: DtypeByPart, use: Use, facts: DryRunFacts): Footprint {
   const { counter, device, arena, network } = dryRun(described, dtype, facts, use.plan);
   const { slots } = network.language.store;
-  const weights = byPart([arena, ...slots], partOf(described.config));
+  const weights = byPart([arena, ...slotsOf(network)], partOf(described.config));
   const model = counter.heldBytes;
   const cache = network.cache(use.cacheType, use.contextTokens);
   cache.reserve(use.contextTokens);
@@ -161,12 +171,17 @@ export function footprint(described: Described, dtype: DtypeByPart, use: Use, fa
     visualTokens: medium?.plan.tokens ?? 0,
     layerBytes: slots.length > 0 ? bytesOf(slots[0]!) : 0,
     slots: slots.length,
+    headBytes: network.language.tables?.head.sizeBytes ?? 0,
   };
 }
 
 /** Size of a piece of weights that is read, as the loader allocates it. */
 function pieceBytes({ maxBindingBytes }: DryRunFacts): number {
   return Math.min(CHUNK_BYTES, Math.floor(maxBindingBytes / 4) * 4);
+}
+
+function slotsOf({ stores }: Network): Arena[] {
+  return stores.flatMap(({ slots }) => slots);
 }
 
 function bytesOf({ blocks }: Arena): number {
@@ -210,7 +225,7 @@ function ask(network: Network, cache: KVCache, { contextTokens }: Use, medium: M
     cache.length = contextTokens - 1;
     device.scope(() => {
       if (!network.streams) return sampler.choose(network.step(sampler.token, cache), 1, 0);
-      const x = (arena: Arena): Tensor => arena.run(() => network.language.embedding.forward(sampler.token));
+      const x = (arena: Arena): Tensor => arena.run(() => network.embed(Uint32Array.of(0), cache.length, []));
       const sequences = [{ cache, rows: 1 }];
       const hidden = overLayers(network, (arena) => [{ x: x(arena), sequences, positions: [cache.length] }]);
       sampler.choose(network.lastLogits(hidden), 1, 0);
@@ -248,7 +263,7 @@ function promptOverLayers(
 ): Tensor {
   const ids = new Uint32Array(contextTokens);
   cache.length = 0;
-  const hidden = overLayers(network, (arena) => network.promptChunks(ids, 0, visual, cache, arena));
+  const hidden = overLayers(network, (arena) => promptChunks(network, ids, 0, visual, cache, arena));
   const logits = owner.run(() => network.lastLogits(hidden));
   hidden.dispose();
   return logits;
@@ -268,13 +283,14 @@ function see(network: Network, { tiles, plan }: Medium) {
   const { device, config, tilesPerBatch } = network;
   const { tileSide, cells } = config.vision;
   return device.scope(() => {
-    const features: RowPiece[] = [];
+    const packing = new FeaturePacking(network.newline, plan);
     for (let first = 0; first < tiles; first += tilesPerBatch) {
       const count = Math.min(tilesPerBatch, tiles - first);
       const tensor = network.project(new Uint8Array(count * tileSide ** 2 * 3), count);
-      features.push({ first: first * cells ** 2, tensor });
+      packing.add({ first: first * cells ** 2, tensor });
+      tensor.dispose();
     }
-    return network.pack(features, plan);
+    return packing.finish();
   });
 }
 

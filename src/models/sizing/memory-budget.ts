@@ -2,13 +2,22 @@ import { OptionError, OverBudgetError, shown } from "../../base/errors.js";
 import { checkOptions } from "../../base/options.js";
 import type { CheckpointLocation } from "../../io/checkpoint.js";
 import type { CacheType } from "../../kernels/kv-format.js";
-import type { LayerPlan } from "../../layers/layer-store.js";
+import { HostCache } from "../../layers/host-cache.js";
 import type { StorageDtype, StoredType } from "../../layers/weights.js";
 import type { DryRunFacts } from "../../runtime/dry-run-gpu.js";
 import type { DtypeByPart } from "../llava-onevision/dtype-by-part.js";
+import type { ModelPlan } from "../llava-onevision/model-plan.js";
 import { atLeast, type EstimateOptions, inspect, type Subject, total } from "./estimate.js";
-import { type BytesByPart, type Footprint, footprint, LEAST_PLAN, neededBinding, weightsOf } from "./footprint.js";
-import { residentLayers } from "./streaming-estimate.js";
+import {
+  type BytesByPart,
+  type Footprint,
+  footprint,
+  LAYERS_PLAN,
+  neededBinding,
+  STREAMING_PLANS,
+  weightsOf,
+} from "./footprint.js";
+import { planWithinBytes } from "./streaming-estimate.js";
 
 /** Bits per element, including scales. */
 const BITS: Record<StoredType, number> = { f32: 32, f16: 16, bf16: 16, q8: 8.5, q4: 5 };
@@ -60,8 +69,8 @@ interface Setting {
   readonly contextTokens: number;
 }
 
-interface Need extends Setting, Pick<Footprint, "layerBytes" | "slots"> {
-  readonly plan: LayerPlan | undefined;
+interface Need extends Setting, Pick<Footprint, "layerBytes" | "slots" | "headBytes"> {
+  readonly plan: ModelPlan | undefined;
   readonly weightsBytes: number;
   readonly cacheBytes: number;
   readonly activationBytes: number;
@@ -70,10 +79,17 @@ interface Need extends Setting, Pick<Footprint, "layerBytes" | "slots"> {
   readonly tiles: number;
 }
 
+/** Options of loading that decide where weights are. */
+type PlanOptions = Omit<EstimateOptions, "tiles" | "memoryBudget"> & {
+  adapter?: unknown;
+  mergeAdapters?: boolean | undefined;
+  hostBudget?: number;
+};
+
 /** What a model does to keep to a memory budget. */
 export interface BudgetPlan {
   /** Which layers stay on the device; undefined for all. */
-  readonly plan: LayerPlan | undefined;
+  readonly plan: ModelPlan | undefined;
   /** Rows of the KV caches of all sessions; undefined without a budget. */
   readonly cacheRows: number | undefined;
 }
@@ -87,7 +103,30 @@ export async function planWithin(
   location: CheckpointLocation,
   budget: number | MemoryBudget | undefined,
   placement: WeightsPlacement,
-  options: Omit<EstimateOptions, "tiles" | "memoryBudget">,
+  options: PlanOptions,
+): Promise<BudgetPlan> {
+  const { hostBudget } = options;
+  checkHostBudget(hostBudget, placement);
+  const { plan, cacheRows } = await planOf(location, budget, placement, options);
+  if (!plan || !hostBudget) return { plan, cacheRows };
+  return { plan: { ...plan, hostCache: new HostCache(hostBudget) }, cacheRows };
+}
+
+function checkHostBudget(given: number | undefined, placement: WeightsPlacement): void {
+  if (given === undefined || (given >= 0 && placement !== "resident")) return;
+  throw new OptionError({
+    where: "hostBudget",
+    expected: placement === "resident" ? 'weights "auto" or "stream" beside it' : "a number of bytes, 0 or above",
+    got: placement === "resident" ? '"resident"' : shown(given),
+    remedy: "leave it out: layers that stay on the device are read once",
+  });
+}
+
+async function planOf(
+  location: CheckpointLocation,
+  budget: number | MemoryBudget | undefined,
+  placement: WeightsPlacement,
+  options: PlanOptions,
 ): Promise<BudgetPlan> {
   if (!PLACEMENTS.includes(placement)) {
     throw new OptionError({
@@ -97,7 +136,9 @@ export async function planWithin(
       remedy: "leave it out for weights that stay on the device",
     });
   }
-  if (budget === undefined) return { plan: placement === "stream" ? LEAST_PLAN : undefined, cacheRows: undefined };
+  // What an adapter adds to the head is added by `Linear`.
+  const plans = options.adapter === undefined || options.mergeAdapters ? STREAMING_PLANS : [LAYERS_PLAN];
+  if (budget === undefined) return { plan: placement === "stream" ? plans.at(-1) : undefined, cacheRows: undefined };
   const { bytes: budgetBytes, tiles } = typeof budget === "object" && budget !== null ? budget : { bytes: budget };
   if (typeof budget === "object") checkOptions("memoryBudget", budget, ["bytes", "tiles"]);
   if (!(budgetBytes > 0)) {
@@ -110,23 +151,27 @@ export async function planWithin(
   }
   return inspect(location, { ...options, ...(tiles !== undefined && { tiles }) }, (subject) => {
     const given = { dtype: subject.dtype, ...subject.use };
-    if (placement !== "stream") {
-      const needs = new Needs(subject);
-      const need = needs.of(given);
-      if (need.totalBytes <= budgetBytes) return { plan: undefined, cacheRows: rowsWithin(budgetBytes, need) };
-      if (placement === "resident") {
-        const { totalBytes } = streamingNeeds(subject).of(given);
-        const streams = totalBytes <= budgetBytes ? '; or with weights "auto": layers that do not fit stream' : "";
-        throw overBudget(needs, need, budgetBytes, streams);
-      }
+    const all = new Needs(subject);
+    const need = all.of(given);
+    if (placement !== "stream" && need.totalBytes <= budgetBytes) {
+      return { plan: undefined, cacheRows: rowsWithin(budgetBytes, need) };
     }
-    const needs = streamingNeeds(subject);
-    const need = needs.of(given);
-    if (need.totalBytes > budgetBytes) throw overBudget(needs, need, budgetBytes);
     const { layers } = subject.described.config.text;
-    const resident = residentLayers(budgetBytes, need, need.totalBytes, layers);
-    const cacheRows = rowsWithin(budgetBytes - resident * need.layerBytes, need);
-    return { plan: { ...LEAST_PLAN, resident }, cacheRows };
+    const sized = plans.map((base) => {
+      const needs = streamingNeeds(subject, base);
+      return { base, needs, need: needs.of(given) };
+    });
+    const plan = planWithinBytes(budgetBytes, layers, plans, (base) => sized[plans.indexOf(base)]!.need);
+    if (placement === "resident") {
+      const streams = plan ? '; or with weights "auto": layers that do not fit stream' : "";
+      throw overBudget(all, need, budgetBytes, streams);
+    }
+    if (plan) {
+      const own = sized.find(({ base }) => base.everything === plan.everything)!.need;
+      return { plan, cacheRows: rowsWithin(budgetBytes - plan.resident * own.layerBytes, own) };
+    }
+    const [least] = sized.sort((a, b) => a.need.totalBytes - b.need.totalBytes);
+    throw overBudget(least!.needs, least!.need, budgetBytes);
   });
 }
 
@@ -136,14 +181,14 @@ function rowsWithin(budgetBytes: number, { contextTokens, cacheBytes, totalBytes
 }
 
 /** The needs where all layers stream. */
-function streamingNeeds(subject: Subject): Needs {
-  return new Needs({ ...subject, use: { ...subject.use, plan: LEAST_PLAN } });
+function streamingNeeds(subject: Subject, plan: ModelPlan): Needs {
+  return new Needs({ ...subject, use: { ...subject.use, plan } });
 }
 
 function overBudget(needs: Needs, need: Need, budgetBytes: number, otherwise = ""): OverBudgetError {
   const { fitting, least } = nearest(needs, need, budgetBytes);
   const weights = need.plan
-    ? `weights without the layers that stream ${mebibytes(need.weightsBytes)}`
+    ? `weights without those that stream ${mebibytes(need.weightsBytes)}`
     : `weights ${mebibytes(need.weightsBytes)}`;
   return new OverBudgetError(
     {

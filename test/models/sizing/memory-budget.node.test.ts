@@ -75,7 +75,7 @@ test("a budget that is too small says the least that works", async () => {
   const { neededBytes } = await refusal(1);
   const error = await refusal(neededBytes - 1);
   expect(error).toMatchObject({ neededBytes, budgetBytes: neededBytes - 1 });
-  expect(error.message).toContain("weights without the layers that stream");
+  expect(error.message).toContain("weights without those that stream");
   expect(error.fault.remedy).toMatch(/^with dtype "f16"|^with cacheDtype "f16"/);
   await load({ memoryBudget: { bytes: neededBytes, tiles: TILES }, weights: "stream" });
 });
@@ -97,6 +97,13 @@ test("without a budget all layers stream or none", async () => {
   await expect(load({ weights: "disk" as "stream" })).rejects.toThrow(
     'weights: expected "auto" or "resident" or "stream"',
   );
+});
+
+test("host memory is for layers that stream", async () => {
+  const { plan } = await planWithin(files, undefined, "stream", { hostBudget: 1000 });
+  expect(plan).toMatchObject({ resident: 0, hostCache: { mostBytes: 1000 } });
+  await expect(load({ hostBudget: 1000 })).rejects.toThrow('hostBudget: expected weights "auto" or "stream" beside it');
+  await expect(load({ weights: "stream", hostBudget: -1 })).rejects.toThrow("hostBudget: expected a number of bytes");
 });
 
 test("a budget for everything leaves a layer to stream where that is asked for", async () => {
