@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+import lookups
 from model import CELLS, POOLED, SIDE
 
 HERE = Path(__file__).parent
@@ -70,28 +71,47 @@ class Sample:
 
     def __init__(self, kind, media, turns, tiles, labels, rng, most=8):
         self.kind, self.tiles, self.labels = kind, tiles, labels
+        self.several = len(media) > 1
         rows = [row for medium in media for row in visual_rows(medium)]
         self.prefix = [START] + (encode("user ") + rows if media else [])
-        turns = rng.sample(turns, min(most, len(turns)))
+        # Rather questions that look something up: descriptions are learnt sooner.
+        turns = sorted(turns, key=lambda turn: rng.random() - 0.4 * any(lookups.lookups(turn[0])))[:most]
+        rng.shuffle(turns)
         self.branches = []
         while turns:
             taken = 1 if rng.random() < 0.75 else min(len(turns), rng.randint(2, 3))
             self.branches.append(branch(turns[:taken], bool(media), rng))
             turns = turns[taken:]
-        self.length = len(self.prefix) + sum(len(ids) for ids, _ in self.branches)
+        self.length = len(self.prefix) + sum(len(ids) for ids, *_ in self.branches)
+
+    def visual(self):
+        """For each token of the prefix the row of the features of its tiles, or -1."""
+        return np.array([-10 - token if pooled_row(0) < token <= full_row(0) else -1 for token in self.prefix])
 
 
 def branch(turns, media, rng):
-    ids, targets = [], []
+    """Tokens, targets, the tokens that refer to something with what that is, and the tokens of answers with those of the question that they read."""
+    ids, targets, refers, reads = [], [], [], []
     for i, (question, answer) in enumerate(turns):
         last = i == len(turns) - 1
-        asked = ([START] if i > 0 else []) + encode("\n" + question if i == 0 and media else "user \n" + question)
+        before = "\n" if i == 0 and media else "user \n"
+        start = [START] if i > 0 else []
+        asked = start + encode(before + question)
         # The template writes a space after the role of a message with a list of parts, none after that of a new answer.
         asked += [END, START] + encode("assistant\n" if last or rng.random() < 0.5 else "assistant \n")
         answered = encode(answer) + [END]
+        if media:
+            at = len(ids) + len(start) - 1
+            says = [(at + len(encode(before + question[:end])), what) for end, what in lookups.lookups(question)]
+            answering = range(len(ids) + len(asked) - 1, len(ids) + len(asked) + len(answered) - 1)
+            if says and says[0][1] == lookups.CHANGE:
+                refers += [(token, lookups.CHANGE) for token in answering]
+            elif says:
+                refers += says
+                reads += [(token, says[0][0], says[-1][0]) for token in answering]
         ids += asked + answered
         targets += [-100] * len(asked) + answered
-    return ids, targets
+    return ids, targets, refers, reads
 
 
 def feed(samples, seed, kinds):
@@ -112,6 +132,7 @@ def collate(samples):
     rows, pooled, branch_of = (np.full(shape, -1, np.int64) for _ in range(3))
     targets = np.full(shape, -100, np.int64)
     pictured = [sample for sample in samples if sample.tiles is not None]
+    lookers, sources, readers, spots, twins = [], [], [], [], []
     total, first = sum(len(sample.tiles) for sample in pictured), 0
     for i, sample in enumerate(samples):
         for j, token in enumerate(sample.prefix):
@@ -124,12 +145,24 @@ def collate(samples):
             else:
                 pooled[i, j] = first * POOLED**2 - token + pooled_row(0)
         at = shared = len(sample.prefix)
+        visual = sample.visual()
         positions[i, :at], branch_of[i, :at] = np.arange(at), 0
-        for b, (tokens, wanted) in enumerate(sample.branches):
+        for b, (tokens, wanted, refers, reads) in enumerate(sample.branches):
             end = at + len(tokens)
             ids[i, at:end], targets[i, at:end], branch_of[i, at:end] = tokens, wanted, b + 1
             positions[i, at:end] = shared + np.arange(len(tokens))
+            if sample.kind in lookups.KINDS:
+                found = [lookups.referred(what, visual, sample.labels.reshape(-1, 3), CELLS) for _, what in refers]
+                sources += [np.pad(match, (0, length - shared)) for match in found]
+                lookers += [(i, at + token) for token, _ in refers]
+                readers += [(i, *(at + token for token in read)) for read in reads]
             at = end
+        if sample.kind in lookups.KINDS:
+            # In a picture of several tiles, the first has all of it.
+            for j in np.flatnonzero((visual >= 0) & (sample.several | (visual < CELLS**2))):
+                spots.append((i, j, visual[j] // CELLS**2, lookups.place_of(visual[j], CELLS)))
+        if sample.kind == "pair":
+            twins += [(i, j, j - CELLS**2 - 1) for j in np.flatnonzero(visual >= CELLS**2)]
         first += 0 if sample.tiles is None else len(sample.tiles)
     branch_of, order = torch.from_numpy(branch_of), torch.arange(length)
     seen = (branch_of[:, :, None] == branch_of[:, None]) | ((branch_of[:, None] == 0) & (branch_of[:, :, None] > 0))
@@ -142,6 +175,11 @@ def collate(samples):
         positions=torch.from_numpy(positions),
         targets=torch.from_numpy(targets),
         mask=mask[:, None],
+        lookers=torch.tensor(lookers, dtype=torch.long).reshape(-1, 2),
+        readers=torch.tensor(readers, dtype=torch.long).reshape(-1, 4),
+        spots=torch.tensor(spots, dtype=torch.long).reshape(-1, 4),
+        twins=torch.tensor(twins, dtype=torch.long).reshape(-1, 3),
+        sources=torch.from_numpy(np.array(sources, bool).reshape(-1, length)),
         tiles=torch.from_numpy(np.concatenate([s.tiles for s in pictured])) if pictured else None,
         labels=torch.from_numpy(np.concatenate([s.labels for s in pictured]).astype(np.int64)) if pictured else None,
     )

@@ -29,7 +29,7 @@ const EXAMPLES = [
   { name: "03-number", kind: "number", most: [126, 126] },
   { name: "04-chart", kind: "chart", most: [126, 126], says: "four bars" },
   { name: "05-chart", kind: "chart", least: [180, 180] },
-  { name: "06-table", kind: "table", most: [126, 126] },
+  { name: "06-table", kind: "table", most: [126, 126], asks: "Describe the image." },
   { name: "07-marks", kind: "marks", most: [126, 126], asks: "mark 3" },
   { name: "08-marks", kind: "marks", least: [180, 90] },
   { name: "09-pair", kind: "pair", says: "changed from" },

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 SIDE, PATCH, CELLS, POOLED = 126, 14, 9, 5  # a tile, a patch; cells of a tile and of a pooled frame along one side
 VISION = dict(width=216, mlp=648, layers=4, heads=3)
 LANGUAGE = dict(width=256, mlp=640, layers=4, heads=4, kv_heads=2, head=64, vocabulary=640)
+LOOKUP_HEAD, READ_HEADS, TWIN_HEAD = (2, 3), ((3, 1), (3, 3)), (1, 1)  # layer and head of the decoder, see attention_loss
+SPOTS = (3, 9)  # classes of a visual token: image, place
 LABELS = (9, 5, 11)  # classes of what covers a cell: colour, shape, digit; 0 is nothing
 V, L = "vision_tower.vision_model.", "language_model.model."
 
@@ -52,12 +54,14 @@ def initial():
         p[block + "post_attention_layernorm.weight"] = torch.ones(size)
     p[L + "norm.weight"] = torch.ones(size)
     linear("cells", sum(LABELS), width, 0.3)
+    linear("cells.spot", sum(SPOTS), size, 0.3)
     return {name: torch.nn.Parameter(value) for name, value in p.items()}
 
 
 def attend(q, k, v, mask=None):
     scores = q @ (k * q.shape[-1] ** -0.5).transpose(-1, -2)
-    return (scores if mask is None else scores + mask).softmax(-1) @ v
+    weights = (scores if mask is None else scores + mask).softmax(-1)
+    return weights @ v, weights
 
 
 def vision(p, tiles):
@@ -76,7 +80,7 @@ def vision(p, tiles):
 
         y = norm("layer_norm1")
         q, k, v = (linear(f"self_attn.{c}_proj", y).view(n, -1, heads, width // heads).transpose(1, 2) for c in "qkv")
-        x = x + linear("self_attn.out_proj", attend(q, k, v).transpose(1, 2).reshape(n, -1, width))
+        x = x + linear("self_attn.out_proj", attend(q, k, v)[0].transpose(1, 2).reshape(n, -1, width))
         x = x + linear("mlp.fc2", F.gelu(linear("mlp.fc1", norm("layer_norm2")), approximate="tanh"))
     return x
 
@@ -91,8 +95,8 @@ def rotate(x, cos, sin):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-def language(p, x, positions, mask):
-    """Embeddings [B, T, size] to hidden states; `mask` [B, 1, T, T] says which positions see which."""
+def language(p, x, positions, mask, seen=None):
+    """Embeddings [B, T, size] to hidden states; `mask` [B, 1, T, T] says which positions see which. `seen` gets what `losses` needs besides."""
     batch, length, size = x.shape
     heads, kv_heads, head = LANGUAGE["heads"], LANGUAGE["kv_heads"], LANGUAGE["head"]
     away = torch.zeros(mask.shape, dtype=x.dtype).masked_fill(~mask, -1e4)
@@ -108,12 +112,17 @@ def language(p, x, positions, mask):
         def linear(name, y):
             return F.linear(y, p[block + name + ".weight"], p.get(block + name + ".bias"))
 
+        if seen is not None and i == LOOKUP_HEAD[0]:
+            seen["hidden"] = x
         y = norm(block + "input_layernorm.weight")
         q = rotate(linear("self_attn.q_proj", y).view(batch, length, heads, head).transpose(1, 2), cos, sin)
         k = rotate(linear("self_attn.k_proj", y).view(batch, length, kv_heads, head).transpose(1, 2), cos, sin)
         v = linear("self_attn.v_proj", y).view(batch, length, kv_heads, head).transpose(1, 2)
         k, v = (t.repeat_interleave(heads // kv_heads, 1) for t in (k, v))
-        x = x + linear("self_attn.o_proj", attend(q, k, v, away).transpose(1, 2).reshape(batch, length, -1))
+        attended, weights = attend(q, k, v, away)
+        if seen is not None:
+            seen["weights"].append(weights)
+        x = x + linear("self_attn.o_proj", attended.transpose(1, 2).reshape(batch, length, -1))
         y = norm(block + "post_attention_layernorm.weight")
         x = x + linear("mlp.down_proj", F.silu(linear("mlp.gate_proj", y)) * linear("mlp.up_proj", y))
     return norm(L + "norm.weight")
@@ -127,7 +136,7 @@ def noisy(x):
 
 
 def losses(parameters, batch, dtype=torch.bfloat16):
-    """Loss of each supervised token, whether it was the largest logit, where it is; and the loss of the cells' labels."""
+    """For each supervised token the loss, whether it was the largest logit, and where it is; the losses of the cells' labels and of lookups."""
     p = {name: value.to(dtype) for name, value in parameters.items()}
     x = F.embedding(batch["ids"], p[L + "embed_tokens.weight"])
     cells = torch.zeros(())
@@ -144,11 +153,48 @@ def losses(parameters, batch, dtype=torch.bfloat16):
             grid = visual.unflatten(1, (CELLS, CELLS)).permute(0, 3, 1, 2).float()
             frames = F.interpolate(grid, size=(POOLED, POOLED), mode="bilinear").permute(0, 2, 3, 1).flatten(0, 2)
             x = x.masked_scatter(here[..., None], frames.to(dtype)[batch["pooled"][here]])
-    hidden = language(p, x, batch["positions"], batch["mask"])
+    seen = {"weights": []}
+    hidden = language(p, x, batch["positions"], batch["mask"], seen)
     next_ids = F.pad(batch["targets"], (0, 1), value=-100)[:, 1:]
     where = next_ids != -100
     logits = F.linear(hidden[where], p[L + "embed_tokens.weight"]).float()
-    return F.cross_entropy(logits, next_ids[where], reduction="none"), logits.argmax(-1) == next_ids[where], where, cells
+    lookups = attention_loss(seen["weights"], batch) + spot_loss(p, seen["hidden"], batch["spots"])
+    loss = F.cross_entropy(logits, next_ids[where], reduction="none")
+    return loss, logits.argmax(-1) == next_ids[where], where, cells, lookups
+
+
+def attention_loss(seen, batch):
+    """How far some heads of the decoder are from what they should look at.
+
+    A question's words look at what they refer to, and the tokens of its answer at these words; those of a second picture at the same place in the
+    first, and the tokens of an answer about changes at what has changed.
+    """
+    loss = torch.zeros(())
+
+    def add(head, sample, token, source):
+        nonlocal loss
+        if len(sample) > 0:
+            weights = seen[head[0]][sample, head[1], token].float()
+            share = weights.gather(1, source[:, None]) if source.ndim == 1 else (weights * source).sum(-1)
+            loss = loss - (share + 1e-9).log().mean()
+
+    add(LOOKUP_HEAD, *batch["lookers"].T, batch["sources"])
+    sample, token, first, last = batch["readers"].T
+    add(READ_HEADS[0], sample, token, first)
+    add(READ_HEADS[1], sample, token, last)
+    add(TWIN_HEAD, *batch["twins"].T)
+    return loss
+
+
+def spot_loss(p, hidden, spots):
+    """Loss of the image and the place of visual tokens, predicted from what the looking head sees of them."""
+    if len(spots) == 0:
+        return torch.zeros(())
+    sample, token, image, place = spots.T
+    at = hidden[sample, token]
+    logits = F.linear(F.rms_norm(at, at.shape[-1:]), p["cells.spot.weight"], p["cells.spot.bias"]).float()
+    images, places = logits.split(SPOTS, -1)
+    return F.cross_entropy(images, image) + F.cross_entropy(places, place)
 
 
 def cell_loss(p, features, labels):

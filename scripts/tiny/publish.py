@@ -1,4 +1,7 @@
-"""Writes the weights of a state of teach.py, halfway between the last ones and their average, as the embedded checkpoint: python scripts/tiny/publish.py STATE [FOLDER]"""
+"""Writes the weights of a state of teach.py as the embedded checkpoint: python scripts/tiny/publish.py STATE [FOLDER] [--last]
+
+They are halfway between the last weights and their average (EMA), or with --last the last ones.
+"""
 import json
 import sys
 from pathlib import Path
@@ -8,9 +11,10 @@ from safetensors.torch import save_file
 
 from model import VISION
 
-folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent / "../../models/tiny"
-state = torch.load(sys.argv[1])
-weights = {name: (w + state["ema"][name]) / 2 for name, w in state["p"].items()}
+given = [arg for arg in sys.argv[1:] if arg != "--last"]
+folder = Path(given[1]) if len(given) > 1 else Path(__file__).parent / "../../models/tiny"
+state = torch.load(given[0])
+weights = state["p"] if "--last" in sys.argv else {name: (w + state["ema"][name]) / 2 for name, w in state["p"].items()}
 published = {name: w.half().contiguous() for name, w in weights.items() if not name.startswith("cells.")}
 save_file(published, folder / "model.safetensors", {"format": "pt"})
 config = json.loads((folder / "config.json").read_text())

@@ -1,4 +1,4 @@
-"""Teaches the embedded checkpoint its drawings: python scripts/tiny/teach.py STATE MINUTES [--resume] [--lr 1e-3] [--hold 0.5]
+"""Teaches the embedded checkpoint its drawings: python scripts/tiny/teach.py STATE MINUTES [--resume] [--lr 1e-3] [--hold 0.5] [--kinds …] [--still …]
 
 Muon for matrices and Adam for the rest, bfloat16 with float32 weights, an average of the weights (EMA) beside them. The learning rate is constant for
 the share `--hold` of the time and then goes to zero. STATE is saved every 100 steps. Prints, for each kind, loss / tokens right / answers right.
@@ -78,6 +78,7 @@ def main():
     cli.add_argument("--lr", type=float, default=1e-3)
     cli.add_argument("--hold", type=float, default=0.5)
     cli.add_argument("--kinds", default=KINDS)
+    cli.add_argument("--still", help="beginning of the names of weights that stay as they are, such as vision_tower")
     cli.add_argument("--seed", type=int, default=int(time.time()))
     args = cli.parse_args()
     torch.manual_seed(args.seed)
@@ -87,9 +88,14 @@ def main():
     if args.resume:
         saved = torch.load(args.state)
         for name, p in parameters.items():
-            p.data.copy_(saved["p"][name])
-        optimizer.momentum, optimizer.square, optimizer.step_count = saved["m"], saved["v"], saved["t"]
-        average, first = saved["ema"], saved["step"]
+            p.data.copy_(saved["p"].get(name, p.data))
+        optimizer.momentum.update(saved["m"])
+        optimizer.square.update(saved["v"])
+        average.update(saved["ema"])
+        optimizer.step_count, first = saved["t"], saved["step"]
+
+    for name, p in parameters.items():
+        p.requires_grad = not (args.still and name.startswith((args.still, "cells.weight", "cells.bias")))
 
     def save(step):
         state = dict(p={name: p.detach() for name, p in parameters.items()}, ema=average, step=step)
@@ -102,9 +108,9 @@ def main():
         if spent >= 1:
             break
         decay = 1 if spent < args.hold else 1 - 0.97 * (spent - args.hold) / (1 - args.hold)
-        loss, right, where, cells = losses(parameters, batch)
-        (loss.mean() + 0.5 * cells).backward()
-        optimizer.step(args.lr * min(1, (step - first) / 60) * decay)
+        loss, right, where, cells, lookups = losses(parameters, batch)
+        (loss.mean() + 0.5 * cells + 0.1 * lookups).backward()
+        optimizer.step(args.lr * min(1, (step - first) / (20 if args.resume else 60)) * decay)
         with torch.no_grad():
             for name, p in parameters.items():
                 average[name].lerp_(p, 1 - min(0.999, 1 - 1 / (step + 10)))
@@ -113,7 +119,8 @@ def main():
             figures.add(kind, (loss[who == i].mean().item(), right[who == i].float().mean().item(), exact))
         if step % 50 == 0:
             shown = " ".join(f"{kind}:{a:.3f}/{b:.3f}/{c:.2f}" for kind, (a, b, c) in sorted(figures.items()))
-            print(f"{(time.time() - start) / 60:.1f} min, step {step}, cells {cells.item():.2f}, {shown}", flush=True)
+            spent_on = f"{(time.time() - start) / 60:.1f} min, step {step}"
+            print(f"{spent_on}, cells {cells.item():.2f}, lookups {lookups.item():.2f}, {shown}", flush=True)
         if step % 100 == 0:
             save(step)
     save(step)
