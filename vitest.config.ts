@@ -21,8 +21,6 @@ const SEED = Number(process.env.OCELLUS_TEST_SEED ?? 1);
 
 /** Measured on two cores: two files at once took 18 s, one by one 30 s, since most files wait for the GPU only now and then. */
 const MAX_WORKERS = Math.min(2, availableParallelism());
-/** Files that start programs and pages wait for them more than they compute. */
-const MAX_OWN_WORKERS = MAX_WORKERS + 1;
 
 /** What differs on another adapter: the files for lavapipe, which compiles slowly. Of GPUs' kernels, goldens-gpu takes most there, attention too. */
 const ABOUT_ADAPTERS = [
@@ -65,7 +63,6 @@ interface NodeProject {
   include?: string[];
   exclude?: string[];
   isolate: boolean;
-  maxWorkers?: number;
 }
 
 function nodeProject({
@@ -75,7 +72,6 @@ function nodeProject({
   include = ["test/**/*.test.ts"],
   exclude = [],
   isolate,
-  maxWorkers = MAX_WORKERS,
 }: NodeProject): TestProjectInlineConfiguration {
   return {
     resolve: { alias: { "#platform": platformFile("node") } },
@@ -91,7 +87,7 @@ function nodeProject({
       testTimeout: TIMEOUT_MS,
       hookTimeout: TIMEOUT_MS,
       expect: { poll: { timeout: POLL_TIMEOUT_MS } },
-      maxWorkers,
+      maxWorkers: MAX_WORKERS,
       sequence: { groupOrder: order },
     },
   };
@@ -140,14 +136,7 @@ export default defineConfig(async () => {
   const lavapipe = lavapipeDriver();
   const swiftshader = { OCELLUS_ADAPTER: "swiftshader" };
   const projects = [
-    nodeProject({
-      name: "node-own-process",
-      order: 1,
-      env: swiftshader,
-      include: OWN_PROCESS,
-      isolate: true,
-      maxWorkers: MAX_OWN_WORKERS,
-    }),
+    nodeProject({ name: "node-own-process", order: 1, env: swiftshader, include: OWN_PROCESS, isolate: true }),
     nodeProject({ name: "node", order: 2, env: swiftshader, exclude: OWN_PROCESS, isolate: false }),
     // Beside Node's: its GPU process takes one core.
     await chromiumProject(2),

@@ -72,7 +72,7 @@ test("a reload in the middle of an answer: conversation, media and draft are the
     await button.click();
     await turn.and(page.locator("[data-phase=done]")).waitFor();
   }
-  expect((await answers())[1]).toMatch(/^A .*\.$/);
+  expect((await answers())[1]).toMatch(/^An? .*\.$/);
   await attach("01-shapes.png");
   await box().fill("And what is this?");
   await page.locator(".attachment[data-measured=true]").waitFor();

@@ -50,7 +50,7 @@ test("an allocation that is refused once is not noticed", async () => {
     const [session, other] = [model.createSession(), model.createSession()];
     const [first, second] = await Promise.all([
       session.generate([
-        { role: "system", content: `${nth}` },
+        { role: "system", content: `${nth}.` },
         { role: "user", content: question },
       ]).result,
       // Its commands are submitted with those of the other.

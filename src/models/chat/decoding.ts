@@ -78,7 +78,7 @@ export async function* decode(
   const sampler = await samplerOf(network, options, owner, false, batching);
   // A pass that waits for layers or devices is long: the token before it is returned first.
   const mostInFlight = network.waits ? 1 : MAX_IN_FLIGHT;
-  const idle = Array.from({ length: mostInFlight }, () => new Reads(network, options, MOST_STEPS));
+  const idle: Reads[] = [];
   const inFlight: InFlightBatch[] = [];
   let chosen = options.given?.length ?? 0;
   let last = 0;
@@ -125,6 +125,7 @@ export async function* decode(
   let member: BatchMember | undefined;
   try {
     check();
+    while (idle.length < mostInFlight) idle.push(new Reads(network, options, MOST_STEPS));
     adaptiveSteps.start();
     begin(1, () => logits);
     logits.dispose();
@@ -190,7 +191,13 @@ export async function* decodeUnder(
   const sampler = await samplerOf(network, options, owner, true, batching);
   /** Its logits of a step that it shares. */
   let waiting: SharedRow | undefined;
-  const reads = new Reads(network, options, MOST_DRAFT + 1);
+  let reads: Reads;
+  try {
+    reads = new Reads(network, options, MOST_DRAFT + 1);
+  } catch (cause) {
+    sampler.dispose();
+    throw cause;
+  }
   const mask = new Uint32Array(Math.ceil(allowed / 32));
   const member = batching?.join(cache, true);
   let index = options.given?.length ?? 0;

@@ -69,8 +69,13 @@ export class SharedRows {
       this.#resize(Math.max(1, Math.min(2 * index, fitting)));
     }
     const row = new SharedRow(this, index);
-    if (data) this.device.write(row.part(data.length), data);
     this.#used[index] = true;
+    try {
+      if (data) this.device.write(row.part(data.length), data);
+    } catch (cause) {
+      row.release();
+      throw cause;
+    }
     return row;
   }
 

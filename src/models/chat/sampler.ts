@@ -28,8 +28,8 @@ const LEAST_TEMPERATURE = 1e-5;
 
 /** Chooses the next token on the device, greedily or by sampling, without a host round trip. */
 export class Sampler {
-  readonly #token: SharedRow;
-  readonly #answer: SharedRow;
+  readonly #token!: SharedRow;
+  readonly #answer!: SharedRow;
   readonly #counts: SharedRow | undefined;
   readonly #bias: SharedRow | undefined;
   readonly #mask: SharedRow | undefined;
@@ -46,11 +46,16 @@ export class Sampler {
     const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0 } = options;
     this.#penalties = { repetition: repetitionPenalty, presence: presencePenalty, frequency: frequencyPenalty };
     const penalised = repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
-    this.#token = rows.tokens.take();
-    this.#answer = rows.answers.take();
-    if (penalised) this.#counts = rows.counts.take(this.#given());
-    this.#bias = options.bias && rows.biases.take(options.bias);
-    if (masked || options.minNewTokens) this.#mask = rows.masks.take(this.#withoutEos());
+    try {
+      this.#token = rows.tokens.take();
+      this.#answer = rows.answers.take();
+      if (penalised) this.#counts = rows.counts.take(this.#given());
+      this.#bias = options.bias && rows.biases.take(options.bias);
+      if (masked || options.minNewTokens) this.#mask = rows.masks.take(this.#withoutEos());
+    } catch (cause) {
+      this.dispose();
+      throw cause;
+    }
   }
 
   /** The last chosen token, `[1]` u32. */

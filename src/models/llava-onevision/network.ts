@@ -23,6 +23,7 @@ import { SigLIP } from "./siglip.js";
 const VISION_BATCH_BYTES = 128 * 1024 * 1024;
 /** Maximum rows per prefill chunk. */
 const PREFILL_ROWS = 1024;
+
 /**
  * The neural network of LLaVA-OneVision (arXiv 2408.03326):
  *
