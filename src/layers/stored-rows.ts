@@ -60,8 +60,7 @@ export class StoredRows {
     const unique = [...new Set(ids)].sort((a, b) => a - b);
     const place = new Map(unique.map((id, i) => [id, i]));
     const rowBytes = stored.entry.lengthBytes / rows;
-    // Whole words, which are uploaded.
-    const bytes = new Uint8Array(4 * Math.ceil((unique.length * rowBytes) / 4));
+    const bytes = this.#room(unique.length);
     const about = { name: this.#weights.path(name), stored, type, target: this.#weights.typeOf(name), inner: width };
     for (const [i, id] of unique.entries()) {
       const row = await loader.index.read(stored, id * rowBytes, rowBytes, signal);
@@ -85,12 +84,13 @@ export class StoredRows {
 
   /** Records what `forward` records for `count` ids that differ, without rows: to count memory, and to compile. */
   recorded(count: number): Tensor {
-    const rowBytes = this.#streamed.requests[0]!.stored.entry.lengthBytes / this.rows;
-    return this.forward({
-      bytes: new Uint8Array(4 * Math.ceil((count * rowBytes) / 4)),
-      count,
-      places: Uint32Array.from({ length: count }, (_, i) => i),
-    });
+    return this.forward({ bytes: this.#room(count), count, places: Uint32Array.from({ length: count }, (_, i) => i) });
+  }
+
+  /** Memory for as many rows: whole words, which are uploaded. */
+  #room(count: number): Uint8Array {
+    const { lengthBytes } = this.#streamed.requests[0]!.stored.entry;
+    return new Uint8Array(4 * Math.ceil((count * lengthBytes) / this.rows / 4));
   }
 
   #table(count: number): PackedMatrix {

@@ -1,7 +1,9 @@
 import { OptionError, shown } from "../base/errors.js";
+import { checkOptions } from "../base/options.js";
 import {
   type CheckpointFiles,
   type CheckpointLocation,
+  HUB_OPTIONS,
   type HubOptions,
   openCheckpoint,
   type TensorIndex,
@@ -49,6 +51,15 @@ const SHARD_BYTES = 5e9;
 
 /** Opens a checkpoint for a conversion; no weight is read. Throws as `LlavaOneVision.load` does. */
 export async function openSource(location: CheckpointLocation, options: ConvertOptions): Promise<ConversionSource> {
+  checkOptions("convertCheckpoint", options, [
+    "dtype",
+    "packed",
+    "device",
+    "shardBytes",
+    "signal",
+    "adapter",
+    ...HUB_OPTIONS,
+  ]);
   const dtype = dtypeByPart(options.dtype);
   const shardBytes = options.shardBytes ?? SHARD_BYTES;
   if (!(shardBytes > 0)) {

@@ -1,7 +1,5 @@
 import { throwIfAborted } from "../base/errors.js";
-import { checkOptions } from "../base/options.js";
-import type { IndexedTensor, TensorIndex } from "../io/checkpoint.js";
-import { type CheckpointFiles, type CheckpointLocation, HUB_OPTIONS } from "../io/checkpoint.js";
+import type { CheckpointFiles, CheckpointLocation, IndexedTensor, TensorIndex } from "../io/checkpoint.js";
 import {
   inFileOrder,
   itemBytes,
@@ -62,15 +60,6 @@ export async function* convertedFiles(
   location: CheckpointLocation,
   options: ConvertOptions,
 ): AsyncGenerator<ConvertedFile, void, undefined> {
-  checkOptions("convertCheckpoint", options, [
-    "dtype",
-    "packed",
-    "device",
-    "shardBytes",
-    "signal",
-    "adapter",
-    ...HUB_OPTIONS,
-  ]);
   const source = await openSource(location, options);
   const { files, index, device } = source;
   try {

@@ -1,5 +1,4 @@
-import { checkOptions } from "../base/options.js";
-import { type CheckpointLocation, HUB_OPTIONS } from "../io/checkpoint.js";
+import type { CheckpointLocation } from "../io/checkpoint.js";
 import { LayerHash, type LayerRange, type PackedContent, PackedFileLayout } from "../io/packed.js";
 import { PackedMatrix } from "../kernels/packed.js";
 import { type Target, targetsOf } from "../layers/packed-layers.js";
@@ -56,15 +55,6 @@ const SAMPLES = 64;
  * {@link PlannedLayer.chunks} is read, some panels of one matrix at a time. Throws as `LlavaOneVision.load` does.
  */
 export async function planPacked(location: CheckpointLocation, options: ConvertOptions): Promise<PackedPlan> {
-  checkOptions("convertCheckpoint", options, [
-    "dtype",
-    "packed",
-    "device",
-    "shardBytes",
-    "signal",
-    "adapter",
-    ...HUB_OPTIONS,
-  ]);
   const source = await openSource(location, options);
   try {
     const shards = divide(layersOf(source), bytesOf, source.shardBytes);

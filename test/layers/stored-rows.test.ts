@@ -5,8 +5,8 @@ import { Embedding } from "../../src/layers/embedding.js";
 import { StoredRows } from "../../src/layers/stored-rows.js";
 import { type StorageDtype, WeightLoader } from "../../src/layers/weights.js";
 import { result, useDevice } from "../support/device.js";
-import { floatTensor, indexOf, indexOfFile } from "../support/layers.js";
-import { packedFile } from "../support/packed.js";
+import { floatTensor, indexOf } from "../support/layers.js";
+import { packedMatrix } from "../support/packed.js";
 import { normals } from "../support/random.js";
 
 const held = useDevice();
@@ -15,14 +15,8 @@ const VALUES = normals(VOCABULARY * WIDTH, 1);
 const IDS = Uint32Array.of(76, 0, 31, 32, 0, 40);
 
 const plain = (values = VALUES): Promise<TensorIndex> => indexOf([floatTensor("weight", [VOCABULARY, WIDTH], values)]);
-const packed = async (damage: (bytes: Uint8Array) => void = () => {}): Promise<TensorIndex> => {
-  const part = { name: "weight", shape: [VOCABULARY, WIDTH] };
-  const file = await packedFile(held.device, [
-    { name: "weight", type: "q4", inner: WIDTH, parts: [part], values: [VALUES] },
-  ]);
-  damage(file);
-  return indexOfFile(file);
-};
+const packed = (damage?: (bytes: Uint8Array) => void): Promise<TensorIndex> =>
+  packedMatrix(held.device, "weight", [VOCABULARY, WIDTH], VALUES, damage);
 
 function rowsOf(index: TensorIndex, dtype: StorageDtype): StoredRows {
   const loader = new WeightLoader(held.device, index);

@@ -5,8 +5,8 @@ import { Linear } from "../../src/layers/linear.js";
 import { StreamedHead } from "../../src/layers/streamed-head.js";
 import { type StorageDtype, WeightLoader } from "../../src/layers/weights.js";
 import { result, useDevice } from "../support/device.js";
-import { floatTensor, indexOf, indexOfFile } from "../support/layers.js";
-import { packedFile } from "../support/packed.js";
+import { floatTensor, indexOf } from "../support/layers.js";
+import { packedMatrix } from "../support/packed.js";
 import { normals } from "../support/random.js";
 
 const held = useDevice();
@@ -16,14 +16,8 @@ const VALUES = normals(COLUMNS * INNER, 1);
 
 const plain = (values = VALUES): Promise<TensorIndex> =>
   indexOf([floatTensor("head.weight", [COLUMNS, INNER], values)]);
-const packed = async (damage: (bytes: Uint8Array) => void = () => {}): Promise<TensorIndex> => {
-  const part = { name: "head.weight", shape: [COLUMNS, INNER] };
-  const file = await packedFile(held.device, [
-    { name: "head.weight", type: "q4", inner: INNER, parts: [part], values: [VALUES] },
-  ]);
-  damage(file);
-  return indexOfFile(file);
-};
+const packed = (damage?: (bytes: Uint8Array) => void): Promise<TensorIndex> =>
+  packedMatrix(held.device, "head.weight", [COLUMNS, INNER], VALUES, damage);
 
 function headOf(index: TensorIndex, dtype: StorageDtype): { head: StreamedHead; loader: WeightLoader } {
   const loader = new WeightLoader(held.device, index);

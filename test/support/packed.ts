@@ -3,15 +3,31 @@ import { PIECE_BYTES } from "../../src/io/checkpoint/indexed-tensor.js";
 import { LayerHash } from "../../src/io/checkpoint/layer-hash.js";
 import { type PackedContent, packedHead, packedMetadata } from "../../src/io/checkpoint/packed-tensors.js";
 import { safetensorsHeader } from "../../src/io/checkpoint/safetensors.js";
+import type { TensorIndex } from "../../src/io/checkpoint/tensor-index.js";
 import { pack } from "../../src/kernels/pack.js";
 import { PackedMatrix } from "../../src/kernels/packed.js";
 import type { ConvertOptions } from "../../src/models/convert.js";
 import { planPacked } from "../../src/models/packed-files.js";
 import type { Device } from "../../src/runtime/device.js";
+import { indexOfFile } from "./layers.js";
 
 /** A tensor to pack: the values of its parts in f32, row-major. */
 export interface PackedInput extends PackedContent {
   readonly values: readonly Float32Array[];
+}
+
+/** The index of a packed checkpoint with one matrix `[rows, inner]` in 4 bits; `damage` changes the bytes of its file. */
+export async function packedMatrix(
+  device: Device,
+  name: string,
+  shape: readonly [number, number],
+  values: Float32Array,
+  damage: (bytes: Uint8Array) => void = () => {},
+): Promise<TensorIndex> {
+  const part = { name, shape: [...shape] };
+  const file = await packedFile(device, [{ name, type: "q4", inner: shape[1], parts: [part], values: [values] }]);
+  damage(file);
+  return indexOfFile(file);
 }
 
 /** The bytes of a packed tensor: of a matrix what the `pack` kernel writes. */

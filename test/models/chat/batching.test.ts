@@ -146,6 +146,18 @@ test("an error of the device reaches every sequence of the step, and later answe
   expect(device.pool.liveBytes).toBe(weights);
 });
 
+/** Begins an answer of so many tokens; resolves when it decodes. */
+async function begun(session: Session, tokens: number): Promise<{ readonly answer: ReturnType<Session["generate"]> }> {
+  let begin = (_: unknown): void => {};
+  const decodes = new Promise((resolve) => {
+    begin = resolve;
+  });
+  const onProgress = ({ stage }: { stage: string }) => stage === "decode" && begin(undefined);
+  const answer = session.generate("What do you see?", { maxNewTokens: tokens, minNewTokens: tokens, onProgress });
+  await decodes;
+  return { answer };
+}
+
 test("a session that joins later is prefilled in chunks between the steps of the others", async () => {
   const asked = { input: "a b c d e f g h ".repeat(12), options: { ...LONG, maxNewTokens: 8, minNewTokens: 8 } };
   const alone = await answerOf(asked);
@@ -154,16 +166,7 @@ test("a session that joins later is prefilled in chunks between the steps of the
     using running = limited.createSession();
     using late = limited.createSession();
     const chunks: number[] = [];
-    let begin = (_: unknown): void => {};
-    const begun = new Promise((resolve) => {
-      begin = resolve;
-    });
-    const first = running.generate("What do you see?", {
-      maxNewTokens: 64,
-      minNewTokens: 64,
-      onProgress: ({ stage }) => stage === "decode" && begin(undefined),
-    });
-    await begun;
+    const { answer: first } = await begun(running, 64);
     const second = await late.generate(asked.input, {
       ...asked.options,
       onProgress: ({ stage, done }) => stage === "prefill" && chunks.push(done),
@@ -183,16 +186,7 @@ test("prompts have the device for as long between two steps as the load option s
     try {
       using running = limited.createSession();
       using late = limited.createSession();
-      let begin = (_: unknown): void => {};
-      const begun = new Promise((resolve) => {
-        begin = resolve;
-      });
-      const first = running.generate("What do you see?", {
-        maxNewTokens: 400,
-        minNewTokens: 400,
-        onProgress: ({ stage }) => stage === "decode" && begin(undefined),
-      });
-      await begun;
+      const { answer: first } = await begun(running, 400);
       const steps = vi.spyOn(Network.prototype, "stepAll");
       let beside: number | undefined;
       await late.generate("a b c d e f g h ".repeat(12), {
