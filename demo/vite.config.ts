@@ -3,6 +3,7 @@ import { defineConfig } from "vite";
 import { bundledMedia } from "./build/bundled-media.js";
 import { offline } from "./build/offline.js";
 import { HEADERS, strictPolicy } from "./build/policy.js";
+import { sharedWorkers } from "./build/shared-workers.js";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -10,7 +11,7 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 export default defineConfig({
   root: here("."),
   base: "./",
-  plugins: [strictPolicy(), bundledMedia(), offline()],
+  plugins: [sharedWorkers(), strictPolicy(), bundledMedia(), offline()],
   worker: { format: "es" },
   build: {
     target: "es2022",
@@ -20,7 +21,11 @@ export default defineConfig({
     },
     // Every asset is a separate file, which the policy can check by its origin.
     assetsInlineLimit: 0,
-    modulePreload: { polyfill: false },
+    // Chunks that workers share with the page have no document to write preload links into.
+    modulePreload: {
+      polyfill: false,
+      resolveDependencies: (_, files, { hostType }) => (hostType === "html" ? files : []),
+    },
   },
   preview: { headers: HEADERS },
 });

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -76,4 +76,17 @@ test("the page's scripts at the start, its worker included, are under 200 kB gzi
   // Nothing of it is code in the page itself, which the policy would refuse.
   expect(read("index.html")).not.toMatch(/<script(?![^>]*\ssrc=)/);
   expect(read("index.html")).toMatch(/Content-Security-Policy" content="default-src &#39;none&#39;/);
+});
+
+test("all of the page, pictures and clips included, is under 1 MB gzipped without the weights", async () => {
+  const folder = await builtPage();
+  const files = (readdirSync(folder, { recursive: true }) as string[])
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).isFile() && !path.endsWith(".safetensors"));
+  const size = sum(files.map((path) => gzipSync(readFileSync(path), { level: 9 }).length / 1000));
+  console.log(`all of the page: ${size.toFixed(1)} kB gzipped in ${files.length} files`);
+  expect(size).toBeLessThan(1000);
+  // What both the page and its workers import is in one file: mp4box, by the name of one of its boxes.
+  const scripts = files.filter((path) => path.endsWith(".js")).map((path) => readFileSync(path, "utf8"));
+  expect(scripts.filter((code) => code.includes("sgpd"))).toHaveLength(1);
 });
