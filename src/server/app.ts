@@ -339,7 +339,7 @@ const UNAUTHORIZED = failure(401, "expected the server's API key as `Authorizati
 /** Routes that the backend answers. */
 const ANSWERED = ["/v1/chat/completions", "/v1/responses", "/v1/embeddings"] as const;
 /** Routes that are asked every few seconds: only requests that are refused are logged. */
-const PROBES: ReadonlySet<string> = new Set(["/health", "/livez", "/readyz", "/startupz", "/metrics"]);
+export const PROBES: ReadonlySet<string> = new Set(["/health", "/livez", "/readyz", "/startupz", "/metrics"]);
 const ROUTES: Readonly<Record<string, string>> = {
   ...Object.fromEntries([...PROBES, "/v1/models"].map((path) => [path, "GET"])),
   ...Object.fromEntries(ANSWERED.map((path) => [path, "POST"])),

@@ -80,28 +80,41 @@ export class Bodies {
 const FIRST_BLOCK = 4 * 2 ** 10;
 const BLOCK = 256 * 2 ** 10;
 
-/** Bytes copied together: chunks of one byte would take a hundred times their size. */
+/** The pieces of a body. Small ones are copied together: chunks of one byte would take a hundred times their size. */
 class Blocks {
   readonly #full: Uint8Array[] = [];
-  #last = new Uint8Array(FIRST_BLOCK);
+  #last = new Uint8Array(0);
   #used = 0;
 
   get all(): readonly Uint8Array[] {
-    return [...this.#full, this.#last.subarray(0, this.#used)];
+    this.#finish();
+    return this.#full;
   }
 
   add(piece: Uint8Array): void {
+    // At most half of its memory is not its own.
+    if (piece.byteLength * 2 >= piece.buffer.byteLength) {
+      this.#finish();
+      this.#full.push(piece);
+      return;
+    }
     for (let from = 0; from < piece.byteLength; ) {
       if (this.#used === this.#last.byteLength) {
-        this.#full.push(this.#last);
-        this.#last = new Uint8Array(BLOCK);
-        this.#used = 0;
+        this.#finish();
+        this.#last = new Uint8Array(this.#full.length === 0 ? FIRST_BLOCK : BLOCK);
       }
       const part = piece.subarray(from, from + this.#last.byteLength - this.#used);
       this.#last.set(part, this.#used);
       this.#used += part.byteLength;
       from += part.byteLength;
     }
+  }
+
+  /** Ends the block that is being filled. */
+  #finish(): void {
+    if (this.#used > 0) this.#full.push(this.#last.subarray(0, this.#used));
+    this.#last = new Uint8Array(0);
+    this.#used = 0;
   }
 }
 

@@ -157,6 +157,16 @@ test("chunks of any size are kept in few pieces", async () => {
   }
 });
 
+test("chunks with memory of their own are kept without a copy, in their order among small ones", async () => {
+  const bodies = new Bodies({ most: 2 ** 20, total: 2 ** 20, idleMs: 1000 });
+  const large = Buffer.from(Uint8Array.from({ length: 70_000 }, (_, i) => i % 251).buffer);
+  const small = Buffer.from("abcdef").subarray(1, 3);
+  const read = await bodies.read(Readable.from([small, small, large, small, large]), 0, new AbortController().signal);
+  expect(Buffer.concat(read.bytes).equals(Buffer.concat([small, small, large, small, large]))).toBe(true);
+  expect(read.bytes.filter(({ buffer }) => buffer === large.buffer)).toHaveLength(2);
+  expect(read.bytes).toHaveLength(4);
+});
+
 test("a body whose client leaves, before or while it is read, is refused and its bytes are not held", async () => {
   const bodies = new Bodies({ most: 100, total: 150, idleMs: 1000 });
   for (const begun of [false, true]) {
