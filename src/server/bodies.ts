@@ -19,6 +19,10 @@ export interface Body {
   readonly release: () => void;
 }
 
+/** Chunks of fewer bytes cost more than they bring: a body may have as many of them. */
+const SMALL_BYTES = 64;
+const MOST_SMALL = 4096;
+
 /** Reads bodies of requests, of any transfer encoding, within bounds that are checked before bytes are kept. */
 export class Bodies {
   #held = 0;
@@ -35,6 +39,7 @@ export class Bodies {
     const { most, total, idleMs } = this.bounds;
     const bytes = new Blocks();
     let own = 0;
+    let small = 0;
     const release = (): void => {
       this.#held -= own;
       own = 0;
@@ -55,7 +60,8 @@ export class Bodies {
         timer.refresh();
         own += piece.byteLength;
         this.#held += piece.byteLength;
-        if (own > most) over(tooLarge(most));
+        if (piece.byteLength < SMALL_BYTES && ++small > MOST_SMALL) over(tooSmall());
+        else if (own > most) over(tooLarge(most));
         else if (this.#held > total) over(tooMany(total));
         else bytes.add(piece);
       };
@@ -120,6 +126,11 @@ class Blocks {
 
 /** The rest of the body is not read. */
 const CLOSE = { connection: "close" };
+
+function tooSmall(): Refusal {
+  const message = `expected at most ${MOST_SMALL} chunks of under ${SMALL_BYTES} bytes; send larger ones`;
+  return new Refusal(failure(400, message, "small_chunks"), CLOSE);
+}
 
 function tooLarge(most: number): Refusal {
   const message = `expected a body of at most ${most} bytes; \`--max-body\` sets it`;

@@ -23,6 +23,8 @@ export class Metrics {
   readonly #firstToken: Prometheus.Histogram;
   readonly #rate: Prometheus.Histogram;
   readonly #interval: Prometheus.Histogram;
+  /** What those get who ask in the same turn of the event loop. */
+  #text: Promise<string> | undefined;
 
   constructor({ Registry, Counter, Gauge, Histogram }: typeof Prometheus, gauges: Gauges) {
     const registry = new Registry();
@@ -107,8 +109,14 @@ export class Metrics {
     this.#accepted.inc(usage.acceptedTokens);
   }
 
+  /** In Prometheus' text format. Hundreds that ask at once get one text. */
   text(): Promise<string> {
-    return this.#registry.metrics();
+    this.#text ??= this.#registry.metrics().finally(() => {
+      setImmediate(() => {
+        this.#text = undefined;
+      });
+    });
+    return this.#text;
   }
 
   get contentType(): string {

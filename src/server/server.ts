@@ -1,11 +1,11 @@
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { SourceError } from "../base/errors.js";
 import { App, type AppOptions, PROBES } from "./app.js";
 import type { Backend } from "./backend.js";
 import { LONGEST_MS } from "./deadline.js";
 import { serverPackages } from "./packages.js";
-import { Turns } from "./turns.js";
+import { answerInTurns } from "./turns.js";
 
 /** Connections on which nothing happens for this time longer than a request may take are closed. */
 const IDLE_MS = 30_000;
@@ -36,16 +36,6 @@ function notListening(cause: NodeJS.ErrnoException, { host, port }: ServerOption
   return new SourceError({ where: `${host}:${port}`, expected: "to listen there", ...known, cause });
 }
 
-/** Probes are answered at once, other requests in turns: hundreds may come together. */
-function answerInTurns(server: Server): void {
-  const [answer] = server.listeners("request") as ((request: IncomingMessage, response: ServerResponse) => void)[];
-  const turns = new Turns();
-  server.removeAllListeners("request").on("request", (request, response) => {
-    if (PROBES.has(request.url ?? "")) answer!(request, response);
-    else turns.add(() => answer!(request, response));
-  });
-}
-
 /**
  * Listens immediately, and accepts requests once the backend has loaded its model. Throws MissingPackageError, and errors of listening
  * and of the backend's start.
@@ -54,7 +44,7 @@ export async function startServer(backend: Backend, options: ServerOptions): Pro
   const packages = await serverPackages();
   const app = new App(packages, backend, options);
   const server = packages.serve({ fetch: app.hono.fetch, overrideGlobalObjects: false }) as Server;
-  answerInTurns(server);
+  answerInTurns(server, PROBES);
   server.timeout = Math.min(options.timeoutSeconds * 1000 + IDLE_MS, LONGEST_MS);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => reject(notListening(cause, options)));

@@ -80,6 +80,15 @@ test("a body over the limit is refused, by its length before it is read", async 
   expect(await send(CHAT, { headers: { "content-length": "5000" }, open: true })).toMatchObject({ status: 413 });
 });
 
+test("a body in thousands of tiny chunks is refused", async () => {
+  const pieces = Array.from({ length: 5000 }, () => Buffer.from("[").subarray(0, 1));
+  const bodies = new Bodies({ most: 1e6, total: 1e6, idleMs: 1000 });
+  const refused = await bodies.read(Readable.from(pieces), 0, new AbortController().signal).catch((error) => error);
+  expect(refused).toBeInstanceOf(Refusal);
+  expect(refused.reply).toMatchObject({ status: 400, body: { error: { code: "small_chunks" } } });
+  expect(bodies.heldBytes).toBe(0);
+});
+
 test("pictures with too many pixels in all are refused before they are decoded", async () => {
   // The header of a PNG is enough to know its size.
   const header = Buffer.alloc(33);
@@ -146,7 +155,7 @@ test("bodies of requests count together until they are released", async () => {
 test("chunks of any size are kept in few pieces", async () => {
   const bodies = new Bodies({ most: 2 ** 20, total: 2 ** 20, idleMs: 1000 });
   const bytes = Buffer.from(Array.from({ length: 600_000 }, (_, i) => i % 251));
-  for (const size of [7, 5000, 600_000]) {
+  for (const size of [150, 5000, 600_000]) {
     const pieces = function* () {
       for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
     };
