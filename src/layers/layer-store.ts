@@ -1,7 +1,9 @@
 import { unlessAborted } from "../base/abort.js";
+import { PIECE_BYTES } from "../io/safetensors.js";
 import type { Device } from "../runtime/device.js";
 import { LayerSlot } from "./layer-slot.js";
-import { UploadWindow } from "./upload-window.js";
+import { UploadRing } from "./upload-ring.js";
+import { type LayerUploads, UploadWindow } from "./upload-window.js";
 import { StreamedWeights } from "./weight-requests.js";
 import type { Weights } from "./weights.js";
 
@@ -15,6 +17,9 @@ export interface LayerPlan {
 
 /** Staging memory of uploads: how far reading may be ahead of the adapter. */
 const AHEAD_BYTES = 64 * 1024 * 1024;
+/** The same of packed layers: the bytes of a staging buffer, and how many there are. */
+const STAGING_BYTES = 4 * PIECE_BYTES;
+const MOST_STAGED = 4;
 
 /** A slot, the layers that pass through it, and the one whose weights it has. */
 interface Place {
@@ -48,7 +53,7 @@ export class LayerStore<Layer> {
   readonly #places: Place[];
   readonly #streamed = new Map<number, StreamedWeights>();
   readonly #weights: Weights;
-  readonly #uploads: UploadWindow;
+  readonly #uploads: LayerUploads;
   readonly #closing = new AbortController();
   /** Ends with the latest read. */
   #reading: Promise<void> = Promise.resolve();
@@ -57,14 +62,18 @@ export class LayerStore<Layer> {
 
   /** All layers stay without a plan. Throws CheckpointError for streamed layers of different sizes. */
   constructor(weights: Weights, count: number, make: (weights: Weights, layer: number) => Layer, plan?: LayerPlan) {
-    this.device = weights.device;
+    const { device } = weights;
+    this.device = device;
     this.#weights = weights;
-    this.#uploads = new UploadWindow(weights.device, AHEAD_BYTES);
+    this.#uploads = {
+      ring: new UploadRing(device, STAGING_BYTES, MOST_STAGED),
+      window: new UploadWindow(device, AHEAD_BYTES),
+    };
     this.resident = plan ? Math.min(plan.resident, count) : count;
     // With a slot for each layer they would all stay.
     const slots = plan && this.resident < count ? Math.max(1, Math.min(plan.slots, count - this.resident - 1)) : 0;
     this.#places = Array.from({ length: slots }, (_, i) => ({
-      slot: new LayerSlot(weights.device, `slot ${i}`),
+      slot: new LayerSlot(device, `slot ${i}`),
       layers: [],
       layer: undefined,
       filling: undefined,
@@ -149,6 +158,7 @@ export class LayerStore<Layer> {
   }
 
   #free(): void {
+    this.#uploads.ring.dispose();
     for (const { slot } of this.#places) slot.dispose();
   }
 

@@ -10,6 +10,7 @@ import {
 import { PackedMatrix } from "../kernels/packed.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { HostCache } from "./host-cache.js";
+import type { PieceCopy, UploadRing } from "./upload-ring.js";
 
 /** Rows of a stored matrix. */
 export interface RowRange {
@@ -130,31 +131,30 @@ function isSame({ type, inner, parts }: PackedTensor, target: Target, packed: Pa
   );
 }
 
-/** Writes a piece of a layer to the memory of its tensors. */
-export function writePiece({ layer, targets }: PlacedLayer, { at, bytes }: LayerPiece): void {
+/** Returns what the memory of a layer's tensors gets of a piece. */
+export function copiesOf({ layer, targets }: PlacedLayer, { at, bytes }: LayerPiece): PieceCopy[] {
+  const copies: PieceCopy[] = [];
+  /** Adds what a tensor of `length` bytes from `first` on, counted from the first byte of the piece, has in common with it. */
+  const add = (tensor: Tensor, first: number, length: number): void => {
+    const from = Math.max(0, first);
+    const to = Math.min(bytes.length, first + length);
+    if (from < to) copies.push({ tensor, from, to, offset: from - first });
+  };
   for (const tensor of layer.tensors) {
     const { memory } = targets.get(tensor.name)!;
-    // Where the tensor's memory begins, counted from the first byte of the piece.
     const first = tensor.offsetBytes - layer.offsetBytes - at;
     if (first >= bytes.length || first + tensor.lengthBytes <= 0) continue;
     if (!(memory instanceof PackedMatrix)) {
-      writeOverlap(memory, first, tensor.lengthBytes, bytes);
+      add(memory, first, tensor.lengthBytes);
       continue;
     }
     const panelBytes = tensor.lengthBytes / Math.ceil(memory.columns / PANEL_COLUMNS);
     for (const block of memory.blocks) {
       const panels = Math.ceil(block.columns / PANEL_COLUMNS);
-      const start = first + (block.firstColumn / PANEL_COLUMNS) * panelBytes;
-      writeOverlap(block.tensor, start, panels * panelBytes, bytes);
+      add(block.tensor, first + (block.firstColumn / PANEL_COLUMNS) * panelBytes, panels * panelBytes);
     }
   }
-}
-
-/** Writes what a tensor of `length` bytes from `first` on has in common with `bytes`, which begin at 0. */
-function writeOverlap(tensor: Tensor, first: number, length: number, bytes: Uint8Array): void {
-  const from = Math.max(0, first);
-  const to = Math.min(bytes.length, first + length);
-  if (from < to) tensor.device.write(tensor, bytes.subarray(from, to), from - first);
+  return copies;
 }
 
 /** Fills memory of the device from a packed checkpoint. */
@@ -181,20 +181,31 @@ export class PackedLoading {
   /**
    * Copies layers to the device, and yields the bytes of each piece. Checks the hashes of all layers that are used, also of those that
    * are packed again; `checks` is false for layers that were checked before. `into` is used for the pieces; `cache` keeps
-   * them. Throws CheckpointError, SourceError, AbortedError.
+   * them, and `ring` uploads them. Throws CheckpointError, SourceError, AbortedError.
    */
   async *load(
     signal: AbortSignal | undefined,
     into: readonly [Uint8Array, Uint8Array],
     checks = true,
     cache?: HostCache,
+    ring?: UploadRing,
   ): AsyncGenerator<{ layer: string; bytes: number }> {
     for (const placed of this.#direct) {
       if (checks && placed.whole) await checkWhole(placed.whole, signal);
       const source = cache?.over(placed.layer.source) ?? placed.layer.source;
-      for await (const piece of readLayer({ ...placed.layer, source }, signal, into, checks && !placed.whole)) {
-        writePiece(placed, piece);
-        yield { layer: placed.layer.name, bytes: piece.bytes.length };
+      const pieces = readLayer({ ...placed.layer, source }, signal, into, checks && !placed.whole);
+      try {
+        for await (const piece of pieces) {
+          const copies = copiesOf(placed, piece);
+          if (ring) await ring.write(piece.bytes, copies);
+          else
+            for (const { tensor, from, to, offset } of copies)
+              tensor.device.write(tensor, piece.bytes.subarray(from, to), offset);
+          yield { layer: placed.layer.name, bytes: piece.bytes.length };
+        }
+        ring?.finish();
+      } finally {
+        ring?.reset();
       }
     }
     if (checks) for (const layer of this.#again) await checkWhole(layer, signal);

@@ -1,4 +1,11 @@
 import type { Device } from "../runtime/device.js";
+import type { UploadRing } from "./upload-ring.js";
+
+/** What the layers that stream are uploaded through: the bytes of packed ones, and others. */
+export interface LayerUploads {
+  readonly ring: UploadRing;
+  readonly window: UploadWindow;
+}
 
 /** Uploaded bytes whose completion is awaited together. */
 const STEP_BYTES = 8 * 1024 * 1024;

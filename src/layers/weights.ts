@@ -10,7 +10,8 @@ import type { Tensor } from "../runtime/tensor.js";
 import type { HostCache } from "./host-cache.js";
 import { Adapters } from "./low-rank.js";
 import type { MatrixPlace, PackedLoading, RowRange, TargetRequest } from "./packed-layers.js";
-import { UploadWindow } from "./upload-window.js";
+import type { UploadRing } from "./upload-ring.js";
+import { type LayerUploads, UploadWindow } from "./upload-window.js";
 import { checkRange } from "./weight-range.js";
 import type { RowConsumer, StoredType, StreamedWeights, WeightReading, WeightRequest } from "./weight-requests.js";
 import { type FloatType, widen } from "./widen.js";
@@ -203,12 +204,12 @@ export class WeightLoader {
    * Reads the weights of a streamed layer, after those that were asked for before; throws what `load` throws. They are checked the first time.
    * @internal
    */
-  loadLayer(weights: StreamedWeights, uploads: UploadWindow, signal?: AbortSignal): Promise<void> {
+  loadLayer(weights: StreamedWeights, uploads: LayerUploads, signal?: AbortSignal): Promise<void> {
     const loaded = this.#layers.then(async () => {
       throwIfAborted(signal, "reading a layer");
       const reading = weights.reading ?? (await this.#divided(weights.requests));
-      const pieces = this.#read(reading, signal, !weights.reading, this.hostCache);
-      for await (const { bytes } of pieces) await uploads.add(bytes);
+      const pieces = this.#read(reading, signal, !weights.reading, this.hostCache, uploads.ring);
+      for await (const { bytes, staged } of pieces) if (!staged) await uploads.window.add(bytes);
       weights.reading = reading;
     });
     this.#layers = loaded.catch(() => {});
@@ -219,11 +220,9 @@ export class WeightLoader {
     const packed = this.index.packed && (await packedLoading(this.index.packed, requests));
     const tensors = requests
       .filter(({ place, into }) => !packed?.fills(place?.matrix ?? into))
-      .sort(
-        (a, b) =>
-          a.stored.source.name.localeCompare(b.stored.source.name) ||
-          a.stored.entry.offsetBytes - b.stored.entry.offsetBytes,
-      );
+      .sort(({ stored: a }, { stored: b }) => {
+        return a.source.name.localeCompare(b.source.name) || a.entry.offsetBytes - b.entry.offsetBytes;
+      });
     return { packed, tensors };
   }
 
@@ -233,12 +232,13 @@ export class WeightLoader {
     signal: AbortSignal | undefined,
     checks: boolean,
     cache?: HostCache,
-  ): AsyncGenerator<{ bytes: number; tensor: string }> {
+    ring?: UploadRing,
+  ): AsyncGenerator<{ bytes: number; tensor: string; staged?: boolean }> {
     // Reused: `write` copies each piece, and large garbage would accumulate.
     this.#pieces ??= [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)];
     if (packed) {
-      const pieces = packed.load(signal, this.#pieces, checks, cache);
-      for await (const { bytes, layer } of pieces) yield { bytes, tensor: layer };
+      const pieces = packed.load(signal, this.#pieces, checks, cache, ring);
+      for await (const { bytes, layer } of pieces) yield { bytes, tensor: layer, staged: !!ring };
     }
     for (const request of tensors) {
       for await (const bytes of this.#fill(request, signal, checks, cache)) yield { bytes, tensor: request.name };

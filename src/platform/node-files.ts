@@ -10,6 +10,9 @@ const READ_BYTES = 2 ** 30;
 const MOST_STREAM_BYTES = 512 * 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 
+/** Reads that have not ended. */
+export let pendingReads = 0;
+
 /**
  * Opens a local file for random access. Streams, such as a pipe or a process substitution, are read to the end and buffered.
  * Throws SourceError when it is missing, unreadable, a folder, a disk or a socket, or a pipe with more than 512 MiB.
@@ -47,6 +50,7 @@ function fileHandle(path: string, file: NodeFileHandle, sizeBytes: number): File
     async read(offsetBytes, lengthBytes, into) {
       const wanted = Math.max(0, Math.min(lengthBytes, sizeBytes - offsetBytes));
       const bytes = into && into.length >= wanted ? into.subarray(0, wanted) : new Uint8Array(wanted);
+      pendingReads++;
       try {
         for (let filled = 0; filled < wanted; ) {
           const length = Math.min(READ_BYTES, wanted - filled);
@@ -57,6 +61,8 @@ function fileHandle(path: string, file: NodeFileHandle, sizeBytes: number): File
         }
       } catch (cause) {
         throw sourceError(path, `${wanted} bytes at ${offsetBytes}`, cause);
+      } finally {
+        pendingReads--;
       }
       return bytes;
     },

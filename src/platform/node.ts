@@ -9,7 +9,7 @@ import { installCommand } from "../base/optional-packages.js";
 import { byPreference, chosenAdapter, type ListedAdapter, systemNames } from "./node-adapters.js";
 import { openAnimation } from "./node-animation.js";
 import { cache } from "./node-cache.js";
-import { listFolder, openFile } from "./node-files.js";
+import { listFolder, openFile, pendingReads } from "./node-files.js";
 import { findPackage } from "./node-installed.js";
 import { importPackage } from "./node-packages.js";
 import { decodePicture, decodeSamples } from "./node-pictures.js";
@@ -235,6 +235,8 @@ function remedy(): string {
 /** Minimum and maximum sleep in milliseconds: short waits have low latency, long ones low overhead. */
 const FIRST_NAP = 0.2;
 const LONGEST_NAP = 2;
+/** While a file is read: layers that stream are uploaded when a read has ended, which only the event loop notices. */
+const READING_NAP = 0.2;
 /** Growth factor of sleeps; work that finishes during a sleep is noticed at its end. */
 const NAP_GROWTH = 1.1;
 
@@ -273,7 +275,7 @@ async function doze(): Promise<void> {
   const cell = new Int32Array(new SharedArrayBuffer(4));
   await turn();
   while (waiting > 0) {
-    Atomics.wait(cell, 0, 0, nap);
+    Atomics.wait(cell, 0, 0, pendingReads > 0 ? READING_NAP : nap);
     nap = Math.min(nap * NAP_GROWTH, LONGEST_NAP);
     await turn();
   }

@@ -115,6 +115,7 @@ export class Pool {
 
 // The numbers of the WebGPU specification: the GPUBufferUsage global does not exist in Node.
 export const GPU_MAP_READ = 0x0001;
+export const GPU_MAP_WRITE = 0x0002;
 export const GPU_COPY_SRC = 0x0004;
 export const GPU_COPY_DST = 0x0008;
 export const GPU_UNIFORM = 0x0040;

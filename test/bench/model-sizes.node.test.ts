@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, test, vi } from "vitest";
 import { GEOMETRY_72B } from "../../src/bench/geometries.js";
 import { simulateSizes, sizeTables, uploadBytes } from "../../src/bench/model-sizes.js";
-import { UploadWindow } from "../../src/layers/upload-window.js";
+import { UploadRing } from "../../src/layers/upload-ring.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
 import { checkpointFiles, TINY } from "../support/checkpoint.js";
 import { useDevice } from "../support/device.js";
@@ -55,11 +55,12 @@ test("bytes of a pass over layers that stream are those that the model uploads",
   using session = model.createSession();
   await session.append("a square and a star");
   await language.store.prepare();
-  const add = vi.spyOn(UploadWindow.prototype, "add");
+  const write = vi.spyOn(UploadRing.prototype, "write");
   await session.append("What do you see?");
   await language.store.prepare();
-  const uploaded = add.mock.calls.reduce((sum, [bytes]) => sum + bytes, 0);
-  add.mockRestore();
+  const copies = write.mock.calls.flatMap(([, copies]) => copies);
+  const uploaded = copies.reduce((sum, { from, to }) => sum + to - from, 0);
+  write.mockRestore();
   // A part that is appended has no logits.
   expect(uploaded).toBe(uploadBytes(language, language.store.resident));
   model.dispose();
