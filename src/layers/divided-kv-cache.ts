@@ -34,8 +34,8 @@ export class DividedKVCache extends KVCache {
     return this.parts.slice(1);
   }
 
-  override reserve(positions: number): void {
-    super.reserve(positions);
+  override reserve(positions: number, begins = false): void {
+    super.reserve(positions, begins);
     for (const part of this.#others) {
       // What is kept when it grows.
       part.length = this.length;

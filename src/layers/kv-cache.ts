@@ -81,27 +81,28 @@ export class KVCache implements BlockUser {
 
   /**
    * Grows the capacity to at least `positions`, preserving the content, and makes the rows from `length` on the cache's own: a block that it
-   * shares is copied. Throws LimitError if that does not fit; the content is then unchanged.
+   * shares is copied. Throws LimitError if that does not fit; the content is then unchanged. `begins`: whether an answer begins, which waits
+   * for those that came before.
    */
-  reserve(positions: number): void {
+  reserve(positions: number, begins = false): void {
     this.#later = undefined;
     const blocks = this.#blocks;
     for (let at = Math.floor(this.length / BLOCK_ROWS); at < blocks.length; at++) {
       const shared = blocks[at]!;
       if (!this.pool.isShared(shared)) continue;
-      const own = this.#take(1)[0]!;
+      const own = this.#take(1, begins)[0]!;
       if (at * BLOCK_ROWS < this.length) this.pool.copy(blocks[at]!, own);
       const [released] = blocks.splice(at, 1, own);
       this.#tableIsOld = true;
       this.pool.release([released!]);
     }
     const more = Math.ceil(positions / BLOCK_ROWS) - blocks.length;
-    if (more > 0) blocks.push(...this.#take(more));
+    if (more > 0 || begins) blocks.push(...this.#take(Math.max(0, more), begins));
   }
 
   /** Takes blocks of the pool. */
-  #take(count: number): number[] {
-    const taken = this.pool.take(count, this, this.#blocks.length, this.most);
+  #take(count: number, begins = false): number[] {
+    const taken = this.pool.take(count, this, this.#blocks.length, this.most, begins);
     this.#tableIsOld = true;
     return taken;
   }

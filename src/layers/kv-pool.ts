@@ -20,6 +20,15 @@ export interface BlockUser {
   lost(): void;
 }
 
+/** Rows that did not fit. */
+interface Refusal {
+  readonly user: BlockUser;
+  /** Whether others had some. */
+  readonly others: boolean;
+  /** Whether its sequence was about to begin. */
+  readonly begins: boolean;
+}
+
 /** A byte range of a tensor of keys or values. */
 interface ByteRange {
   readonly firstByte: number;
@@ -42,9 +51,12 @@ export class KVPool {
   /** Blocks that some list has. */
   #used = 0;
   readonly #lists = new Set<BlockUser>();
-  /** The latest error that said that rows do not fit. */
-  #full: unknown;
-  #waiting: (() => void)[] = [];
+  /** Whom the errors that said that rows do not fit refused them. */
+  readonly #refusals = new WeakMap<object, Refusal>();
+  /** Users that wait for room or try again, those that came first before the others. */
+  readonly #line: BlockUser[] = [];
+  /** Those in the line that wait. */
+  readonly #waiting = new Map<BlockUser, () => void>();
   /** How often a sequence gave its rows up because they did not fit beside those of others. */
   preemptions = 0;
   #losses = 0;
@@ -91,9 +103,10 @@ export class KVPool {
 
   /**
    * Returns `count` free blocks for a list of `user`, which has `own` already and gets `most` rows in all. Throws LimitError if they do not fit,
-   * or not beside those of others: then nothing is taken.
+   * or not beside those of others: then nothing is taken. `begins`: a sequence that begins waits for those that were refused before it.
    */
-  take(count: number, user: BlockUser, own = 0, most = Number.POSITIVE_INFINITY): number[] {
+  take(count: number, user: BlockUser, own = 0, most = Number.POSITIVE_INFINITY, begins = false): number[] {
+    if (begins && (this.#line[0] ?? user) !== user) throw this.#refused(this.#behind(), { user, others: true, begins });
     const others = this.#used - own;
     const rows = (this.#used + count) * BLOCK_ROWS;
     const isOver = others > 0 && rows > this.mostRows;
@@ -104,11 +117,11 @@ export class KVPool {
       } catch (cause) {
         const used = this.#used;
         if (cause instanceof LimitError) this.reclaim?.();
-        if (this.#used < used) return this.take(count, user, own, most);
-        this.#full = cause;
-        throw cause;
+        if (this.#used < used) return this.take(count, user, own, most, begins);
+        throw this.#refused(cause, { user, others: others > 0, begins });
       }
     }
+    if (begins) this.#leaveLine(user);
     const taken: number[] = [];
     for (let block = 0; taken.length < count; block++) {
       if (this.#users[block] !== 0) continue;
@@ -120,27 +133,65 @@ export class KVPool {
     return taken;
   }
 
-  /** Whether `cause` is the latest error that said that rows do not fit. */
+  /** Whether `cause` says that rows do not fit, and may fit later. */
   isFull(cause: unknown): boolean {
-    return cause !== undefined && cause === this.#full;
+    return typeof cause === "object" && cause !== null && this.#refusals.has(cause);
   }
 
   /**
-   * After an error that said that rows do not fit, when the caller has given up its own: resolves when others have released some, or may do so
-   * when asked. Undefined for other errors, and if nobody else has any.
+   * After an error that said that rows do not fit, when the caller has given up its own: resolves when it is the first of those that wait, and
+   * others have released some, or may do so when asked. It has its place in the line until it has begun, or calls `forgo`. Undefined for other
+   * errors, and if nobody else has any.
    */
   room(cause: unknown): Promise<void> | undefined {
     if (!this.isFull(cause)) return undefined;
+    const { user, others, begins } = this.#refusals.get(cause as object)!;
+    const used = this.#used;
     // Its own blocks may have been kept for later.
     this.reclaim?.();
-    if (this.#used === 0) return undefined;
+    if (this.#used === 0 && !others) {
+      this.#leaveLine(user);
+      return undefined;
+    }
     this.preemptions++;
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    if (!this.#line.includes(user)) {
+      // One that had begun came before those that have not.
+      if (begins) this.#line.push(user);
+      else this.#line.unshift(user);
+    }
+    const waits = new Promise<void>((resolve) => this.#waiting.set(user, resolve));
+    // Others may have released all since.
+    if (this.#used === 0 || this.#used < used) this.wake();
+    return waits;
   }
 
-  /** Resolves what waits for room. */
+  /** Gives up the place in the line of whom the error refused rows, if it has not begun. */
+  forgo(cause: unknown): void {
+    if (this.isFull(cause)) this.#leaveLine(this.#refusals.get(cause as object)!.user);
+  }
+
+  /** Resolves what has waited longest for room. */
   wake(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    const [first] = this.#line;
+    if (!first) return;
+    const resolve = this.#waiting.get(first);
+    this.#waiting.delete(first);
+    resolve?.();
+  }
+
+  /** Notes whom an error refuses rows. */
+  #refused(cause: unknown, refusal: Refusal): unknown {
+    if (typeof cause === "object" && cause !== null) this.#refusals.set(cause, refusal);
+    return cause;
+  }
+
+  #leaveLine(user: BlockUser): void {
+    const at = this.#line.indexOf(user);
+    if (at < 0) return;
+    this.#line.splice(at, 1);
+    this.#waiting.delete(user);
+    // There may be room for the next one as well.
+    this.wake();
   }
 
   /** Adds blocks that are in use to a list of `user`. */
@@ -214,6 +265,15 @@ export class KVPool {
     if (this.type === "q8")
       ranges.push({ firstByte: tensor.length + (first * width) / 16, bytes: (count * width) / 16 });
     return ranges;
+  }
+
+  #behind(): LimitError {
+    return new LimitError({
+      where: "keys and values of all sessions",
+      expected: "no sequence that waits for room",
+      got: `${this.#line.length}`,
+      remedy: "wait for other answers, or load the model with a larger memoryBudget",
+    });
   }
 
   #overBudget(rows: number): LimitError {

@@ -183,3 +183,79 @@ test("within a budget of rows one sequence has as many as it needs, but a second
   small.dispose();
   expect(pool.usedBlocks).toBe(0);
 });
+
+/** The error of `work`. */
+function errorOf(work: () => void): unknown {
+  try {
+    work();
+  } catch (cause) {
+    return cause;
+  }
+  throw new Error("there was room");
+}
+
+test("who waits for room has it in the order of coming: small ones that come later do not overtake for ever", async () => {
+  const pool = new KVPool(held.device, 1, 4, "f32", 256);
+  const [large, other] = [cacheIn(pool), cacheIn(pool)];
+  const begun: string[] = [];
+  /** Begins as an answer does: waits until it may, and gives up what it has before it does. */
+  const begin = async (name: string, cache: KVCache, rows: number): Promise<void> => {
+    for (;;) {
+      try {
+        cache.reserve(rows, true);
+        begun.push(name);
+        return;
+      } catch (cause) {
+        cache.dispose();
+        await pool.room(cause);
+      }
+    }
+  };
+  await begin("first", other, 128);
+  const waits = begin("large", large, 256);
+  // Each of them would fit beside the one that runs.
+  const small = [0, 1, 2].map(() => cacheIn(pool));
+  const later = small.map((cache, i) => begin(`small ${i}`, cache, 64));
+  await Promise.resolve();
+  expect(begun).toEqual(["first"]);
+  // One that runs may grow: it ends the sooner.
+  other.length = 128;
+  other.reserve(192);
+  other.dispose();
+  await waits;
+  expect(begun).toEqual(["first", "large"]);
+  large.dispose();
+  await Promise.all(later);
+  expect(begun).toEqual(["first", "large", "small 0", "small 1", "small 2"]);
+  for (const cache of small) cache.dispose();
+  expect([pool.usedBlocks, held.device.pool.liveBytes]).toEqual([0, 0]);
+});
+
+test("who gives up its place lets the next one begin, and one that had begun comes before those that had not", async () => {
+  const pool = new KVPool(held.device, 1, 4, "f32", 128);
+  const [first, second, third, grown] = [0, 1, 2, 3].map(() => cacheIn(pool)) as [KVCache, KVCache, KVCache, KVCache];
+  first.reserve(64, true);
+  grown.reserve(64, true);
+  grown.length = 64;
+  const order: string[] = [];
+  const refused = errorOf(() => second.reserve(128, true));
+  const behind = errorOf(() => third.reserve(64, true));
+  const preempted = errorOf(() => grown.reserve(128));
+  grown.dispose();
+  for (const [name, cause] of Object.entries({ refused, behind, preempted }))
+    void pool.room(cause)!.then(() => order.push(name));
+  first.dispose();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  expect(order).toEqual(["preempted"]);
+  pool.forgo(preempted);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  expect(order).toEqual(["preempted", "refused"]);
+  pool.forgo(refused);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  expect(order).toEqual(["preempted", "refused", "behind"]);
+  third.reserve(64, true);
+  third.dispose();
+  // Nobody else has any, now or when it was refused.
+  const alone = new KVPool(held.device, 1, 4, "f32");
+  expect(alone.room(new LimitError({ where: "", expected: "", got: "", remedy: "" }))).toBeUndefined();
+});

@@ -30,7 +30,7 @@ export interface RecoveryOptions {
 
 /**
  * Repeats work after the loss of the device, once the model is reloaded; once where memory ran out, after the caches are freed; and where its
- * keys and values do not fit beside those of others, when these have less.
+ * keys and values do not fit beside those of others, when these have less; who came first is first.
  * Calls that fail together wait for one reload.
  */
 export class Recovery {
@@ -47,23 +47,30 @@ export class Recovery {
 
   /** Runs `work`, again after every loss and shortage. `work` continues from what it had given. */
   async run<T>(model: Recoverable, work: () => Promise<T>, options: RecoveryOptions): Promise<T> {
-    for (let hasShed = false; ; ) {
-      const { device } = model;
-      try {
-        return await work();
-      } catch (cause) {
-        if (cause instanceof DeviceLostError && this.reloads) await this.#afterReload(model, device, cause, options);
-        else if (isOutOfMemory(cause)) {
-          // After the second error too: buffers that were refused go back to the pool, which must not reuse them.
-          await model.shed();
-          if (hasShed) throw cause;
-          hasShed = true;
-        } else {
-          const room = model.kvPool.room(cause);
-          if (!room) throw cause;
-          await unlessAborted(room, options.signal, "waiting for room in the KV cache");
+    let place: { readonly pool: KVPool; readonly cause: unknown } | undefined;
+    try {
+      for (let hasShed = false; ; ) {
+        const { device } = model;
+        try {
+          return await work();
+        } catch (cause) {
+          if (cause instanceof DeviceLostError && this.reloads) await this.#afterReload(model, device, cause, options);
+          else if (isOutOfMemory(cause)) {
+            // After the second error too: buffers that were refused go back to the pool, which must not reuse them.
+            await model.shed();
+            if (hasShed) throw cause;
+            hasShed = true;
+          } else {
+            const { kvPool: pool } = model;
+            const room = pool.room(cause);
+            if (!room) throw cause;
+            place = { pool, cause };
+            await unlessAborted(room, options.signal, "waiting for room in the KV cache");
+          }
         }
       }
+    } finally {
+      place?.pool.forgo(place.cause);
     }
   }
 

@@ -146,7 +146,7 @@ export class SessionCache {
     if (this.rows.length < ids.length - 1) {
       const usage = { reusedTokens: 0, tiles: 0 };
       await this.during({ inputIds: ids, media }, options, options.signal, usage, async (pass, _, from, cache) => {
-        cache.reserve(ids.length);
+        cache.reserve(ids.length, true);
         await pass.encodeMedia(from);
         await pass.fill(from, ids.length - 1, cache);
         return [];

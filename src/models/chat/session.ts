@@ -276,7 +276,7 @@ export class Session implements Disposable {
         const inputIds = [...asking.inputIds, ...given];
         const taps = onTaps && new TapRecorder(model.device);
         const work: PassWork = async (pass, owner, reused, cache) => {
-          cache.reserve(inputIds.length + Math.min(maxNewTokens - given.length, 64));
+          cache.reserve(inputIds.length + Math.min(maxNewTokens - given.length, 64), true);
           await pass.encodeMedia(reused);
           clock.lap("vision");
           const logits = await pass.prefill(reused, cache);
@@ -361,7 +361,7 @@ export class Session implements Disposable {
     const usage = { reusedTokens: 0, tiles: 0 };
     const length = prompt.inputIds.length;
     const work: PassWork = async (pass, _owner, reused, cache) => {
-      cache.reserve(length);
+      cache.reserve(length, true);
       await pass.encodeMedia(reused);
       await pass.fill(reused, length, cache);
       return [];
