@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { addAbortSignal } from "node:stream";
 import { OptionError, throwIfAborted } from "../base/errors.js";
 import { LlavaOneVision } from "../models/llava-onevision.js";
+import { prepareShared } from "../models/warm-up.js";
 import { ChatCompletions } from "../openai/chat-completions.js";
 import { QUEUE_NAME } from "../queue/jobs.js";
 import { Batch } from "../server/batch.js";
@@ -128,6 +129,7 @@ async function answerByModel(
     ...options,
     ...line.loading,
   }).finally(() => line.clear());
+  await prepareShared(model.internals, parallel);
   const readMedia = folder === undefined ? {} : { readMedia: filesBelow(folder) };
   const requests = new Batch(
     new ChatCompletions(model, { name, keepSessions: parallel, ...readMedia, ...specialTokens }),

@@ -1,4 +1,5 @@
 import { LlavaOneVision } from "../models/llava-onevision.js";
+import { prepareShared } from "../models/warm-up.js";
 import type { Device } from "../runtime/device.js";
 import { type LoadedModel, type LoadTools, runModelProcess } from "../server/model-process.js";
 import { failureOf } from "./commands.js";
@@ -16,6 +17,7 @@ async function load(settings: ModelSettings, { signal, progress }: LoadTools): P
       progress({ what: `downloading ${file}:`, done: allLoadedBytes, total: allTotalBytes, bytesPerSecond }),
     onProgress: ({ loadedBytes, totalBytes }) => progress({ what: "loading", done: loadedBytes, total: totalBytes }),
   });
+  await prepareShared(model.internals, settings.sequences);
   const { tokenizer } = model.internals.processor;
   return {
     model,

@@ -8,6 +8,8 @@ export interface ModelSettings {
   readonly options: ModelLoadOptions;
   /** Adapters that share the model's layers, by number or name; WebGPU's choice if there are none. */
   readonly devices: readonly string[];
+  /** Requests that are answered at once, which share steps. */
+  readonly sequences: number;
   /** Whether errors are printed with their stack. */
   readonly debug: boolean;
 }

@@ -85,6 +85,7 @@ async function listen(given: Arguments, interruption: Interruption): Promise<voi
     name,
     options: { ...loadOptions(given), ...(prefillMs !== undefined && { prefillMs }) },
     devices: devicesGiven(given),
+    sequences: options.parallel,
     debug,
   };
   const supervisor = new Supervisor({

@@ -1,9 +1,19 @@
 import { LimitError } from "../base/errors.js";
+import { chooseTokens } from "../kernels/choose-tokens.js";
+import { FEW_ROWS } from "../kernels/few-rows-broadcast.js";
 import type { CacheType } from "../kernels/kv-format.js";
 import { KVCache } from "../layers/kv-cache.js";
+import { KVPool } from "../layers/kv-pool.js";
 import { Sampler } from "./chat/sampler.js";
+import { SamplerRows } from "./chat/sampler-rows.js";
 import type { Network } from "./llava-onevision/network.js";
 import { packPadImage } from "./llava-onevision/packing.js";
+
+/** What sequences that share steps have in common. */
+interface SharingModel {
+  readonly network: Network;
+  readonly cacheType: CacheType;
+}
 
 /** Rows of a prompt without a picture. */
 const SHORT_PROMPT = 64;
@@ -38,4 +48,50 @@ export function warmUp(network: Network, cacheType: CacheType): void {
     // Limits are reported on use: a question without a picture may still fit.
     if (!(cause instanceof LimitError)) throw cause;
   }
+}
+
+/**
+ * The same for steps that up to `most` sequences share. Kernels have variants for powers of two of rows; tokens are chosen greedily, as
+ * above.
+ */
+export function warmUpShared(network: Network, cacheType: CacheType, most: number): void {
+  const { device, config } = network;
+  const { text } = config;
+  if (most < 2 || network.waits) return;
+  try {
+    for (let count = 2; ; count *= 2) {
+      device.precompile(() => {
+        const pool = new KVPool(device, text.layers, text.keyValueHeads * text.headSize, cacheType);
+        const rows = new SamplerRows(device, text.vocabulary);
+        const rules = { repetitionPenalty: 1, minNewTokens: 0, eosTokens: [], allowed: text.vocabulary };
+        const sequences = Array.from({ length: count }, () => {
+          const cache = new KVCache(device, pool.layers, pool.width, cacheType, text.maxPositions, pool);
+          cache.reserve(SHORT_PROMPT + 1);
+          cache.length = SHORT_PROMPT;
+          return { cache, rows: 1, sampler: new Sampler(device, rules, false, rows) };
+        });
+        const logits = network.stepAll(device.empty([count], "u32", "ids"), sequences); // [count, V]
+        const place = (row: number) => ({ tensor: logits, first: row * text.vocabulary });
+        chooseTokens(
+          device,
+          sequences.map(({ sampler }, row) => sampler.choiceFrom(place(row), 0, 0)),
+        );
+        for (const { cache, sampler } of sequences) {
+          sampler.dispose();
+          cache.dispose();
+        }
+      });
+      if (count >= Math.min(most, FEW_ROWS)) return;
+    }
+  } catch (cause) {
+    // Limits are reported on use: fewer may still fit.
+    if (!(cause instanceof LimitError)) throw cause;
+  }
+}
+
+/** Compiles what steps that up to `most` sequences of a loaded model share need. Nothing on CPU adapters: there the first answers would wait for it. */
+export async function prepareShared({ network, cacheType }: SharingModel, most: number): Promise<void> {
+  if (network.device.facts.onCPU) return;
+  warmUpShared(network, cacheType, most);
+  await network.device.prepared();
 }
