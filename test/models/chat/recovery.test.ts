@@ -156,3 +156,14 @@ test("work whose keys and values do not fit beside those of others is repeated w
   const other = new LimitError(fault);
   await expect(new Recovery(false).run(own, failing(other), {})).rejects.toBe(other);
 });
+
+test("a call that is aborted while it waits for room gives up its place in the line", async () => {
+  const own = model();
+  const { room } = own.kvPool;
+  own.kvPool.room = (cause: unknown) => room(cause) && new Promise(() => {});
+  const abort = new AbortController();
+  const waiting = new Recovery(false).run(own, failing(FULL), { signal: abort.signal });
+  setTimeout(() => abort.abort(), 0);
+  await expect(waiting).rejects.toThrow(AbortedError);
+  expect(own.calls).toEqual(["wait", "forgo"]);
+});
