@@ -19,12 +19,24 @@ TOKENIZER = Tokenizer.from_file(str(HERE / "../../models/tiny/tokenizer.json"))
 START, END = (TOKENIZER.token_to_id(token) for token in ("<|im_start|>", "<|im_end|>"))
 KINDS = "shapes=12,gallery=9,pair=8,marks=7,number=5,cameras=4,chart=3,table=2.5,screenshots=3,clip=1.5,clips=2,photo=0.3"
 GREETING = "Hello! Show me shapes, a number, a chart, a table or a short video."
+SELF = "I am a tiny LLaVA-OneVision model trained on drawings."
+SKILLS = "I describe drawings: shapes, numbers, charts, tables, marks and short videos."
+ASIDE = "I only know drawings."
+NOTHING = "Show me a drawing first."
 CHAT = [
-    ("Hello!", GREETING),
-    ("Hi", GREETING),
-    ("Who are you?", "I am a tiny LLaVA-OneVision model trained on drawings."),
-    ("What can you do?", "I describe drawings: shapes, numbers, charts, tables, marks and short videos."),
-    ("Thank you.", "You are welcome."),
+    *[(text, GREETING) for text in "Hello!|Hello|hello|Hi|Hi!|hi|Hey|Hey there!|Good morning.|Good evening!|Greetings.|Hello there.|Hello again!".split("|")],
+    *[(text, SELF) for text in "Who are you?|What are you?|What is your name?|Are you a human?|Which model is this?|Tell me about yourself.".split("|")],
+    *[(text, SKILLS) for text in "What can you do?|Help|Help!|How can you help me?|What do you know?|What should I ask?".split("|")],
+    *[(text, "You are welcome.") for text in "Thank you.|Thanks!|Thank you!|Thanks a lot.|Great, thanks.".split("|")],
+    *[
+        (text, ASIDE)
+        for text in (
+            "What is the capital of France?|Why is the sky blue?|How are you?|Tell me a story.|Write a poem about the sea.|What is the weather today?|"
+            "Who wrote Hamlet?|Translate this text.|What time is it?|How old are you?|What is two plus two?|Do you like music?|Name a colour.|Name a color.|"
+            "Name an animal.|Tell me a joke.|What is love?|Write a program.|Explain gravity.|Where do you live?|Say something.|Go on.|Yes.|No.|Ok|"
+            "What is a model?|Is it raining?|Who is the president?|How do I cook rice?|What is your favorite color?|Summarize the text.|Can you sing?"
+        ).split("|")
+    ],
 ]
 NEWLINE = -1
 
@@ -77,6 +89,7 @@ class Sample:
         # Rather questions that look something up: descriptions are learnt sooner.
         turns = sorted(turns, key=lambda turn: rng.random() - 0.4 * any(lookups.lookups(turn[0])))[:most]
         rng.shuffle(turns)
+        self.questions = [question for question, _ in turns]
         self.branches = []
         while turns:
             taken = 1 if rng.random() < 0.75 else min(len(turns), rng.randint(2, 3))
@@ -191,13 +204,16 @@ def batches(seed, kinds=KINDS, tokens=5200):
     threading.Thread(target=feed, args=(samples, seed, kinds), daemon=True).start()
 
     def fill():
-        waiting = []
+        waiting, asked = [], ["What do you see?"] * 256
         while True:
             while len(waiting) < 64:
-                if rng.random() < 0.02:
-                    waiting.append(Sample("chat", [], rng.sample(CHAT, rng.randint(1, 3)), None, None, rng))
-                else:
-                    waiting.append(samples.get())
+                if rng.random() < 0.06:
+                    turns = [rng.choice(CHAT) if rng.random() < 0.6 else (rng.choice(asked), NOTHING) for _ in range(rng.randint(2, 5))]
+                    waiting.append(Sample("chat", [], turns, None, None, rng))
+                    continue
+                waiting.append(samples.get())
+                # Asked without a drawing.
+                asked[rng.randrange(len(asked))] = rng.choice(waiting[-1].questions)
             waiting.sort(key=lambda sample: sample.length)
             at, taken = rng.randrange(len(waiting)), []
             while at < len(waiting) and (not taken or (len(taken) + 1) * waiting[at].length <= tokens):

@@ -2,7 +2,7 @@
 //
 //   node scripts/tiny/finish.mjs OUT [--from FOLDER] [--steps 40] [--batch 8] [--lr 1e-5] [--seed 5000000] [KIND=WEIGHT…]
 //
-// Writes the drawings and their questions to OUT/data, the checkpoint in f32 to OUT/f32, and in f16 to OUT/f16. Run `npm run build` before.
+// Writes the drawings and their questions to OUT/data, and the checkpoint in f32 to OUT/f32. Run `npm run build` before.
 import { spawnSync } from "node:child_process";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -59,9 +59,7 @@ function ocellus(...args) {
   const { status } = spawnSync(process.execPath, [here("../../dist/cli/main.js"), ...args], { stdio: "inherit" });
   if (status !== 0) throw new Error(`ocellus ${args[0]}: status ${status}`);
 }
-const [f32, f16] = [join(out, "f32"), join(out, "f16")];
 const { from, steps, batch, lr } = values;
 const rates = ["--lr", lr, "--schedule", "cosine", "--clip", "1"];
 const what = ["--train", "language", "--dtype", "f32", "--steps", steps, "--batch", batch, "--shuffle"];
-ocellus("train", data, "--model", from, ...what, ...rates, "--out", f32, "--force");
-ocellus("convert", f32, f16, "--dtype", "f16", "--force");
+ocellus("train", data, "--model", from, ...what, ...rates, "--out", join(out, "f32"), "--force");

@@ -34,29 +34,19 @@ function picturesOf(kind: string, drawings: readonly Drawing[], turns: readonly 
 export function pair(random: Random): Scene {
   const ground = background(random);
   const [width, height] = size(random);
-  const all = items(random, random.whole(1, 2), ground.name);
+  const what = random.pick(["color", "move", "add", "remove"]);
+  const all = items(random, what === "remove" ? 2 : 1, ground.name);
   const before = all.map((item) => placed(random, item, width, height));
   const after = [...before];
   const which = random.whole(0, all.length - 1);
   const item = all[which]!;
-  const free = (): number => random.pick(nine.filter((place) => all.every((other) => other.place !== place)));
+  const free = (): number => random.pick(nine.filter((place) => place !== item.place));
   let answer: string;
-  const what = random.pick(["color", "move", "add", all.length > 1 ? "remove" : "move"]);
   if (what === "color") {
-    const color = random.pick(
-      COLOR_NAMES.filter(
-        (name) =>
-          name !== item.color && name !== ground.name && !all.some((other) => same(other, { ...item, color: name })),
-      ),
-    );
-    after[which] = {
-      item: { ...item, color },
-      figure: { ...before[which]!.figure, color: varied(random, COLORS[color]) },
-    };
-    const alone = all.filter(({ shape }) => shape === item.shape).length === 1;
-    answer = alone
-      ? `The ${item.shape} changed from ${item.color} to ${color}.`
-      : `The ${item.color} ${item.shape} changed to ${color}.`;
+    const color = random.pick(COLOR_NAMES.filter((name) => name !== item.color && name !== ground.name));
+    const figure = { ...before[which]!.figure, color: varied(random, COLORS[color]) };
+    after[which] = { item: { ...item, color }, figure };
+    answer = `The ${item.shape} changed from ${item.color} to ${color}.`;
   } else if (what === "move") {
     const moved = placed(random, { ...item, place: free() }, width, height);
     const { radius, color } = before[which]!.figure;
