@@ -56,6 +56,16 @@ const ONCE = [
 const platformFile = (name: "node" | "browser"): string =>
   fileURLToPath(new URL(`./src/platform/${name}.ts`, import.meta.url));
 
+/** What tests in any runtime may ask for with `inject`: browsers have no environment variables. */
+const PROVIDED = { trainingPictures: process.env.OCELLUS_TRAINING_PICTURES === "1" };
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Whether the golden cases of training with pictures are tested, which take minutes on a software adapter. */
+    trainingPictures: boolean;
+  }
+}
+
 interface NodeProject {
   name: string;
   order: number;
@@ -84,6 +94,7 @@ function nodeProject({
       isolate,
       include,
       exclude: ["test/**/*.browser.test.ts", ...exclude],
+      provide: PROVIDED,
       testTimeout: TIMEOUT_MS,
       hookTimeout: TIMEOUT_MS,
       expect: { poll: { timeout: POLL_TIMEOUT_MS } },
@@ -117,6 +128,7 @@ async function chromiumProject(order: number): Promise<TestProjectInlineConfigur
       isolate: false,
       include: ["test/**/*.test.ts"],
       exclude: ["test/**/*.node.test.ts", ...ONCE],
+      provide: PROVIDED,
       testTimeout: TIMEOUT_MS,
       hookTimeout: TIMEOUT_MS,
       maxWorkers: MAX_WORKERS,

@@ -17,6 +17,8 @@ export default defineConfig({
     target: "es2022",
     rolldownOptions: {
       input: [here("index.html"), here("bench.html")],
+      // Scripts that run something have no code that others import: these would run it as well.
+      preserveEntrySignatures: "strict",
       output: { chunkFileNames: "assets/[name]-[hash].js" },
     },
     // Every asset is a separate file, which the policy can check by its origin.

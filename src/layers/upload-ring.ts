@@ -51,6 +51,7 @@ export class UploadRing {
    * `piece` may be overwritten. Throws the device's pending error.
    */
   async write(piece: Uint8Array, copies: readonly PieceCopy[]): Promise<void> {
+    if (this.#closed) return;
     const { device } = this;
     const whole = copies.filter(isWhole);
     // Buffers are copied in words.
@@ -69,20 +70,26 @@ export class UploadRing {
   /** Submits the copies. Throws the device's pending error. */
   finish(): void {
     const { device } = this;
+    // The tensors of a ring that was disposed may be others' memory by now.
+    if (this.#closed) this.reset();
     const staging = this.#filling;
     if (!staging) return;
     this.#filling = undefined;
-    staging.buffer.unmap();
-    // Work that was recorded reads what is overwritten.
-    device.flush();
-    const encoder = device.gpu.createCommandEncoder();
-    for (const { tensor, from, to, offset } of staging.copies)
-      encoder.copyBufferToBuffer(staging.buffer, from, tensor.block.buffer, tensor.offsetBytes + offset, to - from);
-    device.gpu.queue.submit([encoder.finish()]);
+    try {
+      staging.buffer.unmap();
+      // Work that was recorded reads what is overwritten.
+      device.flush();
+      const encoder = device.gpu.createCommandEncoder();
+      for (const { tensor, from, to, offset } of staging.copies)
+        encoder.copyBufferToBuffer(staging.buffer, from, tensor.block.buffer, tensor.offsetBytes + offset, to - from);
+      device.gpu.queue.submit([encoder.finish()]);
+    } catch (cause) {
+      this.#drop(staging);
+      throw cause;
+    }
     const mapped = staging.buffer.mapAsync(WRITE).then(() => {});
     mapped.catch(() => {}); // thrown where it is awaited
     this.#free.push({ buffer: staging.buffer, mapped, usedBytes: 0, copies: [] });
-    if (this.#closed) this.dispose();
   }
 
   /** Forgets what was written since `finish`, where that is not called. */
@@ -91,9 +98,10 @@ export class UploadRing {
     this.#filling = undefined;
   }
 
-  /** Frees the staging buffers. */
+  /** Frees the staging buffers; nothing is copied from then on. */
   dispose(): void {
     this.#closed = true;
+    this.reset();
     for (const staging of this.#free.splice(0)) this.#drop(staging);
   }
 

@@ -90,3 +90,15 @@ test("all of the page, pictures and clips included, is under 1 MB gzipped withou
   const scripts = files.filter((path) => path.endsWith(".js")).map((path) => readFileSync(path, "utf8"));
   expect(scripts.filter((code) => code.includes("sgpd"))).toHaveLength(1);
 });
+
+test("no script imports one that a page or a worker begins with, and so runs it as well", async () => {
+  const folder = join(await builtPage(), "assets");
+  const scripts = readdirSync(folder).filter((name) => name.endsWith(".js"));
+  const imported = scripts.flatMap((name) =>
+    [...readFileSync(join(folder, name), "utf8").matchAll(/["`]\.\/([\w.-]+\.js)["`]/g)].map(([, from]) => from),
+  );
+  const begins = scripts.filter((name) => /^(index|bench|model-worker|bench-worker)-/.test(name));
+  expect(begins.length).toBeGreaterThan(3);
+  expect(imported.length).toBeGreaterThan(100);
+  expect(imported.filter((name) => begins.includes(name!))).toEqual([]);
+});

@@ -38,7 +38,7 @@ test("parts of pieces reach their tensors, in the order of what is recorded, thr
   owner.dispose();
 });
 
-test("bytes that are no whole words, and pieces that are given up", async () => {
+test("bytes that are no whole words, pieces that are given up, and those after the ring is disposed", async () => {
   const { device } = held;
   const owner = device.arena("test");
   const tensor = owner.run(() => device.upload(Float32Array.of(1, 2), [2], "x"));
@@ -52,6 +52,11 @@ test("bytes that are no whole words, and pieces that are given up", async () => 
   await ring.write(words(6), [{ tensor, from: 0, to: 4, offset: 0 }]);
   ring.finish();
   expect([...(await tensor.read())]).toEqual([6, 7]);
+  await ring.write(words(8), [{ tensor, from: 0, to: 4, offset: 0 }]);
   ring.dispose();
+  ring.finish();
+  await ring.write(words(9), [{ tensor, from: 0, to: 4, offset: 0 }]);
+  ring.finish();
+  expect([...(await tensor.read())]).toEqual([6, 7]);
   owner.dispose();
 });

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, inject, test } from "vitest";
 import { bytesSource } from "../../src/io/bytes/source.js";
 import { openSafetensors } from "../../src/io/checkpoint/safetensors.js";
 import { LlavaOneVision } from "../../src/models/llava-onevision.js";
@@ -14,7 +14,7 @@ import { withPictures } from "../support/golden-case.js";
 // Losses, gradients and steps of AdamW against PyTorch's; see test/data/goldens/README.md.
 
 /** Passes over pictures take minutes on a software adapter. */
-const WITH_PICTURES = typeof process !== "undefined" && process.env.OCELLUS_TRAINING_PICTURES === "1";
+const WITH_PICTURES = inject("trainingPictures");
 const CASES = [
   ["hf-05b-like", "text"],
   ["lmms-7b-like", "text"],
