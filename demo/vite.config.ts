@@ -12,7 +12,6 @@ export default defineConfig({
   root: here("."),
   base: "./",
   plugins: [sharedWorkers(), strictPolicy(), bundledMedia(), offline()],
-  worker: { format: "es" },
   build: {
     target: "es2022",
     rolldownOptions: {

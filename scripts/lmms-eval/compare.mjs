@@ -13,8 +13,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { parquetWriteBuffer } from "hyparquet-writer";
-import sharp from "sharp";
 import { freshDrawing } from "../../dist/drawings.js";
+import { picture } from "../tiny/picture.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const { values } = parseArgs({
@@ -37,11 +37,7 @@ async function writeRecords(folder) {
   for (let i = 0; i < Number(values.records); i++) {
     const seed = Number(values.seed) + i;
     const { pictures, turns } = freshDrawing(KINDS[i % KINDS.length], seed);
-    const [{ data, width, height }] = pictures;
-    const image = await sharp(data, { raw: { width, height, channels: 4 } })
-      .removeAlpha()
-      .png()
-      .toBuffer();
+    const image = await picture(pictures[0]).png().toBuffer();
     rows.push({ id: String(i), image, ...turns[seed % turns.length] });
     await writeFile(join(folder, `${i}.png`), image);
   }

@@ -7,9 +7,9 @@ import { execFileSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import sharp from "sharp";
 import { freshDrawing } from "../../dist/drawings.js";
 import { LlavaOneVision } from "../../dist/index.js";
+import { picture } from "./picture.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const { values, positionals } = parseArgs({
@@ -46,8 +46,6 @@ const EXAMPLES = [
 const TRIED = 2000;
 const FIRST_SEED = 5_000_000;
 
-const rgb = ({ data, width, height }) => sharp(data, { raw: { width, height, channels: 4 } }).removeAlpha();
-
 function fits({ most, least, frames, asks, says }, { pictures, clips, turns }) {
   const inside = ([width, height]) => pictures.every((p) => p.width <= width && p.height <= height);
   const beyond = ([width, height]) => pictures.every((p) => p.width >= width && p.height >= height);
@@ -68,13 +66,13 @@ async function writeMedia(name, { pictures, clips }) {
   for (const [i, file] of files.entries()) {
     const path = `${values.out}/${file}`;
     if (clips.length === 0) {
-      await rgb(media[i]).png({ compressionLevel: 9 }).toFile(path);
+      await picture(media[i]).png({ compressionLevel: 9 }).toFile(path);
       continue;
     }
     const [{ width, height }] = media[i];
     // H.264 in 4:2:0 has even sizes.
     const even = { width: width - (width % 2), height: height - (height % 2), left: 0, top: 0 };
-    const frames = await Promise.all(media[i].map((frame) => rgb(frame).extract(even).raw().toBuffer()));
+    const frames = await Promise.all(media[i].map((frame) => picture(frame).extract(even).raw().toBuffer()));
     const args = [here("encode.py"), String(even.width), String(even.height), path];
     execFileSync(values.python, args, { input: Buffer.concat(frames) });
   }

@@ -8,8 +8,8 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import sharp from "sharp";
 import { freshDrawing } from "../../dist/drawings.js";
+import { picture } from "./picture.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const { values, positionals } = parseArgs({
@@ -37,10 +37,9 @@ for (let i = 0; i < count; i++) {
   const { pictures, turns } = freshDrawing(kinds[i % kinds.length], seed);
   const { question, answer } = turns[seed % turns.length];
   const images = [];
-  for (const [k, { data, width, height }] of pictures.entries()) {
+  for (const [k, painted] of pictures.entries()) {
     const name = `${seed}-${k}.png`;
-    await sharp(data, { raw: { width, height, channels: 4 } })
-      .removeAlpha()
+    await picture(painted)
       .png()
       .toFile(join(out, "data", name));
     images.push({ type: "image", image: name });

@@ -17,10 +17,10 @@ export interface PieceCopy {
 interface Staging {
   readonly buffer: GPUBuffer;
   /** Resolves when the adapter has made the copies from it. */
-  mapped: Promise<void>;
+  readonly mapped: Promise<void>;
   /** Bytes that have been written to it since, and what gets them. */
   usedBytes: number;
-  copies: PieceCopy[];
+  readonly copies: PieceCopy[];
 }
 
 /** The mode of mapping, as WebGPU numbers it. */

@@ -4,7 +4,7 @@ import { FEW_ROWS } from "../kernels/few-rows-broadcast.js";
 import type { CacheType } from "../kernels/kv-format.js";
 import { KVCache } from "../layers/kv-cache.js";
 import { KVPool } from "../layers/kv-pool.js";
-import { Sampler } from "./chat/sampler.js";
+import { Sampler, type SamplerOptions } from "./chat/sampler.js";
 import { SamplerRows } from "./chat/sampler-rows.js";
 import type { Network } from "./llava-onevision/network.js";
 import { packPadImage } from "./llava-onevision/packing.js";
@@ -27,7 +27,7 @@ export function warmUp(network: Network, cacheType: CacheType): void {
   const { device, config } = network;
   const { tileSide, cells } = config.vision;
   const { text } = config;
-  try {
+  withinLimits(() =>
     device.precompile(() => {
       const count = Math.min(2, network.tilesPerBatch);
       const tensor = network.project(new Uint8Array(count * tileSide ** 2 * 3), count);
@@ -35,19 +35,15 @@ export function warmUp(network: Network, cacheType: CacheType): void {
       const cache = new KVCache(device, text.layers, text.keyValueHeads * text.headSize, cacheType);
       const rows = Math.min(network.rowsPerChunk, text.maxPositions - 1);
       cache.reserve(rows + 1);
-      const rules = { repetitionPenalty: 1, minNewTokens: 0, eosTokens: [], allowed: text.vocabulary };
-      const sampler = new Sampler(device, rules);
+      const sampler = new Sampler(device, greedy(network));
       for (const count of [rows, Math.min(rows, SHORT_PROMPT)]) {
         cache.length = 0;
         sampler.choose(network.next(new Uint32Array(count), 0, [visual], cache), 0, 0);
         network.step(sampler.token, cache);
       }
       cache.dispose();
-    });
-  } catch (cause) {
-    // Limits are reported on use: a question without a picture may still fit.
-    if (!(cause instanceof LimitError)) throw cause;
-  }
+    }),
+  );
 }
 
 /**
@@ -58,17 +54,16 @@ export function warmUpShared(network: Network, cacheType: CacheType, most: numbe
   const { device, config } = network;
   const { text } = config;
   if (most < 2 || network.waits) return;
-  try {
+  withinLimits(() => {
     for (let count = 2; ; count *= 2) {
       device.precompile(() => {
         const pool = new KVPool(device, text.layers, text.keyValueHeads * text.headSize, cacheType);
         const rows = new SamplerRows(device, text.vocabulary);
-        const rules = { repetitionPenalty: 1, minNewTokens: 0, eosTokens: [], allowed: text.vocabulary };
         const sequences = Array.from({ length: count }, () => {
           const cache = new KVCache(device, pool.layers, pool.width, cacheType, text.maxPositions, pool);
           cache.reserve(SHORT_PROMPT + 1);
           cache.length = SHORT_PROMPT;
-          return { cache, rows: 1, sampler: new Sampler(device, rules, false, rows) };
+          return { cache, rows: 1, sampler: new Sampler(device, greedy(network), false, rows) };
         });
         const logits = network.stepAll(device.empty([count], "u32", "ids"), sequences); // [count, V]
         const place = (row: number) => ({ tensor: logits, first: row * text.vocabulary });
@@ -83,8 +78,18 @@ export function warmUpShared(network: Network, cacheType: CacheType, most: numbe
       });
       if (count >= Math.min(most, FEW_ROWS)) return;
     }
+  });
+}
+
+function greedy({ config }: Network): SamplerOptions {
+  return { repetitionPenalty: 1, minNewTokens: 0, eosTokens: [], allowed: config.text.vocabulary };
+}
+
+/** Ends `work` early at a limit: these are reported on use, where less than is warmed up here may still fit. */
+function withinLimits(work: () => void): void {
+  try {
+    work();
   } catch (cause) {
-    // Limits are reported on use: fewer may still fit.
     if (!(cause instanceof LimitError)) throw cause;
   }
 }

@@ -235,8 +235,6 @@ function remedy(): string {
 /** Minimum and maximum sleep in milliseconds: short waits have low latency, long ones low overhead. */
 const FIRST_NAP = 0.2;
 const LONGEST_NAP = 2;
-/** While a file is read: layers that stream are uploaded when a read has ended, which only the event loop notices. */
-const READING_NAP = 0.2;
 /** Growth factor of sleeps; work that finishes during a sleep is noticed at its end. */
 const NAP_GROWTH = 1.1;
 
@@ -275,7 +273,8 @@ async function doze(): Promise<void> {
   const cell = new Int32Array(new SharedArrayBuffer(4));
   await turn();
   while (waiting > 0) {
-    Atomics.wait(cell, 0, 0, pendingReads > 0 ? READING_NAP : nap);
+    // The event loop alone notices that a read has ended, and uploads of layers that stream wait for it.
+    Atomics.wait(cell, 0, 0, pendingReads > 0 ? FIRST_NAP : nap);
     nap = Math.min(nap * NAP_GROWTH, LONGEST_NAP);
     await turn();
   }

@@ -19,8 +19,9 @@ export interface Body {
   readonly release: () => void;
 }
 
-/** Chunks of fewer bytes cost more than they bring: a body may have as many of them. */
+/** Chunks of fewer bytes cost more than they bring. */
 const SMALL_BYTES = 64;
+/** How many of them a body may have. */
 const MOST_SMALL = 4096;
 
 /** Reads bodies of requests, of any transfer encoding, within bounds that are checked before bytes are kept. */
